@@ -1,0 +1,51 @@
+"""Elementwise nonlinearities, each with its derivative written in terms of its *output*.
+
+    (1)  tanh(z)                     (1')  tanh'(z) = 1 - h^2     with h = tanh(z)
+    (2)  relu(z) = z if z >= 0 else 0  (2')  relu'(z) = 1 if h > 0 else 0
+
+A derivative from the output needs no second cache: the trajectory h is kept anyway. Both
+are analytic (relu away from 0) and look at the real part only, so that they can be run
+on complex numbers and differentiated by the complex step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+
+class Activation(NamedTuple):
+    """A nonlinearity and its derivative.
+
+    Attributes
+    ----------
+    value : callable
+        ``value(z, out)`` writes the nonlinearity of `z` into `out` (which may be `z`).
+    slope : callable
+        ``slope(h)`` is the derivative, from the output `h`.
+    """
+
+    value: Callable[[Array, Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def _relu(z: Array, out: Array) -> Array:
+    np.copyto(out, np.where(z.real < 0, 0, z))  # (2); z.real < 0 lets a NaN through
+    return out
+
+
+def _relu_slope(h: Array) -> Array:
+    slope: Array = h.real > 0  # (2')
+    return slope
+
+
+def _tanh_slope(h: Array) -> Array:
+    return 1 - h * h  # (1')
+
+
+TANH = Activation(np.tanh, _tanh_slope)  # (1)
+RELU = Activation(_relu, _relu_slope)

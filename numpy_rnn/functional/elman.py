@@ -1,0 +1,121 @@
+"""The Elman cell (Elman 1990): the hidden layer's value feeds the hidden layer's next one.
+
+    Forward   (1) a_t = W_ih x_t + b_ih + b_hh            all t at once, before the loop
+              (2) h_t = phi(a_t + W_hh h_{t-1})           phi = tanh or relu
+
+    Backward  (2') dz_t = (dh_t + W_hh^T dz_{t+1}) * phi'(h_t)        dz_{T+1} = 0
+                   dh_0 = W_hh^T dz_1
+              (3') dW_hh = sum_t dz_t h_{t-1}^T           one product, after the loop
+              (1') dW_ih = sum_t dz_t x_t^T,  dx_t = W_ih^T dz_t,  db_ih = db_hh = sum_t dz_t
+
+dh_t on the right of (2') is what the loss sends to h_t directly; W_hh^T dz_{t+1} is what
+comes back through time. This is backpropagation through time (Werbos 1990): the loss at
+step t reaches t, t-1, ..., each step through one more W_hh^T and one more phi'. The weights
+are the same at every step, so their gradients are the sums over t of each step's share,
+and are applied once. ``keep="t"`` returns the shares instead.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.activations import TANH, Activation
+from numpy_rnn.functional.contract import Keep, contract
+from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.types import Array
+
+
+class ElmanCache(NamedTuple):
+    """What :func:`elman_backward` needs of the forward pass."""
+
+    projection: LinearCache  # of equation (1)
+    h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] pairs with dz and h[1:] with dh
+    W_hh: Array  # (H, H)
+    phi: Activation
+
+
+def elman_forward(
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b_ih: Array,
+    b_hh: Array,
+    *,
+    phi: Activation = TANH,
+) -> tuple[Array, ElmanCache]:
+    """Run the cell over a sequence.
+
+    Parameters
+    ----------
+    x : (T, B, D) array, or (T, B) array of int
+        Input, or the places of the ones in one-hot rows.
+    h0 : (B, H) array
+        State before the first step.
+    W_ih, W_hh : (H, D) and (H, H) arrays
+        Weights of the input and of the previous state.
+    b_ih, b_hh : (H,) arrays
+        Biases. Two, as in PyTorch, so that an optimiser's path is the same.
+    phi : Activation
+        ``TANH`` or ``RELU``.
+
+    Returns
+    -------
+    h : (T, B, H) array
+        The state after every step. Read-only: it is also the cache.
+    cache : ElmanCache
+        For :func:`elman_backward`.
+    """
+    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
+    T, B, H = a.shape
+    h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
+    h[0] = h0
+    W_hh_T = W_hh.T
+    for a_t, h_prev, h_t in zip(a, h[:-1], h[1:], strict=True):
+        np.dot(h_prev, W_hh_T, out=h_t)  # (2), written into the trajectory itself
+        np.add(h_t, a_t, out=h_t)
+        phi.value(h_t, h_t)
+    h.flags.writeable = False
+    return h[1:], ElmanCache(projection, h, W_hh, phi)
+
+
+def elman_backward(
+    dh: Array | None, cache: ElmanCache, keep: Keep = ""
+) -> tuple[Array | None, Array, Array, Array, Array, Array]:
+    """Gradients of :func:`elman_forward`, one per argument: BPTT.
+
+    Parameters
+    ----------
+    dh : (T, B, H) array or None
+        What the loss sends to the state at each step; None is zero.
+    cache : ElmanCache
+        From the forward pass.
+    keep : {"", "t", "b", "tb"}
+        The axes of the sums over time and batch to leave standing.
+
+    Returns
+    -------
+    dx : (T, B, D) array, or None for an integer x
+        Gradient of the input.
+    dh0 : (B, H) array
+        Gradient of the initial state.
+    dW_ih, dW_hh : (H, D) and (H, H) arrays, with the kept axes in front
+        Gradients of the weights.
+    db_ih, db_hh : (H,) arrays, with the kept axes in front
+        Gradients of the biases: equal, in two arrays.
+    """
+    projection, h, W_hh, phi = cache
+    if dh is None:
+        dh = np.zeros_like(h[1:])
+    slope = phi.slope(h[1:])  # phi'(h_t), all t at once
+    dz = np.empty(dh.shape, np.result_type(dh, h, W_hh))  # (T, B, H)
+    carry = np.zeros(dz.shape[1:], dz.dtype)  # W_hh^T dz_{t+1}
+    for dz_t, dh_t, slope_t in zip(dz[::-1], dh[::-1], slope[::-1], strict=True):
+        np.add(dh_t, carry, out=dz_t)  # (2')
+        np.multiply(dz_t, slope_t, out=dz_t)
+        np.dot(dz_t, W_hh, out=carry)
+    dW_hh = contract(dz, h[:-1], keep)  # (3')
+    dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
+    return dx, carry, dW_ih, dW_hh, db, db.copy()
