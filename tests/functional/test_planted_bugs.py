@@ -1,0 +1,125 @@
+"""The checks fail on wrong gradients: a check that never failed has proven nothing.
+
+Each bug is one that people write. Without a bug the textbook loops below pass, so it is the
+bug that is caught.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn.functional.elman import ElmanCache
+from numpy_rnn.functional.types import Array
+from tests.cases import CASES, Case
+from tests.functional.test_pairs import check_complex_step
+
+ELMAN_BUGS = [
+    "skip t = 0",
+    "unshifted h",
+    "dropped carry",
+    "carry not transposed",
+    "a factor 1.001",
+    "a factor 1.0005 in one element of one step",
+    "= for +=",
+    "one bias forgotten",
+    "slope of the step before",
+    "sum over the batch forgotten",
+    "initial state's gradient forgotten",
+]
+
+
+def elman_backward_with(bug: str, dh: Array, cache: ElmanCache) -> tuple[Array, ...]:
+    """BPTT as a plain loop that accumulates, and goes wrong in one way."""
+    (x, W_ih), h, W_hh, phi = cache
+    assert isinstance(x, np.ndarray)
+    T = len(dh)
+    slope = phi.slope(h[1:]) * 1.0
+    dx, carry = np.zeros_like(x), np.zeros_like(h[0])
+    dW_ih, dW_hh = np.zeros_like(W_ih), np.zeros_like(W_hh)
+    db_ih, db_hh = np.zeros(len(W_hh)), np.zeros(len(W_hh))
+    for t in reversed(range(T)):
+        dz = (dh[t] + carry) * slope[t - 1 if bug == "slope of the step before" else t]
+        if bug == "a factor 1.001":
+            dz = dz * 1.001
+        if bug == "a factor 1.0005 in one element of one step" and t == 4:
+            dz[1, 2] *= 1.0005
+        if bug == "skip t = 0" and t == 0:
+            carry = dz @ W_hh
+            continue
+        carry = np.zeros_like(dz) if bug == "dropped carry" else dz @ W_hh
+        if bug == "carry not transposed":
+            carry = dz @ W_hh.T
+        dx[t] = dz @ W_ih
+        rows = slice(0, 1) if bug == "sum over the batch forgotten" else slice(None)
+        share = dz[rows].T @ h[t + 1 if bug == "unshifted h" else t][rows]
+        dW_hh = share if bug == "= for +=" else dW_hh + share
+        dW_ih += dz.T @ x[t]
+        db_ih += dz.sum(axis=0)
+        if bug != "one bias forgotten":
+            db_hh += dz.sum(axis=0)
+    if bug == "initial state's gradient forgotten":
+        carry = np.zeros_like(carry)
+    return dx, carry, dW_ih, dW_hh, db_ih, db_hh
+
+
+def embedding_backward_with(bug: str, dy: Array, cache: Any) -> tuple[None, Array]:
+    dW = np.zeros((cache.size, dy.shape[-1]))
+    if bug == "= for +=":
+        dW[cache.symbols] = dy  # what `dW[symbols] += dy` does too
+    else:
+        np.add.at(dW, cache.symbols, dy)
+    return None, dW
+
+
+def mse_backward_with(bug: str, dloss: float, cache: Any) -> tuple[Array, Array]:
+    dy = (1 if bug == "factor 2 forgotten" else 2) * cache.scale * dloss * cache.difference
+    return dy, dy if bug == "sign of the target" else -dy
+
+
+def cross_entropy_backward_with(bug: str, dloss: float, cache: Any) -> tuple[Array, None, None]:
+    p, targets, counts, scale = cache
+    w = scale * dloss * (np.ones_like(counts) if bug == "mask forgotten" else counts)
+    one_hot = np.arange(p.shape[-1]) == targets
+    if bug == "mean over all instead of what counts":
+        w = w * counts.sum() / counts.size
+    return w[..., None] * (p - (0 if bug == "target forgotten" else one_hot)), None, None
+
+
+BUGS = [
+    *(("elman tanh", elman_backward_with, bug) for bug in ELMAN_BUGS),
+    ("embedding", embedding_backward_with, "= for +="),
+    ("mse mean", mse_backward_with, "factor 2 forgotten"),
+    ("mse mean", mse_backward_with, "sign of the target"),
+    ("cross-entropy mean", cross_entropy_backward_with, "mask forgotten"),
+    ("cross-entropy mean", cross_entropy_backward_with, "target forgotten"),
+    ("cross-entropy mean", cross_entropy_backward_with, "mean over all instead of what counts"),
+]
+NO_BUG = "none"
+
+
+def case_with(name: str, backward: Any, bug: str) -> Case:
+    case = next(case for case in CASES if case.name == name)
+    return case._replace(backward=lambda *args: backward(bug, *args))
+
+
+@pytest.mark.parametrize(("name", "backward", "bug"), BUGS, ids=lambda v: v if v is str else None)
+def test_a_planted_bug_is_caught(name: str, backward: Any, bug: str) -> None:
+    check_complex_step(case_with(name, backward, NO_BUG), seed=0, T=11, B=3)
+    with pytest.raises(AssertionError):
+        check_complex_step(case_with(name, backward, bug), seed=0, T=11, B=3)
+
+
+def test_writing_to_a_cache_is_caught() -> None:
+    def overwrites(dh: Array, cache: ElmanCache) -> Any:
+        cache.h[1:] *= cache.h[1:]
+        return F.elman_backward(dh, cache)
+
+    case = next(case for case in CASES if case.name == "elman tanh")
+    arguments = case.arguments(np.random.default_rng(0), 3, 2)
+    h, cache = case.forward(*arguments)
+    with pytest.raises(ValueError, match="read-only"):
+        overwrites(np.ones_like(h), cache)
