@@ -1,0 +1,67 @@
+"""Adagrad (Duchi, Hazan & Singer 2011).
+
+(1) g <- g + weight_decay theta
+(2) s_t = s_{t-1} + g^2
+(3) theta_t = theta_{t-1} - lr / (1 + (t - 1) lr_decay) g / (sqrt(s_t) + eps)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.optim.base import Optimizer
+from numpy_rnn.parameters import Parameters
+
+
+class Adagrad(Optimizer):
+    """Adagrad, equal to ``torch.optim.Adagrad`` step by step.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What to change.
+    lr : float
+        Learning rate.
+    lr_decay : float
+        How fast it falls.
+    weight_decay : float
+        Equation (1).
+    initial_accumulator_value : float
+        s_0.
+    eps : float
+        Keeps (3) finite.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    hyperparameters = ("lr", "weight_decay", "lr_decay", "eps")
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, ("sum",))
+        self.lr_decay = self._at_least_zero("lr_decay", lr_decay)
+        self.eps = self._at_least_zero("eps", eps)
+        self.moments["sum"].fill(
+            self._at_least_zero("initial_accumulator_value", initial_accumulator_value)
+        )
+
+    def _update(self, theta: Array, g: Array) -> None:
+        g = self._decayed(theta, g)  # (1)
+        s, work = self.moments["sum"], self._work
+        s += np.multiply(g, g, out=work)  # (2)
+        np.sqrt(s, out=work)
+        work += self.eps
+        np.divide(g, work, out=work)
+        work *= self.lr / (1 + (self.steps - 1) * self.lr_decay)
+        theta -= work  # (3)

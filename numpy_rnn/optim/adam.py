@@ -1,0 +1,123 @@
+"""Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
+
+With g the gradient of the t-th step and m_0 = v_0 = 0:
+
+    (1) m_t = m_{t-1} + (1 - beta_1) (g - m_{t-1})        mean of g
+    (2) v_t = beta_2 v_{t-1} + (1 - beta_2) g^2           mean of g^2
+    (3) v^_t = max(v^_{t-1}, v_t)                         with amsgrad (Reddi et al. 2018)
+    (4) d_t = sqrt(v_t / (1 - beta_2^t)) + eps            v^_t in place of v_t with amsgrad
+    (5) theta_t = theta_{t-1} - lr m_t / (1 - beta_1^t) / d_t
+
+The divisions by 1 - beta^t undo the bias of moments that started at zero; eps stands outside
+the root, as in the paper and in PyTorch. Weight decay: Adam adds it to the gradient,
+(6) g + weight_decay theta, where the moments see it; AdamW shrinks the weights directly,
+(7) theta (1 - lr weight_decay), before (5).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.optim.base import Optimizer
+from numpy_rnn.parameters import Parameters
+
+
+class Adam(Optimizer):
+    """Adam, equal to ``torch.optim.Adam`` step by step.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What to change.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        How much the means of g and of g^2 keep of their past.
+    eps : float
+        Keeps (5) finite where a gradient has always been zero.
+    weight_decay : float
+        Equation (6).
+    amsgrad : bool
+        Equation (3).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    hyperparameters = ("lr", "weight_decay", "betas", "eps", "amsgrad")
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+    ) -> None:
+        moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * amsgrad
+        super().__init__(parameters, lr, weight_decay, moments)
+        self.betas = (self._decay_rate("beta1", betas[0]), self._decay_rate("beta2", betas[1]))
+        self.eps = self._at_least_zero("eps", eps)
+        self.amsgrad = bool(amsgrad)
+
+    def _update(self, theta: Array, g: Array) -> None:
+        self._adam(theta, self._decayed(theta, g))  # (6)
+
+    def _adam(self, theta: Array, g: Array) -> None:
+        beta1, beta2 = self.betas
+        m, v, work = self.moments["exp_avg"], self.moments["exp_avg_sq"], self._work
+        np.subtract(g, m, out=work)
+        work *= 1 - beta1
+        m += work  # (1)
+        np.multiply(g, g, out=work)
+        work *= 1 - beta2
+        v *= beta2
+        v += work  # (2)
+        if self.amsgrad:
+            v = np.maximum(self.moments["max_exp_avg_sq"], v, out=self.moments["max_exp_avg_sq"])
+        np.sqrt(v, out=work)
+        work /= math.sqrt(1 - beta2**self.steps)
+        work += self.eps  # (4)
+        np.divide(m, work, out=work)
+        work *= self.lr / (1 - beta1**self.steps)
+        theta -= work  # (5)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, equal to ``torch.optim.AdamW`` step by step.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What to change.
+    lr, betas, eps, amsgrad
+        As for :class:`Adam`.
+    weight_decay : float
+        Equation (7).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+
+    def _update(self, theta: Array, g: Array) -> None:
+        theta *= 1 - self.lr * self.weight_decay  # (7)
+        self._adam(theta, g)

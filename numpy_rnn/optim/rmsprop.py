@@ -1,0 +1,96 @@
+"""RMSprop (Tieleman & Hinton 2012, lecture 6.5), with PyTorch's options.
+
+(1) g <- g + weight_decay theta
+(2) s_t = alpha s_{t-1} + (1 - alpha) g^2
+(3) a_t = a_{t-1} + (1 - alpha) (g - a_{t-1})         centered (Graves 2013)
+(4) d_t = sqrt(s_t) + eps, or centered sqrt(s_t - a_t^2) + eps
+(5) theta_t = theta_{t-1} - lr g / d_t
+(6) u_t = momentum u_{t-1} + g / d_t;  theta_t = theta_{t-1} - lr u_t    with momentum
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.optim.base import Optimizer
+from numpy_rnn.parameters import Parameters
+
+
+class RMSprop(Optimizer):
+    """RMSprop, equal to ``torch.optim.RMSprop`` step by step.
+
+    Where rounding makes the centered s_t - a_t^2 negative, it counts as zero here; PyTorch
+    takes the root all the same and the weight becomes NaN.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What to change.
+    lr : float
+        Learning rate.
+    alpha : float
+        How much the mean of g^2 keeps of its past.
+    eps : float
+        Keeps (5) finite.
+    weight_decay : float
+        Equation (1).
+    momentum : float
+        Equation (6).
+    centered : bool
+        Equations (3) and (4).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    hyperparameters = ("lr", "weight_decay", "alpha", "eps", "momentum", "centered")
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        moments = (
+            ("square_avg",) + ("grad_avg",) * centered + ("momentum_buffer",) * (momentum != 0)
+        )
+        super().__init__(parameters, lr, weight_decay, moments)
+        self.alpha = self._decay_rate("alpha", alpha)
+        self.eps = self._at_least_zero("eps", eps)
+        self.momentum = self._at_least_zero("momentum", momentum)
+        self.centered = bool(centered)
+
+    def _update(self, theta: Array, g: Array) -> None:
+        g = self._decayed(theta, g)  # (1)
+        s, work = self.moments["square_avg"], self._work
+        np.multiply(g, g, out=work)
+        work *= 1 - self.alpha
+        s *= self.alpha
+        s += work  # (2)
+        if self.centered:
+            a = self.moments["grad_avg"]
+            np.subtract(g, a, out=work)
+            work *= 1 - self.alpha
+            a += work  # (3)
+            np.multiply(a, a, out=work)
+            np.subtract(s, work, out=work)
+            np.maximum(work, 0, out=work)
+            np.sqrt(work, out=work)
+        else:
+            np.sqrt(s, out=work)
+        work += self.eps  # (4)
+        np.divide(g, work, out=work)
+        if self.momentum:
+            u = self.moments["momentum_buffer"]
+            u *= self.momentum
+            u += work  # (6)
+            np.copyto(work, u)
+        work *= self.lr
+        theta -= work  # (5)

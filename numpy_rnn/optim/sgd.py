@@ -1,0 +1,77 @@
+"""Stochastic gradient descent, with momentum (Polyak 1964; Nesterov 1983).
+
+    (1) g <- g + weight_decay theta
+    (2) u_t = momentum u_{t-1} + (1 - dampening) g,       u_1 = g
+    (3) theta_t = theta_{t-1} - lr u_t                    without momentum u_t = g
+    (4) theta_t = theta_{t-1} - lr (g + momentum u_t)     with nesterov
+
+This is the form of Sutskever et al. (2013) as PyTorch has it: the learning rate multiplies
+the velocity when it is applied, not when it is summed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.optim.base import Optimizer
+from numpy_rnn.parameters import Parameters
+
+
+class SGD(Optimizer):
+    """Gradient descent, equal to ``torch.optim.SGD`` step by step.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What to change.
+    lr : float
+        Learning rate.
+    momentum : float
+        How much of the velocity survives a step.
+    dampening : float
+        How much of a new gradient the velocity does not take.
+    weight_decay : float
+        Equation (1).
+    nesterov : bool
+        Equation (4).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or nesterov comes without momentum or with dampening.
+    """
+
+    hyperparameters = ("lr", "weight_decay", "momentum", "dampening", "nesterov")
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) * (momentum != 0))
+        self.momentum = self._at_least_zero("momentum", momentum)
+        self.dampening = self._at_least_zero("dampening", dampening)
+        self.nesterov = bool(nesterov)
+        if nesterov and (momentum == 0 or dampening != 0):
+            raise ValueError(
+                f"SGD: nesterov with momentum {momentum} and dampening {dampening}, "
+                "expected momentum > 0 and dampening 0"
+            )
+
+    def _update(self, theta: Array, g: Array) -> None:
+        g = self._decayed(theta, g)  # (1)
+        direction = g
+        if self.momentum:
+            u = self.moments["momentum_buffer"]
+            if self.steps == 1:
+                u[...] = g
+            else:
+                u *= self.momentum
+                u += np.multiply(g, 1 - self.dampening, out=self._work)  # (2)
+            direction = g + self.momentum * u if self.nesterov else u
+        theta -= np.multiply(direction, self.lr, out=self._work)  # (3), (4)

@@ -1,0 +1,193 @@
+"""All parameters of a model in one flat vector, with named views into it.
+
+    data  [ weight_ih_l0 | weight_hh_l0 | bias_ih_l0 | bias_hh_l0 | weight | bias ]
+    grad  [ the same layout                                                       ]
+
+Zeroing, clipping, an optimiser's step, saving and summing over workers are then each one
+operation on one array, and a layer still sees its matrices under their names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array, DTypeLike
+
+DTYPES = ("float32", "float64")
+
+
+def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return `dtype` as a NumPy dtype, if parameters can have it.
+
+    Raises
+    ------
+    ValueError
+        If it is neither float32 nor float64.
+    """
+    try:
+        known: np.dtype[Any] | None = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or known.name not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+    return known
+
+
+class KeysThatDidNotMatch(NamedTuple):
+    """What a load that was not strict left alone."""
+
+    missing: list[str]
+    unexpected: list[str]
+
+
+class Parameters:
+    """Named arrays that live in one flat vector, and their gradients in a second.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Name and shape of each parameter, in the order of the vector.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    data, grad : (N,) arrays
+        The parameters and the gradients.
+    values, grads : dict of str to array
+        Views into `data` and `grad`, with their shapes.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is neither float32 nor float64.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike) -> None:
+        self.dtype = check_dtype(dtype)
+        self.shapes = dict(shapes)
+        size = sum(math.prod(shape) for shape in self.shapes.values())
+        self._joined = False
+        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
+
+    def _live_in(self, data: Array, grad: Array) -> None:
+        """Make `data` and `grad` this object's vectors, and point the views at them."""
+        self.data, self.grad = data, grad
+        self.values: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        start = 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            self.values[name] = data[start:stop].reshape(shape)
+            self.grads[name] = grad[start:stop].reshape(shape)
+            start = stop
+
+    @classmethod
+    def join(cls, children: Mapping[str, Parameters]) -> Parameters:
+        """Move several sets of parameters into one new vector.
+
+        The children keep working: their vectors become pieces of the new one.
+
+        Parameters
+        ----------
+        children : mapping of str to Parameters
+            The name of each child becomes the prefix of its parameters: ``rnn.bias_hh_l0``.
+
+        Returns
+        -------
+        joined : Parameters
+            With the values the children have now.
+
+        Raises
+        ------
+        ValueError
+            If there are no children, if they differ in dtype, or if one of them is part of
+            another model already (the same weights cannot live in two vectors).
+        """
+        dtypes = {name: child.dtype.name for name, child in children.items()}
+        if len(set(dtypes.values())) != 1:
+            raise ValueError(f"dtypes of the parts are {dtypes}, expected one for all of them")
+        seen: set[int] = set()
+        for name, child in children.items():
+            if child._joined or id(child) in seen:  # noqa: SLF001 (its own class)
+                raise ValueError(f"part {name!r} belongs to a model already, expected a new one")
+            seen.add(id(child))
+        joined = cls(
+            {
+                f"{prefix}.{name}": shape
+                for prefix, child in children.items()
+                for name, shape in child.shapes.items()
+            },
+            next(iter(dtypes.values())),
+        )
+        start = 0
+        for child in children.values():
+            piece = slice(start, start + child.data.size)
+            joined.data[piece], joined.grad[piece] = child.data, child.grad
+            child._live_in(  # noqa: SLF001 (its own class)
+                joined.data[piece], joined.grad[piece]
+            )
+            child._joined = True  # noqa: SLF001 (its own class)
+            start = piece.stop
+        return joined
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        self.grad.fill(0)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every parameter under its name.
+
+        Returns
+        -------
+        state : dict of str to array
+            PyTorch's names and shapes for the same architecture.
+        """
+        return {name: value.copy() for name, value in self.values.items()}
+
+    def load_state_dict(
+        self, state: Mapping[str, Array], *, strict: bool = True
+    ) -> KeysThatDidNotMatch:
+        """Copy parameters in by name. All of them, or on an error none.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            As :meth:`state_dict` returns it, or PyTorch's with each tensor's ``.numpy()``.
+            Real numbers of another dtype are converted.
+        strict : bool
+            Whether every name must match. A wrong shape is an error in any case.
+
+        Returns
+        -------
+        keys : KeysThatDidNotMatch
+            The names that `strict` would have refused; empty lists if it is true.
+
+        Raises
+        ------
+        ValueError
+            Naming every entry that is missing, unexpected, misshapen or not real numbers.
+        """
+        keys = KeysThatDidNotMatch(
+            missing=[name for name in self.shapes if name not in state],
+            unexpected=[name for name in state if name not in self.shapes],
+        )
+        wrong: list[str] = []
+        if strict:
+            wrong += [f"{name!r} is missing" for name in keys.missing]
+            wrong += [f"{name!r} is unexpected" for name in keys.unexpected]
+        arrays = {name: np.asarray(state[name]) for name in self.shapes if name in state}
+        for name, array in arrays.items():
+            if array.dtype.kind not in "fiu":
+                wrong.append(f"{name!r} has dtype {array.dtype}, expected real numbers")
+            elif array.shape != self.shapes[name]:
+                wrong.append(f"{name!r} has shape {array.shape}, expected {self.shapes[name]}")
+        if wrong:
+            raise ValueError(f"load_state_dict: {'; '.join(wrong)}")
+        for name, array in arrays.items():
+            self.values[name][...] = array
+        return keys
