@@ -1,0 +1,45 @@
+"""Recurrent neural networks in pure NumPy: every gradient by hand, every gradient proven."""
+
+from numpy_rnn.layers import (
+    RNN,
+    CrossEntropyLoss,
+    Layer,
+    Linear,
+    Module,
+    MSELoss,
+    RecurrentLayer,
+    Sequential,
+)
+from numpy_rnn.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSprop,
+    clip_grad_norm,
+    clip_grad_value,
+)
+from numpy_rnn.parameters import Parameters
+from numpy_rnn.version import __version__
+
+__all__ = [
+    "RNN",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "CrossEntropyLoss",
+    "Layer",
+    "Linear",
+    "MSELoss",
+    "Module",
+    "Optimizer",
+    "Parameters",
+    "RMSprop",
+    "RecurrentLayer",
+    "Sequential",
+    "__version__",
+    "clip_grad_norm",
+    "clip_grad_value",
+]

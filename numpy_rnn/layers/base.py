@@ -1,0 +1,66 @@
+"""What every layer has, and what every recurrent layer has besides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.parameters import KeysThatDidNotMatch, Parameters
+
+
+class Module:
+    """Something with parameters: a layer, or a model made of layers.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        One flat vector of weights, one of gradients. ``backward`` adds to the gradients;
+        they accumulate until :meth:`zero_grad`.
+    """
+
+    parameters: Parameters
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        self.parameters.zero_grad()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every parameter, under PyTorch's names."""
+        return self.parameters.state_dict()
+
+    def load_state_dict(
+        self, state: Mapping[str, Array], *, strict: bool = True
+    ) -> KeysThatDidNotMatch:
+        """Copy parameters in by name; see :meth:`Parameters.load_state_dict`."""
+        return self.parameters.load_state_dict(state, strict=strict)
+
+
+class Layer(Module, ABC):
+    """A map from rows to rows with no memory of earlier timesteps."""
+
+    @abstractmethod
+    def forward(self, x: Array) -> Array:
+        """Compute the output and keep what :meth:`backward` needs."""
+
+    @abstractmethod
+    def backward(self, dy: Array) -> Array | None:
+        """Add to the parameters' gradients and return the input's."""
+
+
+class RecurrentLayer(Module, ABC):
+    """A map from sequences to sequences that carries a state."""
+
+    @abstractmethod
+    def forward(self, x: Array, state: Any = None) -> tuple[Array, Any]:
+        """Compute the output and the final state, and keep what :meth:`backward` needs."""
+
+    @abstractmethod
+    def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:
+        """Add to the parameters' gradients, return the input's and the initial state's."""
+
+
+def forward_first(where: str) -> RuntimeError:
+    """Return the error for a ``backward`` that has no ``forward`` to go back through."""
+    return RuntimeError(f"{where}.backward: nothing to go back through, expected forward first")

@@ -1,0 +1,118 @@
+"""Linear: the affine map as a layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.types import Array, DTypeLike, Rng
+from numpy_rnn.init import uniform
+from numpy_rnn.layers.base import Layer, forward_first
+from numpy_rnn.layers.validate import check_array, check_size, check_symbols
+from numpy_rnn.parameters import Parameters
+
+
+class Linear(Layer):
+    """``y = x W^T + b`` for every row of x, as ``torch.nn.Linear``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        D and G.
+    bias : bool
+        Whether there is a b.
+    rng : numpy.random.Generator, int or None
+        For the initial weights: U(-1/sqrt(D), 1/sqrt(D)).
+    dtype : dtype
+        float64 (default) or float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a size is below 1 or the dtype is another one.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        self.in_features = check_size("Linear", "in_features", in_features)
+        self.out_features = check_size("Linear", "out_features", out_features)
+        self.bias = bias
+        shapes: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
+        if bias:
+            shapes["bias"] = (out_features,)
+        self.parameters = Parameters(shapes, dtype)
+        uniform(self.parameters, in_features, rng)
+        self._cache: tuple[LinearCache, tuple[int, ...]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features})"
+
+    def forward(self, x: Array) -> Array:
+        """Apply the map to every row.
+
+        Parameters
+        ----------
+        x : (..., D) array, or (...) array of int
+            Rows, or the places of the ones in one-hot rows. Any number of axes in front.
+
+        Returns
+        -------
+        y : (..., G) array
+            The output, a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dtype, the last axis or a number in x is not what the layer takes.
+        """
+        where, D, dtype = f"{self!r}.forward", self.in_features, self.parameters.dtype
+        x = np.asarray(x)
+        if x.dtype.kind in "iu":
+            check_symbols(where, "x", x, D)
+            leading, rows = x.shape, np.atleast_2d(x.ravel())
+        else:
+            leading = x.shape[:-1]
+            rows = check_array(where, "x", x, dtype, ((*leading, D),)).reshape(1, -1, D)
+        values = self.parameters.values
+        b = values["bias"] if self.bias else np.zeros(self.out_features, dtype)
+        y, cache = linear_forward(rows, values["weight"], b)
+        self._cache = cache, leading
+        return y.reshape(*leading, self.out_features)
+
+    def backward(self, dy: Array) -> Array | None:
+        """Add to the gradients of the parameters, return the gradient of the input.
+
+        Parameters
+        ----------
+        dy : (..., G) array
+            Gradient of the output.
+
+        Returns
+        -------
+        dx : (..., D) array, or None for an integer x
+            Gradient of the input.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass.
+        TypeError, ValueError
+            If dy is not like the output.
+        """
+        if self._cache is None:
+            raise forward_first(repr(self))
+        cache, leading = self._cache
+        shape = (*leading, self.out_features)
+        dy = check_array(f"{self!r}.backward", "dy", dy, self.parameters.dtype, (shape,))
+        dx, dW, db = linear_backward(dy.reshape(1, -1, self.out_features), cache)
+        self.parameters.grads["weight"] += dW
+        if self.bias:
+            self.parameters.grads["bias"] += db
+        return None if dx is None else dx.reshape(*leading, self.in_features)

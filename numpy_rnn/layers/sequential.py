@@ -1,0 +1,120 @@
+"""Sequential: layers one after another, in one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
+from numpy_rnn.parameters import Parameters
+
+States = tuple[Any, ...]
+
+
+class Sequential(Module):
+    """A chain of layers, as ``torch.nn.Sequential``, that also routes states.
+
+    Parameters
+    ----------
+    *layers : Layer or RecurrentLayer
+        In order; their parameters get the prefixes ``0.``, ``1.``, ...
+    **named : Layer or RecurrentLayer
+        The same with prefixes of one's own: ``rnn=RNN(35, 35), i2o=Linear(35, 35)``.
+
+    Raises
+    ------
+    ValueError
+        If there are no layers, if their dtypes differ, or if one is part of a model already.
+    """
+
+    def __init__(self, *layers: Layer | RecurrentLayer, **named: Layer | RecurrentLayer) -> None:
+        self.layers = {str(i): layer for i, layer in enumerate(layers)} | named
+        if not self.layers:
+            raise ValueError("Sequential: there are no layers, expected at least one")
+        self.parameters = Parameters.join(
+            {name: layer.parameters for name, layer in self.layers.items()}
+        )
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(f'{k}={v!r}' for k, v in self.layers.items())})"
+
+    def forward(self, x: Array, state: Sequence[Any] | None = None) -> tuple[Array, States]:
+        """Run every layer on the output of the one before.
+
+        Parameters
+        ----------
+        x : array
+            Input of the first layer.
+        state : sequence, optional
+            Initial state of each recurrent layer, in order; None for zeros.
+
+        Returns
+        -------
+        y : array
+            Output of the last layer.
+        state : tuple
+            Final state of each recurrent layer, in order.
+
+        Raises
+        ------
+        ValueError
+            If the number of states is not the number of recurrent layers.
+        """
+        states = self._states("forward", "state", state)
+        final: list[Any] = []
+        for layer in self.layers.values():
+            if isinstance(layer, RecurrentLayer):
+                x, last = layer.forward(x, states[len(final)])
+                final.append(last)
+            else:
+                x = layer.forward(x)
+        return x, tuple(final)
+
+    def backward(
+        self, dy: Array, dstate: Sequence[Any] | None = None
+    ) -> tuple[Array | None, States]:
+        """Go back through every layer, adding to the gradients of their parameters.
+
+        Parameters
+        ----------
+        dy : array like y
+            Gradient of the output.
+        dstate : sequence, optional
+            Gradient of each recurrent layer's final state; None for zero.
+
+        Returns
+        -------
+        dx : array like x, or None for an integer x
+            Gradient of the input.
+        dstate : tuple
+            Gradient of each recurrent layer's initial state.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass.
+        ValueError
+            If the number of states is not the number of recurrent layers.
+        """
+        dstates = self._states("backward", "dstate", dstate)
+        initial: list[Any] = []
+        gradient: Array | None = dy
+        for layer in reversed(self.layers.values()):
+            if isinstance(layer, RecurrentLayer):
+                gradient, first = layer.backward(gradient, dstates[-1 - len(initial)])
+                initial.append(first)
+            elif gradient is not None:
+                gradient = layer.backward(gradient)
+        return gradient, tuple(reversed(initial))
+
+    def _states(self, method: str, name: str, state: Sequence[Any] | None) -> Sequence[Any]:
+        recurrent = sum(isinstance(layer, RecurrentLayer) for layer in self.layers.values())
+        if state is None:
+            return (None,) * recurrent
+        if len(state) != recurrent:
+            raise ValueError(
+                f"Sequential.{method}: {name} has {len(state)} entries, "
+                f"expected {recurrent}, one for each recurrent layer"
+            )
+        return state

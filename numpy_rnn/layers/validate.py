@@ -1,0 +1,109 @@
+"""What a layer checks at its public edge, so that the mathematics below stays bare.
+
+Every message names the layer, the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.parameters import DTYPES
+
+
+class NotFiniteError(ValueError):
+    """An array holds a NaN or an infinity."""
+
+
+def check_size(where: str, name: str, value: int) -> int:
+    """Return `value` as an int if it is a size, a whole number of at least 1."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: {name} is {value!r}, expected a whole number") from None
+    if size < 1:
+        raise ValueError(f"{where}: {name} is {size}, expected at least 1")
+    return size
+
+
+def check_array(
+    where: str,
+    name: str,
+    value: Array,
+    dtype: np.dtype[Any],
+    shapes: tuple[tuple[int | str, ...], ...],
+) -> Array:
+    """Return `value` as an array if its dtype, shape and numbers are what a layer takes.
+
+    Parameters
+    ----------
+    where, name : str
+        The layer and the argument, for the message.
+    value : array
+        What the user passed.
+    dtype : dtype
+        The layer's. Another one is an error: converting it would hide a copy of the whole
+        input, or float32 arithmetic inside a float64 computation.
+    shapes : tuple of shapes
+        The shapes that are right. A letter stands for any size.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is another one.
+    ValueError
+        If the shape is none of `shapes`.
+    NotFiniteError
+        If a number is NaN or infinite.
+    """
+    array = np.asarray(value)
+    check_shape(where, name, array, shapes)
+    if array.dtype != dtype:
+        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")
+    _check_finite(where, name, array)
+    return array
+
+
+def check_float(where: str, name: str, value: Array) -> Array:
+    """Return `value` as an array if it is finite numbers, in float32 or float64."""
+    array = np.asarray(value)
+    if array.dtype.name not in DTYPES:
+        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {' or '.join(DTYPES)}")
+    _check_finite(where, name, array)
+    return array
+
+
+def check_shape(
+    where: str, name: str, array: Array, shapes: tuple[tuple[int | str, ...], ...]
+) -> None:
+    """Raise ValueError if the array's shape is none of `shapes`."""
+    for shape in shapes:
+        if len(shape) == array.ndim and all(
+            isinstance(want, str) or want == size
+            for want, size in zip(shape, array.shape, strict=True)
+        ):
+            return
+    expected = " or ".join(f"({', '.join(map(str, s))}{',' * (len(s) == 1)})" for s in shapes)
+    raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
+
+
+def _check_finite(where: str, name: str, array: Array) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise NotFiniteError(
+            f"{where}: {name} is {array[first]} at index {first}, expected finite numbers"
+        )
+
+
+def check_symbols(where: str, name: str, symbols: Array, size: int) -> None:
+    """Raise ValueError if a symbol is not a place in a one-hot row of `size`."""
+    wrong = (symbols < 0) | (symbols >= size)
+    if wrong.any():
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{where}: {name} is {symbols[first]} at index {first}, expected 0 to {size - 1}"
+        )
