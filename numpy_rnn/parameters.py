@@ -72,6 +72,7 @@ class Parameters:
         self.shapes = dict(shapes)
         size = sum(math.prod(shape) for shape in self.shapes.values())
         self._joined = False
+        self._parts: list[Parameters] = []
         self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
 
     def _live_in(self, data: Array, grad: Array) -> None:
@@ -85,6 +86,12 @@ class Parameters:
             self.values[name] = data[start:stop].reshape(shape)
             self.grads[name] = grad[start:stop].reshape(shape)
             start = stop
+        start = 0
+        for part in self._parts:
+            part._joined = True
+            piece = slice(start, start + part.data.size)
+            part._live_in(data[piece], grad[piece])
+            start = piece.stop
 
     @classmethod
     def join(cls, children: Mapping[str, Parameters]) -> Parameters:
@@ -113,7 +120,7 @@ class Parameters:
             raise ValueError(f"dtypes of the parts are {dtypes}, expected one for all of them")
         seen: set[int] = set()
         for name, child in children.items():
-            if child._joined or id(child) in seen:  # noqa: SLF001 (its own class)
+            if child._joined or id(child) in seen:
                 raise ValueError(f"part {name!r} belongs to a model already, expected a new one")
             seen.add(id(child))
         joined = cls(
@@ -124,15 +131,10 @@ class Parameters:
             },
             next(iter(dtypes.values())),
         )
-        start = 0
-        for child in children.values():
-            piece = slice(start, start + child.data.size)
-            joined.data[piece], joined.grad[piece] = child.data, child.grad
-            child._live_in(  # noqa: SLF001 (its own class)
-                joined.data[piece], joined.grad[piece]
-            )
-            child._joined = True  # noqa: SLF001 (its own class)
-            start = piece.stop
+        joined._parts = list(children.values())
+        joined.data[...] = np.concatenate([part.data for part in joined._parts])
+        joined.grad[...] = np.concatenate([part.grad for part in joined._parts])
+        joined._live_in(joined.data, joined.grad)
         return joined
 
     def zero_grad(self) -> None:

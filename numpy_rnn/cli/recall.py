@@ -13,8 +13,9 @@ from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.marks import compare
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
+from numpy_rnn.text import recall
 from numpy_rnn.text.alphabet import Alphabet
-from numpy_rnn.text.recall import Experiment, Recall, TrainingFailedError, recall, save
+from numpy_rnn.text.recall import Experiment, Recall, TrainingFailedError
 
 EVERY = 10  # epochs between two printed losses, as in the notebook
 
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
                     bar.write(f"epoch {epoch:4d}  loss {loss:.4f}")
                 bar.advance(f"loss {loss:.4f}")
 
-            result = recall(experiment, on_epoch)
+            result = recall.run(experiment, on_epoch)
     except TrainingFailedError as error:
         raise RunError(error) from None
     if lines:
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.flush()
     if options.save:
         try:
-            save(options.save, result)
+            recall.save(options.save, result)
         except OSError as error:
             raise RunError(f"--save {str(options.save)!r}: {error.strerror or error}") from None
         if lines:

@@ -1,31 +1,6 @@
-"""Applications to text."""
+"""Applications to text: the recall experiment."""
 
+from numpy_rnn.text import recall
 from numpy_rnn.text.alphabet import Alphabet
-from numpy_rnn.text.recall import (
-    Experiment,
-    Recall,
-    TrainingFailedError,
-    build,
-    generate,
-    load,
-    one_hot_of_argmax,
-    raw_output,
-    recall,
-    save,
-    train,
-)
 
-__all__ = [
-    "Alphabet",
-    "Experiment",
-    "Recall",
-    "TrainingFailedError",
-    "build",
-    "generate",
-    "load",
-    "one_hot_of_argmax",
-    "raw_output",
-    "recall",
-    "save",
-    "train",
-]
+__all__ = ["Alphabet", "recall"]

@@ -252,7 +252,7 @@ def generate(
     return alphabet.decode(np.array(made, int))
 
 
-def recall(experiment: Experiment, on_epoch: Callable[[int, float], None] = _ignore) -> Recall:
+def run(experiment: Experiment, on_epoch: Callable[[int, float], None] = _ignore) -> Recall:
     """Run the experiment: train once, generate twice from the same weights.
 
     Parameters
@@ -329,7 +329,7 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
         If it is not such a file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}
         experiment = Experiment(**json.loads(str(entries.pop("experiment"))))
     except (ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:

@@ -1,0 +1,261 @@
+"""What the layers promise besides PyTorch's numbers: state, accumulation, friendly errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
+
+
+def rnn(**options: Any) -> RNN:
+    return RNN(3, 4, rng=0, **options)
+
+
+def model() -> Sequential:
+    return Sequential(rnn=rnn(), i2o=Linear(4, 2, rng=1))
+
+
+X = np.random.default_rng(0).standard_normal((5, 2, 3))
+DY = np.random.default_rng(1).standard_normal((5, 2, 4))
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda: rnn().backward(DY),
+        lambda: Linear(3, 4).backward(DY),
+        lambda: MSELoss().backward(),
+        lambda: CrossEntropyLoss().backward(),
+        lambda: model().backward(DY),
+    ],
+)
+def test_backward_before_forward_is_a_clear_error(backward: Callable[[], Any]) -> None:
+    with pytest.raises(RuntimeError, match=r"backward: nothing to go back through.*forward first"):
+        backward()
+
+
+def test_gradients_accumulate_until_zeroed() -> None:
+    layer = rnn()
+    layer.forward(X)
+    layer.backward(DY)
+    once = layer.parameters.grad.copy()
+    layer.backward(DY)
+    np.testing.assert_array_equal(layer.parameters.grad, 2 * once)
+    layer.zero_grad()
+    assert not layer.parameters.grad.any()
+
+
+def test_a_split_sequence_with_carried_state_is_the_whole() -> None:
+    whole, first, second = rnn(), rnn(), rnn()
+    y, h_n = whole.forward(X)
+    y1, state = first.forward(X[:2])
+    y2, last = second.forward(X[2:], state)
+    np.testing.assert_allclose(np.concatenate([y1, y2]), y, rtol=1e-14)
+    np.testing.assert_allclose(last, h_n, rtol=1e-14)
+    dx, _ = whole.backward(DY)
+    dx2, dstate = second.backward(DY[2:])
+    dx1, _ = first.backward(DY[:2], dstate)
+    assert dx is not None
+    assert dx1 is not None
+    assert dx2 is not None
+    np.testing.assert_allclose(np.concatenate([dx1, dx2]), dx, rtol=1e-12)
+    np.testing.assert_allclose(
+        first.parameters.grad + second.parameters.grad, whole.parameters.grad, rtol=1e-12
+    )
+
+
+def test_no_timesteps_hand_the_state_and_its_gradient_through() -> None:
+    layer = rnn()
+    state = np.ones((1, 2, 4))
+    y, h_n = layer.forward(np.zeros((0, 2, 3)), state)
+    assert y.shape == (0, 2, 4)
+    np.testing.assert_array_equal(h_n, state)
+    dx, dh0 = layer.backward(None, 3 * state)
+    assert dx is not None
+    assert dx.shape == (0, 2, 3)
+    np.testing.assert_array_equal(dh0, 3 * state)
+    assert not layer.parameters.grad.any()
+
+
+def test_only_the_final_state_may_have_a_gradient() -> None:
+    layer, dstate = rnn(), DY[None, -1]
+    layer.forward(X)
+    dy = np.zeros_like(DY)
+    dy[-1] = DY[-1]
+    by_output = layer.backward(dy)
+    by_state = layer.backward(None, dstate)
+    for a, b in zip(by_output, by_state, strict=True):
+        assert a is not None
+        assert b is not None
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_gradient_that_is_passed_in_stays_as_it_was() -> None:
+    layer, dy = rnn(), DY.copy()
+    layer.forward(X)
+    layer.backward(dy, np.ones((1, 2, 4)))
+    np.testing.assert_array_equal(dy, DY)
+
+
+def test_an_output_cannot_be_overwritten_behind_backwards_back() -> None:
+    y, h_n = rnn().forward(X)
+    with pytest.raises(ValueError, match="read-only"):
+        y *= 0
+    h_n *= 0  # a copy
+
+
+def test_integers_are_one_hot_rows() -> None:
+    for batch_first, shape in ((False, (5, 2)), (True, (2, 5)), (False, (5,))):
+        symbols = np.random.default_rng(0).integers(0, 3, shape)
+        looked_up, dense = rnn(batch_first=batch_first), rnn(batch_first=batch_first)
+        y, _ = looked_up.forward(symbols)
+        expected, _ = dense.forward(np.eye(3)[symbols])
+        np.testing.assert_allclose(y, expected, rtol=1e-14)
+        dy = np.ones(y.shape)
+        dense.backward(dy)
+        assert looked_up.backward(dy)[0] is None
+        np.testing.assert_allclose(looked_up.parameters.grad, dense.parameters.grad, rtol=1e-12)
+
+
+def test_a_chain_routes_states_both_ways() -> None:
+    chain = Sequential(rnn(), RNN(4, 3, rng=2), Linear(3, 2, rng=3))
+    states = (np.ones((1, 2, 4)), np.full((1, 2, 3), 0.5))
+    y, final = chain.forward(X, states)
+    assert [state.shape for state in final] == [(1, 2, 4), (1, 2, 3)]
+    dx, dstates = chain.backward(np.ones((5, 2, 2)), (np.ones((1, 2, 4)), None))
+    assert [d.shape for d in dstates] == [(1, 2, 4), (1, 2, 3)]
+    # The derivative along a direction, by central differences.
+    direction = np.random.default_rng(1).standard_normal(states[0].shape)
+    losses = []
+    for step in (1e-6, -1e-6):
+        y, final = chain.forward(X, (states[0] + step * direction, states[1]))
+        losses.append(y.sum() + final[0].sum())
+    np.testing.assert_allclose(
+        (dstates[0] * direction).sum(), (losses[0] - losses[1]) / 2e-6, rtol=1e-6
+    )
+    assert dx is not None
+
+
+def test_a_chain_that_begins_with_an_integer_input_has_no_gradient_for_it() -> None:
+    chain = Sequential(Linear(3, 4, rng=0), rnn2 := RNN(4, 2, rng=0))
+    chain.forward(np.array([[0, 1], [2, 0]]))
+    dx, _ = chain.backward(np.ones((2, 2, 2)))
+    assert dx is None
+    assert rnn2.parameters.grad.any()
+    assert chain.parameters.grads["0.weight"].any()
+
+
+BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: RNN(0, 4), ValueError, "RNN: input_size is 0, expected at least 1"),
+    (lambda: RNN(3, -1), ValueError, "RNN: hidden_size is -1, expected at least 1"),
+    (lambda: RNN(3, 2.5), TypeError, "RNN: hidden_size is 2.5, expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: Linear(3, 0), ValueError, "Linear: out_features is 0, expected at least 1"),
+    (lambda: rnn(nonlinearity="sin"), ValueError, "RNN: nonlinearity is 'sin', expected"),
+    (lambda: rnn(dtype="int8"), ValueError, "dtype is 'int8', expected one of float32, float64"),
+    (
+        lambda: rnn().forward(X[0, 0]),
+        ValueError,
+        "RNN(3, 4).forward: x has shape (3,), expected (T, B, 3) or (T, 3)",
+    ),
+    (
+        lambda: rnn(batch_first=True).forward(np.ones((5, 2, 7))),
+        ValueError,
+        "RNN(3, 4).forward: x has shape (5, 2, 7), expected (B, T, 3) or (T, 3)",
+    ),
+    (
+        lambda: rnn().forward(X.astype(np.float32)),
+        TypeError,
+        "RNN(3, 4).forward: x has dtype float32, expected float64",
+    ),
+    (
+        lambda: rnn().forward(np.where(np.arange(3) == 1, np.nan, X)),
+        ValueError,
+        "RNN(3, 4).forward: x is nan at index (0, 0, 1), expected finite numbers",
+    ),
+    (
+        lambda: rnn().forward(np.array([[0, 3]])),
+        ValueError,
+        "RNN(3, 4).forward: x is 3 at index (0, 1), expected 0 to 2",
+    ),
+    (
+        lambda: rnn().forward(np.array([-1])),
+        ValueError,
+        "RNN(3, 4).forward: x is -1 at index (0,), expected 0 to 2",
+    ),
+    (
+        lambda: rnn().forward(X, np.ones((2, 4))),
+        ValueError,
+        "RNN(3, 4).forward: state has shape (2, 4), expected (1, 2, 4)",
+    ),
+    (
+        lambda: (layer := rnn()).forward(X) and layer.backward(DY[:, :1]),
+        ValueError,
+        "RNN(3, 4).backward: dy has shape (5, 1, 4), expected (5, 2, 4)",
+    ),
+    (
+        lambda: (layer := rnn()).forward(X) and layer.backward(DY, np.inf * np.ones((1, 2, 4))),
+        ValueError,
+        "RNN(3, 4).backward: dstate is inf at index (0, 0, 0), expected finite numbers",
+    ),
+    (
+        lambda: Linear(3, 4).forward(np.ones((2, 4))),
+        ValueError,
+        "Linear(3, 4).forward: x has shape (2, 4), expected (2, 3)",
+    ),
+    (
+        lambda: Linear(3, 4).forward(np.array(1.0)),
+        ValueError,
+        "Linear(3, 4).forward: x has shape (), expected (3,)",
+    ),
+    (Sequential, ValueError, "Sequential: there are no layers, expected at least one"),
+    (
+        lambda: model().forward(X, (None, None)),
+        ValueError,
+        "Sequential.forward: state has 2 entries, expected 1, one for each recurrent layer",
+    ),
+    (lambda: MSELoss("average"), ValueError, "reduction is 'average', expected 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
+    (
+        lambda: MSELoss().forward(X, X[:4]),
+        ValueError,
+        "MSELoss.forward: target has shape (4, 2, 3), expected (5, 2, 3)",
+    ),
+    (
+        lambda: MSELoss().forward(np.ones(3, int), np.ones(3, int)),
+        TypeError,
+        "MSELoss.forward: y has dtype int64, expected float32 or float64",
+    ),
+    (
+        lambda: CrossEntropyLoss().forward(X, np.ones((5, 2))),
+        TypeError,
+        "CrossEntropyLoss.forward: targets has dtype float64, expected integers",
+    ),
+    (
+        lambda: CrossEntropyLoss().forward(X, np.full((5, 2), 3)),
+        ValueError,
+        "CrossEntropyLoss.forward: targets is 3 at index (0, 0), expected 0 to 2",
+    ),
+    (
+        lambda: CrossEntropyLoss().forward(X, np.zeros((5, 2), int), np.ones((5, 2))),
+        TypeError,
+        "CrossEntropyLoss.forward: mask has dtype float64, expected bool",
+    ),
+    (
+        lambda: CrossEntropyLoss().forward(np.ones((2, 1, 0)), np.zeros((2, 1), int)),
+        ValueError,
+        "CrossEntropyLoss.forward: y has shape (2, 1, 0), expected at least one class",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), BAD)
+def test_bad_input_is_one_clear_line(
+    call: Callable[[], Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

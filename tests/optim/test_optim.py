@@ -1,0 +1,148 @@
+"""What the optimisers promise besides their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, RMSprop, clip_grad_norm, clip_grad_value
+from numpy_rnn.parameters import Parameters
+from tests.optim.test_against_torch import OPTIONS, quadratic, set_gradient
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_a_restored_optimiser_goes_on_bit_by_bit(
+    kind: Any, _: Any, options: dict[str, Any]
+) -> None:
+    parameters = quadratic()
+    optimizer = kind(parameters, **options)
+
+    def steps(numbers: range) -> None:
+        for step in numbers:
+            set_gradient(parameters, step)
+            optimizer.step()
+
+    steps(range(5))
+    weights, state = parameters.data.copy(), optimizer.state_dict()
+    steps(range(5, 10))
+    expected = parameters.data.tobytes()
+
+    parameters.data[...] = weights
+    optimizer = kind(parameters, **options | {"lr": 123.0})  # the state brings its own back
+    optimizer.load_state_dict(state)
+    assert optimizer.steps == 5
+    steps(range(5, 10))
+    assert parameters.data.tobytes() == expected
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_a_state_is_a_copy_and_gradients_stay(kind: Any, _: Any, options: dict[str, Any]) -> None:
+    parameters = quadratic()
+    optimizer = kind(parameters, **options)
+    before = optimizer.state_dict()
+    copies = {name: np.copy(value) for name, value in before.items()}
+    set_gradient(parameters, 0)
+    gradient = parameters.grad.copy()
+    optimizer.step()
+    np.testing.assert_array_equal(parameters.grad, gradient)
+    for name, value in copies.items():
+        np.testing.assert_array_equal(before[name], value)
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_dtype_stays_float32(kind: Any, _: Any, options: dict[str, Any]) -> None:
+    parameters = quadratic(np.float32)
+    optimizer = kind(parameters, **options)
+    set_gradient(parameters, 0)
+    optimizer.step()
+    assert parameters.data.dtype == np.float32
+    assert all(moment.dtype == np.float32 for moment in optimizer.moments.values())
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_zero_grad_and_a_new_lr(kind: Any, _: Any, options: dict[str, Any]) -> None:
+    parameters = quadratic()
+    optimizer = kind(parameters, **options)
+    set_gradient(parameters, 0)
+    optimizer.zero_grad()
+    assert not parameters.grad.any()
+    optimizer.lr = 0.0
+    weights = parameters.data.copy()
+    set_gradient(parameters, 0)
+    optimizer.step()
+    np.testing.assert_array_equal(parameters.data, weights)
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    optimizer = Adam(quadratic())
+    state = optimizer.state_dict()
+    del state["exp_avg"]
+    state["exp_avg_sq"] = np.ones(3)
+    state["speed"] = 1
+    with pytest.raises(ValueError, match=r"Adam\.load_state_dict") as caught:
+        optimizer.load_state_dict(state)
+    assert "'exp_avg' is missing" in str(caught.value)
+    assert "'exp_avg_sq' has shape (3,), expected (12,)" in str(caught.value)
+    assert "'speed' is unexpected" in str(caught.value)
+    assert not optimizer.moments["exp_avg_sq"].any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Adam, {"lr": -1.0}, "Adam: lr is -1.0, expected a finite number >= 0"),
+        (Adam, {"lr": float("nan")}, "Adam: lr is nan"),
+        (Adam, {"betas": (1.0, 0.9)}, "Adam: beta1 is 1.0, expected 0 <= beta1 < 1"),
+        (Adam, {"betas": (0.9, -0.1)}, "Adam: beta2 is -0.1"),
+        (Adam, {"eps": -1e-8}, "Adam: eps is -1e-08"),
+        (AdamW, {"weight_decay": -1.0}, "AdamW: weight_decay is -1.0"),
+        (SGD, {"momentum": -0.1}, "SGD: momentum is -0.1"),
+        (SGD, {"nesterov": True}, "SGD: nesterov with momentum 0.0 and dampening 0.0"),
+        (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "SGD: nesterov with"),
+        (RMSprop, {"alpha": 1.0}, "RMSprop: alpha is 1.0"),
+        (RMSprop, {"eps": float("inf")}, "RMSprop: eps is inf"),
+        (Adagrad, {"lr_decay": -1.0}, "Adagrad: lr_decay is -1.0"),
+        (Adagrad, {"initial_accumulator_value": -1.0}, "Adagrad: initial_accumulator_value is"),
+    ],
+)
+def test_numbers_out_of_range(kind: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        kind(quadratic(), **options)
+
+
+def test_centered_rmsprop_survives_a_constant_gradient() -> None:
+    parameters = quadratic(np.float32)
+    optimizer = RMSprop(parameters, centered=True, lr=1e-3)
+    parameters.grad[...] = 0.3
+    for _ in range(2000):
+        optimizer.step()
+    assert np.isfinite(parameters.data).all()
+
+
+@pytest.mark.parametrize("size", [0, 12])
+def test_clipping_keeps_what_cannot_be_scaled(size: int) -> None:
+    parameters = Parameters({"a": (size,)}, np.float32)
+    assert clip_grad_norm(parameters, 1.0) == 0
+    if size:
+        parameters.grad[0] = np.inf
+        assert clip_grad_norm(parameters, 1.0) == np.inf
+        assert parameters.grad[0] == np.inf
+        parameters.grad[0] = np.nan
+        assert np.isnan(clip_grad_norm(parameters, 1.0))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_a_norm_neither_overflows_nor_vanishes_in_float32(scale: float) -> None:
+    parameters = Parameters({"a": (2,)}, np.float32)
+    parameters.grad[...] = 3 * scale, 4 * scale
+    np.testing.assert_allclose(clip_grad_norm(parameters, 1.0), 5 * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_limits_must_be_above_zero(limit: float) -> None:
+    with pytest.raises(ValueError, match="max_norm is"):
+        clip_grad_norm(quadratic(), limit)
+    with pytest.raises(ValueError, match="clip_value is"):
+        clip_grad_value(quadratic(), limit)

@@ -1,0 +1,120 @@
+"""The house: a module imports only from floors below its own."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import numpy_rnn
+
+PACKAGE = Path(numpy_rnn.__file__).parent
+
+# Lowest first; the longest matching name decides. Modules on one floor do not import each
+# other, so "sideways" is not possible either. A package's __init__ only re-exports, and is
+# one floor above what it re-exports.
+FLOORS = [
+    ["version", "functional.types", "files"],
+    ["functional.activations", "functional.contract", "functional.reduction"],
+    ["functional.embedding", "functional.mse", "functional.cross_entropy"],
+    ["functional.linear"],
+    ["functional.elman"],
+    ["functional"],
+    ["parameters"],
+    ["init", "optim.base", "optim.clip"],
+    ["optim.adam", "optim.sgd", "optim.rmsprop", "optim.adagrad"],
+    ["optim"],
+    ["layers.validate", "layers.layout", "layers.base"],
+    ["layers.rnn", "layers.linear", "layers.losses"],
+    ["layers.sequential"],
+    ["layers"],
+    [""],  # numpy_rnn itself
+    ["text.alphabet"],
+    ["text.recall"],
+    ["text"],
+    ["cli.errors", "cli.progress", "cli.marks"],
+    ["cli.recall"],
+    ["cli.main", "cli"],
+    ["__main__"],
+]
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its name below numpy_rnn."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Names below numpy_rnn that a file imports, at any depth of its code."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the floor"
+            module = node.module or ""
+            names |= {
+                f"{module}.{alias.name}" if f"{module}.{alias.name}" in submodules() else module
+                for alias in node.names
+            }
+    return {n.removeprefix("numpy_rnn").lstrip(".") for n in names if n.startswith("numpy_rnn")}
+
+
+def submodules() -> set[str]:
+    return {f"numpy_rnn.{name}" for name in modules() if name}
+
+
+def test_every_module_has_a_floor() -> None:
+    assert set(modules()) == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_imports_only_from_below(name: str) -> None:
+    for other in imported(modules()[name]):
+        assert FLOOR_OF[other] < FLOOR_OF[name], f"{name or 'numpy_rnn'} imports {other}"
+
+
+def test_the_mathematics_imports_numpy_and_nothing_else() -> None:
+    for name, path in modules().items():
+        if name.startswith("functional"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    assert {alias.name.split(".")[0] for alias in node.names} == {"numpy"}
+
+
+def test_the_import_brings_numpy_and_the_standard_library_only() -> None:
+    code = (
+        "import sys, numpy; before = set(sys.modules); import numpy_rnn;"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+    )
+    extra = set(run.stdout.split()) - set(sys.stdlib_module_names)
+    assert extra == {"numpy_rnn"}
+
+
+def test_reexports_are_explicit_and_complete() -> None:
+    for name, path in modules().items():
+        if path.name != "__init__.py" or name == "cli":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+        names -= {"annotations"}
+        kinds = {type(node) for node in tree.body}
+        assert kinds <= {ast.Expr, ast.ImportFrom, ast.Assign}, f"{name} defines something"
+        module = __import__(f"numpy_rnn.{name}".rstrip("."), fromlist=["x"])
+        assert set(module.__all__) == names

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn.init import uniform
+from numpy_rnn.parameters import Parameters
+
+
+def two() -> tuple[Parameters, Parameters, Parameters]:
+    a = Parameters({"w": (2, 3), "b": (3,)}, np.float64)
+    b = Parameters({"w": (3, 1)}, np.float64)
+    a.data[...] = range(9)
+    b.data[...] = range(9, 12)
+    a.grad[...] = 1
+    return a, b, Parameters.join({"first": a, "second": b})
+
+
+def test_views_and_vector_are_the_same_memory() -> None:
+    parameters = Parameters({"w": (2, 3), "b": (3,)}, np.float32)
+    parameters.values["b"][...] = 5
+    parameters.grads["w"][1, 2] = 7
+    assert parameters.data.tolist() == [0] * 6 + [5] * 3
+    assert parameters.grad.tolist() == [0] * 5 + [7] + [0] * 3
+    assert parameters.data.dtype == parameters.grad.dtype == np.float32
+    parameters.zero_grad()
+    assert not parameters.grad.any()
+
+
+def test_joining_moves_values_and_keeps_the_parts_working() -> None:
+    a, b, joined = two()
+    assert joined.data.tolist() == list(range(12))
+    assert joined.grad.tolist() == [1] * 9 + [0] * 3
+    assert list(joined.shapes) == ["first.w", "first.b", "second.w"]
+    a.values["b"][...] = -1
+    b.grads["w"][...] = -2
+    b.data[0] = -3
+    assert joined.values["first.b"].tolist() == [-1] * 3
+    assert joined.grads["second.w"].tolist() == [[-2]] * 3
+    assert joined.data[9] == -3
+
+
+def test_parts_can_be_joined_in_floors() -> None:
+    a, _, joined = two()
+    top = Parameters.join({"model": joined, "head": Parameters({"w": (1,)}, np.float64)})
+    a.values["w"][0, 0] = 42  # two floors below
+    joined.values["second.w"][0, 0] = 43
+    assert top.values["model.first.w"][0, 0] == top.data[0] == 42
+    assert top.values["model.second.w"][0, 0] == 43
+
+
+def test_weights_cannot_live_in_two_models() -> None:
+    a, _, _ = two()
+    with pytest.raises(ValueError, match="part 'x' belongs to a model already"):
+        Parameters.join({"x": a})
+    c = Parameters({"w": (1,)}, np.float64)
+    with pytest.raises(ValueError, match="part 'second' belongs to a model already"):
+        Parameters.join({"first": c, "second": c})
+
+
+def test_parts_have_one_dtype() -> None:
+    parts = {name: Parameters({"w": (1,)}, name) for name in ("float32", "float64")}
+    with pytest.raises(ValueError, match="expected one for all of them"):
+        Parameters.join(parts)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int64", "complex128", "no dtype", object])
+def test_a_dtype_that_parameters_cannot_have(dtype: Any) -> None:
+    with pytest.raises(ValueError, match=r"dtype is .*, expected one of float32, float64"):
+        Parameters({"w": (1,)}, dtype)
+
+
+def test_a_state_goes_out_and_in_as_copies() -> None:
+    _, _, joined = two()
+    state = joined.state_dict()
+    joined.data[...] = 0
+    assert joined.load_state_dict(state) == ([], [])
+    assert joined.data.tolist() == list(range(12))
+    state["first.b"][...] = 99
+    assert joined.data.tolist() == list(range(12))
+
+
+def test_a_state_that_does_not_fit_names_every_entry_and_changes_nothing() -> None:
+    _, _, joined = two()
+    state: dict[str, Any] = joined.state_dict()
+    del state["first.b"]
+    state["second.w"] = np.zeros((1, 3))
+    state["third.w"] = np.zeros(1)
+    state["first.w"] = np.full((2, 3), "x")
+    with pytest.raises(ValueError, match="load_state_dict") as caught:
+        joined.load_state_dict(state)
+    for part in (
+        "'first.b' is missing",
+        "'third.w' is unexpected",
+        "'second.w' has shape (1, 3), expected (3, 1)",
+        "'first.w' has dtype <U1, expected real numbers",
+    ):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert joined.data.tolist() == list(range(12))
+
+
+def test_what_is_not_strict_still_refuses_a_wrong_shape() -> None:
+    _, _, joined = two()
+    keys = joined.load_state_dict({"first.b": np.full(3, 5.0), "new": np.ones(1)}, strict=False)
+    assert keys.missing == ["first.w", "second.w"]
+    assert keys.unexpected == ["new"]
+    assert joined.values["first.b"].tolist() == [5, 5, 5]
+    with pytest.raises(ValueError, match=r"'first.b' has shape \(2,\), expected \(3,\)"):
+        joined.load_state_dict({"first.b": np.ones(2)}, strict=False)
+
+
+def test_uniform_fills_the_interval_from_a_seed() -> None:
+    parameters = Parameters({"w": (100, 100)}, np.float64)
+    uniform(parameters, 25, 7)
+    assert parameters.data.min() >= -0.2
+    assert parameters.data.max() <= 0.2
+    assert abs(parameters.data.mean()) < 0.005  # standard error 0.0012
+    assert abs(parameters.data.std() - 0.4 / np.sqrt(12)) < 0.002
+    again = Parameters({"w": (100, 100)}, np.float32)
+    uniform(again, 25, np.random.default_rng(7))
+    np.testing.assert_array_equal(again.data, parameters.data.astype(np.float32))
