@@ -17,7 +17,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array, DTypeLike
 
-DTYPES = ("float32", "float64")
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -32,8 +32,8 @@ def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         known: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
         known = None
-    if known is None or known.name not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+    if known is None or known not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(map(str, DTYPES))}")
     return known
 
 

@@ -72,11 +72,13 @@ def elman_forward(
     T, B, H = a.shape
     h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
     h[0] = h0
-    W_hh_T = W_hh.T
-    for a_t, h_prev, h_t in zip(a, h[:-1], h[1:], strict=True):
-        np.dot(h_prev, W_hh_T, out=h_t)  # (2), written into the trajectory itself
-        np.add(h_t, a_t, out=h_t)
-        phi.value(h_t, h_t)
+    W_hh_T, value = W_hh.T, phi.value
+    h_prev = h[0]
+    for a_t, h_t in zip(a, h[1:], strict=True):
+        h_prev.dot(W_hh_T, h_t)  # (2), written into the trajectory itself
+        np.add(h_t, a_t, h_t)
+        value(h_t, h_t)
+        h_prev = h_t
     h.flags.writeable = False
     return h[1:], ElmanCache(projection, h, W_hh, phi)
 
@@ -110,12 +112,12 @@ def elman_backward(
     if dh is None:
         dh = np.zeros_like(h[1:])
     slope = phi.slope(h[1:])  # phi'(h_t), all t at once
-    dz = np.empty(dh.shape, np.result_type(dh, h, W_hh))  # (T, B, H)
+    dz = dh.astype(np.result_type(dh, h, W_hh))  # (T, B, H), a copy that becomes dz
     carry = np.zeros(dz.shape[1:], dz.dtype)  # W_hh^T dz_{t+1}
-    for dz_t, dh_t, slope_t in zip(dz[::-1], dh[::-1], slope[::-1], strict=True):
-        np.add(dh_t, carry, out=dz_t)  # (2')
-        np.multiply(dz_t, slope_t, out=dz_t)
-        np.dot(dz_t, W_hh, out=carry)
+    for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):
+        np.add(dz_t, carry, dz_t)  # (2')
+        np.multiply(dz_t, slope_t, dz_t)
+        dz_t.dot(W_hh, carry)
     dW_hh = contract(dz, h[:-1], keep)  # (3')
     dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
     return dx, carry, dW_ih, dW_hh, db, db.copy()

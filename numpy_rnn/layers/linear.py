@@ -43,6 +43,7 @@ class Linear(Layer):
     ) -> None:
         self.in_features = check_size("Linear", "in_features", in_features)
         self.out_features = check_size("Linear", "out_features", out_features)
+        self._name = f"Linear({self.in_features}, {self.out_features})"
         self.bias = bias
         shapes: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
         if bias:
@@ -52,7 +53,7 @@ class Linear(Layer):
         self._cache: tuple[LinearCache, tuple[int, ...]] | None = None
 
     def __repr__(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features})"
+        return self._name
 
     def forward(self, x: Array) -> Array:
         """Apply the map to every row.
@@ -72,7 +73,7 @@ class Linear(Layer):
         TypeError, ValueError
             If the dtype, the last axis or a number in x is not what the layer takes.
         """
-        where, D, dtype = f"{self!r}.forward", self.in_features, self.parameters.dtype
+        where, D, dtype = self._name + ".forward", self.in_features, self.parameters.dtype
         x = np.asarray(x)
         if x.dtype.kind in "iu":
             check_symbols(where, "x", x, D)
@@ -107,10 +108,10 @@ class Linear(Layer):
             If dy is not like the output.
         """
         if self._cache is None:
-            raise forward_first(repr(self))
+            raise forward_first(self._name)
         cache, leading = self._cache
         shape = (*leading, self.out_features)
-        dy = check_array(f"{self!r}.backward", "dy", dy, self.parameters.dtype, (shape,))
+        dy = check_array(self._name + ".backward", "dy", dy, self.parameters.dtype, (shape,))
         dx, dW, db = linear_backward(dy.reshape(1, -1, self.out_features), cache)
         self.parameters.grads["weight"] += dW
         if self.bias:

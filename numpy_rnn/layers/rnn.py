@@ -56,6 +56,7 @@ class RNN(RecurrentLayer):
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"RNN: nonlinearity is {nonlinearity!r}, expected 'tanh' or 'relu'")
         self.nonlinearity = nonlinearity
+        self._name = f"RNN({self.input_size}, {self.hidden_size})"
         self.bias = bias
         self.batch_first = batch_first
         shapes: dict[str, tuple[int, ...]] = {"weight_ih_l0": (H, D), "weight_hh_l0": (H, H)}
@@ -66,7 +67,7 @@ class RNN(RecurrentLayer):
         self._cache: tuple[ElmanCache, Layout] | None = None
 
     def __repr__(self) -> str:
-        return f"RNN({self.input_size}, {self.hidden_size})"
+        return self._name
 
     def forward(self, x: Array, state: Array | None = None) -> tuple[Array, Array]:
         """Run over a sequence.
@@ -90,7 +91,7 @@ class RNN(RecurrentLayer):
         TypeError, ValueError
             If the dtype, the shape or a number of an argument is not what the layer takes.
         """
-        where = f"{self!r}.forward"
+        where = self._name + ".forward"
         H, dtype = self.hidden_size, self.parameters.dtype
         x, layout = self._check_input(where, x)
         B = x.shape[1]
@@ -139,8 +140,8 @@ class RNN(RecurrentLayer):
             If a gradient is not like the output it belongs to.
         """
         if self._cache is None:
-            raise forward_first(repr(self))
-        where, dtype = f"{self!r}.backward", self.parameters.dtype
+            raise forward_first(self._name)
+        where, dtype = self._name + ".backward", self.parameters.dtype
         cache, layout = self._cache
         T, (B, H) = len(cache.h) - 1, cache.h.shape[1:]
         state_shape = (1, B, H) if layout.batched else (1, H)

@@ -5,6 +5,7 @@ Every message names the layer, the argument, what came and what was expected.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -70,8 +71,9 @@ def check_array(
 def check_float(where: str, name: str, value: Array) -> Array:
     """Return `value` as an array if it is finite numbers, in float32 or float64."""
     array = np.asarray(value)
-    if array.dtype.name not in DTYPES:
-        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {' or '.join(DTYPES)}")
+    if array.dtype not in DTYPES:
+        expected = " or ".join(map(str, DTYPES))
+        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {expected}")
     _check_finite(where, name, array)
     return array
 
@@ -80,6 +82,8 @@ def check_shape(
     where: str, name: str, array: Array, shapes: tuple[tuple[int | str, ...], ...]
 ) -> None:
     """Raise ValueError if the array's shape is none of `shapes`."""
+    if array.shape in shapes:
+        return
     for shape in shapes:
         if len(shape) == array.ndim and all(
             isinstance(want, str) or want == size
@@ -91,6 +95,10 @@ def check_shape(
 
 
 def _check_finite(where: str, name: str, array: Array) -> None:
+    # The sum of squares is one pass, and finite only if every number is. Where it is not, it
+    # may only have overflowed.
+    if math.isfinite(np.vdot(array, array)):
+        return
     finite = np.isfinite(array)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])

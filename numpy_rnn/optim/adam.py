@@ -81,11 +81,11 @@ class Adam(Optimizer):
         v += work  # (2)
         if self.amsgrad:
             v = np.maximum(self.moments["max_exp_avg_sq"], v, out=self.moments["max_exp_avg_sq"])
+        root = math.sqrt(1 - beta2**self.steps)
         np.sqrt(v, out=work)
-        work /= math.sqrt(1 - beta2**self.steps)
-        work += self.eps  # (4)
+        work += self.eps * root  # (4), times root
         np.divide(m, work, out=work)
-        work *= self.lr / (1 - beta1**self.steps)
+        work *= self.lr * root / (1 - beta1**self.steps)
         theta -= work  # (5)
 
 

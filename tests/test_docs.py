@@ -1,0 +1,99 @@
+"""Every code block of the README and the docs runs, and prints what the page says.
+
+A ``python`` block is executed; a ``sh`` block of ``numpy-rnn`` commands is run in a shell. A
+``text`` block that follows is what it prints; a line ``...`` in it stands for any lines. The
+blocks that set a virtual environment up are run to the letter by ``.ci/run``, which reads them
+from the README.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUN_BY_CI = ("python3 -m venv ", "bash .ci/run")
+
+
+class Block(NamedTuple):
+    page: Path
+    line: int
+    language: str
+    code: str
+    printed: str | None  # the text block that follows
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        matches = list(re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        for match, following in zip(matches, [*matches, None][1:], strict=True):
+            language, code = match.groups()
+            printed = following.group(2) if following and following.group(1) == "text" else None
+            if language != "text":
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(Block(page, line, language, code, printed))
+    return found
+
+
+def without_raw(text: str) -> str:
+    """Leave out what the raw feedback generated: it differs from machine to machine."""
+    return re.sub(r"With the raw output.*?\n\n", "", text, flags=re.DOTALL)
+
+
+def check_printed(actual: str, expected: str) -> None:
+    parts = without_raw(expected).split("...\n")
+    pattern = r"(?:.*\n)*?".join(re.escape(part) for part in parts)
+    assert re.fullmatch(pattern, without_raw(actual)), actual
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page.name}:{b.line}")
+def test_a_block_runs_and_prints_what_the_page_says(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if block.language == "python":
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(block.code, f"{block.page.name}:{block.line}", "exec"), {})  # noqa: S102 (our own page)
+        printed = out.getvalue()
+    elif block.code.startswith(RUN_BY_CI):
+        assert block.code.count("\n") == 1
+        script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+        assert "grep -E '^python3 -m venv ' \"$here/README.md\"" in script
+        return
+    else:
+        assert block.language == "sh"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        printed = subprocess.run(
+            ["bash", "-ec", block.code],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PATH": path},
+        ).stdout
+    if block.printed is not None:
+        check_printed(printed, block.printed)
+
+
+def test_the_readme_has_the_two_set_up_commands() -> None:
+    commands = [b.code for b in blocks() if b.code.startswith("python3 -m venv ")]
+    assert len(commands) == 2
+    assert commands[0].endswith(" && .venv/bin/numpy-rnn recall\n")
+    assert commands[1].endswith(" && .venv/bin/python -m pytest\n")
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
