@@ -133,7 +133,6 @@ def jax_step(weights: Weights, x: Array, target: Array, *, hoisted: bool) -> Epo
             y = scan(cell, h0, x)[1]
         return jnp.sum(jnp.mean((y - target) ** 2, axis=1))
 
-    @jax.jit
     def train(p: Any, m: Any, v: Any, t: Any, x: Any, target: Any) -> Any:
         loss, g = jax.value_and_grad(loss_of)(p, x, target)
         t += 1
@@ -143,13 +142,14 @@ def jax_step(weights: Weights, x: Array, target: Array, *, hoisted: bool) -> Epo
         p = tree_map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-8), p, m, v)
         return (p, m, v, t), loss
 
+    step = jax.jit(train)
     p = tuple(jnp.asarray(w) for w in weights.values())
     state = (p, tree_map(jnp.zeros_like, p), tree_map(jnp.zeros_like, p), jnp.zeros(()))
     data = jnp.asarray(x), jnp.asarray(target)
 
     def epoch() -> Any:
         nonlocal state
-        state, loss = train(*state, *data)
+        state, loss = step(*state, *data)
         wait((state, loss))
         return loss
 
