@@ -16,7 +16,13 @@ from numpy_rnn.functional import contract_one_hot
 from numpy_rnn.functional.types import Array
 
 REPETITIONS = 15
-SIZES = ((49, 35, 35), (512, 65, 512), (2048, 65, 2048))  # rows, symbols, width
+SIZES = (
+    (49, 35, 35),
+    (2048, 65, 35),
+    (2048, 65, 128),
+    (512, 65, 512),
+    (2048, 65, 2048),
+)  # rows, symbols, width
 
 
 def add_at(dz: Array, symbols: Array, size: int) -> Array:

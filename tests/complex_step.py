@@ -1,7 +1,8 @@
 """The complex step (Squire & Trapp 1998): exact derivatives of analytic code.
 
-f(x + ih) = f(x) + ih f'(x) + O(h^2), so f'(x) = Im f(x + ih) / h with nothing subtracted:
-h can be 1e-30 and the result is right to the last bits.
+f(x + ih) = f(x) + ih f'(x) - h^2 f''(x) / 2 - ..., and for an f that is real on the real line
+every even term is real, so Im f(x + ih) / h = f'(x) + O(h^2) with nothing subtracted: h can be
+1e-30 and the result is right to the last bits.
 """
 
 from __future__ import annotations

@@ -3,8 +3,12 @@
     out, cache = x_forward(arguments)
     gradients  = x_backward(d_out, cache)          one gradient per argument, in order
 
-A pair never changes its inputs, its cache or an incoming gradient, follows the dtype it is
-given and runs on complex numbers. Shapes are not checked here: the layers do that.
+``dq`` is the gradient dL/dq, of q's shape; in a module's head, (n') is the gradient of equation
+(n). The equations are for column vectors; arrays hold examples as rows, so W x is ``x @ W.T``
+and W^T dz is ``dz @ W``. A transpose is never conjugated: that would not be analytic.
+
+A pair never changes its inputs, its cache or an incoming gradient, follows the dtype of its
+arrays and runs on complex numbers. Shapes are not checked here: the layers do that.
 """
 
 from numpy_rnn.functional.activations import RELU, TANH, Activation

@@ -3,9 +3,10 @@
     (1)  tanh(z)                     (1')  tanh'(z) = 1 - h^2     with h = tanh(z)
     (2)  relu(z) = z if z >= 0 else 0  (2')  relu'(z) = 1 if h > 0 else 0
 
-A derivative from the output needs no second cache: the trajectory h is kept anyway. Both
-are analytic (relu away from 0) and look at the real part only, so that they can be run
-on complex numbers and differentiated by the complex step.
+A derivative from the output needs no second cache: the trajectory h is kept anyway. At 0,
+relu has none; (2') takes 0, as PyTorch does. Both can be differentiated by the complex step
+(Squire & Trapp 1998): tanh is analytic, and relu is, away from 0, because it compares the real
+part only and then passes z on whole.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The gradient of a shared weight: a sum over time, written as one.
 
-A weight that is used at every timestep, ``z[t,b] = W x[t,b] + b + ...``, receives one
+A weight that is used at every timestep, ``z[t,b] = W x[t,b] + bias + ...``, receives one
 outer product from each use, and its gradient is their sum (Werbos 1990):
 
-    (1)  dW = sum_t sum_b  dz[t,b] x[t,b]^T
-    (2)  db = sum_t sum_b  dz[t,b]
+    (1)  dW    = sum_t sum_b  dz[t,b] x[t,b]^T
+    (2)  dbias = sum_t sum_b  dz[t,b]
 
 Both sums are done once, after the time loop, never inside it. ``keep`` names the axes
 of the sum that are *not* summed, so the same line also answers who contributed what:
@@ -94,9 +94,9 @@ def contract_one_hot(dz: Array, symbols: Array, size: int, keep: Keep = "") -> A
     """Equation (1), transposed, for an ``x`` given as the places of its ones.
 
     With ``x[t,b]`` one-hot, the outer product has a single row that is not zero; adding
-    ``dz[t,b]`` to that row costs nothing for the zeros. A loop over the rows, because it
-    reads `dz` once; ``np.add.at`` and a sorted ``np.add.reduceat`` were 9 to 13 times
-    slower on (2048, 2048) rows.
+    ``dz[t,b]`` to that row costs nothing for the zeros. A loop, one vectorised addition a row:
+    ``np.add.at`` and a sorted ``np.add.reduceat`` are faster for rows narrower than about 100
+    and several times slower for wide ones, where the time goes (benchmarks/scatter.py).
 
     Parameters
     ----------
@@ -129,7 +129,9 @@ def contract_one_hot(dz: Array, symbols: Array, size: int, keep: Keep = "") -> A
     if "b" in keep:
         kept = kept * B + np.arange(B)
     rows = np.zeros((int(np.prod(kept_shape)) * size, G), dz.dtype)
-    for row, dz_tb in zip((kept * size + symbols).ravel(), dz.reshape(T * B, G), strict=True):
+    for row, dz_tb in zip(
+        (kept * size + symbols.astype(int)).ravel(), dz.reshape(T * B, G), strict=True
+    ):
         rows[row] += dz_tb
     return rows.reshape(*kept_shape, size, G)
 

@@ -2,12 +2,13 @@
 
     Forward   (1) p = exp(y - m) / Z,  Z = sum_v exp(y_v - m),  m = max_v Re(y_v)
               (2) e[t,b] = -log p_target = log Z - (y_target - m)
-              (3) L = s sum e over the (t, b) that count       s: see reduction.py
-    Backward  (3') w[t,b] = s dL where (t, b) counts, else 0
-              (1') dy = w (p - one_hot(target))
+              (3) L = s sum e over the (t, b) that count       s = scale, of reduction.py
+    Backward  (3') w[t,b] = s dloss where (t, b) counts, else 0
+              (2') dy = w (p - one_hot(target)),  since d log Z / dy = p
 
-The shift m keeps exp from overflowing and cancels in (1), so it has no gradient; the real
-part of the maximum keeps the function analytic.
+The shift m keeps exp from overflowing and cancels in p and in (2), so it has no gradient; the
+real part of the maximum keeps the function analytic. Where a step does not count, its logits
+have no influence, whatever they are.
 """
 
 from __future__ import annotations
@@ -96,13 +97,13 @@ def cross_entropy_backward(
     Returns
     -------
     dy : (T, B, V) array
-        Equation (1').
+        Equation (2').
     dtargets, dmask : None
         An index and a choice have no gradient.
     """
     p, targets, counts, scale = cache
     w = (dloss * scale * counts.astype(p.real.dtype))[..., None]  # (3')  (T, B, 1)
-    dy = w * p
+    dy = np.where(counts[..., None], w * p, 0)
     at_target = np.take_along_axis(dy, targets, axis=-1) - w
-    np.put_along_axis(dy, targets, at_target, axis=-1)  # (1')
+    np.put_along_axis(dy, targets, at_target, axis=-1)  # (2')
     return dy, None, None

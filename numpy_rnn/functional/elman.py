@@ -1,18 +1,22 @@
-"""The Elman cell (Elman 1990): the hidden layer's value feeds the hidden layer's next one.
+"""The Elman cell: the hidden layer also receives its own values of the step before.
 
-    Forward   (1) a_t = W_ih x_t + b_ih + b_hh            all t at once, before the loop
-              (2) h_t = phi(a_t + W_hh h_{t-1})           phi = tanh or relu
+    Forward   (1) a_t = W_ih x_t + b_ih + b_hh          t = 1..T, all at once, before the loop
+              (2) z_t = a_t + W_hh h_{t-1},  h_t = phi(z_t)         phi = tanh or relu
 
-    Backward  (2') dz_t = (dh_t + W_hh^T dz_{t+1}) * phi'(h_t)        dz_{T+1} = 0
-                   dh_0 = W_hh^T dz_1
-              (3') dW_hh = sum_t dz_t h_{t-1}^T           one product, after the loop
+    Backward  (2') dz_t = (dh_t + W_hh^T dz_{t+1}) * phi'(z_t)      t = T..1, dz_{T+1} = 0
+                   dh0  = W_hh^T dz_1
+              (3') dW_hh = sum_t dz_t h_{t-1}^T         one product, after the loop
               (1') dW_ih = sum_t dz_t x_t^T,  dx_t = W_ih^T dz_t,  db_ih = db_hh = sum_t dz_t
 
-dh_t on the right of (2') is what the loss sends to h_t directly; W_hh^T dz_{t+1} is what
-comes back through time. This is backpropagation through time (Werbos 1990): the loss at
-step t reaches t, t-1, ..., each step through one more W_hh^T and one more phi'. The weights
-are the same at every step, so their gradients are the sums over t of each step's share,
-and are applied once. ``keep="t"`` returns the shares instead.
+dh_t is only what the loss sends to h_t directly; W_hh^T dz_{t+1} is what comes back through
+time. This is backpropagation through time (Werbos 1990): the loss at step t reaches t, t-1,
+..., each step through one more W_hh^T and one more phi'. The weights are the same at every
+step, so their gradients are the sums over t of each step's share, and are applied once;
+``keep="t"`` returns the shares instead. h_0 is an argument, so dh0 is its whole gradient.
+
+The equations are for one example: sums over t are also over the batch. Row 0 of an array is
+t = 1, except in the cache's h, whose row t is h_t. The recurrence is Elman's (1990), who took
+the earlier values as plain input and did not differentiate through them.
 """
 
 from __future__ import annotations
@@ -57,7 +61,8 @@ def elman_forward(
     W_ih, W_hh : (H, D) and (H, H) arrays
         Weights of the input and of the previous state.
     b_ih, b_hh : (H,) arrays
-        Biases. Two, as in PyTorch, so that an optimiser's path is the same.
+        Biases. Two, as in PyTorch: each gets the gradient, so their sum moves twice as far as
+        one bias would, and an optimiser's path is PyTorch's.
     phi : Activation
         ``TANH`` or ``RELU``.
 
@@ -111,7 +116,7 @@ def elman_backward(
     projection, h, W_hh, phi = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    slope = phi.slope(h[1:])  # phi'(h_t), all t at once
+    slope = phi.slope(h[1:])  # phi'(z_t), from h_t, all t at once
     dz = dh.astype(np.result_type(dh, h, W_hh))  # (T, B, H), a copy that becomes dz
     carry = np.zeros(dz.shape[1:], dz.dtype)  # W_hh^T dz_{t+1}
     for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):

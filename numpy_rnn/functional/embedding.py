@@ -3,8 +3,8 @@
     Forward   (1) y[t,b] = W[s[t,b]]
     Backward  (1') dW[v] = sum over the (t, b) with s[t,b] = v of dy[t,b]
 
-It is the product of a one-hot row with W, without the product. A symbol is an index, so
-it has no gradient: ``None`` stands in its place.
+It is the product of a one-hot row with W, without multiplying by the zeros. A symbol is an
+index, so it has no gradient: ``None`` stands in its place.
 """
 
 from __future__ import annotations

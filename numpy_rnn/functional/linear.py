@@ -5,9 +5,9 @@
                    dW = sum_t sum_b dy[t,b] x[t,b]^T
                    db = sum_t sum_b dy[t,b]
 
-It is the output layer of a sequence model and also the input projection of every
-recurrent cell, which does not depend on the recurrence and is therefore one matrix
-product for the whole sequence.
+It is the output layer of a sequence model and also the input projection of every recurrent
+cell. This projection does not depend on the recurrence, so it is one matrix product for the
+whole sequence.
 
 An integer x (T, B) stands for one-hot rows: W x[t,b] is then the column of W that the
 symbol names, and is looked up rather than multiplied out.

@@ -1,8 +1,8 @@
 """Mean squared error.
 
 Forward   (1) e = (y - target)^2
-          (2) L = s sum e                   s: see reduction.py
-Backward  (1') dy = 2 s dL (y - target),  dtarget = -dy
+          (2) L = s sum e                   s = scale, of reduction.py
+Backward  (1') dy = 2 s dloss (y - target),  dtarget = -dy
 """
 
 from __future__ import annotations

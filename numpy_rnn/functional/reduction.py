@@ -2,12 +2,12 @@
 
     "sum"            L = sum e
     "mean"           L = sum e / (number of elements that count)
-    "sum_over_time"  L = sum e / (the same number per timestep): the sum over time of
-                     mean errors
+    "sum_over_time"  L = sum e / (number of elements of one timestep, counted or not)
     "none"           no sum
 
-The first two and "none" are PyTorch's. "sum_over_time" is what a training loop does that
-adds up ``MSELoss()(output_t, target_t)`` over the steps of a sequence.
+The first two and "none" are PyTorch's. Where all elements count, "sum_over_time" is the sum
+over time of mean errors: what a training loop does that adds up
+``MSELoss()(output_t, target_t)`` over the steps of a sequence.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def reduction_scale(reduction: Reduction, *, counted: int, per_step: int) -> flo
     -------
     scale : float
         1 for "sum" and "none". An empty mean is 0 (PyTorch's is NaN): a batch in which
-        nothing counts leaves the weights as they are.
+        nothing counts has gradient zero.
 
     Raises
     ------

@@ -1,8 +1,10 @@
 """Adagrad (Duchi, Hazan & Singer 2011).
 
 (1) g <- g + weight_decay theta
-(2) s_t = s_{t-1} + g^2
+(2) s_t = s_{t-1} + g^2,  s_0 = initial_accumulator_value
 (3) theta_t = theta_{t-1} - lr / (1 + (t - 1) lr_decay) g / (sqrt(s_t) + eps)
+
+The falling learning rate is PyTorch's addition.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Adagrad(Optimizer):
     initial_accumulator_value : float
         s_0.
     eps : float
-        Keeps (3) finite.
+        Above 0 it keeps (3) finite.
 
     Raises
     ------

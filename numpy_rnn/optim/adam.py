@@ -1,17 +1,22 @@
 """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
 
-With g the gradient of the t-th step and m_0 = v_0 = 0:
+With g the gradient of the t-th step and m_0 = v_0 = vmax_0 = 0:
 
-    (1) m_t = m_{t-1} + (1 - beta_1) (g - m_{t-1})        mean of g
-    (2) v_t = beta_2 v_{t-1} + (1 - beta_2) g^2           mean of g^2
-    (3) v^_t = max(v^_{t-1}, v_t)                         with amsgrad (Reddi et al. 2018)
-    (4) d_t = sqrt(v_t / (1 - beta_2^t)) + eps            v^_t in place of v_t with amsgrad
+    (1) m_t = m_{t-1} + (1 - beta_1) (g - m_{t-1})        running mean of g
+    (2) v_t = beta_2 v_{t-1} + (1 - beta_2) g^2           running mean of g^2
+    (3) vmax_t = max(vmax_{t-1}, v_t)                     with amsgrad (Reddi et al. 2018)
+    (4) d_t = sqrt(v_t / (1 - beta_2^t)) + eps            vmax_t in place of v_t with amsgrad
     (5) theta_t = theta_{t-1} - lr m_t / (1 - beta_1^t) / d_t
 
-The divisions by 1 - beta^t undo the bias of moments that started at zero; eps stands outside
-the root, as in the paper and in PyTorch. Weight decay: Adam adds it to the gradient,
-(6) g + weight_decay theta, where the moments see it; AdamW shrinks the weights directly,
-(7) theta (1 - lr weight_decay), before (5).
+The divisions by 1 - beta^t undo the bias of moments that started at zero (Reddi et al. have
+none; here, as in PyTorch, it is applied to the maximum too); eps stands outside the root, as
+in the paper. (1) is the paper's beta_1 m + (1 - beta_1) g in the order in which PyTorch rounds.
+
+Weight decay comes first. Adam's goes through the moments, AdamW's does not:
+
+    (6) g <- g + weight_decay theta_{t-1}                 Adam
+    (7) theta_{t-1} <- (1 - lr weight_decay) theta_{t-1}  AdamW; the paper's lambda is
+                                                          lr weight_decay
 """
 
 from __future__ import annotations

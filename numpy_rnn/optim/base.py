@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -78,28 +79,35 @@ class Optimizer(ABC):
         Parameters
         ----------
         state : mapping
-            From an optimiser of the same class over as many parameters.
+            From an optimiser of the same class over as many parameters; its hyperparameters
+            come along.
 
         Raises
         ------
         ValueError
-            Naming every entry that is missing, unexpected or misshapen.
+            Naming what is missing, unexpected, misshapen or out of its range.
         """
-        mine = self.state_dict()
-        wrong = [f"{name!r} is missing" for name in mine if name not in state]
-        wrong += [f"{name!r} is unexpected" for name in state if name not in mine]
-        for name in set(mine) & set(state):
-            shape, expected = np.shape(state[name]), np.shape(mine[name])
-            if shape != expected:
-                wrong.append(f"{name!r} has shape {shape}, expected {expected}")
+        where = f"{type(self).__name__}.load_state_dict"
+        missing = [name for name in ("step", *self.hyperparameters) if name not in state]
+        if missing:
+            raise ValueError(f"{where}: {', '.join(map(repr, missing))} missing")
+        try:  # the constructor knows what each number may be, and which moments there are
+            new = type(self)(self.parameters, **{k: state[k] for k in self.hyperparameters})
+            new.steps = operator.index(state["step"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from None
+        expected = new.state_dict()
+        wrong = [f"{name!r} is missing" for name in expected if name not in state]
+        wrong += [f"{name!r} is unexpected" for name in state if name not in expected]
+        for name, moment in new.moments.items():
+            shape = np.shape(state.get(name, moment))
+            if shape != moment.shape:
+                wrong.append(f"{name!r} has shape {shape}, expected {moment.shape}")
         if wrong:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: {'; '.join(sorted(wrong))}")
-        self.steps = int(state["step"])
-        for name in self.hyperparameters:
-            kind = type(getattr(self, name))  # bool, float or tuple of float
-            setattr(self, name, kind(state[name]))
-        for name, moment in self.moments.items():
+            raise ValueError(f"{where}: {'; '.join(wrong)}")
+        for name, moment in new.moments.items():
             moment[...] = state[name]
+        vars(self).update(vars(new))
 
     def _at_least_zero(self, name: str, value: float) -> float:
         if not (value >= 0 and math.isfinite(value)):

@@ -1,4 +1,8 @@
-"""Gradient clipping (Pascanu, Mikolov & Bengio 2013): one operation on one vector."""
+"""Gradient clipping: one operation on one vector.
+
+(1) g <- g min(1, max_norm / (|g| + 1e-6))            Pascanu, Mikolov & Bengio 2013
+(2) g_i <- min(max(g_i, -clip_value), clip_value)     Mikolov 2012
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,8 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
         return largest
     scaled = grad / largest
     norm = largest * math.sqrt(float(scaled @ scaled))
-    grad *= min(1.0, max_norm / (norm + 1e-6))
+    if math.isfinite(norm):
+        grad *= min(1.0, max_norm / (norm + 1e-6))  # (1)
     return norm
 
 
@@ -61,7 +66,7 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
         If `clip_value` is not above 0.
     """
     _check_above_zero("clip_grad_value", "clip_value", clip_value)
-    np.clip(parameters.grad, -clip_value, clip_value, out=parameters.grad)
+    np.clip(parameters.grad, -clip_value, clip_value, out=parameters.grad)  # (2)
 
 
 def _check_above_zero(where: str, name: str, value: float) -> None:

@@ -1,9 +1,10 @@
 """RMSprop (Tieleman & Hinton 2012, lecture 6.5), with PyTorch's options.
 
-(1) g <- g + weight_decay theta
+(1) g <- g + weight_decay theta                        s_0 = a_0 = u_0 = 0
 (2) s_t = alpha s_{t-1} + (1 - alpha) g^2
 (3) a_t = a_{t-1} + (1 - alpha) (g - a_{t-1})         centered (Graves 2013)
-(4) d_t = sqrt(s_t) + eps, or centered sqrt(s_t - a_t^2) + eps
+(4) d_t = sqrt(s_t) + eps, or centered sqrt(max(s_t - a_t^2, 0)) + eps
+    (Graves has eps inside the root)
 (5) theta_t = theta_{t-1} - lr g / d_t
 (6) u_t = momentum u_{t-1} + g / d_t;  theta_t = theta_{t-1} - lr u_t    with momentum
 """
@@ -32,7 +33,7 @@ class RMSprop(Optimizer):
     alpha : float
         How much the mean of g^2 keeps of its past.
     eps : float
-        Keeps (5) finite.
+        Above 0 it keeps (5) finite.
     weight_decay : float
         Equation (1).
     momentum : float
@@ -93,4 +94,4 @@ class RMSprop(Optimizer):
             u += work  # (6)
             np.copyto(work, u)
         work *= self.lr
-        theta -= work  # (5)
+        theta -= work  # (5), (6)

@@ -5,8 +5,11 @@
     (3) theta_t = theta_{t-1} - lr u_t                    without momentum u_t = g
     (4) theta_t = theta_{t-1} - lr (g + momentum u_t)     with nesterov
 
-This is the form of Sutskever et al. (2013) as PyTorch has it: the learning rate multiplies
-the velocity when it is applied, not when it is summed.
+Sutskever et al. (2013) put the learning rate inside the velocity, v_t = momentum v_{t-1} - lr g;
+PyTorch and this file keep it out. With a constant lr and no dampening v_t = -lr u_t and the
+path is the same. Nesterov takes the gradient at the point that the momentum leads to; in (4)
+theta is that point, so the gradient is taken where the weights stand. u_1 = g: dampening does
+not apply to the first gradient, as in PyTorch.
 """
 
 from __future__ import annotations

@@ -87,6 +87,22 @@ def test_cross_entropy_in_which_nothing_counts_is_zero() -> None:
     assert not F.cross_entropy_backward(1.0, cache)[0].any()
 
 
+def test_what_does_not_count_has_no_influence_even_if_it_is_nan() -> None:
+    y = np.zeros((2, 1, 3))
+    y[1] = np.nan
+    targets, mask = np.array([[1], [2]]), np.array([[True], [False]])
+    loss, cache = F.cross_entropy_forward(y, targets, mask)
+    assert loss == np.log(3)
+    np.testing.assert_array_equal(F.cross_entropy_backward(1.0, cache)[0][1], np.zeros((1, 3)))
+
+
+def test_any_integer_type_is_a_symbol() -> None:
+    for kind in (np.uint8, np.int32, np.uint64):
+        symbols = np.array([[0], [2]], kind)
+        y, cache = F.linear_forward(symbols, np.ones((4, 3)), np.zeros(4))
+        assert F.linear_backward(np.ones_like(y), cache)[1].tolist() == [[1, 0, 1]] * 4
+
+
 def test_relu_lets_a_nan_through() -> None:
     h, _ = F.elman_forward(
         np.full((1, 1, 1), np.nan),

@@ -84,9 +84,44 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     with pytest.raises(ValueError, match=r"Adam\.load_state_dict") as caught:
         optimizer.load_state_dict(state)
     assert "'exp_avg' is missing" in str(caught.value)
+    assert optimizer.steps == 0
     assert "'exp_avg_sq' has shape (3,), expected (12,)" in str(caught.value)
     assert "'speed' is unexpected" in str(caught.value)
     assert not optimizer.moments["exp_avg_sq"].any()
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("lr", -3.0, "Adam.load_state_dict: Adam: lr is -3.0, expected a finite number >= 0"),
+        ("lr", "abc", "Adam.load_state_dict: "),
+        ("step", 1.5, "Adam.load_state_dict: "),
+        ("step", None, "Adam.load_state_dict: "),
+        ("betas", 0.9, "Adam.load_state_dict: "),
+    ],
+)
+def test_a_state_with_a_wrong_number_changes_nothing(
+    entry: str, value: object, message: str
+) -> None:
+    optimizer = Adam(quadratic(), lr=0.5)
+    before = str(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(Adam(quadratic()).state_dict() | {entry: value})
+    assert str(optimizer.state_dict()) == before
+
+
+def test_a_state_brings_its_options_along() -> None:
+    optimizer = Adam(quadratic(), lr=1)
+    optimizer.load_state_dict(Adam(quadratic(), lr=0.1, amsgrad=True).state_dict())
+    assert optimizer.lr == 0.1
+    assert "max_exp_avg_sq" in optimizer.moments
+
+
+def test_a_state_without_hyperparameters_is_named() -> None:
+    with pytest.raises(ValueError, match="load_state_dict: 'step', 'betas' missing"):
+        Adam(quadratic()).load_state_dict(
+            {"lr": 1.0, "weight_decay": 0.0, "eps": 0.1, "amsgrad": 0}
+        )
 
 
 @pytest.mark.parametrize(
@@ -131,6 +166,13 @@ def test_clipping_keeps_what_cannot_be_scaled(size: int) -> None:
         assert parameters.grad[0] == np.inf
         parameters.grad[0] = np.nan
         assert np.isnan(clip_grad_norm(parameters, 1.0))
+
+
+def test_a_norm_that_overflows_leaves_the_gradients() -> None:
+    parameters = Parameters({"a": (6,)}, np.float64)
+    parameters.grad[...] = 1e308
+    assert clip_grad_norm(parameters, 1.0) == np.inf
+    assert (parameters.grad == 1e308).all()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
