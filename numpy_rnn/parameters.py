@@ -33,7 +33,8 @@ def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     except TypeError:
         known = None
     if known is None or known not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(map(str, DTYPES))}")
+        shown = repr(dtype) if known is None else known.name
+        raise ValueError(f"dtype is {shown}, expected one of {', '.join(map(str, DTYPES))}")
     return known
 
 
@@ -136,6 +137,21 @@ class Parameters:
         joined.grad[...] = np.concatenate([part.grad for part in joined._parts])
         joined._live_in(joined.data, joined.grad)
         return joined
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs; the views are made anew by `__setstate__`."""
+        return {
+            "dtype": self.dtype,
+            "shapes": self.shapes,
+            "parts": self._parts,
+            "vectors": (self.data.copy(), self.grad.copy()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state; parts come to live in this object's vectors again."""
+        self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
+        self._joined = False  # unless the whole it belonged to is copied too
+        self._live_in(*state["vectors"])
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -46,6 +46,19 @@ def elman_state_and_weights(rng: Rng, B: int) -> tuple[Any, ...]:
     return normal(rng, B, H), *weights, normal(rng, H, scale=0.3), normal(rng, H, scale=0.3)
 
 
+def lstm_arguments(rng: Rng, T: int, B: int) -> tuple[Any, ...]:
+    x, states = normal(rng, T, B, D), (normal(rng, B, H), normal(rng, B, H))
+    weights = normal(rng, 4 * H, D, scale=0.5), normal(rng, 4 * H, H, scale=0.5)
+    return x, *states, *weights, normal(rng, 4 * H), normal(rng, 4 * H), None
+
+
+def projected_lstm_arguments(rng: Rng, T: int, B: int) -> tuple[Any, ...]:
+    P = 2
+    x, states = normal(rng, T, B, D), (normal(rng, B, P), normal(rng, B, H))
+    weights = normal(rng, 4 * H, D, scale=0.5), normal(rng, 4 * H, P, scale=0.5)
+    return x, *states, *weights, normal(rng, 4 * H), normal(rng, 4 * H), normal(rng, P, H)
+
+
 def linear_arguments(rng: Rng, T: int, B: int) -> tuple[Any, ...]:
     return normal(rng, T, B, D), normal(rng, H, D), normal(rng, H)
 
@@ -74,6 +87,10 @@ def _elman(name: str, phi: F.Activation, arguments: Callable[..., Any]) -> Case:
     )
 
 
+def _lstm(name: str, arguments: Callable[..., Any], summed: tuple[int, ...]) -> Case:
+    return Case(name, F.lstm_forward, F.lstm_backward, arguments, (0,), summed)
+
+
 def _mse(reduction: F.Reduction) -> Case:
     forward = partial(F.mse_forward, reduction=reduction)
     return Case(f"mse {reduction}", forward, F.mse_backward, mse_arguments, (0, 1))
@@ -90,6 +107,8 @@ CASES = [
     _elman("elman tanh", F.TANH, elman_arguments),
     _elman("elman relu", F.RELU, elman_arguments),
     _elman("elman tanh, symbols", F.TANH, elman_symbol_arguments),
+    _lstm("lstm", lstm_arguments, (3, 4, 5, 6)),
+    _lstm("lstm projected", projected_lstm_arguments, (3, 4, 5, 6, 7)),
     Case("linear", F.linear_forward, F.linear_backward, linear_arguments, (0,), (1, 2)),
     Case(
         "linear, symbols", F.linear_forward, F.linear_backward, linear_symbol_arguments, (), (1, 2)

@@ -1,9 +1,9 @@
 """Every code block of the README and the docs runs, and prints what the page says.
 
 A ``python`` block is executed; a ``sh`` block of ``numpy-rnn`` commands is run in a shell. A
-``text`` block that follows is what it prints; a line ``...`` in it stands for any lines. The
-blocks that set a virtual environment up are run to the letter by ``.ci/run``, which reads them
-from the README.
+``text`` block that follows is what it prints; a line ``...`` in it stands for any lines. A
+``python continued`` block goes on from the block before it. The blocks that set a virtual
+environment up are run to the letter by ``.ci/run``, which reads them from the README.
 """
 
 from __future__ import annotations
@@ -33,15 +33,19 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    found = []
+    found: list[Block] = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        matches = list(re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        matches = list(re.finditer(r"^```([\w ]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
         for match, following in zip(matches, [*matches, None][1:], strict=True):
             language, code = match.groups()
             printed = following.group(2) if following and following.group(1) == "text" else None
             if language != "text":
                 line = text.count("\n", 0, match.start()) + 1
+                if language == "python continued":  # of the block before
+                    before = found[-1]
+                    code, language = before.code + code, "python"
+                    printed = (before.printed or "") + (printed or "")
                 found.append(Block(page, line, language, code, printed))
     return found
 

@@ -22,7 +22,7 @@ FLOORS = [
     ["functional.activations", "functional.contract", "functional.reduction"],
     ["functional.embedding", "functional.mse", "functional.cross_entropy"],
     ["functional.linear"],
-    ["functional.elman"],
+    ["functional.elman", "functional.lstm"],
     ["functional"],
     ["parameters"],
     ["init", "optim.base", "optim.clip"],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,22 @@ def test_parts_can_be_joined_in_floors() -> None:
     joined.values["second.w"][0, 0] = 43
     assert top.values["model.first.w"][0, 0] == top.data[0] == 42
     assert top.values["model.second.w"][0, 0] == 43
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])  # noqa: S301 (our own bytes)
+def test_a_copy_is_whole_and_apart(copied: Callable[[Any], Any]) -> None:
+    a, _, joined = two()
+    other_a, other = copied((a, joined))
+    other_a.values["b"][...] = -5
+    other_a.grads["w"][...] = -6
+    assert other.values["first.b"].tolist() == [-5] * 3
+    assert other.grad[:6].tolist() == [-6] * 6
+    assert joined.data.tolist() == list(range(12))
+    alone = copied(a)
+    alone.values["b"][...] = 7
+    assert alone.data[6:].tolist() == [7] * 3
+    assert a.values["b"].tolist() == [6, 7, 8]
+    assert Parameters.join({"x": alone}).values["x.b"].tolist() == [7] * 3
 
 
 def test_weights_cannot_live_in_two_models() -> None:

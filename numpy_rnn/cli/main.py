@@ -22,6 +22,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and the message."""
+        if message.startswith("unrecognized arguments"):
+            message += "; a text with spaces is expected in quotes"
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
@@ -43,9 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
     parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
     parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     recall.add_to(commands)
     options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.error(f"expected a command: {', '.join(commands.choices)}")
     try:
         options.run(options)
         sys.stdout.flush()
@@ -56,11 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(prog: str, error: BaseException) -> int:
     """Say in one line what ended the command, and return the exit status."""
+    message = str(error)
     if isinstance(error, OSError):  # standard output may be what failed: write no more to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
         return 1
-    message = str(error)
+    if isinstance(error, OSError) and error.filename is None:
+        message = f"standard output: {error.strerror or error}"
     if isinstance(error, MemoryError):
         message = f"not enough memory: {error}"
     if isinstance(error, KeyboardInterrupt):

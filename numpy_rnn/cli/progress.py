@@ -34,19 +34,20 @@ class PlainLine:
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit, self.done, self.shown = total, unit, 0, ""
+        self.text = ""
 
     def advance(self, note: str) -> None:
         """Show it at every hundredth of the way."""
         self.done += 1
+        self.text = f"{self.unit} {self.done}/{self.total}  {note}"
         if self.done * 100 // self.total != (self.done - 1) * 100 // self.total:
-            self._show(f"{self.unit} {self.done}/{self.total}  {note}")
+            self._show(self.text)
 
     def write(self, line: str) -> None:
         """Print the line and put the bar back below it."""
-        shown = self.shown
         self._show("")
         print(line, flush=True)
-        self._show(shown)
+        self._show(self.text)
 
     def _show(self, text: str) -> None:
         sys.stderr.write(f"\r{' ' * len(self.shown)}\r{text}")
@@ -62,7 +63,8 @@ class TqdmBar:
     """A bar by tqdm, cleared when it is done."""
 
     def __init__(self, tqdm: Any, total: int, unit: str) -> None:
-        self.bar = tqdm(total=total, unit=unit, leave=False, file=sys.stderr)
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + " {remaining}{postfix}"
+        self.bar = tqdm(total=total, bar_format=form, leave=False, file=sys.stderr)
 
     def advance(self, note: str) -> None:
         """Move on by one."""

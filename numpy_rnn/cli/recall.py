@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -25,32 +26,44 @@ def add_to(commands: Any) -> None:
     default = Experiment()
     parser = commands.add_parser(
         "recall",
-        help="learn one sentence by heart and say it twice",
+        help="learn one sentence by heart, generate it in two ways",
         description="Train the notebook's character RNN on one sentence, then generate it with "
         "the raw output fed back (the notebook's way) and with the one-hot of the argmax.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("text", nargs="?", default=default.text, help="the sentence")
+    parser.add_argument(
+        "text", nargs="?", default=default.text, help="the sentence (default: the notebook's)"
+    )
     parser.add_argument(
         "--alphabet",
         default=default.characters,
         metavar="CHARACTERS",
-        help="what the network knows; the last two are the start and end symbols",
+        help="what the network knows; the last two are the start and end symbols "
+        "(default: the notebook's 35)",
     )
     parser.add_argument(
         "--grow-alphabet", action="store_true", help="add the text's characters to the alphabet"
     )
-    parser.add_argument("--hidden-size", type=int, default=default.hidden_size, metavar="H")
-    parser.add_argument("--nonlinearity", choices=["tanh", "relu"], default=default.nonlinearity)
-    parser.add_argument("--loss", choices=["mse", "cross-entropy"], default=default.loss)
-    parser.add_argument("--lr", type=float, default=default.lr, help="Adam's learning rate")
-    parser.add_argument("--epochs", type=int, default=default.epochs, metavar="N")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of the initial weights")
-    parser.add_argument("--dtype", choices=["float32", "float64"], default=default.dtype)
+    for name, kind, help_text in (
+        ("--hidden-size", int, "units of the recurrent layer"),
+        ("--lr", float, "Adam's learning rate"),
+        ("--epochs", int, "updates, each from the whole sentence"),
+        ("--seed", int, "of the initial weights"),
+    ):
+        value = getattr(default, name[2:].replace("-", "_"))
+        parser.add_argument(
+            name, type=kind, default=value, metavar="N", help=f"{help_text} (default: {value})"
+        )
+    for name, choices, help_text in (
+        ("--nonlinearity", ["tanh", "relu"], "of the recurrent layer"),
+        ("--loss", ["mse", "cross-entropy"], "summed over the steps"),
+        ("--dtype", ["float32", "float64"], "of every number"),
+    ):
+        value = getattr(default, name[2:])
+        parser.add_argument(
+            name, choices=choices, default=value, help=f"{help_text} (default: {value})"
+        )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead")
-    parser.add_argument(
-        "--save", type=Path, metavar="FILE.npz", help="write weights and settings to a file"
-    )
+    parser.add_argument("--save", metavar="FILE.npz", help="write weights and settings to a file")
     parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -68,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         With one line for the user.
     """
     experiment = _experiment(options)
-    if options.save:
+    if options.save is not None:
         _check_save(options.save)
     lines = not options.json
     if lines:
@@ -77,9 +90,9 @@ def run(options: argparse.Namespace) -> None:
         with progress(experiment.epochs, "epoch") as bar:
 
             def on_epoch(epoch: int, loss: float) -> None:
+                bar.advance(f"loss {loss:.4f}")
                 if lines and (epoch % EVERY == 0 or epoch == experiment.epochs - 1):
                     bar.write(f"epoch {epoch:4d}  loss {loss:.4f}")
-                bar.advance(f"loss {loss:.4f}")
 
             result = recall.run(experiment, on_epoch)
     except TrainingFailedError as error:
@@ -92,9 +105,9 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.flush()
     if options.save:
         try:
-            recall.save(options.save, result)
+            recall.save(Path(options.save), result)
         except OSError as error:
-            raise RunError(f"--save {str(options.save)!r}: {error.strerror or error}") from None
+            raise RunError(f"--save {options.save!r}: {error.strerror or error}") from None
         if lines:
             print(f"Saved to {options.save}.")
 
@@ -117,12 +130,22 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         )
     except ValueError as error:
         hint = ", or --grow-alphabet" if "expected one of the alphabet's" in str(error) else ""
-        raise UsageError(f"{error}{hint}") from None
+        raise UsageError(f"{_as_options(str(error))}{hint}") from None
 
 
-def _check_save(path: Path) -> None:
+def _as_options(message: str) -> str:
+    """Name the command line's options where the library names arguments."""
+    return re.sub(
+        r"^(?:Experiment: )?(hidden_size|epochs|lr|seed|alphabet) ",
+        lambda match: f"--{match[1].replace('_', '-')} ",
+        message,
+    )
+
+
+def _check_save(name: str) -> None:
+    path = Path(name)
     if path.suffix != ".npz":
-        raise UsageError(f"--save {str(path)!r}: expected a name that ends in .npz")
+        raise UsageError(f"--save {name!r}: expected a name that ends in .npz")
     try:
         check_writable(path)
     except OSError as error:

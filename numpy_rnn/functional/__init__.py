@@ -17,6 +17,7 @@ from numpy_rnn.functional.cross_entropy import cross_entropy_backward, cross_ent
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from numpy_rnn.functional.embedding import embedding_backward, embedding_forward
 from numpy_rnn.functional.linear import linear_backward, linear_forward
+from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.mse import mse_backward, mse_forward
 from numpy_rnn.functional.reduction import Reduction
 
@@ -37,6 +38,8 @@ __all__ = [
     "embedding_forward",
     "linear_backward",
     "linear_forward",
+    "lstm_backward",
+    "lstm_forward",
     "mse_backward",
     "mse_forward",
 ]

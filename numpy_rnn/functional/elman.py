@@ -77,8 +77,9 @@ def elman_forward(
     T, B, H = a.shape
     h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
     h[0] = h0
-    W_hh_T, value = W_hh.T, phi.value
-    h_prev = h[0]
+    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
+    W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
+    h_prev, value = h[0], phi.value
     for a_t, h_t in zip(a, h[1:], strict=True):
         h_prev.dot(W_hh_T, h_t)  # (2), written into the trajectory itself
         np.add(h_t, a_t, h_t)
@@ -122,7 +123,8 @@ def elman_backward(
     for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):
         np.add(dz_t, carry, dz_t)  # (2')
         np.multiply(dz_t, slope_t, dz_t)
-        dz_t.dot(W_hh, carry)
+        dz_t.dot(W_hh, carry)  # in the end, of dz_1: dh0
     dW_hh = contract(dz, h[:-1], keep)  # (3')
     dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
-    return dx, carry, dW_ih, dW_hh, db, db.copy()
+    dh0 = carry
+    return dx, dh0, dW_ih, dW_hh, db, db.copy()

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from numpy_rnn.functional.contract import Keep, contract, contract_bias
 from numpy_rnn.functional.embedding import (
     EmbeddingCache,
@@ -57,7 +59,8 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
         return y + b, LinearCache(lookup, W)  # (1)
     T, B, D = x.shape
     # One product over all rows: a (T, B, D) operand would become T small ones.
-    y = x.reshape(T * B, D) @ W.T + b  # (1)
+    y = x.reshape(T * B, D) @ W.T
+    y = np.add(y, b, out=y if np.can_cast(b.dtype, y.dtype) else None)  # (1)
     return y.reshape(T, B, len(W)), LinearCache(x, W)
 
 

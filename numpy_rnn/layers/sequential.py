@@ -24,6 +24,8 @@ class Sequential(Module):
 
     Raises
     ------
+    TypeError
+        If a part is no layer.
     ValueError
         If there are no layers, if their dtypes differ, or if one is part of a model already.
     """
@@ -32,6 +34,9 @@ class Sequential(Module):
         self.layers = {str(i): layer for i, layer in enumerate(layers)} | named
         if not self.layers:
             raise ValueError("Sequential: there are no layers, expected at least one")
+        for name, layer in self.layers.items():
+            if not isinstance(layer, Layer | RecurrentLayer):
+                raise TypeError(f"Sequential: part {name!r} is {layer!r}, expected a layer")
         self.parameters = Parameters.join(
             {name: layer.parameters for name, layer in self.layers.items()}
         )

@@ -35,6 +35,11 @@ class Optimizer(ABC):
     def __init__(
         self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
     ) -> None:
+        if not isinstance(parameters, Parameters):
+            raise TypeError(
+                f"{type(self).__name__}: parameters is a {type(parameters).__name__}, "
+                "expected a layer's or model's .parameters"
+            )
         self.parameters = parameters
         self.lr = self._at_least_zero("lr", lr)
         self.weight_decay = self._at_least_zero("weight_decay", weight_decay)

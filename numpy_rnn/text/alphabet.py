@@ -84,7 +84,26 @@ class Alphabet:
         return np.array([self.index[character] for character in text])
 
     def decode(self, symbols: Array) -> str:
-        """Return the characters at these places."""
+        """Return the characters at these places.
+
+        Parameters
+        ----------
+        symbols : (N,) array of int
+
+        Returns
+        -------
+        text : str
+
+        Raises
+        ------
+        ValueError
+            If a symbol is no place in the alphabet.
+        """
+        for position, symbol in enumerate(symbols):
+            if not 0 <= symbol < len(self):
+                raise ValueError(
+                    f"symbol is {symbol} at position {position}, expected 0 to {len(self) - 1}"
+                )
         return "".join(self.characters[symbol] for symbol in symbols)
 
     def grown_for(self, text: str) -> Alphabet:

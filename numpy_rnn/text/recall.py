@@ -72,8 +72,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         Alphabet(self.characters).encode(self.text)
-        check_size("recall", "hidden_size", self.hidden_size)
-        check_size("recall", "epochs", self.epochs)
+        check_size("Experiment", "hidden_size", self.hidden_size)
+        check_size("Experiment", "epochs", self.epochs)
         if self.nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity is {self.nonlinearity!r}, expected 'tanh' or 'relu'")
         if self.loss not in ("mse", "cross-entropy"):
@@ -349,5 +349,5 @@ def first_not_finite(parameters: Parameters) -> str | None:
 
 def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:
     return TrainingFailedError(
-        f"epoch {epoch}: {what}; expected finite numbers, try a lr below {experiment.lr}"
+        f"training diverged in epoch {epoch} ({what}); try a lr below {experiment.lr}"
     )

@@ -75,16 +75,18 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
         ([""], "text is empty, expected at least one character"),
         (["hello World"], "text has 'W' at position 6, expected one of the alphabet's"),
         ([b"a\xe9"], "text is not valid text at position 1, expected UTF-8"),
-        (["--alphabet", "aba01"], "alphabet has 'a' twice, at positions 0 and 2"),
-        (["--alphabet", "01"], "alphabet has 2 characters, expected at least 3"),
-        (["--hidden-size", "0"], "hidden_size is 0, expected at least 1"),
+        (["--alphabet", "aba01"], "--alphabet has 'a' twice, at positions 0 and 2"),
+        (["--alphabet", "01"], "--alphabet has 2 characters, expected at least 3"),
+        (["--hidden-size", "0"], "--hidden-size is 0, expected at least 1"),
         (["--hidden-size", "x"], "argument --hidden-size: invalid int value: 'x'"),
-        (["--epochs", "-3"], "epochs is -3, expected at least 1"),
-        (["--lr", "nan"], "lr is nan, expected a finite number above 0"),
-        (["--lr", "-1"], "lr is -1.0, expected a finite number above 0"),
-        (["--seed", "-1"], "seed is -1, expected"),
+        (["--epochs", "-3"], "--epochs is -3, expected at least 1"),
+        (["--lr", "nan"], "--lr is nan, expected a finite number above 0"),
+        (["--lr", "-1"], "--lr is -1.0, expected a finite number above 0"),
+        (["--seed", "-1"], "--seed is -1, expected"),
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16'"),
         (["--save", "a.txt"], "--save 'a.txt': expected a name that ends in .npz"),
+        (["--save", ""], "--save '': expected a name that ends in .npz"),
+        (["two", "words"], "unrecognized arguments: words; a text with spaces is expected in"),
         (["--save", "no/a.npz"], "--save: folder 'no' does not exist"),
         (["--what"], "unrecognized arguments: --what"),
     ],
@@ -116,7 +118,7 @@ def test_standard_output_that_is_full_is_one_line_and_status_1() -> None:
         )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "No space left on device" in done.stderr
+    assert "error: standard output: No space left on device" in done.stderr
 
 
 def test_a_reader_that_stops_reading_is_no_traceback() -> None:

@@ -165,7 +165,9 @@ def test_per_example_gradients_are_those_of_each_example_alone(case: Case) -> No
     for b in range(3):
         # Sequences (T, B, ...) and states (B, ...) are cut to the one row.
         alone = tuple(
-            a[:, b : b + 1]
+            a
+            if a is None
+            else a[:, b : b + 1]
             if a.shape[:2] == (5, 3)
             else a[b : b + 1]
             if a.shape[:1] == (3,) and position not in case.summed

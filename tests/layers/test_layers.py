@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
+from numpy_rnn.optim import SGD, Adam
 
 
 def rnn(**options: Any) -> RNN:
@@ -149,13 +151,25 @@ def test_a_chain_that_begins_with_an_integer_input_has_no_gradient_for_it() -> N
     assert chain.parameters.grads["0.weight"].any()
 
 
+def test_a_copied_model_trains_by_itself() -> None:
+    chain = model()
+    other = copy.deepcopy(chain)
+    before = chain.parameters.data.copy()
+    y, _ = other.forward(X)
+    other.backward(np.ones_like(y))
+    SGD(other.parameters, lr=0.1).step()
+    assert not np.array_equal(other.forward(X)[0], y)
+    np.testing.assert_array_equal(chain.parameters.data, before)
+    assert not chain.parameters.grad.any()
+
+
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: RNN(0, 4), ValueError, "RNN: input_size is 0, expected at least 1"),
     (lambda: RNN(3, -1), ValueError, "RNN: hidden_size is -1, expected at least 1"),
     (lambda: RNN(3, 2.5), TypeError, "RNN: hidden_size is 2.5, expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: Linear(3, 0), ValueError, "Linear: out_features is 0, expected at least 1"),
     (lambda: rnn(nonlinearity="sin"), ValueError, "RNN: nonlinearity is 'sin', expected"),
-    (lambda: rnn(dtype="int8"), ValueError, "dtype is 'int8', expected one of float32, float64"),
+    (lambda: rnn(dtype="int8"), ValueError, "dtype is int8, expected one of float32, float64"),
     (
         lambda: rnn().forward(X[0, 0]),
         ValueError,
@@ -212,6 +226,16 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "Linear(3, 4).forward: x has shape (), expected (3,)",
     ),
     (Sequential, ValueError, "Sequential: there are no layers, expected at least one"),
+    (
+        lambda: Sequential(a=np.tanh),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "Sequential: part 'a' is <ufunc 'tanh'>, expected a layer",
+    ),
+    (
+        lambda: Adam(model()),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "Adam: parameters is a Sequential, expected a layer's or model's .parameters",
+    ),
     (
         lambda: model().forward(X, (None, None)),
         ValueError,

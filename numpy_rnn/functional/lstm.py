@@ -1,0 +1,196 @@
+"""LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; projection: Sak et al. 2014).
+
+    Forward   (1) a_t = W_ih x_t + b_ih + b_hh          t = 1..T, all at once, before the loop
+              (2) z_t = a_t + W_hh h_{t-1}              in four blocks: i, f, g, o
+              (3) i, f, o = sigma(z_i, z_f, z_o),  g = tanh(z_g)
+              (4) c_t = f * c_{t-1} + i * g
+              (5) h_t = o * tanh(c_t)                   with projection h_t = W_hr (o * tanh(c_t))
+
+    Backward  t = T..1, dz_{T+1} = dc_{T+1} = 0; dh_t and dc_t on the right are what the loss sends
+              (5') dh = dh_t + W_hh^T dz_{t+1};         with projection dm = W_hr^T dh, else dm = dh
+              (4') dc = dc_t + f_{t+1} * dc_{t+1} + dm * o * (1 - tanh(c_t)^2)
+              (3') dz_i = dc * g * i (1 - i),           dz_f = dc * c_{t-1} * f (1 - f)
+                   dz_g = dc * i * (1 - g^2),           dz_o = dm * tanh(c_t) * o (1 - o)
+                   dh0 = W_hh^T dz_1,  dc0 = f_1 * dc_1
+              (2') dW_hh = sum_t dz_t h_{t-1}^T,  dW_hr = sum_t dh (o * tanh(c_t))^T
+              (1') dW_ih = sum_t dz_t x_t^T,  dx_t = W_ih^T dz_t,  db_ih = db_hh = sum_t dz_t
+
+What c_t sends to c_{t-1} is only multiplied by f: where f is near 1, gradients do not vanish.
+
+    (6) sigma(z) = (1 + tanh(z / 2)) / 2
+
+so one tanh serves all four gates: z is multiplied by (1/2, 1/2, 1, 1/2) before it, and after it
+the same factors and (1/2, 1/2, 0, 1/2) turn it into the gates. In (3') everything but dc and dm
+is known before the loop; it is computed for as many steps at a time as a cache holds, in the
+array that becomes dz.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.contract import Keep, contract
+from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.types import Array
+
+PIECE = 1 << 16  # numbers in a piece of (3'): a few hundred kilobytes
+_FACTOR, _OFFSET = (0.5, 0.5, 1.0, 0.5), (0.5, 0.5, 0.0, 0.5)  # of (6), for i, f, g, o
+
+
+class LSTMCache(NamedTuple):
+    """What :func:`lstm_backward` needs of the forward pass."""
+
+    projection: LinearCache  # of equation (1)
+    h: Array  # (T + 1, B, P), row 0 is h0; P = H without projection
+    c: Array  # (T + 1, B, H), row 0 is c0
+    gates: Array  # (T, B, 4, H): i, f, g, o
+    tanh_c: Array  # (T, B, H)
+    W_hh: Array  # (4H, P)
+    W_hr: Array | None  # (P, H)
+
+
+def lstm_forward(
+    x: Array,
+    h0: Array,
+    c0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b_ih: Array,
+    b_hh: Array,
+    W_hr: Array | None = None,
+) -> tuple[tuple[Array, Array], LSTMCache]:
+    """Run the cell over a sequence.
+
+    Parameters
+    ----------
+    x : (T, B, D) array, or (T, B) array of int
+        Input, or the places of the ones in one-hot rows.
+    h0, c0 : (B, P) and (B, H) arrays
+        State before the first step. P = H without projection.
+    W_ih, W_hh : (4H, D) and (4H, P) arrays
+        Weights of the input and of the previous h; blocks i, f, g, o.
+    b_ih, b_hh : (4H,) arrays
+        Biases.
+    W_hr : (P, H) array, optional
+        Projection of the output.
+
+    Returns
+    -------
+    h, c : (T, B, P) and (T, B, H) arrays
+        The state after every step. Read-only: it is also the cache.
+    cache : LSTMCache
+        For :func:`lstm_backward`.
+    """
+    H = len(W_hh) // 4
+    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
+    T, B, _ = a.shape
+    dtype = np.result_type(a, h0, c0, W_hh, W_hh if W_hr is None else W_hr)
+    gates = a.astype(dtype, copy=False)  # (T, B, 4H): a_t, which becomes the gates
+    h = np.empty((T + 1, *h0.shape), dtype)
+    c = np.empty((T + 1, B, H), dtype)
+    tanh_c = np.empty((T, B, H), dtype)
+    h[0], c[0] = h0, c0
+    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
+    W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
+    factor, offset = np.repeat(np.array([_FACTOR, _OFFSET], dtype), H, axis=1)  # (4H,) each
+    z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
+    h_prev, c_prev = h[0], c[0]
+    for gates_t, h_t, c_t, tanh_c_t in zip(gates, h[1:], c[1:], tanh_c, strict=True):
+        h_prev.dot(W_hh_T, z)
+        np.add(gates_t, z, gates_t)  # (2)
+        np.multiply(gates_t, factor, gates_t)
+        np.tanh(gates_t, gates_t)
+        np.multiply(gates_t, factor, gates_t)
+        np.add(gates_t, offset, gates_t)  # (3), (6)
+        np.multiply(gates_t[:, H : 2 * H], c_prev, c_t)
+        np.multiply(gates_t[:, :H], gates_t[:, 2 * H : 3 * H], work)
+        np.add(c_t, work, c_t)  # (4)
+        np.tanh(c_t, tanh_c_t)
+        if W_hr is None:
+            np.multiply(gates_t[:, 3 * H :], tanh_c_t, h_t)  # (5)
+        else:
+            np.multiply(gates_t[:, 3 * H :], tanh_c_t, work)
+            work.dot(W_hr.T, h_t)  # (5)
+        h_prev, c_prev = h_t, c_t
+    h.flags.writeable = c.flags.writeable = False
+    cache = LSTMCache(projection, h, c, gates.reshape(T, B, 4, H), tanh_c, W_hh, W_hr)
+    return (h[1:], c[1:]), cache
+
+
+def lstm_backward(
+    dh: Array | None, dc: Array | None, cache: LSTMCache, keep: Keep = ""
+) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array | None]:
+    """Gradients of :func:`lstm_forward`, one per argument: BPTT.
+
+    Parameters
+    ----------
+    dh, dc : (T, B, P) and (T, B, H) arrays or None
+        What the loss sends to the state at each step; None is zero.
+    cache : LSTMCache
+        From the forward pass.
+    keep : {"", "t", "b", "tb"}
+        The axes of the sums over time and batch to leave standing.
+
+    Returns
+    -------
+    dx : (T, B, D) array, or None for an integer x
+        Gradient of the input.
+    dh0, dc0 : (B, P) and (B, H) arrays
+        Gradients of the initial state.
+    dW_ih, dW_hh : (4H, D) and (4H, P) arrays, with the kept axes in front
+        Gradients of the weights.
+    db_ih, db_hh : (4H,) arrays, with the kept axes in front
+        Gradients of the biases: equal, in two arrays.
+    dW_hr : (P, H) array, with the kept axes in front, or None without projection
+        Gradient of the projection.
+    """
+    projection, h, c, gates, tanh_c, W_hh, W_hr = cache
+    T, B, _, H = gates.shape
+    given = [g for g in (dh, dc) if g is not None]
+    dtype = np.result_type(h, W_hh, *given)
+    dz = np.empty((T, B, 4, H), dtype)
+    dh_sums = None if W_hr is None else np.empty(h[1:].shape, dtype)  # dh of (5'), for dW_hr
+    dm = carry_h = np.zeros(h.shape[1:], dtype)  # W_hh^T dz_{t+1}, to which dh_t is added
+    carry_c, dc_t, work = np.zeros((B, H), dtype), np.empty((B, H), dtype), np.empty((B, H), dtype)
+    steps = max(1, PIECE // max(1, B * 4 * H))
+    for start in reversed(range(0, T, steps)):
+        piece = slice(start, start + steps)
+        tanh_gain = _gate_slopes(gates[piece], c[:-1][piece], tanh_c[piece], dz[piece])
+        for k in reversed(range(len(tanh_gain))):
+            t = start + k
+            dz_t = dz[t]
+            if dh is not None:
+                np.add(carry_h, dh[t], carry_h)  # (5')
+            if W_hr is not None and dh_sums is not None:
+                dh_sums[t] = carry_h
+                dm = carry_h.dot(W_hr)
+            np.multiply(dm, tanh_gain[k], work)
+            np.add(carry_c, work, dc_t)  # (4')
+            if dc is not None:
+                np.add(dc_t, dc[t], dc_t)
+            np.multiply(dz_t[:, :3], dc_t[:, None], dz_t[:, :3])  # (3')
+            np.multiply(dz_t[:, 3], dm, dz_t[:, 3])
+            np.multiply(dc_t, gates[t, :, 1], carry_c)
+            dz_t.reshape(B, 4 * H).dot(W_hh, carry_h)
+    dz = dz.reshape(T, B, 4 * H)
+    dW_hh = contract(dz, h[:-1], keep)  # (2')
+    dW_hr = None if dh_sums is None else contract(dh_sums, gates[:, :, 3] * tanh_c, keep)
+    dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
+    dh0, dc0 = carry_h, carry_c  # of dz_1 and dc_1
+    return dx, dh0, dc0, dW_ih, dW_hh, db, db.copy(), dW_hr
+
+
+def _gate_slopes(gates: Array, c_prev: Array, tanh_c: Array, out: Array) -> Array:
+    """Write the factors of dc and dm in (3') to `out`, return that of dm in (4')."""
+    i, g, o = gates[:, :, 0], gates[:, :, 2], gates[:, :, 3]
+    np.subtract(1, gates, out)
+    np.multiply(out, gates, out)  # right for the three sigma
+    np.multiply(g, g, out[:, :, 2])
+    np.subtract(1, out[:, :, 2], out[:, :, 2])
+    for gate, other in enumerate((g, c_prev, i, tanh_c)):
+        np.multiply(out[:, :, gate], other, out[:, :, gate])
+    gain = np.multiply(tanh_c, tanh_c)
+    np.subtract(1, gain, gain)
+    return np.multiply(gain, o, gain)
