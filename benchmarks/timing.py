@@ -18,17 +18,22 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Literal
 
+
 # Read by the libraries when they are imported, so to be set before. NPROC is the size of
 # XLA's thread pool, which the flag alone does not reduce.
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    "NPROC": "1",
-    "JAX_PLATFORMS": "cpu",
-}
+def threads(count: int) -> dict[str, str]:
+    """Return the environment that gives every library this many threads."""
+    names = ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")
+    return {
+        f"{name}_NUM_THREADS".replace("MAXIMUM_NUM", "MAXIMUM"): str(count) for name in names
+    } | {
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if count > 1 else 'false'}",
+        "NPROC": str(count),
+        "JAX_PLATFORMS": "cpu",
+    }
+
+
+ONE_THREAD = threads(1)
 
 # For each thing that was timed: seconds and, where there is a target, whether it was reached.
 Results = dict[str, dict[str, float]]

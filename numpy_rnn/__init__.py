@@ -1,12 +1,19 @@
 """Recurrent neural networks in pure NumPy: every gradient by hand, every gradient proven."""
 
 from numpy_rnn.layers import (
+    GRU,
+    LSTM,
     RNN,
+    Cell,
     CrossEntropyLoss,
+    Embedding,
+    Last,
     Layer,
     Linear,
     Module,
     MSELoss,
+    PeepholeLSTM,
+    Recurrent,
     RecurrentLayer,
     Sequential,
 )
@@ -24,19 +31,26 @@ from numpy_rnn.parameters import Parameters
 from numpy_rnn.version import __version__
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "SGD",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Cell",
     "CrossEntropyLoss",
+    "Embedding",
+    "Last",
     "Layer",
     "Linear",
     "MSELoss",
     "Module",
     "Optimizer",
     "Parameters",
+    "PeepholeLSTM",
     "RMSprop",
+    "Recurrent",
     "RecurrentLayer",
     "Sequential",
     "__version__",

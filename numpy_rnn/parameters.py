@@ -45,6 +45,12 @@ class KeysThatDidNotMatch(NamedTuple):
     unexpected: list[str]
 
 
+class _Version:
+    """A number that a whole and its parts share."""
+
+    number = 0
+
+
 class Parameters:
     """Named arrays that live in one flat vector, and their gradients in a second.
 
@@ -74,11 +80,11 @@ class Parameters:
         size = sum(math.prod(shape) for shape in self.shapes.values())
         self._joined = False
         self._parts: list[Parameters] = []
-        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
+        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype), _Version())
 
-    def _live_in(self, data: Array, grad: Array) -> None:
+    def _live_in(self, data: Array, grad: Array, version: _Version) -> None:
         """Make `data` and `grad` this object's vectors, and point the views at them."""
-        self.data, self.grad = data, grad
+        self.data, self.grad, self._version = data, grad, version
         self.values: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         start = 0
@@ -91,7 +97,7 @@ class Parameters:
         for part in self._parts:
             part._joined = True
             piece = slice(start, start + part.data.size)
-            part._live_in(data[piece], grad[piece])
+            part._live_in(data[piece], grad[piece], version)
             start = piece.stop
 
     @classmethod
@@ -135,7 +141,7 @@ class Parameters:
         joined._parts = list(children.values())
         joined.data[...] = np.concatenate([part.data for part in joined._parts])
         joined.grad[...] = np.concatenate([part.grad for part in joined._parts])
-        joined._live_in(joined.data, joined.grad)
+        joined._live_in(joined.data, joined.grad, _Version())
         return joined
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,7 +157,27 @@ class Parameters:
         """Take over a state; parts come to live in this object's vectors again."""
         self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
         self._joined = False  # unless the whole it belonged to is copied too
-        self._live_in(*state["vectors"])
+        data, grad = state["vectors"]
+        self._live_in(data, grad, _Version())
+
+    @property
+    def version(self) -> int:
+        """How often the parameters were changed by an optimiser or a load."""
+        return self._version.number
+
+    def changed(self) -> None:
+        """Note that the parameters were changed; whoever writes to `data` may call it."""
+        self._version.number += 1
+
+    def check_unchanged(self, where: str, version: int) -> None:
+        """Raise RuntimeError if the parameters are not those that `version` was read from.
+
+        A backward pass with other weights than its forward pass had is no gradient.
+        """
+        if version != self.version:
+            raise RuntimeError(
+                f"{where}: the parameters have changed since forward, expected backward first"
+            )
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -208,4 +234,5 @@ class Parameters:
             raise ValueError(f"load_state_dict: {'; '.join(wrong)}")
         for name, array in arrays.items():
             self.values[name][...] = array
+        self.changed()
         return keys

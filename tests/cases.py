@@ -4,33 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.functional.types import Array
-
-Rng = np.random.Generator
-D, H, V = 3, 4, 5
-
-
-class Case(NamedTuple):
-    """A pair, and how to make inputs that can expose a bug in it."""
-
-    name: str
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
-    # (rng, T, B) -> the arguments of forward, none of them zero
-    arguments: Callable[[Rng, int, int], tuple[Any, ...]]
-    # which gradients have a time axis (it is axis 0), and which are sums that `keep` can keep
-    over_time: tuple[int, ...] = (0,)
-    summed: tuple[int, ...] = ()
-
-
-def normal(rng: Rng, *shape: int, scale: float = 1.0) -> Array:
-    """Return standard normal numbers, or zero-dimensional ones, as an array."""
-    return np.asarray(rng.standard_normal(shape) * scale)
+from tests.case import Case, D, H, Rng, V, normal
+from tests.functional.cases_gated import GATED_CASES
 
 
 def elman_arguments(rng: Rng, T: int, B: int) -> tuple[Any, ...]:
@@ -109,6 +87,7 @@ CASES = [
     _elman("elman tanh, symbols", F.TANH, elman_symbol_arguments),
     _lstm("lstm", lstm_arguments, (3, 4, 5, 6)),
     _lstm("lstm projected", projected_lstm_arguments, (3, 4, 5, 6, 7)),
+    *GATED_CASES,
     Case("linear", F.linear_forward, F.linear_backward, linear_arguments, (0,), (1, 2)),
     Case(
         "linear, symbols", F.linear_forward, F.linear_backward, linear_symbol_arguments, (), (1, 2)

@@ -14,11 +14,19 @@ arrays and runs on complex numbers. Shapes are not checked here: the layers do t
 from numpy_rnn.functional.activations import RELU, TANH, Activation
 from numpy_rnn.functional.contract import Keep, contract, contract_bias, contract_one_hot
 from numpy_rnn.functional.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from numpy_rnn.functional.dropout import dropout_backward, dropout_forward
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from numpy_rnn.functional.embedding import embedding_backward, embedding_forward
+from numpy_rnn.functional.gru import gru_backward, gru_forward
+from numpy_rnn.functional.gru_reset_before import (
+    gru_reset_before_backward,
+    gru_reset_before_forward,
+)
+from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numpy_rnn.functional.linear import linear_backward, linear_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.mse import mse_backward, mse_forward
+from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.functional.reduction import Reduction
 
 __all__ = [
@@ -32,14 +40,24 @@ __all__ = [
     "contract_one_hot",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "dropout_backward",
+    "dropout_forward",
     "elman_backward",
     "elman_forward",
     "embedding_backward",
     "embedding_forward",
+    "gru_backward",
+    "gru_forward",
+    "gru_reset_before_backward",
+    "gru_reset_before_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "linear_backward",
     "linear_forward",
     "lstm_backward",
     "lstm_forward",
     "mse_backward",
     "mse_forward",
+    "peephole_lstm_backward",
+    "peephole_lstm_forward",
 ]

@@ -1,18 +1,31 @@
 """Layers: a thin stateful skin over the pairs, with PyTorch's names and friendly errors."""
 
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
+from numpy_rnn.layers.cell import Cell
+from numpy_rnn.layers.embedding import Embedding
+from numpy_rnn.layers.gru import GRU
+from numpy_rnn.layers.last import Last
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
+from numpy_rnn.layers.lstm import LSTM, PeepholeLSTM
+from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import RNN
 from numpy_rnn.layers.sequential import Sequential
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
+    "Cell",
     "CrossEntropyLoss",
+    "Embedding",
+    "Last",
     "Layer",
     "Linear",
     "MSELoss",
     "Module",
+    "PeepholeLSTM",
+    "Recurrent",
     "RecurrentLayer",
     "Sequential",
 ]

@@ -18,9 +18,20 @@ class Module:
     parameters : Parameters
         One flat vector of weights, one of gradients. ``backward`` adds to the gradients;
         they accumulate until :meth:`zero_grad`.
+    training : bool
+        Whether dropout is on.
     """
 
     parameters: Parameters
+    training: bool = True
+
+    def train(self, mode: bool = True) -> None:
+        """Say whether dropout is on: in training, not when the model is used."""
+        self.training = mode
+
+    def eval(self) -> None:
+        """Switch dropout off."""
+        self.train(mode=False)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -53,8 +64,19 @@ class RecurrentLayer(Module, ABC):
     """A map from sequences to sequences that carries a state."""
 
     @abstractmethod
-    def forward(self, x: Array, state: Any = None) -> tuple[Array, Any]:
+    def forward(
+        self,
+        x: Array,
+        state: Any = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> tuple[Array, Any]:
         """Compute the output and the final state, and keep what :meth:`backward` needs."""
+
+    @abstractmethod
+    def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
+        """Take one timestep; nothing is kept."""
 
     @abstractmethod
     def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:

@@ -45,12 +45,12 @@ class Linear(Layer):
         self.out_features = check_size("Linear", "out_features", out_features)
         self._name = f"Linear({self.in_features}, {self.out_features})"
         self.bias = bias
-        shapes: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
         if bias:
-            shapes["bias"] = (out_features,)
+            shapes["bias"] = (self.out_features,)
         self.parameters = Parameters(shapes, dtype)
-        uniform(self.parameters, in_features, rng)
-        self._cache: tuple[LinearCache, tuple[int, ...]] | None = None
+        uniform(self.parameters, self.in_features, rng)
+        self._cache: tuple[LinearCache, tuple[int, ...], int] | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -73,6 +73,7 @@ class Linear(Layer):
         TypeError, ValueError
             If the dtype, the last axis or a number in x is not what the layer takes.
         """
+        self._cache = None
         where, D, dtype = self._name + ".forward", self.in_features, self.parameters.dtype
         x = np.asarray(x)
         if x.dtype.kind in "iu":
@@ -84,7 +85,7 @@ class Linear(Layer):
         values = self.parameters.values
         b = values["bias"] if self.bias else np.zeros(self.out_features, dtype)
         y, cache = linear_forward(rows, values["weight"], b)
-        self._cache = cache, leading
+        self._cache = cache, leading, self.parameters.version
         return y.reshape(*leading, self.out_features)
 
     def backward(self, dy: Array) -> Array | None:
@@ -103,15 +104,16 @@ class Linear(Layer):
         Raises
         ------
         RuntimeError
-            If there was no forward pass.
+            If there was no forward pass, or the parameters have changed since.
         TypeError, ValueError
             If dy is not like the output.
         """
         if self._cache is None:
             raise forward_first(self._name)
-        cache, leading = self._cache
-        shape = (*leading, self.out_features)
-        dy = check_array(self._name + ".backward", "dy", dy, self.parameters.dtype, (shape,))
+        where, shape = self._name + ".backward", (*self._cache[1], self.out_features)
+        cache, leading, version = self._cache
+        self.parameters.check_unchanged(where, version)
+        dy = check_array(where, "dy", dy, self.parameters.dtype, (shape,))
         dx, dW, db = linear_backward(dy.reshape(1, -1, self.out_features), cache)
         self.parameters.grads["weight"] += dW
         if self.bias:

@@ -13,7 +13,14 @@ from numpy_rnn.functional.mse import MSECache, mse_backward, mse_forward
 from numpy_rnn.functional.reduction import Reduction, reduction_scale
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import forward_first
-from numpy_rnn.layers.validate import check_array, check_float, check_shape, check_symbols
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_bool,
+    check_float,
+    check_loss_gradient,
+    check_shape,
+    check_symbols,
+)
 
 
 class MSELoss:
@@ -35,6 +42,7 @@ class MSELoss:
         reduction_scale(reduction, counted=1, per_step=1)  # raises if it is none of the four
         self.reduction = reduction
         self._cache: MSECache | None = None
+        self._shape: tuple[int, ...] = ()  # of the loss
 
     def forward(self, y: Array, target: Array) -> Array:
         """Compare an output with its target.
@@ -53,9 +61,13 @@ class MSELoss:
         TypeError, ValueError
             If the target is not like y, or one of them is not finite.
         """
+        self._cache = None
         y = check_float("MSELoss.forward", "y", y)
+        if not y.ndim:
+            raise ValueError("MSELoss.forward: y is a single number, expected an array")
         target = check_array("MSELoss.forward", "target", target, y.dtype, (y.shape,))
         loss, self._cache = mse_forward(y, target, reduction=self.reduction)
+        self._shape = loss.shape
         return loss
 
     def backward(self, dloss: Array | float = 1.0) -> Array:
@@ -77,6 +89,8 @@ class MSELoss:
         """
         if self._cache is None:
             raise forward_first("MSELoss")
+        dtype = self._cache.difference.dtype
+        dloss = check_loss_gradient("MSELoss.backward", dloss, self._shape, dtype)
         return mse_backward(dloss, self._cache)[0]
 
 
@@ -103,7 +117,7 @@ class CrossEntropyLoss:
         self.ignore_index = ignore_index
         self.reduction = reduction
         self._cache: CrossEntropyCache | None = None
-        self._shape: tuple[int, ...] = ()
+        self._shape: tuple[int, ...] = ()  # of the logits
 
     def forward(self, y: Array, targets: Array, mask: Array | None = None) -> Array:
         """Compare logits with the right classes.
@@ -127,6 +141,7 @@ class CrossEntropyLoss:
         TypeError, ValueError
             If a dtype, a shape or a class is not what was expected.
         """
+        self._cache = None
         where = "CrossEntropyLoss.forward"
         y = check_float(where, "y", y)
         check_shape(where, "y", y, (("T", "B", "V"), ("N", "V")))
@@ -139,14 +154,11 @@ class CrossEntropyLoss:
         counted = np.where(targets == self.ignore_index, 0, targets)
         check_symbols(where, "targets", counted, y.shape[-1])
         if mask is not None:
-            mask = np.asarray(mask)
-            if mask.dtype != bool:
-                raise TypeError(f"{where}: mask has dtype {mask.dtype}, expected bool")
-            check_shape(where, "mask", mask, (targets.shape,))
+            mask = check_bool(where, "mask", mask, targets.shape)
         self._shape = y.shape
         steps = (*targets.shape, 1)[:2]  # (N,) becomes (N, 1)
         loss, self._cache = cross_entropy_forward(
-            y.reshape(*steps, -1),
+            y.reshape(*steps, y.shape[-1]),
             targets.reshape(steps),
             None if mask is None else mask.reshape(steps),
             ignore_index=self.ignore_index,
@@ -173,6 +185,8 @@ class CrossEntropyLoss:
         """
         if self._cache is None:
             raise forward_first("CrossEntropyLoss")
-        if np.ndim(dloss):
-            dloss = np.asarray(dloss).reshape(self._cache.counts.shape)
+        shape = self._shape[:-1] if self.reduction == "none" else ()
+        dloss = check_loss_gradient("CrossEntropyLoss.backward", dloss, shape, self._cache.p.dtype)
+        if shape:
+            dloss = dloss.reshape(self._cache.counts.shape)
         return cross_entropy_backward(dloss, self._cache)[0].reshape(self._shape)

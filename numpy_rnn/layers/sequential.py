@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
+from numpy_rnn.layers.last import Last
 from numpy_rnn.parameters import Parameters
 
 States = tuple[Any, ...]
@@ -31,7 +32,11 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers: Layer | RecurrentLayer, **named: Layer | RecurrentLayer) -> None:
-        self.layers = {str(i): layer for i, layer in enumerate(layers)} | named
+        self.layers = {str(i): layer for i, layer in enumerate(layers)}
+        for name, layer in named.items():
+            if name in self.layers or "." in name:
+                raise ValueError(f"Sequential: part {name!r}, expected a new name without a dot")
+            self.layers[name] = layer
         if not self.layers:
             raise ValueError("Sequential: there are no layers, expected at least one")
         for name, layer in self.layers.items():
@@ -44,7 +49,20 @@ class Sequential(Module):
     def __repr__(self) -> str:
         return f"Sequential({', '.join(f'{k}={v!r}' for k, v in self.layers.items())})"
 
-    def forward(self, x: Array, state: Sequence[Any] | None = None) -> tuple[Array, States]:
+    def train(self, mode: bool = True) -> None:
+        """Say whether dropout is on, in every layer."""
+        self.training = mode
+        for layer in self.layers.values():
+            layer.train(mode)
+
+    def forward(
+        self,
+        x: Array,
+        state: Sequence[Any] | None = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> tuple[Array, States]:
         """Run every layer on the output of the one before.
 
         Parameters
@@ -53,6 +71,8 @@ class Sequential(Module):
             Input of the first layer.
         state : sequence, optional
             Initial state of each recurrent layer, in order; None for zeros.
+        lengths, reset : arrays, optional
+            As the recurrent layers take them; `lengths` also tells :class:`Last` where to look.
 
         Returns
         -------
@@ -70,8 +90,10 @@ class Sequential(Module):
         final: list[Any] = []
         for layer in self.layers.values():
             if isinstance(layer, RecurrentLayer):
-                x, last = layer.forward(x, states[len(final)])
+                x, last = layer.forward(x, states[len(final)], lengths=lengths, reset=reset)
                 final.append(last)
+            elif isinstance(layer, Last):
+                x = layer.forward(x, lengths)
             else:
                 x = layer.forward(x)
         return x, tuple(final)
@@ -112,6 +134,38 @@ class Sequential(Module):
             elif gradient is not None:
                 gradient = layer.backward(gradient)
         return gradient, tuple(reversed(initial))
+
+    def step(self, x_t: Array, state: Sequence[Any] | None = None) -> tuple[Array, States]:
+        """Take one timestep, for serving.
+
+        Parameters
+        ----------
+        x_t : array
+            Input of the first layer at one step: (B, D), (D,), or integers.
+        state : sequence, optional
+            State of each recurrent layer, in order; None for zeros.
+
+        Returns
+        -------
+        y_t : array
+            Output of the last layer.
+        state : tuple
+            State of each recurrent layer after the step.
+
+        Raises
+        ------
+        ValueError
+            If the number of states is not the number of recurrent layers.
+        """
+        states = self._states("step", "state", state)
+        after: list[Any] = []
+        for layer in self.layers.values():
+            if isinstance(layer, RecurrentLayer):
+                x_t, last = layer.step(x_t, states[len(after)])
+                after.append(last)
+            elif not isinstance(layer, Last):  # a step is its own last one
+                x_t = layer.forward(x_t)
+        return x_t, tuple(after)
 
     def _states(self, method: str, name: str, state: Sequence[Any] | None) -> Sequence[Any]:
         recurrent = sum(isinstance(layer, RecurrentLayer) for layer in self.layers.values())

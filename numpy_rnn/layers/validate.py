@@ -30,6 +30,32 @@ def check_size(where: str, name: str, value: int) -> int:
     return size
 
 
+def check_probability(where: str, name: str, value: float) -> float:
+    """Return `value` as a float if it is a probability below 1."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{where}: {name} is {value!r}, expected 0 <= {name} < 1")
+    return float(value)
+
+
+def check_lengths(where: str, lengths: Array, T: int, B: int) -> Array:
+    """Return `lengths` as an array if it has one length, 0 to T, for each of B rows."""
+    array = np.asarray(lengths)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{where}: lengths has dtype {array.dtype}, expected integers")
+    check_shape(where, "lengths", array, ((B,),))
+    check_symbols(where, "lengths", array, T + 1)
+    return array.astype(int)
+
+
+def check_bool(where: str, name: str, value: Array, shape: tuple[int, ...]) -> Array:
+    """Return `value` as an array if it is booleans of this shape."""
+    array = np.asarray(value)
+    if array.dtype != bool:
+        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected bool")
+    check_shape(where, name, array, (shape,))
+    return array
+
+
 def check_array(
     where: str,
     name: str,
@@ -92,6 +118,15 @@ def check_shape(
             return
     expected = " or ".join(f"({', '.join(map(str, s))}{',' * (len(s) == 1)})" for s in shapes)
     raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
+
+
+def check_loss_gradient(
+    where: str, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """Return the gradient of a loss as an array like the loss; numbers take its dtype."""
+    array = np.asarray(dloss)
+    check_shape(where, "dloss", array, (shape,))
+    return check_array(where, "dloss", array if shape else array.astype(dtype), dtype, (shape,))
 
 
 def _check_finite(where: str, name: str, array: Array) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cases import CASES, Case, normal
+from tests.case import Case, normal
+from tests.cases import CASES
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
 
 CASES_WITH_WEIGHTS = [case for case in CASES if case.summed]

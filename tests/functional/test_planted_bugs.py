@@ -14,7 +14,8 @@ import pytest
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.functional.elman import ElmanCache
 from numpy_rnn.functional.types import Array
-from tests.cases import CASES, Case
+from tests.case import Case
+from tests.cases import CASES
 from tests.functional.test_pairs import check_complex_step
 
 ELMAN_BUGS = [

@@ -7,7 +7,7 @@ import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.functional.types import Array
-from tests.cases import D, H, normal
+from tests.case import D, H, normal
 from tests.complex_step import complex_step, slice_errors
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
+from numpy_rnn.layers import LSTM, RNN, CrossEntropyLoss, Embedding, Linear, MSELoss, Sequential
 from numpy_rnn.optim import SGD, Adam
 
 
@@ -163,6 +163,55 @@ def test_a_copied_model_trains_by_itself() -> None:
     assert not chain.parameters.grad.any()
 
 
+def test_a_failed_forward_leaves_nothing_to_go_back_through() -> None:
+    layer, loss = rnn(), MSELoss()
+    layer.forward(X)
+    loss.forward(X, X)
+    for fails, backward in (
+        (lambda: layer.forward(np.full_like(X, np.nan)), lambda: layer.backward(DY)),
+        (lambda: loss.forward(X, np.full_like(X, np.nan)), loss.backward),
+    ):
+        with pytest.raises(ValueError, match="nan"):
+            fails()
+        with pytest.raises(RuntimeError, match="expected forward first"):
+            backward()
+
+
+@pytest.mark.parametrize("change", ["step", "load"])
+def test_backward_with_other_weights_than_forward_is_an_error(change: str) -> None:
+    chain = model()
+    y, _ = chain.forward(X)
+    chain.backward(np.ones_like(y))
+    if change == "step":
+        SGD(chain.parameters).step()
+    else:
+        chain.load_state_dict(chain.state_dict())
+    with pytest.raises(RuntimeError, match="the parameters have changed since forward"):
+        chain.backward(np.ones_like(y))
+
+
+def test_the_gradient_of_a_loss_takes_the_dtype_of_the_loss() -> None:
+    y = X.astype(np.float32)
+    loss = MSELoss()
+    loss.forward(y, 0 * y)
+    assert loss.backward(np.float64(1)).dtype == np.float32
+
+
+def test_empty_batches_have_no_loss_and_no_gradient() -> None:
+    for shape in ((0, 3), (2, 0, 3), (0, 2, 3)):
+        for reduction in ("mean", "sum", "sum_over_time"):
+            for loss, target in (
+                (MSELoss(reduction), np.zeros(shape)),
+                (CrossEntropyLoss(reduction=reduction), np.zeros(shape[:-1], int)),
+            ):
+                assert loss.forward(np.zeros(shape), target) == 0
+                assert loss.backward().shape == shape
+
+
+def test_sizes_may_be_any_whole_numbers() -> None:
+    assert Linear(np.uint8(200), np.uint8(201)).state_dict()["weight"].shape == (201, 200)  # type: ignore[arg-type]  # NumPy's
+
+
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: RNN(0, 4), ValueError, "RNN: input_size is 0, expected at least 1"),
     (lambda: RNN(3, -1), ValueError, "RNN: hidden_size is -1, expected at least 1"),
@@ -224,6 +273,73 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: Linear(3, 4).forward(np.array(1.0)),
         ValueError,
         "Linear(3, 4).forward: x has shape (), expected (3,)",
+    ),
+    (
+        lambda: Sequential(rnn(), **{"0": rnn()}),
+        ValueError,
+        "Sequential: part '0', expected a new name without a dot",
+    ),
+    (
+        lambda: (loss := MSELoss()).forward(X, X) is None or loss.backward(np.ones(3)),
+        ValueError,
+        "MSELoss.backward: dloss has shape (3,), expected ()",
+    ),
+    (
+        lambda: LSTM(3, 4, proj_size=4),
+        ValueError,
+        "LSTM: proj_size is 4, expected at least 0 and below hidden_size 4",
+    ),
+    (lambda: rnn(dropout=1.0), ValueError, "RNN: dropout is 1.0, expected 0 <= dropout < 1"),
+    (lambda: rnn(num_layers=0), ValueError, "RNN: num_layers is 0, expected at least 1"),
+    (
+        lambda: rnn().forward(X, lengths=np.array([6, 1])),
+        ValueError,
+        "RNN(3, 4).forward: lengths is 6 at index (0,), expected 0 to 5",
+    ),
+    (
+        lambda: rnn().forward(X, lengths=np.array([5, -1])),
+        ValueError,
+        "RNN(3, 4).forward: lengths is -1 at index (1,), expected 0 to 5",
+    ),
+    (
+        lambda: rnn().forward(X, lengths=np.array([5])),
+        ValueError,
+        "RNN(3, 4).forward: lengths has shape (1,), expected (2,)",
+    ),
+    (
+        lambda: rnn().forward(X, lengths=np.array([5.0, 1.0])),
+        TypeError,
+        "RNN(3, 4).forward: lengths has dtype float64, expected integers",
+    ),
+    (
+        lambda: rnn().forward(X, reset=np.zeros((5, 2))),
+        TypeError,
+        "RNN(3, 4).forward: reset has dtype float64, expected bool",
+    ),
+    (
+        lambda: rnn().forward(X, reset=np.zeros((2, 5), bool)),
+        ValueError,
+        "RNN(3, 4).forward: reset has shape (2, 5), expected (5, 2)",
+    ),
+    (
+        lambda: LSTM(3, 4).forward(X, np.zeros((1, 2, 4))),
+        ValueError,
+        "LSTM(3, 4).forward: state is a ndarray, expected a tuple of 2 arrays",
+    ),
+    (
+        lambda: Embedding(3, 4).forward(np.ones(2)),
+        TypeError,
+        "Embedding(3, 4).forward: x has dtype float64, expected integers",
+    ),
+    (
+        lambda: Embedding(3, 4).forward(np.array([3])),
+        ValueError,
+        "Embedding(3, 4).forward: x is 3 at index (0,), expected 0 to 2",
+    ),
+    (
+        lambda: LSTM(3, 4).load_state_dict(RNN(3, 4).state_dict()),
+        ValueError,
+        "'weight_ih_l0' has shape (4, 3), expected (16, 3)",
     ),
     (Sequential, ValueError, "Sequential: there are no layers, expected at least one"),
     (

@@ -1,0 +1,167 @@
+"""One step for one user: what a service pays for each symbol, in float32 on one thread.
+
+    python -m benchmarks.streaming [--rounds N]
+
+``layer.step`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of one, and ONNX
+Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's. Packages
+that are not installed are left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from typing import Any
+
+from benchmarks import timing
+
+os.environ.update(timing.ONE_THREAD)
+
+import numpy as np
+
+from numpy_rnn import GRU, LSTM
+from numpy_rnn.functional.types import Array
+
+Run = Callable[[], Any]
+CELLS = {"LSTM": LSTM, "GRU": GRU}
+SIZES = (32, 128, 512)
+
+
+def this_library(layer: Any, x: Array) -> Run:
+    """Step with numpy_rnn."""
+    state: Any = layer.step(x)[1]
+
+    def step() -> Array:
+        nonlocal state
+        y: Array
+        y, state = layer.step(x, state)
+        return y
+
+    return step
+
+
+def torch_steps(cell: str, layer: Any, x: Array, *, sequence: bool) -> Run:
+    """Step with the cell, or with the layer on a sequence of one."""
+    import torch  # noqa: PLC0415 (optional)
+
+    torch.set_num_threads(1)
+    weights = {name: torch.from_numpy(w) for name, w in layer.state_dict().items()}
+    kind = getattr(torch.nn, cell if sequence else f"{cell}Cell")
+    theirs = kind(x.shape[1], layer.hidden_size)
+    theirs.load_state_dict(
+        weights if sequence else {name[: -len("_l0")]: w for name, w in weights.items()}
+    )
+    tx = torch.from_numpy(x)[None] if sequence else torch.from_numpy(x)
+    state: Any = None
+
+    def step() -> Any:
+        nonlocal state
+        with torch.no_grad():
+            if sequence:
+                y, state = theirs(tx, state)
+                return y[0]
+            state = theirs(tx, state)
+            return state[0] if isinstance(state, tuple) else state
+
+    return step
+
+
+def onnx_steps(cell: str, layer: Any, x: Array) -> Run:
+    """Step with ONNX Runtime on a graph of one node."""
+    import onnx  # noqa: PLC0415 (optional)
+    import onnxruntime  # noqa: PLC0415 (optional)
+    from onnx import helper  # noqa: PLC0415 (optional)
+
+    H, D = layer.hidden_size, x.shape[1]
+    # ONNX orders the LSTM's gates i, o, f, c and the GRU's z, r, h.
+    order = (0, 3, 1, 2) if cell == "LSTM" else (1, 0, 2)
+
+    def gates(w: Array) -> Array:
+        blocks = w.reshape(len(order), H, -1)[list(order)]
+        return blocks.reshape(1, -1, blocks.shape[2])
+
+    v = layer.parameters.values
+    constants = {
+        "W": gates(v["weight_ih_l0"]),
+        "R": gates(v["weight_hh_l0"]),
+        "B": np.concatenate([gates(v["bias_ih_l0"]), gates(v["bias_hh_l0"])], axis=1)[:, :, 0],
+    }
+    names = ("h", "c") if cell == "LSTM" else ("h",)
+    options: dict[str, Any] = {} if cell == "LSTM" else {"linear_before_reset": 1}
+    node = helper.make_node(
+        cell,
+        ["X", "W", "R", "B", "", *names],
+        ["", *(f"{name}_n" for name in names)],
+        hidden_size=H,
+        **options,
+    )
+
+    def value(name: str, shape: tuple[int, ...]) -> Any:
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+    graph = helper.make_graph(
+        [node],
+        "step",
+        [value("X", (1, 1, D)), *(value(name, (1, 1, H)) for name in names)],
+        [value(f"{name}_n", (1, 1, H)) for name in names],
+        [onnx.numpy_helper.from_array(w, name) for name, w in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    feed = {"X": x[None]} | {name: np.zeros((1, 1, H), np.float32) for name in names}
+
+    def step() -> Array:
+        outputs = session.run(None, feed)
+        feed.update(zip(names, outputs, strict=True))
+        return np.asarray(outputs[0][0])
+
+    return step
+
+
+def main() -> None:
+    """Print a line for each cell and size."""
+    parser = argparse.ArgumentParser(description="One step at B = 1.")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender")
+    options = parser.parse_args()
+    where = timing.surroundings("numpy", "torch", "onnxruntime")
+    print(", ".join(f"{name} {what}" for name, what in where.items()))
+    others: dict[str, Callable[..., Run]] = {
+        "nn cell": partial(torch_steps, sequence=False),
+        "nn layer": partial(torch_steps, sequence=True),
+        "ONNX Runtime": onnx_steps,
+    }
+    for cell, kind in CELLS.items():
+        for H in SIZES:
+            x = np.random.default_rng(0).standard_normal((1, H)).astype(np.float32)
+            layer = kind(H, H, rng=0, dtype=np.float32)
+            runs = {"numpy_rnn": this_library(layer, x)}
+            for name, start in others.items():
+                try:
+                    runs[name] = start(cell, layer, x)
+                except ImportError:
+                    continue
+                for _ in range(3):
+                    theirs = np.asarray(runs[name]())
+                state: Any = None
+                for _ in range(3):
+                    y, state = layer.step(x, state)
+                np.testing.assert_allclose(theirs, y, rtol=1e-4, atol=1e-5)
+            turns = {n: partial(timing.call_seconds, run, 0.03) for n, run in runs.items()}
+            times = timing.alternate(turns, options.rounds)
+            line = f"{cell:5} H = {H:3}  numpy_rnn {median(times['numpy_rnn']) * 1e6:6.1f} us"
+            for name in runs.keys() - {"numpy_rnn"}:
+                each = zip(times[name], times["numpy_rnn"], strict=True)
+                line += f"   {name} {median(t / m for t, m in each):.2f}x"
+            aim = 2 if H <= 128 else 1
+            print(f"{line}   (ONNX Runtime: at least {aim}x)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""A batch as the user has it, and as the cells take it: time-major, longest rows first.
+
+``lengths`` may come in any order; rows are sorted once, at the edge of a layer, and put back at
+the end. The other direction of a padded batch begins at each row's own end, so "turning" a
+sequence round is a gather: step t of a row of length n becomes step n - 1 - t, and what stands
+behind the end stays there. Turning twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.layout import Layout
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_bool,
+    check_lengths,
+    check_shape,
+    check_symbols,
+)
+
+
+class Batch(NamedTuple):
+    """How one call's rows are arranged."""
+
+    layout: Layout
+    T: int
+    B: int
+    symbols: bool  # x is integers
+    order: Array | None  # (B,) rows by falling length; None for as they are
+    lengths: Array | None  # (B,), falling
+    reset: Array | None  # (T, B), rows in this order
+    mirror: Array | None  # (T, B): where each step goes when a sequence is turned
+
+    def turn(self, sequence: Array) -> Array:
+        """Turn every row round, up to its end."""
+        if self.mirror is None:
+            return sequence[::-1]
+        turned: Array = sequence[self.mirror, np.arange(self.B)]
+        return turned
+
+    @property
+    def turned_reset(self) -> Array | None:
+        """The resets as the other direction meets them: a piece begins where it ended."""
+        if self.reset is None:
+            return None
+        after = np.zeros_like(self.reset)
+        after[:-1] = self.reset[1:]
+        return self.turn(after)
+
+    def sort_sequence(self, sequence: Array) -> Array:
+        """Bring (T, B, ...) in the user's layout into the cells'."""
+        sequence = self.layout.to_time_major(sequence)
+        return sequence if self.order is None else sequence[:, self.order]
+
+    def restore_sequence(self, sequence: Array) -> Array:
+        """Undo :meth:`sort_sequence`."""
+        return self.layout.from_time_major(self._restore(sequence))
+
+    def state_shape(self, L: int, size: int) -> tuple[int, ...]:
+        """Return the user's shape of a state component."""
+        return (L, self.B, size) if self.layout.batched else (L, size)
+
+    def sort_state(self, state: Array, L: int, size: int) -> Array:
+        """Bring a state component into the cells' order, (L, B, size)."""
+        state = state.reshape(L, self.B, size)
+        return state if self.order is None else state[:, self.order]
+
+    def restore_state(self, state: Array) -> Array:
+        """Undo :meth:`sort_state`."""
+        state = self._restore(state)
+        return state if self.layout.batched else state[:, 0]
+
+    def _restore(self, array: Array) -> Array:
+        """Put axis 1 back into the user's order."""
+        if self.order is None:
+            return array
+        restored = np.empty_like(array)
+        restored[:, self.order] = array
+        return restored
+
+
+def read_batch(
+    where: str,
+    x: Array,
+    input_size: int,
+    dtype: np.dtype[Any],
+    lengths: Array | None,
+    reset: Array | None,
+    *,
+    batch_first: bool,
+) -> tuple[Array, Batch]:
+    """Check a layer's input and arrange it.
+
+    Parameters
+    ----------
+    where : str
+        The layer, for messages.
+    x, lengths, reset : arrays
+        As the layer takes them.
+    input_size : int
+        D.
+    dtype : dtype
+        The layer's.
+    batch_first : bool
+        The layer's.
+
+    Returns
+    -------
+    x : (T, B, D) array, or (T, B) array of int
+        Time-major, rows by falling length.
+    batch : Batch
+        How to put things back.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what the layer takes.
+    """
+    x = np.asarray(x)
+    sequence = ("B", "T") if batch_first else ("T", "B")
+    symbols = x.dtype.kind in "iu"
+    if symbols:
+        check_shape(where, "x", x, (sequence, ("T",)))
+        layout = Layout(x.ndim == 2, batch_first)
+    else:
+        shapes = ((*sequence, input_size), ("T", input_size))
+        check_shape(where, "x", x, shapes)
+        layout = Layout(x.ndim == 3, batch_first)
+    time_major = layout.to_time_major(x)
+    T, B = time_major.shape[:2]
+    order = mirror = None
+    if lengths is not None:
+        lengths = check_lengths(where, lengths, T, B)
+        padding = layout.from_time_major(np.arange(T)[:, None] >= lengths)
+        if padding.any():  # it may be anything, even NaN or -1: zeros take its place
+            x = x.copy()
+            x[padding] = 0
+        order = np.argsort(-lengths, kind="stable")
+        lengths = lengths[order]
+        steps = np.arange(T)[:, None]
+        mirror = np.where(steps < lengths, lengths - 1 - steps, steps)
+    if reset is not None:
+        reset = layout.to_time_major(check_bool(where, "reset", reset, layout.shape(T, B)))
+        reset = reset if order is None else reset[:, order]
+    batch = Batch(layout, T, B, symbols, order, lengths, reset, mirror)
+    if symbols:
+        check_symbols(where, "x", x, input_size)
+    else:
+        check_array(where, "x", x, dtype, (x.shape,))
+    return batch.sort_sequence(x), batch

@@ -1,0 +1,318 @@
+"""Any recurrent cell as a layer: stacked, in both directions, padded, reset and streamed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
+from numpy_rnn.functional.types import Array, DTypeLike, Rng
+from numpy_rnn.init import uniform
+from numpy_rnn.layers.base import RecurrentLayer, forward_first
+from numpy_rnn.layers.batch import Batch, read_batch
+from numpy_rnn.layers.cell import Cell
+from numpy_rnn.layers.strand import StrandCache, strand_backward, strand_forward
+from numpy_rnn.layers.validate import check_array, check_probability, check_size
+from numpy_rnn.parameters import Parameters
+
+
+class _Cache(NamedTuple):
+    """What ``backward`` needs of ``forward``; everything time-major, rows longest first."""
+
+    batch: Batch
+    strands: list[StrandCache]  # layer by layer, forward direction first
+    dropouts: list[DropoutCache]  # between the layers
+    version: int  # of the parameters
+
+
+class Recurrent(RecurrentLayer):
+    """Base of the recurrent layers; a subclass says which cell it is made of.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        D and H.
+    num_layers : int
+        How many cells stand on each other; each takes the outputs of the one below.
+    bias : bool
+        Whether the cells have biases.
+    batch_first : bool
+        Sequences are (B, T, D) instead of (T, B, D). States are (L, B, H) in either case.
+    dropout : float
+        Probability with which an output between two layers is zeroed in training.
+    bidirectional : bool
+        Whether a second cell in each layer runs from the end to the beginning.
+    rng : numpy.random.Generator, int or None
+        For the initial weights, U(-1/sqrt(H), 1/sqrt(H)), and for dropout.
+    dtype : dtype
+        float64 (default) or float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        kind = type(self).__name__
+        self.input_size = check_size(kind, "input_size", input_size)
+        self.hidden_size = check_size(kind, "hidden_size", hidden_size)
+        self.num_layers = check_size(kind, "num_layers", num_layers)
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout = check_probability(kind, "dropout", dropout)
+        self.training = True
+        self._name = f"{kind}({self.input_size}, {self.hidden_size})"
+        self._directions = ("", "_reverse") if bidirectional else ("",)
+        first = self.cell(self.input_size)
+        self.state_sizes = first.states
+        deeper = self.cell(first.states[0] * len(self._directions))
+        self._cells = [first if layer == 0 else deeper for layer in range(self.num_layers)]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, cell in enumerate(self._cells):
+            for direction in self._directions:
+                for name, shape in cell.weights.items():
+                    if bias or not name.startswith("bias"):
+                        shapes[f"{name}_l{layer}{direction}"] = shape
+        self.parameters = Parameters(shapes, dtype)
+        self._rng = np.random.default_rng(rng)
+        uniform(self.parameters, self.hidden_size, self._rng)
+        self._cache: _Cache | None = None
+
+    @abstractmethod
+    def cell(self, input_size: int) -> Cell:
+        """Return the cell for inputs of this size."""
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def forward(
+        self,
+        x: Array,
+        state: Any = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> tuple[Array, Any]:
+        """Run over a batch of sequences.
+
+        Parameters
+        ----------
+        x : (T, B, D) or (T, D) array, or (T, B) or (T,) array of int
+            A batch of sequences or one; integers stand for one-hot rows.
+        state : array or tuple of arrays, optional
+            State before the first step, like the one returned; zeros if left out.
+        lengths : (B,) array of int, optional
+            Where each row of a padded batch ends, 0 to T, in any order. What stands behind
+            the end is not looked at, and the other direction begins there.
+        reset : array of bool like x without its last axis, optional
+            True puts a row's state back to the initial one before this step, in the other
+            direction after it: the row is cut into pieces that do not know of each other.
+
+        Returns
+        -------
+        y : (T, B, K) or (T, K) array
+            The output after every step, zero behind a row's end; K is the size of an output
+            times the number of directions. May be read-only.
+        state : (L, B, size) or (L, size) array, or a tuple of them
+            The state after each row's last step; L is layers times directions, and a cell with
+            several state components, as the LSTM, has a tuple of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dtype, the shape or a number of an argument is not what the layer takes.
+        """
+        self._cache = None
+        where = self._name + ".forward"
+        dtype = self.parameters.dtype
+        x, batch = read_batch(
+            where, x, self.input_size, dtype, lengths, reset, batch_first=self.batch_first
+        )
+        initial = self._read_state(where, "state", state, batch)
+        strands: list[StrandCache] = []
+        dropouts: list[DropoutCache] = []
+        final = [np.empty_like(component) for component in initial]
+        for layer, cell in enumerate(self._cells):
+            outputs = []
+            for direction in self._directions:
+                n = len(strands)
+                turned = bool(direction)
+                y, last, cache = strand_forward(
+                    cell,
+                    batch.turn(x) if turned else x,
+                    [component[n] for component in initial],
+                    self._weights(layer, direction),
+                    batch.lengths,
+                    batch.turned_reset if turned else batch.reset,
+                )
+                outputs.append(batch.turn(y) if turned else y)
+                for component, value in zip(final, last, strict=True):
+                    component[n] = value
+                strands.append(cache)
+            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                mask = self._rng.random(x.shape) >= self.dropout
+                x, kept = dropout_forward(x, mask, p=self.dropout)
+                dropouts.append(kept)
+        self._cache = _Cache(batch, strands, dropouts, self.parameters.version)
+        return batch.restore_sequence(x), self._write_state(final, batch)
+
+    def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:
+        """Backpropagate through time: add to the parameters' gradients.
+
+        Parameters
+        ----------
+        dy : array like y, or None
+            Gradient of the output; None is zero.
+        dstate : like the returned state, optional
+            Gradient of the final state; None is zero.
+
+        Returns
+        -------
+        dx : array like x, or None for an integer x
+            Gradient of the input, zero behind a row's end.
+        dstate : like the returned state
+            Gradient of the initial state.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or the parameters have changed since.
+        TypeError, ValueError
+            If a gradient is not like the output it belongs to.
+        """
+        if self._cache is None:
+            raise forward_first(self._name)
+        where, dtype = self._name + ".backward", self.parameters.dtype
+        batch, strands, dropouts, version = self._cache
+        self.parameters.check_unchanged(where, version)
+        K = self.state_sizes[0] * len(self._directions)
+        d: Array | None = None
+        if dy is not None:
+            d = batch.sort_sequence(
+                check_array(where, "dy", dy, dtype, (batch.layout.shape(batch.T, batch.B, K),))
+            )
+        dfinal = self._read_state(where, "dstate", dstate, batch)
+        dinitial = [np.empty_like(component) for component in dfinal]
+        for layer in reversed(range(self.num_layers)):
+            if d is not None and layer < len(dropouts):
+                d, _ = dropout_backward(d, dropouts[layer])
+            dx: Array | None = None
+            for place, direction in enumerate(self._directions):
+                n = layer * len(self._directions) + place
+                size = self.state_sizes[0]
+                part = None if d is None else d[:, :, place * size : (place + 1) * size]
+                dx_part, first, dweights = strand_backward(
+                    batch.turn(part) if direction and part is not None else part,
+                    [component[n] for component in dfinal],
+                    strands[n],
+                )
+                for component, value in zip(dinitial, first, strict=True):
+                    component[n] = value
+                self._add_gradients(layer, direction, dweights)
+                if dx_part is not None:
+                    dx_part = batch.turn(dx_part) if direction else dx_part
+                    dx = dx_part if dx is None else dx + dx_part
+            d = dx
+        if d is None and not batch.symbols:  # no row has a step
+            d = np.zeros((batch.T, batch.B, self.input_size), dtype)
+        return (
+            None if d is None else batch.restore_sequence(d),
+            self._write_state(dinitial, batch),
+        )
+
+    def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
+        """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
+
+        Arguments are not checked beyond what NumPy does.
+
+        Parameters
+        ----------
+        x_t : (B, D) or (D,) array, or (B,) array of int
+            Input of the step.
+        state : like the one returned, optional
+            State before the step; zeros if left out. It is not changed.
+
+        Returns
+        -------
+        y_t : (B, K) or (K,) array
+            Output of the step.
+        state : (L, B, size) or (L, size) array, or a tuple of them
+            State after the step: a plain value, to be kept, saved and handed back.
+
+        Raises
+        ------
+        ValueError
+            If the layer is bidirectional: the other direction begins at the end.
+        """
+        if self.bidirectional:
+            raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
+        batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
+        x = x_t[None] if batched else x_t[None, None]  # (1, B, D)
+        B, L, dtype = x.shape[1], self.num_layers, self.parameters.dtype
+        if state is None:
+            before = [np.zeros((L, B, size), dtype) for size in self.state_sizes]
+        else:
+            parts = state if isinstance(state, tuple) else (state,)
+            before = list(parts) if batched else [part[:, None] for part in parts]
+        after = [np.empty_like(part) for part in before]
+        for layer, cell in enumerate(self._cells):
+            out, _ = cell.forward(x, *(part[layer] for part in before), *self._weights(layer, ""))
+            for part, trajectory in zip(after, out if type(out) is tuple else (out,), strict=True):
+                part[layer] = trajectory[0]
+            x = after[0][layer : layer + 1]
+        if not batched:
+            x, after = x[:, 0], [part[:, 0] for part in after]
+        return x[0].copy(), after[0] if len(after) == 1 else tuple(after)
+
+    def _weights(self, layer: int, direction: str) -> list[Array]:
+        """Return one cell's weights in the order of its pair; absent biases are zero."""
+        values = self.parameters.values
+        return [
+            values[f"{name}_l{layer}{direction}"]
+            if self.bias or not name.startswith("bias")
+            else np.zeros(shape, self.parameters.dtype)
+            for name, shape in self._cells[layer].weights.items()
+        ]
+
+    def _add_gradients(self, layer: int, direction: str, dweights: list[Array]) -> None:
+        for name, dweight in zip(self._cells[layer].weights, dweights, strict=False):
+            if self.bias or not name.startswith("bias"):
+                self.parameters.grads[f"{name}_l{layer}{direction}"] += dweight
+
+    def _read_state(self, where: str, name: str, state: Any, batch: Batch) -> list[Array]:
+        """Return the components of a state or of its gradient, (L, B, size) each."""
+        L, B, dtype = self.num_layers * len(self._directions), batch.B, self.parameters.dtype
+        if state is None:
+            return [np.zeros((L, B, size), dtype) for size in self.state_sizes]
+        parts = (state,) if len(self.state_sizes) == 1 else state
+        if not (isinstance(parts, tuple | list) and len(parts) == len(self.state_sizes)):
+            raise ValueError(
+                f"{where}: {name} is a {type(state).__name__}, "
+                f"expected a tuple of {len(self.state_sizes)} arrays"
+            )
+        return [
+            batch.sort_state(
+                check_array(where, name, part, dtype, (batch.state_shape(L, size),)), L, size
+            )
+            for part, size in zip(parts, self.state_sizes, strict=True)
+        ]
+
+    def _write_state(self, parts: list[Array], batch: Batch) -> Any:
+        """Return components in the user's order: one array, or a tuple of several."""
+        restored = tuple(batch.restore_state(part) for part in parts)
+        return restored if len(restored) > 1 else restored[0]
