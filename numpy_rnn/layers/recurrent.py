@@ -82,11 +82,13 @@ class Recurrent(RecurrentLayer):
         deeper = self.cell(first.states[0] * len(self._directions))
         self._cells = [first if layer == 0 else deeper for layer in range(self.num_layers)]
         shapes: dict[str, tuple[int, ...]] = {}
+        self._names: list[list[str | None]] = []  # of each strand's weights; None: no bias
         for layer, cell in enumerate(self._cells):
             for direction in self._directions:
-                for name, shape in cell.weights.items():
-                    if bias or not name.startswith("bias"):
-                        shapes[f"{name}_l{layer}{direction}"] = shape
+                strand = {f"{name}_l{layer}{direction}": s for name, s in cell.weights.items()}
+                kept = {n: s for n, s in strand.items() if bias or not n.startswith("bias")}
+                self._names.append([name if name in kept else None for name in strand])
+                shapes |= kept
         self.parameters = Parameters(shapes, dtype)
         self._rng = np.random.default_rng(rng)
         uniform(self.parameters, self.hidden_size, self._rng)
@@ -155,7 +157,7 @@ class Recurrent(RecurrentLayer):
                     cell,
                     batch.turn(x) if turned else x,
                     [component[n] for component in initial],
-                    self._weights(layer, direction),
+                    self._weights(n),
                     batch.lengths,
                     batch.turned_reset if turned else batch.reset,
                 )
@@ -198,7 +200,7 @@ class Recurrent(RecurrentLayer):
         if self._cache is None:
             raise forward_first(self._name)
         where, dtype = self._name + ".backward", self.parameters.dtype
-        batch, strands, dropouts, version = self._cache
+        batch, _, dropouts, version = self._cache
         self.parameters.check_unchanged(where, version)
         K = self.state_sizes[0] * len(self._directions)
         d: Array | None = None
@@ -211,29 +213,37 @@ class Recurrent(RecurrentLayer):
         for layer in reversed(range(self.num_layers)):
             if d is not None and layer < len(dropouts):
                 d, _ = dropout_backward(d, dropouts[layer])
-            dx: Array | None = None
-            for place, direction in enumerate(self._directions):
-                n = layer * len(self._directions) + place
-                size = self.state_sizes[0]
-                part = None if d is None else d[:, :, place * size : (place + 1) * size]
-                dx_part, first, dweights = strand_backward(
-                    batch.turn(part) if direction and part is not None else part,
-                    [component[n] for component in dfinal],
-                    strands[n],
-                )
-                for component, value in zip(dinitial, first, strict=True):
-                    component[n] = value
-                self._add_gradients(layer, direction, dweights)
-                if dx_part is not None:
-                    dx_part = batch.turn(dx_part) if direction else dx_part
-                    dx = dx_part if dx is None else dx + dx_part
-            d = dx
+            ways = len(self._directions)
+            dxs = [
+                self._strand_backward(self._cache, n, d, dfinal, dinitial)
+                for n in range(layer * ways, (layer + 1) * ways)
+            ]
+            d = dxs[0] if ways == 1 or dxs[0] is None else dxs[0] + dxs[1]
         if d is None and not batch.symbols:  # no row has a step
             d = np.zeros((batch.T, batch.B, self.input_size), dtype)
         return (
             None if d is None else batch.restore_sequence(d),
             self._write_state(dinitial, batch),
         )
+
+    def _strand_backward(
+        self, cache: _Cache, n: int, d: Array | None, dfinal: list[Array], dinitial: list[Array]
+    ) -> Array | None:
+        """Go back through strand `n`: write `dinitial`, add to gradients, return dx."""
+        batch, place = cache.batch, n % len(self._directions)
+        turned = place == 1
+        if d is not None:
+            size = self.state_sizes[0]
+            d = d[:, :, place * size : (place + 1) * size]
+            d = batch.turn(d) if turned else d
+        last = [component[n] for component in dfinal]
+        dx, first, dweights = strand_backward(d, last, cache.strands[n])
+        for component, value in zip(dinitial, first, strict=True):
+            component[n] = value
+        for name, dweight in zip(self._names[n], dweights, strict=False):
+            if name is not None:
+                self.parameters.grads[name] += dweight
+        return batch.turn(dx) if turned and dx is not None else dx
 
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
@@ -271,7 +281,7 @@ class Recurrent(RecurrentLayer):
             before = list(parts) if batched else [part[:, None] for part in parts]
         after = [np.empty_like(part) for part in before]
         for layer, cell in enumerate(self._cells):
-            out, _ = cell.forward(x, *(part[layer] for part in before), *self._weights(layer, ""))
+            out, _ = cell.forward(x, *(part[layer] for part in before), *self._weights(layer))
             for part, trajectory in zip(after, out if type(out) is tuple else (out,), strict=True):
                 part[layer] = trajectory[0]
             x = after[0][layer : layer + 1]
@@ -279,20 +289,14 @@ class Recurrent(RecurrentLayer):
             x, after = x[:, 0], [part[:, 0] for part in after]
         return x[0].copy(), after[0] if len(after) == 1 else tuple(after)
 
-    def _weights(self, layer: int, direction: str) -> list[Array]:
-        """Return one cell's weights in the order of its pair; absent biases are zero."""
+    def _weights(self, strand: int) -> list[Array]:
+        """Return one strand's weights in the order of its pair; absent biases are zero."""
         values = self.parameters.values
+        shapes = self._cells[strand // len(self._directions)].weights.values()
         return [
-            values[f"{name}_l{layer}{direction}"]
-            if self.bias or not name.startswith("bias")
-            else np.zeros(shape, self.parameters.dtype)
-            for name, shape in self._cells[layer].weights.items()
+            np.zeros(shape, self.parameters.dtype) if name is None else values[name]
+            for name, shape in zip(self._names[strand], shapes, strict=True)
         ]
-
-    def _add_gradients(self, layer: int, direction: str, dweights: list[Array]) -> None:
-        for name, dweight in zip(self._cells[layer].weights, dweights, strict=False):
-            if self.bias or not name.startswith("bias"):
-                self.parameters.grads[f"{name}_l{layer}{direction}"] += dweight
 
     def _read_state(self, where: str, name: str, state: Any, batch: Batch) -> list[Array]:
         """Return the components of a state or of its gradient, (L, B, size) each."""

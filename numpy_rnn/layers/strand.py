@@ -49,6 +49,8 @@ def segments(T: int, B: int, lengths: Array | None, reset: Array | None) -> list
     cut : list of Segment
         In order; empty where no row has a step.
     """
+    if lengths is None and reset is None:
+        return [Segment(0, T, B, None)] if T else []
     cuts = {0, T} if lengths is None else {0, *lengths.tolist()}
     end = max(cuts)
     if reset is not None:
