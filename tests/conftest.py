@@ -1,8 +1,13 @@
-"""What every test shares: the settings of hypothesis."""
+"""What every test shares: the settings of hypothesis and of PyTorch."""
 
+import torch
 from hypothesis import settings
 
 # No deadline, because machines are noisy; derandomised, so that a failure is the same for
 # everyone. `--hypothesis-seed` and more examples are a command-line option away.
 settings.register_profile("numpy_rnn", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("numpy_rnn")
+
+# On a busy machine the threads of small products wait for each other a thousand times longer
+# than they compute.
+torch.set_num_threads(1)

@@ -101,3 +101,10 @@ def test_links_to_files_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_cell_of_the_docs_is_the_one_that_is_tested() -> None:
+    tested = (ROOT / "tests" / "layers" / "mgu.py").read_text(encoding="utf-8")
+    code = tested.split('"""', 2)[2].lstrip()
+    assert code in (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    assert len(tested.splitlines()) < 60
