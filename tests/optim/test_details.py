@@ -1,0 +1,83 @@
+"""Details of the optimisers: edges of their numbers, and states that are copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from tests.optim.test_against_torch import OPTIONS, STEPS, quadratic, set_gradient
+
+ZERO_DECAY_RATES = [
+    (Adam, torch.optim.Adam, {"betas": (0.0, 0.0)}),
+    (Adam, torch.optim.Adam, {"betas": (0.0, 0.9), "amsgrad": True}),
+    (AdamW, torch.optim.AdamW, {"betas": (0.9, 0.0)}),
+    (RMSprop, torch.optim.RMSprop, {"alpha": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "options"), ZERO_DECAY_RATES)
+def test_a_mean_may_keep_nothing_of_its_past(
+    ours: Any, theirs: Any, options: dict[str, Any]
+) -> None:
+    parameters = quadratic()
+    weight = torch.from_numpy(parameters.data.copy()).requires_grad_()
+    mine, reference = ours(parameters, **options), theirs([weight], **options)
+    for step in range(STEPS):
+        set_gradient(parameters, step)
+        weight.grad = torch.from_numpy(parameters.grad.copy())
+        mine.step()
+        reference.step()
+        np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_centered_square_below_zero_counts_as_zero(dtype: type) -> None:
+    parameters = quadratic(dtype)
+    optimizer = RMSprop(parameters, lr=0.1, eps=0.5, centered=True)
+    optimizer.moments["square_avg"][...] = 0
+    optimizer.moments["grad_avg"][...] = 1  # a mean whose square is above the mean square
+    parameters.grad[...] = np.linspace(-0.3, 0.3, 12)
+    expected = parameters.data - 0.1 * parameters.grad / 0.5
+    optimizer.step()
+    np.testing.assert_allclose(parameters.data, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_a_loaded_state_is_copied(kind: Any, _: Any, options: dict[str, Any]) -> None:
+    source, loaded = (kind(quadratic(), **options) for _ in range(2))
+    set_gradient(source.parameters, 0)
+    source.step()
+    state, untouched = source.state_dict(), source.state_dict()
+    loaded.load_state_dict(state)
+    for name in source.moments:
+        state[name][...] = 99
+    for name, value in loaded.state_dict().items():
+        np.testing.assert_array_equal(value, untouched[name])
+    set_gradient(loaded.parameters, 1)
+    loaded.step()
+    for name in source.moments:
+        assert (state[name] == 99).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Adagrad, {"eps": -1e-10}, "Adagrad: eps is -1e-10, expected a finite number >= 0"),
+        (Adagrad, {"lr": -1.0}, "Adagrad: lr is -1.0, expected"),
+        (Adagrad, {"weight_decay": -1.0}, "Adagrad: weight_decay is -1.0, expected"),
+        (RMSprop, {"momentum": -0.1}, "RMSprop: momentum is -0.1, expected a finite number >= 0"),
+        (RMSprop, {"eps": -1.0}, "RMSprop: eps is -1.0, expected"),
+        (RMSprop, {"alpha": -0.1}, "RMSprop: alpha is -0.1, expected 0 <= alpha < 1"),
+        (SGD, {"dampening": -0.1}, "SGD: dampening is -0.1, expected a finite number >= 0"),
+        (SGD, {"momentum": 0.9, "dampening": -0.1}, "SGD: dampening is -0.1, expected"),
+        (Adam, {"betas": (-0.1, 0.9)}, "Adam: beta1 is -0.1, expected 0 <= beta1 < 1"),
+        (Adam, {"betas": (0.9, 1.0)}, "Adam: beta2 is 1.0, expected 0 <= beta2 < 1"),
+    ],
+)
+def test_numbers_out_of_range(kind: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        kind(quadratic(), **options)
