@@ -121,15 +121,11 @@ def read_batch(
         If an argument is not what the layer takes.
     """
     x = np.asarray(x)
-    sequence = ("B", "T") if batch_first else ("T", "B")
+    sequence: tuple[str | int, ...] = ("B", "T") if batch_first else ("T", "B")
     symbols = x.dtype.kind in "iu"
-    if symbols:
-        check_shape(where, "x", x, (sequence, ("T",)))
-        layout = Layout(x.ndim == 2, batch_first)
-    else:
-        shapes = ((*sequence, input_size), ("T", input_size))
-        check_shape(where, "x", x, shapes)
-        layout = Layout(x.ndim == 3, batch_first)
+    row = () if symbols else (input_size,)
+    check_shape(where, "x", x, ((*sequence, *row), ("T", *row)))
+    layout = Layout(x.ndim == 2 + len(row), batch_first)
     time_major = layout.to_time_major(x)
     T, B = time_major.shape[:2]
     order = mirror = None

@@ -208,8 +208,11 @@ class Recurrent(RecurrentLayer):
             d = batch.sort_sequence(
                 check_array(where, "dy", dy, dtype, (batch.layout.shape(batch.T, batch.B, K),))
             )
-        dfinal = self._read_state(where, "dstate", dstate, batch)
-        dinitial = [np.empty_like(component) for component in dfinal]
+        dfinal: list[Array] | None = None
+        if dstate is not None:
+            dfinal = self._read_state(where, "dstate", dstate, batch)
+        L = self.num_layers * len(self._directions)
+        dinitial = [np.empty((L, batch.B, size), dtype) for size in self.state_sizes]
         for layer in reversed(range(self.num_layers)):
             if d is not None and layer < len(dropouts):
                 d, _ = dropout_backward(d, dropouts[layer])
@@ -227,7 +230,12 @@ class Recurrent(RecurrentLayer):
         )
 
     def _strand_backward(
-        self, cache: _Cache, n: int, d: Array | None, dfinal: list[Array], dinitial: list[Array]
+        self,
+        cache: _Cache,
+        n: int,
+        d: Array | None,
+        dfinal: list[Array] | None,
+        dinitial: list[Array],
     ) -> Array | None:
         """Go back through strand `n`: write `dinitial`, add to gradients, return dx."""
         batch, place = cache.batch, n % len(self._directions)
@@ -236,8 +244,8 @@ class Recurrent(RecurrentLayer):
             size = self.state_sizes[0]
             d = d[:, :, place * size : (place + 1) * size]
             d = batch.turn(d) if turned else d
-        last = [component[n] for component in dfinal]
-        dx, first, dweights = strand_backward(d, last, cache.strands[n])
+        last = [None if dfinal is None else dfinal[k][n] for k in range(len(dinitial))]
+        dx, first, dweights = strand_backward(d, last, cache.strands[n], self.parameters.dtype)
         for component, value in zip(dinitial, first, strict=True):
             component[n] = value
         for name, dweight in zip(self._names[n], dweights, strict=False):

@@ -109,8 +109,12 @@ def strand_forward(
     """
     T, B = x.shape[:2]
     cut = segments(T, B, lengths, reset)
-    whole = len(cut) == 1 and cut[0][:3] == (0, T, B)
-    y = np.zeros((0 if whole else T, B, cell.states[0]), initial[0].dtype)
+    if _is_whole(cut, T, B):
+        out, cache = cell.forward(x, *initial, *weights)
+        trajectories = out if isinstance(out, tuple) else (out,)
+        last = [trajectory[-1] for trajectory in trajectories]
+        return trajectories[0], last, StrandCache(cell, cut, [cache], (T, B))
+    y = np.zeros((T, B, cell.states[0]), initial[0].dtype)
     final = [state.copy() for state in initial]
     caches = []
     for start, stop, n, put_back in cut:
@@ -126,16 +130,16 @@ def strand_forward(
         trajectories = out if isinstance(out, tuple) else (out,)
         for state, trajectory in zip(final, trajectories, strict=True):
             state[:n] = trajectory[-1]
-        if whole:
-            y = trajectories[0]
-        else:
-            y[start:stop, :n] = trajectories[0]
+        y[start:stop, :n] = trajectories[0]
         caches.append(cache)
     return y, final, StrandCache(cell, cut, caches, (T, B))
 
 
 def strand_backward(
-    dy: Array | None, dfinal: list[Array], cache: StrandCache
+    dy: Array | None,
+    dfinal: list[Array | None],
+    cache: StrandCache,
+    dtype: np.dtype[Any],
 ) -> tuple[Array | None, list[Array], list[Array]]:
     """Go back through the segments.
 
@@ -143,10 +147,12 @@ def strand_backward(
     ----------
     dy : (T, B, size) array or None
         Gradient of the output; None is zero. Behind a row's end it is not looked at.
-    dfinal : list of (B, size) arrays
-        Gradient of the final state.
+    dfinal : list of (B, size) arrays or None
+        Gradient of the final state; None is zero.
     cache : StrandCache
         From the forward pass.
+    dtype : dtype
+        Of the gradients.
 
     Returns
     -------
@@ -158,38 +164,51 @@ def strand_backward(
         Gradient of each weight; empty where there was no segment.
     """
     cell, cut, caches, (T, B) = cache
-    dstates = [d.copy() for d in dfinal]
-    dinitial = [np.zeros_like(d) for d in dfinal]
+    components = len(cell.states)
+    # A cell may return more than a gradient for each weight, as the LSTM for its projection.
+    gradients = slice(1 + components, 1 + components + len(cell.weights))
+    if _is_whole(cut, T, B):
+        douts = _with_last(dy, dfinal, T)
+        grads = cell.backward(*douts, caches[0])
+        return grads[0], list(grads[1 : 1 + components]), list(grads[gradients])
+    dstates = [
+        np.zeros((B, size), dtype) if d is None else d.copy()
+        for d, size in zip(dfinal, cell.states, strict=True)
+    ]
+    dinitial = [np.zeros_like(d) for d in dstates]
     dx: Array | None = None
     dweights: list[Array] = []
     for (start, stop, n, put_back), pair_cache in zip(cut[::-1], caches[::-1], strict=True):
-        given = None if dy is None else dy[start:stop, :n]
-        douts = [
-            _with_last(given if not component else None, d[:n], stop - start)
-            for component, d in enumerate(dstates)
-        ]
-        dx_piece, *rest = cell.backward(*douts, pair_cache)
-        if dx_piece is not None:
-            if len(cut) == 1 and n == B and stop - start == T:
-                dx = dx_piece
-            else:
-                dx = np.zeros((T, B, dx_piece.shape[-1]), dx_piece.dtype) if dx is None else dx
-                dx[start:stop, :n] = dx_piece
-        for d, first, d_piece in zip(dstates, dinitial, rest, strict=False):
+        douts = _with_last(
+            None if dy is None else dy[start:stop, :n], [d[:n] for d in dstates], stop - start
+        )
+        grads = cell.backward(*douts, pair_cache)
+        if grads[0] is not None:
+            dx = np.zeros((T, B, grads[0].shape[-1]), grads[0].dtype) if dx is None else dx
+            dx[start:stop, :n] = grads[0]
+        for d, first, d_piece in zip(dstates, dinitial, grads[1 : 1 + components], strict=True):
             if put_back is None:
                 d[:n] = d_piece
             else:
                 first[:n] += np.where(put_back[:, None], d_piece, 0)
                 d[:n] = np.where(put_back[:, None], 0, d_piece)
-        shares = rest[len(dstates) : len(dstates) + len(cell.weights)]
+        shares = list(grads[gradients])
         dweights = [a + b for a, b in zip(dweights, shares, strict=True)] if dweights else shares
     return dx, [a + b for a, b in zip(dinitial, dstates, strict=True)], dweights
 
 
-def _with_last(given: Array | None, last: Array, steps: int) -> Array | None:
-    """Add the gradient of the last state to those of a trajectory; None stays zero."""
-    if not last.any():
-        return given
-    d = np.zeros((steps, *last.shape), last.dtype) if given is None else given.copy()
-    d[-1] += last
-    return d
+def _is_whole(cut: list[Segment], T: int, B: int) -> bool:
+    """Whether there is one segment, with every step of every row."""
+    return len(cut) == 1 and cut[0][:3] == (0, T, B)
+
+
+def _with_last(dy: Array | None, dlast: list[Array | None], steps: int) -> list[Array | None]:
+    """Return the gradient of each component's trajectory: `dy` and those of the last state."""
+    douts = [dy, *[None] * (len(dlast) - 1)]
+    for component, last in enumerate(dlast):
+        if last is not None and last.any():
+            given = douts[component]
+            d = np.zeros((steps, *last.shape), last.dtype) if given is None else given.copy()
+            d[-1] += last
+            douts[component] = d
+    return douts
