@@ -111,11 +111,12 @@ def check_shape(
     if array.shape in shapes:
         return
     for shape in shapes:
-        if len(shape) == array.ndim and all(
-            isinstance(want, str) or want == size
-            for want, size in zip(shape, array.shape, strict=True)
-        ):
-            return
+        if len(shape) == array.ndim:
+            for want, size in zip(shape, array.shape, strict=True):
+                if want != size and not isinstance(want, str):
+                    break
+            else:
+                return
     expected = " or ".join(f"({', '.join(map(str, s))}{',' * (len(s) == 1)})" for s in shapes)
     raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
 
@@ -124,6 +125,8 @@ def check_loss_gradient(
     where: str, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
     """Return the gradient of a loss as an array like the loss; numbers take its dtype."""
+    if not shape and isinstance(dloss, float) and math.isfinite(dloss):
+        return np.array(dloss, dtype)
     array = np.asarray(dloss)
     check_shape(where, "dloss", array, (shape,))
     return check_array(where, "dloss", array if shape else array.astype(dtype), dtype, (shape,))
