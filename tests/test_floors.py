@@ -38,7 +38,7 @@ FLOORS = [
     ["layers.sequential"],
     ["layers"],
     [""],  # numpy_rnn itself
-    ["text.alphabet"],
+    ["text.alphabet", "text.recall_file"],
     ["text.recall"],
     ["text"],
     ["cli.errors", "cli.progress", "cli.marks"],

@@ -10,6 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+# NumPy would import it at its first use, in the middle of a run; and a signal that comes while
+# its compiled modules are being imported can get lost.
+import numpy.random  # noqa: F401
+
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.marks import compare
 from numpy_rnn.cli.progress import progress
@@ -97,19 +101,18 @@ def run(options: argparse.Namespace) -> None:
             result = recall.run(experiment, on_epoch)
     except TrainingFailedError as error:
         raise RunError(error) from None
-    if lines:
-        print("\n".join(report(result)))
-    else:
-        json.dump(as_data(result), sys.stdout)
-        print()
-    sys.stdout.flush()
-    if options.save:
+    if options.save:  # before anything is printed: whoever reads may have gone by now
         try:
             recall.save(Path(options.save), result)
         except OSError as error:
             raise RunError(f"--save {options.save!r}: {error.strerror or error}") from None
-        if lines:
+    if lines:
+        print("\n".join(report(result)))
+        if options.save:
             print(f"Saved to {options.save}.")
+    else:
+        json.dump(as_data(result), sys.stdout)
+        print()
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
@@ -149,7 +152,8 @@ def _check_save(name: str) -> None:
     try:
         check_writable(path)
     except OSError as error:
-        raise UsageError(f"--save: {error}") from None
+        where = "" if error.strerror is None else f" {name!r}"  # our own messages name it
+        raise UsageError(f"--save{where}: {error.strerror or error}") from None
 
 
 def _headline(experiment: Experiment) -> str:

@@ -110,7 +110,14 @@ class Alphabet:
         """Return an alphabet that also has the text's characters.
 
         New ones go in front of the start and end symbols, in the order of the text.
+
+        Raises
+        ------
+        ValueError
+            If one of the text's is no character.
         """
+        for position, character in enumerate(text):
+            _check_character("text", character, position)
         new = dict.fromkeys(character for character in text if character not in self.index)
         return Alphabet(self.characters[:-2] + "".join(new) + self.characters[-2:])
 

@@ -7,22 +7,24 @@ experiment, with the same model, data, loss and optimiser, and two ways to gener
 
 from __future__ import annotations
 
-import json
 import math
+import numbers
+import operator
+import reprlib
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 
-from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
-from numpy_rnn.layers.validate import NotFiniteError, check_size
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
 from numpy_rnn.parameters import Parameters, check_dtype
+from numpy_rnn.text import recall_file
 from numpy_rnn.text.alphabet import Alphabet
 
 SENTENCE = "hello pytorch. how long can a rnn cell remember?"
@@ -32,6 +34,8 @@ CHARACTERS = "abcdefghijklmnopqrstuvwxyz ?!.,:;01"
 @dataclass(frozen=True)
 class Experiment:
     """What is run; the defaults are the notebook's.
+
+    NumPy's numbers become Python's, so that every experiment can be written as JSON.
 
     Parameters
     ----------
@@ -71,18 +75,27 @@ class Experiment:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        Alphabet(self.characters).encode(self.text)
-        check_size("Experiment", "hidden_size", self.hidden_size)
-        check_size("Experiment", "epochs", self.epochs)
+        for name in ("text", "characters", "nonlinearity", "loss", "dtype"):
+            _check_string(name, getattr(self, name))
+        plain = {
+            "hidden_size": _whole("hidden_size", self.hidden_size, 1),
+            "epochs": _whole("epochs", self.epochs, 1),
+            "seed": _whole("seed", self.seed, 0),
+            "lr": _positive("lr", self.lr),
+            "dtype": check_dtype(self.dtype).name,
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)  # of a frozen dataclass
         if self.nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity is {self.nonlinearity!r}, expected 'tanh' or 'relu'")
         if self.loss not in ("mse", "cross-entropy"):
             raise ValueError(f"loss is {self.loss!r}, expected 'mse' or 'cross-entropy'")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"lr is {self.lr}, expected a finite number above 0")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected a whole number of at least 0")
-        check_dtype(self.dtype)
+        Alphabet(self.characters).encode(self.text)
+        # Initial weights are drawn in float64, 8 bytes each. What is merely more than this
+        # machine has is a MemoryError; this is what NumPy cannot even ask for.
+        if sum(map(math.prod, shapes(self).values())) * 8 > sys.maxsize:
+            size = reprlib.repr(self.hidden_size)
+            raise ValueError(f"hidden_size is {size}, expected fewer: no array holds the weights")
 
     @property
     def alphabet(self) -> Alphabet:
@@ -125,6 +138,19 @@ class TrainingFailedError(RuntimeError):
 
 def _ignore(epoch: int, loss: float) -> None:
     """Do nothing with what an epoch reports."""
+
+
+def shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each parameter of :func:`build`'s model, building nothing."""
+    V, H = len(experiment.characters), experiment.hidden_size
+    return {
+        "rnn.weight_ih_l0": (H, V),
+        "rnn.weight_hh_l0": (H, H),
+        "rnn.bias_ih_l0": (H,),
+        "rnn.bias_hh_l0": (H,),
+        "i2o.weight": (V, H),
+        "i2o.bias": (V,),
+    }
 
 
 def build(experiment: Experiment) -> Sequential:
@@ -192,7 +218,8 @@ def train(
                 model.zero_grad()
                 model.backward(criterion.backward())
             except NotFiniteError as error:
-                raise _failed(epoch, experiment, str(error)) from None
+                what = str(error).removesuffix(", expected finite numbers")
+                raise _failed(epoch, experiment, what) from None
             adam.step()
             losses.append(loss)
             if not math.isfinite(loss):
@@ -297,13 +324,7 @@ def save(path: Path, result: Recall) -> None:
     OSError
         If the file cannot be written.
     """
-    entries: dict[str, Any] = result.model.state_dict()
-    entries["experiment"] = np.array(json.dumps(asdict(result.experiment)))
-
-    def write(file: BinaryIO) -> None:
-        np.savez(file, **entries)
-
-    write_atomically(path, write)
+    recall_file.write(path, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: Path) -> tuple[Experiment, Sequential]:
@@ -326,17 +347,17 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
     OSError
         If the file cannot be read.
     ValueError
-        If it is not such a file.
+        In one line that names the file, if it is not such a file or is damaged.
     """
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            entries = {name: file[name] for name in file.files}
-        experiment = Experiment(**json.loads(str(entries.pop("experiment"))))
-    except (ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is not a saved recall: {error}") from None
-    model = build(experiment)
-    model.load_state_dict(entries)
+    experiment, arrays = recall_file.read(path, _expect)
+    model = build(experiment)  # only now: arrays of its sizes have been seen
+    model.load_state_dict(arrays)
     return experiment, model
+
+
+def _expect(settings: dict[str, Any]) -> tuple[Experiment, recall_file.Layout]:
+    experiment = Experiment(**settings)
+    return experiment, (shapes(experiment), np.dtype(experiment.dtype))
 
 
 def first_not_finite(parameters: Parameters) -> str | None:
@@ -351,3 +372,39 @@ def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedErro
     return TrainingFailedError(
         f"training diverged in epoch {epoch} ({what}); try a lr below {experiment.lr}"
     )
+
+
+def _check_string(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {_shown(value)}, expected a str")
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number of any type, True and False excepted, as an int."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} is {_shown(value)}, expected a whole number")
+    if number < least:
+        raise ValueError(f"{name} is {_shown(number)}, expected at least {least}")
+    return number
+
+
+def _positive(name: str, value: Any) -> float:
+    """Return a real number above 0 of any type as a float."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {_shown(value)}, expected a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} is {number}, expected a finite number above 0")
+    return number
+
+
+def _shown(value: object) -> str:
+    """Return a value in one line, short enough for a message."""
+    return " ".join(reprlib.repr(value).split())

@@ -1,0 +1,204 @@
+"""How the command ends when a stream is closed or full, or a signal comes: never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from numpy_rnn.cli.main import main
+from numpy_rnn.text.recall import load
+
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+UNBUFFERED = BUFFERED | {"PYTHONUNBUFFERED": "1"}
+
+
+def shell(
+    line: str, cwd: Path | None = None, env: dict[str, str] = BUFFERED
+) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which $RNN is the command."""
+    return subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env | {"RNN": f"{sys.executable} -m numpy_rnn"},
+    )
+
+
+@pytest.mark.parametrize("env", [BUFFERED, UNBUFFERED], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("$RNN recall --epochs 1 2>&-", 0),
+        ("$RNN recall --epochs 0 2>&-", 2),
+        ("$RNN recall --epochs 1 >&-", 0),
+        ("$RNN recall --epochs 1 --json >&-", 0),
+        ("$RNN recall --epochs 1 <&- >&- 2>&-", 0),
+        ("$RNN recall --epochs 0 2>/dev/full", 2),
+        ("$RNN recall --what 2>/dev/full", 2),
+        ("$RNN 2>/dev/full", 2),
+        ("$RNN --help >/dev/full 2>&1", 1),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(
+    line: str, status: int, env: dict[str, str]
+) -> None:
+    done = shell(line, env=env)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
+@pytest.mark.parametrize("env", [BUFFERED, UNBUFFERED], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("option", ["--help", "--version", "recall --help"])
+def test_help_that_cannot_be_written_is_one_line(option: str, env: dict[str, str]) -> None:
+    done = shell(f"$RNN {option} >/dev/full", env=env)
+    assert done.returncode == 1
+    assert done.stderr == "numpy-rnn: error: standard output: No space left on device\n"
+
+
+def test_a_file_that_is_saved_does_not_get_what_a_closed_stream_should(tmp_path: Path) -> None:
+    assert shell("$RNN recall --epochs 1 --save a.npz <&- >&- 2>&-", tmp_path).returncode == 0
+    assert load(tmp_path / "a.npz")[0].epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("$RNN recall --epochs 300 --save a.npz | head -1", 0),
+        ("$RNN recall --epochs 3 --save a.npz --json >/dev/full", 1),
+        ("$RNN recall --epochs 3 --save a.npz --json | true", 0),
+    ],
+)
+def test_output_that_fails_does_not_lose_the_network(
+    line: str, status: int, tmp_path: Path
+) -> None:
+    assert shell(line, tmp_path).returncode == status
+    assert load(tmp_path / "a.npz")[0].epochs in (3, 300)
+
+
+@pytest.mark.parametrize("size", ["2147483648", "1000000000000000000"])
+def test_a_hidden_size_beyond_any_memory_is_wrong_usage(size: str) -> None:
+    done = shell(f"$RNN recall --hidden-size {size}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"numpy-rnn recall: error: --hidden-size is {size}, expected fewer: "
+        "no array holds the weights\n"
+    )
+
+
+def test_a_text_that_is_no_text_is_not_blamed_on_the_alphabet() -> None:
+    done = shell(r"$RNN recall --grow-alphabet $'a\xe9'")
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: text is not valid text at position 1, expected UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/proc/a.npz", "--save '/proc/a.npz': No such file or directory"),
+        ("a" * 252 + ".npz", "File name too long"),
+        ("pipe.npz", "--save: 'pipe.npz' exists and is not a regular file"),
+        ("gone/../a.npz", "--save: the working directory does not exist any more"),
+    ],
+)
+def test_a_file_that_cannot_be_saved_is_known_before_training(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    gone = "mkdir gone && cd gone && rmdir ../gone &&" if name.startswith("gone") else ""
+    done = shell(f"{gone} $RNN recall --save {name}", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_one_line_and_saves_nothing(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "numpy_rnn", "recall", "--epochs", "100000"]
+    with subprocess.Popen(
+        [*command, "--save", "a.npz"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):  # past the imports: a signal that hits one can be lost in it
+            process.stdout.readline()
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == status
+    assert errors == f"numpy-rnn recall: error: stopped by {number.name}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+SIGNALLED_WHILE_SAVING = """
+import os, signal, sys
+import numpy as np
+from numpy_rnn.cli.main import main
+def savez(file, **entries):
+    file.write(b"half")
+    file.flush()
+    assert len(os.listdir()) == 1
+    os.kill(os.getpid(), signal.SIGTERM)
+np.savez = savez
+sys.exit(main(["recall", "--epochs", "1", "--save", "a.npz"]))
+"""
+
+
+def test_a_signal_while_saving_removes_the_temporary_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED_WHILE_SAVING]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 143
+    assert done.stderr == "numpy-rnn recall: error: stopped by SIGTERM\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+IMPORTED_IN_A_RUN = """
+import sys
+from numpy_rnn.cli.main import main
+before = set(sys.modules)
+main(["recall", "--epochs", "1", "--save", "a.npz"])
+print("MODULES", *sorted(name for name in set(sys.modules) - before if "numpy" in name))
+"""
+
+
+def test_a_run_imports_nothing_in_which_a_signal_could_get_lost(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IMPORTED_IN_A_RUN]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "MODULES"
+
+
+def test_signals_that_are_ignored_or_handled_stay_so(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["--version"]) == 0
+        assert signal.getsignal(signal.SIGTERM) == before[0]
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before[1])
+    assert capsys.readouterr().out.startswith("numpy-rnn ")
+
+
+INTERRUPTED_IMPORT = """
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy_rnn.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("numpy_rnn", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "numpy-rnn: error: interrupted\n")
