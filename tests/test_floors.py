@@ -39,6 +39,7 @@ FLOORS = [
     ["layers"],
     [""],  # numpy_rnn itself
     ["text.alphabet", "text.recall_file"],
+    ["text.experiment"],
     ["text.recall"],
     ["text"],
     ["cli.errors", "cli.progress", "cli.marks"],
