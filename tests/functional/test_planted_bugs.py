@@ -107,7 +107,9 @@ def case_with(name: str, backward: Any, bug: str) -> Case:
     return case._replace(backward=lambda *args: backward(bug, *args))
 
 
-@pytest.mark.parametrize(("name", "backward", "bug"), BUGS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "backward", "bug"), BUGS, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_planted_bug_is_caught(name: str, backward: Any, bug: str) -> None:
     check_complex_step(case_with(name, backward, NO_BUG), seed=0, T=11, B=3)
     with pytest.raises(AssertionError):
