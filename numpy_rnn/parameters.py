@@ -84,7 +84,7 @@ class Parameters:
 
     def _live_in(self, data: Array, grad: Array, version: _Version) -> None:
         """Make `data` and `grad` this object's vectors, and point the views at them."""
-        self.data, self.grad, self._version = data, grad, version
+        self.data, self.grad, self.dtype, self._version = data, grad, data.dtype, version
         self.values: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         start = 0
@@ -178,6 +178,26 @@ class Parameters:
             raise RuntimeError(
                 f"{where}: the parameters have changed since forward, expected backward first"
             )
+
+    def to(self, dtype: DTypeLike) -> None:
+        """Convert the parameters and their gradients, and those of every part.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32 or float64; also complex128, for the complex step.
+
+        Raises
+        ------
+        ValueError
+            If the dtype is another one, or this is part of a model: convert the whole.
+        """
+        if self._joined:
+            raise ValueError("these parameters are part of a model, expected the model's")
+        if dtype != np.complex128:
+            check_dtype(dtype)
+        self._live_in(self.data.astype(dtype), self.grad.astype(dtype), self._version)
+        self.changed()
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -95,9 +95,12 @@ def check_array(
 
 
 def check_float(where: str, name: str, value: Array) -> Array:
-    """Return `value` as an array if it is finite numbers, in float32 or float64."""
+    """Return `value` as an array if it is finite numbers, in float32 or float64.
+
+    complex128 passes too: it is how the complex step differentiates.
+    """
     array = np.asarray(value)
-    if array.dtype not in DTYPES:
+    if array.dtype not in DTYPES and array.dtype != np.complex128:
         expected = " or ".join(map(str, DTYPES))
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {expected}")
     _check_finite(where, name, array)
@@ -135,7 +138,7 @@ def check_loss_gradient(
 def _check_finite(where: str, name: str, array: Array) -> None:
     # The sum of squares is one pass, and finite only if every number is. Where it is not, it
     # may only have overflowed.
-    if math.isfinite(np.vdot(array, array)):
+    if math.isfinite(np.vdot(array, array).real):
         return
     finite = np.isfinite(array)
     if not finite.all():

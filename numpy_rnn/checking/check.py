@@ -1,0 +1,335 @@
+"""check_gradients and assert_gradients: is this gradient right, and if not, where is it wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.checking.compare import Comparison, Place, compare, guess_gates, words
+from numpy_rnn.checking.diagnose import Diagnosis, Evidence, diagnose
+from numpy_rnn.checking.hygiene import Fault, faults, not_finite
+from numpy_rnn.checking.methods import (
+    Method,
+    blocks,
+    directional,
+    disagreement,
+    gradient,
+    is_analytic,
+)
+from numpy_rnn.checking.model import ModelSubject
+from numpy_rnn.checking.report import Report, rows_of
+from numpy_rnn.checking.shapes import (
+    REGIMES,
+    SIZES,
+    Axes,
+    Given,
+    Regime,
+    draw,
+    draw_gradients,
+)
+from numpy_rnn.checking.subject import (
+    FunctionSubject,
+    PairSubject,
+    Subject,
+    Values,
+    argument_names,
+    is_real,
+)
+from numpy_rnn.checking.trace import why_not_analytic
+
+MANY = 3000  # elements from which on projections take the place of single elements
+GIVEN = Regime("given")
+
+
+class _Settings(NamedTuple):
+    method: Method
+    project: bool
+    rtol: float | None
+    gates: tuple[str, ...]
+
+
+def check_gradients(
+    subject: Any,
+    *arguments: Given,
+    sizes: Mapping[str, int] | None = None,
+    axes: Mapping[str, str] | None = None,
+    gates: Sequence[str] | None = None,
+    parameters: Sequence[str] | None = None,
+    method: Literal["auto", "complex step", "central differences"] = "auto",
+    project: bool | None = None,
+    rtol: float | None = None,
+    seed: int = 0,
+    **named: Given,
+) -> Report:
+    """Check every gradient of a pair, an object or a function.
+
+    Parameters
+    ----------
+    subject : pair of callables, object or callable
+        ``(forward, backward)`` obeying the mirror rule: ``out, cache = forward(*arguments)``
+        and ``gradients = backward(*douts, cache)``, one gradient for each argument. Or an
+        object with ``forward`` and ``backward`` and named parameters and gradients. Or a
+        function ``theta -> (loss, gradient)``.
+    *arguments, **named : str, array, callable or None
+        The arguments of forward. A string is a shape in letters, ``"T B D"`` or ``"4H H"``,
+        and draws inputs that expose bugs, in five regimes; an array is taken as it is; a
+        callable of (generator, sizes) returns what no shape can say, such as targets.
+    sizes : mapping of str to int, optional
+        Sizes of letters, in place of T = 11, B = 3, D = 5, H = 4, P = 2, V = 6.
+    axes : mapping of str to str, optional
+        Letters of arguments that are given as arrays, so that errors can be said by time.
+        Guessed for arrays with three axes: T, B and another.
+    gates : sequence of str, optional
+        Names of the row blocks of the weights; guessed from a weight of 3H or 4H rows.
+    parameters : sequence of str, optional
+        Attributes of the object that are its parameters, where it does not say so.
+    method : {"auto", "complex step", "central differences"}
+        "auto" is the complex step where the code is analytic, and central differences where
+        it is not, with a note that says which operation it was.
+    project : bool, optional
+        Whether to compare along random directions, one for each time slice, in place of
+        element by element; by default with more than 3,000 elements.
+    rtol : float, optional
+        How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-8
+        where inputs saturate or explode) for the complex step, 1e-5 for central differences.
+    seed : int
+        For everything that is drawn.
+
+    Returns
+    -------
+    report : Report
+        Prints as a table; ``report.ok`` says whether everything is right.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the subject is of none of the three forms, or an argument cannot be read.
+    """
+    target, given = _read(subject, arguments, named, parameters)
+    all_sizes = {**SIZES, **(sizes or {})}
+    drawn = any(isinstance(g, str) for g in given.values())
+    found: list[tuple[str, Comparison]] = []
+    wrong: list[Fault] = []
+    notes: list[str] = []
+    diagnosis = Diagnosis(None, [])
+    settings: _Settings | None = None
+    regimes = REGIMES if drawn else (GIVEN, GIVEN._replace(name="distant", last_step_only=True))
+    done: list[str] = []
+    for number, regime in enumerate(regimes):
+        rng = np.random.default_rng([seed, number])
+        values, known = draw(rng, given, all_sizes, regime)
+        if isinstance(target, ModelSubject):
+            values |= _scaled(target.parameters(), regime)
+        known |= _axes_of(values, known, axes)
+        T = _steps(values, known)
+        outputs = target.run(values).outputs
+        douts = draw_gradients(rng, outputs, T, regime)
+        if not drawn and regime.last_step_only and all(d.all() for d in douts):
+            continue  # there is no time in it: the same again
+        done.append(regime.name)
+        if fault := not_finite(target, values, douts):
+            wrong.append(fault._replace(text=f"{fault.text} (inputs: {regime.name})"))
+            break
+        if settings is None:
+            wrong += faults(target, values, douts)
+            settings, notes = _choose(target, values, known, douts, method, project, rtol, gates)
+        comparisons = _compare_all(target, values, known, douts, settings, regime)
+        found += [(regime.name, c) for c in comparisons]
+        if diagnosis.place is None and any(not c.right for c in comparisons):
+            evidence = Evidence(target, values, known, douts, regime, settings.gates, seed)
+            diagnosis = diagnose(evidence, comparisons, given, all_sizes, settings.method)
+    how = "no method"
+    if settings:
+        how = settings.method + (", along random directions" if settings.project else "")
+    notes += _unresolved(found)
+    return Report(
+        target.name,
+        how,
+        tuple(done),
+        rows_of(found),
+        wrong,
+        diagnosis.place,
+        diagnosis.suggestions,
+        notes,
+    )
+
+
+def assert_gradients(subject: Any, *arguments: Given, **options: Any) -> None:
+    """Raise AssertionError with the whole report if a gradient is wrong.
+
+    Parameters
+    ----------
+    subject, *arguments, **options
+        As for :func:`check_gradients`.
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong, or a pass did what it must not do.
+    """
+    report = check_gradients(subject, *arguments, **options)
+    if not report.ok:
+        raise AssertionError(str(report))
+
+
+def _read(
+    subject: Any,
+    arguments: Sequence[Given],
+    named: Mapping[str, Given],
+    parameters: Sequence[str] | None,
+) -> tuple[Subject, dict[str, Given]]:
+    """Return the subject in its common form, and its arguments by name."""
+    if isinstance(subject, tuple) and len(subject) == 2 and all(map(callable, subject)):
+        forward: Any = subject[0]
+    elif hasattr(subject, "forward") and hasattr(subject, "backward"):
+        forward = subject.forward
+    elif callable(subject):
+        forward = subject
+    else:
+        raise TypeError(
+            f"check_gradients: {subject!r}, expected a pair (forward, backward), an object with "
+            "both methods, or a function theta -> (loss, gradient)"
+        )
+    names = argument_names(forward, len(arguments))
+    given = dict(zip(names, arguments, strict=True)) | dict(named)
+    if not given:
+        raise TypeError("check_gradients: no arguments, expected those of forward")
+    if isinstance(subject, tuple):
+        return PairSubject(subject[0], subject[1]), given
+    if forward is subject:
+        return FunctionSubject(subject), given
+    return ModelSubject(subject, list(given), parameters), given
+
+
+def _scaled(parameters: Values, regime: Regime) -> Values:
+    """Return a model's parameters as the regime wants them; `hh` names a recurrent weight."""
+    return {
+        name: value * regime.weights * (regime.recurrent if "hh" in name and value.ndim > 1 else 1)
+        for name, value in parameters.items()
+    }
+
+
+def _axes_of(
+    values: Values, known: Mapping[str, Axes], axes: Mapping[str, str] | None
+) -> dict[str, Axes]:
+    """Return axes of the arguments that were not given as shapes."""
+    said = {name: tuple(text.split()) for name, text in (axes or {}).items()}
+    shaped = {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n not in known}
+    sequences = [
+        v for v in shaped.values() if v.ndim >= 3 or (v.dtype.kind in "iu" and v.ndim == 2)
+    ]
+    for name, value in shaped.items():
+        if name not in said and value.ndim >= 3 and value.shape[:2] == sequences[0].shape[:2]:
+            said[name] = ("T", "B", *("",) * (value.ndim - 2))
+    return said
+
+
+def _steps(values: Values, axes: Mapping[str, Axes]) -> int | None:
+    """Return T, if an argument has it."""
+    lengths = [values[n].shape[a.index("T")] for n, a in axes.items() if "T" in a]
+    return int(lengths[0]) if lengths else None
+
+
+def _choose(
+    subject: Subject,
+    values: Values,
+    axes: dict[str, Axes],
+    douts: list[Any],
+    method: str,
+    project: bool | None,
+    rtol: float | None,
+    gates: Sequence[str] | None,
+) -> tuple[_Settings, list[str]]:
+    """Settle how to differentiate, and say why if it is not the complex step."""
+    real = {n: v for n, v in values.items() if is_real(v)}
+    notes: list[str] = []
+    chosen: Method = "central differences" if method == "central differences" else "complex step"
+    if method == "auto":
+        broken = [n for n in real if not is_analytic(subject, values, douts, n)]
+        single = [n for n, v in real.items() if v.dtype != np.float64]
+        if broken or single:
+            chosen = "central differences"
+            why = (
+                f"{single[0]} is {real[single[0]].dtype}"
+                if single
+                else f"the code is not analytic: {why_not_analytic(subject, values)}"
+            )
+            notes.append(f"{why}; central differences are used, which see about 6 digits")
+    many = sum(v.size for v in real.values()) > MANY
+    shapes = {n: v.shape for n, v in real.items()}
+    known_gates = guess_gates(shapes, axes) if gates is None else tuple(gates)
+    return _Settings(chosen, many if project is None else project, rtol, known_gates), notes
+
+
+def _compare_all(
+    subject: Subject,
+    values: Values,
+    axes: dict[str, Axes],
+    douts: list[Any],
+    settings: _Settings,
+    regime: Regime,
+) -> list[Comparison]:
+    """Compare the gradient of every real value."""
+    claimed = subject.run(values).backward(douts)
+    found = []
+    exact_enough = settings.method == "complex step"
+    rtol = settings.rtol or (regime.rtol if exact_enough else 1e-5)
+    for name, value in values.items():
+        if not is_real(value) or name not in claimed:
+            continue
+        if value.dtype == np.float32 and settings.rtol is None:
+            rtol = 0.02
+        got, a = claimed[name], axes.get(name, ())
+        if settings.project and got is not None and np.shape(got) == value.shape:
+            found.append(_project(subject, values, douts, name, np.asarray(got), a, settings, rtol))
+        else:
+            expected, noise = gradient(subject, values, douts, name, settings.method)
+            found.append(compare(name, got, expected, a, settings.gates, rtol, noise))
+    return found
+
+
+def _project(
+    subject: Subject,
+    values: Values,
+    douts: list[Any],
+    name: str,
+    got: Any,
+    axes: Axes,
+    settings: _Settings,
+    rtol: float,
+) -> Comparison:
+    """Compare along one random direction for each time slice."""
+    rng = np.random.default_rng(0)
+    time_axis = axes.index("T") if "T" in axes else None
+    worst, wrong, place, unresolved = 0.0, [], None, 0
+    for t, block in enumerate(blocks(got.shape, time_axis)):
+        direction = np.zeros(got.shape, values[name].dtype)
+        direction[block] = rng.choice([-1.0, 1.0], np.shape(direction[block]))
+        exact = directional(subject, values, douts, name, direction, settings.method)
+        terms = got[block] * direction[block]
+        off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
+        scale = max(scale, abs(exact.value))
+        if off > rtol * scale + 10 * exact.noise:
+            wrong.append(t)
+            worst = max(worst, off / max(scale, 1e-290))
+            index, mine, right = disagreement(
+                subject, values, douts, name, got, settings.method, np.flatnonzero(direction)
+            )
+            place = Place(name, words(index, axes, got.shape, settings.gates), mine, right)
+        elif off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
+            unresolved += 1
+        else:
+            worst = max(worst, off / max(scale, 1e-290))
+    return Comparison(name, got.shape, worst, rtol, tuple(wrong), place, None, unresolved)
+
+
+def _unresolved(found: list[tuple[str, Comparison]]) -> list[str]:
+    """Say where the method was too coarse to tell anything."""
+    return [
+        f"{c.parameter}, inputs {regime}: {c.unresolved} slices are too small for central "
+        "differences to say anything"
+        for regime, c in found
+        if c.unresolved
+    ]

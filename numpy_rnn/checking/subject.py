@@ -1,0 +1,149 @@
+"""One view of everything that has gradients to check.
+
+A pair, an object and a function all become a Subject: named values in, outputs out, and a
+`backward` that claims the gradient of sum(dout * out) with respect to each value.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+Values = dict[str, Any]
+Gradients = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """One forward pass."""
+
+    outputs: tuple[Array, ...]
+    backward: Callable[[Sequence[Array | None]], Gradients]
+    cache: Any  # what backward must not change; None where it is out of sight
+
+
+class Subject(Protocol):
+    """Something with gradients to check."""
+
+    name: str
+    again: bool  # whether the same backward can be called twice
+
+    def run(self, values: Values) -> Run:
+        """Run forward on these values."""
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value can have a gradient."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+
+
+def as_tuple(outputs: Any) -> tuple[Any, ...]:
+    """Return the outputs as a flat tuple: of one, of several, of states in tuples."""
+    if outputs is None:
+        return ()
+    if isinstance(outputs, tuple | list):
+        return tuple(part for output in outputs for part in as_tuple(output))
+    return (np.asarray(outputs),)
+
+
+def regroup(parts: Sequence[Any], like: Any) -> Any:
+    """Return flat parts grouped as `like` is; the inverse of :func:`as_tuple`."""
+    remaining = iter(parts)
+
+    def build(template: Any) -> Any:
+        if template is None:
+            return None
+        if isinstance(template, tuple | list):
+            return tuple(build(part) for part in template)
+        return next(remaining)
+
+    return build(like)
+
+
+class PairSubject:
+    """A forward/backward pair that obeys the mirror rule.
+
+    Parameters
+    ----------
+    forward, backward : callable
+        ``forward(*arguments)`` returns outputs and a cache, ``backward(*douts, cache)`` one
+        gradient for each argument.
+    """
+
+    again = True
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self.forward, self.backward = forward, backward
+        self.name = callable_name(forward).removesuffix("_forward")
+
+    def run(self, values: Values) -> Run:
+        """Run forward on these values, in order."""
+        made = self.forward(*values.values())
+        if not (isinstance(made, tuple) and len(made) == 2):
+            raise TypeError(
+                f"{self.name}: forward returned a {type(made).__name__}, "
+                "expected a pair: outputs and a cache"
+            )
+        outputs, cache = made
+
+        def backward(douts: Sequence[Array | None]) -> Gradients:
+            gradients = self.backward(*douts, cache)
+            if isinstance(gradients, np.ndarray):
+                gradients = (gradients,)
+            if len(gradients) != len(values):
+                raise TypeError(
+                    f"{self.name}: backward returned {len(gradients)} gradients, "
+                    f"expected {len(values)}: one for each of {', '.join(values)}"
+                )
+            return dict(zip(values, gradients, strict=True))
+
+        return Run(as_tuple(outputs), backward, cache)
+
+
+class FunctionSubject:
+    """A function ``theta -> (loss, gradient)``."""
+
+    again = False
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.name = function, callable_name(function)
+
+    def run(self, values: Values) -> Run:
+        """Evaluate; the gradient that was returned is scaled by the loss's."""
+        made = self.function(*values.values())
+        if not (isinstance(made, tuple) and len(made) == 2):
+            raise TypeError(
+                f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
+            )
+        loss, gradient = made
+        gradients = gradient if isinstance(gradient, tuple | list) else (gradient,)
+
+        def backward(douts: Sequence[Array | None]) -> Gradients:
+            scale = douts[0]
+            return {
+                name: None if g is None or scale is None else np.asarray(g) * scale
+                for name, g in zip(values, gradients, strict=True)
+            }
+
+        return Run((np.asarray(loss),), backward, None)
+
+
+def callable_name(function: Any) -> str:
+    """Return the name that an error or a report gives a function."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def argument_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of a function's first arguments, as far as it tells them."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        parameters = ()  # type: ignore[assignment]  # a builtin that does not tell
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [*names, *(f"argument {i}" for i in range(len(names), count))][:count]
