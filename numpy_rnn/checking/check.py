@@ -40,7 +40,7 @@ from numpy_rnn.checking.subject import (
 from numpy_rnn.checking.trace import why_not_analytic
 
 MANY = 3000  # elements from which on projections take the place of single elements
-GIVEN = Regime("given")
+GIVEN = (Regime("given"), Regime("given, last step only", last_step_only=True))
 
 
 class _Settings(NamedTuple):
@@ -57,8 +57,10 @@ def check_gradients(
     axes: Mapping[str, str] | None = None,
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
+    layout: Mapping[str, Given] | None = None,
     method: Literal["auto", "complex step", "central differences"] = "auto",
     project: bool | None = None,
+    regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     seed: int = 0,
     **named: Given,
@@ -85,15 +87,20 @@ def check_gradients(
         Names of the row blocks of the weights; guessed from a weight of 3H or 4H rows.
     parameters : sequence of str, optional
         Attributes of the object that are its parameters, where it does not say so.
+    layout : mapping of str to shape or array, optional
+        For a function: what its theta is made of, in order, ``{"W": "3H D", "U": "3H H"}``.
     method : {"auto", "complex step", "central differences"}
         "auto" is the complex step where the code is analytic, and central differences where
         it is not, with a note that says which operation it was.
     project : bool, optional
         Whether to compare along random directions, one for each time slice, in place of
         element by element; by default with more than 3,000 elements.
+    regimes : sequence of str, optional
+        Which of usual, distant, saturated, vanishing, exploding to draw inputs for; all.
     rtol : float, optional
         How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-8
-        where inputs saturate or explode) for the complex step, 1e-5 for central differences.
+        where inputs saturate or explode) for the complex step, 1e5 times that for central
+        differences.
     seed : int
         For everything that is drawn.
 
@@ -107,7 +114,7 @@ def check_gradients(
     TypeError, ValueError
         If the subject is of none of the three forms, or an argument cannot be read.
     """
-    target, given = _read(subject, arguments, named, parameters)
+    target, given = _read(subject, arguments, named, parameters, layout)
     all_sizes = {**SIZES, **(sizes or {})}
     drawn = any(isinstance(g, str) for g in given.values())
     found: list[tuple[str, Comparison]] = []
@@ -115,9 +122,8 @@ def check_gradients(
     notes: list[str] = []
     diagnosis = Diagnosis(None, [])
     settings: _Settings | None = None
-    regimes = REGIMES if drawn else (GIVEN, GIVEN._replace(name="distant", last_step_only=True))
     done: list[str] = []
-    for number, regime in enumerate(regimes):
+    for number, regime in enumerate(_chosen(regimes) if drawn else GIVEN):
         rng = np.random.default_rng([seed, number])
         values, known = draw(rng, given, all_sizes, regime)
         if isinstance(target, ModelSubject):
@@ -179,6 +185,7 @@ def _read(
     arguments: Sequence[Given],
     named: Mapping[str, Given],
     parameters: Sequence[str] | None,
+    layout: Mapping[str, Given] | None,
 ) -> tuple[Subject, dict[str, Given]]:
     """Return the subject in its common form, and its arguments by name."""
     if isinstance(subject, tuple) and len(subject) == 2 and all(map(callable, subject)):
@@ -193,20 +200,38 @@ def _read(
             "both methods, or a function theta -> (loss, gradient)"
         )
     names = argument_names(forward, len(arguments))
-    given = dict(zip(names, arguments, strict=True)) | dict(named)
+    given = dict(zip(names, arguments, strict=True)) | dict(named) | dict(layout or {})
+    if layout and (forward is not subject or len(given) > len(layout)):
+        raise TypeError("check_gradients: layout is for a function of one theta, and is its whole")
     if not given:
         raise TypeError("check_gradients: no arguments, expected those of forward")
     if isinstance(subject, tuple):
         return PairSubject(subject[0], subject[1]), given
     if forward is subject:
-        return FunctionSubject(subject), given
+        return FunctionSubject(subject, laid_out=layout is not None), given
     return ModelSubject(subject, list(given), parameters), given
 
 
+def _chosen(names: Sequence[str] | None) -> tuple[Regime, ...]:
+    known = {regime.name: regime for regime in REGIMES}
+    for name in names or ():
+        if name not in known:
+            raise ValueError(f"regimes: {name!r}, expected some of {', '.join(known)}")
+    return REGIMES if names is None else tuple(known[name] for name in names)
+
+
 def _scaled(parameters: Values, regime: Regime) -> Values:
-    """Return a model's parameters as the regime wants them; `hh` names a recurrent weight."""
+    """Return a model's parameters as the regime wants them.
+
+    A square matrix, or one with `hh` in its name, counts as recurrent.
+    """
+    recurrent = {
+        name
+        for name, value in parameters.items()
+        if value.ndim == 2 and ("hh" in name or value.shape[0] == value.shape[1])
+    }
     return {
-        name: value * regime.weights * (regime.recurrent if "hh" in name and value.ndim > 1 else 1)
+        name: value * regime.weights * (regime.recurrent if name in recurrent else 1)
         for name, value in parameters.items()
     }
 
@@ -275,7 +300,8 @@ def _compare_all(
     claimed = subject.run(values).backward(douts)
     found = []
     exact_enough = settings.method == "complex step"
-    rtol = settings.rtol or (regime.rtol if exact_enough else 1e-5)
+    # Central differences see five digits fewer, in every regime.
+    rtol = settings.rtol or regime.rtol * (1 if exact_enough else 1e5)
     for name, value in values.items():
         if not is_real(value) or name not in claimed:
             continue
@@ -318,7 +344,7 @@ def _project(
                 subject, values, douts, name, got, settings.method, np.flatnonzero(direction)
             )
             place = Place(name, words(index, axes, got.shape, settings.gates), mine, right)
-        elif off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
+        elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
             unresolved += 1
         else:
             worst = max(worst, off / max(scale, 1e-290))

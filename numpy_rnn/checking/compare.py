@@ -94,7 +94,7 @@ def compare(
     scale = np.abs(b).max(axis=others, initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(error == 0, 0.0, error / np.maximum(scale, 1e-290))
-    resolved = (noise == 0) | (scale > 1e3 * noise) | (error > 1e3 * noise)
+    resolved = (noise == 0) | (error == 0) | (np.maximum(scale, error) > 1e3 * noise)
     wrong = np.flatnonzero((error > rtol * scale + 10 * noise) & resolved)
     place = None
     if len(wrong):

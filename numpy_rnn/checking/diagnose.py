@@ -101,14 +101,17 @@ def _from_probe(seen: Probe, gates: tuple[str, ...]) -> Diagnosis:
     if text := suggest_in_time(seen.got, seen.expected, seen.comparison.wrong_steps):
         suggestions.append(text)
     whole: Any = (slice(None), slice(None), slice(None))
-    name = "it"
+    name = "the pre-activations' gradient"
     if gates and len(seen.gates) == 1:
         start = gates.index(seen.gates[0]) * block
-        whole, name = (slice(t, t + 1), slice(None), slice(start, start + block)), seen.gates[0]
+        whole, name = (
+            (slice(t, t + 1), slice(None), slice(start, start + block)),
+            f"the gradient of gate {seen.gates[0]}",
+        )
     elif len(seen.comparison.wrong_steps) > 1:
         whole = (slice(t, t + 1), slice(None), slice(None))
     if text := suggest_whole(seen.got[whole], seen.expected[whole], {}):
-        suggestions.append(f"the gradient of {name} at t = {t} {_joined(text)}")
+        suggestions.append(f"at t = {t} {name} {_joined(text)}")
     return Diagnosis(place, suggestions)
 
 

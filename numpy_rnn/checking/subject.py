@@ -105,31 +105,49 @@ class PairSubject:
 
 
 class FunctionSubject:
-    """A function ``theta -> (loss, gradient)``."""
+    """A function ``theta -> (loss, gradient)``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one array, returns a number and an array like it.
+    laid_out : bool
+        Whether the values are the parts of one flat theta, in order.
+    """
 
     again = False
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.name = function, callable_name(function)
+    def __init__(self, function: Callable[..., Any], *, laid_out: bool = False) -> None:
+        self.function, self.laid_out, self.name = function, laid_out, callable_name(function)
 
     def run(self, values: Values) -> Run:
         """Evaluate; the gradient that was returned is scaled by the loss's."""
-        made = self.function(*values.values())
+        parts = list(values.values())
+        made = self.function(
+            np.concatenate([part.ravel() for part in parts]) if self.laid_out else parts[0]
+        )
         if not (isinstance(made, tuple) and len(made) == 2):
             raise TypeError(
                 f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
             )
-        loss, gradient = made
-        gradients = gradient if isinstance(gradient, tuple | list) else (gradient,)
+        loss, whole = np.asarray(made[0]), np.asarray(made[1])
+        size = sum(part.size for part in parts)
+        if loss.ndim or whole.size != size:
+            raise TypeError(
+                f"{self.name}: returned shapes {loss.shape} and {whole.shape}, "
+                f"expected a number and a gradient of {size} numbers"
+            )
+        cuts = np.cumsum([part.size for part in parts])[:-1]
+        gradients = whole.reshape(parts[0].shape) if not self.laid_out else whole.ravel()
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
-            scale = douts[0]
-            return {
-                name: None if g is None or scale is None else np.asarray(g) * scale
-                for name, g in zip(values, gradients, strict=True)
-            }
+            scaled = gradients * douts[0]
+            if not self.laid_out:
+                return dict.fromkeys(values, scaled)
+            pieces = np.split(scaled, cuts)
+            return {n: g.reshape(v.shape) for (n, v), g in zip(values.items(), pieces, strict=True)}
 
-        return Run((np.asarray(loss),), backward, None)
+        return Run((loss,), backward, None)
 
 
 def callable_name(function: Any) -> str:

@@ -41,11 +41,11 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     if expected.ndim == 2 and got.shape == expected.T.shape and close(got, expected.T):
         return "equals the transpose"
     factor = float(np.vdot(expected, got) / max(float(np.vdot(expected, expected)), 1e-290))
-    if factor and close(got, factor * expected):
+    if factor and abs(factor - 1) > CLOSE and close(got, factor * expected):
         return _factor(factor, sizes)
     off = np.abs(got - expected) / max(float(np.abs(expected).max(initial=0.0)), 1e-290)
     wrong = int(np.count_nonzero(off > 1e-12))
-    if 1e-9 < off.max() < 1e-5 and wrong > got.size / 2:
+    if 1e-9 < off.max(initial=0.0) < 1e-5 and wrong > got.size / 2:
         return "differs by the size of float32's rounding: is there a float32 array inside?"
     return f"is wrong in {wrong} of {got.size} elements" if wrong <= got.size / 4 else None
 

@@ -134,26 +134,28 @@ def why_not_analytic(subject: Subject, values: Values) -> str:
             subject.run(moved)
     except Exception as error:  # whatever somebody's code raises is the answer
         return f"{_place_of(error)} ({type(error).__name__}: {error})"
-    notes = _watch_run(subject, moved, lambda _: None)
+    notes = _watch_run(subject, moved, lambda _run, _notes: None)
     return notes[0] if notes else "the imaginary part it returns is not its slope"
 
 
 def precision_losses(subject: Subject, values: Values, douts: list[Any]) -> list[str]:
     """Return the operations that turn float64 into float32, each with its line."""
 
-    def backward(run: Any) -> None:
-        run.backward([_watched(d, []) for d in douts])
+    def backward(run: Any, notes: list[str]) -> None:
+        run.backward([_watched(d, notes) for d in douts])
 
     return [note for note in _watch_run(subject, values, backward) if "32" in note or "16" in note]
 
 
-def _watch_run(subject: Subject, values: Values, then: Callable[[Any], None]) -> list[str]:
+def _watch_run(
+    subject: Subject, values: Values, then: Callable[[Any, list[str]], None]
+) -> list[str]:
     notes: list[str] = []
     watched = {n: _watched(v, notes) if is_real(v) else v for n, v in values.items()}
     # Code that refuses the watching arrays tells nothing, which is no error.
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
-        then(subject.run(watched))
+        then(subject.run(watched), notes)
     return list(dict.fromkeys(notes))
 
 
