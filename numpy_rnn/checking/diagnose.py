@@ -12,7 +12,7 @@ from numpy_rnn.checking.methods import Method, gradient
 from numpy_rnn.checking.probe import Probe, probe
 from numpy_rnn.checking.shapes import Axes, Given, Regime
 from numpy_rnn.checking.shares import Sizes, shares_by_loss, shares_by_use
-from numpy_rnn.checking.subject import PairSubject, Subject, Values, is_real
+from numpy_rnn.checking.subject import PairSubject, Subject, Values, copies, is_real
 from numpy_rnn.checking.suggest import (
     suggest_from_loss,
     suggest_from_use,
@@ -96,23 +96,24 @@ def _from_probe(seen: Probe, gates: tuple[str, ...]) -> Diagnosis:
     )
     suggestions = []
     if gates and len(seen.gates) < len(gates):
-        named = " and ".join(seen.gates)
-        suggestions.append(f"at t = {t} only gate {named} is wrong, the others are right")
+        suggestions.append(f"at t = {t} {_only(seen.gates)} wrong, the others are right")
+    if seen.gates == ("i", "f", "g"):
+        suggestions.append("those are the gates behind c: is its gradient wrong, or its carry?")
     if text := suggest_in_time(seen.got, seen.expected, seen.comparison.wrong_steps):
         suggestions.append(text)
-    whole: Any = (slice(None), slice(None), slice(None))
-    name = "the pre-activations' gradient"
+    columns, name = slice(None), "the pre-activations' gradient"
     if gates and len(seen.gates) == 1:
         start = gates.index(seen.gates[0]) * block
-        whole, name = (
-            (slice(t, t + 1), slice(None), slice(start, start + block)),
-            f"the gradient of gate {seen.gates[0]}",
-        )
-    elif len(seen.comparison.wrong_steps) > 1:
-        whole = (slice(t, t + 1), slice(None), slice(None))
-    if text := suggest_whole(seen.got[whole], seen.expected[whole], {}):
+        columns, name = slice(start, start + block), f"the gradient of gate {seen.gates[0]}"
+    if text := suggest_whole(seen.got[t][:, columns], seen.expected[t][:, columns], {}):
         suggestions.append(f"at t = {t} {name} {_joined(text)}")
     return Diagnosis(place, suggestions)
+
+
+def _only(gates: tuple[str, ...]) -> str:
+    if len(gates) == 1:
+        return f"only gate {gates[0]} is"
+    return f"only gates {', '.join(gates[:-1])} and {gates[-1]} are"
 
 
 def _joined(text: str) -> str:
@@ -126,7 +127,7 @@ def _suggestions(
     if first.problem is not None:
         return [f"{name}: {first.problem}"]
     values, douts = evidence.values, evidence.douts
-    got = np.asarray(evidence.subject.run(values).backward(douts)[name])
+    got = np.asarray(evidence.subject.run(values).backward(copies(douts))[name])
     expected, _ = gradient(evidence.subject, values, douts, name, method)
     axes = evidence.axes.get(name, ())
     T, B = _time_and_batch(evidence, sizes)

@@ -50,6 +50,10 @@ class ModelSubject:
         """Return a copy of every parameter."""
         return {name: np.array(read(self.model, name)) for name in self.names}
 
+    def incoming(self, count: int) -> list[str]:
+        """Return names of the gradients that backward is given."""
+        return [f"the gradient of output {i}" for i in range(count)]
+
     def run(self, values: Values) -> Run:
         """Run forward on these arguments with these parameters."""
         model = copy.deepcopy(self.model)

@@ -13,15 +13,16 @@ hard to see:
     usual        every step sends a gradient
     distant      only the last step does, so early slices see nothing but what came through time
     saturated    pre-activations of about +-6: slopes of 1e-3 and less
-    vanishing    recurrent weights so small that the gradient loses a factor of 10 to 100 a step
-    exploding    recurrent weights so large that it grows
+    vanishing    recurrent weights so small that the gradient loses a factor of 10 to 100 a step;
+                 the last step and one in the middle send one
+    exploding    recurrent weights so large that it grows; the last step sends one
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -41,17 +42,17 @@ class Regime(NamedTuple):
     name: str
     weights: float = 1.0
     recurrent: float = 1.0
-    last_step_only: bool = False
+    senders: Literal["all", "last", "last and middle"] = "all"  # steps that send a gradient
     rtol: float = 1e-10  # of a time slice, for an exact method
 
 
 REGIMES = (
     Regime("usual"),
-    Regime("distant", last_step_only=True),
+    Regime("distant", senders="last"),
     # 1 - h^2, from an h within 1e-5 of 1, has lost five of its sixteen digits.
     Regime("saturated", weights=4.0, rtol=1e-8),
-    Regime("vanishing", recurrent=0.03, last_step_only=True),
-    Regime("exploding", recurrent=3.0, last_step_only=True, rtol=1e-8),
+    Regime("vanishing", recurrent=0.03, senders="last and middle"),
+    Regime("exploding", recurrent=3.0, senders="last", rtol=1e-8),
 )
 
 
@@ -166,7 +167,7 @@ def draw_gradients(
     T : int or None
         The number of steps, where there is one.
     regime : Regime
-        Whether only the last step sends a gradient.
+        Which steps send a gradient.
 
     Returns
     -------
@@ -176,7 +177,8 @@ def draw_gradients(
     douts = []
     for out in outputs:
         dout = np.asarray(rng.standard_normal(np.shape(out)))
-        if regime.last_step_only and T and dout.ndim > 1 and len(dout) == T:
-            dout[:-1] = 0.0
+        if regime.senders != "all" and T and dout.ndim > 1 and len(dout) == T:
+            middle = T // 2 if regime.senders == "last and middle" else T - 1
+            dout[:middle] = dout[middle + 1 : -1] = 0.0
         douts.append(dout)
     return douts

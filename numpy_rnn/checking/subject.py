@@ -35,10 +35,18 @@ class Subject(Protocol):
     def run(self, values: Values) -> Run:
         """Run forward on these values."""
 
+    def incoming(self, count: int) -> list[str]:
+        """Return names of the gradients that backward is given."""
+
 
 def is_real(value: Any) -> bool:
     """Whether a value can have a gradient."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+
+
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    """Return copies, for code that may write to what it is given."""
+    return [array.copy() for array in arrays]
 
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:
@@ -80,6 +88,10 @@ class PairSubject:
         self.forward, self.backward = forward, backward
         self.name = callable_name(forward).removesuffix("_forward")
 
+    def incoming(self, count: int) -> list[str]:
+        """Return names of the gradients that backward is given."""
+        return argument_names(self.backward, count)
+
     def run(self, values: Values) -> Run:
         """Run forward on these values, in order."""
         made = self.forward(*values.values())
@@ -119,6 +131,10 @@ class FunctionSubject:
 
     def __init__(self, function: Callable[..., Any], *, laid_out: bool = False) -> None:
         self.function, self.laid_out, self.name = function, laid_out, callable_name(function)
+
+    def incoming(self, count: int) -> list[str]:
+        """Return the name of the loss's gradient; there is one."""
+        return ["the loss's gradient"][:count]
 
     def run(self, values: Values) -> Run:
         """Evaluate; the gradient that was returned is scaled by the loss's."""
