@@ -53,18 +53,16 @@ class _Settings(NamedTuple):
 
 def check_gradients(
     subject: Any,
-    *arguments: Given,
+    *arguments: Given | Mapping[str, Given],
     sizes: Mapping[str, int] | None = None,
     axes: Mapping[str, str] | None = None,
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
-    layout: Mapping[str, Given] | None = None,
     method: Literal["auto", "complex step", "central differences"] = "auto",
     project: bool | None = None,
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     seed: int = 0,
-    **named: Given,
 ) -> Report:
     """Check every gradient of a pair, an object or a function.
 
@@ -75,10 +73,11 @@ def check_gradients(
         and ``gradients = backward(*douts, cache)``, one gradient for each argument. Or an
         object with ``forward`` and ``backward`` and named parameters and gradients. Or a
         function ``theta -> (loss, gradient)``.
-    *arguments, **named : str, array, callable or None
+    *arguments : str, array, callable or None, or one mapping of these by name
         The arguments of forward. A string is a shape in letters, ``"T B D"`` or ``"4H H"``,
         and draws inputs that expose bugs, in five regimes; an array is taken as it is; a
-        callable of (generator, sizes) returns what no shape can say, such as targets.
+        callable of (generator, sizes) returns what no shape can say, such as targets. For a
+        function, a mapping says what its flat theta is made of, in order.
     sizes : mapping of str to int, optional
         Sizes of letters, in place of T = 11, B = 3, D = 5, H = 4, P = 2, V = 6.
     axes : mapping of str to str, optional
@@ -88,8 +87,6 @@ def check_gradients(
         Names of the row blocks of the weights; guessed from a weight of 3H or 4H rows.
     parameters : sequence of str, optional
         Attributes of the object that are its parameters, where it does not say so.
-    layout : mapping of str to shape or array, optional
-        For a function: what its theta is made of, in order, ``{"W": "3H D", "U": "3H H"}``.
     method : {"auto", "complex step", "central differences"}
         "auto" is the complex step where the code is analytic, and central differences where
         it is not, with a note that says which operation it was.
@@ -115,7 +112,7 @@ def check_gradients(
     TypeError, ValueError
         If the subject is of none of the three forms, or an argument cannot be read.
     """
-    target, given = _read(subject, arguments, named, parameters, layout)
+    target, given = _read(subject, arguments, parameters)
     all_sizes = {**SIZES, **(sizes or {})}
     drawn = any(isinstance(g, str) for g in given.values())
     found: list[tuple[str, Comparison]] = []
@@ -163,7 +160,7 @@ def check_gradients(
     )
 
 
-def assert_gradients(subject: Any, *arguments: Given, **options: Any) -> None:
+def assert_gradients(subject: Any, *arguments: Given | Mapping[str, Given], **options: Any) -> None:
     """Raise AssertionError with the whole report if a gradient is wrong.
 
     Parameters
@@ -183,10 +180,8 @@ def assert_gradients(subject: Any, *arguments: Given, **options: Any) -> None:
 
 def _read(
     subject: Any,
-    arguments: Sequence[Given],
-    named: Mapping[str, Given],
+    arguments: Sequence[Given | Mapping[str, Given]],
     parameters: Sequence[str] | None,
-    layout: Mapping[str, Given] | None,
 ) -> tuple[Subject, dict[str, Given]]:
     """Return the subject in its common form, and its arguments by name."""
     if isinstance(subject, tuple) and len(subject) == 2 and all(map(callable, subject)):
@@ -200,17 +195,17 @@ def _read(
             f"check_gradients: {subject!r}, expected a pair (forward, backward), an object with "
             "both methods, or a function theta -> (loss, gradient)"
         )
-    names = argument_names(forward, len(arguments))
-    given = dict(zip(names, arguments, strict=True)) | dict(named) | dict(layout or {})
-    if layout and (forward is not subject or len(given) > len(layout)):
-        raise TypeError("check_gradients: layout is for a function of one theta, and is its whole")
+    named = len(arguments) == 1 and isinstance(arguments[0], Mapping)
+    given: Any = arguments[0] if named else arguments
+    if not named:
+        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
     if not given:
         raise TypeError("check_gradients: no arguments, expected those of forward")
     if isinstance(subject, tuple):
-        return PairSubject(subject[0], subject[1]), given
+        return PairSubject(subject[0], subject[1]), dict(given)
     if forward is subject:
-        return FunctionSubject(subject, laid_out=layout is not None), given
-    return ModelSubject(subject, list(given), parameters), given
+        return FunctionSubject(subject, laid_out=named), dict(given)
+    return ModelSubject(subject, list(given), parameters), dict(given)
 
 
 def _chosen(names: Sequence[str] | None) -> tuple[Regime, ...]:

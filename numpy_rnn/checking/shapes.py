@@ -176,7 +176,8 @@ def draw_gradients(
     """
     douts = []
     for out in outputs:
-        dout = np.asarray(rng.standard_normal(np.shape(out)))
+        dtype = np.float32 if np.asarray(out).dtype == np.float32 else np.float64
+        dout = np.asarray(rng.standard_normal(np.shape(out)), dtype)
         if regime.senders != "all" and T and dout.ndim > 1 and len(dout) == T:
             middle = T // 2 if regime.senders == "last and middle" else T - 1
             dout[:middle] = dout[middle + 1 : -1] = 0.0

@@ -1,0 +1,229 @@
+"""The checker itself: right gradients pass, wrong ones are caught and named."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpy_rnn import LSTM, Linear, Sequential
+from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn.checking import assert_gradients, check_gradients
+from numpy_rnn.checking.shapes import Given
+from numpy_rnn.functional.types import Array
+from tests.checking import users_cells
+
+LSTM_SHAPES: dict[str, Given] = {
+    "x": "T B D",
+    "h0": "B H",
+    "c0": "B H",
+    "W": "4H D",
+    "U": "4H H",
+    "b": "4H",
+}
+ELMAN: dict[str, Given] = {
+    "x": "T B D",
+    "h0": "B H",
+    "W_ih": "H D",
+    "W_hh": "H H",
+    "b_ih": "H",
+    "b_hh": "H",
+}
+RNG = np.random.default_rng(0)
+SERIES, TARGET = RNG.standard_normal((11, 5)), RNG.standard_normal((11, 4))
+
+
+def test_three_forms_of_right_code_pass() -> None:
+    assert_gradients((users_cells.lstm_forward, users_cells.lstm_backward), LSTM_SHAPES)
+    assert_gradients(users_cells.TanhRNN(3, 4), "T B 3")
+    assert_gradients(users_cells.gru_loss(SERIES, TARGET, 4), {"W": "3H D", "U": "3H H"})
+
+
+def test_a_pair_is_diagnosed() -> None:
+    backward = partial(users_cells.lstm_backward, bug=True)
+    report = check_gradients((users_cells.lstm_forward, backward), LSTM_SHAPES)
+    assert report.place is not None
+    assert report.place.words.startswith("t = 10, batch row")
+    assert "gate f" in report.place.words
+    assert "at t = 10 only gate f is wrong, the others are right" in report.suggestions
+
+
+def test_a_class_with_caches_is_diagnosed() -> None:
+    report = check_gradients(users_cells.TanhRNN(3, 4, bug=True), "T B 3")
+    assert [row.name for row in report.rows if not row.right] == ["Wh"]
+    assert report.place is not None
+    assert report.place.parameter == "Wh"
+
+
+def test_a_closure_is_diagnosed() -> None:
+    wrong = users_cells.gru_loss(SERIES, TARGET, 4, bug=True)
+    report = check_gradients(wrong, {"W": "3H D", "U": "3H H"})
+    assert report.place is not None
+    assert "gate n" in report.place.words
+    with pytest.raises(AssertionError, match="first wrong place: W, gate n"):
+        assert_gradients(wrong, {"W": "3H D", "U": "3H H"})
+
+
+def test_a_closure_with_theta_as_it_is() -> None:
+    theta = RNG.standard_normal(3 * 4 * (5 + 4)) * 0.5
+    assert_gradients(users_cells.gru_loss(SERIES, TARGET, 4), theta)
+    report = check_gradients(users_cells.gru_loss(SERIES, TARGET, 4, bug=True), theta)
+    assert not report.ok
+
+
+def elman_wrong_at(position: int, flat: int, *arguments: Any) -> Any:
+    """Elman's gradients with one element of one of them 0.05 % too large."""
+    gradients = list(F.elman_backward(*arguments))
+    wrong = gradients[position]
+    assert wrong is not None
+    wrong = wrong.copy()
+    wrong.flat[flat % wrong.size] *= 1.0005
+    gradients[position] = wrong
+    return tuple(gradients)
+
+
+@settings(max_examples=25)
+@given(position=st.integers(0, 5), flat=st.integers(0, 10**6))
+def test_half_a_thousandth_in_one_element_fails_and_is_named(position: int, flat: int) -> None:
+    backward = partial(elman_wrong_at, position, flat)
+    report = check_gradients((F.elman_forward, backward), ELMAN, regimes=["usual"])
+    name = list(ELMAN)[position]
+    assert [row.name for row in report.rows if not row.right] == [name]
+    assert report.place is not None
+    assert report.place.parameter == name
+    assert report.place.got / report.place.expected == pytest.approx(1.0005, rel=1e-8)
+
+
+@pytest.mark.parametrize("flat", [0, 40, 164])
+def test_projections_find_the_same_element(flat: int) -> None:
+    backward = partial(elman_wrong_at, 0, flat)
+    report = check_gradients((F.elman_forward, backward), ELMAN, project=True)
+    t, b, d = np.unravel_index(flat, (11, 3, 5))
+    assert report.place is not None
+    assert report.place.words == f"t = {t}, batch row {b}, unit {d}"
+    assert check_gradients((F.elman_forward, F.elman_backward), ELMAN, project=True).ok
+
+
+def test_many_parameters_are_projected() -> None:
+    model = Sequential(LSTM(20, 30, rng=0), Linear(30, 20, rng=1))
+    report = check_gradients(model, "4 B 20", regimes=["usual"])
+    assert report.ok
+    assert "along random directions" in report.method
+
+
+def test_central_differences_see_what_they_can() -> None:
+    report = check_gradients(
+        (F.elman_forward, F.elman_backward), ELMAN, method="central differences"
+    )
+    assert report.ok
+    assert any("too small for central differences" in note for note in report.notes)
+    backward = partial(elman_wrong_at, 3, 5)
+    assert not check_gradients((F.elman_forward, backward), ELMAN, method="central differences").ok
+
+
+def test_library_models_pass_and_are_left_as_they_were() -> None:
+    model = Sequential(LSTM(3, 4, 2, rng=0, bidirectional=True), Linear(8, 2, rng=1))
+    before = model.parameters.data.copy()
+    model.parameters.grad[...] = 7.0
+    assert_gradients(model, "5 2 3", regimes=["usual", "distant"])
+    np.testing.assert_array_equal(model.parameters.data, before)
+    assert (model.parameters.grad == 7.0).all()
+    assert model.parameters.dtype == np.float64
+
+
+def test_float32_models_are_checked_as_float32() -> None:
+    report = check_gradients(
+        Linear(3, 4, rng=0, dtype="float32"), RNG.standard_normal((5, 2, 3)).astype(np.float32)
+    )
+    assert report.ok
+    assert "float32" in report.notes[0]
+
+
+class Scaled:
+    """An object with parameters that have to be named."""
+
+    def __init__(self) -> None:
+        self.gain: Array = np.array([2.0, 3.0])
+        self.grad_gain: Array = np.zeros(2)
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return np.asarray(x * self.gain)
+
+    def backward(self, dy: Array) -> Array:
+        self.grad_gain += (dy * self.x).sum(axis=(0, 1))
+        return np.asarray(dy * self.gain)
+
+
+def test_attributes_are_parameters_where_they_have_gradients_or_are_named() -> None:
+    assert_gradients(Scaled(), "T B 2")
+    assert_gradients(Scaled(), "T B 2", parameters=["gain"])
+    assert [row.name for row in check_gradients(Scaled(), "T B 2").rows] == ["x", "gain"]
+
+
+def wrong_shape(dy: Array, cache: Any) -> Any:
+    dx, dW, db = F.linear_backward(dy, cache)
+    return dx, dW.T, db
+
+
+def test_wrong_shapes_missing_gradients_and_transposes_are_said() -> None:
+    shapes: dict[str, Given] = {"x": "T B D", "W": "H D", "b": "H"}
+    report = check_gradients((F.linear_forward, wrong_shape), shapes)
+    assert "shape (5, 4), expected (4, 5): it is the transpose" in str(report)
+    report = check_gradients(
+        (F.linear_forward, lambda dy, cache: (None, *F.linear_backward(dy, cache)[1:])), shapes
+    )
+    assert "x" in str(report)
+    assert "returns no gradient" in str(report)
+    report = check_gradients(
+        (F.linear_forward, wrong_shape), shapes, sizes={"D": 4}, regimes=["usual"]
+    )
+    assert "the gradient of W equals the transpose" in report.suggestions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": "T B Q"}, "'Q' in 'T B Q' has no size, expected one of T, B, D"),
+        ({"x": "T B D!"}, "'D!' in 'T B D!', expected tokens such as T, 4H or 7"),
+        ({"x": "T B D", "regimes": ["wild"]}, "'wild', expected some of usual, distant"),
+    ],
+)
+def test_arguments_that_cannot_be_read(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_gradients(
+            (F.linear_forward, F.linear_backward),
+            {"x": arguments.pop("x"), "W": "H D", "b": "H"},
+            **arguments,
+        )
+
+
+def test_subjects_that_cannot_be_checked() -> None:
+    with pytest.raises(TypeError, match="expected a pair"):
+        check_gradients(3, "T B D")
+    with pytest.raises(TypeError, match="no arguments, expected those of forward"):
+        check_gradients((F.linear_forward, F.linear_backward))
+    with pytest.raises(TypeError, match="no parameters found"):
+        check_gradients(type("Empty", (), {"forward": abs, "backward": abs})(), "T B D")
+    with pytest.raises(TypeError, match="expected a pair: outputs and a cache"):
+        check_gradients((np.tanh, np.tanh), "T B D")
+    with pytest.raises(TypeError, match=r"expected \(loss, gradient\)"):
+        check_gradients(lambda theta: theta.sum(), "5")
+    with pytest.raises(TypeError, match="returned 1 gradients, expected 3"):
+        check_gradients((F.linear_forward, lambda _dy, _cache: (None,)), "T B D", "H D", "H")
+
+
+def test_the_report_is_a_table() -> None:
+    report = check_gradients((F.linear_forward, F.linear_backward), "T B D", "H D", "H")
+    lines = str(report).splitlines()
+    assert lines[0].startswith("linear: gradients by complex step, inputs: usual, distant")
+    assert [line.split()[:3] for line in lines[1:4]] == [
+        ["x", "11x3x5", "ok"],
+        ["W", "4x5", "ok"],
+        ["b", "4", "ok"],
+    ]
+    assert lines[-1] == "all gradients are right"
