@@ -46,6 +46,8 @@ FLOORS = [
     ["checking.museum.bidirectional", "checking.museum.last_step"],
     ["checking.museum.optimizers", "checking.museum.optimizer_check"],
     ["checking.museum.collection"],
+    ["checking.museum.problem"],
+    ["checking.museum.usual"],
     ["checking.museum"],
     ["checking"],
     [""],  # numpy_rnn itself

@@ -13,21 +13,28 @@ from numpy_rnn.checking.museum.exhibit import (
     source,
 )
 from numpy_rnn.checking.museum.optimizer_check import WrongStep, check_optimizer, stepper
+from numpy_rnn.checking.museum.problem import REGIMES, Regime
+from numpy_rnn.checking.museum.usual import UsualChecker, installed, usual_checkers
 
 __all__ = [
     "EXHIBITS",
     "OPTIMIZER_ROOMS",
+    "REGIMES",
     "ROOMS",
     "SIZES",
     "Exhibit",
     "OptimizerRoom",
+    "Regime",
     "Room",
+    "UsualChecker",
     "WrongStep",
     "arguments",
     "check_optimizer",
     "diff",
     "dimensions",
+    "installed",
     "patched",
     "source",
     "stepper",
+    "usual_checkers",
 ]

@@ -1,11 +1,11 @@
 """What the usual checkers say of an exhibit, each with its own defaults.
 
-| checker | how | wrong is |
+| checker | how | what it calls wrong |
 | --- | --- | --- |
-| central differences | loss = sum, step 1e-5, as in Stanford's cs231n | relative error of a tensor > 1e-5 |
-| torch.autograd.gradcheck | the whole Jacobian, step 1e-6 | off by 1e-5 + 1e-3 of the entry |
-| jax.test_util.check_grads | one random direction, float32 (JAX's default) | off by 2e-3 + 2e-3 |
-| scipy.optimize.check_grad | loss = sum, forward differences, step 1.5e-8 | norm of the error > 1e-5 |
+| central differences | loss = sum, step 1e-5 (cs231n) | a tensor, by 1e-5 of its largest |
+| torch.autograd.gradcheck | the whole Jacobian, step 1e-6 | an entry, by 1e-5 and 1e-3 of it |
+| jax.test_util.check_grads | one direction, float32 (JAX's default) | it, by 2e-3 and 2e-3 of it |
+| scipy.optimize.check_grad | loss = sum, one-sided, step 1.5e-8 | the norm of the error over 1e-5 |
 
 The inputs are those of problem.py. What raises an error counts as caught.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,7 +54,7 @@ def installed(name: str) -> bool:
     name : str
         A key of :func:`usual_checkers`.
     """
-    package = name.split(".")[0]
+    package = name.partition(".")[0]
     return "." not in name or importlib.util.find_spec(package) is not None
 
 
@@ -73,7 +73,7 @@ def _caught(
         return None
     try:
         return not passes(posed)
-    except Exception:  # noqa: BLE001 (a checker reports by raising, and wrong code may raise anything)
+    except Exception:  # a checker reports by raising, and wrong code may raise anything
         return True
 
 
@@ -104,14 +104,13 @@ def _central_differences(posed: Problem, step: float = 1e-5) -> bool:
 
 
 def _scipy(posed: Problem) -> bool:
-    from scipy.optimize import check_grad  # noqa: PLC0415 (an extra)
-
-    error = check_grad(partial(_loss, posed), partial(_loss_gradient, posed), posed.theta)
-    return bool(error <= TOLERANCE)
+    optimize: Any = importlib.import_module("scipy.optimize")
+    loss, gradient = partial(_loss, posed), partial(_loss_gradient, posed)
+    return bool(optimize.check_grad(loss, gradient, posed.theta) <= TOLERANCE)
 
 
 def _torch(posed: Problem) -> bool:
-    import torch  # noqa: PLC0415 (an extra)
+    torch: Any = importlib.import_module("torch")
 
     class Pair(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
@@ -120,34 +119,47 @@ def _torch(posed: Problem) -> bool:
             return torch.from_numpy(out)
 
         @staticmethod
-        @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
         def backward(ctx: Any, dout: Any) -> Any:
-            return torch.from_numpy(ctx.pull(dout.numpy()))
+            return torch.from_numpy(ctx.pull(dout.detach().numpy()))
 
     theta = torch.from_numpy(posed.theta.copy()).requires_grad_()
     return bool(torch.autograd.gradcheck(Pair.apply, (theta,)))
 
 
 def _jax(posed: Problem) -> bool:
-    import jax  # noqa: PLC0415 (an extra)
-    from jax.test_util import check_grads  # noqa: PLC0415
+    numpy: Any = importlib.import_module("jax.numpy")
+    test_util: Any = importlib.import_module("jax.test_util")
+    theta = numpy.asarray(posed.theta)  # float32, unless the user has switched to float64
+    function, asked = _jax_function(posed.run(posed.theta)[0].size)
+    asked.append(posed)
+    test_util.check_grads(function, (theta,), order=1, modes=["rev"])
+    return True
 
-    theta = jax.numpy.asarray(posed.theta)  # float32, unless the user has switched to float64
-    out = jax.ShapeDtypeStruct(posed.run(posed.theta)[0].shape, theta.dtype)
+
+@cache
+def _jax_function(size: int) -> tuple[Any, list[Problem]]:
+    """Return a function (N,) -> (size,) in JAX, and the list whose last problem it computes.
+
+    JAX compiles anew for every function that it calls back; one for all problems is compiled
+    once per size.
+    """
+    jax: Any = importlib.import_module("jax")
+    asked: list[Problem] = []
+
+    def run(theta: Any) -> Array:
+        out, _ = asked[-1].run(np.array(theta))
+        return out.astype(theta.dtype)
+
+    def pull(theta: Any, dout: Any) -> Array:
+        _, pull = asked[-1].run(np.array(theta))
+        return pull(np.array(dout)).astype(theta.dtype)
 
     def value(theta: Any) -> Any:
-        def call(theta: Any) -> Array:
-            return posed.run(np.array(theta))[0].astype(out.dtype)
-
-        return jax.pure_callback(call, out, theta)
-
-    def pulled(theta: Any, dout: Any) -> tuple[Any]:
-        def call(theta: Any, dout: Any) -> Array:
-            return posed.run(np.array(theta))[1](np.array(dout)).astype(out.dtype)
-
-        return (jax.pure_callback(call, theta, theta, dout),)
+        return jax.pure_callback(run, jax.ShapeDtypeStruct((size,), theta.dtype), theta)
 
     function = jax.custom_vjp(value)
-    function.defvjp(lambda theta: (value(theta), theta), pulled)
-    check_grads(function, (theta,), order=1, modes=["rev"])
-    return True
+    function.defvjp(
+        lambda theta: (value(theta), theta),
+        lambda theta, dout: (jax.pure_callback(pull, theta, theta, dout),),
+    )
+    return function, asked
