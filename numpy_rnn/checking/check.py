@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from numpy_rnn.checking.compare import Comparison, Place, compare, guess_gates, words
+from numpy_rnn.checking.compare import Comparison, guess_gates
 from numpy_rnn.checking.diagnose import Diagnosis, Evidence, diagnose
 from numpy_rnn.checking.hygiene import Fault, faults, not_finite
-from numpy_rnn.checking.methods import (
-    Method,
-    blocks,
-    directional,
-    disagreement,
-    gradient,
-    is_analytic,
-)
+from numpy_rnn.checking.judge import Settings, compare_all
+from numpy_rnn.checking.methods import Method, is_analytic
 from numpy_rnn.checking.model import ModelSubject
 from numpy_rnn.checking.report import Report, rows_of
 from numpy_rnn.checking.shapes import (
@@ -35,20 +29,12 @@ from numpy_rnn.checking.subject import (
     Subject,
     Values,
     argument_names,
-    copies,
     is_real,
 )
 from numpy_rnn.checking.trace import why_not_analytic
 
 MANY = 3000  # elements from which on projections take the place of single elements
 GIVEN = (Regime("given"), Regime("given, last step only", senders="last"))
-
-
-class _Settings(NamedTuple):
-    method: Method
-    project: bool
-    rtol: float | None
-    gates: tuple[str, ...]
 
 
 def check_gradients(
@@ -62,6 +48,7 @@ def check_gradients(
     project: bool | None = None,
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
+    locate: bool = True,
     seed: int = 0,
 ) -> Report:
     """Check every gradient of a pair, an object or a function.
@@ -99,6 +86,9 @@ def check_gradients(
         How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-8
         where inputs saturate or explode) for the complex step, 1e5 times that for central
         differences.
+    locate : bool
+        Whether to look for the first wrong place, which takes longer than to see that there is
+        one.
     seed : int
         For everything that is drawn.
 
@@ -119,7 +109,7 @@ def check_gradients(
     wrong: list[Fault] = []
     notes: list[str] = []
     diagnosis = Diagnosis(None, [])
-    settings: _Settings | None = None
+    settings: Settings | None = None
     done: list[str] = []
     for number, regime in enumerate(_chosen(regimes) if drawn else GIVEN):
         rng = np.random.default_rng([seed, number])
@@ -139,9 +129,9 @@ def check_gradients(
         if settings is None:
             wrong += faults(target, values, douts)
             settings, notes = _choose(target, values, known, douts, method, project, rtol, gates)
-        comparisons = _compare_all(target, values, known, douts, settings, regime)
+        comparisons = compare_all(target, values, known, douts, settings, regime)
         found += [(regime.name, c) for c in comparisons]
-        if diagnosis.place is None and any(not c.right for c in comparisons):
+        if locate and diagnosis.place is None and any(not c.right for c in comparisons):
             evidence = Evidence(target, values, known, douts, regime, settings.gates, seed)
             diagnosis = diagnose(evidence, comparisons, given, all_sizes, settings.method)
     how = "no method"
@@ -262,7 +252,7 @@ def _choose(
     project: bool | None,
     rtol: float | None,
     gates: Sequence[str] | None,
-) -> tuple[_Settings, list[str]]:
+) -> tuple[Settings, list[str]]:
     """Settle how to differentiate, and say why if it is not the complex step."""
     real = {n: v for n, v in values.items() if is_real(v)}
     notes: list[str] = []
@@ -281,70 +271,7 @@ def _choose(
     many = sum(v.size for v in real.values()) > MANY
     shapes = {n: v.shape for n, v in real.items()}
     known_gates = guess_gates(shapes, axes) if gates is None else tuple(gates)
-    return _Settings(chosen, many if project is None else project, rtol, known_gates), notes
-
-
-def _compare_all(
-    subject: Subject,
-    values: Values,
-    axes: dict[str, Axes],
-    douts: list[Any],
-    settings: _Settings,
-    regime: Regime,
-) -> list[Comparison]:
-    """Compare the gradient of every real value."""
-    claimed = subject.run(values).backward(copies(douts))
-    found = []
-    exact_enough = settings.method == "complex step"
-    # Central differences see five digits fewer, in every regime.
-    rtol = settings.rtol or regime.rtol * (1 if exact_enough else 1e5)
-    for name, value in values.items():
-        if not is_real(value) or name not in claimed:
-            continue
-        if value.dtype == np.float32 and settings.rtol is None:
-            rtol = 0.02
-        got, a = claimed[name], axes.get(name, ())
-        if settings.project and got is not None and np.shape(got) == value.shape:
-            found.append(_project(subject, values, douts, name, np.asarray(got), a, settings, rtol))
-        else:
-            expected, noise = gradient(subject, values, douts, name, settings.method)
-            found.append(compare(name, got, expected, a, settings.gates, rtol, noise))
-    return found
-
-
-def _project(
-    subject: Subject,
-    values: Values,
-    douts: list[Any],
-    name: str,
-    got: Any,
-    axes: Axes,
-    settings: _Settings,
-    rtol: float,
-) -> Comparison:
-    """Compare along one random direction for each time slice."""
-    rng = np.random.default_rng(0)
-    time_axis = axes.index("T") if "T" in axes else None
-    worst, wrong, place, unresolved = 0.0, [], None, 0
-    for t, block in enumerate(blocks(got.shape, time_axis)):
-        direction = np.zeros(got.shape, values[name].dtype)
-        direction[block] = rng.choice([-1.0, 1.0], np.shape(direction[block]))
-        exact = directional(subject, values, douts, name, direction, settings.method)
-        terms = got[block] * direction[block]
-        off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
-        scale = max(scale, abs(exact.value))
-        if off > rtol * scale + 10 * exact.noise:
-            wrong.append(t)
-            worst = max(worst, off / max(scale, 1e-290))
-            index, mine, right = disagreement(
-                subject, values, douts, name, got, settings.method, np.flatnonzero(direction)
-            )
-            place = Place(name, words(index, axes, got.shape, settings.gates), mine, right)
-        elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
-            unresolved += 1
-        else:
-            worst = max(worst, off / max(scale, 1e-290))
-    return Comparison(name, got.shape, worst, rtol, tuple(wrong), place, None, unresolved)
+    return Settings(chosen, many if project is None else project, rtol, known_gates), notes
 
 
 def _unresolved(found: list[tuple[str, Comparison]]) -> list[str]:

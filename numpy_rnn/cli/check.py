@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from numpy_rnn.checking.proof import TOLERANCES, Proof, Torch, prove
+from numpy_rnn.cli import museum
 from numpy_rnn.cli.errors import RunError
 
 NAME = 40  # columns of the terminal that a row's name takes
@@ -32,6 +33,12 @@ def add_to(commands: Any) -> None:
         "The exit status is 1 if any gradient falls short.",
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON instead")
+    parser.add_argument(
+        "--museum",
+        action="store_true",
+        help="show the museum of wrong gradients instead: each mistake, and which checkers "
+        "catch it (takes a few minutes)",
+    )
     parser.set_defaults(run=run, prog=parser.prog)
 
 
@@ -46,30 +53,49 @@ def run(options: argparse.Namespace) -> None:
     Raises
     ------
     RunError
-        If a gradient falls short.
+        If a gradient falls short, or a mistake is not caught.
+    """
+    if options.museum:
+        museum.run(as_json=options.json)
+        return
+    proofs = show(as_json=options.json)
+    wrong = [proof.name for proof in proofs if not proof.right]
+    if wrong:
+        raise RunError(f"{len(wrong)} of {len(proofs)} fall short: {', '.join(wrong)}")
+
+
+def show(*, as_json: bool) -> list[Proof]:
+    """Print the table, row by row, and the report of each row that is wrong.
+
+    Parameters
+    ----------
+    as_json : bool
+        Whether to print data instead.
+
+    Returns
+    -------
+    proofs : list of Proof
+        The rows.
     """
     torch = _torch()
-    if not options.json:
-        print(heading())
+    if as_json:
+        proofs = list(prove(torch))
+        json.dump(as_data(proofs), sys.stdout, indent=2)
+        print()
+        return proofs
+    print(heading())
     proofs = []
     for proof in prove(torch):
         proofs.append(proof)
-        if not options.json:
-            print(line(proof), flush=True)
-    wrong = [proof.name for proof in proofs if not proof.right]
-    if options.json:
-        json.dump(as_data(proofs), sys.stdout, indent=2)
-        print()
-    else:
-        if torch is None:
-            print("PyTorch is not installed: pip install numpy-rnn[test] adds its column.")
-        for proof in proofs:
-            if not proof.right:
-                print(f"\n{proof.name}: {proof.report}")
-    if wrong:
-        raise RunError(f"{len(wrong)} of {len(proofs)} fall short: {', '.join(wrong)}")
-    if not options.json:
+        print(line(proof), flush=True)
+    if torch is None:
+        print("PyTorch is not installed: pip install numpy-rnn[test] adds its column.")
+    for proof in proofs:
+        if not proof.right:
+            print(f"\n{proof.name}: {proof.report}")
+    if all(proof.right for proof in proofs):
         print(f"{len(proofs)} of {len(proofs)}: every gradient is right.")
+    return proofs
 
 
 def heading() -> str:

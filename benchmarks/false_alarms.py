@@ -1,0 +1,50 @@
+"""The checker raises no false alarm: right code in random configurations, 10,000 by default.
+
+Run with ``python -m benchmarks.false_alarms [COUNT]``. Every room of the museum holds right
+textbook code; sizes (T from 1, B from 1, odd and even), inputs and regimes are drawn at random.
+Exit status 1 and the reports, if any is called wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from numpy_rnn.checking.museum import ROOMS
+from numpy_rnn.checking.tour import false_alarm
+from numpy_rnn.cli.progress import progress
+
+
+def random_sizes(rng: np.random.Generator) -> dict[str, int]:
+    """Draw sizes, small so that many fit in an hour."""
+    H = int(rng.integers(1, 4))
+    return {
+        "T": int(rng.integers(1, 7)),
+        "B": int(rng.integers(1, 4)),
+        "D": int(rng.integers(1, 4)),
+        "H": H,
+        "P": int(rng.integers(1, H + 1)),
+        "V": int(rng.integers(2, 5)),
+    }
+
+
+def main() -> int:
+    """Check and count."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    rng = np.random.default_rng(0)
+    alarms = 0
+    with progress(count, "configuration") as bar:
+        for number in range(count):
+            room, sizes = ROOMS[number % len(ROOMS)], random_sizes(rng)
+            report = false_alarm(room, sizes, seed=number)
+            if report is not None:
+                alarms += 1
+                bar.write(f"{room.name}, {sizes}, seed {number}\n{report}")
+            bar.advance(f"{alarms} false alarms")
+    print(f"{alarms} false alarms in {count} right configurations of {len(ROOMS)} rooms")
+    return min(alarms, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
