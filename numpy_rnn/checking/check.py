@@ -83,7 +83,7 @@ def check_gradients(
     regimes : sequence of str, optional
         Which of usual, distant, saturated, vanishing, exploding to draw inputs for; all.
     rtol : float, optional
-        How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-8
+        How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-6
         where inputs saturate or explode) for the complex step, 1e5 times that for central
         differences.
     locate : bool

@@ -111,9 +111,10 @@ def faults(subject: Subject, values: Values, douts: Sequence[Array]) -> list[Fau
     other = subject.run(values)
     same = all(a.tobytes() == b.tobytes() for a, b in zip(outputs, other.outputs, strict=True))
     repeated = _copies(other.backward(copies(douts)))
-    if not same or _differ(first, repeated):
-        what = "outputs" if not same else "gradients"
-        text = f"two calls with the same arguments return different {what}: is something random?"
+    name = _differ(first, repeated)
+    if not same or name:
+        what = f"gradient of {name}" if same else "output"
+        text = f"two calls with the same arguments return another {what}: is something random?"
         found.append(Fault("random", text))
     else:
         if subject.again and (name := _differ(first, _copies(other.backward(copies(douts))))):

@@ -77,7 +77,8 @@ def rounding(
     """Return how far each claimed gradient moves when its inputs move by their last bits.
 
     A slope computed from an output, 1 - h^2 with h near 1, has lost digits that no backward
-    pass can bring back: the gradient is right, and is noise below that.
+    pass can bring back: the gradient is right, and is noise below that. Code that follows its
+    inputs' dtype is also run in extended precision, where that is more than float64.
 
     Parameters
     ----------
@@ -93,6 +94,9 @@ def rounding(
     """
     rng = np.random.default_rng(0)
     moved = {n: np.zeros(np.shape(g)) for n, g in claimed.items() if g is not None}
+    for name, exact in _extended(subject, values, douts).items():
+        if exact is not None and np.shape(exact) == moved[name].shape:
+            moved[name] += np.abs(exact - claimed[name]).astype(float)
     for _ in range(TRIES):
         near = {
             n: v * (1 + np.finfo(v.dtype).eps * rng.integers(-2, 3, v.shape)).astype(v.dtype)
@@ -104,6 +108,15 @@ def rounding(
         for name, most in moved.items():
             np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
     return moved
+
+
+def _extended(subject: Subject, values: Values, douts: list[Any]) -> dict[str, Any]:
+    """Return the gradients in extended precision, or nothing where the code refuses it."""
+    long = {n: v.astype(np.longdouble) if is_real(v) else v for n, v in values.items()}
+    try:
+        return subject.run(long).backward([d.astype(np.longdouble) for d in douts])
+    except (TypeError, ValueError):
+        return {}
 
 
 def _one(

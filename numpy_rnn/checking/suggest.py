@@ -47,7 +47,7 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     wrong = int(np.count_nonzero(off > 1e-12))
     if 1e-9 < off.max(initial=0.0) < 1e-5 and wrong > got.size / 2:
         return "differs by the size of float32's rounding: is there a float32 array inside?"
-    return f"is wrong in {wrong} of {got.size} elements" if wrong <= got.size / 4 else None
+    return f"is wrong in {wrong} of {got.size} elements" if 0 < wrong <= got.size / 4 else None
 
 
 def _factor(factor: float, sizes: Mapping[str, int]) -> str:

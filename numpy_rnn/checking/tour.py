@@ -125,7 +125,7 @@ def _findings(report: Report) -> str:
 
 
 def _names(said: str, argument: str) -> bool:
-    return argument in said.splitlines() or f"for {argument}:" in said
+    return argument in said.splitlines() or f" {argument}: " in said
 
 
 def _line(report: Report) -> str:
