@@ -29,6 +29,8 @@ takes twice as long to repeat a row or a number over an array as to read one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,29 +98,14 @@ def lstm_forward(
     h[0], c[0] = h0, c0
     # In the order that a product with few rows is fastest in.
     W_hh_T = np.ascontiguousarray(_scaled(W_hh).T)
-    W_hr_T = None if W_hr is None else W_hr.T
-    factor, offset = _of_tanh(B, H, dtype)
+    weights = W_hh_T, None if W_hr is None else W_hr.T, *_of_tanh(B, H, dtype)
     z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
     blocks = zip(*gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3), strict=True)
     h_prev, c_prev = h[0], c[0]
     for gates_t, i_f_g_o, h_t, c_t, tanh_c_t in zip(
         gates, blocks, h[1:], c[1:], tanh_c, strict=True
     ):
-        _cell(
-            gates_t,
-            i_f_g_o,
-            h_prev,
-            c_prev,
-            W_hh_T,
-            W_hr_T,
-            factor,
-            offset,
-            h_t,
-            c_t,
-            tanh_c_t,
-            z,
-            work,
-        )
+        _cell(gates_t, i_f_g_o, h_prev, c_prev, h_t, c_t, weights, tanh_c_t, z, work)
         h_prev, c_prev = h_t, c_t
     h.flags.writeable = c.flags.writeable = False
     cache = LSTMCache(
@@ -127,51 +114,44 @@ def lstm_forward(
     return (h[1:], c[1:]), cache
 
 
-class LSTMWeights(NamedTuple):
-    """The weights as :func:`lstm_step` takes them, from :func:`lstm_weights`."""
-
-    W_ih_T: Array  # (D, 4H), scaled by the factors of (6), as are the next two
-    b: Array  # (1, 4H)
-    W_hh_T: Array  # (P, 4H)
-    W_hr_T: Array | None  # (H, P)
-    factor: Array  # (1, 4H), of the tanh in (6)
-    offset: Array  # (1, 4H)
-
-
-def lstm_weights(
+def lstm_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_hr: Array | None = None
-) -> LSTMWeights:
-    """Arrange copies of the weights for many single steps."""
-    return LSTMWeights(
-        np.ascontiguousarray(_scaled(W_ih).T),
-        _scaled(b_ih + b_hh)[None],
-        np.ascontiguousarray(_scaled(W_hh).T),
-        None if W_hr is None else W_hr.T.copy(),
-        *_of_tanh(1, len(W_hh) // 4, W_hh.dtype),
-    )
-
-
-def lstm_step(
-    x_t: Array, h_prev: Array, c_prev: Array, h: Array, c: Array, weights: LSTMWeights
-) -> None:
-    """Take one step of the same cell, for which no gradient is wanted.
+) -> Callable[[Array, Array, Array, Array, Array], None]:
+    """Arrange the weights for single steps, of which no gradient is wanted.
 
     Parameters
     ----------
-    x_t : (B, D) array, or (B,) array of int
-        Input of the step.
-    h_prev, c_prev : (B, P) and (B, H) arrays
-        State before it.
-    h, c : (B, P) and (B, H) arrays
-        Where the state after it is written.
-    weights : LSTMWeights
-        From :func:`lstm_weights`.
+    W_ih, W_hh, b_ih, b_hh, W_hr : arrays
+        As for :func:`lstm_forward`. What is returned uses copies.
+
+    Returns
+    -------
+    step : callable
+        ``step(x_t, h_prev, c_prev, h, c)`` reads (B, D), (B, P) and (B, H) arrays (an integer
+        x_t is (B,)) and writes the state after the step to `h` and `c`.
     """
-    W_ih_T, b, *rest = weights
-    z = affine(x_t, W_ih_T, b)
+    W_ih_T = np.ascontiguousarray(_scaled(W_ih).T)
+    W_hh_T = np.ascontiguousarray(_scaled(W_hh).T)
+    W_hr_T = None if W_hr is None else W_hr.T.copy()
+    factor, offset = _of_tanh(1, len(W_hh) // 4, W_hh.dtype)
+    weights = W_hh_T, W_hr_T, factor, offset
+    return partial(_step, W_ih_T, _scaled(b_ih + b_hh)[None], weights)
+
+
+def _step(
+    W_ih_T: Array,
+    b: Array,
+    weights: tuple[Array, Array | None, Array, Array],
+    x_t: Array,
+    h_prev: Array,
+    c_prev: Array,
+    h: Array,
+    c: Array,
+) -> None:
+    gates = affine(x_t, W_ih_T, b)  # (1)
     H = c.shape[1]
-    i_f_g_o = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
-    _cell(z, i_f_g_o, h_prev, c_prev, *rest, h, c)
+    i_f_g_o = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H : 3 * H], gates[:, 3 * H :]
+    _cell(gates, i_f_g_o, h_prev, c_prev, h, c, weights)
 
 
 def _cell(
@@ -179,17 +159,15 @@ def _cell(
     i_f_g_o: tuple[Array, Array, Array, Array],
     h_prev: Array,
     c_prev: Array,
-    W_hh_T: Array,
-    W_hr_T: Array | None,
-    factor: Array,
-    offset: Array,
     h: Array,
     c: Array,
+    weights: tuple[Array, Array | None, Array, Array],
     tanh_c: Array | None = None,
     z: Array | None = None,
     work: Array | None = None,
 ) -> None:
     """Write (2) to (5): a_t, which becomes the gates, then the other outputs."""
+    W_hh_T, W_hr_T, factor, offset = weights
     np.add(gates, h_prev.dot(W_hh_T, z), gates)  # (2)
     np.tanh(gates, gates)
     np.multiply(gates, factor, gates)
@@ -205,15 +183,16 @@ def _cell(
 
 def _scaled(w: Array) -> Array:
     """Return a weight or a bias with the factors of (6) in it."""
-    blocks = w.reshape(4, w.size // 4) * np.array(_FACTOR, w.dtype)[:, None]
+    blocks: Array = w.reshape(4, w.size // 4) * np.array(_FACTOR, w.dtype)[:, None]
     return blocks.reshape(w.shape)
 
 
-def _of_tanh(B: int, H: int, dtype: np.dtype[Any]) -> Array:
+def _of_tanh(B: int, H: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     """Return factor and offset, (B, 4H) each, that turn the tanh in (6) into the gates."""
     both = np.empty((2, B, 4, H), dtype)
     both[...] = np.array([_FACTOR, _OFFSET], dtype)[:, None, :, None]
-    return both.reshape(2, B, 4 * H)
+    factor, offset = both.reshape(2, B, 4 * H)
+    return factor, offset
 
 
 def lstm_backward(

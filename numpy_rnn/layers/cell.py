@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 
@@ -22,9 +23,29 @@ class Cell(NamedTuple):
         biases.
     states : tuple of int
         Size of each state component. The first one is the output.
+    stepper : callable, optional
+        ``stepper(*weights)`` arranges the weights and returns ``step(x_t, *states, *after)``,
+        which writes the state after one timestep to `after`. Left out, every step is a
+        sequence of one.
     """
 
     forward: Callable[..., tuple[Any, Any]]
     backward: Callable[..., tuple[Any, ...]]
     weights: dict[str, tuple[int, ...]]
     states: tuple[int, ...]
+    stepper: Callable[..., Callable[..., None]] | None = None
+
+    def single_steps(self, weights: list[Any]) -> Callable[..., None]:
+        """Return ``step(x_t, *states, *after)`` with these weights."""
+        if self.stepper is not None:
+            return self.stepper(*weights)
+        return partial(_sequence_of_one, self.forward, weights)
+
+
+def _sequence_of_one(
+    forward: Callable[..., tuple[Any, Any]], weights: list[Any], x_t: Any, *states: Any
+) -> None:
+    before, after = states[: len(states) // 2], states[len(states) // 2 :]
+    out, _ = forward(x_t[None], *before, *weights)
+    for state, trajectory in zip(after, out if isinstance(out, tuple) else (out,), strict=True):
+        state[...] = trajectory[0]

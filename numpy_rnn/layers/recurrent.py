@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,8 @@ class Recurrent(RecurrentLayer):
         self._rng = np.random.default_rng(rng)
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
+        # For `step`: a version of the parameters, and what was arranged of it.
+        self._steps: tuple[int, list[Callable[..., None]]] = (-1, [])
 
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
@@ -256,7 +259,9 @@ class Recurrent(RecurrentLayer):
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
 
-        Arguments are not checked beyond what NumPy does.
+        Arguments are not checked beyond what NumPy does. The weights are arranged once and used
+        until :meth:`Parameters.changed` is called, as optimisers, initialisers and loading do;
+        whoever writes to the parameters directly has to call it too.
 
         Parameters
         ----------
@@ -279,23 +284,30 @@ class Recurrent(RecurrentLayer):
         """
         if self.bidirectional:
             raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
+        version, steps = self._steps
+        if version != self.parameters.version:
+            version = self.parameters.version
+            steps = [
+                cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
+            ]
+            self._steps = version, steps
         batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
-        x = x_t[None] if batched else x_t[None, None]  # (1, B, D)
-        B, L, dtype = x.shape[1], self.num_layers, self.parameters.dtype
+        x = x_t if batched else x_t[None]
+        L, dtype = self.num_layers, self.parameters.dtype
         if state is None:
-            before = [np.zeros((L, B, size), dtype) for size in self.state_sizes]
+            before = [np.zeros((L, len(x), size), dtype) for size in self.state_sizes]
         else:
-            parts = state if isinstance(state, tuple) else (state,)
-            before = list(parts) if batched else [part[:, None] for part in parts]
-        after = [np.empty_like(part) for part in before]
-        for layer, cell in enumerate(self._cells):
-            out, _ = cell.forward(x, *(part[layer] for part in before), *self._weights(layer))
-            for part, trajectory in zip(after, out if type(out) is tuple else (out,), strict=True):
-                part[layer] = trajectory[0]
-            x = after[0][layer : layer + 1]
+            before = state if isinstance(state, tuple) else (state,)
+            if not batched:
+                before = [part[:, None] for part in before]
+        after = [np.empty(part.shape, dtype) for part in before]
+        for layer, step in enumerate(steps):
+            step(x, *[part[layer] for part in before], *[part[layer] for part in after])
+            x = after[0][layer]
+        y_t = x.copy()  # whoever writes to it does not change the state
         if not batched:
-            x, after = x[:, 0], [part[:, 0] for part in after]
-        return x[0].copy(), after[0] if len(after) == 1 else tuple(after)
+            y_t, after = y_t[0], [part[:, 0] for part in after]
+        return y_t, after[0] if len(after) == 1 else tuple(after)
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""
