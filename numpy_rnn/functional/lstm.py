@@ -105,7 +105,7 @@ def lstm_forward(
     for gates_t, i_f_g_o, h_t, c_t, tanh_c_t in zip(
         gates, blocks, h[1:], c[1:], tanh_c, strict=True
     ):
-        _cell(gates_t, i_f_g_o, h_prev, c_prev, h_t, c_t, weights, tanh_c_t, z, work)
+        _cell(gates_t, i_f_g_o, h_prev, c_prev, weights, h_t, c_t, tanh_c_t, z, work)
         h_prev, c_prev = h_t, c_t
     h.flags.writeable = c.flags.writeable = False
     cache = LSTMCache(
@@ -116,7 +116,7 @@ def lstm_forward(
 
 def lstm_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_hr: Array | None = None
-) -> Callable[[Array, Array, Array, Array, Array], None]:
+) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """Arrange the weights for single steps, of which no gradient is wanted.
 
     Parameters
@@ -127,8 +127,8 @@ def lstm_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev, c_prev, h, c)`` reads (B, D), (B, P) and (B, H) arrays (an integer
-        x_t is (B,)) and writes the state after the step to `h` and `c`.
+        ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, P) and (B, H) arrays (an integer x_t is
+        (B,)) and returns h_t and c_t, new arrays.
     """
     W_ih_T = np.ascontiguousarray(_scaled(W_ih).T)
     W_hh_T = np.ascontiguousarray(_scaled(W_hh).T)
@@ -145,13 +145,11 @@ def _step(
     x_t: Array,
     h_prev: Array,
     c_prev: Array,
-    h: Array,
-    c: Array,
-) -> None:
-    gates = affine(x_t, W_ih_T, b)  # (1)
-    H = c.shape[1]
-    i_f_g_o = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H : 3 * H], gates[:, 3 * H :]
-    _cell(gates, i_f_g_o, h_prev, c_prev, h, c, weights)
+) -> tuple[Array, Array]:
+    a = affine(x_t, W_ih_T, b)  # (1)
+    H = c_prev.shape[1]
+    i_f_g_o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
+    return _cell(a, i_f_g_o, h_prev, c_prev, weights)
 
 
 def _cell(
@@ -159,26 +157,27 @@ def _cell(
     i_f_g_o: tuple[Array, Array, Array, Array],
     h_prev: Array,
     c_prev: Array,
-    h: Array,
-    c: Array,
     weights: tuple[Array, Array | None, Array, Array],
+    h: Array | None = None,
+    c: Array | None = None,
     tanh_c: Array | None = None,
     z: Array | None = None,
     work: Array | None = None,
-) -> None:
-    """Write (2) to (5): a_t, which becomes the gates, then the other outputs."""
+) -> tuple[Array, Array]:
+    """Write (2) to (5) to the arrays given, new ones for None; a_t becomes the gates."""
     W_hh_T, W_hr_T, factor, offset = weights
     np.add(gates, h_prev.dot(W_hh_T, z), gates)  # (2)
     np.tanh(gates, gates)
     np.multiply(gates, factor, gates)
     np.add(gates, offset, gates)  # (3), (6)
     i, f, g, o = i_f_g_o
-    np.multiply(f, c_prev, c)
+    c = np.multiply(f, c_prev, c)
     np.add(c, np.multiply(i, g, work), c)  # (4)
     if W_hr_T is None:
-        np.multiply(o, np.tanh(c, tanh_c), h)  # (5)
+        h = np.multiply(o, np.tanh(c, tanh_c), h)  # (5)
     else:
-        np.multiply(o, np.tanh(c, tanh_c), work).dot(W_hr_T, h)  # (5)
+        h = np.multiply(o, np.tanh(c, tanh_c), work).dot(W_hr_T, h)  # (5)
+    return h, c
 
 
 def _scaled(w: Array) -> Array:

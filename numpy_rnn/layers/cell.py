@@ -24,19 +24,19 @@ class Cell(NamedTuple):
     states : tuple of int
         Size of each state component. The first one is the output.
     stepper : callable, optional
-        ``stepper(*weights)`` arranges the weights and returns ``step(x_t, *states, *after)``,
-        which writes the state after one timestep to `after`. Left out, every step is a
-        sequence of one.
+        ``stepper(*weights)`` arranges the weights and returns ``step(x_t, *states)``, which
+        returns the components of the state after one timestep, in new arrays. Left out, every
+        step is a sequence of one.
     """
 
     forward: Callable[..., tuple[Any, Any]]
     backward: Callable[..., tuple[Any, ...]]
     weights: dict[str, tuple[int, ...]]
     states: tuple[int, ...]
-    stepper: Callable[..., Callable[..., None]] | None = None
+    stepper: Callable[..., Callable[..., tuple[Any, ...]]] | None = None
 
-    def single_steps(self, weights: list[Any]) -> Callable[..., None]:
-        """Return ``step(x_t, *states, *after)`` with these weights."""
+    def single_steps(self, weights: list[Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``step(x_t, *states)`` with these weights."""
         if self.stepper is not None:
             return self.stepper(*weights)
         return partial(_sequence_of_one, self.forward, weights)
@@ -44,8 +44,6 @@ class Cell(NamedTuple):
 
 def _sequence_of_one(
     forward: Callable[..., tuple[Any, Any]], weights: list[Any], x_t: Any, *states: Any
-) -> None:
-    before, after = states[: len(states) // 2], states[len(states) // 2 :]
-    out, _ = forward(x_t[None], *before, *weights)
-    for state, trajectory in zip(after, out if isinstance(out, tuple) else (out,), strict=True):
-        state[...] = trajectory[0]
+) -> tuple[Any, ...]:
+    out, _ = forward(x_t[None], *states, *weights)
+    return tuple(part[0].copy() for part in (out if isinstance(out, tuple) else (out,)))

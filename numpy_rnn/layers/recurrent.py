@@ -95,7 +95,7 @@ class Recurrent(RecurrentLayer):
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
         # For `step`: a version of the parameters, and what was arranged of it.
-        self._steps: tuple[int, list[Callable[..., None]]] = (-1, [])
+        self._steps: tuple[int, list[Callable[..., tuple[Array, ...]]]] = (-1, [])
 
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
@@ -293,17 +293,21 @@ class Recurrent(RecurrentLayer):
             self._steps = version, steps
         batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
         x = x_t if batched else x_t[None]
-        L, dtype = self.num_layers, self.parameters.dtype
         if state is None:
-            before = [np.zeros((L, len(x), size), dtype) for size in self.state_sizes]
+            shape, dtype = (self.num_layers, len(x)), self.parameters.dtype
+            before = tuple(np.zeros((*shape, size), dtype) for size in self.state_sizes)
         else:
             before = state if isinstance(state, tuple) else (state,)
             if not batched:
-                before = [part[:, None] for part in before]
-        after = [np.empty(part.shape, dtype) for part in before]
+                before = tuple(part[:, None] for part in before)
+        states: list[tuple[Array, ...]] = []
         for layer, step in enumerate(steps):
-            step(x, *[part[layer] for part in before], *[part[layer] for part in after])
-            x = after[0][layer]
+            states.append(step(x, *[part[layer] for part in before]))
+            x = states[layer][0]
+        if self.num_layers == 1:  # no copy
+            after = [part[None] for part in states[0]]
+        else:
+            after = [np.array(parts) for parts in zip(*states, strict=True)]
         y_t = x.copy()  # whoever writes to it does not change the state
         if not batched:
             y_t, after = y_t[0], [part[:, 0] for part in after]
