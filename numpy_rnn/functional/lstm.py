@@ -31,16 +31,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
 from numpy_rnn.functional.types import Array
 
 PIECE = 1 << 16  # numbers in a piece of (3'): a few hundred kilobytes
-_FACTOR, _OFFSET = (0.5, 0.5, 1.0, 0.5), (0.5, 0.5, 0.0, 0.5)  # of (6), for i, f, g, o
+_SIGMOIDS = (True, True, False, True)  # of the blocks i, f, g, o
 
 
 class LSTMCache(NamedTuple):
@@ -88,7 +89,9 @@ def lstm_forward(
         For :func:`lstm_backward`.
     """
     H = len(W_hh) // 4
-    a, projection = linear_forward(x, _scaled(W_ih), _scaled(b_ih + b_hh))  # (1)
+    a, projection = linear_forward(
+        x, before_tanh(W_ih, _SIGMOIDS), before_tanh(b_ih + b_hh, _SIGMOIDS)
+    )  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, c0, W_hh, W_hh if W_hr is None else W_hr)
     gates = a.astype(dtype, copy=False)  # (T, B, 4H): a_t, which becomes the gates
@@ -97,8 +100,8 @@ def lstm_forward(
     tanh_c = np.empty((T, B, H), dtype)
     h[0], c[0] = h0, c0
     # In the order that a product with few rows is fastest in.
-    W_hh_T = np.ascontiguousarray(_scaled(W_hh).T)
-    weights = W_hh_T, None if W_hr is None else W_hr.T, *_of_tanh(B, H, dtype)
+    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
+    weights = W_hh_T, None if W_hr is None else W_hr.T, *after_tanh(B, H, _SIGMOIDS, dtype)
     z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
     blocks = zip(*gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3), strict=True)
     h_prev, c_prev = h[0], c[0]
@@ -130,12 +133,12 @@ def lstm_stepper(
         ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, P) and (B, H) arrays (an integer x_t is
         (B,)) and returns h_t and c_t, new arrays.
     """
-    W_ih_T = np.ascontiguousarray(_scaled(W_ih).T)
-    W_hh_T = np.ascontiguousarray(_scaled(W_hh).T)
+    W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
+    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
     W_hr_T = None if W_hr is None else W_hr.T.copy()
-    factor, offset = _of_tanh(1, len(W_hh) // 4, W_hh.dtype)
+    factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
     weights = W_hh_T, W_hr_T, factor, offset
-    return partial(_step, W_ih_T, _scaled(b_ih + b_hh)[None], weights)
+    return partial(_step, W_ih_T, before_tanh(b_ih + b_hh, _SIGMOIDS)[None], weights)
 
 
 def _step(
@@ -178,20 +181,6 @@ def _cell(
     else:
         h = np.multiply(o, np.tanh(c, tanh_c), work).dot(W_hr_T, h)  # (5)
     return h, c
-
-
-def _scaled(w: Array) -> Array:
-    """Return a weight or a bias with the factors of (6) in it."""
-    blocks: Array = w.reshape(4, w.size // 4) * np.array(_FACTOR, w.dtype)[:, None]
-    return blocks.reshape(w.shape)
-
-
-def _of_tanh(B: int, H: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Return factor and offset, (B, 4H) each, that turn the tanh in (6) into the gates."""
-    both = np.empty((2, B, 4, H), dtype)
-    both[...] = np.array([_FACTOR, _OFFSET], dtype)[:, None, :, None]
-    factor, offset = both.reshape(2, B, 4 * H)
-    return factor, offset
 
 
 def lstm_backward(
