@@ -36,6 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract
+from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
 from numpy_rnn.functional.types import Array
@@ -99,16 +100,15 @@ def lstm_forward(
     c = np.empty((T + 1, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
     h[0], c[0] = h0, c0
-    # In the order that a product with few rows is fastest in.
-    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
-    weights = W_hh_T, None if W_hr is None else W_hr.T, *after_tanh(B, H, _SIGMOIDS, dtype)
     z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, z)
+    weights = None if W_hr is None else W_hr.T, *after_tanh(B, H, _SIGMOIDS, dtype)
     blocks = zip(*gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3), strict=True)
     h_prev, c_prev = h[0], c[0]
     for gates_t, i_f_g_o, h_t, c_t, tanh_c_t in zip(
         gates, blocks, h[1:], c[1:], tanh_c, strict=True
     ):
-        _cell(gates_t, i_f_g_o, h_prev, c_prev, weights, h_t, c_t, tanh_c_t, z, work)
+        _cell(gates_t, i_f_g_o, recur(h_prev), c_prev, weights, h_t, c_t, tanh_c_t, work)
         h_prev, c_prev = h_t, c_t
     h.flags.writeable = c.flags.writeable = False
     cache = LSTMCache(
@@ -137,14 +137,15 @@ def lstm_stepper(
     W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
     W_hr_T = None if W_hr is None else W_hr.T.copy()
     factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
-    weights = W_hh_T, W_hr_T, factor, offset
-    return partial(_step, W_ih_T, before_tanh(b_ih + b_hh, _SIGMOIDS)[None], weights)
+    b = before_tanh(b_ih + b_hh, _SIGMOIDS)[None]
+    return partial(_step, W_ih_T, b, W_hh_T, (W_hr_T, factor, offset))
 
 
 def _step(
     W_ih_T: Array,
     b: Array,
-    weights: tuple[Array, Array | None, Array, Array],
+    W_hh_T: Array,
+    weights: tuple[Array | None, Array, Array],
     x_t: Array,
     h_prev: Array,
     c_prev: Array,
@@ -152,24 +153,23 @@ def _step(
     a = affine(x_t, W_ih_T, b)  # (1)
     H = c_prev.shape[1]
     i_f_g_o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
-    return _cell(a, i_f_g_o, h_prev, c_prev, weights)
+    return _cell(a, i_f_g_o, h_prev.dot(W_hh_T), c_prev, weights)
 
 
 def _cell(
     gates: Array,
     i_f_g_o: tuple[Array, Array, Array, Array],
-    h_prev: Array,
+    Wh: Array,
     c_prev: Array,
-    weights: tuple[Array, Array | None, Array, Array],
+    weights: tuple[Array | None, Array, Array],
     h: Array | None = None,
     c: Array | None = None,
     tanh_c: Array | None = None,
-    z: Array | None = None,
     work: Array | None = None,
 ) -> tuple[Array, Array]:
     """Write (2) to (5) to the arrays given, new ones for None; a_t becomes the gates."""
-    W_hh_T, W_hr_T, factor, offset = weights
-    np.add(gates, h_prev.dot(W_hh_T, z), gates)  # (2)
+    W_hr_T, factor, offset = weights
+    np.add(gates, Wh, gates)  # (2)
     np.tanh(gates, gates)
     np.multiply(gates, factor, gates)
     np.add(gates, offset, gates)  # (3), (6)
@@ -221,6 +221,7 @@ def lstm_backward(
     factors = np.empty((B, 4, H), dtype)  # dc, dc, dc, dm: what the slopes are multiplied by
     of_i_f_g, of_o, dc_t = factors[:, :3], factors[:, 3], carry_c[:, None]
     dz_flat, f = dz.reshape(T, B, 4 * H), gates[:, :, 1]
+    recur = few_rows(W_hh, carry_h)
     steps = max(1, PIECE // max(1, B * 4 * H))
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)
@@ -239,7 +240,7 @@ def lstm_backward(
             of_i_f_g[...], of_o[...] = dc_t, dm
             np.multiply(dz[t], factors, dz[t])  # (3')
             np.multiply(carry_c, f[t], carry_c)
-            dz_flat[t].dot(W_hh, carry_h)
+            recur(dz_flat[t])
     dW_hh = contract(dz_flat, h[:-1], keep)  # (2')
     dW_hr = None if dh_sums is None else contract(dh_sums, gates[:, :, 3] * tanh_c, keep)
     dx, dW_ih, db = linear_backward(dz_flat, projection, keep)  # (1')
