@@ -38,6 +38,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract, contract_bias
+from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
 from numpy_rnn.functional.types import Array
@@ -90,17 +91,14 @@ def gru_forward(
     gates[..., 2 * H :] = b_hh[2 * H :]
     h = np.empty((T + 1, B, H), dtype)
     h[0] = h0
-    # In the order that a product with few rows is fastest in.
-    weights = (
-        np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T),
-        *after_tanh(B, H, _SIGMOIDS, dtype),
-    )
     product, work = np.empty((B, 3 * H), dtype), np.empty((B, H), dtype)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, product)
+    of_tanh = after_tanh(B, H, _SIGMOIDS, dtype)
     blocks = gates.reshape(T, B, 3, H).transpose(2, 0, 1, 3)
     r_z_s = zip(gates[..., : 2 * H], *blocks, strict=True)
     h_prev = h[0]
     for gates_t, r_z_s_t, n_t, h_t in zip(gates, r_z_s, n, h[1:], strict=True):
-        _cell(gates_t, r_z_s_t, n_t, h_prev, weights, h_t, product, work)
+        _cell(gates_t, r_z_s_t, n_t, h_prev, recur(h_prev), of_tanh, h_t, work)
         h_prev = h_t
     h.flags.writeable = False
     return h[1:], GRUCache(projection._replace(W=W_ih), h, gates.reshape(T, B, 3, H), n, W_hh)
@@ -139,6 +137,7 @@ def gru_backward(
     e, work = np.zeros((B, H), dtype), np.empty((B, H), dtype)
     factors = np.empty((B, 3, H), dtype)  # e_t for each block
     e_t, z, ds_flat = e[:, None], gates[:, :, 1], ds.reshape(T, B, 3 * H)
+    recur = few_rows(W_hh, e)
     steps = max(1, PIECE // max(1, B * 3 * H))
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)
@@ -150,7 +149,7 @@ def gru_backward(
             np.multiply(ds[t], factors, ds[t])  # (4'), (3')
             np.multiply(da_n[t], e, da_n[t])  # (4')
             np.multiply(e, z[t], work)
-            ds_flat[t].dot(W_hh, e)
+            recur(ds_flat[t])
             np.add(e, work, e)  # in the end, of e_1 and ds_1: dh0
     dW_hh, db_hh = contract(ds_flat, h[:-1], keep), contract_bias(ds_flat, keep)  # (2')
     ds[:, :, 2] = da_n  # from here on ds is da: they differ in block n alone
@@ -187,18 +186,17 @@ def gru_stepper(
     H = W_hh.shape[1]
     W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
     b = before_tanh(_outer_bias(b_ih, b_hh), _SIGMOIDS)[None]
-    weights = (
-        np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T),
-        *after_tanh(1, H, _SIGMOIDS, W_hh.dtype),
-    )
-    return partial(_step, W_ih_T, b, b_hh[2 * H :].copy(), weights)
+    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
+    of_tanh = after_tanh(1, H, _SIGMOIDS, W_hh.dtype)
+    return partial(_step, W_ih_T, b, b_hh[2 * H :].copy(), W_hh_T, of_tanh)
 
 
 def _step(
     W_ih_T: Array,
     b: Array,
     b_hn: Array,
-    weights: tuple[Array, Array, Array],
+    W_hh_T: Array,
+    of_tanh: tuple[Array, Array],
     x_t: Array,
     h_prev: Array,
 ) -> tuple[Array]:
@@ -207,7 +205,7 @@ def _step(
     r_z_s = gates[:, : 2 * H], gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
     n = r_z_s[3].copy()
     r_z_s[3][...] = b_hn
-    return (_cell(gates, r_z_s, n, h_prev, weights),)
+    return (_cell(gates, r_z_s, n, h_prev, h_prev.dot(W_hh_T), of_tanh),)
 
 
 def _cell(
@@ -215,14 +213,14 @@ def _cell(
     r_z_s: tuple[Array, Array, Array, Array],
     n: Array,
     h_prev: Array,
-    weights: tuple[Array, Array, Array],
+    Wh: Array,
+    of_tanh: tuple[Array, Array],
     h: Array | None = None,
-    product: Array | None = None,
     work: Array | None = None,
 ) -> Array:
     """Write (2) to (5) to the arrays given, new ones for None; a_n becomes n."""
-    W_hh_T, factor, offset = weights
-    np.add(gates, h_prev.dot(W_hh_T, product), gates)  # (2), and the sums of (3)
+    factor, offset = of_tanh
+    np.add(gates, Wh, gates)  # (2), and the sums of (3)
     rz, r, z, s_n = r_z_s
     np.tanh(rz, rz)
     np.multiply(gates, factor, gates)
