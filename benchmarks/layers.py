@@ -168,8 +168,9 @@ def measure(rounds: int) -> None:
         columns = []
         for n in (0, 1):
             mine_times = times[f"numpy_rnn {n}"]
-            for name in ("torch", "JAX"):
-                columns.append(ratio(times.get(f"{name} {n}", []), mine_times))
+            columns += [
+                ratio(times.get(f"{name} {n}", []), mine_times) for name in ("torch", "JAX")
+            ]
         bound = ratio(times.get("torch 1", []), times["products 1"])
         operations = 3 * 2 * T * B * 4 * H * (D + H)
         share = operations / median(times["numpy_rnn 1"]) / rate

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from numpy_rnn.functional.contract import Keep, contract, contract_bias
 from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
+from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
 
 PIECE = 1 << 16  # numbers in a piece of (3') and (4'): a few hundred kilobytes
@@ -188,7 +189,14 @@ def gru_stepper(
     b = before_tanh(_outer_bias(b_ih, b_hh), _SIGMOIDS)[None]
     W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
     of_tanh = after_tanh(1, H, _SIGMOIDS, W_hh.dtype)
-    return partial(_step, W_ih_T, b, b_hh[2 * H :].copy(), W_hh_T, of_tanh)
+    rooms = Rooms(partial(_room, H, W_hh.dtype))
+    return partial(_step, W_ih_T, b, b_hh[None, 2 * H :].copy(), W_hh_T, of_tanh, rooms)
+
+
+def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    gates, n, work = (np.empty((B, n), dtype) for n in (3 * H, H, H))
+    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, 3 * H)
+    return gates, tuple(gates[:, block] for block in blocks), n, work
 
 
 def _step(
@@ -197,15 +205,17 @@ def _step(
     b_hn: Array,
     W_hh_T: Array,
     of_tanh: tuple[Array, Array],
+    rooms: Rooms,
     x_t: Array,
     h_prev: Array,
 ) -> tuple[Array]:
-    H = h_prev.shape[1]
-    gates = affine(x_t, W_ih_T, b)  # (1)
-    r_z_s = gates[:, : 2 * H], gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
-    n = r_z_s[3].copy()
-    r_z_s[3][...] = b_hn
-    return (_cell(gates, r_z_s, n, h_prev, h_prev.dot(W_hh_T), of_tanh),)
+    room = gates, r_z_s, n, work = rooms.take(len(x_t))
+    affine(x_t, W_ih_T, b, gates)  # (1)
+    s_n = r_z_s[3]
+    n[...], s_n[...] = s_n, b_hn
+    h = _cell(gates, r_z_s, n, h_prev, h_prev.dot(W_hh_T), of_tanh, None, work)
+    rooms.give(room)
+    return (h,)
 
 
 def _cell(

@@ -57,7 +57,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(T, B, len(W)), LinearCache(kept, W)
 
 
-def affine(x: Array, W_T: Array, b: Array) -> Array:
+def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
     """Return equation (1) for rows that have one axis.
 
     Parameters
@@ -66,16 +66,20 @@ def affine(x: Array, W_T: Array, b: Array) -> Array:
         Input rows, or the places of the ones in one-hot rows.
     W_T : (D, G) array
         Weight, transposed.
-    b : (G,) array
+    b : (G,) or (1, G) array
         Bias.
+    out : (N, G) array, optional
+        Where the result is written; a new array if left out.
 
     Returns
     -------
     y : (N, G) array
-        A new array.
+        Equation (1).
     """
     y = W_T.take(x, axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
-    total: Array = np.add(y, b, y if y.dtype == b.dtype else None)
+    if out is None and y.dtype == b.dtype:
+        out = y
+    total: Array = np.add(y, b, out)
     return total
 
 

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from numpy_rnn.functional.contract import Keep, contract
 from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
+from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
 
 PIECE = 1 << 16  # numbers in a piece of (3'): a few hundred kilobytes
@@ -138,7 +139,13 @@ def lstm_stepper(
     W_hr_T = None if W_hr is None else W_hr.T.copy()
     factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
     b = before_tanh(b_ih + b_hh, _SIGMOIDS)[None]
-    return partial(_step, W_ih_T, b, W_hh_T, (W_hr_T, factor, offset))
+    rooms = Rooms(partial(_room, len(W_hh) // 4, W_hh.dtype))
+    return partial(_step, W_ih_T, b, W_hh_T, (W_hr_T, factor, offset), rooms)
+
+
+def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    gates, tanh_c, work = (np.empty((B, n), dtype) for n in (4 * H, H, H))
+    return gates, tuple(gates[:, k * H : (k + 1) * H] for k in range(4)), tanh_c, work
 
 
 def _step(
@@ -146,14 +153,16 @@ def _step(
     b: Array,
     W_hh_T: Array,
     weights: tuple[Array | None, Array, Array],
+    rooms: Rooms,
     x_t: Array,
     h_prev: Array,
     c_prev: Array,
 ) -> tuple[Array, Array]:
-    a = affine(x_t, W_ih_T, b)  # (1)
-    H = c_prev.shape[1]
-    i_f_g_o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
-    return _cell(a, i_f_g_o, h_prev.dot(W_hh_T), c_prev, weights)
+    room = gates, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
+    affine(x_t, W_ih_T, b, gates)  # (1)
+    after = _cell(gates, i_f_g_o, h_prev.dot(W_hh_T), c_prev, weights, tanh_c=tanh_c, work=work)
+    rooms.give(room)
+    return after
 
 
 def _cell(

@@ -104,6 +104,10 @@ class Recurrent(RecurrentLayer):
     def __repr__(self) -> str:
         return self._name
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: versions mean nothing in another process."""
+        return self.__dict__ | {"_steps": (-1, [])}
+
     def forward(
         self,
         x: Array,

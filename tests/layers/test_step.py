@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -104,6 +105,11 @@ def test_threads_may_step_at_once(kind: Any) -> None:
         return last
 
     alone = [serve(user) for user in range(len(inputs))]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(serve, range(len(inputs))))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # seconds, so that they meet inside steps
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(serve, range(len(inputs))))
+    finally:
+        sys.setswitchinterval(interval)
     np.testing.assert_array_equal(together, alone)
