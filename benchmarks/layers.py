@@ -60,8 +60,8 @@ def products_alone(x: Array, dy: Array, H: int) -> Run:
     (T, B, D), f32 = x.shape, np.float32
     rows, h, dz = x.reshape(T * B, D), dy, np.ones((T, B, 4 * H), f32)
     W_ih, W_hh = np.ones((4 * H, D), f32), np.ones((4 * H, H), f32)
-    forth = few_rows(W_hh.T, np.empty((B, 4 * H), f32))
-    back = few_rows(W_hh, np.empty((B, H), f32))
+    forth = few_rows(W_hh.T, np.empty((B, 4 * H), f32), T)
+    back = few_rows(W_hh, np.empty((B, H), f32), T)
 
     def run() -> None:
         rows.dot(W_ih.T)

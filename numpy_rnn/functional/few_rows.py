@@ -19,21 +19,25 @@ from numpy_rnn.functional.types import Array
 SMALL, NARROW = 10**6, 16
 
 
-def few_rows(W: Array, out: Array) -> Callable[[Array], Array]:
+def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
     """Arrange a matrix for many products.
 
     Parameters
     ----------
     W : (K, N) array
-        What is multiplied by; a copy is used.
+        What is multiplied by.
     out : (B, N) array
         Where every product is written.
+    times : int
+        How many products there will be. From the second on a copy of `W` pays.
 
     Returns
     -------
     multiply : callable
         ``multiply(x)`` for x (B, K) writes ``x @ W`` to `out`, and returns it.
     """
+    if times == 1:
+        return lambda x: x.dot(W, out)
     (K, N), B = W.shape, len(out)
     blocks = -(-B * K * N // SMALL) or 1
     while N % blocks:

@@ -93,7 +93,7 @@ def gru_forward(
     h = np.empty((T + 1, B, H), dtype)
     h[0] = h0
     product, work = np.empty((B, 3 * H), dtype), np.empty((B, H), dtype)
-    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, product)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, product, T)
     of_tanh = after_tanh(B, H, _SIGMOIDS, dtype)
     blocks = gates.reshape(T, B, 3, H).transpose(2, 0, 1, 3)
     r_z_s = zip(gates[..., : 2 * H], *blocks, strict=True)
@@ -138,7 +138,7 @@ def gru_backward(
     e, work = np.zeros((B, H), dtype), np.empty((B, H), dtype)
     factors = np.empty((B, 3, H), dtype)  # e_t for each block
     e_t, z, ds_flat = e[:, None], gates[:, :, 1], ds.reshape(T, B, 3 * H)
-    recur = few_rows(W_hh, e)
+    recur = few_rows(W_hh, e, T)
     steps = max(1, PIECE // max(1, B * 3 * H))
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)

@@ -102,7 +102,7 @@ def lstm_forward(
     tanh_c = np.empty((T, B, H), dtype)
     h[0], c[0] = h0, c0
     z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
-    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, z)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, z, T)
     weights = None if W_hr is None else W_hr.T, *after_tanh(B, H, _SIGMOIDS, dtype)
     blocks = zip(*gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3), strict=True)
     h_prev, c_prev = h[0], c[0]
@@ -230,7 +230,7 @@ def lstm_backward(
     factors = np.empty((B, 4, H), dtype)  # dc, dc, dc, dm: what the slopes are multiplied by
     of_i_f_g, of_o, dc_t = factors[:, :3], factors[:, 3], carry_c[:, None]
     dz_flat, f = dz.reshape(T, B, 4 * H), gates[:, :, 1]
-    recur = few_rows(W_hh, carry_h)
+    recur = few_rows(W_hh, carry_h, T)
     steps = max(1, PIECE // max(1, B * 4 * H))
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)

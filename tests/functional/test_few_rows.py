@@ -21,15 +21,16 @@ SHAPES = [(1, 3, 4), (0, 3, 4), (16, 128, 512), (40, 100, 396), (30, 256, 1021),
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 @pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
 def test_the_product_is_the_product(
-    shape: tuple[int, int, int], dtype: type, transposed: bool
+    shape: tuple[int, int, int], dtype: type, transposed: bool, times: int
 ) -> None:
     B, K, N = shape
     rng = np.random.default_rng(0)
     W: Array = normal(rng, N, K).astype(dtype).T if transposed else normal(rng, K, N).astype(dtype)
     out: Array = np.full((B, N), np.nan, dtype)
-    multiply = few_rows(W, out)
-    for _ in range(2):  # nothing of the first product is left in the second
+    multiply = few_rows(W, out, times)
+    for _ in range(times):  # nothing of the first product is left in the second
         x: Array = normal(rng, B, K).astype(dtype)
         assert multiply(x) is out
         close = 1e-4 if dtype is np.float32 else 1e-12
