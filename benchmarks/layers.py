@@ -6,6 +6,8 @@ Forward alone and forward + backward, all in alternating turns of one run, first
 each, then with two. Ratios are the other's time divided by numpy_rnn's: above 1, numpy_rnn is
 faster. Beside them stands the share of the machine's own matrix-product rate that numpy_rnn's
 forward + backward reaches: its products' operations in the time that one large product would take.
+In the column "bound" stands torch's time divided by that of the matrix products alone, called from
+NumPy as numpy_rnn calls them: what no implementation of the rest could exceed.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ if "--threads" in sys.argv:  # before the libraries are imported
 import numpy as np
 
 from numpy_rnn import LSTM
+from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.types import Array
 
 SIZES = (  # B, T, D, H, and what to reach in forward + backward against torch on one thread
@@ -50,6 +53,28 @@ def this_library(x: Array, dy: Array, H: int) -> tuple[Run, Run, dict[str, Array
         return y
 
     return lambda: layer.forward(x)[0], both, layer.state_dict()
+
+
+def products_alone(x: Array, dy: Array, H: int) -> Run:
+    """Return the six matrix products of forward + backward, with nothing between them."""
+    (T, B, D), f32 = x.shape, np.float32
+    rows, h, dz = x.reshape(T * B, D), dy, np.ones((T, B, 4 * H), f32)
+    W_ih, W_hh = np.ones((4 * H, D), f32), np.ones((4 * H, H), f32)
+    forth = few_rows(W_hh.T, np.empty((B, 4 * H), f32), T)
+    back = few_rows(W_hh, np.empty((B, H), f32), T)
+
+    def run() -> None:
+        rows.dot(W_ih.T)
+        for h_t in h:
+            forth(h_t)
+        for dz_t in dz:
+            back(dz_t)
+        flat = dz.reshape(T * B, 4 * H)
+        flat.T.dot(h.reshape(T * B, H))
+        flat.T.dot(rows)
+        flat.dot(W_ih)
+
+    return run
 
 
 def torch_lstm(x: Array, dy: Array, H: int, weights: dict[str, Array]) -> tuple[Run, Run]:
@@ -103,17 +128,20 @@ def jax_scan(x: Array, dy: Array, H: int, weights: dict[str, Array]) -> tuple[Ru
     return lambda: wait(forward(jx, jw)), lambda: wait(both(jx, jw, jd))[0]
 
 
-def product_rate() -> float:
-    """Return operations a second of a large matrix product in float32."""
-    a = np.ones((1024, 1024), np.float32)
-    return 2 * 1024**3 / timing.call_seconds(lambda: a @ a, 0.3)
+def ratio(theirs: list[float], ours: list[float]) -> str:
+    """Return the median of the rounds' ratios; a dash where there are none."""
+    each = [t / m for t, m in zip(theirs, ours, strict=False)]
+    return f"{median(each):5.2f}x" if each else "     -"
 
 
 def measure(rounds: int) -> None:
     """Print a line for each size, with this process's number of threads."""
-    rate = product_rate()
-    print(f"\n{os.environ['OMP_NUM_THREADS']} thread(s), {rate / 1e9:.0f} GFLOP/s in a product")
-    print("B, T, D, H             forward: torch   JAX   forward + backward: torch   JAX   share")
+    print(f"\n{os.environ['OMP_NUM_THREADS']} thread(s)")
+    large = np.ones((1024, 1024), np.float32)
+    print(
+        "B, T, D, H             forward: torch   JAX   "
+        "forward + backward: torch   JAX   bound  share"
+    )
     for B, T, D, H, target in SIZES:
         rng = np.random.default_rng(0)
         x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (D, H))
@@ -126,27 +154,32 @@ def measure(rounds: int) -> None:
                 continue
             for mine, theirs in zip((forward, both), runs[name], strict=True):
                 np.testing.assert_allclose(np.asarray(theirs()), mine(), rtol=1e-3, atol=1e-4)
+        turns = {f"{name} {n}": run for name, pair in runs.items() for n, run in enumerate(pair)}
+        turns["products 1"] = products_alone(x, dy, H)
+        turns["large product"] = lambda: large @ large
         times = timing.alternate(
-            {
-                f"{name} {n}": partial(timing.call_seconds, run, 0.1)
-                for name, pair in runs.items()
-                for n, run in enumerate(pair)
-            },
-            rounds,
+            {name: partial(timing.call_seconds, run, 0.1) for name, run in turns.items()}, rounds
         )
         columns = []
         for n in (0, 1):
             mine_times = times[f"numpy_rnn {n}"]
-            for name in ("torch", "JAX"):
-                each = zip(times.get(f"{name} {n}", []), mine_times, strict=False)
-                ratios = [t / m for t, m in each]
-                columns.append(f"{median(ratios):5.2f}x" if ratios else "     -")
+            columns += [
+                ratio(times.get(f"{name} {n}", []), mine_times) for name in ("torch", "JAX")
+            ]
+        bound = ratio(times.get("torch 1", []), times["products 1"])
         operations = 3 * 2 * T * B * 4 * H * (D + H)
-        share = operations / median(times["numpy_rnn 1"]) / rate
+        share = (
+            operations
+            / (2 * 1024**3)
+            * median(
+                other / mine
+                for other, mine in zip(times["large product"], times["numpy_rnn 1"], strict=True)
+            )
+        )
         size = f"({B}, {T}, {D}, {H})"
         one = os.environ["OMP_NUM_THREADS"] == "1"
         aim = f"  (torch: at least {target:g}x)" if one else ""
-        shown = f"{columns[0]:>14} {columns[1]} {columns[2]:>20} {columns[3]}"
+        shown = f"{columns[0]:>14} {columns[1]} {columns[2]:>20} {columns[3]} {bound}"
         print(f"{size:22} {shown} {share:6.0%}{aim}")
 
 

@@ -3,7 +3,9 @@
     python -m benchmarks.streaming [--rounds N]
 
 ``layer.step`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of one, and ONNX
-Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's. Packages
+Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's. "calls alone"
+are the NumPy calls that a step cannot do without, on arrays that lie ready and are written over:
+what is left of a step when it hands back nothing and looks at nothing. Packages
 that are not installed are left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
 """
 
@@ -41,6 +43,47 @@ def this_library(layer: Any, x: Array) -> Run:
         return y
 
     return step
+
+
+def calls_alone(cell: str, layer: Any, x: Array) -> Run:
+    """Make the NumPy calls of a step: two products, and what is elementwise."""
+    H, D = layer.hidden_size, x.shape[1]
+    G = len(layer.parameters.values["weight_ih_l0"])
+    W_ih_T, W_hh_T = np.ones((D, G), np.float32), np.ones((H, G), np.float32)
+    a, s, b, half = (np.full((1, G), 0.5, np.float32) for _ in range(4))
+    h, c, work = (np.zeros((1, H), np.float32) for _ in range(3))
+    blocks = [a[:, start : start + H] for start in range(0, G, H)]
+    rz = a[:, : 2 * H]
+
+    def sums(tanh_of: Array) -> None:
+        x.dot(W_ih_T, a)
+        np.add(a, b, a)
+        h.dot(W_hh_T, s)
+        np.add(a, s, a)
+        np.tanh(tanh_of, tanh_of)
+        np.multiply(a, half, a)
+        np.add(a, half, a)
+
+    def lstm() -> None:
+        i, f, g, o = blocks
+        sums(a)
+        np.multiply(f, c, c)
+        np.multiply(i, g, work)
+        np.add(c, work, c)
+        np.tanh(c, work)
+        np.multiply(o, work, h)
+
+    def gru() -> None:
+        r, z, n = blocks
+        sums(rz)
+        np.multiply(r, n, work)
+        np.add(n, work, n)
+        np.tanh(n, n)
+        np.subtract(h, n, h)
+        np.multiply(h, z, h)
+        np.add(h, n, h)
+
+    return lstm if cell == "LSTM" else gru
 
 
 def torch_steps(cell: str, layer: Any, x: Array, *, sequence: bool) -> Run:
@@ -153,10 +196,11 @@ def main() -> None:
                 for _ in range(3):
                     y, state = layer.step(x, state)
                 np.testing.assert_allclose(theirs, y, rtol=1e-4, atol=1e-5)
+            runs["calls alone"] = calls_alone(cell, layer, x)
             turns = {n: partial(timing.call_seconds, run, 0.03) for n, run in runs.items()}
             times = timing.alternate(turns, options.rounds)
             line = f"{cell:5} H = {H:3}  numpy_rnn {median(times['numpy_rnn']) * 1e6:6.1f} us"
-            for name in runs.keys() - {"numpy_rnn"}:
+            for name in list(runs)[1:]:
                 each = zip(times[name], times["numpy_rnn"], strict=True)
                 line += f"   {name} {median(t / m for t, m in each):.2f}x"
             aim = 2 if H <= 128 else 1

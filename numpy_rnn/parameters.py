@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,10 +46,14 @@ class KeysThatDidNotMatch(NamedTuple):
     unexpected: list[str]
 
 
-class _Version:
-    """A number that a whole and its parts share."""
+_numbers = count()
 
-    number = 0
+
+class _Version:
+    """A number that a whole and its parts share, and that no other ever has."""
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
 
 
 class Parameters:
@@ -162,12 +167,15 @@ class Parameters:
 
     @property
     def version(self) -> int:
-        """How often the parameters were changed by an optimiser or a load."""
+        """A number that is another one after each change by an optimiser or a load."""
         return self._version.number
 
     def changed(self) -> None:
-        """Note that the parameters were changed; whoever writes to `data` may call it."""
-        self._version.number += 1
+        """Note that the parameters were changed: whoever writes to `data` calls it.
+
+        A layer's ``step`` uses copies of the weights until then.
+        """
+        self._version.number = next(_numbers)
 
     def check_unchanged(self, where: str, version: int) -> None:
         """Raise RuntimeError if the parameters are not those that `version` was read from.

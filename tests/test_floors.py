@@ -20,6 +20,7 @@ PACKAGE = Path(numpy_rnn.__file__).parent
 FLOORS = [
     ["version", "functional.types", "files"],
     ["functional.activations", "functional.contract", "functional.reduction"],
+    ["functional.one_tanh", "functional.few_rows", "functional.rooms"],
     ["functional.embedding", "functional.mse", "functional.cross_entropy"],
     ["functional.dropout", "functional.layer_norm"],
     ["functional.linear"],

@@ -21,19 +21,31 @@ the state, b_in is not. The form with r * h_{t-1} inside the product is gru_rese
 
     (6) sigma(u) = (1 + tanh(u / 2)) / 2
 
-neither overflows nor compares numbers. In (3') and (4') everything but e_t is known before the
-loop; it is computed for all steps at once, in the array that becomes ds.
+neither overflows nor compares numbers. The factors (1/2, 1/2, 1) of u are in the weights before
+the loop begins, exact because they are powers of two. In (3') and (4') everything but e_t is
+known before the loop; it is computed for as many steps at a time as a cache holds, in the arrays
+that become ds and da_n. Inside the loops, arrays meet arrays of their own shape and are written
+into existing ones: NumPy takes twice as long to repeat a row or a number over an array as to
+read one.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract, contract_bias
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.few_rows import few_rows
+from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
+from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
+
+PIECE = 1 << 16  # numbers in a piece of (3') and (4'): a few hundred kilobytes
+_SIGMOIDS = (True, True, False)  # of the blocks r, z, and s_n, which stays as it is
 
 
 class GRUCache(NamedTuple):
@@ -70,37 +82,27 @@ def gru_forward(
         For :func:`gru_backward`.
     """
     H = W_hh.shape[1]
-    b = b_ih + b_hh
-    b[2 * H :] = b_ih[2 * H :]  # b_hn belongs inside r * (...)
-    a, projection = linear_forward(x, W_ih, b)  # (1)
+    a, projection = linear_forward(
+        x, before_tanh(W_ih, _SIGMOIDS), before_tanh(_outer_bias(b_ih, b_hh), _SIGMOIDS)
+    )  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, W_hh)
     n = a[..., 2 * H :].astype(dtype)  # a_n, a copy that becomes n
     gates = a.astype(dtype, copy=False)  # (T, B, 3H): what W_hh h_{t-1} is added to
     gates[..., 2 * H :] = b_hh[2 * H :]
-    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
-    W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
     h = np.empty((T + 1, B, H), dtype)
     h[0] = h0
     product, work = np.empty((B, 3 * H), dtype), np.empty((B, H), dtype)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, product, T)
+    of_tanh = after_tanh(B, H, _SIGMOIDS, dtype)
+    blocks = gates.reshape(T, B, 3, H).transpose(2, 0, 1, 3)
+    r_z_s = zip(gates[..., : 2 * H], *blocks, strict=True)
     h_prev = h[0]
-    for gates_t, n_t, h_t in zip(gates, n, h[1:], strict=True):
-        h_prev.dot(W_hh_T, product)
-        np.add(gates_t, product, gates_t)  # (2), and the sums of (3)
-        rz = gates_t[:, : 2 * H]
-        np.multiply(rz, 0.5, rz)
-        np.tanh(rz, rz)
-        np.multiply(rz, 0.5, rz)
-        np.add(rz, 0.5, rz)  # (3), (6)
-        np.multiply(gates_t[:, :H], gates_t[:, 2 * H :], work)
-        np.add(n_t, work, n_t)
-        np.tanh(n_t, n_t)  # (4)
-        np.subtract(h_prev, n_t, h_t)
-        np.multiply(h_t, gates_t[:, H : 2 * H], h_t)
-        np.add(h_t, n_t, h_t)  # (5)
+    for gates_t, r_z_s_t, n_t, h_t in zip(gates, r_z_s, n, h[1:], strict=True):
+        _cell(gates_t, r_z_s_t, n_t, h_prev, recur(h_prev), of_tanh, h_t, work)
         h_prev = h_t
     h.flags.writeable = False
-    return h[1:], GRUCache(projection, h, gates.reshape(T, B, 3, H), n, W_hh)
+    return h[1:], GRUCache(projection._replace(W=W_ih), h, gates.reshape(T, B, 3, H), n, W_hh)
 
 
 def gru_backward(
@@ -129,27 +131,119 @@ def gru_backward(
         Gradients of the biases: they differ in block n.
     """
     projection, h, gates, n, W_hh = cache
-    if dh is None:
-        dh = np.zeros_like(n)
-    e = dh.astype(np.result_type(dh, h, W_hh))  # (T, B, H), a copy that becomes e
-    T, B, H = e.shape
-    r, z, s_n = (gates[:, :, block] for block in range(3))
-    slope_n = (1 - z) * (1 - n * n)  # da_n / e_t
-    ds = np.empty((T, B, 3, H), e.dtype)  # ds_t / e_t, then ds_t
-    np.multiply(slope_n, r, ds[:, :, 2])  # (4')
-    np.multiply(ds[:, :, 2], s_n * (1 - r), ds[:, :, 0])  # (3')
-    np.multiply(h[:-1] - n, z * (1 - z), ds[:, :, 1])
-    ds_flat = ds.reshape(T, B, 3 * H)
-    carry, work = np.zeros((B, H), e.dtype), np.empty((B, H), e.dtype)
-    steps = zip(e[::-1], z[::-1], ds[::-1], ds_flat[::-1], strict=True)
-    for e_t, z_t, ds_t, ds_flat_t in steps:
-        np.add(e_t, carry, e_t)  # (5')
-        np.multiply(ds_t, e_t[:, None], ds_t)  # (4'), (3')
-        ds_flat_t.dot(W_hh, carry)
-        np.multiply(e_t, z_t, work)
-        np.add(carry, work, carry)  # in the end, of e_1 and ds_1: dh0
+    T, B, _, H = gates.shape
+    dtype = np.result_type(h, W_hh) if dh is None else np.result_type(dh, h, W_hh)
+    ds = np.empty((T, B, 3, H), dtype)  # ds_t / e_t, then ds_t
+    da_n = np.empty((T, B, H), dtype)  # da_n / e_t, then da_n
+    e, work = np.zeros((B, H), dtype), np.empty((B, H), dtype)
+    factors = np.empty((B, 3, H), dtype)  # e_t for each block
+    e_t, z, ds_flat = e[:, None], gates[:, :, 1], ds.reshape(T, B, 3 * H)
+    recur = few_rows(W_hh, e, T)
+    steps = max(1, PIECE // max(1, B * 3 * H))
+    for start in reversed(range(0, T, steps)):
+        piece = slice(start, start + steps)
+        _slopes(gates[piece], h[:-1][piece], n[piece], ds[piece], da_n[piece])
+        for t in reversed(range(start, min(start + steps, T))):
+            if dh is not None:
+                np.add(e, dh[t], e)  # (5')
+            factors[...] = e_t
+            np.multiply(ds[t], factors, ds[t])  # (4'), (3')
+            np.multiply(da_n[t], e, da_n[t])  # (4')
+            np.multiply(e, z[t], work)
+            recur(ds_flat[t])
+            np.add(e, work, e)  # in the end, of e_1 and ds_1: dh0
     dW_hh, db_hh = contract(ds_flat, h[:-1], keep), contract_bias(ds_flat, keep)  # (2')
-    np.multiply(e, slope_n, ds[:, :, 2])  # from here on ds is da: they differ in block n alone
+    ds[:, :, 2] = da_n  # from here on ds is da: they differ in block n alone
     dx, dW_ih, db_ih = linear_backward(ds_flat, projection, keep)  # (1')
-    dh0 = carry
+    dh0 = e
     return dx, dh0, dW_ih, dW_hh, db_ih, db_hh
+
+
+def _slopes(gates: Array, h_prev: Array, n: Array, ds: Array, da_n: Array) -> None:
+    """Write the factors of e_t in (3') and (4') to `ds` and `da_n`."""
+    r, z, s_n = gates[:, :, 0], gates[:, :, 1], gates[:, :, 2]
+    np.multiply(1 - z, 1 - n * n, da_n)
+    np.multiply(da_n, r, ds[:, :, 2])
+    np.multiply(ds[:, :, 2], s_n * (1 - r), ds[:, :, 0])
+    np.multiply(h_prev - n, z * (1 - z), ds[:, :, 1])
+
+
+def gru_stepper(
+    W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
+) -> Callable[[Array, Array], tuple[Array]]:
+    """Arrange the weights for single steps, of which no gradient is wanted.
+
+    Parameters
+    ----------
+    W_ih, W_hh, b_ih, b_hh : arrays
+        As for :func:`gru_forward`. What is returned uses copies.
+
+    Returns
+    -------
+    step : callable
+        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
+        h_t, a new array, in a tuple.
+    """
+    H = W_hh.shape[1]
+    W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
+    b = before_tanh(_outer_bias(b_ih, b_hh), _SIGMOIDS)[None]
+    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
+    of_tanh = after_tanh(1, H, _SIGMOIDS, W_hh.dtype)
+    rooms = Rooms(partial(_room, H, W_hh.dtype))
+    return partial(_step, W_ih_T, b, b_hh[None, 2 * H :].copy(), W_hh_T, of_tanh, rooms)
+
+
+def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    gates, n, work = (np.empty((B, n), dtype) for n in (3 * H, H, H))
+    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, 3 * H)
+    return gates, tuple(gates[:, block] for block in blocks), n, work
+
+
+def _step(
+    W_ih_T: Array,
+    b: Array,
+    b_hn: Array,
+    W_hh_T: Array,
+    of_tanh: tuple[Array, Array],
+    rooms: Rooms,
+    x_t: Array,
+    h_prev: Array,
+) -> tuple[Array]:
+    room = gates, r_z_s, n, work = rooms.take(len(x_t))
+    affine(x_t, W_ih_T, b, gates)  # (1)
+    s_n = r_z_s[3]
+    n[...], s_n[...] = s_n, b_hn
+    h = _cell(gates, r_z_s, n, h_prev, h_prev.dot(W_hh_T), of_tanh, None, work)
+    rooms.give(room)
+    return (h,)
+
+
+def _cell(
+    gates: Array,
+    r_z_s: tuple[Array, Array, Array, Array],
+    n: Array,
+    h_prev: Array,
+    Wh: Array,
+    of_tanh: tuple[Array, Array],
+    h: Array | None = None,
+    work: Array | None = None,
+) -> Array:
+    """Write (2) to (5) to the arrays given, new ones for None; a_n becomes n."""
+    factor, offset = of_tanh
+    np.add(gates, Wh, gates)  # (2), and the sums of (3)
+    rz, r, z, s_n = r_z_s
+    np.tanh(rz, rz)
+    np.multiply(gates, factor, gates)
+    np.add(gates, offset, gates)  # (3), (6)
+    np.add(n, np.multiply(r, s_n, work), n)
+    np.tanh(n, n)  # (4)
+    h = np.subtract(h_prev, n, h)
+    np.multiply(h, z, h)
+    return np.add(h, n, h)  # (5)
+
+
+def _outer_bias(b_ih: Array, b_hh: Array) -> Array:
+    """Return the biases that are added before the loop: b_hn belongs inside r * (...)."""
+    b: Array = b_ih + b_hh
+    b[-(len(b) // 3) :] = b_ih[-(len(b) // 3) :]
+    return b

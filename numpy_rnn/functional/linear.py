@@ -20,11 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract, contract_bias
-from numpy_rnn.functional.embedding import (
-    EmbeddingCache,
-    embedding_backward,
-    embedding_forward,
-)
+from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward
 from numpy_rnn.functional.types import Array
 
 
@@ -54,14 +50,37 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     cache : LinearCache
         For :func:`linear_backward`.
     """
-    if x.dtype.kind in "iu":
-        y, lookup = embedding_forward(x, W.T)
-        return y + b, LinearCache(lookup, W)  # (1)
-    T, B, D = x.shape
+    T, B = x.shape[:2]
     # One product over all rows: a (T, B, D) operand would become T small ones.
-    y = x.reshape(T * B, D) @ W.T
-    y = np.add(y, b, out=y if np.can_cast(b.dtype, y.dtype) else None)  # (1)
-    return y.reshape(T, B, len(W)), LinearCache(x, W)
+    y = affine(x.reshape(T * B, *x.shape[2:]), W.T, b)  # (1)
+    kept = EmbeddingCache(x, W.shape[1]) if x.dtype.kind in "iu" else x
+    return y.reshape(T, B, len(W)), LinearCache(kept, W)
+
+
+def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
+    """Return equation (1) for rows that have one axis.
+
+    Parameters
+    ----------
+    x : (N, D) array, or (N,) array of int
+        Input rows, or the places of the ones in one-hot rows.
+    W_T : (D, G) array
+        Weight, transposed.
+    b : (G,) or (1, G) array
+        Bias.
+    out : (N, G) array, optional
+        Where the result is written; a new array if left out.
+
+    Returns
+    -------
+    y : (N, G) array
+        Equation (1).
+    """
+    y = W_T.take(x, axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
+    if out is None and y.dtype == b.dtype:
+        out = y
+    total: Array = np.add(y, b, out)
+    return total
 
 
 def linear_backward(

@@ -19,24 +19,31 @@ What c_t sends to c_{t-1} is only multiplied by f: where f is near 1, gradients 
 
     (6) sigma(z) = (1 + tanh(z / 2)) / 2
 
-so one tanh serves all four gates: z is multiplied by (1/2, 1/2, 1, 1/2) before it, and after it
-the same factors and (1/2, 1/2, 0, 1/2) turn it into the gates. In (3') everything but dc and dm
-is known before the loop; it is computed for as many steps at a time as a cache holds, in the
-array that becomes dz.
+so one tanh serves all four gates. The factors (1/2, 1/2, 1, 1/2) of z are in the weights before
+the loop begins, exact because they are powers of two; after the tanh the same factors and
+(1/2, 1/2, 0, 1/2) turn it into the gates. In (3') everything but dc and dm is known before the
+loop; it is computed for as many steps at a time as a cache holds, in the array that becomes dz.
+Inside the loops, arrays meet arrays of their own shape and are written into existing ones: NumPy
+takes twice as long to repeat a row or a number over an array as to read one.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.few_rows import few_rows
+from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
+from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
 
 PIECE = 1 << 16  # numbers in a piece of (3'): a few hundred kilobytes
-_FACTOR, _OFFSET = (0.5, 0.5, 1.0, 0.5), (0.5, 0.5, 0.0, 0.5)  # of (6), for i, f, g, o
+_SIGMOIDS = (True, True, False, True)  # of the blocks i, f, g, o
 
 
 class LSTMCache(NamedTuple):
@@ -84,7 +91,9 @@ def lstm_forward(
         For :func:`lstm_backward`.
     """
     H = len(W_hh) // 4
-    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
+    a, projection = linear_forward(
+        x, before_tanh(W_ih, _SIGMOIDS), before_tanh(b_ih + b_hh, _SIGMOIDS)
+    )  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, c0, W_hh, W_hh if W_hr is None else W_hr)
     gates = a.astype(dtype, copy=False)  # (T, B, 4H): a_t, which becomes the gates
@@ -92,31 +101,95 @@ def lstm_forward(
     c = np.empty((T + 1, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
     h[0], c[0] = h0, c0
-    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
-    W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
-    factor, offset = np.repeat(np.array([_FACTOR, _OFFSET], dtype), H, axis=1)  # (4H,) each
     z, work = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
+    recur = few_rows(before_tanh(W_hh, _SIGMOIDS).T, z, T)
+    weights = None if W_hr is None else W_hr.T, *after_tanh(B, H, _SIGMOIDS, dtype)
+    blocks = zip(*gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3), strict=True)
     h_prev, c_prev = h[0], c[0]
-    for gates_t, h_t, c_t, tanh_c_t in zip(gates, h[1:], c[1:], tanh_c, strict=True):
-        h_prev.dot(W_hh_T, z)
-        np.add(gates_t, z, gates_t)  # (2)
-        np.multiply(gates_t, factor, gates_t)
-        np.tanh(gates_t, gates_t)
-        np.multiply(gates_t, factor, gates_t)
-        np.add(gates_t, offset, gates_t)  # (3), (6)
-        np.multiply(gates_t[:, H : 2 * H], c_prev, c_t)
-        np.multiply(gates_t[:, :H], gates_t[:, 2 * H : 3 * H], work)
-        np.add(c_t, work, c_t)  # (4)
-        np.tanh(c_t, tanh_c_t)
-        if W_hr is None:
-            np.multiply(gates_t[:, 3 * H :], tanh_c_t, h_t)  # (5)
-        else:
-            np.multiply(gates_t[:, 3 * H :], tanh_c_t, work)
-            work.dot(W_hr.T, h_t)  # (5)
+    for gates_t, i_f_g_o, h_t, c_t, tanh_c_t in zip(
+        gates, blocks, h[1:], c[1:], tanh_c, strict=True
+    ):
+        _cell(gates_t, i_f_g_o, recur(h_prev), c_prev, weights, h_t, c_t, tanh_c_t, work)
         h_prev, c_prev = h_t, c_t
     h.flags.writeable = c.flags.writeable = False
-    cache = LSTMCache(projection, h, c, gates.reshape(T, B, 4, H), tanh_c, W_hh, W_hr)
+    cache = LSTMCache(
+        projection._replace(W=W_ih), h, c, gates.reshape(T, B, 4, H), tanh_c, W_hh, W_hr
+    )
     return (h[1:], c[1:]), cache
+
+
+def lstm_stepper(
+    W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_hr: Array | None = None
+) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
+    """Arrange the weights for single steps, of which no gradient is wanted.
+
+    Parameters
+    ----------
+    W_ih, W_hh, b_ih, b_hh, W_hr : arrays
+        As for :func:`lstm_forward`. What is returned uses copies.
+
+    Returns
+    -------
+    step : callable
+        ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, P) and (B, H) arrays (an integer x_t is
+        (B,)) and returns h_t and c_t, new arrays.
+    """
+    W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
+    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
+    W_hr_T = None if W_hr is None else W_hr.T.copy()
+    factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
+    b = before_tanh(b_ih + b_hh, _SIGMOIDS)[None]
+    rooms = Rooms(partial(_room, len(W_hh) // 4, W_hh.dtype))
+    return partial(_step, W_ih_T, b, W_hh_T, (W_hr_T, factor, offset), rooms)
+
+
+def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    gates, tanh_c, work = (np.empty((B, n), dtype) for n in (4 * H, H, H))
+    return gates, tuple(gates[:, k * H : (k + 1) * H] for k in range(4)), tanh_c, work
+
+
+def _step(
+    W_ih_T: Array,
+    b: Array,
+    W_hh_T: Array,
+    weights: tuple[Array | None, Array, Array],
+    rooms: Rooms,
+    x_t: Array,
+    h_prev: Array,
+    c_prev: Array,
+) -> tuple[Array, Array]:
+    room = gates, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
+    affine(x_t, W_ih_T, b, gates)  # (1)
+    after = _cell(gates, i_f_g_o, h_prev.dot(W_hh_T), c_prev, weights, tanh_c=tanh_c, work=work)
+    rooms.give(room)
+    return after
+
+
+def _cell(
+    gates: Array,
+    i_f_g_o: tuple[Array, Array, Array, Array],
+    Wh: Array,
+    c_prev: Array,
+    weights: tuple[Array | None, Array, Array],
+    h: Array | None = None,
+    c: Array | None = None,
+    tanh_c: Array | None = None,
+    work: Array | None = None,
+) -> tuple[Array, Array]:
+    """Write (2) to (5) to the arrays given, new ones for None; a_t becomes the gates."""
+    W_hr_T, factor, offset = weights
+    np.add(gates, Wh, gates)  # (2)
+    np.tanh(gates, gates)
+    np.multiply(gates, factor, gates)
+    np.add(gates, offset, gates)  # (3), (6)
+    i, f, g, o = i_f_g_o
+    c = np.multiply(f, c_prev, c)
+    np.add(c, np.multiply(i, g, work), c)  # (4)
+    if W_hr_T is None:
+        h = np.multiply(o, np.tanh(c, tanh_c), h)  # (5)
+    else:
+        h = np.multiply(o, np.tanh(c, tanh_c), work).dot(W_hr_T, h)  # (5)
+    return h, c
 
 
 def lstm_backward(
@@ -153,31 +226,33 @@ def lstm_backward(
     dz = np.empty((T, B, 4, H), dtype)
     dh_sums = None if W_hr is None else np.empty(h[1:].shape, dtype)  # dh of (5'), for dW_hr
     dm = carry_h = np.zeros(h.shape[1:], dtype)  # W_hh^T dz_{t+1}, to which dh_t is added
-    carry_c, dc_t, work = np.zeros((B, H), dtype), np.empty((B, H), dtype), np.empty((B, H), dtype)
+    carry_c, work = np.zeros((B, H), dtype), np.empty((B, H), dtype)
+    factors = np.empty((B, 4, H), dtype)  # dc, dc, dc, dm: what the slopes are multiplied by
+    of_i_f_g, of_o, dc_t = factors[:, :3], factors[:, 3], carry_c[:, None]
+    dz_flat, f = dz.reshape(T, B, 4 * H), gates[:, :, 1]
+    recur = few_rows(W_hh, carry_h, T)
     steps = max(1, PIECE // max(1, B * 4 * H))
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)
         tanh_gain = _gate_slopes(gates[piece], c[:-1][piece], tanh_c[piece], dz[piece])
         for k in reversed(range(len(tanh_gain))):
             t = start + k
-            dz_t = dz[t]
             if dh is not None:
                 np.add(carry_h, dh[t], carry_h)  # (5')
             if W_hr is not None and dh_sums is not None:
                 dh_sums[t] = carry_h
                 dm = carry_h.dot(W_hr)
             np.multiply(dm, tanh_gain[k], work)
-            np.add(carry_c, work, dc_t)  # (4')
+            np.add(carry_c, work, carry_c)  # (4')
             if dc is not None:
-                np.add(dc_t, dc[t], dc_t)
-            np.multiply(dz_t[:, :3], dc_t[:, None], dz_t[:, :3])  # (3')
-            np.multiply(dz_t[:, 3], dm, dz_t[:, 3])
-            np.multiply(dc_t, gates[t, :, 1], carry_c)
-            dz_t.reshape(B, 4 * H).dot(W_hh, carry_h)
-    dz = dz.reshape(T, B, 4 * H)
-    dW_hh = contract(dz, h[:-1], keep)  # (2')
+                np.add(carry_c, dc[t], carry_c)
+            of_i_f_g[...], of_o[...] = dc_t, dm
+            np.multiply(dz[t], factors, dz[t])  # (3')
+            np.multiply(carry_c, f[t], carry_c)
+            recur(dz_flat[t])
+    dW_hh = contract(dz_flat, h[:-1], keep)  # (2')
     dW_hr = None if dh_sums is None else contract(dh_sums, gates[:, :, 3] * tanh_c, keep)
-    dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
+    dx, dW_ih, db = linear_backward(dz_flat, projection, keep)  # (1')
     dh0, dc0 = carry_h, carry_c  # of dz_1 and dc_1
     return dx, dh0, dc0, dW_ih, dW_hh, db, db.copy(), dW_hr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 
@@ -22,9 +23,27 @@ class Cell(NamedTuple):
         biases.
     states : tuple of int
         Size of each state component. The first one is the output.
+    stepper : callable, optional
+        ``stepper(*weights)`` arranges the weights and returns ``step(x_t, *states)``, which
+        returns the components of the state after one timestep, in new arrays. Left out, every
+        step is a sequence of one.
     """
 
     forward: Callable[..., tuple[Any, Any]]
     backward: Callable[..., tuple[Any, ...]]
     weights: dict[str, tuple[int, ...]]
     states: tuple[int, ...]
+    stepper: Callable[..., Callable[..., tuple[Any, ...]]] | None = None
+
+    def single_steps(self, weights: list[Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return ``step(x_t, *states)`` with these weights."""
+        if self.stepper is not None:
+            return self.stepper(*weights)
+        return partial(_sequence_of_one, self.forward, weights)
+
+
+def _sequence_of_one(
+    forward: Callable[..., tuple[Any, Any]], weights: list[Any], x_t: Any, *states: Any
+) -> tuple[Any, ...]:
+    out, _ = forward(x_t[None], *states, *weights)
+    return tuple(part[0].copy() for part in (out if isinstance(out, tuple) else (out,)))

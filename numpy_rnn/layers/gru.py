@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy_rnn.functional.gru import gru_backward, gru_forward
+from numpy_rnn.functional.gru import gru_backward, gru_forward, gru_stepper
 from numpy_rnn.functional.gru_reset_before import (
     gru_reset_before_backward,
     gru_reset_before_forward,
@@ -55,5 +55,5 @@ class GRU(Recurrent):
             "bias_hh": (3 * H,),
         }
         if self.reset_after:
-            return Cell(gru_forward, gru_backward, weights, (H,))
+            return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper)
         return Cell(gru_reset_before_forward, gru_reset_before_backward, weights, (H,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
+from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
 from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
@@ -57,7 +57,7 @@ class LSTM(Recurrent):
         }
         if self.proj_size:
             weights["weight_hr"] = (P, H)
-        return Cell(lstm_forward, lstm_backward, weights, (P, H))
+        return Cell(lstm_forward, lstm_backward, weights, (P, H), lstm_stepper)
 
 
 class PeepholeLSTM(Recurrent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,8 @@ class Recurrent(RecurrentLayer):
         self._rng = np.random.default_rng(rng)
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
+        # For `step`: a version of the parameters, and what was arranged of it.
+        self._steps: tuple[int, list[Callable[..., tuple[Array, ...]]]] = (-1, [])
 
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
@@ -100,6 +103,10 @@ class Recurrent(RecurrentLayer):
 
     def __repr__(self) -> str:
         return self._name
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: versions mean nothing in another process."""
+        return self.__dict__ | {"_steps": (-1, [])}
 
     def forward(
         self,
@@ -256,7 +263,9 @@ class Recurrent(RecurrentLayer):
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
 
-        Arguments are not checked beyond what NumPy does.
+        Arguments are not checked beyond what NumPy does. The weights are arranged once and used
+        until :meth:`Parameters.changed` is called, as optimisers, initialisers and loading do;
+        whoever writes to the parameters directly has to call it too.
 
         Parameters
         ----------
@@ -279,23 +288,34 @@ class Recurrent(RecurrentLayer):
         """
         if self.bidirectional:
             raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
+        version, steps = self._steps
+        if version != self.parameters.version:
+            version = self.parameters.version
+            steps = [
+                cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
+            ]
+            self._steps = version, steps
         batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
-        x = x_t[None] if batched else x_t[None, None]  # (1, B, D)
-        B, L, dtype = x.shape[1], self.num_layers, self.parameters.dtype
+        x = x_t if batched else x_t[None]
         if state is None:
-            before = [np.zeros((L, B, size), dtype) for size in self.state_sizes]
+            shape, dtype = (self.num_layers, len(x)), self.parameters.dtype
+            before = tuple(np.zeros((*shape, size), dtype) for size in self.state_sizes)
         else:
-            parts = state if isinstance(state, tuple) else (state,)
-            before = list(parts) if batched else [part[:, None] for part in parts]
-        after = [np.empty_like(part) for part in before]
-        for layer, cell in enumerate(self._cells):
-            out, _ = cell.forward(x, *(part[layer] for part in before), *self._weights(layer))
-            for part, trajectory in zip(after, out if type(out) is tuple else (out,), strict=True):
-                part[layer] = trajectory[0]
-            x = after[0][layer : layer + 1]
+            before = state if isinstance(state, tuple) else (state,)
+            if not batched:
+                before = tuple(part[:, None] for part in before)
+        states: list[tuple[Array, ...]] = []
+        for layer, step in enumerate(steps):
+            states.append(step(x, *[part[layer] for part in before]))
+            x = states[layer][0]
+        if self.num_layers == 1:  # no copy
+            after = [part[None] for part in states[0]]
+        else:
+            after = [np.array(parts) for parts in zip(*states, strict=True)]
+        y_t = x.copy()  # whoever writes to it does not change the state
         if not batched:
-            x, after = x[:, 0], [part[:, 0] for part in after]
-        return x[0].copy(), after[0] if len(after) == 1 else tuple(after)
+            y_t, after = y_t[0], [part[:, 0] for part in after]
+        return y_t, after[0] if len(after) == 1 else tuple(after)
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""

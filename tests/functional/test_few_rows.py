@@ -1,0 +1,65 @@
+"""A product that is cut into blocks is the product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn.functional.few_rows import few_rows
+from numpy_rnn.functional.gru import gru_backward, gru_forward
+from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
+from numpy_rnn.functional.types import Array
+from tests.case import normal
+from tests.complex_step import as_tuple
+
+# B, K, N: one block; several; a prime N, which has no blocks; blocks too narrow to pay.
+SHAPES = [(1, 3, 4), (0, 3, 4), (16, 128, 512), (40, 100, 396), (30, 256, 1021), (64, 1024, 512)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_product_is_the_product(
+    shape: tuple[int, int, int], dtype: type, transposed: bool, times: int
+) -> None:
+    B, K, N = shape
+    rng = np.random.default_rng(0)
+    W: Array = normal(rng, N, K).astype(dtype).T if transposed else normal(rng, K, N).astype(dtype)
+    out: Array = np.full((B, N), np.nan, dtype)
+    multiply = few_rows(W, out, times)
+    for _ in range(times):  # nothing of the first product is left in the second
+        x: Array = normal(rng, B, K).astype(dtype)
+        assert multiply(x) is out
+        close = 1e-4 if dtype is np.float32 else 1e-12
+        np.testing.assert_allclose(out, x @ W, rtol=close, atol=close * np.sqrt(K))
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "gates"),
+    [(lstm_forward, lstm_backward, 4), (gru_forward, gru_backward, 3)],
+)
+def test_rows_of_a_batch_large_enough_to_be_cut_are_each_row_alone(
+    forward: Any, backward: Any, gates: int
+) -> None:
+    T, B, D, H = 3, 32, 5, 128
+    rng = np.random.default_rng(0)
+    states = [normal(rng, B, H) for _ in range(2 if gates == 4 else 1)]
+    x, G = normal(rng, T, B, D), gates * H
+    weights = normal(rng, G, D), normal(rng, G, H) / 11, normal(rng, G), normal(rng, G)
+    out, cache = forward(x, *states, *weights)
+    douts = [normal(rng, T, B, H) for _ in states]
+    gradients = backward(*douts, cache)
+    for b in (0, B - 1):
+        row = slice(b, b + 1)
+        alone, cache_b = forward(x[:, row], *(s[row] for s in states), *weights)
+        for got, want in zip(as_tuple(out), as_tuple(alone), strict=True):
+            np.testing.assert_allclose(got[:, row], want, rtol=1e-11, atol=1e-12)
+        back = backward(*(d[:, row] for d in douts), cache_b)
+        np.testing.assert_allclose(gradients[0][:, row], back[0], rtol=1e-10, atol=1e-11)
+        for got, want in zip(
+            gradients[1 : 1 + len(states)], back[1 : 1 + len(states)], strict=True
+        ):
+            np.testing.assert_allclose(got[row], want, rtol=1e-10, atol=1e-11)
