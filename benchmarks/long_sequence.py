@@ -16,9 +16,9 @@ from benchmarks.timing import ONE_THREAD
 
 os.environ |= ONE_THREAD
 
-import numpy as np  # noqa: E402 (threads are set before it is imported)
+import numpy as np
 
-from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU  # noqa: E402
+from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
 
 D, H = 8, 64
 KINDS = {kind.__name__: kind for kind in (RNN, LSTM, GRU, IndRNN, MinGRU, LRU)}
