@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 PLAN = {
     # The results to reach.
     "recall-200-rnn": Entry(Budget("recall", "rnn", 35, 1000), 200),
-    "copy-500-lru": Entry(Budget("copy", "lru", 48, 1000, lr=1e-2), 500),
+    "copy-500-lru": Entry(Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 500),
     "adding-400-gru": Entry(Budget("adding", "gru-chrono", 48, 3000, lr=3e-3), 400),
     "adding-2000-mingru": Entry(Budget("adding", "mingru", 64, 2000, lr=3e-2), 2000),
     "adding-400-lstm": Entry(Budget("adding", "lstm-chrono", 48, 3000, lr=3e-3), 400),
@@ -52,6 +52,7 @@ PLAN = {
     "adding-400-gru-default": Entry(Budget("adding", "gru", 48, 1000), 400, 3),
     "adding-400-lstm-default": Entry(Budget("adding", "lstm", 48, 1000), 400, 3),
     # How far each cell gets.
+    "copy-limit-lru": Entry(Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 0, 3, 500, 8000),
     "recall-limit-rnn-35": Entry(Budget("recall", "rnn", 35, 2000), 0),
     "recall-limit-gru-35": Entry(Budget("recall", "gru", 35, 2000), 0),
     "recall-limit-lstm-35": Entry(Budget("recall", "lstm", 35, 2000), 0),

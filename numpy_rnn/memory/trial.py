@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Trial:
     updates, parameters : int
         How many updates it took, and how many numbers the model has.
     seconds : float
-        Of this machine; the one field that does not repeat.
+        Of the processor; the one field that does not repeat.
     """
 
     length: int
@@ -152,7 +152,7 @@ def run(
     held = [grads[name] for name in grads if any(part in name for part in budget.scheme.held)]
     losses: list[float] = []
     verdict: Verdict | None = None
-    start, update = perf_counter(), 0
+    start, update = process_time(), 0
     with np.errstate(over="ignore", invalid="ignore"):  # what diverges is said to, below
         while update < budget.updates and not (verdict and verdict.solved):
             if update % JUDGE_EVERY == 0:
@@ -182,5 +182,5 @@ def run(
         baseline=task.baseline(),
         updates=update,
         parameters=model.parameters.data.size,
-        seconds=perf_counter() - start,
+        seconds=process_time() - start,
     )
