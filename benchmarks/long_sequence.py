@@ -9,6 +9,7 @@ import argparse
 import math
 import os
 import tracemalloc
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -19,48 +20,54 @@ os.environ |= ONE_THREAD
 import numpy as np
 
 from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
+from numpy_rnn.functional.types import Array
 
-D, H = 8, 64
+D, H, ROUNDS = 8, 64, 3
 KINDS = {kind.__name__: kind for kind in (RNN, LSTM, GRU, IndRNN, MinGRU, LRU)}
 
 
-def measure(layer: Any, T: int, B: int) -> tuple[float, float]:
-    """Return peak megabytes and seconds, of two runs: watching memory takes time."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((T, B, D)).astype(np.float32)
-    dy = np.ones((T, B, layer.state_sizes[0]), np.float32)
+def megabytes(layer: Any, x: Array, dy: Array) -> float:
+    """Return the peak of forward and backward."""
     tracemalloc.start()
     layer.forward(x)
     layer.backward(dy)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    return peak / 1e6
+
+
+def seconds(layer: Any, x: Array, dy: Array) -> float:
+    """Return the time of forward and backward."""
     start = perf_counter()
     layer.forward(x)
     layer.backward(dy)
-    return peak / 1e6, perf_counter() - start
+    return perf_counter() - start
 
 
 def main() -> None:
     """Print a line for each cell and length."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--steps", type=int, nargs="+", default=[100_000])
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--cells", nargs="+", default=list(KINDS), choices=list(KINDS))
     options = parser.parse_args()
     B = options.batch
-    print(f"float32, B = {B}, D = {D}, H = {H}; peak of forward + backward besides x and dy")
-    print(f"{'':8}{'T':>8}{'k':>6}{'output':>10}{'all kept':>10}{'checkpoint':>11}{'time':>7}")
+    print(f"float32, B = {B}, D = {D}, H = {H}; peak besides x and dy; median of {ROUNDS} ratios")
+    print("| | T | k | the output | all kept | checkpointed | time |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    rng = np.random.default_rng(0)
     for name in options.cells:
         for T in options.steps:
             full, saving = (
                 KINDS[name](D, H, rng=0, dtype=np.float32, checkpoint=on) for on in (False, True)
             )
-            most, seconds = measure(full, T, B)
-            least, longer = measure(saving, T, B)
-            output = 4e-6 * T * B * full.state_sizes[0]
+            x = rng.standard_normal((T, B, D)).astype(np.float32)
+            dy = np.ones((T, B, full.state_sizes[0]), np.float32)
+            peaks = [megabytes(layer, x, dy) for layer in (full, saving)]
+            ratios = [1 / seconds(full, x, dy) * seconds(saving, x, dy) for _ in range(ROUNDS)]
             print(
-                f"{name:8}{T:8}{math.isqrt(T) + 1:6}{output:7.1f} MB{most:7.1f} MB{least:8.1f} MB"
-                f"{longer / seconds:6.2f}x",
+                f"| {name} | {T:,} | {math.isqrt(T) + 1} | {dy.nbytes / 1e6:.0f} MB "
+                f"| {peaks[0]:.0f} MB | {peaks[1]:.0f} MB | {median(ratios):.2f}x |",
                 flush=True,
             )
 

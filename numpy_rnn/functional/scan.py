@@ -16,8 +16,8 @@ few array operations. Nothing is divided, so that decays may be 0, and products 
 underflow, without harm; with |a_t| <= 1 nothing overflows that (1) itself does not.
 
 The rounds do twice the arithmetic of a loop over time, and pay where an operation on one step
-costs less than calling it: for rows of fewer than WIDE numbers, 1.2 to 18 times faster. For
-wider ones the loop is faster (``python -m benchmarks.scan``).
+costs less than calling it: for rows of fewer than WIDE numbers, 1.1 to 15 times faster. For
+wider ones the loop is faster, in the end by two (``python -m benchmarks.scan``).
 """
 
 from __future__ import annotations
