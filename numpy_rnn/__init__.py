@@ -2,14 +2,17 @@
 
 from numpy_rnn.layers import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     Cell,
     CrossEntropyLoss,
     Embedding,
+    IndRNN,
     Last,
     Layer,
     Linear,
+    MinGRU,
     Module,
     MSELoss,
     PeepholeLSTM,
@@ -32,6 +35,7 @@ from numpy_rnn.version import __version__
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "RNN",
     "SGD",
@@ -41,10 +45,12 @@ __all__ = [
     "Cell",
     "CrossEntropyLoss",
     "Embedding",
+    "IndRNN",
     "Last",
     "Layer",
     "Linear",
     "MSELoss",
+    "MinGRU",
     "Module",
     "Optimizer",
     "Parameters",

@@ -50,7 +50,8 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
     """Fill each gate's block of each matrix from U(-b, b), b = sqrt(6 / (rows + columns)).
 
     Glorot & Bengio (2010): the variance of activations and gradients stays about the same
-    from layer to layer. Biases are set to zero.
+    from layer to layer. Biases are set to zero; what is a vector (IndRNN's recurrent weights,
+    LRU's eigenvalues) has no such rule and stays as it is.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
     for name, value in layer.parameters.values.items():
         if "bias" in name:
             value[...] = 0
+        if value.ndim < 2:
             continue
         gated = "weight_ih" in name or "weight_hh" in name
         blocks = value.reshape(_count_gates(layer) if gated else 1, -1, value.shape[-1])
@@ -141,13 +143,13 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     """Set gate biases so that memory spans 1 to `longest` steps (Tallec & Ollivier 2018).
 
     LSTM: b_f = log u with u from U(1, longest - 1), b_i = -b_f. GRU: b_z = log u (PyTorch's z
-    keeps the old state, so the sign is that of the forget gate). ``bias_hh`` of these gates is
-    set to zero.
+    keeps the old state, so the sign is that of the forget gate). minGRU: b_z = -log u (its z
+    takes in the new one). ``bias_hh`` of these gates is set to zero.
 
     Parameters
     ----------
     layer : layer
-        LSTM or GRU.
+        LSTM, GRU or MinGRU.
     longest : int
         The longest dependency expected, at least 3 steps.
     rng : numpy.random.Generator, int or None
@@ -164,37 +166,140 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     gates = _count_gates(layer)
     for b_ih, b_hh in _biases(layer, gates):
         log_u = np.log(generator.uniform(1, longest - 1, b_ih.shape[1]))
-        b_ih[1], b_hh[1] = log_u, 0  # f of the LSTM, z of the GRU
-        if gates == 4:
-            b_ih[0], b_hh[0] = -log_u, 0
+        if gates > 2:
+            b_ih[1], b_hh[1] = log_u, 0  # f of the LSTM, z of the GRU
+        if gates != 3:
+            b_ih[0], b_hh[0] = -log_u, 0  # i of the LSTM, z of minGRU
+    layer.parameters.changed()
+
+
+def independent(
+    layer: HasParameters, longest: int, rng: Rng = None, least: float = 0.0, most: float = 2.0
+) -> None:
+    """Draw IndRNN's recurrent weights from U(least^(1/longest), most^(1/longest)).
+
+    Li et al. (2018): of what a relu unit holds, between `least` and `most` times as much is left
+    after `longest` steps. For a task that asks for the last output only, they draw the last
+    layer's with `least` above 0, so that all of its units remember that long.
+
+    Parameters
+    ----------
+    layer : layer
+        IndRNN.
+    longest : int
+        The longest dependency expected, at least 1 step.
+    rng : numpy.random.Generator, int or None
+        Source of the numbers.
+    least, most : float
+        What is to be left of a state, 0 <= least <= most.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or the layer is no IndRNN.
+    """
+    if longest < 1:
+        raise ValueError(f"independent: longest is {longest}, expected at least 1")
+    if not 0 <= least <= most:
+        raise ValueError(
+            f"independent: least and most are {least} and {most}, expected 0 <= least <= most"
+        )
+    generator = np.random.default_rng(rng)
+    low, high = least ** (1 / longest), most ** (1 / longest)
+    for name in _vectors(layer, "weight_hh"):
+        weights = layer.parameters.values[name]
+        weights[...] = generator.uniform(low, high, weights.shape)
+    layer.parameters.changed()
+
+
+def ring(
+    layer: HasParameters,
+    rng: Rng = None,
+    r_min: float = 0.0,
+    r_max: float = 1.0,
+    max_phase: float = 2 * math.pi,
+) -> None:
+    """Draw LRU's eigenvalues from a ring, r_min <= |lambda| <= r_max, angles up to `max_phase`.
+
+    Orvieto et al. (2023), section 3.4 and appendix A: uniform on the ring's area; ``gamma_log`` is
+    log sqrt(1 - |lambda|^2), so that a state is as large as its inputs; ``weight_ih`` is drawn from
+    N(0, 1 / 2D). A ring near 1 and small angles remember long.
+
+    Parameters
+    ----------
+    layer : layer
+        LRU.
+    rng : numpy.random.Generator, int or None
+        Source of the numbers.
+    r_min, r_max : float
+        0 <= r_min < r_max <= 1.
+    max_phase : float
+        Above 0, in radians a step.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or the layer is no LRU.
+    """
+    if not 0 <= r_min < r_max <= 1:
+        raise ValueError(f"ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
+    if not (max_phase > 0 and math.isfinite(max_phase)):
+        raise ValueError(f"ring: max_phase is {max_phase}, expected a finite number above 0")
+    generator = np.random.default_rng(rng)
+    values = layer.parameters.values
+    for name in _vectors(layer, "nu_log"):
+        nu = values[name]
+        # Strictly inside the ring: at |lambda| = 0 or 1 a logarithm would be infinite.
+        inside = generator.uniform(1e-9, 1 - 1e-9, (2, nu.size))
+        nu[...] = np.log(-0.5 * np.log(r_min**2 + inside[0] * (r_max**2 - r_min**2)))
+        values[name.replace("nu", "theta")][...] = np.log(max_phase * inside[1])
+        lost = -np.expm1(-2 * np.exp(nu.astype(float)))  # 1 - |lambda|^2
+        values[name.replace("nu", "gamma")][...] = 0.5 * np.log(lost)
+        weights = values[name.replace("nu_log", "weight_ih")]
+        spread = 1 / math.sqrt(2 * weights.shape[1])
+        weights[...] = spread * generator.standard_normal(weights.shape)
     layer.parameters.changed()
 
 
 def _count_gates(layer: HasParameters) -> int:
-    """How many blocks of rows a recurrent layer's matrices have: 1, 2, 3 or 4."""
-    values = layer.parameters.values
-    recurrent = next((v for name, v in values.items() if "weight_hh" in name), None)
-    if recurrent is None:
+    """How many blocks of H rows a recurrent layer's input weights have."""
+    values, H = layer.parameters.values, getattr(layer, "hidden_size", None)
+    rows = next((len(value) for name, value in values.items() if "weight_ih" in name), None)
+    if rows is None or H is None:
         raise ValueError(f"{layer!r} has no recurrent weights, expected a recurrent layer")
-    # A projection makes weight_hh narrower than the cell; weight_hr (P, H) has its size.
-    projection = next((v for name, v in values.items() if "weight_hr" in name), recurrent)
-    return int(recurrent.shape[0] // projection.shape[1])
+    return int(rows // H)
 
 
 def _recurrent_blocks(layer: HasParameters) -> Iterator[Array]:
     """Yield the recurrent matrix of each gate, layer and direction."""
     gates = _count_gates(layer)
-    for name, value in layer.parameters.values.items():
-        if "weight_hh" in name:
-            yield from value.reshape(gates, -1, value.shape[1])
+    values = layer.parameters.values.items()
+    matrices = [value for name, value in values if "weight_hh" in name and value.ndim == 2]
+    if not matrices:
+        raise ValueError(f"{layer!r} has no recurrent matrix, expected an RNN, LSTM or GRU")
+    for matrix in matrices:
+        yield from matrix.reshape(gates, -1, matrix.shape[1])
+
+
+def _vectors(layer: HasParameters, kind: str) -> list[str]:
+    """Return the names of the vectors of this kind of each layer and direction."""
+    values = layer.parameters.values.items()
+    names = [name for name, value in values if kind in name and value.ndim == 1]
+    if not names:
+        raise ValueError(f"{layer!r} has no vector {kind!r}, expected a layer that has one")
+    return names
 
 
 def _biases(layer: HasParameters, gates: int) -> Iterator[tuple[Array, Array]]:
-    """Yield b_ih and b_hh, (gates, H) each, of each layer and direction."""
+    """Yield b_ih and b_hh, (gates, H) each, of each layer and direction.
+
+    Of a cell with one bias, the other is an array that is thrown away.
+    """
     values = layer.parameters.values
     names = [name for name in values if "bias_ih" in name]
-    if not names or gates not in (3, 4) or _count_gates(layer) != gates:
+    if not names or gates not in (2, 3, 4) or _count_gates(layer) != gates:
         raise ValueError(f"{layer!r} has no such gate biases, expected a gated layer with bias")
     for name in names:
-        b_hh = values[name.replace("bias_ih", "bias_hh")]
-        yield values[name].reshape(gates, -1), b_hh.reshape(gates, -1)
+        b_ih = values[name].reshape(gates, -1)
+        b_hh = values.get(name.replace("bias_ih", "bias_hh"))
+        yield b_ih, np.zeros_like(b_ih) if b_hh is None else b_hh.reshape(gates, -1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from tests.case import Case, D, H, Rng, V, normal
+from tests.functional.cases_diagonal import DIAGONAL_CASES
 from tests.functional.cases_gated import GATED_CASES
 
 
@@ -88,6 +89,7 @@ CASES = [
     _lstm("lstm", lstm_arguments, (3, 4, 5, 6)),
     _lstm("lstm projected", projected_lstm_arguments, (3, 4, 5, 6, 7)),
     *GATED_CASES,
+    *DIAGONAL_CASES,
     Case("linear", F.linear_forward, F.linear_backward, linear_arguments, (0,), (1, 2)),
     Case(
         "linear, symbols", F.linear_forward, F.linear_backward, linear_symbol_arguments, (), (1, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn import GRU, LSTM, RNN, Linear, init
+from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, Linear, MinGRU, init
 
 LAYERS: list[Any] = [
     lambda **o: RNN(3, 6, 2, bidirectional=True, **o),
@@ -85,16 +85,70 @@ def test_forget_bias() -> None:
 
 
 def test_chrono() -> None:
-    lstm, gru = LSTM(3, 500, rng=0), GRU(3, 500, rng=0)
-    init.chrono(lstm, 100, rng=1)
-    init.chrono(gru, 100, rng=1)
+    lstm, gru, mingru = LSTM(3, 500, rng=0), GRU(3, 500, rng=0), MinGRU(3, 500, rng=0)
+    n = mingru.parameters.values["bias_ih_l0"][500:].copy()
+    for layer in (lstm, gru, mingru):
+        init.chrono(layer, 100, rng=1)
+    z = mingru.parameters.values["bias_ih_l0"][:500]  # takes in the new, the others keep the old
+    np.testing.assert_array_equal(mingru.parameters.values["bias_ih_l0"][500:], n)
     i, f = lstm.parameters.values["bias_ih_l0"].reshape(4, 500)[:2]
     np.testing.assert_array_equal(i, -f)
     assert not lstm.parameters.values["bias_hh_l0"][:1000].any()
-    for log_u in (f, gru.parameters.values["bias_ih_l0"][500:1000]):
+    for log_u in (f, gru.parameters.values["bias_ih_l0"][500:1000], -z):
         assert log_u.min() >= 0
         assert np.log(90) < log_u.max() <= np.log(99)
         assert abs(np.exp(log_u).mean() - 50) < 4  # standard error 1.3
+
+
+def test_independent() -> None:
+    layer = IndRNN(2, 500, 2, bidirectional=True, rng=0)
+    before = layer.state_dict()
+    init.independent(layer, 100, rng=1, least=0.5)
+    for name, value in layer.parameters.values.items():
+        if "weight_hh" in name:
+            left = value**100
+            assert 0.5 <= left.min() < 0.52
+            assert 1.9 < left.max() <= 2
+        else:
+            np.testing.assert_array_equal(value, before[name])
+    init.independent(layer, 7, rng=1)
+    assert layer.parameters.values["weight_hh_l1_reverse"].min() < 0.02
+
+
+def test_ring() -> None:
+    layer = LRU(8, 500, 2, bidirectional=True, rng=0)
+    init.ring(layer, rng=1, r_min=0.5, r_max=0.9, max_phase=0.3)
+    for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
+        values = layer.parameters.values
+        r = np.exp(-np.exp(values[f"nu_log{suffix}"]))
+        assert 0.5 <= r.min() < 0.51
+        assert 0.89 < r.max() <= 0.9
+        assert (
+            abs(np.mean(r**2) - (0.25 + 0.81) / 2) < 0.03
+        )  # uniform in area; standard error 0.007
+        angle = np.exp(values[f"theta_log{suffix}"])
+        assert 0.29 < angle.max() <= 0.3
+        assert abs(angle.mean() - 0.15) < 0.02  # standard error 0.004
+        np.testing.assert_allclose(np.exp(values[f"gamma_log{suffix}"]) ** 2, 1 - r * r, rtol=1e-9)
+        weights = values[f"weight_ih{suffix}"]
+        assert abs(weights.std() * np.sqrt(2 * weights.shape[1]) - 1) < 0.05
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_lru_starts_from_the_whole_disc(dtype: type) -> None:
+    values = LRU(8, 2000, rng=0, dtype=dtype).parameters.values
+    r = np.exp(-np.exp(values["nu_log_l0"]))
+    assert r.min() < 0.1
+    assert 0.99 < r.max() < 1
+    assert all(np.isfinite(value).all() for value in values.values())
+
+
+def test_glorot_leaves_vectors_alone() -> None:
+    for layer, name in ((IndRNN(3, 4, rng=0), "weight_hh_l0"), (LRU(3, 4, rng=0), "nu_log_l0")):
+        before = layer.state_dict()
+        init.glorot(layer, rng=1)
+        np.testing.assert_array_equal(layer.parameters.values[name], before[name])
+        assert (layer.parameters.values["weight_ih_l0"] != before["weight_ih_l0"]).all()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +158,21 @@ def test_chrono() -> None:
         (lambda: init.forget_bias(LSTM(2, 3, bias=False)), "has no such gate biases"),
         (lambda: init.chrono(RNN(2, 3), 10), "has no such gate biases"),
         (lambda: init.chrono(LSTM(2, 3), 2), "chrono: longest is 2, expected at least 3"),
+        (lambda: init.chrono(LRU(2, 3), 10), "has no such gate biases"),
+        (
+            lambda: init.orthogonal(IndRNN(2, 3)),
+            r"IndRNN\(2, 3\) has no recurrent matrix, expected",
+        ),
+        (lambda: init.identity(MinGRU(2, 3)), r"MinGRU\(2, 3\) has no recurrent matrix, expected"),
+        (lambda: init.independent(RNN(2, 3), 10), "has no vector 'weight_hh', expected a layer"),
+        (lambda: init.independent(IndRNN(2, 3), 0), "longest is 0, expected at least 1"),
+        (lambda: init.independent(IndRNN(2, 3), 9, least=3), "least and most are 3 and 2.0"),
+        (lambda: init.ring(IndRNN(2, 3)), "has no vector 'nu_log', expected a layer"),
+        (
+            lambda: init.ring(LRU(2, 3), r_min=0.9, r_max=0.8),
+            "r is 0.9 to 0.8, expected 0 <= r_min",
+        ),
+        (lambda: init.ring(LRU(2, 3), max_phase=0), "max_phase is 0, expected a finite number"),
         (lambda: init.orthogonal(Linear(2, 3)), r"Linear\(2, 3\) has no recurrent weights"),
     ],
 )

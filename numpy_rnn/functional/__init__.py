@@ -22,12 +22,16 @@ from numpy_rnn.functional.gru_reset_before import (
     gru_reset_before_backward,
     gru_reset_before_forward,
 )
+from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numpy_rnn.functional.linear import linear_backward, linear_forward
+from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
+from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.functional.mse import mse_backward, mse_forward
 from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.functional.reduction import Reduction
+from numpy_rnn.functional.scan import scan_backward, scan_forward
 
 __all__ = [
     "RELU",
@@ -50,14 +54,22 @@ __all__ = [
     "gru_forward",
     "gru_reset_before_backward",
     "gru_reset_before_forward",
+    "indrnn_backward",
+    "indrnn_forward",
     "layer_norm_backward",
     "layer_norm_forward",
     "linear_backward",
     "linear_forward",
+    "lru_backward",
+    "lru_forward",
     "lstm_backward",
     "lstm_forward",
+    "mingru_backward",
+    "mingru_forward",
     "mse_backward",
     "mse_forward",
     "peephole_lstm_backward",
     "peephole_lstm_forward",
+    "scan_backward",
+    "scan_forward",
 ]

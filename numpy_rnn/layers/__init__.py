@@ -7,22 +7,27 @@ from numpy_rnn.layers.gru import GRU
 from numpy_rnn.layers.last import Last
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
+from numpy_rnn.layers.lru import LRU
 from numpy_rnn.layers.lstm import LSTM, PeepholeLSTM
+from numpy_rnn.layers.mingru import MinGRU
 from numpy_rnn.layers.recurrent import Recurrent
-from numpy_rnn.layers.rnn import RNN
+from numpy_rnn.layers.rnn import RNN, IndRNN
 from numpy_rnn.layers.sequential import Sequential
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "RNN",
     "Cell",
     "CrossEntropyLoss",
     "Embedding",
+    "IndRNN",
     "Last",
     "Layer",
     "Linear",
     "MSELoss",
+    "MinGRU",
     "Module",
     "PeepholeLSTM",
     "Recurrent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -45,6 +46,10 @@ class Recurrent(RecurrentLayer):
         Probability with which an output between two layers is zeroed in training.
     bidirectional : bool
         Whether a second cell in each layer runs from the end to the beginning.
+    checkpoint : bool or int
+        Of the states, keep every k-th for ``backward``, which computes what was between them
+        again: about T B (H + D) numbers in place of many times T B H, for a third of the time
+        more. An int is k; True is about sqrt(T).
     rng : numpy.random.Generator, int or None
         For the initial weights, U(-1/sqrt(H), 1/sqrt(H)), and for dropout.
     dtype : dtype
@@ -66,6 +71,7 @@ class Recurrent(RecurrentLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        checkpoint: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
@@ -75,6 +81,9 @@ class Recurrent(RecurrentLayer):
         self.num_layers = check_size(kind, "num_layers", num_layers)
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout = check_probability(kind, "dropout", dropout)
+        self.checkpoint = checkpoint
+        if not isinstance(checkpoint, bool):
+            self.checkpoint = check_size(kind, "checkpoint", checkpoint)
         self.training = True
         self._name = f"{kind}({self.input_size}, {self.hidden_size})"
         self._directions = ("", "_reverse") if bidirectional else ("",)
@@ -167,6 +176,7 @@ class Recurrent(RecurrentLayer):
                     self._weights(n),
                     batch.lengths,
                     batch.turned_reset if turned else batch.reset,
+                    self._every(batch.T),
                 )
                 outputs.append(batch.turn(y) if turned else y)
                 for component, value in zip(final, last, strict=True):
@@ -316,6 +326,12 @@ class Recurrent(RecurrentLayer):
         if not batched:
             y_t, after = y_t[0], [part[:, 0] for part in after]
         return y_t, after[0] if len(after) == 1 else tuple(after)
+
+    def _every(self, T: int) -> int | None:
+        """Return after how many steps a state is kept; None without checkpointing."""
+        if isinstance(self.checkpoint, bool):
+            return math.isqrt(T) + 1 if self.checkpoint else None
+        return self.checkpoint
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""

@@ -10,6 +10,9 @@ put back, the pair runs on them alone:
 So padding costs no recurrent work, and everything here is gathers and scatters. A gradient goes
 back through the segments in reverse: what a segment returns for its first state goes to the last
 state of the one before, or, where the row was reset, to the initial state.
+
+Checkpointing (Chen et al. 2016) is a cut more, every k-th step, after which only the state is
+kept: the backward pass runs a segment's forward pass again just before it goes back through it.
 """
 
 from __future__ import annotations
@@ -32,8 +35,10 @@ class Segment(NamedTuple):
     reset: Array | None
 
 
-def segments(T: int, B: int, lengths: Array | None, reset: Array | None) -> list[Segment]:
-    """Cut a batch where a row ends or a state is put back.
+def segments(
+    T: int, B: int, lengths: Array | None, reset: Array | None, every: int | None = None
+) -> list[Segment]:
+    """Cut a batch where a row ends, a state is put back or a state is to be kept.
 
     Parameters
     ----------
@@ -43,18 +48,22 @@ def segments(T: int, B: int, lengths: Array | None, reset: Array | None) -> list
         Longest first.
     reset : (T, B) array of bool, optional
         True where a row's state is put back before the step.
+    every : int, optional
+        Cut at every such step, too.
 
     Returns
     -------
     cut : list of Segment
         In order; empty where no row has a step.
     """
-    if lengths is None and reset is None:
+    if lengths is None and reset is None and (every is None or every >= T):
         return [Segment(0, T, B, None)] if T else []
     cuts = {0, T} if lengths is None else {0, *lengths.tolist()}
     end = max(cuts)
     if reset is not None:
         cuts |= set(np.flatnonzero(reset.any(axis=1)).tolist())
+    if every is not None:
+        cuts |= set(range(0, end, every))
     points = sorted(cut for cut in cuts if cut <= end)
     found = []
     for start, stop in pairwise(points):
@@ -69,8 +78,9 @@ class StrandCache(NamedTuple):
 
     cell: Cell
     segments: list[Segment]
-    caches: list[Any]
+    caches: list[Any]  # of the pair; with `recompute` the arguments that make them again
     shape: tuple[int, int]  # T, B
+    recompute: bool
 
 
 def strand_forward(
@@ -80,6 +90,7 @@ def strand_forward(
     weights: list[Array],
     lengths: Array | None = None,
     reset: Array | None = None,
+    every: int | None = None,
 ) -> tuple[Array, list[Array], StrandCache]:
     """Run a cell over a padded batch.
 
@@ -97,6 +108,8 @@ def strand_forward(
         Longest first.
     reset : (T, B) array of bool, optional
         True where a row's state is put back to the initial one before the step.
+    every : int, optional
+        Keep the state at every such step and nothing in between.
 
     Returns
     -------
@@ -108,12 +121,12 @@ def strand_forward(
         For :func:`strand_backward`.
     """
     T, B = x.shape[:2]
-    cut = segments(T, B, lengths, reset)
+    cut = segments(T, B, lengths, reset, every)
     if _is_whole(cut, T, B):
         out, cache = cell.forward(x, *initial, *weights)
         trajectories = out if isinstance(out, tuple) else (out,)
         last = [trajectory[-1] for trajectory in trajectories]
-        return trajectories[0], last, StrandCache(cell, cut, [cache], (T, B))
+        return trajectories[0], last, StrandCache(cell, cut, [cache], (T, B), False)
     y = np.zeros((T, B, cell.states[0]), initial[0].dtype)
     final = [state.copy() for state in initial]
     caches = []
@@ -126,13 +139,16 @@ def strand_forward(
             ]
         elif not start:
             states = [first[:n] for first in initial]
-        out, cache = cell.forward(x[start:stop, :n], *states, *weights)
+        if every is not None:
+            states = [state.copy() for state in states]  # `final` is written over
+        arguments = (x[start:stop, :n], *states, *weights)
+        out, cache = cell.forward(*arguments)
         trajectories = out if isinstance(out, tuple) else (out,)
         for state, trajectory in zip(final, trajectories, strict=True):
             state[:n] = trajectory[-1]
         y[start:stop, :n] = trajectories[0]
-        caches.append(cache)
-    return y, final, StrandCache(cell, cut, caches, (T, B))
+        caches.append(cache if every is None else arguments)
+    return y, final, StrandCache(cell, cut, caches, (T, B), every is not None)
 
 
 def strand_backward(
@@ -163,7 +179,7 @@ def strand_backward(
     dweights : list of arrays
         Gradient of each weight; empty where there was no segment.
     """
-    cell, cut, caches, (T, B) = cache
+    cell, cut, caches, (T, B), recompute = cache
     components = len(cell.states)
     # A cell may return more than a gradient for each weight, as the LSTM for its projection.
     gradients = slice(1 + components, 1 + components + len(cell.weights))
@@ -182,7 +198,8 @@ def strand_backward(
         douts = _with_last(
             None if dy is None else dy[start:stop, :n], [d[:n] for d in dstates], stop - start
         )
-        grads = cell.backward(*douts, pair_cache)
+        # Not under a name: it would keep one cache while the next is made.
+        grads = cell.backward(*douts, cell.forward(*pair_cache)[1] if recompute else pair_cache)
         if grads[0] is not None:
             dx = np.zeros((T, B, grads[0].shape[-1]), grads[0].dtype) if dx is None else dx
             dx[start:stop, :n] = grads[0]

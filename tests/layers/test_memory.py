@@ -8,16 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.layers import GRU, LSTM, RNN
+from numpy_rnn.layers import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
 
 T, B, D, H = 400, 16, 8, 64
 ROW = 8 * T * B  # bytes of one number for every step and row
 
 
-@pytest.mark.parametrize(("kind", "held", "peak"), [(RNN, 1, 3), (LSTM, 7, 11), (GRU, 5, 9)])
-def test_memory_is_the_formula(kind: Any, held: int, peak: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "held", "peak"),
+    [
+        (RNN, 1, 3),
+        (LSTM, 7, 11),
+        (GRU, 5, 9),
+        (IndRNN, 1, 3),
+        (MinGRU, 5, 10),
+        (LRU, 4 + 2 / B, 18),
+    ],
+)
+def test_memory_is_the_formula(kind: Any, held: float, peak: int) -> None:
     layer = kind(D, H, rng=0)
-    x, dy = np.zeros((T, B, D)), np.ones((T, B, H))
+    x, dy = np.zeros((T, B, D)), np.ones((T, B, layer.state_sizes[0]))
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

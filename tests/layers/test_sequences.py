@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import GRU, LSTM, RNN, PeepholeLSTM, Recurrent
+from numpy_rnn.layers import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM, Recurrent
 from tests.layers.mgu import MGU
 
 D, H = 3, 4
@@ -23,6 +23,9 @@ KINDS: dict[str, Any] = {
     "peephole lstm": lambda **o: PeepholeLSTM(D, H, **o),
     "gru": lambda **o: GRU(D, H, **o),
     "gru, reset before": lambda **o: GRU(D, H, reset_after=False, **o),
+    "indrnn": lambda **o: IndRNN(D, H, **o),
+    "mingru": lambda **o: MinGRU(D, H, **o),
+    "lru": lambda **o: LRU(D, H, **o),
     "one's own": lambda **o: MGU(D, H, **o),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,155 @@
+"""``numpy-rnn memory`` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "numpy_rnn", "memory"]
+QUICK = (
+    *("first-symbol", "--hidden", "8", "--updates", "100", "--rows", "8", "--lr", "0.01"),
+    *("--seeds", "2", "--start", "2", "--limit", "6", "--resolution", "0"),
+)
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], check=False, capture_output=True, text=True, cwd=cwd
+    )
+
+
+def without_seconds(text: str) -> list[str]:
+    return [
+        line.rsplit("  ", 1)[0] if line.startswith("  ") else line for line in text.splitlines()
+    ]
+
+
+def test_it_says_every_trial_each_seed_and_the_median() -> None:
+    done = run(*QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("first-symbol: tanh, PyTorch's default start, 8 units")
+    assert lines[1] == "solved: 99 % of the answers right on new sequences"
+    assert lines[2].startswith("  length      2  solved  score ")
+    assert "of 1.3863" in lines[2]
+    assert [line.split(":")[0] for line in lines if line.startswith("seed")] == ["seed 0", "seed 1"]
+    assert lines[-1].startswith("median of 2: ")
+    assert without_seconds(run(*QUICK).stdout) == without_seconds(done.stdout)
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    arguments = (*QUICK, "--record", "r.json", "--json")
+    whole = json.loads(run(*QUICK, "--json").stdout)
+    first = json.loads(
+        run(*arguments[:-2], "r.json", "--json", "--seeds", "1", cwd=tmp_path).stdout
+    )
+    kept = json.loads((tmp_path / "r.json").read_bytes())
+    assert kept["trials"] == first["trials"]
+    # Cut the record short, as a kill would have.
+    kept["trials"] = kept["trials"][:2]
+    (tmp_path / "r.json").write_text(json.dumps(kept), encoding="utf-8")
+    done = json.loads(run(*arguments, cwd=tmp_path).stdout)
+    assert done["trials"][:2] == kept["trials"]  # with the seconds they took then
+    for data in (whole, done):
+        for trial in data["trials"]:
+            del trial["seconds"]
+    assert done == whole
+    again = run(*QUICK, "--record", "r.json", cwd=tmp_path).stdout
+    assert f"{len(whole['trials'])} trials of r.json are not repeated" in again
+    assert "  length" not in again
+
+
+def test_the_result_as_data(tmp_path: Path) -> None:
+    done = run(*QUICK, "--json", "--plot", "p.svg", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads(done.stdout)
+    assert data["budget"]["task"] == "first-symbol"
+    assert data["search"] == {"seeds": 2, "start": 2, "limit": 6, "resolution": 0.0}
+    for seed, found in enumerate(data["longest"]):
+        trials = {t["length"]: t["solved"] for t in data["trials"] if t["seed"] == seed}
+        assert found == max((n for n, solved in trials.items() if solved), default=0)
+    assert data["median"] == sum(data["longest"]) / 2
+    assert b"<svg" in (tmp_path / "p.svg").read_bytes()
+
+
+def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None:
+    command = [*COMMAND, *QUICK, "--limit", "100000", "--updates", "1000000", "--record", "r.json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == "numpy-rnn memory: error: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert json.loads((tmp_path / "r.json").read_bytes())["trials"][0]["solved"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sorting"], "argument task: invalid choice: 'sorting'"),
+        (["--cell", "qrnn"], "argument --cell: invalid choice: 'qrnn'"),
+        (["--hidden", "0"], "--hidden is 0, expected at least 1"),
+        (["--updates", "x"], "argument --updates: invalid int value: 'x'"),
+        (["--lr", "nan"], "--lr is nan, expected a finite number above 0"),
+        (["--clip", "0"], "--clip is 0.0, expected a finite number above 0"),
+        (["--seeds", "0"], "--seeds is 0, expected at least 1"),
+        (["--start", "0"], "--start is 0, expected at least 1"),
+        (["digits", "--start", "7"], "--start is 7, expected at least 8"),
+        (["--limit", "10"], "--limit is 10, expected at least 25"),
+        (["--resolution", "-1"], "--resolution is -1.0, expected at least 0"),
+        (["--record", "no/r.json"], "--record: folder 'no' does not exist"),
+        (["--plot", "p.txt"], "--plot 'p.txt': expected a name that ends in .png"),
+        (["--plot", "no/p.png"], "--plot: folder 'no' does not exist"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    assert run(*QUICK, "--seeds", "1", "--record", "r.json", cwd=tmp_path).returncode == 0
+    before = path.read_bytes()
+    for arguments, message in (
+        ((*QUICK, "--hidden", "9"), "is of another search"),
+        ((*QUICK, "--hidden", "9", "--json"), "hidden=9"),
+    ):
+        done = run(*arguments, "--record", "r.json", cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert message in done.stderr
+    assert path.read_bytes() == before
+    path.write_text("{", encoding="utf-8")
+    done = run(*QUICK, "--record", "r.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'r.json' is not a record of a memory search" in done.stderr
+    assert path.read_text(encoding="utf-8") == "{"
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [("sklearn", ["digits"], "digits"), ("matplotlib", ["--plot", "p.png"], "plot")],
+)
+def test_a_missing_extra_is_named_before_anything_is_run(
+    package: str, arguments: list[str], extra: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError\n", encoding="utf-8")
+    done = run(*arguments, cwd=tmp_path)  # -m looks in the working directory first
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"pip install numpy-rnn[{extra}]" in done.stderr
