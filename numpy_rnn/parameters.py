@@ -207,6 +207,11 @@ class Parameters:
         self._live_in(self.data.astype(dtype), self.grad.astype(dtype), self._version)
         self.changed()
 
+    def add(self, gradients: Mapping[str, Array]) -> None:
+        """Add to the gradients, by name."""
+        for name, gradient in gradients.items():
+            self.grads[name] += gradient
+
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         self.grad.fill(0)

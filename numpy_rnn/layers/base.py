@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import KeysThatDidNotMatch, Parameters
 
@@ -56,8 +58,53 @@ class Layer(Module, ABC):
         """Compute the output and keep what :meth:`backward` needs."""
 
     @abstractmethod
+    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array | None, dict[str, Array]]:
+        """Go back: return the gradient of the input, None for integers, and of each parameter.
+
+        Parameters
+        ----------
+        dy : array like the output
+            Gradient of the output.
+        keep : {"", "t", "b", "tb"}
+            Axes of the parameters' gradients to leave standing, of an input (T, B, ...): what
+            each timestep, each row or each of both contributed.
+
+        Returns
+        -------
+        dx : array like the input, or None
+        gradients : dict of str to array
+            With the kept axes in front.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or the parameters have changed since.
+        TypeError, ValueError
+            If dy is not like the output, or has no such axes to keep.
+        """
+
     def backward(self, dy: Array) -> Array | None:
-        """Add to the parameters' gradients and return the input's."""
+        """Add to the gradients of the parameters, return the gradient of the input.
+
+        Parameters
+        ----------
+        dy : array like the output
+            Gradient of the output.
+
+        Returns
+        -------
+        dx : array like the input, or None if it is integers
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or the parameters have changed since.
+        TypeError, ValueError
+            If dy is not like the output.
+        """
+        dx, gradients = self.gradients(dy)
+        self.parameters.add(gradients)
+        return dx
 
 
 class RecurrentLayer(Module, ABC):
@@ -79,10 +126,64 @@ class RecurrentLayer(Module, ABC):
         """Take one timestep; nothing is kept."""
 
     @abstractmethod
+    def gradients(
+        self, dy: Array | None, dstate: Any = None, keep: Keep = ""
+    ) -> tuple[Array | None, Any, dict[str, Array]]:
+        """Go back: return the gradients of the input, the initial state and each parameter."""
+
     def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:
-        """Add to the parameters' gradients, return the input's and the initial state's."""
+        """Backpropagate through time: add to the parameters' gradients.
+
+        Parameters
+        ----------
+        dy : array like y, or None
+            Gradient of the output; None is zero.
+        dstate : like the returned state, optional
+            Gradient of the final state; None is zero.
+
+        Returns
+        -------
+        dx : array like x, or None for an integer x
+            Gradient of the input, zero behind a row's end.
+        dstate : like the returned state
+            Gradient of the initial state.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or the parameters have changed since.
+        TypeError, ValueError
+            If a gradient is not like the output it belongs to.
+        """
+        dx, dinitial, gradients = self.gradients(dy, dstate)
+        self.parameters.add(gradients)
+        return dx, dinitial
 
 
 def forward_first(where: str) -> RuntimeError:
     """Return the error for a ``backward`` that has no ``forward`` to go back through."""
     return RuntimeError(f"{where}.backward: nothing to go back through, expected forward first")
+
+
+def two_axes(leading: tuple[int, ...], keep: Keep = "", where: str = "") -> tuple[int, int]:
+    """Return the axes in front of a row as two: time and batch, or all of them as one batch.
+
+    Parameters
+    ----------
+    leading : tuple of int
+        The axes in front.
+    keep : {"", "t", "b", "tb"}
+        What is to be kept of them.
+    where : str
+        The layer, for the message.
+
+    Raises
+    ------
+    ValueError
+        If something is to be kept and the axes are not two.
+    """
+    if len(leading) == 2:
+        return leading
+    if keep:
+        raise ValueError(f"{where}: keep is {keep!r}, expected an input of axes T, B and features")
+    return 1, math.prod(leading)

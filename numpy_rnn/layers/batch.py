@@ -8,10 +8,12 @@ behind the end stays there. Turning twice changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.layout import Layout
 from numpy_rnn.layers.validate import (
@@ -64,15 +66,50 @@ class Batch(NamedTuple):
         """Return the user's shape of a state component."""
         return (L, self.B, size) if self.layout.batched else (L, size)
 
-    def sort_state(self, state: Array, L: int, size: int) -> Array:
-        """Bring a state component into the cells' order, (L, B, size)."""
-        state = state.reshape(L, self.B, size)
-        return state if self.order is None else state[:, self.order]
+    def read_state(
+        self,
+        where: str,
+        name: str,
+        state: Any,
+        L: int,
+        sizes: Sequence[int],
+        dtype: np.dtype[Any],
+    ) -> list[Array]:
+        """Return the components of a state or of its gradient, (L, B, size) each, zero for None."""
+        if state is None:
+            return [np.zeros((L, self.B, size), dtype) for size in sizes]
+        parts = (state,) if len(sizes) == 1 else state
+        if not (isinstance(parts, tuple | list) and len(parts) == len(sizes)):
+            raise ValueError(
+                f"{where}: {name} is a {type(state).__name__}, "
+                f"expected a tuple of {len(sizes)} arrays"
+            )
+        read = []
+        for part, size in zip(parts, sizes, strict=True):
+            shape = (L, self.B, size) if self.layout.batched else (L, size)
+            array = check_array(where, name, part, dtype, (shape,)).reshape(L, self.B, size)
+            read.append(array if self.order is None else array[:, self.order])
+        return read
 
-    def restore_state(self, state: Array) -> Array:
-        """Undo :meth:`sort_state`."""
-        state = self._restore(state)
-        return state if self.layout.batched else state[:, 0]
+    def write_state(self, parts: Sequence[Array]) -> Any:
+        """Return components in the user's order: one array, or a tuple of several."""
+        restored = tuple(self._restore(part) for part in parts)
+        if not self.layout.batched:
+            restored = tuple(part[:, 0] for part in restored)
+        return restored if len(restored) > 1 else restored[0]
+
+    def restore_kept(self, gradient: Array, keep: Keep, *, turned: bool) -> Array:
+        """Put the steps and rows that a gradient keeps back into the user's order.
+
+        Of a turned strand, `gradient` keeps the rows even where only "t" is wanted.
+        """
+        if turned and "t" in keep:
+            gradient = self.turn(gradient)
+            if keep == "t":
+                gradient = np.add.reduce(gradient, axis=1)
+        if "b" not in keep:
+            return gradient
+        return self._restore(gradient) if keep == "tb" else self._restore(gradient[None])[0]
 
     def _restore(self, array: Array) -> Array:
         """Put axis 1 back into the user's order."""

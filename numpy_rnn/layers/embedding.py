@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import Layer, forward_first
+from numpy_rnn.layers.base import Layer, forward_first, two_axes
 from numpy_rnn.layers.validate import check_array, check_size, check_symbols
 from numpy_rnn.parameters import Parameters
 
@@ -71,29 +72,17 @@ class Embedding(Layer):
             raise TypeError(f"{where}: x has dtype {x.dtype}, expected integers")
         check_symbols(where, "x", x, self.num_embeddings)
         weight = self.parameters.values["weight"]
-        y, cache = embedding_forward(np.atleast_2d(x.ravel()), weight)
+        y, cache = embedding_forward(x.reshape(two_axes(x.shape)), weight)
         self._cache = cache, x.shape
         return y.reshape(*x.shape, self.embedding_dim)
 
-    def backward(self, dy: Array) -> None:
-        """Add to the gradient of the table; an index has none.
-
-        Parameters
-        ----------
-        dy : (..., E) array
-            Gradient of the output.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass.
-        TypeError, ValueError
-            If dy is not like the output.
-        """
+    def gradients(self, dy: Array, keep: Keep = "") -> tuple[None, dict[str, Array]]:
+        """Go back; see :meth:`Layer.gradients`. An index has no gradient."""
         if self._cache is None:
             raise forward_first(self._name)
         cache, shape = self._cache
         where, expected = self._name + ".backward", (*shape, self.embedding_dim)
         dy = check_array(where, "dy", dy, self.parameters.dtype, (expected,))
-        _, dweight = embedding_backward(dy.reshape(1, -1, self.embedding_dim), cache)
-        self.parameters.grads["weight"] += dweight
+        axes = two_axes(shape, keep, where)
+        _, dweight = embedding_backward(dy.reshape(*axes, self.embedding_dim), cache, keep)
+        return None, {"weight": dweight}

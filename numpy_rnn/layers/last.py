@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer, forward_first
 from numpy_rnn.layers.validate import check_array, check_float, check_lengths, check_shape
@@ -61,25 +62,8 @@ class Last(Layer):
         y[rows] = x[rows, steps] if self.batch_first else x[steps, rows]
         return y
 
-    def backward(self, dy: Array) -> Array:
-        """Put each gradient where the step was picked.
-
-        Parameters
-        ----------
-        dy : (B, D) array
-            Gradient of the output.
-
-        Returns
-        -------
-        dx : (T, B, D) array
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass.
-        TypeError, ValueError
-            If dy is not like the output.
-        """
+    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (no sum to keep anything of)
+        """Go back: put each gradient where the step was picked; see :meth:`Layer.gradients`."""
         if self._cache is None:
             raise forward_first("Last")
         shape, rows, steps = self._cache
@@ -88,4 +72,4 @@ class Last(Layer):
         check_array("Last.backward", "dy", dy, dy.dtype, ((B, shape[2]),))
         dx = np.zeros(shape, dy.dtype)
         dx[(rows, steps) if self.batch_first else (steps, rows)] = dy[rows]
-        return dx
+        return dx, {}

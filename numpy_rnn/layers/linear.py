@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import Layer, forward_first
+from numpy_rnn.layers.base import Layer, forward_first, two_axes
 from numpy_rnn.layers.validate import check_array, check_size, check_symbols
 from numpy_rnn.parameters import Parameters
 
@@ -78,44 +79,26 @@ class Linear(Layer):
         x = np.asarray(x)
         if x.dtype.kind in "iu":
             check_symbols(where, "x", x, D)
-            leading, rows = x.shape, np.atleast_2d(x.ravel())
+            leading, rows = x.shape, x.reshape(two_axes(x.shape))
         else:
             leading = x.shape[:-1]
-            rows = check_array(where, "x", x, dtype, ((*leading, D),)).reshape(1, -1, D)
+            x = check_array(where, "x", x, dtype, ((*leading, D),))
+            rows = np.reshape(x, (*two_axes(leading), D))
         values = self.parameters.values
         b = values["bias"] if self.bias else np.zeros(self.out_features, dtype)
         y, cache = linear_forward(rows, values["weight"], b)
         self._cache = cache, leading, self.parameters.version
         return y.reshape(*leading, self.out_features)
 
-    def backward(self, dy: Array) -> Array | None:
-        """Add to the gradients of the parameters, return the gradient of the input.
-
-        Parameters
-        ----------
-        dy : (..., G) array
-            Gradient of the output.
-
-        Returns
-        -------
-        dx : (..., D) array, or None for an integer x
-            Gradient of the input.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass, or the parameters have changed since.
-        TypeError, ValueError
-            If dy is not like the output.
-        """
+    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array | None, dict[str, Array]]:
+        """Go back; see :meth:`Layer.gradients`."""
         if self._cache is None:
             raise forward_first(self._name)
         where, shape = self._name + ".backward", (*self._cache[1], self.out_features)
         cache, leading, version = self._cache
         self.parameters.check_unchanged(where, version)
         dy = check_array(where, "dy", dy, self.parameters.dtype, (shape,))
-        dx, dW, db = linear_backward(dy.reshape(1, -1, self.out_features), cache)
-        self.parameters.grads["weight"] += dW
-        if self.bias:
-            self.parameters.grads["bias"] += db
-        return None if dx is None else dx.reshape(*leading, self.in_features)
+        axes = two_axes(leading, keep, where)
+        dx, dW, db = linear_backward(dy.reshape(*axes, self.out_features), cache, keep)
+        gradients = {"weight": dW, "bias": db} if self.bias else {"weight": dW}
+        return None if dx is None else dx.reshape(*leading, self.in_features), gradients

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import RecurrentLayer, forward_first
 from numpy_rnn.layers.batch import Batch, read_batch
 from numpy_rnn.layers.cell import Cell
+from numpy_rnn.layers.stepping import Step, take_step
 from numpy_rnn.layers.strand import StrandCache, strand_backward, strand_forward
 from numpy_rnn.layers.validate import check_array, check_probability, check_size
 from numpy_rnn.parameters import Parameters
@@ -104,7 +105,7 @@ class Recurrent(RecurrentLayer):
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
         # For `step`: a version of the parameters, and what was arranged of it.
-        self._steps: tuple[int, list[Callable[..., tuple[Array, ...]]]] = (-1, [])
+        self._steps: tuple[int, list[Step]] = (-1, [])
 
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
@@ -160,7 +161,8 @@ class Recurrent(RecurrentLayer):
         x, batch = read_batch(
             where, x, self.input_size, dtype, lengths, reset, batch_first=self.batch_first
         )
-        initial = self._read_state(where, "state", state, batch)
+        L = self.num_layers * len(self._directions)
+        initial = batch.read_state(where, "state", state, L, self.state_sizes, dtype)
         strands: list[StrandCache] = []
         dropouts: list[DropoutCache] = []
         final = [np.empty_like(component) for component in initial]
@@ -188,10 +190,12 @@ class Recurrent(RecurrentLayer):
                 x, kept = dropout_forward(x, mask, p=self.dropout)
                 dropouts.append(kept)
         self._cache = _Cache(batch, strands, dropouts, self.parameters.version)
-        return batch.restore_sequence(x), self._write_state(final, batch)
+        return batch.restore_sequence(x), batch.write_state(final)
 
-    def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:
-        """Backpropagate through time: add to the parameters' gradients.
+    def gradients(
+        self, dy: Array | None, dstate: Any = None, keep: Keep = ""
+    ) -> tuple[Array | None, Any, dict[str, Array]]:
+        """Backpropagate through time, and return every gradient.
 
         Parameters
         ----------
@@ -199,6 +203,9 @@ class Recurrent(RecurrentLayer):
             Gradient of the output; None is zero.
         dstate : like the returned state, optional
             Gradient of the final state; None is zero.
+        keep : {"", "t", "b", "tb"}
+            Axes of the parameters' gradients to leave standing: what each timestep, each row or
+            each of both contributed.
 
         Returns
         -------
@@ -206,6 +213,8 @@ class Recurrent(RecurrentLayer):
             Gradient of the input, zero behind a row's end.
         dstate : like the returned state
             Gradient of the initial state.
+        gradients : dict of str to array
+            Of each parameter, with the kept axes in front.
 
         Raises
         ------
@@ -225,17 +234,18 @@ class Recurrent(RecurrentLayer):
             d = batch.sort_sequence(
                 check_array(where, "dy", dy, dtype, (batch.layout.shape(batch.T, batch.B, K),))
             )
+        L = self.num_layers * len(self._directions)
         dfinal: list[Array] | None = None
         if dstate is not None:
-            dfinal = self._read_state(where, "dstate", dstate, batch)
-        L = self.num_layers * len(self._directions)
+            dfinal = batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)
         dinitial = [np.empty((L, batch.B, size), dtype) for size in self.state_sizes]
+        gradients: dict[str, Array] = {}
         for layer in reversed(range(self.num_layers)):
             if d is not None and layer < len(dropouts):
                 d, _ = dropout_backward(d, dropouts[layer])
             ways = len(self._directions)
             dxs = [
-                self._strand_backward(self._cache, n, d, dfinal, dinitial)
+                self._strand_backward(self._cache, n, d, dfinal, dinitial, gradients, keep)
                 for n in range(layer * ways, (layer + 1) * ways)
             ]
             d = dxs[0] if ways == 1 or dxs[0] is None else dxs[0] + dxs[1]
@@ -243,7 +253,8 @@ class Recurrent(RecurrentLayer):
             d = np.zeros((batch.T, batch.B, self.input_size), dtype)
         return (
             None if d is None else batch.restore_sequence(d),
-            self._write_state(dinitial, batch),
+            batch.write_state(dinitial),
+            gradients,
         )
 
     def _strand_backward(
@@ -253,8 +264,10 @@ class Recurrent(RecurrentLayer):
         d: Array | None,
         dfinal: list[Array] | None,
         dinitial: list[Array],
+        gradients: dict[str, Array],
+        keep: Keep,
     ) -> Array | None:
-        """Go back through strand `n`: write `dinitial`, add to gradients, return dx."""
+        """Go back through strand `n`: write `dinitial` and `gradients`, return dx."""
         batch, place = cache.batch, n % len(self._directions)
         turned = place == 1
         if d is not None:
@@ -262,12 +275,16 @@ class Recurrent(RecurrentLayer):
             d = d[:, :, place * size : (place + 1) * size]
             d = batch.turn(d) if turned else d
         last = [None if dfinal is None else dfinal[k][n] for k in range(len(dinitial))]
-        dx, first, dweights = strand_backward(d, last, cache.strands[n], self.parameters.dtype)
+        # Rows that end at different steps are turned round one by one.
+        kept: Keep = "tb" if turned and keep == "t" else keep
+        dx, first, dweights = strand_backward(
+            d, last, cache.strands[n], self.parameters.dtype, kept
+        )
         for component, value in zip(dinitial, first, strict=True):
             component[n] = value
         for name, dweight in zip(self._names[n], dweights, strict=False):
             if name is not None:
-                self.parameters.grads[name] += dweight
+                gradients[name] = batch.restore_kept(dweight, keep, turned=turned)
         return batch.turn(dx) if turned and dx is not None else dx
 
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
@@ -305,27 +322,7 @@ class Recurrent(RecurrentLayer):
                 cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
             ]
             self._steps = version, steps
-        batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
-        x = x_t if batched else x_t[None]
-        if state is None:
-            shape, dtype = (self.num_layers, len(x)), self.parameters.dtype
-            before = tuple(np.zeros((*shape, size), dtype) for size in self.state_sizes)
-        else:
-            before = state if isinstance(state, tuple) else (state,)
-            if not batched:
-                before = tuple(part[:, None] for part in before)
-        states: list[tuple[Array, ...]] = []
-        for layer, step in enumerate(steps):
-            states.append(step(x, *[part[layer] for part in before]))
-            x = states[layer][0]
-        if self.num_layers == 1:  # no copy
-            after = [part[None] for part in states[0]]
-        else:
-            after = [np.array(parts) for parts in zip(*states, strict=True)]
-        y_t = x.copy()  # whoever writes to it does not change the state
-        if not batched:
-            y_t, after = y_t[0], [part[:, 0] for part in after]
-        return y_t, after[0] if len(after) == 1 else tuple(after)
+        return take_step(steps, self.state_sizes, self.parameters.dtype, x_t, state)
 
     def _every(self, T: int) -> int | None:
         """Return after how many steps a state is kept; None without checkpointing."""
@@ -341,26 +338,3 @@ class Recurrent(RecurrentLayer):
             np.zeros(shape, self.parameters.dtype) if name is None else values[name]
             for name, shape in zip(self._names[strand], shapes, strict=True)
         ]
-
-    def _read_state(self, where: str, name: str, state: Any, batch: Batch) -> list[Array]:
-        """Return the components of a state or of its gradient, (L, B, size) each."""
-        L, B, dtype = self.num_layers * len(self._directions), batch.B, self.parameters.dtype
-        if state is None:
-            return [np.zeros((L, B, size), dtype) for size in self.state_sizes]
-        parts = (state,) if len(self.state_sizes) == 1 else state
-        if not (isinstance(parts, tuple | list) and len(parts) == len(self.state_sizes)):
-            raise ValueError(
-                f"{where}: {name} is a {type(state).__name__}, "
-                f"expected a tuple of {len(self.state_sizes)} arrays"
-            )
-        return [
-            batch.sort_state(
-                check_array(where, name, part, dtype, (batch.state_shape(L, size),)), L, size
-            )
-            for part, size in zip(parts, self.state_sizes, strict=True)
-        ]
-
-    def _write_state(self, parts: list[Array], batch: Batch) -> Any:
-        """Return components in the user's order: one array, or a tuple of several."""
-        restored = tuple(batch.restore_state(part) for part in parts)
-        return restored if len(restored) > 1 else restored[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
 from numpy_rnn.layers.last import Last
@@ -98,6 +99,58 @@ class Sequential(Module):
                 x = layer.forward(x)
         return x, tuple(final)
 
+    def gradients(
+        self, dy: Array, dstate: Sequence[Any] | None = None, keep: Keep = ""
+    ) -> tuple[Array | None, States, dict[str, Array]]:
+        """Go back through every layer, and return every gradient.
+
+        Parameters
+        ----------
+        dy : array like y
+            Gradient of the output.
+        dstate : sequence, optional
+            Gradient of each recurrent layer's final state; None for zero.
+        keep : {"", "t", "b", "tb"}
+            Axes of the parameters' gradients to leave standing: what each timestep, each row or
+            each of both contributed. Sequences are (T, B, ...) then.
+
+        Returns
+        -------
+        dx : array like x, or None for an integer x
+            Gradient of the input.
+        dstate : tuple
+            Gradient of each recurrent layer's initial state.
+        gradients : dict of str to array
+            Of each parameter, with the kept axes in front.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass.
+        ValueError
+            If the number of states is not the number of recurrent layers, or `keep` is given
+            to a model that is batch-first or has layers behind a :class:`Last`.
+        """
+        if keep and any(getattr(layer, "batch_first", False) for layer in self.layers.values()):
+            raise ValueError(f"Sequential.gradients: keep is {keep!r}, expected time-major layers")
+        dstates = self._states("gradients", "dstate", dstate)
+        initial: list[Any] = []
+        found: dict[str, dict[str, Array]] = {}
+        gradient: Array | None = dy
+        for name, layer in reversed(self.layers.items()):
+            if isinstance(layer, RecurrentLayer):
+                gradient, first, found[name] = layer.gradients(
+                    gradient, dstates[-1 - len(initial)], keep
+                )
+                initial.append(first)
+            elif gradient is not None:
+                gradient, found[name] = layer.gradients(gradient, keep)
+        return (
+            gradient,
+            tuple(reversed(initial)),
+            {f"{name}.{k}": g for name in self.layers for k, g in found.get(name, {}).items()},
+        )
+
     def backward(
         self, dy: Array, dstate: Sequence[Any] | None = None
     ) -> tuple[Array | None, States]:
@@ -124,16 +177,9 @@ class Sequential(Module):
         ValueError
             If the number of states is not the number of recurrent layers.
         """
-        dstates = self._states("backward", "dstate", dstate)
-        initial: list[Any] = []
-        gradient: Array | None = dy
-        for layer in reversed(self.layers.values()):
-            if isinstance(layer, RecurrentLayer):
-                gradient, first = layer.backward(gradient, dstates[-1 - len(initial)])
-                initial.append(first)
-            elif gradient is not None:
-                gradient = layer.backward(gradient)
-        return gradient, tuple(reversed(initial))
+        dx, dinitial, gradients = self.gradients(dy, dstate)
+        self.parameters.add(gradients)
+        return dx, dinitial
 
     def step(self, x_t: Array, state: Sequence[Any] | None = None) -> tuple[Array, States]:
         """Take one timestep, for serving.

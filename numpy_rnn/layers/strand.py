@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.cell import Cell
 
@@ -156,6 +157,7 @@ def strand_backward(
     dfinal: list[Array | None],
     cache: StrandCache,
     dtype: np.dtype[Any],
+    keep: Keep = "",
 ) -> tuple[Array | None, list[Array], list[Array]]:
     """Go back through the segments.
 
@@ -169,6 +171,8 @@ def strand_backward(
         From the forward pass.
     dtype : dtype
         Of the gradients.
+    keep : {"", "t", "b", "tb"}
+        Axes of the weights' gradients to leave standing.
 
     Returns
     -------
@@ -177,15 +181,16 @@ def strand_backward(
     dinitial : list of (B, size) arrays
         Gradient of the initial state.
     dweights : list of arrays
-        Gradient of each weight; empty where there was no segment.
+        Gradient of each weight, with the kept axes in front; empty where there was no segment.
     """
+    kept: dict[str, Any] = {"keep": keep} if keep else {}  # not asked of a cell in vain
     cell, cut, caches, (T, B), recompute = cache
     components = len(cell.states)
     # A cell may return more than a gradient for each weight, as the LSTM for its projection.
     gradients = slice(1 + components, 1 + components + len(cell.weights))
     if _is_whole(cut, T, B):
         douts = _with_last(dy, dfinal, T)
-        grads = cell.backward(*douts, caches[0])
+        grads = cell.backward(*douts, caches[0], **kept)
         return grads[0], list(grads[1 : 1 + components]), list(grads[gradients])
     dstates = [
         np.zeros((B, size), dtype) if d is None else d.copy()
@@ -199,7 +204,9 @@ def strand_backward(
             None if dy is None else dy[start:stop, :n], [d[:n] for d in dstates], stop - start
         )
         # Not under a name: it would keep one cache while the next is made.
-        grads = cell.backward(*douts, cell.forward(*pair_cache)[1] if recompute else pair_cache)
+        grads = cell.backward(
+            *douts, cell.forward(*pair_cache)[1] if recompute else pair_cache, **kept
+        )
         if grads[0] is not None:
             dx = np.zeros((T, B, grads[0].shape[-1]), grads[0].dtype) if dx is None else dx
             dx[start:stop, :n] = grads[0]
@@ -210,7 +217,18 @@ def strand_backward(
                 first[:n] += np.where(put_back[:, None], d_piece, 0)
                 d[:n] = np.where(put_back[:, None], 0, d_piece)
         shares = list(grads[gradients])
-        dweights = [a + b for a, b in zip(dweights, shares, strict=True)] if dweights else shares
+        if keep:
+            axes = tuple({"t": T, "b": B}[axis] for axis in keep)
+            dweights = dweights or [
+                np.zeros((*axes, *share.shape[len(keep) :]), share.dtype) for share in shares
+            ]
+            place = tuple({"t": slice(start, stop), "b": slice(n)}[axis] for axis in keep)
+            for total, share in zip(dweights, shares, strict=True):
+                total[place] += share
+        else:
+            dweights = (
+                [a + b for a, b in zip(dweights, shares, strict=True)] if dweights else shares
+            )
     return dx, [a + b for a, b in zip(dinitial, dstates, strict=True)], dweights
 
 

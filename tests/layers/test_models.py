@@ -51,6 +51,7 @@ def test_a_row_without_a_step_has_no_last_one() -> None:
     x = np.arange(12.0).reshape(2, 3, 2)
     assert last.forward(x, np.array([0, 2])).tolist() == [[0, 0], [8, 9]]
     dx = last.backward(np.array([[1.0, 1.0], [2.0, 3.0]]))
+    assert dx is not None
     assert dx[0].tolist() == [[0, 0]] * 3
     assert dx[1].tolist() == [[0, 0], [2, 3], [0, 0]]
 

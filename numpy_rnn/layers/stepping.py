@@ -1,0 +1,59 @@
+"""One timestep of stacked cells, as light as it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+Step = Callable[..., tuple[Array, ...]]
+
+
+def take_step(
+    steps: Sequence[Step], sizes: Sequence[int], dtype: np.dtype[Any], x_t: Array, state: Any
+) -> tuple[Array, Any]:
+    """Take one step through cells that stand on each other.
+
+    Parameters
+    ----------
+    steps : sequence of callable
+        One for each cell, lowest first: of :meth:`Cell.single_steps`.
+    sizes : sequence of int
+        Of each state component.
+    dtype : dtype
+        Of the states that are zero.
+    x_t : (B, D) or (D,) array, or (B,) array of int
+        Input of the step.
+    state : (L, B, size) or (L, size) array, a tuple of them, or None for zeros
+        State before the step. It is not changed.
+
+    Returns
+    -------
+    y_t : (B, K) or (K,) array
+        Output of the step.
+    state : like the one before
+        State after the step, of new arrays.
+    """
+    batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
+    x = x_t if batched else x_t[None]
+    if state is None:
+        before = tuple(np.zeros((len(steps), len(x), size), dtype) for size in sizes)
+    else:
+        before = state if isinstance(state, tuple) else (state,)
+        if not batched:
+            before = tuple(part[:, None] for part in before)
+    states: list[tuple[Array, ...]] = []
+    for layer, step in enumerate(steps):
+        states.append(step(x, *[part[layer] for part in before]))
+        x = states[layer][0]
+    if len(steps) == 1:  # no copy
+        after = [part[None] for part in states[0]]
+    else:
+        after = [np.array(parts) for parts in zip(*states, strict=True)]
+    y_t = x.copy()  # whoever writes to it does not change the state
+    if not batched:
+        y_t, after = y_t[0], [part[:, 0] for part in after]
+    return y_t, after[0] if len(after) == 1 else tuple(after)
