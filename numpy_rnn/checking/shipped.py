@@ -14,8 +14,10 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.gru import GRU
 from numpy_rnn.layers.linear import Linear
+from numpy_rnn.layers.lru import LRU
 from numpy_rnn.layers.lstm import LSTM, PeepholeLSTM
-from numpy_rnn.layers.rnn import RNN
+from numpy_rnn.layers.mingru import MinGRU
+from numpy_rnn.layers.rnn import RNN, IndRNN
 from numpy_rnn.layers.sequential import Sequential
 
 
@@ -105,6 +107,34 @@ PAIRS = [
     ),
     Pair("peephole lstm", *_PEEPHOLE, _TWO | weights(4) | {"W_c": "3 H"}, recurrent=True),
     Pair("gru", F.gru_forward, F.gru_backward, _ONE | weights(3), recurrent=True),
+    Pair(
+        "indrnn relu",
+        F.indrnn_forward,
+        F.indrnn_backward,
+        _ONE | {"W_ih": "H D", "w_hh": "H", "b_ih": "H"},
+        recurrent=True,
+    ),
+    Pair(
+        "indrnn tanh",
+        partial(F.indrnn_forward, phi=F.TANH),
+        F.indrnn_backward,
+        _ONE | {"W_ih": "H D", "w_hh": "H", "b_ih": "H"},
+        recurrent=True,
+    ),
+    Pair(
+        "mingru",
+        F.mingru_forward,
+        F.mingru_backward,
+        _ONE | {"W_ih": "2H D", "b_ih": "2H"},
+        recurrent=True,
+    ),
+    Pair(
+        "lru",
+        F.lru_forward,
+        F.lru_backward,
+        {"x": "T B D", "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"},
+        recurrent=True,
+    ),
     Pair("gru reset before", *_RESET_BEFORE, _ONE | weights(3), recurrent=True),
     Pair("linear", F.linear_forward, F.linear_backward, {"x": "T B D", "W": "H D", "b": "H"}),
     Pair("embedding", F.embedding_forward, F.embedding_backward, {"symbols": _words, "W": "V H"}),
@@ -140,6 +170,15 @@ MODELS = [
     Model("GRU(3, 4)", partial(GRU, 3, 4, rng=0), "T B 3", "GRU"),
     Model("PeepholeLSTM(3, 4)", partial(PeepholeLSTM, 3, 4, rng=0), "T B 3"),
     Model("GRU(3, 4, reset_after=False)", partial(GRU, 3, 4, reset_after=False, rng=0), "T B 3"),
+    Model("IndRNN(3, 4)", partial(IndRNN, 3, 4, rng=0), "T B 3"),
+    Model("MinGRU(3, 4)", partial(MinGRU, 3, 4, rng=0), "T B 3"),
+    Model("LRU(3, 4)", partial(LRU, 3, 4, rng=0), "T B 3"),
+    Model(
+        "LSTM, checkpointed at every third step",
+        partial(LSTM, 3, 4, checkpoint=3, rng=0),
+        "T B 3",
+        "LSTM",
+    ),
     Model(
         "LSTM, 2 layers, both ways, projected",
         partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
