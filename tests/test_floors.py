@@ -20,6 +20,7 @@ PACKAGE = Path(numpy_rnn.__file__).parent
 FLOORS = [
     ["version", "functional.types", "files"],
     ["functional.activations", "functional.contract", "functional.reduction"],
+    ["npz"],
     ["functional.embedding", "functional.mse", "functional.cross_entropy"],
     ["functional.dropout", "functional.layer_norm"],
     ["functional.linear"],
@@ -38,7 +39,7 @@ FLOORS = [
     ["layers.sequential"],
     ["layers"],
     [""],  # numpy_rnn itself
-    ["text.alphabet", "text.recall_file"],
+    ["text.alphabet"],
     ["text.experiment"],
     ["text.recall"],
     ["text"],

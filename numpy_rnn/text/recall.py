@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn import npz
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
 from numpy_rnn.parameters import Parameters
-from numpy_rnn.text import recall_file
 from numpy_rnn.text.alphabet import Alphabet
 from numpy_rnn.text.experiment import CHARACTERS, SENTENCE, Experiment, shapes
 
@@ -40,6 +40,9 @@ __all__ = [
     "shapes",
     "train",
 ]
+
+
+KIND = npz.Kind("a saved recall", settings="experiment")
 
 
 @dataclass(frozen=True)
@@ -250,7 +253,7 @@ def save(path: Path, result: Recall) -> None:
     OSError
         If the file cannot be written.
     """
-    recall_file.write(path, asdict(result.experiment), result.model.state_dict())
+    npz.write(path, KIND, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: Path) -> tuple[Experiment, Sequential]:
@@ -275,15 +278,16 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
     ValueError
         In one line that names the file, if it is not such a file or is damaged.
     """
-    experiment, arrays = recall_file.read(path, _expect)
+    experiment, arrays = npz.read(path, KIND, _expect)
     model = build(experiment)  # only now: arrays of its sizes have been seen
     model.load_state_dict(arrays)
     return experiment, model
 
 
-def _expect(settings: dict[str, Any]) -> tuple[Experiment, recall_file.Layout]:
+def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
     experiment = Experiment(**settings)
-    return experiment, (shapes(experiment), np.dtype(experiment.dtype))
+    dtype = np.dtype(experiment.dtype)
+    return experiment, {name: (shape, dtype) for name, shape in shapes(experiment).items()}
 
 
 def first_not_finite(parameters: Parameters) -> str | None:
