@@ -20,9 +20,9 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
-from numpy_rnn.parameters import Parameters
 from numpy_rnn.text.alphabet import Alphabet
 from numpy_rnn.text.experiment import CHARACTERS, SENTENCE, Experiment, shapes
+from numpy_rnn.training.trainer import TrainingFailedError, first_not_finite
 
 __all__ = [
     "CHARACTERS",
@@ -72,10 +72,6 @@ class Recall:
         """Return the positions at which a generated text is not the sentence."""
         text = self.experiment.text
         return [i for i, character in enumerate(text) if made[i : i + 1] != character]
-
-
-class TrainingFailedError(RuntimeError):
-    """Training cannot go on; the message names the epoch and the tensor."""
 
 
 def _ignore(epoch: int, loss: float) -> None:
@@ -154,7 +150,7 @@ def train(
             if not math.isfinite(loss):
                 raise _failed(epoch, experiment, f"the loss is {loss}")
             on_epoch(epoch, loss)
-        name = first_not_finite(model.parameters)
+        name = first_not_finite(model.parameters.values)
         if name is not None:
             raise _failed(experiment.epochs - 1, experiment, f"{name!r} is not finite")
     return losses
@@ -288,14 +284,6 @@ def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
     experiment = Experiment(**settings)
     dtype = np.dtype(experiment.dtype)
     return experiment, {name: (shape, dtype) for name, shape in shapes(experiment).items()}
-
-
-def first_not_finite(parameters: Parameters) -> str | None:
-    """Return the name of the first parameter with a NaN or an infinity, if there is one."""
-    for name, value in parameters.values.items():
-        if not np.isfinite(value).all():
-            return name
-    return None
 
 
 def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:
