@@ -1,5 +1,6 @@
 """Training: batches, schedules, the loop, what is called between its steps, and files to go on."""
 
+from numpy_rnn.training import checkpoint
 from numpy_rnn.training.batch import Batch, Source
 from numpy_rnn.training.checkpoint import DamagedFileError, load, save
 from numpy_rnn.training.checkpoints import Checkpoints
@@ -26,6 +27,7 @@ __all__ = [
     "TrainingFailedError",
     "Validation",
     "Windows",
+    "checkpoint",
     "constant",
     "cosine",
     "load",
