@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from numpy_rnn.text.vocabulary import Vocabulary
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
+    History,
     TimeBudget,
     Trainer,
     Validation,
@@ -30,6 +30,7 @@ from numpy_rnn.training import (
 from numpy_rnn.training.workers import leaves
 
 FILE = "checkpoint.npz"  # in the folder of a run
+MEASURED = 250_000  # held-out characters; more would say the same and take longer
 
 
 class Run(NamedTuple):
@@ -39,19 +40,34 @@ class Run(NamedTuple):
     ----------
     settings : Settings
     vocabulary : Vocabulary
+    characters : int
+        Of the text.
     trainer : Trainer
     validation : Validation or None
         None if nothing is held out.
     held_out : (N,) array of int
         What is held out, and in front of it the last symbol of the training part, which the
-        first held-out one is conditioned on. Empty if nothing is held out.
+        first held-out one is conditioned on; MEASURED symbols of it at most. Empty if nothing
+        is held out.
+    history : History
+        The losses of training.
+    files : Checkpoints
+        What writes the checkpoint.
     """
 
     settings: Settings
     vocabulary: Vocabulary
+    characters: int
     trainer: Trainer
     validation: Validation | None
     held_out: Array
+    history: History
+    files: Checkpoints
+
+    def add(self, callback: Callback) -> None:
+        """Call this too after each step, before a checkpoint is written."""
+        callback.attach(self.trainer)
+        self.trainer.callbacks.insert(self.trainer.callbacks.index(self.files), callback)
 
 
 class Saved(NamedTuple):
@@ -85,7 +101,6 @@ def start(
     folder: Path,
     *,
     save_every: float = 60.0,
-    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Prepare a new run.
 
@@ -98,8 +113,6 @@ def start(
         Where the checkpoint, ``checkpoint.npz``, is written. It exists.
     save_every : float
         Seconds from one checkpoint to the next.
-    callbacks : sequence of Callback
-        Called between the validation and the writing of a checkpoint.
 
     Returns
     -------
@@ -125,19 +138,17 @@ def start(
         },
     }
     files = Checkpoints(folder / FILE, save_every, about)
-    return _assemble(settings, symbols, model, optimizer, files, callbacks)
+    return _assemble(settings, symbols, model, optimizer, files)
 
 
-def resume(
-    text: Path, folder: Path, *, save_every: float = 60.0, callbacks: Sequence[Callback] = ()
-) -> Run:
+def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> Run:
     """Prepare to go on with a run, to the same bits as if it had never been stopped.
 
     Parameters
     ----------
     text : Path
         The file it was started with, as it was then.
-    folder, save_every, callbacks
+    folder, save_every
         As for :func:`start`.
 
     Returns
@@ -167,7 +178,7 @@ def resume(
         "text": saved.text,
     }
     files = Checkpoints(path, save_every, about)
-    run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files, callbacks)
+    run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files)
     with npz.refusing(path, checkpoint.KIND):
         run.trainer.load_state_dict(saved.state)
     return run
@@ -179,11 +190,10 @@ def _assemble(
     model: Sequential,
     optimizer: Optimizer,
     files: Checkpoints,
-    callbacks: Sequence[Callback],
 ) -> Run:
     count = len(symbols.numbers)
     split = count - int(count * settings.validation_fraction)
-    held_out = symbols.numbers[split - 1 :] if split < count else symbols.numbers[:0]
+    held_out = symbols.numbers[split - 1 : split + MEASURED] if split < count else np.zeros(0, int)
     validation = None
     if len(held_out):
         validation = Validation(
@@ -192,6 +202,7 @@ def _assemble(
             settings.patience or None,
         )
     budget = None if settings.time_budget is None else TimeBudget(settings.time_budget, files)
+    history = History()
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
@@ -200,11 +211,11 @@ def _assemble(
         schedule=schedule_for(settings),
         clip_norm=settings.clip_norm or None,
         workers=settings.threads,
-        callbacks=[c for c in (budget, validation, *callbacks, files) if c is not None],
+        callbacks=[c for c in (budget, history, validation, files) if c is not None],
     )
     if settings.epochs is not None:
         trainer.total = max(1, round(settings.epochs * trainer.source.per_epoch))
-    return Run(settings, symbols.vocabulary, trainer, validation, held_out)
+    return Run(settings, symbols.vocabulary, count, trainer, validation, held_out, history, files)
 
 
 def read(path: Path) -> Saved:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
 from numpy_rnn.text.vocabulary import Vocabulary
 
@@ -76,7 +77,8 @@ def read_symbols(
         vocabulary = Vocabulary(characters)
     digest = hashlib.sha256()
     count = 0
-    with tempfile.TemporaryFile(dir=folder) as file:
+    folder = Path(tempfile.gettempdir()) if folder is None else folder
+    with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
         for data, text in _pieces(path):
             try:
                 numbers = vocabulary.encode(text, repr(str(path)))

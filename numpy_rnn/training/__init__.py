@@ -5,6 +5,7 @@ from numpy_rnn.training.batch import Batch, Source
 from numpy_rnn.training.checkpoint import DamagedFileError, load, save
 from numpy_rnn.training.checkpoints import Checkpoints
 from numpy_rnn.training.examples import Examples
+from numpy_rnn.training.history import History
 from numpy_rnn.training.json_lines import JsonLines
 from numpy_rnn.training.schedule import Schedule, constant, cosine, steps
 from numpy_rnn.training.time_budget import TimeBudget
@@ -18,6 +19,7 @@ __all__ = [
     "Checkpoints",
     "DamagedFileError",
     "Examples",
+    "History",
     "JsonLines",
     "Schedule",
     "Source",

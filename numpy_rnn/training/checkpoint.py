@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from numpy_rnn import npz
+from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training.trainer import Trainer
@@ -49,7 +50,8 @@ def save(path: Path, trainer: Trainer, about: Mapping[str, Any] | None = None) -
     state = trainer.state_dict()
     arrays = dict(_arrays(state))
     rest = {"format": FORMAT, "about": dict(about or {}), "state": _without_arrays(state)}
-    npz.write(path, KIND, rest, arrays)
+    with naming(path):
+        npz.write(path, KIND, rest, arrays)
 
 
 def load(path: Path, trainer: Trainer) -> dict[str, Any]:

@@ -29,22 +29,24 @@ class Checkpoints(Callback):
     ----------
     due : bool
         Set by whoever wants the file written after this step.
+    saved : int
+        The step that was written last; 0 if none was.
     """
 
     def __init__(
         self, path: Path, seconds: float = 60.0, about: Mapping[str, Any] | None = None
     ) -> None:
         self.path, self.seconds, self.about = path, seconds, about
-        self.due, self._last = False, time.monotonic()
+        self.due, self.saved, self._last = False, 0, time.monotonic()
 
     def save(self, trainer: Trainer) -> None:
         """Write the file."""
         checkpoint.save(self.path, trainer, self.about)
-        self.due, self._last = False, time.monotonic()
+        self.due, self.saved, self._last = False, trainer.steps, time.monotonic()
 
-    def begin(self, trainer: Trainer) -> None:  # noqa: ARG002 (see Callback)
-        """Start the clock."""
-        self._last = time.monotonic()
+    def begin(self, trainer: Trainer) -> None:
+        """Start the clock; a run that goes on has been saved."""
+        self.saved, self._last = trainer.steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
         """Write if it is time."""

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import naming, write_atomically
 from numpy_rnn.training.trainer import Callback, Step, Trainer
 from numpy_rnn.training.validation import Validation
 
@@ -37,7 +37,8 @@ class JsonLines(Callback):
         if trainer.steps and self.path.exists():
             with self.path.open("rb") as file:
                 lines = [line for line in file if _step_of(line) <= trainer.steps]
-        write_atomically(self.path, lambda file: file.writelines(lines))
+        with naming(self.path):
+            write_atomically(self.path, lambda file: file.writelines(lines))
         self._written = 0 if self.validation is None else len(self.validation.history)
 
     def after_step(self, trainer: Trainer, step: Step) -> None:
@@ -59,7 +60,8 @@ class JsonLines(Callback):
             line["validation"] = measured[-1][1]
             self._written += len(measured)
         self._losses.clear()
-        with self.path.open("a", encoding="utf-8") as file:  # complete after each line
+        # Opened anew, so that each line is in the file when the step is over.
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
