@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.cli.errors import RunError
+from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.saved import add_checkpoint, model_of, read_checkpoint
 from numpy_rnn.cli.watch import bits
 from numpy_rnn.text import nats_per_character, read_symbols
@@ -42,6 +42,8 @@ def run_command(options: argparse.Namespace) -> None:
     UsageError, RunError
         With one line for the user.
     """
+    if options.readers < 1:
+        raise UsageError(f"--readers is {options.readers}, expected at least 1")
     saved = read_checkpoint(options.checkpoint)
     model = model_of(saved, options)
     try:

@@ -77,7 +77,7 @@ class TqdmBar:
     """A bar by tqdm, cleared when it is done."""
 
     def __init__(self, tqdm: Any, total: int, unit: str) -> None:
-        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + " {remaining}{postfix}"
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
         self.bar = tqdm(
             total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
         )
