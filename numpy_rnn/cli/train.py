@@ -158,7 +158,7 @@ def _headline(job: run.Run, text: Path, folder: Path) -> list[str]:
         f"{str(text)!r}: {job.characters:,} characters, {kinds}; {held_out}",
         (
             f"{settings.layers} x {settings.hidden_size} {settings.cell}, {size}, "
-            f"{settings.threads} threads"
+            f"threads {settings.threads}"
         ),
         f"Checkpoint: {str(folder / run.FILE)!r}",
     ]

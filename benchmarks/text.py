@@ -1,0 +1,202 @@
+"""Character language models on a text file: speed beside PyTorch's, and how good they become.
+
+    python -m benchmarks.text speed FILE [--rounds N]
+    python -m benchmarks.text short FILE
+    python -m benchmarks.text long FILE
+
+``speed`` takes training steps, whole ones with clipping and Adam, of the same model on the same
+batches with numpy_rnn and with PyTorch, in turns, with one thread each and with two, and prints
+ratios of characters a second. ``short`` trains with the defaults of ``numpy-rnn train`` for three
+minutes, ``long`` with the settings below; both print the mean over the whole held-out tenth, in
+nats per character, the state carried from its first character to its last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks import timing
+
+os.environ.update(timing.ONE_THREAD)
+
+import numpy as np
+
+from numpy_rnn import CrossEntropyLoss
+from numpy_rnn.text import Settings, nats_per_character, read_symbols, run
+from numpy_rnn.text.language_model import build, optimizer_for, schedule_for
+from numpy_rnn.training import Callback, Step, Trainer, Validation, Windows
+from numpy_rnn.training.threads import one_blas_thread
+
+TURN = 5  # steps
+THREADS = 2
+SHORT = Settings(time_budget=180.0, threads=THREADS)
+LONG = replace(
+    SHORT,
+    cell="gru",
+    hidden_size=512,
+    dropout=0.4,
+    optimizer="adamw",
+    weight_decay=0.01,
+    lr=4e-3,
+    validate_every=490,
+    time_budget=None,
+    epochs=12.0,
+)
+AIMS = {1: 1.0, 2: 0.8}  # of PyTorch's speed, by threads
+
+
+def our_turn(settings: Settings, symbols: Any, V: int) -> Any:
+    """Return a function that takes some steps with numpy_rnn."""
+    model = build(settings, V)
+    source = Windows.next_of(symbols, settings.batch_size, settings.window)
+    trainer = Trainer(
+        model,
+        CrossEntropyLoss(),
+        optimizer_for(settings, model),
+        source,
+        schedule=schedule_for(settings),
+        clip_norm=settings.clip_norm,
+        workers=settings.threads,
+    )
+
+    def turn() -> float:
+        start = time.perf_counter()
+        for _ in range(TURN):
+            trainer.step()
+        return time.perf_counter() - start
+
+    return turn
+
+
+def torch_turn(settings: Settings, symbols: Any, V: int) -> Any:
+    """Return a function that takes the same steps with PyTorch."""
+    import torch  # noqa: PLC0415 (optional)
+
+    kinds = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+    weights = {k: torch.from_numpy(w) for k, w in build(settings, V).state_dict().items()}
+    model = torch.nn.ModuleDict(
+        {
+            "embedding": torch.nn.Embedding(V, settings.embedding),
+            "rnn": kinds[settings.cell](
+                settings.embedding, settings.hidden_size, settings.layers, dropout=settings.dropout
+            ),
+            "dropout": torch.nn.Dropout(settings.dropout),
+            "output": torch.nn.Linear(settings.hidden_size, V),
+        }
+    )
+    model.load_state_dict(weights)
+    adam = torch.optim.Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.99), fused=True)
+    source = Windows.next_of(symbols, settings.batch_size, settings.window)
+    factor, state, steps = schedule_for(settings), None, 0
+
+    def turn() -> float:
+        nonlocal state, steps
+        torch.set_num_threads(settings.threads)
+        start = time.perf_counter()
+        for _ in range(TURN):
+            batch = source.next()
+            x = torch.from_numpy(batch.x.astype(np.int64))
+            target = torch.from_numpy(batch.target.astype(np.int64))
+            h, state = model["rnn"](model["embedding"](x), state)
+            state = tuple(s.detach() for s in state) if settings.cell == "lstm" else state.detach()
+            y = model["output"](model["dropout"](h))
+            loss = torch.nn.functional.cross_entropy(y.flatten(0, 1), target.flatten())
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's hints lack it
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            for group in adam.param_groups:
+                group["lr"] = settings.lr * factor(steps, None)
+            adam.step()
+            steps += 1
+        return time.perf_counter() - start
+
+    return turn
+
+
+def speed(file: Path, rounds: int) -> None:
+    """Print characters a second beside PyTorch's."""
+    symbols, vocabulary, _ = read_symbols(file)
+    names = ", ".join(f"{k} {v}" for k, v in timing.surroundings("numpy", "torch").items())
+    print(names)
+    for cell in ("lstm", "gru"):
+        for threads in (1, 2):
+            settings = replace(SHORT, cell=cell, threads=threads)
+            characters = TURN * settings.batch_size * settings.window
+            turns = {
+                "numpy_rnn": our_turn(settings, symbols, len(vocabulary)),
+                "PyTorch": torch_turn(settings, symbols, len(vocabulary)),
+            }
+            with one_blas_thread():
+                timing.alternate(turns, 1)
+                times = timing.alternate(turns, rounds)
+            ratios = [t / n for t, n in zip(times["PyTorch"], times["numpy_rnn"], strict=True)]
+            low, _, high = quantiles(ratios, method="inclusive")
+            print(
+                f"{cell} {settings.hidden_size}, threads {threads}: "
+                f"{characters / median(times['numpy_rnn']):8,.0f} characters a second, "
+                f"PyTorch {characters / median(times['PyTorch']):8,.0f}: {median(ratios):.2f}x "
+                f"({low:.2f} to {high:.2f}), aimed at {AIMS[threads]:g}x"
+            )
+
+
+class Lines(Callback):
+    """Print what is measured."""
+
+    def __init__(self, validation: Validation) -> None:
+        self.history = validation.history
+
+    def after_step(self, trainer: Trainer, step: Step) -> None:
+        """Print a line if this step was measured."""
+        if self.history and self.history[-1][0] == step.number:
+            print(
+                f"step {step.number}/{trainer.total}  {trainer.seconds:.0f} s  "
+                f"loss {step.loss:.4f}  validation {self.history[-1][1]:.4f}",
+                flush=True,
+            )
+
+
+def train(file: Path, settings: Settings, aim: float) -> None:
+    """Train, and print the mean over the whole held-out part."""
+    print(settings, flush=True)
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        job = run.start(file, settings, Path(folder))
+        if job.validation is not None:
+            job.add(Lines(job.validation))
+        cpu = time.process_time()
+        job.trainer.fit()
+        cpu = time.process_time() - cpu
+        model = run.best(run.read(Path(folder)))
+        with one_blas_thread():
+            nats = nats_per_character(model, job.held_out)
+    print(
+        f"{job.trainer.steps} steps in {job.trainer.seconds:.0f} s "
+        f"({cpu:.0f} s of processor time); "
+        f"held out, all {len(job.held_out) - 1} characters: {nats:.4f} nats per character, "
+        f"aimed at {aim:g}"
+    )
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description="Character language models.")
+    parser.add_argument("what", choices=["speed", "short", "long"])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--rounds", type=int, default=15, help="of speed: turns of each")
+    options = parser.parse_args()
+    if options.what == "speed":
+        speed(options.file, options.rounds)
+    elif options.what == "short":
+        train(options.file, SHORT, 1.60)
+    else:
+        train(options.file, LONG, 1.47)
+
+
+if __name__ == "__main__":
+    main()
