@@ -21,7 +21,7 @@ class Settings:
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"gru", "lstm", "rnn"}
         Of the recurrent layers.
     hidden_size, layers, embedding : int
         Units of a layer, how many layers stand on each other, and the size of the vectors that
@@ -63,7 +63,7 @@ class Settings:
         Naming the setting, what came and what was expected.
     """
 
-    cell: str = "lstm"
+    cell: str = "gru"
     hidden_size: int = 256
     layers: int = 1
     embedding: int = 64
