@@ -39,12 +39,10 @@ THREADS = 2
 SHORT = Settings(time_budget=180.0, threads=THREADS)
 LONG = replace(
     SHORT,
-    cell="gru",
     hidden_size=512,
     dropout=0.4,
     optimizer="adamw",
     weight_decay=0.01,
-    lr=4e-3,
     validate_every=490,
     time_budget=None,
     epochs=12.0,
