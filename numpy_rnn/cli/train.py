@@ -16,7 +16,7 @@ from numpy_rnn.cli.plot import check_plot, plot
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.cli.terminal import duration, harmless
 from numpy_rnn.cli.watch import Watch, bits
-from numpy_rnn.files import check_writable
+from numpy_rnn.files import check_writable, naming
 from numpy_rnn.text import generate, nats_per_character, run
 from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.threads import can_limit, one_blas_thread
@@ -102,7 +102,8 @@ def _prepare(
                 raise UsageError(f"{shown} has no {run.FILE}, expected one to go on from")
             job = run.resume(text, folder, save_every=save_every)
             train_options.check_unchanged(given, job.settings)
-            check_writable(path)
+            with naming(path):
+                check_writable(path)
             return job
         settings = train_options.settings_from(given)
         if settings.threads > 1 and not can_limit():
@@ -117,7 +118,8 @@ def _prepare(
         if not text.is_file():
             text.open("rb").close()  # says why
         _check(lambda: folder.mkdir(exist_ok=True), shown)
-        check_writable(path)
+        with naming(path):
+            check_writable(path)
         return run.start(text, settings, folder, save_every=save_every)
     except ValueError as error:  # of the text, or of a damaged checkpoint
         raise RunError(error) from None
@@ -132,9 +134,11 @@ def _fit(job: run.Run, text: Path, folder: Path) -> None:
     except TrainingFailedError as error:
         raise RunError(f"{error}; {_saved(job, folder)}") from None
     except OSError as error:
-        if error.filename is None:  # standard output's
+        if error.filename is None:  # standard output's, between two steps
+            job.files.save(trainer)
             raise
-        raise RunError(f"{error.filename!r}: {error.strerror or error}") from None
+        what = f"{error.filename!r}: {error.strerror or error}"
+        raise RunError(f"{what}; {_saved(job, folder)}") from None
     except KeyboardInterrupt as error:
         again = shlex.join(["numpy-rnn", "train", str(text), "--checkpoint", str(folder)])
         how = f"to go on: {again} --resume" if job.files.saved else "nothing was saved"

@@ -292,8 +292,29 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         env=os.environ
         | {"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1"},
     )
-    refused(full, 1, "'text.rnn/checkpoint.npz': File too large")
+    refused(full, 1, "'text.rnn/checkpoint.npz': File too large; there is no checkpoint yet")
     assert list((tmp_path / "text.rnn").iterdir()) == []
+
+
+def test_a_reader_that_goes_does_not_lose_the_run(tmp_path: Path) -> None:
+    write_text(tmp_path)
+    line = f"{' '.join([*COMMAND, 'train', 'text.txt', *SMALL])} --epochs 2 | head -1"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.stderr == ""
+    assert run.read(tmp_path / "text.rnn").state["optimizer"]["step"] >= 10
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    write_text(tmp_path)
+    done = rnn("train", "text.txt", *SMALL, "--checkpoint", "/proc", cwd=tmp_path)
+    refused(done, 1, "'/proc/checkpoint.npz': No such file or directory")
 
 
 def test_the_reader_of_a_sample_may_go(trained: Path) -> None:
