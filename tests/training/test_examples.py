@@ -18,15 +18,13 @@ def source(N: int, B: int, seed: int = 0) -> Examples:
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 6))
 def test_every_example_comes_once_an_epoch_with_what_is_its_own(N: int, B: int, M: int) -> None:
     B = min(N, B)
-    batches = [
-        source_next
-        for examples in [source(N, B)]
-        for source_next in [examples.next() for _ in range(M * N)]
-    ]
+    examples = source(N, B)
+    batches = [examples.next() for _ in range(M * N)]
     order = np.concatenate([batch.x[0] for batch in batches])
     for epoch in range(M * B):
         assert sorted(order[epoch * N : (epoch + 1) * N]) == list(range(N))
     for batch in batches:
+        assert batch.x.shape == (3, B)
         assert batch.lengths is not None
         assert np.array_equal(batch.target, batch.x[0] * 10)
         assert np.array_equal(batch.lengths, batch.x[0] % 4)

@@ -41,7 +41,7 @@ def ours(dtype: str) -> list[float]:
         Adam(net.parameters, lr=5e-3),
         Windows.next_of(small.symbols(), batch_size=6, window=9),
         schedule=cosine(warmup=20),
-        clip_norm=0.5,
+        clip_norm=0.1,
         callbacks=[Recorder(losses)],
     )
     trainer.fit(STEPS)
@@ -77,7 +77,7 @@ def torchs(dtype: torch.dtype) -> list[float]:
         loss = torch.nn.functional.cross_entropy(model["output"](h).flatten(0, 1), target.flatten())
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
         for group in adam.param_groups:
             group["lr"] = 5e-3 * factor(step, STEPS)
         adam.step()
