@@ -178,8 +178,8 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> Run:
         "text": saved.text,
     }
     files = Checkpoints(path, save_every, about)
-    run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files)
     with npz.refusing(path, checkpoint.KIND):
+        run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files)
         run.trainer.load_state_dict(saved.state)
     return run
 
@@ -214,7 +214,7 @@ def _assemble(
         callbacks=[c for c in (budget, history, validation, files) if c is not None],
     )
     if settings.epochs is not None:
-        trainer.total = max(1, round(settings.epochs * trainer.source.per_epoch))
+        trainer.total = trainer.steps_in(settings.epochs)
     return Run(settings, symbols.vocabulary, count, trainer, validation, held_out, history, files)
 
 

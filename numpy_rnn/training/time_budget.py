@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numpy_rnn.training.checkpoints import Checkpoints
-from numpy_rnn.training.trainer import Callback, Step, Trainer
+from numpy_rnn.training.trainer import MOST_STEPS, Callback, Step, Trainer
 
 
 class TimeBudget(Callback):
@@ -43,7 +43,7 @@ class TimeBudget(Callback):
         over = trainer.seconds >= self.seconds
         if trainer.done or not (over or self._due(trainer, step)):
             return
-        planned = round(step.number * self.seconds / trainer.seconds)
+        planned = round(min(step.number * self.seconds / trainer.seconds, MOST_STEPS))
         trainer.total = step.number if over else max(step.number + 1, planned)
         self.plans.append((step.number, trainer.total))
         self._next = trainer.seconds + self.seconds / 20

@@ -31,6 +31,8 @@ from numpy_rnn.training.signals import deferred
 from numpy_rnn.training.threads import one_blas_thread
 from numpy_rnn.training.workers import Workers, leaves
 
+MOST_STEPS = 2**53  # beyond which a float cannot count
+
 
 class TrainingFailedError(RuntimeError):
     """Training cannot go on; the message names the step and the tensor."""
@@ -212,10 +214,10 @@ class Trainer:
         TrainingFailedError
             If a number is no longer finite.
         """
-        if epochs is not None:
-            steps = max(1, round(epochs * self.source.per_epoch))
         if steps is not None:
             self.total = steps
+        if epochs is not None:
+            self.total = self.steps_in(epochs)
         with one_blas_thread(), deferred() as interrupted:
             start = time.monotonic() - self.seconds
             for callback in self.callbacks:
@@ -228,6 +230,10 @@ class Trainer:
                 self.seconds = time.monotonic() - start
             for callback in self.callbacks:
                 callback.end(self)
+
+    def steps_in(self, epochs: float) -> int:
+        """Return how many steps so many epochs are, at least 1 (and at most 2^53)."""
+        return max(1, round(min(epochs * self.source.per_epoch, MOST_STEPS)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on: arrays, and what JSON can say."""

@@ -126,6 +126,16 @@ def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path: Path) -> None:
             run.read(tmp_path)
 
 
+def test_settings_that_do_not_fit_the_text_are_damage_too(tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    job = run.start(text, SMALL, tmp_path)
+    job.trainer.fit(1)
+    job.files.about["settings"]["window"] = 10**30  # type: ignore[index]  # it is a dict here
+    job.files.save(job.trainer)
+    with pytest.raises(DamagedFileError, match="expected at least one window of 1000"):
+        run.resume(text, tmp_path)
+
+
 def test_a_version_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.start(write_text(tmp_path), SMALL, tmp_path)
     with monkeypatch.context() as patch:

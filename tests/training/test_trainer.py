@@ -196,6 +196,11 @@ def test_epochs_are_counted_in_batches() -> None:
     assert trainer.steps == trainer.total == round(2 * 399 / 54)
 
 
+def test_more_epochs_than_can_be_counted() -> None:
+    assert small.trainer().steps_in(1e308) == small.trainer().steps_in(float("inf")) == 2**53
+    assert small.trainer().steps_in(1e-9) == 1
+
+
 def test_parts_that_do_not_belong_together() -> None:
     net, other = small.model(), small.model()
     source = Windows.next_of(small.symbols(), 2, 9)
