@@ -19,6 +19,16 @@ _HOST = f"{zlib.crc32(platform.node().encode('utf-8', 'replace')):08x}"
 _TEMPORARY = re.compile(rf"\.numpy_rnn-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}\.tmp")
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError name this file: the system's may name a temporary one, or none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
 def check_writable(path: Path) -> None:
     """Say now what would fail after hours of work.
 

@@ -149,6 +149,25 @@ class Parameters:
         joined._live_in(joined.data, joined.grad, _Version())
         return joined
 
+    def share(self, other: Parameters) -> None:
+        """Live in another one's values from now on, with gradients of one's own.
+
+        Several threads can then go through copies of one model at the same time.
+
+        Parameters
+        ----------
+        other : Parameters
+            Of a copy of the model.
+
+        Raises
+        ------
+        ValueError
+            If its names, shapes or dtype are different.
+        """
+        if (self.shapes, self.dtype) != (other.shapes, other.dtype):
+            raise ValueError("share: parameters of another model, expected those of a copy")
+        self._live_in(other.data, self.grad, other._version)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a pickle needs; the views are made anew by `__setstate__`."""
         return {

@@ -2,6 +2,7 @@
 
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
 from numpy_rnn.layers.cell import Cell
+from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.gru import GRU
 from numpy_rnn.layers.last import Last
@@ -21,6 +22,7 @@ __all__ = [
     "RNN",
     "Cell",
     "CrossEntropyLoss",
+    "Dropout",
     "Embedding",
     "IndRNN",
     "Last",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import KeysThatDidNotMatch, Parameters
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
 
 class Module:
@@ -34,6 +37,10 @@ class Module:
     def eval(self) -> None:
         """Switch dropout off."""
         self.train(mode=False)
+
+    def generators(self) -> list[Generator]:
+        """Return the random generators that ``forward`` draws from in training."""
+        return []
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -120,6 +127,10 @@ class RecurrentLayer(Module, ABC):
         reset: Array | None = None,
     ) -> tuple[Array, Any]:
         """Compute the output and the final state, and keep what :meth:`backward` needs."""
+
+    @abstractmethod
+    def zero_state(self, B: int) -> Any:
+        """Return the state that a batch of B sequences starts from."""
 
     @abstractmethod
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:

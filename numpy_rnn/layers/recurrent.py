@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from numpy_rnn.layers.stepping import Step, take_step
 from numpy_rnn.layers.strand import StrandCache, strand_backward, strand_forward
 from numpy_rnn.layers.validate import check_array, check_probability, check_size
 from numpy_rnn.parameters import Parameters
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
 
 class _Cache(NamedTuple):
@@ -107,6 +110,27 @@ class Recurrent(RecurrentLayer):
         # For `step`: a version of the parameters, and what was arranged of it.
         self._steps: tuple[int, list[Step]] = (-1, [])
 
+    def generators(self) -> list[Generator]:
+        """Return the generator of the masks between the layers, if any are drawn."""
+        return [self._rng] if self.dropout and self.num_layers > 1 else []
+
+    def zero_state(self, B: int) -> Any:
+        """Return the state that a batch of B sequences starts from.
+
+        Parameters
+        ----------
+        B : int
+            Number of rows.
+
+        Returns
+        -------
+        state : (L, B, size) array, or a tuple of them
+            Zeros, as ``forward`` takes them.
+        """
+        L, dtype = self.num_layers * len(self._directions), self.parameters.dtype
+        parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
+        return parts if len(parts) > 1 else parts[0]
+
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
         """Return the cell for inputs of this size."""
@@ -186,7 +210,7 @@ class Recurrent(RecurrentLayer):
                 strands.append(cache)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
             if self.dropout and self.training and layer < self.num_layers - 1:
-                mask = self._rng.random(x.shape) >= self.dropout
+                mask = self._rng.random(x.shape, np.float32) >= self.dropout
                 x, kept = dropout_forward(x, mask, p=self.dropout)
                 dropouts.append(kept)
         self._cache = _Cache(batch, strands, dropouts, self.parameters.version)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
 from numpy_rnn.layers.last import Last
 from numpy_rnn.parameters import Parameters
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
 States = tuple[Any, ...]
 
@@ -55,6 +58,16 @@ class Sequential(Module):
         self.training = mode
         for layer in self.layers.values():
             layer.train(mode)
+
+    def generators(self) -> list[Generator]:
+        """Return the random generators of all layers, each once."""
+        found = [g for layer in self.layers.values() for g in layer.generators()]
+        return list({id(g): g for g in found}.values())
+
+    def zero_state(self, B: int) -> States:
+        """Return the states that a batch of B sequences starts from, zeros."""
+        layers = self.layers.values()
+        return tuple(layer.zero_state(B) for layer in layers if isinstance(layer, RecurrentLayer))
 
     def forward(
         self,

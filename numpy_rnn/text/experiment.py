@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
-import operator
 import reprlib
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from numpy_rnn.parameters import check_dtype
 from numpy_rnn.text.alphabet import Alphabet
+from numpy_rnn.text.plain import positive, shown, whole
 
 SENTENCE = "hello pytorch. how long can a rnn cell remember?"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz ?!.,:;01"
@@ -64,10 +62,10 @@ class Experiment:
         for name in ("text", "characters", "nonlinearity", "loss", "dtype"):
             _check_string(name, getattr(self, name))
         plain = {
-            "hidden_size": _whole("hidden_size", self.hidden_size, 1),
-            "epochs": _whole("epochs", self.epochs, 1),
-            "seed": _whole("seed", self.seed, 0),
-            "lr": _positive("lr", self.lr),
+            "hidden_size": whole("hidden_size", self.hidden_size, 1),
+            "epochs": whole("epochs", self.epochs, 1),
+            "seed": whole("seed", self.seed, 0),
+            "lr": positive("lr", self.lr),
             "dtype": check_dtype(self.dtype).name,
         }
         for name, value in plain.items():
@@ -104,35 +102,4 @@ def shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
 
 def _check_string(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {_shown(value)}, expected a str")
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number of any type, True and False excepted, as an int."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise TypeError(f"{name} is {_shown(value)}, expected a whole number")
-    if number < least:
-        raise ValueError(f"{name} is {_shown(number)}, expected at least {least}")
-    return number
-
-
-def _positive(name: str, value: Any) -> float:
-    """Return a real number above 0 of any type as a float."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {_shown(value)}, expected a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} is {number}, expected a finite number above 0")
-    return number
-
-
-def _shown(value: object) -> str:
-    """Return a value in one line, short enough for a message."""
-    return " ".join(reprlib.repr(value).split())
+        raise TypeError(f"{name} is {shown(value)}, expected a str")

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn import npz
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
-from numpy_rnn.parameters import Parameters
-from numpy_rnn.text import recall_file
 from numpy_rnn.text.alphabet import Alphabet
 from numpy_rnn.text.experiment import CHARACTERS, SENTENCE, Experiment, shapes
+from numpy_rnn.training.trainer import TrainingFailedError, first_not_finite
 
 __all__ = [
     "CHARACTERS",
@@ -40,6 +40,9 @@ __all__ = [
     "shapes",
     "train",
 ]
+
+
+KIND = npz.Kind("a saved recall", settings="experiment")
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,6 @@ class Recall:
         """Return the positions at which a generated text is not the sentence."""
         text = self.experiment.text
         return [i for i, character in enumerate(text) if made[i : i + 1] != character]
-
-
-class TrainingFailedError(RuntimeError):
-    """Training cannot go on; the message names the epoch and the tensor."""
 
 
 def _ignore(epoch: int, loss: float) -> None:
@@ -151,7 +150,7 @@ def train(
             if not math.isfinite(loss):
                 raise _failed(epoch, experiment, f"the loss is {loss}")
             on_epoch(epoch, loss)
-        name = first_not_finite(model.parameters)
+        name = first_not_finite(model.parameters.values)
         if name is not None:
             raise _failed(experiment.epochs - 1, experiment, f"{name!r} is not finite")
     return losses
@@ -250,7 +249,7 @@ def save(path: Path, result: Recall) -> None:
     OSError
         If the file cannot be written.
     """
-    recall_file.write(path, asdict(result.experiment), result.model.state_dict())
+    npz.write(path, KIND, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: Path) -> tuple[Experiment, Sequential]:
@@ -275,23 +274,16 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
     ValueError
         In one line that names the file, if it is not such a file or is damaged.
     """
-    experiment, arrays = recall_file.read(path, _expect)
+    experiment, arrays = npz.read(path, KIND, _expect)
     model = build(experiment)  # only now: arrays of its sizes have been seen
     model.load_state_dict(arrays)
     return experiment, model
 
 
-def _expect(settings: dict[str, Any]) -> tuple[Experiment, recall_file.Layout]:
+def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
     experiment = Experiment(**settings)
-    return experiment, (shapes(experiment), np.dtype(experiment.dtype))
-
-
-def first_not_finite(parameters: Parameters) -> str | None:
-    """Return the name of the first parameter with a NaN or an infinity, if there is one."""
-    for name, value in parameters.values.items():
-        if not np.isfinite(value).all():
-            return name
-    return None
+    dtype = np.dtype(experiment.dtype)
+    return experiment, {name: (shape, dtype) for name, shape in shapes(experiment).items()}
 
 
 def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:

@@ -10,13 +10,22 @@ import struct
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.damage import (
+    cut_out,
+    flip,
+    flip_in_directory,
+    flip_in_header,
+    flip_letters_of,
+    repacked,
+    swap,
+    truncate,
+)
 from numpy_rnn.layers import Sequential
 from numpy_rnn.text.recall import Experiment, load, run, save, shapes
 
@@ -188,57 +197,6 @@ def test_what_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def flip(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice([1, 1, 1, 2, 8])):
-        changed[rng.randrange(len(changed))] = rng.randrange(256)
-    return bytes(changed)
-
-
-def flip_in_directory(data: bytes, rng: random.Random) -> bytes:
-    """The part of a zip that says where everything is, and how long."""
-    start = data.index(b"PK\1\2")
-    return data[:start] + flip(data[start:], rng)
-
-
-def truncate(data: bytes, rng: random.Random) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def cut_out(data: bytes, rng: random.Random) -> bytes:
-    start, stop = sorted(rng.choices(range(len(data)), k=2))
-    return data[:start] + data[stop:]
-
-
-def repacked(change: Callable[[dict[str, bytes], random.Random], None]) -> Callable[..., bytes]:
-    """Change entries, and give them the right checksums again."""
-
-    def mutate(data: bytes, rng: random.Random) -> bytes:
-        members = entries(io.BytesIO(data))  # type: ignore[arg-type]  # ZipFile takes both
-        change(members, rng)
-        file = io.BytesIO()
-        pack(file, members)  # type: ignore[arg-type]
-        return file.getvalue()
-
-    return mutate
-
-
-def swap(members: dict[str, bytes], rng: random.Random) -> None:
-    a, b = rng.sample(sorted(members), 2)
-    members[a], members[b] = members[b], members[a]
-
-
-def flip_in_header(members: dict[str, bytes], rng: random.Random) -> None:
-    name = rng.choice(sorted(members))
-    members[name] = flip(members[name][:80], rng) + members[name][80:]
-
-
-def flip_in_settings(members: dict[str, bytes], rng: random.Random) -> None:
-    header, text = members["experiment.npy"][:128], members["experiment.npy"][128:]
-    changed = flip(text[::4], rng)
-    members["experiment.npy"] = header + b"".join(bytes([byte, 0, 0, 0]) for byte in changed)
-
-
 def unless_refused(path: Path) -> tuple[Experiment, Sequential] | None:
     """Load a file or get the one line, whichever it is; anything else is a failure."""
     try:
@@ -250,7 +208,7 @@ def unless_refused(path: Path) -> tuple[Experiment, Sequential] | None:
 
 
 IN_PLACE = [flip, flip_in_directory, truncate, cut_out]
-REPACKED = [repacked(swap), repacked(flip_in_header), repacked(flip_in_settings)]
+REPACKED = [repacked(swap), repacked(flip_in_header), repacked(flip_letters_of("experiment.npy"))]
 
 
 @pytest.mark.filterwarnings("default")  # NumPy's about odd headers, which a user may see too

@@ -1,0 +1,18 @@
+"""Small texts that the tests make themselves."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+
+def write_text(folder: Path, characters: int = 1500) -> Path:
+    """Write sentences of a few words, the same each time."""
+    rng = random.Random(1)  # noqa: S311 (not a secret)
+    words = ["the", "a", "cat", "dog", "sees", "hears", "big", "small", "old", "red"]
+    text = ""
+    while len(text) < characters:
+        text += " ".join(rng.choices(words, k=rng.randint(3, 6))) + ".\n"
+    path = folder / "text.txt"
+    path.write_text(text[:characters], encoding="utf-8")
+    return path
