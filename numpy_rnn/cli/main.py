@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from numpy_rnn.cli import memory, recall
+from numpy_rnn.cli import explain, memory, recall
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.version import __version__
 
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     recall.add_to(commands)
     memory.add_to(commands)
+    explain.add_to(commands)
     prog, status = parser.prog, 0
     try:
         with _signals_raise():
