@@ -112,16 +112,13 @@ def show() -> None:
         trials, budget = _recorded(name, entry), entry.budget
         if not trials:
             continue
-        seeds = sorted({trial.seed for trial in trials})
-        if entry.length:
-            length = f"{entry.length}"
-            solved = f"{sum(t.solved for t in trials)} of {len(trials)}"
-        else:
-            each = [
-                max((t.length for t in trials if t.solved and t.seed == s), default=0)
-                for s in seeds
-            ]
-            length, solved = f"{median(each):g}", f"longest of {', '.join(map(str, each))}"
+        length, solved = f"{entry.length}", f"{sum(t.solved for t in trials)} of {len(trials)}"
+        if not entry.length:
+            every = [_longest(entry, trials, seed) for seed in range(entry.seeds)]
+            found = [each for each in every if each is not None]
+            if not found:
+                continue
+            length, solved = f"{median(found):g}", f"longest: {', '.join(map(str, found))}"
         taken = median(t.updates for t in trials)
         seconds = median(t.seconds for t in trials)
         print(
