@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     seeds: int = 5
     start: int = 50
     limit: int = 3200
+    resolution: float = 0.1
 
 
 PLAN = {
@@ -54,11 +55,12 @@ PLAN = {
     # How far each cell gets.
     "copy-limit-lru": Entry(Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 0, 3, 500, 8000),
     "recall-limit-rnn-35": Entry(Budget("recall", "rnn", 35, 2000), 0),
-    "recall-limit-gru-35": Entry(Budget("recall", "gru", 35, 2000), 0),
-    "recall-limit-lstm-35": Entry(Budget("recall", "lstm", 35, 2000), 0),
-    "recall-limit-rnn-128": Entry(Budget("recall", "rnn", 128, 1000), 0, 3),
-    "recall-limit-gru-128": Entry(Budget("recall", "gru", 128, 1000), 0, 3),
-    "recall-limit-lstm-128": Entry(Budget("recall", "lstm", 128, 1000), 0, 3),
+    "recall-limit-rnn-35-1000": Entry(Budget("recall", "rnn", 35, 1000), 0, 3, resolution=0.25),
+    "recall-limit-gru-35": Entry(Budget("recall", "gru", 35, 1000), 0, 3, resolution=0.25),
+    "recall-limit-lstm-35": Entry(Budget("recall", "lstm", 35, 1000), 0, 3, resolution=0.25),
+    "recall-limit-rnn-128": Entry(Budget("recall", "rnn", 128, 1000), 0, 3, resolution=0.25),
+    "recall-limit-gru-128": Entry(Budget("recall", "gru", 128, 1000), 0, 3, resolution=0.25),
+    "recall-limit-lstm-128": Entry(Budget("recall", "lstm", 128, 1000), 0, 3, resolution=0.25),
 }
 
 
@@ -80,7 +82,7 @@ def fill(name: str, entry: Entry) -> None:
         if entry.length:
             solves(seed, entry.length)
         else:
-            longest(partial(solves, seed), entry.start, entry.limit, 0.1)
+            longest(partial(solves, seed), entry.start, entry.limit, entry.resolution)
 
 
 def _recorded(name: str, entry: Entry) -> list[Trial]:
@@ -93,8 +95,13 @@ def _recorded(name: str, entry: Entry) -> list[Trial]:
     return trials
 
 
-def _longest(trials: list[Trial], seed: int) -> int:
-    return max((t.length for t in trials if t.solved and t.seed == seed), default=0)
+def _longest(entry: Entry, trials: list[Trial], seed: int) -> int | None:
+    """Return what a search found, or None if it is not at its end."""
+    solved = {trial.length: trial.solved for trial in trials if trial.seed == seed}
+    try:
+        return longest(solved.__getitem__, entry.start, entry.limit, entry.resolution)
+    except KeyError:
+        return None
 
 
 def show() -> None:
@@ -105,16 +112,13 @@ def show() -> None:
         trials, budget = _recorded(name, entry), entry.budget
         if not trials:
             continue
-        seeds = sorted({trial.seed for trial in trials})
-        if entry.length:
-            length = f"{entry.length}"
-            solved = f"{sum(t.solved for t in trials)} of {len(trials)}"
-        else:
-            each = [
-                max((t.length for t in trials if t.solved and t.seed == s), default=0)
-                for s in seeds
-            ]
-            length, solved = f"{median(each):g}", f"longest of {', '.join(map(str, each))}"
+        length, solved = f"{entry.length}", f"{sum(t.solved for t in trials)} of {len(trials)}"
+        if not entry.length:
+            every = [_longest(entry, trials, seed) for seed in range(entry.seeds)]
+            found = [each for each in every if each is not None]
+            if not found:
+                continue
+            length, solved = f"{median(found):g}", f"longest: {', '.join(map(str, found))}"
         taken = median(t.updates for t in trials)
         seconds = median(t.seconds for t in trials)
         print(

@@ -67,6 +67,47 @@ def elman_backward_with(bug: str, dh: Array, cache: ElmanCache) -> tuple[Array, 
     return dx, carry, dW_ih, dW_hh, db_ih, db_hh
 
 
+SCAN_BUGS = ["a of the same step", "h of the same step", "dropped carry", "dh0 not multiplied"]
+LRU_BUGS = ["conjugate forgotten", "chain rule of omega forgotten", "sign of nu", "gamma's share"]
+
+
+def scan_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
+    a, h = cache
+    e, carry = np.zeros_like(dh), np.zeros_like(h[0])
+    for t in reversed(range(len(dh))):
+        e[t] = dh[t] + carry
+        carry = a[t - 1 if bug == "a of the same step" else t] * e[t]
+        if bug == "dropped carry" and t == 5:
+            carry = np.zeros_like(carry)
+    da = e * (h[1:] if bug == "h of the same step" else h[:-1])
+    return da, e, e[0] if bug == "dh0 not multiplied" else carry
+
+
+def lru_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
+    """Orvieto's recurrence in complex numbers, dL/dh being dL/dRe + i dL/dIm."""
+    (x, W_ih), scan, _, (cos, sin), nu, omega, scale = cache
+    H, turned = len(nu), cos + 1j * sin
+    h = scan.h[..., :H] + 1j * scan.h[..., H:]
+    h[1:] *= turned
+    u = x @ W_ih[:H].T + 1j * (x @ W_ih[H:].T)
+    eigenvalue = np.exp(-np.exp(nu) + 1j * omega)
+    back = eigenvalue if bug == "conjugate forgotten" else eigenvalue.conj()
+    d, carry = dh[..., :H] + 1j * dh[..., H:], np.zeros_like(h[0])
+    e = np.zeros_like(d)
+    for t in reversed(range(len(d))):
+        e[t] = d[t] + carry
+        carry = back * e[t]
+    dlog = np.sum(e.conj() * eigenvalue * h[:-1], axis=(0, 1))  # of log lambda = -exp(nu) + i omega
+    dnu = dlog.real * np.exp(nu) * (1 if bug == "sign of nu" else -1)
+    dtheta = -dlog.imag * (1 if bug == "chain rule of omega forgotten" else omega)
+    dgamma = scale * np.sum(e.conj() * u, axis=(0, 1)).real
+    if bug == "gamma's share":
+        dgamma = dgamma / scale
+    du = np.concatenate([e.real, e.imag], axis=2) * np.tile(scale, 2)
+    dW_ih = np.einsum("tbg,tbd->gd", du, x)
+    return du @ W_ih, np.concatenate([carry.real, carry.imag], axis=1), dW_ih, dnu, dtheta, dgamma
+
+
 def embedding_backward_with(bug: str, dy: Array, cache: Any) -> tuple[None, Array]:
     dW = np.zeros((cache.size, dy.shape[-1]))
     if bug == "= for +=":
@@ -92,6 +133,8 @@ def cross_entropy_backward_with(bug: str, dloss: float, cache: Any) -> tuple[Arr
 
 BUGS = [
     *(("elman tanh", elman_backward_with, bug) for bug in ELMAN_BUGS),
+    *(("scan", scan_backward_with, bug) for bug in SCAN_BUGS),
+    *(("lru", lru_backward_with, bug) for bug in LRU_BUGS),
     ("embedding", embedding_backward_with, "= for +="),
     ("mse mean", mse_backward_with, "factor 2 forgotten"),
     ("mse mean", mse_backward_with, "sign of the target"),

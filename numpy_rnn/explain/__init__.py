@@ -1,0 +1,25 @@
+"""Why a network forgets: measured from its own backward passes, drawn and explained."""
+
+from numpy_rnn.explain.influence import (
+    by_distance,
+    influence,
+    jacobians,
+    saturation,
+    spectral_radii,
+)
+from numpy_rnn.explain.story import write
+from numpy_rnn.explain.study import Study, Trace, study, trace, train
+
+__all__ = [
+    "Study",
+    "Trace",
+    "by_distance",
+    "influence",
+    "jacobians",
+    "saturation",
+    "spectral_radii",
+    "study",
+    "trace",
+    "train",
+    "write",
+]

@@ -1,0 +1,150 @@
+"""The pictures, as SVG; needs matplotlib. Each function draws numbers of a study and adds none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.explain.study import Study
+from numpy_rnn.functional.types import Array
+
+SMALLEST = 1e-8  # of a logarithmic axis
+
+
+def require_matplotlib() -> Any:
+    """Return matplotlib, set to draw the same SVG for the same numbers.
+
+    Raises
+    ------
+    ImportError
+        Naming the extra, if it is not installed.
+    """
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 (an extra, only for pictures)
+        import matplotlib.figure  # noqa: PLC0415
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install numpy-rnn[plot]") from None
+    return mpl
+
+
+def losses(studies: Sequence[Study]) -> bytes:
+    """Draw the loss of each epoch."""
+    figure, axes = _figure(3)
+    for study in studies:
+        axes.semilogy(study.losses, label=study.name)
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.legend()
+    return _svg(figure)
+
+
+def predictions(study: Study, characters: str, symbols: Array) -> bytes:
+    """Draw each output over the sentence, and a mark where the target is."""
+    figure, axes = _figure(6)
+    outputs = study.after.outputs
+    axes.imshow(outputs.T, cmap="Blues", vmin=0, vmax=max(1, outputs.max()), aspect="auto")
+    right = outputs.argmax(axis=1) == symbols[1:]
+    for hit, colour, label in ((True, "tab:green", "right"), (False, "tab:red", "wrong")):
+        places = np.flatnonzero(right == hit)
+        axes.scatter(
+            places,
+            symbols[1:][places],
+            s=14,
+            marker="s",
+            facecolors="none",
+            edgecolors=colour,
+            label=f"target, {label}: {len(places)}",
+        )
+    axes.set_yticks(range(len(characters)), [_shown(c) for c in characters], fontsize=6)
+    _letters(axes, characters, symbols[:-1], "input")
+    axes.set_ylabel("output")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=7)
+    return _svg(figure)
+
+
+def attribution(study: Study, characters: str, symbols: Array) -> bytes:
+    """Draw how much each state matters to each step's loss, before and after training."""
+    mpl = require_matplotlib()
+    figure = mpl.figure.Figure(figsize=(8, 4), layout="constrained")
+    for place, (trace, title) in enumerate(
+        ((study.before, "before training"), (study.after, "after training"))
+    ):
+        axes = figure.add_subplot(1, 2, place + 1)
+        shares = trace.influence / np.maximum(np.diagonal(trace.influence)[:, None], 1e-300)
+        with np.errstate(divide="ignore"):
+            powers = np.log10(shares)
+        image = axes.imshow(np.where(shares > 0, powers, np.nan), cmap="viridis", vmin=-8, vmax=1)
+        axes.set(title=title, ylabel="loss of step t")
+        _letters(axes, characters, symbols[:-1], "state after step s", every=4)
+    figure.colorbar(image, ax=figure.axes, label="log10, against the step's own")
+    return _svg(figure)
+
+
+def distances(studies: Sequence[Study]) -> bytes:
+    """Draw what is left of a gradient, against the distance in time."""
+    figure, axes = _figure(3.5)
+    for number, study in enumerate(studies):
+        for trace, style, when in ((study.before, ":", "before"), (study.after, "-", "after")):
+            axes.semilogy(
+                np.maximum(trace.by_distance, SMALLEST),
+                style,
+                color=f"C{number}",
+                label=f"{study.name}, {when}",
+            )
+    axes.set(xlabel="steps back", ylabel="|dL/dh|, against 0 steps back")
+    axes.legend(fontsize=7)
+    return _svg(figure)
+
+
+def states(study: Study, characters: str, symbols: Array) -> bytes:
+    """Draw the Jacobian's spectral radius and the share of saturated units over the sentence."""
+    figure, axes = _figure(3.5)
+    for trace, style, when in ((study.before, ":", "before"), (study.after, "-", "after")):
+        axes.plot(trace.radii, style, color="C0", label=f"spectral radius, {when}")
+        axes.plot(trace.saturated, style, color="C1", label=f"saturated units, {when}")
+    axes.axhline(1, color="grey", linewidth=0.5)
+    _letters(axes, characters, symbols[:-1], "input")
+    axes.legend(fontsize=7)
+    return _svg(figure)
+
+
+def gates(study: Study, characters: str, symbols: Array) -> bytes:
+    """Draw what each gate of each unit let through, letter by letter."""
+    found = study.after.gates
+    mpl = require_matplotlib()
+    figure = mpl.figure.Figure(figsize=(8, 2.2 * len(found)), layout="constrained")
+    for place, (name, gate) in enumerate(found.items()):
+        axes = figure.add_subplot(len(found), 1, place + 1)
+        order = np.argsort(gate.mean(axis=0))
+        image = axes.imshow(gate[:, order].T, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        axes.set(title=f"{study.name}: {name} gate", ylabel="unit")
+        _letters(axes, characters, symbols[:-1], "")
+    figure.colorbar(image, ax=figure.axes, label="0 shut, 1 open")
+    return _svg(figure)
+
+
+def _figure(height: float) -> tuple[Any, Any]:
+    figure = require_matplotlib().figure.Figure(figsize=(8, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _letters(axes: Any, characters: str, symbols: Array, label: str, every: int = 1) -> None:
+    shown = [_shown(characters[symbol]) for symbol in symbols]
+    places = range(0, len(shown), max(every, len(shown) // 64 + 1))
+    axes.set_xticks(places, [shown[place] for place in places], fontsize=7)
+    axes.set_xlabel(label)
+
+
+def _shown(character: str) -> str:
+    if character == "$":  # to matplotlib, the beginning of a formula
+        return r"\$"
+    return character if character.isprintable() and not character.isspace() else "\u2423"
+
+
+def _svg(figure: Any) -> bytes:
+    mpl, file = require_matplotlib(), BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "numpy_rnn"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

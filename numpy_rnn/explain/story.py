@@ -1,0 +1,157 @@
+"""From studies to the page: which pictures, in which order, and what they say to a student."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from numpy_rnn.explain import pictures
+from numpy_rnn.explain.page import Section, page
+from numpy_rnn.explain.study import Study, as_data, steps
+from numpy_rnn.files import write_atomically
+from numpy_rnn.text.recall import Experiment
+
+LEAD = """
+A {name} with {units} units learned one text by heart: \u201c{text}\u201d. At each step it reads a
+character and says the next one.
+
+The pictures go from what it says to why it can say it. Each shows numbers that the network's own
+forward and backward passes computed; nothing is fitted or smoothed.
+"""
+LOSS = """
+In every epoch the network reads the whole text once, and each weight moves a little against the
+gradient of the loss, which is the sum of what every step contributes.
+"""
+PREDICTIONS = """
+Each column is a step: below it stands the character that is read, in it how strongly each character
+is answered. A square stands where the right one is.
+"""
+ATTRIBUTION = """
+Backpropagation through time sends the loss of step t back to the states of steps t, t - 1 and so
+on. Row t shows how large that gradient is when it arrives at step s, compared with step t itself;
+above the diagonal is the future, which nothing blames.
+
+A row that is bright only near the diagonal belongs to an answer that was learned from the last few
+characters. What is dark is too small to teach the network anything.
+"""
+DISTANCE = """
+The same, against the distance alone: the median over the steps. A straight line down is exponential
+forgetting, because each step back multiplies by the recurrent matrix and by slopes of at most 1.
+Before training every cell forgets like that; what is left after training is what it has learned
+to carry.
+"""
+STATES = """
+The Jacobian of a step says what a small change of the state does to the next state. If its spectral
+radius, the size of its largest eigenvalue, stays below 1, changes die out in the long run.
+Saturated units, beyond 0.95, hardly pass a change on: their slope is below 0.1.
+"""
+GATES = """
+A row is a unit, a column a character. Where a forget gate, or the update gate of a GRU, is near 1,
+a unit keeps what it holds: rows that stay bright are the long memory.
+"""
+
+
+def write(folder: Path, experiment: Experiment, studies: Sequence[Study]) -> list[str]:
+    """Write ``index.html``, a picture each as SVG, and ``numbers.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist; files of these names are replaced.
+    experiment : Experiment
+        That the networks learned.
+    studies : sequence of Study
+        The first one is explained; the others are compared with it.
+
+    Returns
+    -------
+    names : list of str
+        Of the files.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    OSError
+        If a file cannot be written.
+    """
+    sections = tell(experiment, studies)
+    first = studies[0]
+    title = f"Why a network of {experiment.hidden_size} units forgets, and what it remembers"
+    lead = LEAD.format(name=first.name, units=experiment.hidden_size, text=experiment.text)
+    files = {f"{name}.svg": section.picture for name, section in sections.items()}
+    files["index.html"] = page(title, lead, sections.values())
+    numbers = {
+        study.name: {
+            "losses": study.losses,
+            "before": as_data(study.before),
+            "after": as_data(study.after),
+        }
+        for study in studies
+    }
+    files["numbers.json"] = json.dumps(numbers).encode()
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        write_atomically(folder / name, lambda file, data=data: file.write(data))  # type: ignore[misc]  # the default binds this turn's
+    return list(files)
+
+
+def tell(experiment: Experiment, studies: Sequence[Study]) -> dict[str, Section]:
+    """Return the sections by the names of their pictures, in the order of reading."""
+    first, symbols, characters = studies[0], steps(experiment), experiment.characters
+    found: dict[str, Section] = {}
+    trained = [study for study in studies if study.losses]
+    if trained:
+        ends = ", ".join(f"{s.name} {s.losses[0]:.3g} to {s.losses[-1]:.3g}" for s in trained)
+        caption = f"Loss of each epoch, on a logarithmic scale: {ends}."
+        found["loss"] = Section("It learns", LOSS, pictures.losses(trained), caption)
+    right = int(np.sum(first.after.outputs.argmax(axis=1) == symbols[1:]))
+    found["predictions"] = Section(
+        "What it says",
+        PREDICTIONS,
+        pictures.predictions(first, characters, symbols),
+        f"{right} of {len(symbols) - 1} answers are right when the text itself is read.",
+    )
+    found["attribution"] = Section(
+        "Which steps a mistake blames",
+        ATTRIBUTION,
+        pictures.attribution(first, characters, symbols),
+        "Size of dL_t/dh_s, as a power of ten of the step's own.",
+    )
+    found["distance"] = Section(
+        "How fast the blame fades",
+        DISTANCE,
+        pictures.distances(studies),
+        "; ".join(_fading(study) for study in studies) + ".",
+    )
+    before, after = first.before, first.after
+    found["states"] = Section(
+        "Why it fades",
+        STATES,
+        pictures.states(first, characters, symbols),
+        f"Spectral radius, median over the text: {np.median(before.radii):.2f} before training, "
+        f"{np.median(after.radii):.2f} after; saturated units: {np.mean(before.saturated):.0%} "
+        f"and {np.mean(after.saturated):.0%}.",
+    )
+    for study in studies:
+        if study.after.gates:
+            means = ", ".join(f"{n} {np.mean(g):.2f}" for n, g in study.after.gates.items())
+            found[f"gates-{study.name.lower()}"] = Section(
+                f"What the gates of the {study.name} do",
+                GATES,
+                pictures.gates(study, characters, symbols),
+                f"Gates after training; means: {means}.",
+            )
+    return found
+
+
+def _fading(study: Study) -> str:
+    """Say at which distance a gradient falls below a hundredth."""
+    said = []
+    for trace, when in ((study.before, "before"), (study.after, "after")):
+        small = np.flatnonzero(trace.by_distance < 0.01)
+        said.append(f"{small[0]} steps {when}" if small.size else f"never {when}")
+    return f"{study.name}: below a hundredth after {' and '.join(said)}"

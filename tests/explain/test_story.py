@@ -1,0 +1,248 @@
+"""Studies measure what the networks do; the page is whole, in order, and needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn import GRU, LSTM
+from numpy_rnn.explain import Study, study, train, write
+from numpy_rnn.explain.study import gates, steps
+from numpy_rnn.functional.types import Array
+from numpy_rnn.text import recall
+from numpy_rnn.text.recall import Experiment
+
+SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
+KINDS = {"RNN": None, "LSTM": LSTM, "GRU": GRU}
+
+
+@pytest.fixture(scope="module")
+def studies() -> list[Study]:
+    return [train(SMALL, kind) for kind in KINDS.values()]
+
+
+def test_a_study_has_both_sides_of_the_training(studies: list[Study]) -> None:
+    T, V = len(SMALL.text) + 1, len(SMALL.alphabet)
+    for name, found in zip(KINDS, studies, strict=True):
+        assert found.name == name
+        assert len(found.losses) == 30
+        for trace in (found.before, found.after):
+            assert trace.outputs.shape == (T, V)
+            assert trace.influence.shape == (T, T)
+            assert not np.triu(trace.influence, 1).any()
+            assert trace.by_distance[0] == 1
+            assert trace.radii.shape == trace.saturated.shape == (T,)
+        assert not np.array_equal(found.before.outputs, found.after.outputs)
+
+
+def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Study]) -> None:
+    targets = np.eye(len(SMALL.alphabet))[steps(SMALL)[1:]]
+    for found in studies:
+        loss = np.mean((found.before.outputs - targets) ** 2, axis=1).sum()
+        assert found.losses[0] == pytest.approx(loss, rel=1e-5)
+
+
+def test_influence_comes_from_the_loss_of_each_step(studies: list[Study]) -> None:
+    # On the diagonal it is the loss's own gradient: 2 (y - target) / V, through the weights.
+    model = recall.build(SMALL)
+    targets = np.eye(len(SMALL.alphabet))[steps(SMALL)[1:]]
+    before = studies[0].before
+    dy = 2 * (before.outputs - targets) / len(SMALL.alphabet)
+    expected = np.linalg.norm(dy @ model.parameters.values["i2o.weight"], axis=1)
+    np.testing.assert_allclose(np.diagonal(before.influence), expected, rtol=1e-5)
+
+
+def blocks(layer: Any, x: Array, h: Array) -> tuple[Any, Any]:
+    """W_ih x + b_ih and W_hh h + b_hh, cut into gates."""
+    values, H = layer.parameters.values, layer.hidden_size
+    a = values["weight_ih_l0"] @ x + values["bias_ih_l0"]
+    s = values["weight_hh_l0"] @ h + values["bias_hh_l0"]
+    return a.reshape(-1, H), s.reshape(-1, H)
+
+
+def test_gates_are_those_that_make_the_lstms_next_state() -> None:
+    layer, x = LSTM(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
+    opened = gates(layer, x, layer.forward(x)[0])
+    h, c = np.zeros((2, 1, 4))
+    for t in range(6):
+        a, s = blocks(layer, x[t], h[0])
+        kept = opened["forget"][t] * c[0] + opened["input"][t] * np.tanh(a[2] + s[2])
+        _, (h, c) = layer.step(x[t], (h, c))
+        np.testing.assert_allclose(c[0], kept, rtol=1e-12)
+        np.testing.assert_allclose(h[0], opened["output"][t] * np.tanh(c[0]), rtol=1e-12)
+
+
+def test_gates_are_those_that_make_the_grus_next_state() -> None:
+    layer, x = GRU(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
+    opened = gates(layer, x, layer.forward(x)[0])
+    h = np.zeros((1, 4))
+    for t in range(6):
+        a, s = blocks(layer, x[t], h[0])
+        new = np.tanh(a[2] + opened["reset"][t] * s[2])
+        expected = new + opened["update"][t] * (h[0] - new)
+        _, h = layer.step(x[t], h)
+        np.testing.assert_allclose(h[0], expected, rtol=1e-12)
+
+
+def test_a_saved_network_is_studied_as_it_is(studies: list[Study], tmp_path: Path) -> None:
+    result = recall.run(SMALL)
+    path = tmp_path / "a.npz"
+    recall.save(path, result)
+    found = study(*recall.load(path))
+    assert found.losses == []
+    np.testing.assert_array_equal(found.after.influence, studies[0].after.influence)
+    np.testing.assert_array_equal(found.before.influence, studies[0].before.influence)
+
+
+class Reader(HTMLParser):
+    """Collects tags and checks that they are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def folder(studies: list[Study], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explained") / "new"
+    names = write(path, SMALL, studies)
+    assert sorted(names) == sorted(file.name for file in path.iterdir())
+    return path
+
+
+def test_the_page_needs_nothing_else(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    tags = [tag for tag, _ in reader.seen]
+    assert "script" not in tags
+    for _, attributes in reader.seen:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    assert "url(" not in page
+    assert "width=device-width" in page
+    assert "prefers-color-scheme: dark" in page
+    assert SMALL.text in reader.text  # escaped, and not taken for tags
+    headings = re.findall(r"<h2>(\d)\.", page)
+    assert headings == [str(n) for n in range(1, 8)]
+    images = [attributes for tag, attributes in reader.seen if tag == "img"]
+    pictures = {path.read_bytes() for path in folder.glob("*.svg")}
+    assert len(images) == len(pictures) == 7
+    for image in images:
+        assert image["alt"]
+        data = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
+        assert data in pictures
+        assert b"</svg>" in data
+
+
+def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -> None:
+    numbers = json.loads((folder / "numbers.json").read_bytes())
+    assert list(numbers) == list(KINDS)
+    for found in studies:
+        data = numbers[found.name]
+        assert data["losses"] == found.losses
+        for when, trace in (("before", found.before), ("after", found.after)):
+            for name, value in trace._asdict().items():
+                if name != "gates":
+                    np.testing.assert_allclose(data[when][name], value, rtol=1e-12)
+            for name, gate in trace.gates.items():
+                np.testing.assert_allclose(data[when]["gates"][name], gate, rtol=1e-6)
+
+
+def test_the_same_study_gives_the_same_files(
+    folder: Path, studies: list[Study], tmp_path: Path
+) -> None:
+    for name in write(tmp_path, SMALL, studies):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "numpy_rnn", "explain", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
+
+
+def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
+    recall.save(tmp_path / "a.npz", recall.run(SMALL))
+    done = explain("a.npz", "--out", "why", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Wrote 6 files to why; open why/index.html\n"
+    assert not (tmp_path / "why" / "loss.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.npz"], "'no.npz': No such file or directory"),
+        (["bad.npz"], "'bad.npz' is not a saved recall"),
+        (["--out", "bad.npz"], "--out: 'bad.npz' is a file, expected a folder"),
+        (["--out", "no/why"], "--out: folder 'no' does not exist"),
+        (["--nothing"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    done = explain(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.npz"]
+
+
+def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
+    done = explain(cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install numpy-rnn[plot]" in done.stderr
+
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+
+if BROWSER:  # not a skip: .ci/run counts those as failures
+
+    def test_a_browser_opens_the_page_without_a_complaint(folder: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "page.png"
+        done = subprocess.run(
+            [
+                *(
+                    BROWSER,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--enable-logging=stderr",
+                ),
+                *(f"--screenshot={picture}", "--window-size=390,844"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", (folder / "index.html").as_uri()),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert "CONSOLE" not in done.stderr
+        assert picture.stat().st_size > 10_000
