@@ -47,6 +47,7 @@ LONG = replace(
     dropout=0.4,
     optimizer="adamw",
     weight_decay=0.01,
+    lr=4e-3,
     validate_every=490,
     time_budget=None,
     epochs=12.0,

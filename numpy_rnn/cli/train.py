@@ -102,21 +102,19 @@ def _prepare(
                 raise UsageError(f"{shown} has no {run.FILE}, expected one to go on from")
             job = run.resume(text, folder, save_every=save_every)
             train_options.check_unchanged(given, job.settings)
+            _check_threads(job.settings.threads)
             with naming(path):
                 check_writable(path)
             return job
         settings = train_options.settings_from(given)
-        if settings.threads > 1 and not can_limit():
-            raise UsageError(
-                f"--threads is {settings.threads}, which needs threadpoolctl "
-                "(pip install 'numpy-rnn[threads]') or OPENBLAS_NUM_THREADS=1"
-            )
+        _check_threads(settings.threads)
         if path.exists():
             raise UsageError(
                 f"{shown} has a checkpoint already, expected --resume to go on, or another folder"
             )
         if not text.is_file():
-            text.open("rb").close()  # says why
+            text.open("rb").close()  # says why, if it can
+            raise UsageError(f"{str(text)!r} is no regular file, expected one to be read twice")
         _check(lambda: folder.mkdir(exist_ok=True), shown)
         with naming(path):
             check_writable(path)
@@ -125,6 +123,14 @@ def _prepare(
         raise RunError(error) from None
     except OSError as error:
         raise RunError(f"{error.filename or str(folder)!r}: {error.strerror or error}") from None
+
+
+def _check_threads(threads: int) -> None:
+    if threads > 1 and not can_limit():
+        raise UsageError(
+            f"--threads is {threads}, which needs threadpoolctl "
+            "(pip install 'numpy-rnn[threads]') or OPENBLAS_NUM_THREADS=1"
+        )
 
 
 def _fit(job: run.Run, text: Path, folder: Path) -> None:
@@ -188,6 +194,7 @@ def _conclusion(job: run.Run, folder: Path) -> list[str]:
         with one_blas_thread():
             nats = nats_per_character(trainer.model, job.held_out)
         parameters.data[...] = last
+        parameters.changed()
         lines.append(
             f"Held out, the best model (step {step}): {nats:.4f} nats, {bits(nats):.4f} bits per "
             f"character, mean over all {len(job.held_out) - 1:,} characters"

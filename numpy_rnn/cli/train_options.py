@@ -15,7 +15,7 @@ from numpy_rnn.training.threads import default_threads
 
 EPOCHS = 10.0
 # Of these a run does not depend: they may be others when it goes on.
-FREE = {"checkpoint": str, "save_every": str, "log": str, "plot": str}
+FREE = ("checkpoint", "log", "plot", "save_every")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 # What each setting is, in the order of the help; its default is Settings' own.
@@ -155,4 +155,7 @@ def _from_file(name: str, known: set[str]) -> dict[str, Any]:
     for key in given:
         if key not in known:
             raise UsageError(f"--config {name!r} has {key!r}, expected an option of this command")
+    for key in ("checkpoint", "log", "plot"):
+        if not isinstance(given.get(key, ""), str):
+            raise UsageError(f"--config {name!r}: {key} is {given[key]!r}, expected a name")
     return given

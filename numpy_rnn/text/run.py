@@ -192,7 +192,7 @@ def _assemble(
     files: Checkpoints,
 ) -> Run:
     count = len(symbols.numbers)
-    split = count - int(count * settings.validation_fraction)
+    split = _split(settings, count)
     held_out = symbols.numbers[split - 1 : split + MEASURED] if split < count else np.zeros(0, int)
     validation = None
     if len(held_out):
@@ -216,6 +216,11 @@ def _assemble(
     if settings.epochs is not None:
         trainer.total = trainer.steps_in(settings.epochs)
     return Run(settings, symbols.vocabulary, count, trainer, validation, held_out, history, files)
+
+
+def _split(settings: Settings, count: int) -> int:
+    """Return where in a text of so many characters the part that is held out begins."""
+    return count - int(count * settings.validation_fraction)
 
 
 def read(path: Path) -> Saved:
@@ -253,7 +258,7 @@ def read(path: Path) -> Saved:
         model = build(settings, len(vocabulary))
         optimizer = optimizer_for(settings, model)
         saved = Saved(settings, vocabulary, dict(about["text"]), model, optimizer, {})
-        return saved, _layout(settings, model, optimizer)
+        return saved, _layout(saved)
 
     saved, state = checkpoint.read(path, expect)
     with npz.refusing(path, checkpoint.KIND):
@@ -277,13 +282,14 @@ def best(saved: Saved) -> Sequential:
     return saved.model
 
 
-def _layout(settings: Settings, model: Sequential, optimizer: Optimizer) -> npz.Layout:
+def _layout(saved: Saved) -> npz.Layout:
+    settings, model, optimizer = saved.settings, saved.model, saved.optimizer
     dtype = model.parameters.dtype
     flat = model.parameters.data.shape
     shapes = {f"model/{name}": shape for name, shape in model.parameters.shapes.items()}
     shapes |= {f"optimizer/{name}": flat for name in optimizer.moments}
     carried = leaves(model.zero_state(settings.batch_size))
     shapes |= {f"carried/{k}": leaf.shape for k, leaf in enumerate(carried)}
-    if settings.validation_fraction:
+    if _split(settings, saved.text["characters"]) < saved.text["characters"]:
         shapes["callbacks/validation/best_parameters"] = flat
     return {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}

@@ -71,7 +71,7 @@ class Settings:
     batch_size: int = 32
     window: int = 64
     optimizer: str = "adam"
-    lr: float = 4e-3
+    lr: float = 8e-3
     weight_decay: float = 0.0
     schedule: str = "cosine"
     warmup: int = 100

@@ -122,6 +122,25 @@ def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path
     assert run.read(tmp_path / "there").settings.time_budget == 0.2
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("what = 1", "--config 'a.toml' has 'what', expected an option of this command"),
+        ("checkpoint = 3", "--config 'a.toml': checkpoint is 3, expected a name"),
+        ('hidden-size = "x"', "--hidden-size is 'x', expected a whole number"),
+        ("batch-size = [1]", "--batch-size is [1], expected a whole number"),
+        ("time-budget = true", "--time-budget is 'True', expected a time"),
+        ("lr = nan", "--lr is nan, expected a finite number above 0"),
+        ("seed =", "--config 'a.toml' is not TOML"),
+    ],
+)
+def test_a_config_that_is_wrong_is_one_line(tmp_path: Path, content: str, message: str) -> None:
+    write_text(tmp_path)
+    (tmp_path / "a.toml").write_text(content, encoding="utf-8")
+    done = rnn("train", "text.txt", "--config", "a.toml", cwd=tmp_path)
+    refused(done, 2, re.escape(message))
+
+
 BAD_OPTIONS = [
     (["--hidden-size", "0"], "--hidden-size is 0, expected at least 1"),
     (["--lr", "-1"], "--lr is -1.0, expected a finite number above 0"),
@@ -309,6 +328,20 @@ def test_a_reader_that_goes_does_not_lose_the_run(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert run.read(tmp_path / "text.rnn").state["optimizer"]["step"] >= 10
+
+
+def test_a_text_that_can_be_read_once_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    line = f"echo text > pipe & {' '.join(COMMAND)} train pipe"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    refused(done, 2, "'pipe' is no regular file, expected one to be read twice")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -55,8 +55,9 @@ def test_what_is_held_out_is_the_end_and_counts_whole(tmp_path: Path) -> None:
     assert job.validation.history[-1][1] == pytest.approx(nats, rel=0.1)  # by four readers
 
 
-def test_nothing_held_out(tmp_path: Path) -> None:
-    job = run.start(write_text(tmp_path), replace(SMALL, validation_fraction=0), tmp_path)
+@pytest.mark.parametrize("fraction", [0, 1e-4])
+def test_nothing_held_out(tmp_path: Path, fraction: float) -> None:
+    job = run.start(write_text(tmp_path), replace(SMALL, validation_fraction=fraction), tmp_path)
     job.trainer.fit()
     saved = run.read(tmp_path / run.FILE)
     assert run.best(saved).parameters.data.tobytes() == job.trainer.model.parameters.data.tobytes()
