@@ -56,8 +56,12 @@ PLAN = {
     "copy-limit-lru": Entry(Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 0, 3, 500, 8000),
     "recall-limit-rnn-35": Entry(Budget("recall", "rnn", 35, 2000), 0),
     "recall-limit-rnn-35-1000": Entry(Budget("recall", "rnn", 35, 1000), 0, 3, resolution=0.25),
-    "recall-limit-gru-35": Entry(Budget("recall", "gru", 35, 1000), 0, 3, resolution=0.25),
-    "recall-limit-lstm-35": Entry(Budget("recall", "lstm", 35, 1000), 0, 3, resolution=0.25),
+    "recall-limit-gru-35": Entry(
+        Budget("recall", "gru", 35, 1000), 0, 3, limit=800, resolution=0.25
+    ),
+    "recall-limit-lstm-35": Entry(
+        Budget("recall", "lstm", 35, 1000), 0, 3, limit=400, resolution=0.25
+    ),
     "recall-limit-rnn-128": Entry(Budget("recall", "rnn", 128, 1000), 0, 3, resolution=0.25),
     "recall-limit-gru-128": Entry(Budget("recall", "gru", 128, 1000), 0, 3, resolution=0.25),
     "recall-limit-lstm-128": Entry(Budget("recall", "lstm", 128, 1000), 0, 3, resolution=0.25),
@@ -118,7 +122,8 @@ def show() -> None:
             found = [each for each in every if each is not None]
             if not found:
                 continue
-            length, solved = f"{median(found):g}", f"longest: {', '.join(map(str, found))}"
+            shown = [f"{n}{'+' * (n == entry.limit)}" for n in found]  # longer was not tried
+            length, solved = f"{median(found):g}", f"longest: {', '.join(shown)}"
         taken = median(t.updates for t in trials)
         seconds = median(t.seconds for t in trials)
         print(
