@@ -1,5 +1,7 @@
 """What every test shares: the settings of hypothesis and of PyTorch."""
 
+import signal
+
 import torch
 from hypothesis import settings
 
@@ -11,3 +13,7 @@ settings.load_profile("numpy_rnn")
 # On a busy machine the threads of small products wait for each other a thousand times longer
 # than they compute.
 torch.set_num_threads(1)
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and so is what that starts:
+# tests interrupt the programs that they run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
