@@ -111,6 +111,7 @@ def check_gradients(
     diagnosis = Diagnosis(None, [])
     settings: Settings | None = None
     done: list[str] = []
+    values: Values = {}
     for number, regime in enumerate(_chosen(regimes) if drawn else GIVEN):
         rng = np.random.default_rng([seed, number])
         values, known = draw(rng, given, all_sizes, regime)
@@ -137,6 +138,10 @@ def check_gradients(
     how = "no method"
     if settings:
         how = settings.method + (", along random directions" if settings.project else "")
+    compared = {comparison.parameter for _, comparison in found}
+    if found:
+        left = [name for name in _real_names(values) if name not in compared]
+        notes += [f"backward returns no gradient of {name}" for name in left]
     notes += _unresolved(found)
     return Report(
         target.name,
@@ -196,6 +201,10 @@ def _read(
     if forward is subject:
         return FunctionSubject(subject, laid_out=named), dict(given)
     return ModelSubject(subject, list(given), parameters), dict(given)
+
+
+def _real_names(values: Values) -> list[str]:
+    return [name for name, value in values.items() if is_real(value)]
 
 
 def _chosen(names: Sequence[str] | None) -> tuple[Regime, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from numpy_rnn.checking.subject import Gradients, Run, Values, as_tuple, is_real, regroup
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
 from numpy_rnn.parameters import Parameters
 
 PREFIXES = ("d", "grad_", "d_")  # of the attribute that holds a parameter's gradient
@@ -43,8 +44,8 @@ class ModelSubject:
         self, model: Any, arguments: Sequence[str], parameters: Sequence[str] | None = None
     ) -> None:
         self.model, self.arguments = model, list(arguments)
-        self.name = repr(model) if isinstance_of_library(model) else type(model).__name__
-        self.names = list(parameters) if parameters else find_parameters(model)
+        self.name = repr(model) if has_parameters(model) else type(model).__name__
+        self.names = find_parameters(model) if parameters is None else list(parameters)
 
     def parameters(self) -> dict[str, Array]:
         """Return a copy of every parameter."""
@@ -60,11 +61,12 @@ class ModelSubject:
         for name in self.names:
             write(model, name, values[name])
         given = [values[name] for name in self.arguments]
-        if isinstance_of_library(model):
-            dtype = np.result_type(*(values[name] for name in (*self.names, *self.arguments)))
+        if of_this_library(model):  # whose arrays are all of one dtype
+            real = [values[name] for name in (*self.names, *self.arguments)]
+            dtype = np.result_type(*(value for value in real if is_real(value)))
+            given = [a.astype(dtype) if is_real(a) else a for a in given]
             if self.names:
                 model.parameters.to(dtype)
-            given = [a.astype(dtype) if is_real(a) else a for a in given]
             for name in self.names:
                 model.parameters.values[name][...] = values[name]
         outputs = model.forward(*given)
@@ -80,7 +82,12 @@ class ModelSubject:
         return Run(as_tuple(outputs), backward, None)
 
 
-def isinstance_of_library(model: Any) -> bool:
+def of_this_library(model: Any) -> bool:
+    """Whether an object is a layer, a model or a loss of this library, or derived from one."""
+    return has_parameters(model) or isinstance(model, MSELoss | CrossEntropyLoss)
+
+
+def has_parameters(model: Any) -> bool:
     """Whether an object keeps its parameters as this library's layers do."""
     return isinstance(getattr(model, "parameters", None), Parameters)
 
@@ -99,8 +106,10 @@ def find_parameters(model: Any) -> list[str]:
     TypeError
         If it shows none.
     """
-    if isinstance_of_library(model):
+    if has_parameters(model):
         return list(model.parameters.shapes)
+    if isinstance(model, MSELoss | CrossEntropyLoss):
+        return []
     if isinstance(getattr(model, "params", None), dict):
         return [name for name, value in model.params.items() if is_real(value)]
     names = [
@@ -111,14 +120,14 @@ def find_parameters(model: Any) -> list[str]:
     if not names:
         raise TypeError(
             f"{type(model).__name__}: no parameters found, expected .params and .grads, "
-            "attributes W and dW, or parameters=('W', ...) in the call"
+            "attributes W and dW, or parameters=('W', ...) in the call, () for none"
         )
     return names
 
 
 def read(model: Any, name: str) -> Any:
     """Return a parameter."""
-    if isinstance_of_library(model):
+    if has_parameters(model):
         return model.parameters.values[name]
     if isinstance(getattr(model, "params", None), dict):
         return model.params[name]
@@ -127,7 +136,7 @@ def read(model: Any, name: str) -> Any:
 
 def write(model: Any, name: str, value: Array) -> None:
     """Put an array in a parameter's place."""
-    if isinstance_of_library(model):
+    if has_parameters(model):
         return  # `run` does it once the dtype is known
     if isinstance(getattr(model, "params", None), dict):
         model.params[name] = value.copy()
@@ -137,7 +146,7 @@ def write(model: Any, name: str, value: Array) -> None:
 
 def read_gradient(model: Any, name: str) -> Any:
     """Return a parameter's gradient, or None if there is none."""
-    if isinstance_of_library(model):
+    if has_parameters(model):
         return model.parameters.grads[name]
     if isinstance(getattr(model, "grads", None), dict):
         return model.grads.get(name)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn import LSTM, Linear, Sequential
+from numpy_rnn import LSTM, CrossEntropyLoss, Dropout, Linear, MSELoss, Sequential
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.checking import assert_gradients, check_gradients
 from numpy_rnn.checking.shapes import Given
@@ -163,6 +163,20 @@ def test_attributes_are_parameters_where_they_have_gradients_or_are_named() -> N
     assert_gradients(Scaled(), "T B 2")
     assert_gradients(Scaled(), "T B 2", parameters=["gain"])
     assert [row.name for row in check_gradients(Scaled(), "T B 2").rows] == ["x", "gain"]
+
+
+def test_losses_are_checked_too() -> None:
+    y, target = RNG.standard_normal((5, 2, 3)), RNG.standard_normal((5, 2, 3))
+    report = check_gradients(MSELoss("sum_over_time"), y, target, regimes=["usual"])
+    assert report.ok
+    assert report.method == "complex step"
+    assert report.notes == ["backward returns no gradient of target"]
+    assert_gradients(CrossEntropyLoss(), y, RNG.integers(0, 3, (5, 2)))
+
+
+def test_dropout_inside_a_model_draws_the_same_mask_for_every_run() -> None:
+    model = Sequential(LSTM(3, 4, 2, dropout=0.4, rng=0), Dropout(0.3, rng=1), Linear(4, 2, rng=2))
+    assert_gradients(model, "5 B 3", regimes=["usual"])
 
 
 def wrong_shape(dy: Array, cache: Any) -> Any:
