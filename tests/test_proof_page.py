@@ -1,0 +1,28 @@
+"""docs/proof.md is what the commands say: it has every row, and every number is within bounds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from numpy_rnn.checking.museum import EXHIBITS
+from numpy_rnn.checking.proof import TOLERANCES
+from numpy_rnn.checking.shipped import MODELS, PAIRS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "proof.md").read_text(encoding="utf-8")
+
+
+def test_every_row_is_there_and_within_what_is_allowed() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| ")]
+    table = {row[0]: row[1:] for row in rows if len(row) == 1 + len(TOLERANCES)}
+    for shipped in (*PAIRS, *MODELS):
+        entries = table[shipped.name]
+        for entry, allowed in zip(entries, TOLERANCES.values(), strict=True):
+            assert entry == "-" or float(entry) <= allowed
+
+
+def test_the_museum_is_counted() -> None:
+    assert f"Of {len(EXHIBITS)} mistakes" in PAGE
+    caught = re.search(r"\| numpy_rnn.checking \| (\d+) of (\d+) \|", PAGE)
+    assert caught is not None
+    assert caught[1] == caught[2] == str(len(EXHIBITS))
