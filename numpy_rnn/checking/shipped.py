@@ -136,6 +136,7 @@ PAIRS = [
         recurrent=True,
     ),
     Pair("gru reset before", *_RESET_BEFORE, _ONE | weights(3), recurrent=True),
+    Pair("scan", F.scan_forward, F.scan_backward, {"a": "T B H", "b": "T B H", "h0": "B H"}),
     Pair("linear", F.linear_forward, F.linear_backward, {"x": "T B D", "W": "H D", "b": "H"}),
     Pair("embedding", F.embedding_forward, F.embedding_backward, {"symbols": _words, "W": "V H"}),
     Pair(
