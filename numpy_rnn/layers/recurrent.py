@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +15,12 @@ from numpy_rnn.layers.base import RecurrentLayer, forward_first
 from numpy_rnn.layers.batch import Batch, read_batch
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.stepping import Step, take_step
-from numpy_rnn.layers.strand import StrandCache, strand_backward, strand_forward
+from numpy_rnn.layers.strand import (
+    StrandCache,
+    kept_every,
+    strand_backward,
+    strand_forward,
+)
 from numpy_rnn.layers.validate import check_array, check_probability, check_size
 from numpy_rnn.parameters import Parameters
 
@@ -202,7 +206,7 @@ class Recurrent(RecurrentLayer):
                     self._weights(n),
                     batch.lengths,
                     batch.turned_reset if turned else batch.reset,
-                    self._every(batch.T),
+                    kept_every(self.checkpoint, batch.T),
                 )
                 outputs.append(batch.turn(y) if turned else y)
                 for component, value in zip(final, last, strict=True):
@@ -347,12 +351,6 @@ class Recurrent(RecurrentLayer):
             ]
             self._steps = version, steps
         return take_step(steps, self.state_sizes, self.parameters.dtype, x_t, state)
-
-    def _every(self, T: int) -> int | None:
-        """Return after how many steps a state is kept; None without checkpointing."""
-        if isinstance(self.checkpoint, bool):
-            return math.isqrt(T) + 1 if self.checkpoint else None
-        return self.checkpoint
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""

@@ -17,6 +17,7 @@ kept: the backward pass runs a segment's forward pass again just before it goes 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -72,6 +73,13 @@ def segments(
         put_back = None if reset is None or not start else reset[start, :rows]
         found.append(Segment(start, stop, rows, put_back))
     return found
+
+
+def kept_every(checkpoint: bool | int, T: int) -> int | None:
+    """Return after how many steps a state is kept; None for every step, and nothing again."""
+    if isinstance(checkpoint, bool):
+        return math.isqrt(T) + 1 if checkpoint else None
+    return checkpoint
 
 
 class StrandCache(NamedTuple):
