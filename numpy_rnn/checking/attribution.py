@@ -10,6 +10,7 @@ the future.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,15 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     ------
     TypeError
         If the model has no recurrent layer.
+    ValueError
+        If it is bidirectional or batch-first, or dy is not as long as x.
     """
+    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
+    if len(dy) != len(x):
+        raise ValueError(f"attribution: dy has {len(dy)} steps, expected {len(x)}, those of x")
     layer, inputs, dh, initial = _recurrent_part(model, x, dy, state)
+    if layer.bidirectional or layer.batch_first:
+        raise ValueError(f"attribution: {layer!r}, expected one direction, time-major")
     T = len(inputs)
     jacobians, sizes = _jacobians(layer, inputs, initial)  # (T, B, S, S)
     B, S = jacobians.shape[1:3]
@@ -91,11 +99,9 @@ def _recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, A
     h, _ = last.forward(x, states[-1])
     for layer in layers[places[-1] + 1 :]:
         h = layer.forward(h)
-    grads = model.parameters.grad.copy()
     dh: Any = dy
     for layer in reversed(layers[places[-1] + 1 :]):
         dh = layer.backward(dh)
-    model.parameters.grad[...] = grads  # looking leaves no trace
     return last, inputs, dh, states[-1]
 
 
@@ -106,7 +112,6 @@ def _jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int
     T, B = inputs.shape[:2]
     dtype = layer.parameters.dtype
     state = initial
-    grads = layer.parameters.grad.copy()
     found = np.empty((T, B, S, S), dtype)
     identity = [
         np.ascontiguousarray(part.reshape(S, L, -1).transpose(1, 0, 2))
@@ -124,7 +129,6 @@ def _jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int
                 [part.transpose(1, 0, 2).reshape(S, -1) for part in parts], axis=1
             )
         state = after
-    layer.parameters.grad[...] = grads
     return found, sizes
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from numpy_rnn.checking.compare import Comparison, guess_gates
-from numpy_rnn.checking.diagnose import Diagnosis, Evidence, diagnose
+from numpy_rnn.checking.diagnose import MANY, Diagnosis, Evidence, diagnose
 from numpy_rnn.checking.hygiene import Fault, faults, not_finite
 from numpy_rnn.checking.judge import Settings, compare_all
 from numpy_rnn.checking.methods import Method, is_analytic
@@ -33,7 +33,6 @@ from numpy_rnn.checking.subject import (
 )
 from numpy_rnn.checking.trace import why_not_analytic
 
-MANY = 3000  # elements from which on projections take the place of single elements
 GIVEN = (Regime("given"), Regime("given, last step only", senders="last"))
 
 
@@ -103,7 +102,7 @@ def check_gradients(
         If the subject is of none of the three forms, or an argument cannot be read.
     """
     target, given = _read(subject, arguments, parameters)
-    all_sizes = {**SIZES, **(sizes or {})}
+    all_sizes = _sizes(sizes)
     drawn = any(isinstance(g, str) for g in given.values())
     found: list[tuple[str, Comparison]] = []
     wrong: list[Fault] = []
@@ -114,13 +113,9 @@ def check_gradients(
     values: Values = {}
     for number, regime in enumerate(_chosen(regimes) if drawn else GIVEN):
         rng = np.random.default_rng([seed, number])
-        values, known = draw(rng, given, all_sizes, regime)
-        if isinstance(target, ModelSubject):
-            values |= _scaled(target.parameters(), regime)
-        known |= _axes_of(values, known, axes)
-        T = _steps(values, known)
-        outputs = target.run(values).outputs
-        douts = draw_gradients(rng, outputs, T, regime)
+        values, known, douts = _inputs(target, given, all_sizes, regime, axes, rng)
+        if isinstance(target, ModelSubject) and not done:
+            wrong += [Fault("not checked", text) for text in target.overlooked]
         if not drawn and regime.senders == "last" and all(d.all() for d in douts):
             continue  # there is no time in it: the same again
         done.append(regime.name)
@@ -129,7 +124,10 @@ def check_gradients(
             break
         if settings is None:
             wrong += faults(target, values, douts)
-            settings, notes = _choose(target, values, known, douts, method, project, rtol, gates)
+            _check_something(target, values)
+            settings, notes = _settle(target, values, known, method, project, rtol, gates, seed)
+        if method == "auto":
+            settings = _where_analytic(settings, target, values, douts, notes)
         comparisons = compare_all(target, values, known, douts, settings, regime)
         found += [(regime.name, c) for c in comparisons]
         if locate and diagnosis.place is None and any(not c.right for c in comparisons):
@@ -196,6 +194,8 @@ def _read(
         given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
     if not given:
         raise TypeError("check_gradients: no arguments, expected those of forward")
+    if forward is subject:  # a vector of whole numbers is meant as one of real numbers
+        given = {n: g.astype(float) if isinstance(g, np.ndarray) else g for n, g in given.items()}
     if isinstance(subject, tuple):
         return PairSubject(subject[0], subject[1]), dict(given)
     if forward is subject:
@@ -207,8 +207,36 @@ def _real_names(values: Values) -> list[str]:
     return [name for name, value in values.items() if is_real(value)]
 
 
+def _sizes(given: Mapping[str, int] | None) -> dict[str, int]:
+    sizes = {**SIZES, **(given or {})}
+    for letter, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"sizes: {letter} is {size}, expected at least 1")
+    return sizes
+
+
+def _inputs(
+    subject: Subject,
+    given: Mapping[str, Given],
+    sizes: Mapping[str, int],
+    regime: Regime,
+    axes: Mapping[str, str] | None,
+    rng: np.random.Generator,
+) -> tuple[Values, dict[str, Axes], list[Any]]:
+    """Return what the passes are run on: values, the axes that are known, and gradients."""
+    values, known = draw(rng, given, sizes, regime)
+    if isinstance(subject, ModelSubject):
+        subject.discover(values)
+        values |= _scaled(subject.parameters(), regime)
+    known |= _axes_of(values, known, axes)
+    outputs = subject.run(values).outputs
+    return values, known, draw_gradients(rng, outputs, _steps(values, known), regime)
+
+
 def _chosen(names: Sequence[str] | None) -> tuple[Regime, ...]:
     known = {regime.name: regime for regime in REGIMES}
+    if names is not None and not names:
+        raise ValueError(f"regimes: none, expected some of {', '.join(known)}")
     for name in names or ():
         if name not in known:
             raise ValueError(f"regimes: {name!r}, expected some of {', '.join(known)}")
@@ -225,8 +253,12 @@ def _scaled(parameters: Values, regime: Regime) -> Values:
         for name, value in parameters.items()
         if value.ndim == 2 and ("hh" in name or value.shape[0] == value.shape[1])
     }
+    rng = np.random.default_rng(0)
     return {
-        name: value * regime.weights * (regime.recurrent if name in recurrent else 1)
+        # What starts at zero hides what it is multiplied with.
+        name: (value if value.any() else 0.5 * rng.standard_normal(value.shape).astype(value.dtype))
+        * regime.weights
+        * (regime.recurrent if name in recurrent else 1)
         for name, value in parameters.items()
     }
 
@@ -236,6 +268,9 @@ def _axes_of(
 ) -> dict[str, Axes]:
     """Return axes of the arguments that were not given as shapes."""
     said = {name: tuple(text.split()) for name, text in (axes or {}).items()}
+    for name in said:
+        if name not in values:
+            raise ValueError(f"axes: {name!r}, expected some of {', '.join(values)}")
     shaped = {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n not in known}
     sequences = [
         v for v in shaped.values() if v.ndim >= 3 or (v.dtype.kind in "iu" and v.ndim == 2)
@@ -252,35 +287,64 @@ def _steps(values: Values, axes: Mapping[str, Axes]) -> int | None:
     return int(lengths[0]) if lengths else None
 
 
-def _choose(
+def _where_analytic(
+    settings: Settings, subject: Subject, values: Values, douts: list[Any], notes: list[str]
+) -> Settings:
+    """Fall back to central differences, with a note, where the complex step does not serve."""
+    if settings.method == "central differences" or all(
+        is_analytic(subject, values, douts, name) for name in _real_names(values)
+    ):
+        return settings
+    why = f"the code is not analytic: {why_not_analytic(subject, values)}"
+    notes.append(f"{why}; central differences are used, which see about 6 digits")
+    return settings._replace(method="central differences")
+
+
+def _check_something(subject: Subject, values: Values) -> None:
+    """Raise where there is nothing to check, or something that cannot be."""
+    for name, value in values.items():
+        if isinstance(value, tuple | list):
+            raise TypeError(
+                f"{subject.name}: {name} is a {type(value).__name__}, expected an array: hand in "
+                "its parts as arguments of their own"
+            )
+        if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+            raise TypeError(f"{subject.name}: {name} is complex, expected real numbers")
+    if not any(values[name].size for name in _real_names(values)):
+        raise TypeError(f"{subject.name}: nothing to check, expected arguments of real numbers")
+
+
+def _settle(
     subject: Subject,
     values: Values,
     axes: dict[str, Axes],
-    douts: list[Any],
     method: str,
     project: bool | None,
     rtol: float | None,
     gates: Sequence[str] | None,
+    seed: int,
 ) -> tuple[Settings, list[str]]:
     """Settle how to differentiate, and say why if it is not the complex step."""
-    real = {n: v for n, v in values.items() if is_real(v)}
+    if method not in ("auto", "complex step", "central differences"):
+        raise ValueError(
+            f"{subject.name}: method is {method!r}, expected 'auto', 'complex step' or "
+            "'central differences'"
+        )
+    real = {name: values[name] for name in _real_names(values)}
     notes: list[str] = []
     chosen: Method = "central differences" if method == "central differences" else "complex step"
-    if method == "auto":
-        broken = [n for n in real if not is_analytic(subject, values, douts, n)]
-        single = [n for n, v in real.items() if v.dtype != np.float64]
-        if broken or single:
-            chosen = "central differences"
-            why = (
-                f"{single[0]} is {real[single[0]].dtype}"
-                if single
-                else f"the code is not analytic: {why_not_analytic(subject, values)}"
-            )
-            notes.append(f"{why}; central differences are used, which see about 6 digits")
+    single = [n for n, v in real.items() if v.dtype != np.float64]
+    if method == "auto" and single:
+        chosen = "central differences"
+        notes.append(
+            f"{single[0]} is {real[single[0]].dtype}; central differences are used, which see "
+            "about 3 digits of it"
+        )
     many = sum(v.size for v in real.values()) > MANY
     shapes = {n: v.shape for n, v in real.items()}
     known_gates = guess_gates(shapes, axes) if gates is None else tuple(gates)
-    return Settings(chosen, many if project is None else project, rtol, known_gates), notes
+    projected = many if project is None else project
+    return Settings(chosen, projected, rtol, known_gates, seed), notes
 
 
 def _unresolved(found: list[tuple[str, Comparison]]) -> list[str]:

@@ -40,6 +40,7 @@ class Comparison(NamedTuple):
     place: Place | None  # of the worst element of the latest wrong step
     problem: str | None = None  # no gradient, or of another shape
     unresolved: int = 0  # slices too small for the method to say anything
+    slices: int = 1
 
     @property
     def right(self) -> bool:
@@ -118,7 +119,7 @@ def compare(
     worst = float(np.max(relative[resolved], initial=0.0))
     steps = tuple(int(t) for t in wrong)
     left = int(np.count_nonzero(~resolved))
-    return Comparison(name, expected.shape, worst, rtol, steps, place, None, left)
+    return Comparison(name, expected.shape, worst, rtol, steps, place, None, left, len(error))
 
 
 def words(

@@ -20,6 +20,8 @@ from numpy_rnn.checking.suggest import (
     suggest_whole,
 )
 
+MANY = 3000  # elements from which on nothing is done element by element
+
 
 class Evidence(NamedTuple):
     """Where something was wrong."""
@@ -72,6 +74,22 @@ def diagnose(
     diagnosis : Diagnosis
     """
     wrong = [c for c in comparisons if not c.right]
+    first = sorted(wrong, key=lambda c: c.place is None)[0]
+    if sum(v.size for v in evidence.values.values() if is_real(v)) > MANY:
+        return Diagnosis(first.place, [])  # element by element, it would take too long
+    try:
+        return _diagnose(evidence, wrong, given, sizes, method)
+    except Exception:  # code that cannot be cut in time, or takes no one-hot input
+        return Diagnosis(first.place, [])
+
+
+def _diagnose(
+    evidence: Evidence,
+    wrong: list[Comparison],
+    given: Mapping[str, Given],
+    sizes: Mapping[str, int],
+    method: Method,
+) -> Diagnosis:
     in_time = [c for c in wrong if "T" in evidence.axes.get(c.parameter, ())]
     if in_time and isinstance(evidence.subject, PairSubject) and method == "complex step":
         seen = probe(evidence.subject, given, sizes, evidence.gates, evidence.regime, evidence.seed)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.subject import Gradients, Subject, Values, copies, is_real
+from numpy_rnn.checking.subject import Gradients, Subject, Values, arrays_in, copies, is_real
 from numpy_rnn.checking.trace import precision_losses
 from numpy_rnn.functional.types import Array
 
@@ -22,23 +22,6 @@ class Fault(NamedTuple):
 
     kind: str  # "input changed", "cache changed", "not linear", ...
     text: str  # one line: what, and where
-
-
-def arrays_in(value: Any, path: str) -> dict[str, Array]:
-    """Return every array in a nested value, by its path: ``cache.h``, ``cache[0][2]``."""
-    if isinstance(value, np.ndarray):
-        return {path: value}
-    if hasattr(value, "_fields"):
-        parts = [(f"{path}.{name}", part) for name, part in zip(value._fields, value, strict=True)]
-    elif isinstance(value, tuple | list):
-        parts = [(f"{path}[{i}]", part) for i, part in enumerate(value)]
-    elif isinstance(value, dict):
-        parts = [(f"{path}[{key!r}]", part) for key, part in value.items()]
-    elif hasattr(value, "__dict__") and not callable(value):
-        parts = [(f"{path}.{name}", part) for name, part in vars(value).items()]
-    else:
-        parts = []
-    return {p: array for where, part in parts for p, array in arrays_in(part, where).items()}
 
 
 def not_finite(subject: Subject, values: Values, douts: Sequence[Array]) -> Fault | None:
@@ -94,14 +77,14 @@ def faults(subject: Subject, values: Values, douts: Sequence[Array]) -> list[Fau
     found : list of Fault
     """
     found: list[Fault] = []
-    mine = {n: v.copy() if is_real(v) else v for n, v in values.items()}
     sent = copies(douts)
-    run = subject.run(mine)
+    run = subject.run(values)
+    mine = {name: value for name, value in values.items() if name in run.given}
     outputs = [np.array(out) for out in run.outputs]  # a backward may write to them
-    found += _changed("forward", "input changed", values, mine)
+    found += _changed("forward", "input changed", mine, run.given)
     before = {path: array.copy() for path, array in arrays_in(run.cache, "cache").items()}
     first = _copies(run.backward(sent))
-    found += _changed("backward", "input changed", values, mine)
+    found += _changed("backward", "input changed", mine, run.given)
     after = arrays_in(run.cache, "cache")
     found += _changed("backward", "cache changed", before, after)
     named = dict(zip(subject.incoming(len(douts)), douts, strict=True))
@@ -134,6 +117,9 @@ def _not_linear(
                 continue
             scale = float(np.abs(g).max(initial=0.0))
             off = float(np.abs(np.asarray(scaled[name]) / factor - g).max(initial=0.0))
+            if np.array_equal(np.asarray(scaled[name]), g) and scale:
+                text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
+                return [Fault("not linear", text)]
             if off > 1e-5 * scale:  # more than float32's rounding, which is a fault of its own
                 text = (
                     f"a gradient {factor:g} times as large comes back as another one for {name}: "

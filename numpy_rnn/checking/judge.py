@@ -12,6 +12,7 @@ from numpy_rnn.checking.shapes import Axes, Regime
 from numpy_rnn.checking.subject import Subject, Values, copies, is_real
 from numpy_rnn.functional.types import Array
 
+FEW = 100  # elements up to which each is looked at, however many the other values have
 TRIES = 6  # of inputs moved by their last bits
 
 
@@ -22,6 +23,7 @@ class Settings(NamedTuple):
     project: bool  # along random directions in place of element by element
     rtol: float | None
     gates: tuple[str, ...]
+    seed: int
 
 
 def compare_all(
@@ -115,7 +117,7 @@ def _extended(subject: Subject, values: Values, douts: list[Any]) -> dict[str, A
     long = {n: v.astype(np.longdouble) if is_real(v) else v for n, v in values.items()}
     try:
         return subject.run(long).backward([d.astype(np.longdouble) for d in douts])
-    except (TypeError, ValueError):
+    except Exception:  # code that was not written for it
         return {}
 
 
@@ -132,12 +134,15 @@ def _one(
 ) -> Comparison:
     value, a = values[name], axes.get(name, ())
     # Central differences see five digits fewer, in every regime.
-    rtol = regime.rtol * (1 if settings.method == "complex step" else 1e5)
+    rtol = regime.rtol if settings.method == "complex step" else min(1e5 * regime.rtol, 1e-3)
     if value.dtype == np.float32:
-        rtol = 0.02
-    rtol = settings.rtol or rtol
-    if settings.project and got is not None and np.shape(got) == value.shape:
-        return _project(subject, values, douts, name, np.asarray(got), a, settings, rtol, slack)
+        rtol = 3e-3
+    rtol = rtol if settings.rtol is None else settings.rtol
+    if settings.project and value.size > FEW and np.shape(got) == value.shape:
+        seed = [settings.seed, *f"{name}, {regime.name}".encode()]
+        rng = np.random.default_rng(seed)
+        claimed = np.asarray(got)
+        return _project(subject, values, douts, name, claimed, a, settings, rtol, slack, rng)
     expected, noise = gradient(subject, values, douts, name, settings.method)
     return compare(name, got, expected, a, settings.gates, rtol, noise, slack)
 
@@ -152,19 +157,19 @@ def _project(
     settings: Settings,
     rtol: float,
     slack: Array | None,
+    rng: np.random.Generator,
 ) -> Comparison:
     """Compare along one random direction for each time slice."""
-    rng = np.random.default_rng(0)
     time_axis = axes.index("T") if "T" in axes else None
     worst, wrong, place, unresolved = 0.0, [], None, 0
     for t, block in enumerate(blocks(got.shape, time_axis)):
         direction = np.zeros(got.shape, values[name].dtype)
-        direction[block] = rng.choice([-1.0, 1.0], np.shape(direction[block]))
+        direction[block] = rng.standard_normal(np.shape(direction[block]))
         exact = directional(subject, values, douts, name, direction, settings.method)
         terms = got[block] * direction[block]
         off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
         scale = max(scale, abs(exact.value))
-        allowed = 10 * exact.noise + (0 if slack is None else 30 * float(slack[block].sum()))
+        allowed = 10 * exact.noise + (0 if slack is None else 100 * float(slack[block].sum()))
         if off > rtol * scale + allowed:
             wrong.append(t)
             worst = max(worst, off / max(scale, 1e-290))
@@ -178,4 +183,4 @@ def _project(
             worst = max(worst, rtol)  # within rounding
         else:
             worst = max(worst, off / max(scale, 1e-290))
-    return Comparison(name, got.shape, worst, rtol, tuple(wrong), place, None, unresolved)
+    return Comparison(name, got.shape, worst, rtol, tuple(wrong), place, None, unresolved, t + 1)

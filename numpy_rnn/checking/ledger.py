@@ -12,6 +12,7 @@ piece before. Each piece can be looked at, reduced and dropped, as :func:`ledger
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ def ledger(
             f"ledger: {len(x)} steps of {model.parameters.data.size} parameters take {needed} "
             f"bytes, expected at most the budget of {budget}: use ledger_pieces or ledger_norms"
         )
+    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
     model.forward(x, state)
     shares: dict[str, Array] = model.gradients(dy, None, "t")[2]
     return shares
@@ -83,8 +85,23 @@ def ledger_pieces(
     Yields
     ------
     piece : Piece
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be run in pieces, or dy is not as long as x.
     """
     steps = max(1, budget // max(1, model.parameters.data.nbytes))
+    if len(dy) != len(x):
+        raise ValueError(f"ledger_pieces: dy has {len(dy)} steps, expected {len(x)}, those of x")
+    for layer in getattr(model, "layers", {"": model}).values():
+        drops = layer.training and (getattr(layer, "dropout", 0) or getattr(layer, "p", 0))
+        if getattr(layer, "bidirectional", False) or getattr(layer, "batch_first", False) or drops:
+            raise ValueError(
+                f"ledger_pieces: {layer!r} is bidirectional, batch-first or drops out, expected "
+                "a time-major layer in one direction, in eval mode"
+            )
+    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
     starts = range(0, len(x), steps)
     states = [state]
     for start in starts[:-1]:
@@ -146,6 +163,7 @@ def per_example(
             f"per_example: {x.shape[1]} rows of {model.parameters.data.size} parameters take "
             f"{needed} bytes, expected at most the budget of {budget}: hand in fewer rows"
         )
+    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
     model.forward(x, state)
     gradients: dict[str, Array] = model.gradients(dy, None, "b")[2]
     return gradients

@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.subject import Gradients, Run, Values, as_tuple, is_real, regroup
+from numpy_rnn.checking.subject import (
+    Gradients,
+    Run,
+    Values,
+    arrays_in,
+    as_tuple,
+    copied,
+    is_real,
+    regroup,
+)
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
 from numpy_rnn.parameters import Parameters
@@ -45,7 +54,69 @@ class ModelSubject:
     ) -> None:
         self.model, self.arguments = model, list(arguments)
         self.name = repr(model) if has_parameters(model) else type(model).__name__
-        self.names = find_parameters(model) if parameters is None else list(parameters)
+        self.names = known_parameters(model) if parameters is None else list(parameters)
+        self._named, self._looked = parameters is not None, False
+        self.overlooked: list[str] = []
+        for name in parameters or ():
+            if not hasattr(model, name):
+                raise TypeError(f"{self.name}: there is no {name!r}, expected an attribute's name")
+
+    def discover(self, arguments: Values) -> None:
+        """Find, once, the parameters that are attributes, and what is overlooked.
+
+        A parameter is an array that forward leaves as it is and backward makes a gradient of.
+        Of every other array that changes the output, `overlooked` has a line.
+
+        Parameters
+        ----------
+        arguments : dict
+            Of forward.
+
+        Raises
+        ------
+        TypeError
+            If the object shows no parameters.
+        """
+        if self._looked or of_this_library(self.model):
+            return
+        self._looked = True
+        model = copy.deepcopy(self.model)
+        outputs = model.forward(*copied(arguments).values())
+        held = arrays_in(model, "self")
+        steady = {
+            path: array
+            for path, array in arrays_in(self.model, "self").items()
+            if is_real(array) and path in held and np.array_equal(held[path], array)
+        }
+        flat = [np.ones_like(out, float) for out in as_tuple(outputs)]
+        model.backward(*top_level(flat, outputs))
+        if not self.names and not self._named:
+            self.names = [
+                name
+                for name in vars(model)
+                if f"self.{name}" in steady and read_gradient(model, name) is not None
+            ]
+        if not self.names and not self._named:
+            raise TypeError(
+                f"{self.name}: no parameters found, expected .params and .grads, attributes W "
+                "and dW, or parameters=('W', ...) in the call, () for none"
+            )
+        known = {f"self{place}" for n in self.names for place in (f".{n}", f".params[{n!r}]")}
+        self.overlooked = [
+            f"{path} changes the output and has no gradient that is known: name it in parameters="
+            for path in steady
+            if path not in known and self._changes(path, arguments, as_tuple(outputs))
+        ]
+
+    def _changes(self, path: str, arguments: Values, outputs: tuple[Any, ...]) -> bool:
+        """Whether the outputs are others when an array of the object is."""
+        model = copy.deepcopy(self.model)
+        array = arrays_in(model, "self")[path]
+        if not array.flags.writeable:
+            return False
+        array += 0.1
+        moved = as_tuple(model.forward(*copied(arguments).values()))
+        return any(not np.array_equal(a, b) for a, b in zip(moved, outputs, strict=True))
 
     def parameters(self) -> dict[str, Array]:
         """Return a copy of every parameter."""
@@ -60,7 +131,7 @@ class ModelSubject:
         model = copy.deepcopy(self.model)
         for name in self.names:
             write(model, name, values[name])
-        given = [values[name] for name in self.arguments]
+        given = list(copied({name: values[name] for name in self.arguments}).values())
         if of_this_library(model):  # whose arrays are all of one dtype
             real = [values[name] for name in (*self.names, *self.arguments)]
             dtype = np.result_type(*(value for value in real if is_real(value)))
@@ -79,7 +150,7 @@ class ModelSubject:
             gradients = dict(zip(self.arguments, flat, strict=False))
             return gradients | {name: read_gradient(model, name) for name in self.names}
 
-        return Run(as_tuple(outputs), backward, None)
+        return Run(as_tuple(outputs), backward, None, dict(zip(self.arguments, given, strict=True)))
 
 
 def of_this_library(model: Any) -> bool:
@@ -98,31 +169,13 @@ def top_level(douts: Sequence[Array | None], outputs: Any) -> tuple[Any, ...]:
     return tuple(grouped)
 
 
-def find_parameters(model: Any) -> list[str]:
-    """Return the names of an object's parameters.
-
-    Raises
-    ------
-    TypeError
-        If it shows none.
-    """
+def known_parameters(model: Any) -> list[str]:
+    """Return the names of the parameters that an object lists; those of attributes come later."""
     if has_parameters(model):
         return list(model.parameters.shapes)
-    if isinstance(model, MSELoss | CrossEntropyLoss):
-        return []
     if isinstance(getattr(model, "params", None), dict):
         return [name for name, value in model.params.items() if is_real(value)]
-    names = [
-        name
-        for name, value in vars(model).items()
-        if is_real(value) and any(hasattr(model, prefix + name) for prefix in PREFIXES)
-    ]
-    if not names:
-        raise TypeError(
-            f"{type(model).__name__}: no parameters found, expected .params and .grads, "
-            "attributes W and dW, or parameters=('W', ...) in the call, () for none"
-        )
-    return names
+    return []
 
 
 def read(model: Any, name: str) -> Any:
@@ -149,7 +202,9 @@ def read_gradient(model: Any, name: str) -> Any:
     if has_parameters(model):
         return model.parameters.grads[name]
     if isinstance(getattr(model, "grads", None), dict):
-        return model.grads.get(name)
+        return next(
+            (model.grads[p + name] for p in ("", *PREFIXES) if p + name in model.grads), None
+        )
     for prefix in PREFIXES:
         if hasattr(model, prefix + name):
             return getattr(model, prefix + name)

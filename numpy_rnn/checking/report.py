@@ -99,8 +99,12 @@ def rows_of(found: list[tuple[str, Comparison]]) -> list[Row]:
         held = worst.get(comparison.parameter)
         if held is None or _badness(comparison) > _badness(held[1]):
             worst[comparison.parameter] = regime, comparison
+    seen = {c.parameter for _, c in found if c.unresolved < c.slices or not c.slices}
+    unseen = "too small everywhere for central differences to say anything"
     return [
         Row(name, c.shape, c.error, regime, c.tolerance, c.right, c.problem)
+        if name in seen or c.problem
+        else Row(name, c.shape, c.error, regime, c.tolerance, False, unseen)
         for name, (regime, c) in worst.items()
     ]
 

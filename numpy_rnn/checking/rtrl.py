@@ -51,9 +51,20 @@ def rtrl(
     -------
     gradients : list of arrays, None for an integer x or a weight that is None
         Equation (3), for every argument.
+
+    Raises
+    ------
+    ValueError
+        If a gradient is not as long as the input.
     """
-    x, states = arguments[0], list(arguments[1 : 1 + len(douts)])
-    weights = list(arguments[1 + len(douts) :])
+    x = np.asarray(arguments[0])
+    # Whole numbers have no room for a gradient.
+    rest: list[Any] = [
+        None if a is None else np.asarray(a, np.result_type(a, np.float32)) for a in arguments[1:]
+    ]
+    states, weights = rest[: len(douts)], rest[len(douts) :]
+    if any(len(dout) != len(x) for dout in douts):
+        raise ValueError(f"rtrl: expected a list of gradients of {len(x)} steps, one per state")
     T, B = x.shape[:2]
     sizes = [state.shape[1] for state in states]
     real = x.dtype.kind not in "iu"

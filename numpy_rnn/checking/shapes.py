@@ -145,7 +145,7 @@ def draw(
                 recurrent = len(a) == 2 and a[1] in states
                 scale = regime.weights * (regime.recurrent if recurrent else 1.0)
                 # Sums of products of the size of one product, whatever their number.
-                scale *= 1.0 / np.sqrt(shape[-1]) if len(a) > 1 else 0.5
+                scale *= 1.0 / np.sqrt(max(1, shape[-1])) if len(a) > 1 else 0.5
             values[name] = np.asarray(rng.standard_normal(shape) * scale)
         elif callable(what):
             values[name] = what(rng, dict(sizes))

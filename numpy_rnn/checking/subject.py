@@ -24,6 +24,7 @@ class Run(NamedTuple):
     outputs: tuple[Array, ...]
     backward: Callable[[Sequence[Array | None]], Gradients]
     cache: Any  # what backward must not change; None where it is out of sight
+    given: Values  # the copies that forward was called with, to see whether they were changed
 
 
 class Subject(Protocol):
@@ -47,6 +48,34 @@ def is_real(value: Any) -> bool:
 def copies(arrays: Sequence[Array]) -> list[Array]:
     """Return copies, for code that may write to what it is given."""
     return [array.copy() for array in arrays]
+
+
+def copied(values: Values) -> Values:
+    """Return values with arrays of their own, for code that may write to them."""
+    return {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in values.items()}
+
+
+def arrays_in(value: Any, path: str, above: tuple[int, ...] = ()) -> dict[str, Array]:
+    """Return every array in a nested value, by its path: ``cache.h``, ``cache[0][2]``."""
+    if isinstance(value, np.ndarray):
+        return {path: value}
+    if id(value) in above:  # a value that holds itself
+        return {}
+    if hasattr(value, "_fields"):
+        parts = [(f"{path}.{name}", part) for name, part in zip(value._fields, value, strict=True)]
+    elif isinstance(value, tuple | list):
+        parts = [(f"{path}[{i}]", part) for i, part in enumerate(value)]
+    elif isinstance(value, dict):
+        parts = [(f"{path}[{key!r}]", part) for key, part in value.items()]
+    elif hasattr(value, "__dict__") and not callable(value):
+        parts = [(f"{path}.{name}", part) for name, part in vars(value).items()]
+    else:
+        parts = []
+    return {
+        p: array
+        for where, part in parts
+        for p, array in arrays_in(part, where, (*above, id(value))).items()
+    }
 
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:
@@ -94,7 +123,8 @@ class PairSubject:
 
     def run(self, values: Values) -> Run:
         """Run forward on these values, in order."""
-        made = self.forward(*values.values())
+        given = copied(values)
+        made = self.forward(*given.values())
         if not (isinstance(made, tuple) and len(made) == 2):
             raise TypeError(
                 f"{self.name}: forward returned a {type(made).__name__}, "
@@ -113,7 +143,7 @@ class PairSubject:
                 )
             return dict(zip(values, gradients, strict=True))
 
-        return Run(as_tuple(outputs), backward, cache)
+        return Run(as_tuple(outputs), backward, cache, given)
 
 
 class FunctionSubject:
@@ -138,7 +168,8 @@ class FunctionSubject:
 
     def run(self, values: Values) -> Run:
         """Evaluate; the gradient that was returned is scaled by the loss's."""
-        parts = list(values.values())
+        given = copied(values)
+        parts = list(given.values())
         made = self.function(
             np.concatenate([part.ravel() for part in parts]) if self.laid_out else parts[0]
         )
@@ -148,13 +179,13 @@ class FunctionSubject:
             )
         loss, whole = np.asarray(made[0]), np.asarray(made[1])
         size = sum(part.size for part in parts)
-        if loss.ndim or whole.size != size:
+        if loss.ndim or whole.shape != ((size,) if self.laid_out else parts[0].shape):
             raise TypeError(
                 f"{self.name}: returned shapes {loss.shape} and {whole.shape}, "
                 f"expected a number and a gradient of {size} numbers"
             )
         cuts = np.cumsum([part.size for part in parts])[:-1]
-        gradients = whole.reshape(parts[0].shape) if not self.laid_out else whole.ravel()
+        gradients = whole
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
             scaled = gradients * douts[0]
@@ -163,7 +194,7 @@ class FunctionSubject:
             pieces = np.split(scaled, cuts)
             return {n: g.reshape(v.shape) for (n, v), g in zip(values.items(), pieces, strict=True)}
 
-        return Run((loss,), backward, None)
+        return Run((loss,), backward, None, given)
 
 
 def callable_name(function: Any) -> str:
