@@ -91,6 +91,57 @@ def test_a_complex_gradient_goes_through_a_real_cache(case: Case) -> None:
             np.testing.assert_allclose(got, re + 1j * im, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_one_complex_argument_makes_everything_complex(case: Case) -> None:
+    rng = np.random.default_rng(2)
+    arguments = case.arguments(rng, T, B)
+    outputs, _ = case.forward(*arguments)
+    douts = [normal(rng, *np.shape(out)) for out in as_tuple(outputs)]
+    for position in [p for p, argument in enumerate(arguments) if is_real(argument)]:
+        one = list(arguments)
+        one[position] = one[position] + 0.1j * normal(rng, *one[position].shape)
+        both = [case.forward(*one), case.forward(*(a + 0j if is_real(a) else a for a in one))]
+        got, want = ((*as_tuple(out), *case.backward(*douts, cache)) for out, cache in both)
+        for a, b in zip(got, want, strict=True):
+            if b is not None:
+                np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_output_that_is_also_in_the_cache_is_read_only(case: Case) -> None:
+    outputs, cache = case.forward(*case.arguments(np.random.default_rng(0), T, B))
+    kept = [array for array in cache if isinstance(array, np.ndarray)]
+    for out in as_tuple(outputs):
+        if any(np.shares_memory(out, array) for array in kept):
+            assert not out.flags.writeable
+            assert not any(np.shares_memory(out, a) and a.flags.writeable for a in kept)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_mse_is_the_mean_the_sum_or_the_squares_themselves(steps: int) -> None:
+    rng = np.random.default_rng(0)
+    y, target = normal(rng, steps, B, V), normal(rng, steps, B, V)
+    squares = (y - target) ** 2
+    losses: dict[Any, Any] = {
+        "mean": squares.sum() / max(1, squares.size),
+        "sum": squares.sum(),
+        "sum_over_time": squares.sum() / (B * V),
+        "none": squares,
+    }
+    for reduction, expected in losses.items():
+        loss, _ = F.mse_forward(y, target, reduction=reduction)
+        np.testing.assert_allclose(loss, expected, rtol=1e-14, strict=True)
+    np.testing.assert_array_equal(F.mse_forward(y, target)[0], losses["mean"])
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.75])
+def test_dropout_scales_what_stays(p: float) -> None:
+    rng = np.random.default_rng(0)
+    x, mask = normal(rng, T, B, H), rng.random((T, B, H)) >= p
+    y, _ = F.dropout_forward(x, mask, p=p)
+    np.testing.assert_allclose(y, np.where(mask, x / (1 - p), 0), rtol=1e-15)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_cross_entropy_over_time_divides_by_the_batch_whatever_counts(batch: int) -> None:
     rng = np.random.default_rng(0)
