@@ -34,6 +34,30 @@ def test_a_mean_may_keep_nothing_of_its_past(
         np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(SGD, torch.optim.SGD), (RMSprop, torch.optim.RMSprop)]
+)
+def test_there_is_a_velocity_if_there_is_momentum(ours: Any, theirs: Any) -> None:
+    assert "momentum_buffer" not in ours(quadratic()).moments
+    parameters = quadratic()
+    weight = torch.from_numpy(parameters.data.copy()).requires_grad_()
+    mine, reference = ours(parameters, momentum=1.0), theirs([weight], momentum=1.0)
+    for step in range(5):  # nothing of the velocity is lost
+        set_gradient(parameters, step)
+        weight.grad = torch.from_numpy(parameters.grad.copy())
+        mine.step()
+        reference.step()
+        np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-12)
+
+
+def test_nesterov_says_what_it_needs() -> None:
+    expected = (
+        "SGD: nesterov with momentum 0.9 and dampening 0.1, expected momentum > 0 and dampening 0"
+    )
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        SGD(quadratic(), momentum=0.9, dampening=0.1, nesterov=True)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_centered_square_below_zero_counts_as_zero(dtype: type) -> None:
     parameters = quadratic(dtype)
