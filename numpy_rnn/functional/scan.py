@@ -60,7 +60,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
     h = np.empty((len(b) + 1, *h0.shape), np.result_type(a, b, h0))
     h[0] = h0
     _scan(a, b, h[0], h[1:])  # (1)
-    h.flags.writeable = False
+    h.setflags(write=False)
     return h[1:], ScanCache(a, h)
 
 
