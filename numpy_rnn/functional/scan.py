@@ -84,7 +84,7 @@ def scan_backward(dh: Array | None, cache: ScanCache) -> tuple[Array, Array, Arr
     a, h = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    e = np.empty(dh.shape, np.result_type(dh, a, h))
+    e = np.empty(dh.shape, np.result_type(dh, h))
     if not len(e):
         return e, e.copy(), np.zeros(h.shape[1:], e.dtype)
     e[-1] = dh[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,15 @@ def test_the_product_is_the_product(
         assert multiply(x) is out
         close = 1e-4 if dtype is np.float32 else 1e-12
         np.testing.assert_allclose(out, x @ W, rtol=close, atol=close * np.sqrt(K))
+
+
+def test_one_product_does_not_copy_the_matrix() -> None:
+    W, out = np.ones((256, 256)).T, np.empty((1, 256))
+    tracemalloc.start()
+    few_rows(W, out, 1)(np.ones((1, 256)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < W.nbytes / 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.functional.gru import gru_forward, gru_stepper
 from numpy_rnn.functional.lstm import lstm_forward, lstm_stepper
 from numpy_rnn.functional.rooms import Rooms
@@ -112,3 +114,19 @@ def test_a_room_is_lent_to_one_at_a_time_and_fits() -> None:
     rooms.give(first)
     assert len(rooms.take(2)[0]) == 2
     assert made == [3, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("forward", "states", "gates"),
+    [(F.elman_forward, 1, 1), (F.gru_reset_before_forward, 1, 3), (F.peephole_lstm_forward, 2, 4)],
+)
+def test_one_step_does_not_copy_the_weights(forward: Any, states: int, gates: int) -> None:
+    H, G = 256, 256 * gates
+    peepholes = [np.ones((3, H))] * (gates == 4)
+    weights = np.ones((G, 1)), np.ones((G, H)), np.ones(G), np.ones(G), *peepholes
+    x, state = np.ones((1, 1, 1)), np.ones((1, H))
+    tracemalloc.start()
+    forward(x, *[state] * states, *weights)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < H * H * 8 / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from numpy_rnn.parameters import Parameters
 from tests.optim.test_against_torch import OPTIONS, STEPS, quadratic, set_gradient
 
 ZERO_DECAY_RATES = [
@@ -32,6 +34,22 @@ def test_a_mean_may_keep_nothing_of_its_past(
         mine.step()
         reference.step()
         np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(SGD, {}), (SGD, {"momentum": 0.9}), (Adam, {}), (AdamW, {}), (RMSprop, {}), (Adagrad, {})],
+)
+def test_a_step_takes_no_memory(kind: Any, options: dict[str, Any]) -> None:
+    parameters = Parameters({"a": (100_000,)}, np.float64)
+    optimizer = kind(parameters, **options)
+    parameters.grad[...] = 1
+    optimizer.step()
+    tracemalloc.start()
+    optimizer.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < parameters.data.nbytes / 2
 
 
 @pytest.mark.parametrize(
