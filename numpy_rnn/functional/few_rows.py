@@ -40,7 +40,7 @@ def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
         return lambda x: x.dot(W, out)
     (K, N), B = W.shape, len(out)
     blocks = -(-B * K * N // SMALL) or 1
-    while N % blocks:
+    while N % blocks and N // blocks >= NARROW:
         blocks += 1
     if blocks == 1 or N // blocks < NARROW:
         whole = W.copy("C")

@@ -195,7 +195,7 @@ def gru_stepper(
 
 def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
     gates, n, work = (np.empty((B, n), dtype) for n in (3 * H, H, H))
-    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, 3 * H)
+    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, None)
     return gates, tuple(gates[:, block] for block in blocks), n, work
 
 

@@ -269,4 +269,5 @@ def _gate_slopes(gates: Array, c_prev: Array, tanh_c: Array, out: Array) -> Arra
         np.multiply(out[:, :, gate], other, out[:, :, gate])
     gain = np.multiply(tanh_c, tanh_c)
     np.subtract(1, gain, gain)
-    return np.multiply(gain, o, gain)
+    np.multiply(gain, o, gain)
+    return gain
