@@ -123,3 +123,9 @@ def test_a_loaded_state_is_copied(kind: Any, _: Any, options: dict[str, Any]) ->
 def test_numbers_out_of_range(kind: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(quadratic(), **options)
+
+
+def test_an_optimiser_of_something_else_says_what_it_expects() -> None:
+    expected = r"Adam: parameters is a dict, expected a layer's or model's \.parameters"
+    with pytest.raises(TypeError, match=f"^{expected}$"):
+        Adam({})  # type: ignore[arg-type]
