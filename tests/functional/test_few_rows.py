@@ -47,6 +47,7 @@ def test_the_product_is_the_product(
 @example(B=1, K=5, N=8, small=20)  # two blocks of NARROW columns
 @example(B=1, K=5, N=8, small=40)  # one block, exactly
 @example(B=3, K=4, N=14, small=100)  # two would be enough
+@example(B=1, K=1, N=64, small=25)  # three do not divide it, four do
 @example(B=1, K=2, N=27, small=14)  # four, five, ... eight do not divide it, nine are too narrow
 def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, small: int) -> None:
     W, x, out = np.ones((K, N)), np.ones((B, K)), np.empty((B, N))
