@@ -9,6 +9,8 @@ from hypothesis import settings
 # everyone. `--hypothesis-seed` and more examples are a command-line option away.
 settings.register_profile("numpy_rnn", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("numpy_rnn")
+# For mutmut (pyproject.toml), which runs the tests once for each of some thousand mutants.
+settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_examples=5)
 
 # On a busy machine the threads of small products wait for each other a thousand times longer
 # than they compute.

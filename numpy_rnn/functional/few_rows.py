@@ -40,12 +40,12 @@ def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
         return lambda x: x.dot(W, out)
     (K, N), B = W.shape, len(out)
     blocks = -(-B * K * N // SMALL) or 1
-    while N % blocks:
+    while N % blocks and N // blocks >= NARROW:
         blocks += 1
     if blocks == 1 or N // blocks < NARROW:
-        whole = W.copy("C")
+        whole = W.copy()
         return lambda x: x.dot(whole, out)
-    cut = W.reshape(K, blocks, N // blocks).swapaxes(0, 1).copy("C")
+    cut = W.reshape(K, blocks, N // blocks).swapaxes(0, 1).copy()
     parts = out.reshape(B, blocks, N // blocks).swapaxes(0, 1)
 
     def multiply(x: Array) -> Array:

@@ -88,7 +88,7 @@ def gru_forward(
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, W_hh)
     n = a[..., 2 * H :].astype(dtype)  # a_n, a copy that becomes n
-    gates = a.astype(dtype, copy=False)  # (T, B, 3H): what W_hh h_{t-1} is added to
+    gates = np.asarray(a, dtype)  # (T, B, 3H): what W_hh h_{t-1} is added to
     gates[..., 2 * H :] = b_hh[2 * H :]
     h = np.empty((T + 1, B, H), dtype)
     h[0] = h0
@@ -101,7 +101,7 @@ def gru_forward(
     for gates_t, r_z_s_t, n_t, h_t in zip(gates, r_z_s, n, h[1:], strict=True):
         _cell(gates_t, r_z_s_t, n_t, h_prev, recur(h_prev), of_tanh, h_t, work)
         h_prev = h_t
-    h.flags.writeable = False
+    h.setflags(write=False)
     return h[1:], GRUCache(projection._replace(W=W_ih), h, gates.reshape(T, B, 3, H), n, W_hh)
 
 
@@ -132,7 +132,7 @@ def gru_backward(
     """
     projection, h, gates, n, W_hh = cache
     T, B, _, H = gates.shape
-    dtype = np.result_type(h, W_hh) if dh is None else np.result_type(dh, h, W_hh)
+    dtype = h.dtype if dh is None else np.result_type(dh, h)
     ds = np.empty((T, B, 3, H), dtype)  # ds_t / e_t, then ds_t
     da_n = np.empty((T, B, H), dtype)  # da_n / e_t, then da_n
     e, work = np.zeros((B, H), dtype), np.empty((B, H), dtype)
@@ -195,7 +195,7 @@ def gru_stepper(
 
 def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
     gates, n, work = (np.empty((B, n), dtype) for n in (3 * H, H, H))
-    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, 3 * H)
+    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, None)
     return gates, tuple(gates[:, block] for block in blocks), n, work
 
 

@@ -73,7 +73,7 @@ def gru_reset_before_forward(
     a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, W_hh)
-    gates = a.astype(dtype, copy=False)  # (T, B, 3H): a_t, then r, z, n
+    gates = np.asarray(a, dtype)  # (T, B, 3H): a_t, then r, z, n
     W_rz_T, W_hn_T = W_hh[: 2 * H].T, W_hh[2 * H :].T
     # In the order that a product with few rows is fastest in; a copy pays from the second step on.
     if T > 1:
@@ -99,7 +99,7 @@ def gru_reset_before_forward(
         np.multiply(h_t, rz[:, H:], h_t)
         np.add(h_t, n, h_t)  # (5)
         h_prev = h_t
-    h.flags.writeable = False
+    h.setflags(write=False)
     return h[1:], GRUResetBeforeCache(projection, h, gates.reshape(T, B, 3, H), W_hh)
 
 
@@ -131,7 +131,7 @@ def gru_reset_before_backward(
     projection, h, gates, W_hh = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    e = dh.astype(np.result_type(dh, h, W_hh))  # (T, B, H), a copy that becomes e
+    e = dh.astype(np.result_type(dh, h))  # (T, B, H), a copy that becomes e
     T, B, H = e.shape
     r, z, n = (gates[:, :, block] for block in range(3))
     da = np.empty((T, B, 3, H), e.dtype)  # da_r / dm, da_z / e and da_n / e, then da

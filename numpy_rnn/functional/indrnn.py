@@ -70,7 +70,7 @@ def indrnn_forward(
         np.add(h_t, a_t, h_t)
         value(h_t, h_t)
         h_prev = h_t
-    h.flags.writeable = False
+    h.setflags(write=False)
     return h[1:], IndRNNCache(projection, h, w_hh, phi)
 
 
@@ -101,7 +101,7 @@ def indrnn_backward(
     if dh is None:
         dh = np.zeros_like(h[1:])
     slope = phi.slope(h[1:])  # phi'(z_t), from h_t, all t at once
-    dz = dh.astype(np.result_type(dh, h, w_hh))  # (T, B, H), a copy that becomes dz
+    dz = dh.astype(np.result_type(dh, h))  # (T, B, H), a copy that becomes dz
     carry = np.zeros(dz.shape[1:], dz.dtype)  # w_hh * dz_{t+1}
     for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):
         np.add(dz_t, carry, dz_t)  # (2')

@@ -96,7 +96,7 @@ def lstm_forward(
     )  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, c0, W_hh, W_hh if W_hr is None else W_hr)
-    gates = a.astype(dtype, copy=False)  # (T, B, 4H): a_t, which becomes the gates
+    gates = np.asarray(a, dtype)  # (T, B, 4H): a_t, which becomes the gates
     h = np.empty((T + 1, *h0.shape), dtype)
     c = np.empty((T + 1, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
@@ -111,7 +111,8 @@ def lstm_forward(
     ):
         _cell(gates_t, i_f_g_o, recur(h_prev), c_prev, weights, h_t, c_t, tanh_c_t, work)
         h_prev, c_prev = h_t, c_t
-    h.flags.writeable = c.flags.writeable = False
+    h.setflags(write=False)
+    c.setflags(write=False)
     cache = LSTMCache(
         projection._replace(W=W_ih), h, c, gates.reshape(T, B, 4, H), tanh_c, W_hh, W_hr
     )
@@ -222,7 +223,7 @@ def lstm_backward(
     projection, h, c, gates, tanh_c, W_hh, W_hr = cache
     T, B, _, H = gates.shape
     given = [g for g in (dh, dc) if g is not None]
-    dtype = np.result_type(h, W_hh, *given)
+    dtype = np.result_type(h, *given)
     dz = np.empty((T, B, 4, H), dtype)
     dh_sums = None if W_hr is None else np.empty(h[1:].shape, dtype)  # dh of (5'), for dW_hr
     dm = carry_h = np.zeros(h.shape[1:], dtype)  # W_hh^T dz_{t+1}, to which dh_t is added
@@ -268,4 +269,5 @@ def _gate_slopes(gates: Array, c_prev: Array, tanh_c: Array, out: Array) -> Arra
         np.multiply(out[:, :, gate], other, out[:, :, gate])
     gain = np.multiply(tanh_c, tanh_c)
     np.subtract(1, gain, gain)
-    return np.multiply(gain, o, gain)
+    np.multiply(gain, o, gain)
+    return gain

@@ -89,7 +89,7 @@ def peephole_lstm_forward(
     a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, c0, W_hh, W_c)
-    gates = a.astype(dtype, copy=False)  # (T, B, 4H): a_t, then i, f, g, o
+    gates = np.asarray(a, dtype)  # (T, B, 4H): a_t, then i, f, g, o
     # In the order that a product with few rows is fastest in; a copy pays from the second step on.
     W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
     h, c = np.empty((2, T + 1, B, H), dtype)
@@ -120,7 +120,8 @@ def peephole_lstm_forward(
         np.tanh(c_t, tanh_c_t)
         np.multiply(o, tanh_c_t, h_t)  # (6)
         h_prev, c_prev = h_t, c_t
-    h.flags.writeable = c.flags.writeable = False
+    h.setflags(write=False)
+    c.setflags(write=False)
     gates = gates.reshape(T, B, 4, H)
     return (h[1:], c[1:]), PeepholeLSTMCache(projection, h, c, gates, tanh_c, W_hh, W_c)
 
@@ -155,7 +156,7 @@ def peephole_lstm_backward(
     projection, h, c, gates, tanh_c, W_hh, W_c = cache
     dh = np.zeros_like(tanh_c) if dh is None else dh
     dc = np.zeros_like(tanh_c) if dc is None else dc
-    dtype = np.result_type(dh, dc, h, W_hh)
+    dtype = np.result_type(dh, dc, h)
     dh, dc = dh.astype(dtype), dc.astype(dtype)  # copies that become dH and dC
     T, B, H = dh.shape
     i, f, g, o = (gates[:, :, block] for block in range(4))

@@ -60,7 +60,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
     h = np.empty((len(b) + 1, *h0.shape), np.result_type(a, b, h0))
     h[0] = h0
     _scan(a, b, h[0], h[1:])  # (1)
-    h.flags.writeable = False
+    h.setflags(write=False)
     return h[1:], ScanCache(a, h)
 
 
@@ -84,7 +84,7 @@ def scan_backward(dh: Array | None, cache: ScanCache) -> tuple[Array, Array, Arr
     a, h = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    e = np.empty(dh.shape, np.result_type(dh, a, h))
+    e = np.empty(dh.shape, np.result_type(dh, h))
     if not len(e):
         return e, e.copy(), np.zeros(h.shape[1:], e.dtype)
     e[-1] = dh[-1]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from numpy_rnn.functional import few_rows as module
 from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.gru import gru_backward, gru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
@@ -35,6 +40,36 @@ def test_the_product_is_the_product(
         assert multiply(x) is out
         close = 1e-4 if dtype is np.float32 else 1e-12
         np.testing.assert_allclose(out, x @ W, rtol=close, atol=close * np.sqrt(K))
+
+
+@given(B=st.integers(0, 8), K=st.integers(1, 8), N=st.integers(1, 64), small=st.integers(1, 2000))
+@example(B=8, K=8, N=7, small=1)  # more multiplications in a column than a product may have
+@example(B=1, K=5, N=8, small=20)  # two blocks of NARROW columns
+@example(B=1, K=5, N=8, small=40)  # one block, exactly
+@example(B=3, K=4, N=14, small=100)  # two would be enough
+@example(B=1, K=1, N=64, small=25)  # three do not divide it, four do
+@example(B=1, K=2, N=27, small=14)  # four, five, ... eight do not divide it, nine are too narrow
+def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, small: int) -> None:
+    W, x, out = np.ones((K, N)), np.ones((B, K)), np.empty((B, N))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SMALL", small)
+        patch.setattr(module, "NARROW", 4)
+        matmul = MagicMock(side_effect=np.matmul)
+        patch.setattr(np, "matmul", matmul)
+        few_rows(W, out, 2)(x)
+    np.testing.assert_array_equal(out, np.full((B, N), float(K)))
+    enough = [n for n in range(1, N + 1) if N % n == 0 and n * small >= B * K * N and N // n >= 4]
+    made = matmul.call_args.args[1].shape[0] if matmul.called else 1
+    assert made == min(enough, default=1)
+
+
+def test_one_product_does_not_copy_the_matrix() -> None:
+    W, out = np.ones((256, 256)).T, np.empty((1, 256))
+    tracemalloc.start()
+    few_rows(W, out, 1)(np.ones((1, 256)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < W.nbytes / 2
 
 
 @pytest.mark.parametrize(

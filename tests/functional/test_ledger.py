@@ -91,3 +91,11 @@ def test_what_is_kept_stands_in_its_place(case: Case, keep: Any) -> None:
     for position, shares in ledger_by_loop(case, arguments, douts).items():
         expected = shares.sum(axis=summed_away)
         np.testing.assert_allclose(kept[position], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_nothing_is_kept_unless_it_is_asked_for() -> None:
+    np.testing.assert_array_equal(F.contract(DZ, X), F.contract(DZ, X, ""))
+    np.testing.assert_array_equal(F.contract_bias(DZ), F.contract_bias(DZ, ""))
+    np.testing.assert_array_equal(
+        F.contract_one_hot(DZ, SYMBOLS, D), F.contract_one_hot(DZ, SYMBOLS, D, "")
+    )

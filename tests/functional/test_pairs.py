@@ -65,8 +65,9 @@ def test_equals_the_complex_step_for_any_shape(case: Case, seed: int, T: int, B:
 
 @each_case
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
-def test_dtype_in_is_dtype_out(case: Case, dtype: type) -> None:
-    arguments, douts, _ = run(case, 1, 4, 2)
+@pytest.mark.parametrize("T", [0, 4])
+def test_dtype_in_is_dtype_out(case: Case, dtype: type, T: int) -> None:
+    arguments, douts, _ = run(case, 1, T, 2)
     arguments = tuple(a.astype(dtype) if is_real(a) else a for a in arguments)
     outputs, cache = case.forward(*arguments)
     gradients = case.backward(*(dout.astype(dtype) for dout in douts), cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from numpy_rnn.parameters import Parameters
 from tests.optim.test_against_torch import OPTIONS, STEPS, quadratic, set_gradient
 
 ZERO_DECAY_RATES = [
@@ -32,6 +34,46 @@ def test_a_mean_may_keep_nothing_of_its_past(
         mine.step()
         reference.step()
         np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(SGD, {}), (SGD, {"momentum": 0.9}), (Adam, {}), (AdamW, {}), (RMSprop, {}), (Adagrad, {})],
+)
+def test_a_step_takes_no_memory(kind: Any, options: dict[str, Any]) -> None:
+    parameters = Parameters({"a": (100_000,)}, np.float64)
+    optimizer = kind(parameters, **options)
+    parameters.grad[...] = 1
+    optimizer.step()
+    tracemalloc.start()
+    optimizer.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < parameters.data.nbytes / 2
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(SGD, torch.optim.SGD), (RMSprop, torch.optim.RMSprop)]
+)
+def test_there_is_a_velocity_if_there_is_momentum(ours: Any, theirs: Any) -> None:
+    assert "momentum_buffer" not in ours(quadratic()).moments
+    parameters = quadratic()
+    weight = torch.from_numpy(parameters.data.copy()).requires_grad_()
+    mine, reference = ours(parameters, momentum=1.0), theirs([weight], momentum=1.0)
+    for step in range(5):  # nothing of the velocity is lost
+        set_gradient(parameters, step)
+        weight.grad = torch.from_numpy(parameters.grad.copy())
+        mine.step()
+        reference.step()
+        np.testing.assert_allclose(parameters.data, weight.detach().numpy(), rtol=1e-12)
+
+
+def test_nesterov_says_what_it_needs() -> None:
+    expected = (
+        "SGD: nesterov with momentum 0.9 and dampening 0.1, expected momentum > 0 and dampening 0"
+    )
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        SGD(quadratic(), momentum=0.9, dampening=0.1, nesterov=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -81,3 +123,9 @@ def test_a_loaded_state_is_copied(kind: Any, _: Any, options: dict[str, Any]) ->
 def test_numbers_out_of_range(kind: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(quadratic(), **options)
+
+
+def test_an_optimiser_of_something_else_says_what_it_expects() -> None:
+    expected = r"Adam: parameters is a dict, expected a layer's or model's \.parameters"
+    with pytest.raises(TypeError, match=f"^{expected}$"):
+        Adam({})  # type: ignore[arg-type]
