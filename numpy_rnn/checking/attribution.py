@@ -45,10 +45,10 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     TypeError
         If the model has no recurrent layer.
     """
-    layer, inputs, dh, initial = _recurrent_part(model, x, dy, state)
+    layer, inputs, dh, initial = recurrent_part(model, x, dy, state)
     T = len(inputs)
-    jacobians, sizes = _jacobians(layer, inputs, initial)  # (T, B, S, S)
-    B, S = jacobians.shape[1:3]
+    J, sizes = jacobians(layer, inputs, initial)  # (T, B, S, S)
+    B, S = J.shape[1:3]
     # The output is the topmost layer's first component.
     top = slice(sizes[0] * (layer_count(layer) - 1), sizes[0] * layer_count(layer))
     splits = np.cumsum([size * layer_count(layer) for size in sizes])[:-1]
@@ -59,7 +59,7 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
         for t in range(tau, -1, -1):
             for matrix, part in zip(matrices, np.split(reach, splits, axis=1), strict=True):
                 matrix[tau, t] = np.linalg.norm(part)
-            reach = (reach[:, None] @ jacobians[t])[:, 0]  # (1)
+            reach = (reach[:, None] @ J[t])[:, 0]  # (1)
     return matrices
 
 
@@ -68,7 +68,7 @@ def layer_count(layer: Any) -> int:
     return int(layer.num_layers)
 
 
-def _recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Array, Array, Any]:
+def recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Array, Array, Any]:
     """Return the recurrent layer, its input, its output's gradient and its initial state."""
     if isinstance(model, RecurrentLayer):
         return model, x, dy, state
@@ -99,7 +99,7 @@ def _recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, A
     return last, inputs, dh, states[-1]
 
 
-def _jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int]]:
+def jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int]]:
     """Return J_t of every step and row, (T, B, S, S), and the size of each component."""
     sizes, L = list(layer.state_sizes), layer_count(layer)
     S = L * sum(sizes)
