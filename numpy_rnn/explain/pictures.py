@@ -12,10 +12,22 @@ from numpy_rnn.explain.lesson import Lesson
 from numpy_rnn.explain.study import Study
 
 SMALLEST = 1e-8  # of a logarithmic axis
+INK = "#010203"  # stands for the colour of text until the file is written; no data has it
+LIGHT_AND_DARK = """svg { color: #1b1b1b }
+@media (prefers-color-scheme: dark) { svg { color: #e6e6e6 } }
+"""
+INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+STYLE: dict[str, Any] = dict.fromkeys(INKED, INK) | {
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.framealpha": 0,
+    "svg.hashsalt": "numpy_rnn",  # the same file for the same numbers
+}
 
 
 def require_matplotlib() -> Any:
-    """Return matplotlib, set to draw the same SVG for the same numbers.
+    """Return matplotlib.
 
     Raises
     ------
@@ -30,6 +42,11 @@ def require_matplotlib() -> Any:
     return mpl
 
 
+def style() -> Any:
+    """Return a context in which text is drawn in the reader's colour on the reader's ground."""
+    return require_matplotlib().rc_context(STYLE)
+
+
 def losses(studies: Sequence[Study], lesson: Lesson) -> bytes:
     """Draw the loss of each epoch, or over the updates."""
     figure, axes = _figure(3)
@@ -37,6 +54,9 @@ def losses(studies: Sequence[Study], lesson: Lesson) -> bytes:
         marker = "." if len(study.losses) < 20 else ""  # one alone would not show as a line
         axes.semilogy(study.at, study.losses, marker=marker, label=study.name)
     axes.set(xlabel=lesson.clock, ylabel="loss")
+    ticker = require_matplotlib().ticker
+    axes.yaxis.set_major_formatter(ticker.LogFormatter())
+    axes.yaxis.set_minor_formatter(ticker.LogFormatter(labelOnlyBase=False))
     axes.legend()
     return _svg(figure)
 
@@ -46,8 +66,10 @@ def predictions(study: Study, lesson: Lesson) -> bytes:
     said, targets = study.after.outputs, lesson.symbols[1:]
     right = said.argmax(axis=1) == targets
     rows = np.union1d(targets, said.argmax(axis=1))  # the others would only make it tall
+    colors = require_matplotlib().colors
+    blues = colors.LinearSegmentedColormap.from_list("blues", ["#1f77b400", "#1f77b4b0"])
     figure, axes = _figure(1.5 + 0.14 * len(rows))
-    axes.imshow(said[:, rows].T, cmap="Blues", vmin=0, vmax=max(1, said.max()), aspect="auto")
+    axes.imshow(said[:, rows].T, cmap=blues, vmin=0, vmax=max(1, said.max()), aspect="auto")
     for hit, colour, label in ((True, "tab:green", "right"), (False, "tab:red", "wrong")):
         places = np.flatnonzero(right == hit)
         axes.scatter(
@@ -143,11 +165,14 @@ def _letters(axes: Any, lesson: Lesson, label: str, every: int = 1) -> None:
 def _shown(character: str) -> str:
     if character == "$":  # to matplotlib, the beginning of a formula
         return r"\$"
+    if character == "\n":
+        return "\u21b5"
     return character if character.isprintable() and not character.isspace() else "\u2423"
 
 
 def _svg(figure: Any) -> bytes:
-    mpl, file = require_matplotlib(), BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "numpy_rnn"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    file = BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    data = file.getvalue().replace(INK.encode(), b"currentColor")
+    start = b'<style type="text/css">'
+    return data.replace(start, start + LIGHT_AND_DARK.encode(), 1)

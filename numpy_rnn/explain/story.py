@@ -19,8 +19,8 @@ LEAD = """
 one.
 
 The pictures go from what it says to why it can say it. Each shows numbers that the network's own
-forward and backward passes computed; nothing is fitted or smoothed. \u2423 is a space or a line's
-end.{note}
+forward and backward passes computed; nothing is fitted or smoothed. \u2423 is a space, \u21b5 a
+line's end.{note}
 """
 LOSS = {
     "epoch": """
@@ -86,7 +86,8 @@ def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
     OSError
         If a file cannot be written.
     """
-    sections = tell(lesson, studies)
+    with pictures.style():
+        sections = tell(lesson, studies)
     first = studies[0]
     title = f"Why a network of {first.units} units forgets, and what it remembers"
     lead = LEAD.format(
@@ -122,7 +123,7 @@ def tell(lesson: Lesson, studies: Sequence[Study]) -> dict[str, Section]:
     trained = [study for study in studies if study.losses]
     if trained:
         ends = ", ".join(f"{s.name} {s.losses[0]:.3g} to {s.losses[-1]:.3g}" for s in trained)
-        caption = f"Loss of each {lesson.clock}, on a logarithmic scale: {ends}."
+        caption = f"Loss over the {lesson.clock}s, on a logarithmic scale: {ends}."
         found["loss"] = Section(
             "It learns", LOSS[lesson.clock], pictures.losses(trained, lesson), caption
         )

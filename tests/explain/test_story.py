@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 
 from numpy_rnn import GRU, LSTM
+from numpy_rnn.cli.main import main
 from numpy_rnn.explain import Study, of_checkpoint, of_recall, study, train, write
+from numpy_rnn.explain.pictures import INK
 from numpy_rnn.explain.study import gates
 from numpy_rnn.functional.types import Array
 from numpy_rnn.text import Settings, recall, run
@@ -218,6 +221,9 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
         data = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
         assert data in pictures
         assert b"</svg>" in data
+        assert data.count(b"currentColor") > 10  # text in the colour of the reader's theme
+        assert b"prefers-color-scheme: dark" in data
+        assert INK.encode() not in data
 
 
 def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -> None:
@@ -276,6 +282,15 @@ def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
     assert "The cell of an RNN has no gates to draw." in page
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    whole = checkpoint(folder / "run") / run.FILE
+    (folder / "cut.npz").write_bytes(whole.read_bytes()[:-100])
+    recall.save(folder / "a.npz", recall.run(SMALL))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -288,15 +303,14 @@ def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_text_or_checkpoint_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = checkpoint(tmp_path / "run") / run.FILE
-    (tmp_path / "cut.npz").write_bytes(whole.read_bytes()[:-100])
-    recall.save(tmp_path / "a.npz", recall.run(SMALL))
-    done = explain(*arguments, "--out", "why", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert message in done.stderr
-    assert not (tmp_path / "why").exists()
+    with contextlib.chdir(saved):
+        status = main(["explain", *arguments, "--out", "why"])
+    out, err = capsys.readouterr()
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (saved / "why").exists()
 
 
 @pytest.mark.parametrize(
