@@ -51,12 +51,12 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
     if len(dy) != len(x):
         raise ValueError(f"attribution: dy has {len(dy)} steps, expected {len(x)}, those of x")
-    layer, inputs, dh, initial = _recurrent_part(model, x, dy, state)
+    layer, inputs, dh, initial = recurrent_part(model, x, dy, state)
     if layer.bidirectional or layer.batch_first:
         raise ValueError(f"attribution: {layer!r}, expected one direction, time-major")
     T = len(inputs)
-    jacobians, sizes = _jacobians(layer, inputs, initial)  # (T, B, S, S)
-    B, S = jacobians.shape[1:3]
+    J, sizes = jacobians(layer, inputs, initial)  # (T, B, S, S)
+    B, S = J.shape[1:3]
     # The output is the topmost layer's first component.
     top = slice(sizes[0] * (layer_count(layer) - 1), sizes[0] * layer_count(layer))
     splits = np.cumsum([size * layer_count(layer) for size in sizes])[:-1]
@@ -67,7 +67,7 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
         for t in range(tau, -1, -1):
             for matrix, part in zip(matrices, np.split(reach, splits, axis=1), strict=True):
                 matrix[tau, t] = np.linalg.norm(part)
-            reach = (reach[:, None] @ jacobians[t])[:, 0]  # (1)
+            reach = (reach[:, None] @ J[t])[:, 0]  # (1)
     return matrices
 
 
@@ -76,7 +76,7 @@ def layer_count(layer: Any) -> int:
     return int(layer.num_layers)
 
 
-def _recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Array, Array, Any]:
+def recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Array, Array, Any]:
     """Return the recurrent layer, its input, its output's gradient and its initial state."""
     if isinstance(model, RecurrentLayer):
         return model, x, dy, state
@@ -101,11 +101,11 @@ def _recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, A
         h = layer.forward(h)
     dh: Any = dy
     for layer in reversed(layers[places[-1] + 1 :]):
-        dh = layer.backward(dh)
+        dh, _ = layer.gradients(dh)
     return last, inputs, dh, states[-1]
 
 
-def _jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int]]:
+def jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int]]:
     """Return J_t of every step and row, (T, B, S, S), and the size of each component."""
     sizes, L = list(layer.state_sizes), layer_count(layer)
     S = L * sum(sizes)
@@ -123,7 +123,7 @@ def _jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int
             copies = _rows(state, b, S, L, sizes, dtype)
             x = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
             layer.forward(x, _plain(copies))
-            _, dstate = layer.backward(None, _plain(identity))
+            _, dstate, _ = layer.gradients(None, _plain(identity))
             parts = dstate if isinstance(dstate, tuple) else (dstate,)
             found[t, b] = np.concatenate(
                 [part.transpose(1, 0, 2).reshape(S, -1) for part in parts], axis=1

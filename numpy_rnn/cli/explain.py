@@ -10,10 +10,14 @@ import numpy.random  # noqa: F401 (see cli/recall.py)
 
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.explain import pictures, story
-from numpy_rnn.explain.study import study, train
+from numpy_rnn.explain.lesson import Lesson, of_checkpoint, of_recall
+from numpy_rnn.explain.study import Study, study, train
 from numpy_rnn.files import check_writable
 from numpy_rnn.layers import GRU, LSTM
+from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.text import recall
+from numpy_rnn.text import run as run_of_training
+from numpy_rnn.text.language_model import build
 from numpy_rnn.text.recall import Experiment, TrainingFailedError
 
 
@@ -29,9 +33,14 @@ def add_to(commands: Any) -> None:
         "what",
         nargs="?",
         default="recall",
-        metavar="recall|FILE.npz",
+        metavar="recall|CHECKPOINT",
         help="train the notebook's network, an LSTM and a GRU on its sentence (default), or read "
-        "what numpy-rnn recall --save wrote",
+        "what numpy-rnn train or numpy-rnn recall --save wrote",
+    )
+    parser.add_argument(
+        "--text",
+        help="what a model from numpy-rnn train reads, 2 to 256 characters (default: what it "
+        "writes itself)",
     )
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="default: explained")
     parser.set_defaults(run=run, prog=parser.prog)
@@ -62,20 +71,51 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--out: {error.strerror or error}") from None
     if options.what == "recall":
         experiment = Experiment()
+        lesson = of_recall(experiment)
+        _check_no_text(options)
         try:
             studies = [train(experiment, kind) for kind in (None, LSTM, GRU)]
         except TrainingFailedError as error:
             raise RunError(error) from None
     else:
         try:
-            experiment, model = recall.load(Path(options.what))
+            lesson, found = _read(Path(options.what), options)
         except OSError as error:
-            raise UsageError(f"{options.what!r}: {error.strerror or error}") from None
+            name = error.filename or options.what
+            raise UsageError(f"{str(name)!r}: {error.strerror or error}") from None
         except ValueError as error:
             raise UsageError(error) from None
-        studies = [study(experiment, model)]
+        studies = [found]
     try:
-        names = story.write(folder, experiment, studies)
+        names = story.write(folder, lesson, studies)
     except OSError as error:
         raise RunError(f"--out {options.out!r}: {error.strerror or error}") from None
     print(f"Wrote {len(names)} files to {options.out}; open {folder / 'index.html'}")
+
+
+def _read(path: Path, options: argparse.Namespace) -> tuple[Lesson, Study]:
+    """Return the study of a file, of whichever kind it is."""
+    reasons = ""
+    if not path.is_dir():
+        try:
+            experiment, model = recall.load(path)
+        except DamagedFileError as error:
+            reasons = f"{error}; "
+        else:
+            _check_no_text(options)
+            lesson = of_recall(experiment)
+            return lesson, study(lesson, recall.build(experiment), model)
+    try:
+        saved = run_of_training.read(path)
+    except DamagedFileError as error:
+        raise UsageError(f"{reasons}{error}") from None
+    model = run_of_training.best(saved)
+    lesson = of_checkpoint(saved, model, options.text)
+    history = saved.state["callbacks"].get("history", {}).get("losses", [])
+    fresh = build(saved.settings, len(saved.vocabulary))
+    return lesson, study(lesson, fresh, model, history)
+
+
+def _check_no_text(options: argparse.Namespace) -> None:
+    if options.text is not None:
+        raise UsageError("--text: a recall has its own text, expected a checkpoint of train")

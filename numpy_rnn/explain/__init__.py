@@ -2,20 +2,20 @@
 
 from numpy_rnn.explain.influence import (
     by_distance,
-    influence,
-    jacobians,
     saturation,
     spectral_radii,
 )
+from numpy_rnn.explain.lesson import Lesson, of_checkpoint, of_recall
 from numpy_rnn.explain.story import write
 from numpy_rnn.explain.study import Study, Trace, study, trace, train
 
 __all__ = [
+    "Lesson",
     "Study",
     "Trace",
     "by_distance",
-    "influence",
-    "jacobians",
+    "of_checkpoint",
+    "of_recall",
     "saturation",
     "spectral_radii",
     "study",

@@ -11,13 +11,12 @@ STYLE = """
 :root { color-scheme: light dark; --text: #1b1b1b; --ground: #fff; --soft: #555; }
 @media (prefers-color-scheme: dark) {
   :root { --text: #e6e6e6; --ground: #161616; --soft: #aaa; }
-  img { filter: invert(1) hue-rotate(180deg); }
 }
 body { margin: 0 auto; padding: 1rem; max-width: 48rem; color: var(--text);
   background: var(--ground); font: 1rem/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-img { width: 100%; height: auto; } pre { overflow-x: auto; }
-figure { margin: 1rem 0; overflow-x: auto; } figcaption, .soft { color: var(--soft); }
+figure { margin: 1rem 0; } figure div { overflow-x: auto; }
+img { width: 100%; min-width: 42rem; height: auto; } figcaption, .soft { color: var(--soft); }
 """
 
 
@@ -61,7 +60,8 @@ def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
         parts += [
             f"<h2>{number}. {html.escape(section.heading)}</h2>",
             *_paragraphs(section.text),
-            f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{caption}">',
+            '<figure><div tabindex="0">',  # scrolls sideways on a phone, also by keys
+            f'<img src="data:image/svg+xml;base64,{data}" alt="{caption}"></div>',
             f"<figcaption>{caption}</figcaption></figure>",
         ]
     parts.append('<p class="soft">Every number of every picture is in numbers.json.</p>')

@@ -8,14 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.explain.lesson import Lesson
 from numpy_rnn.explain.study import Study
-from numpy_rnn.functional.types import Array
 
 SMALLEST = 1e-8  # of a logarithmic axis
+INK = "#010203"  # stands for the colour of text until the file is written; no data has it
+LIGHT_AND_DARK = """svg { color: #1b1b1b }
+@media (prefers-color-scheme: dark) { svg { color: #e6e6e6 } }
+"""
+INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+STYLE: dict[str, Any] = dict.fromkeys(INKED, INK) | {
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.framealpha": 0,
+    "svg.hashsalt": "numpy_rnn",  # the same file for the same numbers
+}
 
 
 def require_matplotlib() -> Any:
-    """Return matplotlib, set to draw the same SVG for the same numbers.
+    """Return matplotlib.
 
     Raises
     ------
@@ -30,41 +42,54 @@ def require_matplotlib() -> Any:
     return mpl
 
 
-def losses(studies: Sequence[Study]) -> bytes:
-    """Draw the loss of each epoch."""
+def style() -> Any:
+    """Return a context in which text is drawn in the reader's colour on the reader's ground."""
+    return require_matplotlib().rc_context(STYLE)
+
+
+def losses(studies: Sequence[Study], lesson: Lesson) -> bytes:
+    """Draw the loss of each epoch, or over the updates."""
     figure, axes = _figure(3)
     for study in studies:
-        axes.semilogy(study.losses, label=study.name)
-    axes.set(xlabel="epoch", ylabel="loss")
+        marker = "." if len(study.losses) < 20 else ""  # one alone would not show as a line
+        axes.semilogy(study.at, study.losses, marker=marker, label=study.name)
+    axes.set(xlabel=lesson.clock, ylabel="loss")
+    ticker = require_matplotlib().ticker
+    axes.yaxis.set_major_formatter(ticker.LogFormatter())
+    axes.yaxis.set_minor_formatter(ticker.LogFormatter(labelOnlyBase=False))
     axes.legend()
     return _svg(figure)
 
 
-def predictions(study: Study, characters: str, symbols: Array) -> bytes:
+def predictions(study: Study, lesson: Lesson) -> bytes:
     """Draw each output over the sentence, and a mark where the target is."""
-    figure, axes = _figure(6)
-    outputs = study.after.outputs
-    axes.imshow(outputs.T, cmap="Blues", vmin=0, vmax=max(1, outputs.max()), aspect="auto")
-    right = outputs.argmax(axis=1) == symbols[1:]
+    said, targets = study.after.outputs, lesson.symbols[1:]
+    right = said.argmax(axis=1) == targets
+    rows = np.union1d(targets, said.argmax(axis=1))  # the others would only make it tall
+    colors = require_matplotlib().colors
+    blues = colors.LinearSegmentedColormap.from_list("blues", ["#1f77b400", "#1f77b4b0"])
+    figure, axes = _figure(1.5 + 0.14 * len(rows))
+    axes.imshow(said[:, rows].T, cmap=blues, vmin=0, vmax=max(1, said.max()), aspect="auto")
     for hit, colour, label in ((True, "tab:green", "right"), (False, "tab:red", "wrong")):
         places = np.flatnonzero(right == hit)
         axes.scatter(
             places,
-            symbols[1:][places],
+            np.searchsorted(rows, targets[places]),
             s=14,
             marker="s",
             facecolors="none",
             edgecolors=colour,
             label=f"target, {label}: {len(places)}",
         )
-    axes.set_yticks(range(len(characters)), [_shown(c) for c in characters], fontsize=6)
-    _letters(axes, characters, symbols[:-1], "input")
+    names = [_shown(lesson.characters[row]) for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=6)
+    _letters(axes, lesson, "input")
     axes.set_ylabel("output")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=7)
     return _svg(figure)
 
 
-def attribution(study: Study, characters: str, symbols: Array) -> bytes:
+def attribution(study: Study, lesson: Lesson) -> bytes:
     """Draw how much each state matters to each step's loss, before and after training."""
     mpl = require_matplotlib()
     figure = mpl.figure.Figure(figsize=(8, 4), layout="constrained")
@@ -77,7 +102,7 @@ def attribution(study: Study, characters: str, symbols: Array) -> bytes:
             powers = np.log10(shares)
         image = axes.imshow(np.where(shares > 0, powers, np.nan), cmap="viridis", vmin=-8, vmax=1)
         axes.set(title=title, ylabel="loss of step t")
-        _letters(axes, characters, symbols[:-1], "state after step s", every=4)
+        _letters(axes, lesson, "state after step s", every=4)
     figure.colorbar(image, ax=figure.axes, label="log10, against the step's own")
     return _svg(figure)
 
@@ -98,19 +123,19 @@ def distances(studies: Sequence[Study]) -> bytes:
     return _svg(figure)
 
 
-def states(study: Study, characters: str, symbols: Array) -> bytes:
+def states(study: Study, lesson: Lesson) -> bytes:
     """Draw the Jacobian's spectral radius and the share of saturated units over the sentence."""
     figure, axes = _figure(3.5)
     for trace, style, when in ((study.before, ":", "before"), (study.after, "-", "after")):
         axes.plot(trace.radii, style, color="C0", label=f"spectral radius, {when}")
         axes.plot(trace.saturated, style, color="C1", label=f"saturated units, {when}")
     axes.axhline(1, color="grey", linewidth=0.5)
-    _letters(axes, characters, symbols[:-1], "input")
+    _letters(axes, lesson, "input")
     axes.legend(fontsize=7)
     return _svg(figure)
 
 
-def gates(study: Study, characters: str, symbols: Array) -> bytes:
+def gates(study: Study, lesson: Lesson) -> bytes:
     """Draw what each gate of each unit let through, letter by letter."""
     found = study.after.gates
     mpl = require_matplotlib()
@@ -120,7 +145,7 @@ def gates(study: Study, characters: str, symbols: Array) -> bytes:
         order = np.argsort(gate.mean(axis=0))
         image = axes.imshow(gate[:, order].T, cmap="viridis", vmin=0, vmax=1, aspect="auto")
         axes.set(title=f"{study.name}: {name} gate", ylabel="unit")
-        _letters(axes, characters, symbols[:-1], "")
+        _letters(axes, lesson, "")
     figure.colorbar(image, ax=figure.axes, label="0 shut, 1 open")
     return _svg(figure)
 
@@ -130,8 +155,8 @@ def _figure(height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _letters(axes: Any, characters: str, symbols: Array, label: str, every: int = 1) -> None:
-    shown = [_shown(characters[symbol]) for symbol in symbols]
+def _letters(axes: Any, lesson: Lesson, label: str, every: int = 1) -> None:
+    shown = [_shown(lesson.characters[symbol]) for symbol in lesson.symbols[:-1]]
     places = range(0, len(shown), max(every, len(shown) // 64 + 1))
     axes.set_xticks(places, [shown[place] for place in places], fontsize=7)
     axes.set_xlabel(label)
@@ -140,11 +165,14 @@ def _letters(axes: Any, characters: str, symbols: Array, label: str, every: int 
 def _shown(character: str) -> str:
     if character == "$":  # to matplotlib, the beginning of a formula
         return r"\$"
+    if character == "\n":
+        return "\u21b5"
     return character if character.isprintable() and not character.isspace() else "\u2423"
 
 
 def _svg(figure: Any) -> bytes:
-    mpl, file = require_matplotlib(), BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "numpy_rnn"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    file = BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    data = file.getvalue().replace(INK.encode(), b"currentColor")
+    start = b'<style type="text/css">'
+    return data.replace(start, start + LIGHT_AND_DARK.encode(), 1)

@@ -9,22 +9,30 @@ from pathlib import Path
 import numpy as np
 
 from numpy_rnn.explain import pictures
+from numpy_rnn.explain.lesson import Lesson
 from numpy_rnn.explain.page import Section, page
-from numpy_rnn.explain.study import Study, as_data, steps
+from numpy_rnn.explain.study import Study, as_data
 from numpy_rnn.files import write_atomically
-from numpy_rnn.text.recall import Experiment
 
 LEAD = """
-A {name} with {units} units learned one text by heart: \u201c{text}\u201d. At each step it reads a
-character and says the next one.
+{an} {name} with {units} units{layers} {about} At each step it reads a character and says the next
+one.
 
 The pictures go from what it says to why it can say it. Each shows numbers that the network's own
-forward and backward passes computed; nothing is fitted or smoothed.
+forward and backward passes computed; nothing is fitted or smoothed. \u2423 is a space, \u21b5 a
+line's end.{note}
 """
-LOSS = """
+LOSS = {
+    "epoch": """
 In every epoch the network reads the whole text once, and each weight moves a little against the
 gradient of the loss, which is the sum of what every step contributes.
-"""
+""",
+    "update": """
+In every update the network reads a piece of the text at several places side by side, and each
+weight moves a little against the gradient of the loss: nats per character, the mean over all of
+them, and here over the updates since the point before.
+""",
+}
 PREDICTIONS = """
 Each column is a step: below it stands the character that is read, in it how strongly each character
 is answered. A square stands where the right one is.
@@ -54,15 +62,15 @@ a unit keeps what it holds: rows that stay bright are the long memory.
 """
 
 
-def write(folder: Path, experiment: Experiment, studies: Sequence[Study]) -> list[str]:
+def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
     """Write ``index.html``, a picture each as SVG, and ``numbers.json``.
 
     Parameters
     ----------
     folder : Path
         Made if it does not exist; files of these names are replaced.
-    experiment : Experiment
-        That the networks learned.
+    lesson : Lesson
+        What the networks read.
     studies : sequence of Study
         The first one is explained; the others are compared with it.
 
@@ -78,14 +86,23 @@ def write(folder: Path, experiment: Experiment, studies: Sequence[Study]) -> lis
     OSError
         If a file cannot be written.
     """
-    sections = tell(experiment, studies)
+    with pictures.style():
+        sections = tell(lesson, studies)
     first = studies[0]
-    title = f"Why a network of {experiment.hidden_size} units forgets, and what it remembers"
-    lead = LEAD.format(name=first.name, units=experiment.hidden_size, text=experiment.text)
+    title = f"Why a network of {first.units} units forgets, and what it remembers"
+    lead = LEAD.format(
+        an="A" if first.name == "GRU" else "An",
+        name=first.name,
+        units=first.units,
+        layers=f" in each of {first.layers} layers" if first.layers > 1 else "",
+        about=lesson.about,
+        note=_note(first),
+    )
     files = {f"{name}.svg": section.picture for name, section in sections.items()}
     files["index.html"] = page(title, lead, sections.values())
     numbers = {
         study.name: {
+            "at": study.at,
             "losses": study.losses,
             "before": as_data(study.before),
             "after": as_data(study.after),
@@ -99,26 +116,28 @@ def write(folder: Path, experiment: Experiment, studies: Sequence[Study]) -> lis
     return list(files)
 
 
-def tell(experiment: Experiment, studies: Sequence[Study]) -> dict[str, Section]:
+def tell(lesson: Lesson, studies: Sequence[Study]) -> dict[str, Section]:
     """Return the sections by the names of their pictures, in the order of reading."""
-    first, symbols, characters = studies[0], steps(experiment), experiment.characters
+    first, targets = studies[0], lesson.symbols[1:]
     found: dict[str, Section] = {}
     trained = [study for study in studies if study.losses]
     if trained:
         ends = ", ".join(f"{s.name} {s.losses[0]:.3g} to {s.losses[-1]:.3g}" for s in trained)
-        caption = f"Loss of each epoch, on a logarithmic scale: {ends}."
-        found["loss"] = Section("It learns", LOSS, pictures.losses(trained), caption)
-    right = int(np.sum(first.after.outputs.argmax(axis=1) == symbols[1:]))
+        caption = f"Loss over the {lesson.clock}s, on a logarithmic scale: {ends}."
+        found["loss"] = Section(
+            "It learns", LOSS[lesson.clock], pictures.losses(trained, lesson), caption
+        )
+    right = int(np.sum(first.after.outputs.argmax(axis=1) == targets))
     found["predictions"] = Section(
         "What it says",
         PREDICTIONS,
-        pictures.predictions(first, characters, symbols),
-        f"{right} of {len(symbols) - 1} answers are right when the text itself is read.",
+        pictures.predictions(first, lesson),
+        f"{right} of {len(targets)} answers are right when the text itself is read.",
     )
     found["attribution"] = Section(
         "Which steps a mistake blames",
         ATTRIBUTION,
-        pictures.attribution(first, characters, symbols),
+        pictures.attribution(first, lesson),
         "Size of dL_t/dh_s, as a power of ten of the step's own.",
     )
     found["distance"] = Section(
@@ -131,7 +150,7 @@ def tell(experiment: Experiment, studies: Sequence[Study]) -> dict[str, Section]
     found["states"] = Section(
         "Why it fades",
         STATES,
-        pictures.states(first, characters, symbols),
+        pictures.states(first, lesson),
         f"Spectral radius, median over the text: {np.median(before.radii):.2f} before training, "
         f"{np.median(after.radii):.2f} after; saturated units: {np.mean(before.saturated):.0%} "
         f"and {np.mean(after.saturated):.0%}.",
@@ -142,10 +161,22 @@ def tell(experiment: Experiment, studies: Sequence[Study]) -> dict[str, Section]
             found[f"gates-{study.name.lower()}"] = Section(
                 f"What the gates of the {study.name} do",
                 GATES,
-                pictures.gates(study, characters, symbols),
+                pictures.gates(study, lesson),
                 f"Gates after training; means: {means}.",
             )
     return found
+
+
+def _note(study: Study) -> str:
+    """Say what the pictures leave out."""
+    notes = []
+    if study.layers > 1:
+        notes.append(
+            f" Of the {study.layers} layers, states, gradients and gates are the top one's."
+        )
+    if not study.after.gates:
+        notes.append(f" The cell of an {study.name} has no gates to draw.")
+    return "".join(notes)
 
 
 def _fading(study: Study) -> str:

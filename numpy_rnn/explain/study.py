@@ -1,19 +1,16 @@
-"""What is measured of a network that learns a sentence, before and after training."""
+"""What is measured of a network that reads a text, before and after training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.explain.influence import (
-    by_distance,
-    influence,
-    jacobians,
-    saturation,
-    spectral_radii,
-)
+from numpy_rnn.checking.attribution import attribution, jacobians, recurrent_part
+from numpy_rnn.explain.influence import by_distance, saturation, spectral_radii
+from numpy_rnn.explain.lesson import Lesson, of_recall
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
@@ -26,7 +23,7 @@ from numpy_rnn.layers import (
     Sequential,
 )
 from numpy_rnn.text import recall
-from numpy_rnn.text.recall import Experiment
+from numpy_rnn.text.experiment import Experiment
 
 GATES: dict[type[RecurrentLayer], dict[str, int]] = {
     LSTM: {"input": 0, "forget": 1, "output": 3},
@@ -35,9 +32,9 @@ GATES: dict[type[RecurrentLayer], dict[str, int]] = {
 
 
 class Trace(NamedTuple):
-    """A network on its sentence, at one moment of its life."""
+    """A network on its text, at one moment of its life."""
 
-    outputs: Array  # (T, V)
+    outputs: Array  # (T, V); probabilities where the loss is cross-entropy
     influence: Array  # (T, T): |dL_t/dh_s|
     by_distance: Array  # (T,): what is left of it k steps away, median
     radii: Array  # (T,): spectral radius of the state's Jacobian
@@ -53,13 +50,20 @@ class Study:
     ----------
     name : str
         Of its cell.
+    units, layers : int
+        Of a layer, and how many of them; what is measured is the topmost.
+    at : list of int
+        Epochs or updates, of the losses.
     losses : list of float
-        Of each epoch; empty if it was trained elsewhere.
+        Empty if they were not kept.
     before, after : Trace
         Fresh, and trained.
     """
 
     name: str
+    units: int
+    layers: int
+    at: list[int]
     losses: list[float]
     before: Trace
     after: Trace
@@ -91,61 +95,103 @@ def train(experiment: Experiment, kind: type[Recurrent] | None = None) -> Study:
         model = Sequential(
             rnn=kind(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype)
         )
-    before = trace(model, experiment)
+    lesson = of_recall(experiment)
+    before = trace(model, lesson)
     losses = recall.train(model, experiment)
-    return Study(_name(model), losses, before, trace(model, experiment))
+    return _study(model, list(enumerate(losses)), before, trace(model, lesson))
 
 
-def study(experiment: Experiment, model: Sequential) -> Study:
-    """Measure a network that was trained before, and the fresh one that it came from."""
-    fresh = recall.build(experiment)
-    return Study(_name(model), [], trace(fresh, experiment), trace(model, experiment))
+def study(
+    lesson: Lesson,
+    fresh: Sequential,
+    trained: Sequential,
+    losses: Sequence[tuple[int, float]] = (),
+) -> Study:
+    """Measure a network that was trained before, and the fresh one that it came from.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        What both read.
+    fresh, trained : Sequential
+        Of the same architecture.
+    losses : sequence of (int, float)
+        When, and what the loss was; empty if they were not kept.
+
+    Returns
+    -------
+    study : Study
+    """
+    return _study(trained, losses, trace(fresh, lesson), trace(trained, lesson))
 
 
-def trace(model: Sequential, experiment: Experiment) -> Trace:
-    """Measure a network on its sentence.
+def trace(model: Sequential, lesson: Lesson) -> Trace:
+    """Measure a network on a text.
 
     Parameters
     ----------
     model : Sequential
-        ``rnn`` and ``i2o``; its gradients are cleared.
-    experiment : Experiment
-        Of the sentence and the loss.
+        Is put into evaluation mode.
+    lesson : Lesson
+        The text and the loss.
 
     Returns
     -------
     trace : Trace
     """
-    symbols = steps(experiment)
-    rows = np.eye(len(experiment.alphabet), dtype=experiment.dtype)[symbols]  # (T + 1, V)
-    x = rows[:-1]
-    y, _ = model.forward(x[:, None])
-    if experiment.loss == "cross-entropy":
+    model.eval()
+    targets = lesson.symbols[1:, None]
+    y, _ = model.forward(lesson.x)
+    if lesson.loss == "cross-entropy":
         entropy = CrossEntropyLoss(reduction="sum_over_time")
-        entropy.forward(y, symbols[1:, None])
-        dy = entropy.backward()
+        entropy.forward(y, targets)
+        dy, outputs = entropy.backward(), np.exp(y - y.max(axis=-1, keepdims=True))
+        outputs /= outputs.sum(axis=-1, keepdims=True)
     else:
         squares = MSELoss("sum_over_time")
-        squares.forward(y, rows[1:, None])
-        dy = squares.backward()
-    layer = _recurrent(model)
-    # y = W h + b, so that dL/dh is dL/dy W.
-    A = influence(layer, x, dy[:, 0] @ model.parameters.values["i2o.weight"])
-    h = layer.forward(x[:, None])[0][:, 0]
+        squares.forward(y, np.eye(y.shape[-1], dtype=y.dtype)[targets])
+        dy, outputs = squares.backward(), y
+    whole, x, dh, _ = recurrent_part(model, lesson.x, dy, None)
+    layer, x = top(whole, x)
+    A = attribution(layer, x, dh)[0]
+    J, _ = jacobians(layer, x, None)
+    h = layer.forward(x)[0][:, 0]
     return Trace(
-        outputs=y[:, 0],
+        outputs=outputs[:, 0],
         influence=A,
         by_distance=by_distance(A),
-        radii=spectral_radii(jacobians(layer, x)),
+        radii=spectral_radii(J[:, 0]),
         saturated=saturation(h),
-        gates=gates(layer, x, h),
+        gates=gates(layer, x[:, 0], h),
     )
 
 
-def steps(experiment: Experiment) -> Array:
-    """Return the sentence as places in the alphabet, with the start and end symbols."""
-    alphabet = experiment.alphabet
-    return np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
+def top(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:
+    """Return the topmost of a stack of layers as a layer of its own, and what it reads.
+
+    Parameters
+    ----------
+    layer : Recurrent
+        Of one direction, in evaluation mode; a stack of the kind's own nonlinearity.
+    x : (T, B, D) array
+        What the lowest reads.
+
+    Returns
+    -------
+    alone : Recurrent
+        `layer` itself if it is not a stack.
+    x : (T, B, H) array
+        The output of the one below.
+    """
+    if layer.num_layers == 1:
+        return layer, x
+    values, read = layer.parameters.values, x
+    for k in range(layer.num_layers):
+        alone = type(layer)(x.shape[-1], layer.hidden_size, dtype=layer.parameters.dtype)
+        names = alone.parameters.values
+        alone.load_state_dict({name: values[f"{name.removesuffix('_l0')}_l{k}"] for name in names})
+        read, (x, _) = x, alone.forward(x)
+    return alone, read
 
 
 def gates(layer: Recurrent, x: Array, h: Array) -> dict[str, Array]:
@@ -180,11 +226,17 @@ def as_data(trace: Trace) -> dict[str, Any]:
     return plain | {"gates": {name: gate.tolist() for name, gate in trace.gates.items()}}
 
 
-def _recurrent(model: Sequential) -> Recurrent:
+def _study(
+    model: Sequential, losses: Sequence[tuple[int, float]], before: Trace, after: Trace
+) -> Study:
     layer = model.layers["rnn"]
-    assert isinstance(layer, Recurrent)  # noqa: S101 (a recall's model has one)
-    return layer
-
-
-def _name(model: Sequential) -> str:
-    return type(_recurrent(model)).__name__
+    assert isinstance(layer, Recurrent)  # noqa: S101 (a recall's and a language model's is one)
+    return Study(
+        name=type(layer).__name__,
+        units=layer.hidden_size,
+        layers=layer.num_layers,
+        at=[step for step, _ in losses],
+        losses=[loss for _, loss in losses],
+        before=before,
+        after=after,
+    )

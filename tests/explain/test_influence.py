@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 
 from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
-from numpy_rnn.explain.influence import (
-    by_distance,
-    influence,
-    jacobians,
-    saturation,
-    spectral_radii,
-)
+from numpy_rnn.checking import attribution
+from numpy_rnn.checking.attribution import jacobians as jacobians_of_batch
+from numpy_rnn.explain.influence import by_distance, saturation, spectral_radii
+from numpy_rnn.explain.study import top
 from numpy_rnn.functional.types import Array
 
 T, D, H = 7, 3, 4
 KINDS = [RNN, LSTM, GRU, IndRNN, MinGRU, LRU]
+
+
+def influence(layer: Any, x: Array, dy: Array) -> Array:
+    """|dL_t/dh_s| of one sequence."""
+    return attribution(layer, x[:, None], dy[:, None])[0]
+
+
+def jacobians(layer: Any, x: Array) -> Array:
+    """Of one sequence."""
+    return jacobians_of_batch(layer, x[:, None], None)[0][:, 0]
 
 
 def adding_layer(rng: np.random.Generator) -> tuple[RNN, Array]:
@@ -106,8 +113,20 @@ def test_saturation_counts_units() -> None:
     assert saturation(h).tolist() == [0.5, 0]
 
 
-@pytest.mark.parametrize("options", [{"num_layers": 2}, {"bidirectional": True}])
-def test_more_than_one_strand_is_an_error(options: dict[str, Any]) -> None:
-    layer = GRU(D, H, **options)
-    with pytest.raises(ValueError, match=r"GRU\(3, 4\): expected one layer and one direction"):
-        jacobians(layer, np.zeros((T, D)))
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_top_of_a_stack_does_what_it_did_there(kind: Any, layers: int) -> None:
+    layer = kind(D, H, layers, rng=4)
+    x = np.random.default_rng(5).standard_normal((T, 2, D))
+    alone, read = top(layer, x)
+    assert alone.num_layers == 1
+    np.testing.assert_array_equal(alone.forward(read)[0], layer.forward(x)[0])
+    if layers > 1:  # what the loss of a step says to the state before, through the top alone
+        dy = np.zeros((T, 2, H))
+        dy[-1] = 1
+        layer.forward(x)
+        layer.backward(dy)
+        expected = layer.parameters.grads[f"weight_hh_l{layers - 1}"]
+        alone.forward(read)
+        alone.backward(dy)
+        np.testing.assert_allclose(alone.parameters.grads["weight_hh_l0"], expected, rtol=1e-12)

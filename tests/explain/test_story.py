@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -16,13 +17,18 @@ import numpy as np
 import pytest
 
 from numpy_rnn import GRU, LSTM
-from numpy_rnn.explain import Study, study, train, write
-from numpy_rnn.explain.study import gates, steps
+from numpy_rnn.cli.main import main
+from numpy_rnn.explain import Study, of_checkpoint, of_recall, study, train, write
+from numpy_rnn.explain.pictures import INK
+from numpy_rnn.explain.study import gates
 from numpy_rnn.functional.types import Array
-from numpy_rnn.text import recall
+from numpy_rnn.text import Settings, recall, run
+from numpy_rnn.text.language_model import build
 from numpy_rnn.text.recall import Experiment
+from tests.text.texts import write_text
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
+LESSON = of_recall(SMALL)
 KINDS = {"RNN": None, "LSTM": LSTM, "GRU": GRU}
 
 
@@ -46,7 +52,7 @@ def test_a_study_has_both_sides_of_the_training(studies: list[Study]) -> None:
 
 
 def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Study]) -> None:
-    targets = np.eye(len(SMALL.alphabet))[steps(SMALL)[1:]]
+    targets = np.eye(len(SMALL.alphabet))[LESSON.symbols[1:]]
     for found in studies:
         loss = np.mean((found.before.outputs - targets) ** 2, axis=1).sum()
         assert found.losses[0] == pytest.approx(loss, rel=1e-5)
@@ -55,7 +61,7 @@ def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Stu
 def test_influence_comes_from_the_loss_of_each_step(studies: list[Study]) -> None:
     # On the diagonal it is the loss's own gradient: 2 (y - target) / V, through the weights.
     model = recall.build(SMALL)
-    targets = np.eye(len(SMALL.alphabet))[steps(SMALL)[1:]]
+    targets = np.eye(len(SMALL.alphabet))[LESSON.symbols[1:]]
     before = studies[0].before
     dy = 2 * (before.outputs - targets) / len(SMALL.alphabet)
     expected = np.linalg.norm(dy @ model.parameters.values["i2o.weight"], axis=1)
@@ -98,10 +104,68 @@ def test_a_saved_network_is_studied_as_it_is(studies: list[Study], tmp_path: Pat
     result = recall.run(SMALL)
     path = tmp_path / "a.npz"
     recall.save(path, result)
-    found = study(*recall.load(path))
+    experiment, model = recall.load(path)
+    found = study(of_recall(experiment), recall.build(experiment), model)
     assert found.losses == []
     np.testing.assert_array_equal(found.after.influence, studies[0].after.influence)
     np.testing.assert_array_equal(found.before.influence, studies[0].before.influence)
+
+
+def checkpoint(folder: Path, cell: str = "gru", layers: int = 1) -> Path:
+    """Train a few steps."""
+    folder.mkdir()
+    settings = Settings(
+        cell=cell,
+        layers=layers,
+        hidden_size=8,
+        embedding=4,
+        dropout=0.2,
+        batch_size=4,
+        window=10,
+        validate_every=10,
+        epochs=2,
+        lr=1e-2,
+    )
+    run.start(write_text(folder), settings, folder).trainer.fit()
+    return folder
+
+
+@pytest.mark.parametrize(("cell", "layers"), [("gru", 1), ("lstm", 2), ("rnn", 2)])
+def test_a_language_model_is_studied_on_a_text(cell: str, layers: int, tmp_path: Path) -> None:
+    saved = run.read(checkpoint(tmp_path / "run", cell, layers))
+    model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
+    lesson = of_checkpoint(saved, model, "the cat sees a dog")
+    found = study(lesson, fresh, model, saved.state["callbacks"]["history"]["losses"])
+    assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
+    assert found.at == [50, 67]
+    assert found.losses[0] > found.losses[1]
+    T, after = len("the cat sees a dog") - 1, found.after
+    assert (
+        set(after.gates)
+        == {
+            "rnn": set(),
+            "gru": {"reset", "update"},
+            "lstm": {"input", "forget", "output"},
+        }[cell]
+    )
+    for gate in after.gates.values():
+        assert gate.shape == (T, 8)
+    np.testing.assert_allclose(after.outputs.sum(axis=1), 1, rtol=1e-5)
+    # On the diagonal it is the gradient of -log p, p - target, through the output's weights.
+    dy = after.outputs - np.eye(len(saved.vocabulary))[lesson.symbols[1:]]
+    expected = np.linalg.norm(dy @ model.parameters.values["output.weight"], axis=1)
+    np.testing.assert_allclose(np.diagonal(after.influence), expected, rtol=1e-4)
+    assert not np.triu(after.influence, 1).any()
+    assert np.tril(after.influence).any(axis=0).all()
+
+
+def test_without_a_text_the_model_reads_what_it_writes(tmp_path: Path) -> None:
+    saved = run.read(checkpoint(tmp_path / "run"))
+    lessons = [of_checkpoint(saved, saved.model) for _ in range(2)]
+    assert lessons[0].symbols.shape == (49,)
+    assert lessons[0].symbols.tolist() == lessons[1].symbols.tolist()
+    assert saved.vocabulary.decode(lessons[0].symbols)[0] == "\n"
+    assert "what it wrote itself" in lessons[0].about
 
 
 class Reader(HTMLParser):
@@ -128,7 +192,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(studies: list[Study], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("explained") / "new"
-    names = write(path, SMALL, studies)
+    names = write(path, LESSON, studies)
     assert sorted(names) == sorted(file.name for file in path.iterdir())
     return path
 
@@ -157,6 +221,9 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
         data = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
         assert data in pictures
         assert b"</svg>" in data
+        assert data.count(b"currentColor") > 10  # text in the colour of the reader's theme
+        assert b"prefers-color-scheme: dark" in data
+        assert INK.encode() not in data
 
 
 def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -> None:
@@ -176,7 +243,7 @@ def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -
 def test_the_same_study_gives_the_same_files(
     folder: Path, studies: list[Study], tmp_path: Path
 ) -> None:
-    for name in write(tmp_path, SMALL, studies):
+    for name in write(tmp_path, LESSON, studies):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
@@ -193,10 +260,64 @@ def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
     assert not (tmp_path / "why" / "loss.svg").exists()
 
 
+@pytest.mark.parametrize("name", ["run", "run/checkpoint.npz"])
+def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "run", layers=2)
+    done = explain(name, "--text", "a big dog.\n\nthe", "--out", "why", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Wrote 8 files to why; open why/index.html\n"
+    page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
+    assert "A GRU with 8 units in each of 2 layers was trained on the file" in page
+    assert "\u201ca big dog. the\u201d" in page
+    assert "states, gradients and gates are the top one" in page
+
+
+def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "run", "rnn")
+    done = explain("run", "--out", "why", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list((tmp_path / "why").glob("gates*"))
+    page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
+    assert "An RNN with 8 units was trained" in page
+    assert "The cell of an RNN has no gates to draw." in page
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    whole = checkpoint(folder / "run") / run.FILE
+    (folder / "cut.npz").write_bytes(whole.read_bytes()[:-100])
+    recall.save(folder / "a.npz", recall.run(SMALL))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--text", "the q"], "text has 'q' at position 4, expected one of the"),
+        (["run", "--text", "a"], "text has 1 characters, expected 2 to 256"),
+        (["run", "--text", "a" * 257], "text has 257 characters, expected 2 to 256"),
+        (["--text", "the"], "--text: a recall has its own text"),
+        (["a.npz", "--text", "the"], "--text: a recall has its own text"),
+        (["cut.npz"], "'cut.npz' is not a checkpoint"),
+    ],
+)
+def test_a_wrong_text_or_checkpoint_is_one_line(
+    arguments: list[str], message: str, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.chdir(saved):
+        status = main(["explain", *arguments, "--out", "why"])
+    out, err = capsys.readouterr()
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (saved / "why").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["no.npz"], "'no.npz': No such file or directory"),
+        (["."], "'checkpoint.npz': No such file or directory"),
         (["bad.npz"], "'bad.npz' is not a saved recall"),
         (["--out", "bad.npz"], "--out: 'bad.npz' is a file, expected a folder"),
         (["--out", "no/why"], "--out: folder 'no' does not exist"),
