@@ -101,7 +101,7 @@ def recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Ar
         h = layer.forward(h)
     dh: Any = dy
     for layer in reversed(layers[places[-1] + 1 :]):
-        dh, _ = layer.gradients(dh)
+        dh = layer.gradients(dh)[0]
     return last, inputs, dh, states[-1]
 
 
