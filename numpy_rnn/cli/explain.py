@@ -19,6 +19,7 @@ from numpy_rnn.text import recall
 from numpy_rnn.text import run as run_of_training
 from numpy_rnn.text.language_model import build
 from numpy_rnn.text.recall import Experiment, TrainingFailedError
+from numpy_rnn.training.threads import one_blas_thread
 
 
 def add_to(commands: Any) -> None:
@@ -79,7 +80,8 @@ def run(options: argparse.Namespace) -> None:
             raise RunError(error) from None
     else:
         try:
-            lesson, found = _read(Path(options.what), options)
+            with one_blas_thread():  # eigenvalues come ten times later from two
+                lesson, found = _read(Path(options.what), options)
         except OSError as error:
             name = error.filename or options.what
             raise UsageError(f"{str(name)!r}: {error.strerror or error}") from None
