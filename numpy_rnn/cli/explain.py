@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
             raise RunError(error) from None
     else:
         try:
-            with one_blas_thread():  # eigenvalues come ten times later from two
+            with one_blas_thread():  # eigenvalues come later from two than from one
                 lesson, found = _read(Path(options.what), options)
         except OSError as error:
             name = error.filename or options.what
