@@ -13,17 +13,24 @@ from __future__ import annotations
 import argparse
 import os
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks.memory_rates import (
+    FOLDER,
+    LIMIT,
+    RESOLUTION,
+    START,
+    TASKS,
+    UPDATES,
+    known,
+    units,
+)
 from benchmarks.timing import ONE_THREAD
 
 os.environ |= ONE_THREAD
 
 from numpy_rnn.memory import Budget, Trial, longest, record, run
-
-FOLDER = Path(__file__).parents[1] / "docs" / "memory-results"
 
 
 class Entry(NamedTuple):
@@ -44,27 +51,36 @@ PLAN = {
     "adding-400-gru": Entry(Budget("adding", "gru-chrono", 48, 3000, lr=3e-3), 400),
     "adding-2000-mingru": Entry(Budget("adding", "mingru", 64, 2000, lr=3e-2), 2000),
     "adding-400-lstm": Entry(Budget("adding", "lstm-chrono", 48, 3000, lr=3e-3), 400),
-    "adding-5000-mingru": Entry(Budget("adding", "mingru", 64, 2000, lr=3e-2), 5000, 3),
+    "adding-5000-mingru": Entry(Budget("adding", "mingru", 64, 2000, lr=3e-2), 5000),
     # What does not reach them, at the same lengths.
     "copy-500-rnn": Entry(Budget("copy", "rnn", 100, 500), 500),
-    "copy-500-lstm": Entry(Budget("copy", "lstm", 60, 500), 500, 3),
-    "copy-500-gru": Entry(Budget("copy", "gru", 70, 500), 500, 3),
+    "copy-500-lstm": Entry(Budget("copy", "lstm", 60, 500), 500),
+    "copy-500-gru": Entry(Budget("copy", "gru", 70, 500), 500),
     "adding-400-rnn": Entry(Budget("adding", "rnn", 64, 1000), 400),
-    "adding-400-gru-default": Entry(Budget("adding", "gru", 48, 1000), 400, 3),
-    "adding-400-lstm-default": Entry(Budget("adding", "lstm", 48, 1000), 400, 3),
+    "adding-400-gru-default": Entry(Budget("adding", "gru", 48, 1000), 400),
+    "adding-400-lstm-default": Entry(Budget("adding", "lstm", 48, 1000), 400),
     # How far each cell gets.
-    "copy-limit-lru": Entry(Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 0, 3, 500, 8000),
+    "copy-limit-lru": Entry(
+        Budget("copy", "lru", 48, 1000, 8, lr=1e-2), 0, 3, 500, 8000, resolution=0.25
+    ),
     "recall-limit-rnn-35": Entry(Budget("recall", "rnn", 35, 2000), 0),
+    **{
+        f"recall-limit-{cell}-{hidden}": Entry(
+            Budget("recall", cell, hidden, 1000), 0, 3, 50, 6400, resolution=0.25
+        )
+        for hidden in (35, 128)
+        for cell in ("rnn", "gru", "lstm")
+        if (cell, hidden) != ("rnn", 35)
+    },
+    # Every cell on every task, at the learning rate that suits it.
+    **{
+        f"longest-{task}-{cell}": Entry(
+            Budget(task, cell, units(cell), UPDATES, lr=lr), 0, 5, START, 4 * LIMIT, RESOLUTION
+        )
+        for task in TASKS
+        for cell, lr in known(task).items()
+    },
     "recall-limit-rnn-35-1000": Entry(Budget("recall", "rnn", 35, 1000), 0, 3, resolution=0.25),
-    "recall-limit-gru-35": Entry(
-        Budget("recall", "gru", 35, 1000), 0, 3, limit=800, resolution=0.25
-    ),
-    "recall-limit-lstm-35": Entry(
-        Budget("recall", "lstm", 35, 1000), 0, 3, limit=400, resolution=0.25
-    ),
-    "recall-limit-rnn-128": Entry(Budget("recall", "rnn", 128, 1000), 0, 3, resolution=0.25),
-    "recall-limit-gru-128": Entry(Budget("recall", "gru", 128, 1000), 0, 3, resolution=0.25),
-    "recall-limit-lstm-128": Entry(Budget("recall", "lstm", 128, 1000), 0, 3, resolution=0.25),
 }
 
 
@@ -74,9 +90,9 @@ def fill(name: str, entry: Entry) -> None:
     trials = _recorded(name, entry)
 
     def solves(seed: int, length: int) -> bool:
-        for known in trials:
-            if (known.length, known.seed) == (length, seed):
-                return known.solved
+        for trial in trials:
+            if (trial.length, trial.seed) == (length, seed):
+                return trial.solved
         trials.append(run(entry.budget, length, seed))
         record.write(path, entry.budget, trials)
         print(name, trials[-1], flush=True)

@@ -2,9 +2,13 @@
 
 A BLAS copies the operands of a large product into an order of its own first. With few rows that
 copy, made anew at each step, costs a good part of the product. Below a size, OpenBLAS multiplies
-without it; so W is cut into blocks of columns that stay below, once, before the loop:
+without it; so W is cut into tiles that stay below, once, before the loop, and x where it is used:
 
-    (1) [x W_1, x W_2, ...] = x [W_1, W_2, ...]
+    (1) y_n = x W_n                     block n of the columns
+
+and, where B and K leave room for narrow blocks only, x by its rows and both by what is summed over:
+
+    (2) y_n = sum_k x_k W_{kn}          32 rows of x at a time, 512 terms of the sum
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 
-# Multiplications in a product that OpenBLAS does not pack, and the narrowest block that pays.
-SMALL, NARROW = 10**6, 16
+SMALL = 10**6  # multiplications in a product that OpenBLAS does not pack
+NARROW = 32  # columns; down to half of that a block still pays, though less
+ROWS, LEAST, DEPTH = 32, 8, 512  # of (2): at most so many rows, at least, so many terms
 
 
 def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
@@ -39,17 +44,25 @@ def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
     if times == 1:
         return lambda x: x.dot(W, out)
     (K, N), B = W.shape, len(out)
-    blocks = -(-B * K * N // SMALL) or 1
-    while N % blocks and N // blocks >= NARROW:
-        blocks += 1
-    if blocks == 1 or N // blocks < NARROW:
+    b, k = B, K
+    if B * K * min(N, NARROW) > SMALL:
+        b, k = _part(B, ROWS), _part(K, DEPTH)
+    n = _part(N, SMALL // max(1, b * k))
+    if (b, k, n) == (B, K, N) or b < min(B, LEAST) or n < NARROW // 2:
         whole = W.copy()
         return lambda x: x.dot(whole, out)
-    cut = W.reshape(K, blocks, N // blocks).swapaxes(0, 1).copy()
-    parts = out.reshape(B, blocks, N // blocks).swapaxes(0, 1)
+    tiles = W.reshape(K // k, k, N // n, n).swapaxes(1, 2).copy()[:, None]  # (K/k, 1, N/n, k, n)
+    sums = out[None] if k == K else np.empty((K // k, B, N), out.dtype)
+    parts = sums.reshape(K // k, B // b, b, N // n, n).swapaxes(2, 3)
 
     def multiply(x: Array) -> Array:
-        np.matmul(x, cut, parts)  # (1)
-        return out
+        rows = x.reshape(B // b, 1, b, K // k, k).transpose(3, 0, 1, 2, 4)
+        np.matmul(rows, tiles, parts)  # (1), (2)
+        return out if k == K else np.add.reduce(sums, 0, out=out)
 
     return multiply
+
+
+def _part(size: int, largest: int) -> int:
+    """Return the largest divisor of a size that is at most `largest`."""
+    return next((n for n in range(min(size, largest), 0, -1) if size % n == 0), 1)

@@ -143,14 +143,17 @@ def gru_backward(
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)
         _slopes(gates[piece], h[:-1][piece], n[piece], ds[piece], da_n[piece])
-        for t in reversed(range(start, min(start + steps, T))):
+        backwards = (array[piece][::-1] for array in (ds, ds_flat, da_n, z))
+        for t, ds_t, ds_t_flat, da_n_t, z_t in zip(
+            reversed(range(T)[piece]), *backwards, strict=True
+        ):
             if dh is not None:
                 np.add(e, dh[t], e)  # (5')
             factors[...] = e_t
-            np.multiply(ds[t], factors, ds[t])  # (4'), (3')
-            np.multiply(da_n[t], e, da_n[t])  # (4')
-            np.multiply(e, z[t], work)
-            recur(ds_flat[t])
+            np.multiply(ds_t, factors, ds_t)  # (4'), (3')
+            np.multiply(da_n_t, e, da_n_t)  # (4')
+            np.multiply(e, z_t, work)
+            recur(ds_t_flat)
             np.add(e, work, e)  # in the end, of e_1 and ds_1: dh0
     dW_hh, db_hh = contract(ds_flat, h[:-1], keep), contract_bias(ds_flat, keep)  # (2')
     ds[:, :, 2] = da_n  # from here on ds is da: they differ in block n alone

@@ -37,7 +37,7 @@ import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract
 from numpy_rnn.functional.few_rows import few_rows
-from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
 from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
 from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
@@ -109,7 +109,8 @@ def lstm_forward(
     for gates_t, i_f_g_o, h_t, c_t, tanh_c_t in zip(
         gates, blocks, h[1:], c[1:], tanh_c, strict=True
     ):
-        _cell(gates_t, i_f_g_o, recur(h_prev), c_prev, weights, h_t, c_t, tanh_c_t, work)
+        np.add(gates_t, recur(h_prev), gates_t)  # (2)
+        _cell(gates_t, i_f_g_o, c_prev, weights, h_t, c_t, tanh_c_t, work)
         h_prev, c_prev = h_t, c_t
     h.setflags(write=False)
     c.setflags(write=False)
@@ -135,33 +136,40 @@ def lstm_stepper(
         ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, P) and (B, H) arrays (an integer x_t is
         (B,)) and returns h_t and c_t, new arrays.
     """
-    W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
-    W_hh_T = np.ascontiguousarray(before_tanh(W_hh, _SIGMOIDS).T)
+    D, P = W_ih.shape[1], W_hh.shape[1]
+    whole = np.concatenate([W_ih, W_hh, (b_ih + b_hh)[:, None]], axis=1)
+    W = np.ascontiguousarray(before_tanh(whole, _SIGMOIDS).T)  # (D + P + 1, 4H)
     W_hr_T = None if W_hr is None else W_hr.T.copy()
     factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
-    b = before_tanh(b_ih + b_hh, _SIGMOIDS)[None]
-    rooms = Rooms(partial(_room, len(W_hh) // 4, W_hh.dtype))
-    return partial(_step, W_ih_T, b, W_hh_T, (W_hr_T, factor, offset), rooms)
+    rooms = Rooms(partial(_room, D, P, len(W_hh) // 4, W.dtype))
+    return partial(_step, W, (W_hr_T, factor, offset), rooms)
 
 
-def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
-    gates, tanh_c, work = (np.empty((B, n), dtype) for n in (4 * H, H, H))
-    return gates, tuple(gates[:, k * H : (k + 1) * H] for k in range(4)), tanh_c, work
+def _room(D: int, P: int, H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    x_h_1, gates, tanh_c, work = (np.ones((B, n), dtype) for n in (D + P + 1, 4 * H, H, H))
+    blocks = tuple(gates[:, k * H : (k + 1) * H] for k in range(4))
+    return gates, x_h_1, x_h_1[:, :D], x_h_1[:, D : D + P], blocks, tanh_c, work
 
 
 def _step(
-    W_ih_T: Array,
-    b: Array,
-    W_hh_T: Array,
+    W: Array,
     weights: tuple[Array | None, Array, Array],
     rooms: Rooms,
     x_t: Array,
     h_prev: Array,
     c_prev: Array,
 ) -> tuple[Array, Array]:
-    room = gates, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
-    affine(x_t, W_ih_T, b, gates)  # (1)
-    after = _cell(gates, i_f_g_o, h_prev.dot(W_hh_T), c_prev, weights, tanh_c=tanh_c, work=work)
+    room = gates, x_h_1, x, h, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
+    if x_t.ndim == 1:
+        D = x.shape[1]
+        np.add(W.take(x_t, axis=0), h_prev.dot(W[D:-1]), gates)
+        np.add(gates, W[-1:], gates)  # (1), (2)
+    else:
+        if x_t.shape != x.shape:  # would be repeated
+            raise ValueError(f"x_t has shape {x_t.shape}, expected {x.shape}")
+        x[...], h[...] = x_t, h_prev
+        x_h_1.dot(W, gates)  # (1), (2)
+    after = _cell(gates, i_f_g_o, c_prev, weights, tanh_c=tanh_c, work=work)
     rooms.give(room)
     return after
 
@@ -169,7 +177,6 @@ def _step(
 def _cell(
     gates: Array,
     i_f_g_o: tuple[Array, Array, Array, Array],
-    Wh: Array,
     c_prev: Array,
     weights: tuple[Array | None, Array, Array],
     h: Array | None = None,
@@ -177,9 +184,8 @@ def _cell(
     tanh_c: Array | None = None,
     work: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Write (2) to (5) to the arrays given, new ones for None; a_t becomes the gates."""
+    """Write (3) to (5) to the arrays given, new ones for None; z_t becomes the gates."""
     W_hr_T, factor, offset = weights
-    np.add(gates, Wh, gates)  # (2)
     np.tanh(gates, gates)
     np.multiply(gates, factor, gates)
     np.add(gates, offset, gates)  # (3), (6)
@@ -236,21 +242,23 @@ def lstm_backward(
     for start in reversed(range(0, T, steps)):
         piece = slice(start, start + steps)
         tanh_gain = _gate_slopes(gates[piece], c[:-1][piece], tanh_c[piece], dz[piece])
-        for k in reversed(range(len(tanh_gain))):
-            t = start + k
+        backwards = (array[piece][::-1] for array in (dz, dz_flat, f))
+        for t, tanh_gain_t, dz_t, dz_t_flat, f_t in zip(
+            reversed(range(T)[piece]), tanh_gain[::-1], *backwards, strict=True
+        ):
             if dh is not None:
                 np.add(carry_h, dh[t], carry_h)  # (5')
             if W_hr is not None and dh_sums is not None:
                 dh_sums[t] = carry_h
                 dm = carry_h.dot(W_hr)
-            np.multiply(dm, tanh_gain[k], work)
+            np.multiply(dm, tanh_gain_t, work)
             np.add(carry_c, work, carry_c)  # (4')
             if dc is not None:
                 np.add(carry_c, dc[t], carry_c)
             of_i_f_g[...], of_o[...] = dc_t, dm
-            np.multiply(dz[t], factors, dz[t])  # (3')
-            np.multiply(carry_c, f[t], carry_c)
-            recur(dz_flat[t])
+            np.multiply(dz_t, factors, dz_t)  # (3')
+            np.multiply(carry_c, f_t, carry_c)
+            recur(dz_t_flat)
     dW_hh = contract(dz_flat, h[:-1], keep)  # (2')
     dW_hr = None if dh_sums is None else contract(dh_sums, gates[:, :, 3] * tanh_c, keep)
     dx, dW_ih, db = linear_backward(dz_flat, projection, keep)  # (1')

@@ -19,8 +19,17 @@ from numpy_rnn.functional.types import Array
 from tests.case import normal
 from tests.complex_step import as_tuple
 
-# B, K, N: one block; several; a prime N, which has no blocks; blocks too narrow to pay.
-SHAPES = [(1, 3, 4), (0, 3, 4), (16, 128, 512), (40, 100, 396), (30, 256, 1021), (64, 1024, 512)]
+# B, K, N: one block; several; a prime N, which has no blocks; rows and sums cut too; a prime B,
+# whose rows cannot be cut.
+SHAPES = [
+    (1, 3, 4),
+    (0, 3, 4),
+    (16, 128, 512),
+    (40, 100, 396),
+    (30, 256, 1021),
+    (64, 1024, 512),
+    (37, 1024, 512),
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -43,24 +52,36 @@ def test_the_product_is_the_product(
 
 
 @given(B=st.integers(0, 8), K=st.integers(1, 8), N=st.integers(1, 64), small=st.integers(1, 2000))
-@example(B=8, K=8, N=7, small=1)  # more multiplications in a column than a product may have
-@example(B=1, K=5, N=8, small=20)  # two blocks of NARROW columns
+@example(B=1, K=5, N=8, small=20)  # two blocks of half of NARROW
 @example(B=1, K=5, N=8, small=40)  # one block, exactly
 @example(B=3, K=4, N=14, small=100)  # two would be enough
 @example(B=1, K=1, N=64, small=25)  # three do not divide it, four do
 @example(B=1, K=2, N=27, small=14)  # four, five, ... eight do not divide it, nine are too narrow
+@example(B=8, K=4, N=8, small=255)  # rows are cut, the sum is not
+@example(B=2, K=8, N=8, small=127)  # the sum is cut, the rows are not
+@example(B=8, K=8, N=16, small=128)  # both
+@example(B=7, K=8, N=16, small=128)  # a prime number of rows
 def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, small: int) -> None:
-    W, x, out = np.ones((K, N)), np.ones((B, K)), np.empty((B, N))
+    x, W = np.arange(float(B * K)).reshape(B, K), np.arange(float(K * N)).reshape(K, N)
+    out = np.empty((B, N))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SMALL", small)
-        patch.setattr(module, "NARROW", 4)
+        for name, value in {"SMALL": small, "NARROW": 8, "ROWS": 4, "LEAST": 2, "DEPTH": 4}.items():
+            patch.setattr(module, name, value)
         matmul = MagicMock(side_effect=np.matmul)
         patch.setattr(np, "matmul", matmul)
         few_rows(W, out, 2)(x)
-    np.testing.assert_array_equal(out, np.full((B, N), float(K)))
-    enough = [n for n in range(1, N + 1) if N % n == 0 and n * small >= B * K * N and N // n >= 4]
-    made = matmul.call_args.args[1].shape[0] if matmul.called else 1
-    assert made == min(enough, default=1)
+    np.testing.assert_array_equal(out, x.dot(W))
+    b, k = B, K
+    if B * K * min(N, 8) > small:
+        b, k = max(d for d in range(1, 5) if B % d == 0), max(d for d in range(1, 5) if K % d == 0)
+    widths = [n for n in range(1, N + 1) if N % n == 0 and b * n * k <= small]
+    wide = bool(widths) and max(widths) >= 4 and b >= min(B, 2)
+    want = (b, max(widths), k) if wide else (B, N, K)
+    if matmul.called:
+        rows, tiles, _ = matmul.call_args.args
+        assert (rows.shape[-2], tiles.shape[-1], tiles.shape[-2]) == want
+    else:
+        assert want == (B, N, K)
 
 
 def test_one_product_does_not_copy_the_matrix() -> None:
