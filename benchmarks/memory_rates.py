@@ -36,7 +36,7 @@ def units(cell: str) -> int:
 
 def known(task: str) -> dict[str, float]:
     """Return what is recorded of a task: a rate for each cell."""
-    path = FOLDER / f"rates-{task}.json"
+    path = FOLDER / "rates" / f"{task}.json"
     read: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     return read
 
@@ -65,7 +65,7 @@ def main() -> None:
         for cell in CELLS:
             if cell not in rates:
                 rates[cell] = best(task, cell)
-                (FOLDER / f"rates-{task}.json").write_text(json.dumps(rates, indent=1) + "\n")
+                (FOLDER / "rates" / f"{task}.json").write_text(json.dumps(rates, indent=1) + "\n")
 
 
 if __name__ == "__main__":
