@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
+import termios
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from numpy_rnn import GRU, LSTM
 from numpy_rnn.cli.main import main
 from numpy_rnn.explain import Study, of_checkpoint, of_recall, study, train, write
 from numpy_rnn.explain.pictures import INK
+from numpy_rnn.explain.story import names
 from numpy_rnn.explain.study import gates
 from numpy_rnn.functional.types import Array
 from numpy_rnn.text import Settings, recall, run
@@ -247,8 +252,29 @@ def test_the_same_study_gives_the_same_files(
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+def test_the_names_of_the_pictures_are_known_before_they_are_drawn(
+    folder: Path, studies: list[Study], tmp_path: Path
+) -> None:
+    drawn: list[str] = []
+    write(tmp_path, LESSON, studies, drawn.append)
+    assert drawn == names(studies)
+    assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
+
+
+def test_progress_is_told_of_each_step_and_epoch() -> None:
+    T, said = len(LESSON.x), list[str]()
+    train(SMALL, LSTM, said.append)
+    back = [f"LSTM: back to step {t}" for t in reversed(range(T))]
+    assert said[:T] == said[-T:] == back
+    assert len(said) == SMALL.epochs + 2 * T
+    assert all(note.startswith("LSTM: loss ") for note in said[T:-T])
+
+
+COMMAND = [sys.executable, "-m", "numpy_rnn", "explain"]
+
+
 def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "numpy_rnn", "explain", *arguments]
+    command = [*COMMAND, *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
 
 
@@ -339,6 +365,32 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     done = explain(cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install numpy-rnn[plot]" in done.stderr
+
+
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
+    recall.save(tmp_path / "a.npz", recall.run(SMALL))
+    if not with_tqdm:  # a package of that name that cannot be imported
+        (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    done = subprocess.run(
+        [*COMMAND, "a.npz", "--out", "why"],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    shown = b""
+    while select.select([master], [], [], 0)[0]:
+        shown += os.read(master, 65536)
+    os.close(terminal)
+    os.close(master)
+    assert done.stdout == b"Wrote 6 files to why; open why/index.html\n"
+    ends = [b"0/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
+    assert all(end in shown for end in ends)
+    assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
 
 
 BROWSER = next(
