@@ -118,10 +118,12 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Lesson, Study]:
         raise UsageError(f"{reasons}{error}") from None
     model = run_of_training.best(saved)
     lesson = of_checkpoint(saved, model, options.text)
-    history = saved.state["callbacks"].get("history", {}).get("losses", [])
+    kept = saved.state["callbacks"]
+    losses = kept.get("history", {}).get("losses", [])
+    held_out = kept.get("validation", {}).get("history", [])
     fresh = build(saved.settings, len(saved.vocabulary))
     with progress(_steps(lesson), "step") as bar:
-        return lesson, study(lesson, fresh, model, history, bar.advance)
+        return lesson, study(lesson, fresh, model, losses, held_out, bar.advance)
 
 
 def _steps(lesson: Lesson) -> int:

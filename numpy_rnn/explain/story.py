@@ -33,6 +33,10 @@ weight moves a little against the gradient of the loss: nats per character, the 
 them, and here over the updates since the point before.
 """,
 }
+HELD_OUT = """
+The dots are the same loss on the part of the text that no update reads. Where they stop falling,
+what is still learned is this text and not what texts like it have in common.
+"""
 PREDICTIONS = """
 Each column is a step: below it stands the character that is read, in it how strongly each character
 is answered. A square stands where the right one is.
@@ -118,6 +122,7 @@ def write(
         study.name: {
             "at": study.at,
             "losses": study.losses,
+            "held_out": study.held_out,
             "before": as_data(study.before),
             "after": as_data(study.after),
         }
@@ -146,9 +151,12 @@ def tell(lesson: Lesson, studies: Sequence[Study]) -> Iterator[Section]:
     if trained:
         ends = ", ".join(f"{s.name} {s.losses[0]:.3g} to {s.losses[-1]:.3g}" for s in trained)
         caption = f"Loss over the {lesson.clock}s, on a logarithmic scale: {ends}."
-        yield Section(
-            "loss", "It learns", LOSS[lesson.clock], pictures.losses(trained, lesson), caption
-        )
+        text = LOSS[lesson.clock]
+        if first.held_out:
+            at, lowest = min(first.held_out, key=lambda measured: measured[1])
+            text += HELD_OUT
+            caption += f" Held out, the lowest is {lowest:.3g}, after {lesson.clock} {at}."
+        yield Section("loss", "It learns", text, pictures.losses(trained, lesson), caption)
     right = int(np.sum(first.after.outputs.argmax(axis=1) == targets))
     yield Section(
         "predictions",

@@ -57,6 +57,8 @@ class Study:
         Epochs or updates, of the losses.
     losses : list of float
         Empty if they were not kept.
+    held_out : list of (int, float)
+        When, and what the loss was on text that is not trained on; empty if there was none.
     before, after : Trace
         Fresh, and trained.
     """
@@ -66,6 +68,7 @@ class Study:
     layers: int
     at: list[int]
     losses: list[float]
+    held_out: list[tuple[int, float]]
     before: Trace
     after: Trace
 
@@ -110,7 +113,7 @@ def train(
     name = type(model.layers["rnn"]).__name__
     before = trace(model, lesson, moved)
     losses = recall.train(model, experiment, lambda _, loss: moved(f"{name}: loss {loss:.4f}"))
-    return _study(model, list(enumerate(losses)), before, trace(model, lesson, moved))
+    return _study(model, list(enumerate(losses)), (), before, trace(model, lesson, moved))
 
 
 def study(
@@ -118,6 +121,7 @@ def study(
     fresh: Sequential,
     trained: Sequential,
     losses: Sequence[tuple[int, float]] = (),
+    held_out: Sequence[tuple[int, float]] = (),
     moved: Callable[[str], None] = _ignore,
 ) -> Study:
     """Measure a network that was trained before, and the fresh one that it came from.
@@ -130,6 +134,8 @@ def study(
         Of the same architecture.
     losses : sequence of (int, float)
         When, and what the loss was; empty if they were not kept.
+    held_out : sequence of (int, float)
+        The same of what is held out.
     moved : callable
         Is told what is done after each step of the two measurements.
 
@@ -137,7 +143,8 @@ def study(
     -------
     study : Study
     """
-    return _study(trained, losses, trace(fresh, lesson, moved), trace(trained, lesson, moved))
+    before = trace(fresh, lesson, moved)
+    return _study(trained, losses, held_out, before, trace(trained, lesson, moved))
 
 
 def trace(model: Sequential, lesson: Lesson, moved: Callable[[str], None] = _ignore) -> Trace:
@@ -252,7 +259,11 @@ def as_data(trace: Trace) -> dict[str, Any]:
 
 
 def _study(
-    model: Sequential, losses: Sequence[tuple[int, float]], before: Trace, after: Trace
+    model: Sequential,
+    losses: Sequence[tuple[int, float]],
+    held_out: Sequence[tuple[int, float]],
+    before: Trace,
+    after: Trace,
 ) -> Study:
     layer = model.layers["rnn"]
     assert isinstance(layer, Recurrent)  # noqa: S101 (a recall's and a language model's is one)
@@ -262,6 +273,7 @@ def _study(
         layers=layer.num_layers,
         at=[step for step, _ in losses],
         losses=[loss for _, loss in losses],
+        held_out=[(step, loss) for step, loss in held_out],
         before=before,
         after=after,
     )

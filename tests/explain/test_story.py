@@ -116,7 +116,7 @@ def test_a_saved_network_is_studied_as_it_is(studies: list[Study], tmp_path: Pat
     np.testing.assert_array_equal(found.before.influence, studies[0].before.influence)
 
 
-def checkpoint(folder: Path, cell: str = "gru", layers: int = 1) -> Path:
+def checkpoint(folder: Path, cell: str = "gru", layers: int = 1, held_out: float = 0.1) -> Path:
     """Train a few steps."""
     folder.mkdir()
     settings = Settings(
@@ -127,6 +127,7 @@ def checkpoint(folder: Path, cell: str = "gru", layers: int = 1) -> Path:
         dropout=0.2,
         batch_size=4,
         window=10,
+        validation_fraction=held_out,
         validate_every=10,
         epochs=2,
         lr=1e-2,
@@ -140,10 +141,13 @@ def test_a_language_model_is_studied_on_a_text(cell: str, layers: int, tmp_path:
     saved = run.read(checkpoint(tmp_path / "run", cell, layers))
     model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
     lesson = of_checkpoint(saved, model, "the cat sees a dog")
-    found = study(lesson, fresh, model, saved.state["callbacks"]["history"]["losses"])
+    kept = saved.state["callbacks"]
+    found = study(lesson, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
     assert found.at == [50, 67]
     assert found.losses[0] > found.losses[1]
+    assert [step for step, _ in found.held_out] == [10, 20, 30, 40, 50, 60, 67]
+    assert found.held_out[0][1] > found.held_out[-1][1]
     T, after = len("the cat sees a dog") - 1, found.after
     assert (
         set(after.gates)
@@ -294,18 +298,25 @@ def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> Non
     assert done.stdout == "Wrote 8 files to why; open why/index.html\n"
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "A GRU with 8 units in each of 2 layers was trained on the file" in page
+    held_out = json.loads((tmp_path / "why" / "numbers.json").read_bytes())["GRU"]["held_out"]
+    measured = run.read(tmp_path / "run").state["callbacks"]["validation"]["history"]
+    assert held_out == measured
+    at, lowest = min(measured, key=lambda row: row[1])
+    assert f"Held out, the lowest is {lowest:.3g}, after update {at}." in page
     assert "\u201ca big dog. the\u201d" in page
     assert "states, gradients and gates are the top one" in page
 
 
 def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "run", "rnn")
+    checkpoint(tmp_path / "run", "rnn", held_out=0)
     done = explain("run", "--out", "why", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert not list((tmp_path / "why").glob("gates*"))
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "An RNN with 8 units was trained" in page
     assert "The cell of an RNN has no gates to draw." in page
+    assert "It learns" in page
+    assert "eld out" not in page
 
 
 @pytest.fixture(scope="module")
