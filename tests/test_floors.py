@@ -85,7 +85,7 @@ FLOORS = [
     ["text.experiment"],
     ["text.recall"],
     ["text"],
-    ["explain.influence", "explain.page", "explain.lesson"],
+    ["explain.influence", "explain.spectrum", "explain.page", "explain.lesson"],
     ["explain.study"],
     ["explain.pictures"],
     ["explain.story"],

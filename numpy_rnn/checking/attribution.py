@@ -6,11 +6,16 @@ Row tau is the step whose loss it is, column t the step that it reaches: the los
 reaches t = 2, 1 and 0, and how much of it arrives is the length of the product of Jacobians
 J_t = ds_t / ds_{t-1} (Pascanu et al. 2013). Above the diagonal it is zero: a loss does not reach
 the future.
+
+All rows go back side by side, so a step is one product, and no J_t is needed but the present one:
+
+    (2) G_t = G_{t+1} J_{t+1}, and dL_t / ds_t as one more row;   A[tau, t] = |row tau of G_t|
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,20 +59,38 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     layer, inputs, dh, initial = recurrent_part(model, x, dy, state)
     if layer.bidirectional or layer.batch_first:
         raise ValueError(f"attribution: {layer!r}, expected one direction, time-major")
-    T = len(inputs)
-    J, sizes = jacobians(layer, inputs, initial)  # (T, B, S, S)
-    B, S = J.shape[1:3]
+    return back_through(layer, jacobians(layer, inputs, initial), dh)
+
+
+def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:
+    """Return equation (1) from the Jacobians of a layer.
+
+    Parameters
+    ----------
+    layer : RecurrentLayer
+        Whose state it is.
+    steps : iterable of (B, S, S) arrays
+        From :func:`jacobians`, the last step first.
+    dh : (T, B, K) array
+        Gradient of each step's loss with respect to the output there.
+
+    Returns
+    -------
+    matrices : list of (T, T) arrays
+        As :func:`attribution`.
+    """
+    T, B = dh.shape[:2]
+    sizes = [size * layer_count(layer) for size in layer.state_sizes]
     # The output is the topmost layer's first component.
-    top = slice(sizes[0] * (layer_count(layer) - 1), sizes[0] * layer_count(layer))
-    splits = np.cumsum([size * layer_count(layer) for size in sizes])[:-1]
+    top = slice(sizes[0] - layer.state_sizes[0], sizes[0])
+    reach = np.zeros((B, T, sum(sizes)))
     matrices = [np.zeros((T, T)) for _ in sizes]
-    for tau in range(T):
-        reach = np.zeros((B, S))
-        reach[:, top] = dh[tau]
-        for t in range(tau, -1, -1):
-            for matrix, part in zip(matrices, np.split(reach, splits, axis=1), strict=True):
-                matrix[tau, t] = np.linalg.norm(part)
-            reach = (reach[:, None] @ J[t])[:, 0]  # (1)
+    for t, J in zip(reversed(range(T)), steps, strict=True):
+        reach[:, t, top] = dh[t]
+        parts = np.split(reach[:, t:], np.cumsum(sizes)[:-1], axis=2)
+        for matrix, part in zip(matrices, parts, strict=True):
+            matrix[t:, t] = np.sqrt(np.sum(part * part, axis=(0, 2)))
+        reach[:, t:] = reach[:, t:] @ J  # (2)
     return matrices
 
 
@@ -105,31 +128,41 @@ def recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Ar
     return last, inputs, dh, states[-1]
 
 
-def jacobians(layer: Any, inputs: Array, initial: Any) -> tuple[Array, list[int]]:
-    """Return J_t of every step and row, (T, B, S, S), and the size of each component."""
+def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
+    """Yield J_t of every row of a batch, (B, S, S), the last step first.
+
+    Parameters
+    ----------
+    layer : RecurrentLayer
+        One-directional, time-major.
+    inputs : (T, B, D) array, or (T, B) array of int
+        What it reads.
+    initial : optional
+        Its initial state.
+    """
     sizes, L = list(layer.state_sizes), layer_count(layer)
     S = L * sum(sizes)
     T, B = inputs.shape[:2]
     dtype = layer.parameters.dtype
-    state = initial
-    found = np.empty((T, B, S, S), dtype)
+    states = [initial]
+    for t in range(T - 1):
+        states.append(layer.forward(inputs[t : t + 1], states[t])[1])
     identity = [
         np.ascontiguousarray(part.reshape(S, L, -1).transpose(1, 0, 2))
         for part in np.split(np.eye(S, dtype=dtype), np.cumsum([L * s for s in sizes])[:-1], axis=1)
     ]
-    for t in range(T):
-        _, after = layer.forward(inputs[t : t + 1], state)
+    for t in reversed(range(T)):
+        J = np.empty((B, S, S), dtype)
         for b in range(B):
-            copies = _rows(state, b, S, L, sizes, dtype)
+            copies = _rows(states[t], b, S, L, sizes, dtype)
             x = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
             layer.forward(x, _plain(copies))
             _, dstate, _ = layer.gradients(None, _plain(identity))
             parts = dstate if isinstance(dstate, tuple) else (dstate,)
-            found[t, b] = np.concatenate(
+            J[b] = np.concatenate(
                 [part.transpose(1, 0, 2).reshape(S, -1) for part in parts], axis=1
             )
-        state = after
-    return found, sizes
+        yield J
 
 
 def _rows(state: Any, b: int, S: int, L: int, sizes: list[int], dtype: Any) -> list[Array]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.random  # noqa: F401 (see cli/recall.py)
 
 from numpy_rnn.cli.errors import RunError, UsageError
+from numpy_rnn.cli.progress import progress
 from numpy_rnn.explain import pictures, story
 from numpy_rnn.explain.lesson import Lesson, of_checkpoint, of_recall
 from numpy_rnn.explain.study import Study, study, train
@@ -72,10 +73,12 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--out: {error.strerror or error}") from None
     if options.what == "recall":
         experiment = Experiment()
-        lesson = of_recall(experiment)
+        lesson, kinds = of_recall(experiment), (None, LSTM, GRU)
         _check_no_text(options)
+        steps = experiment.epochs + _steps(lesson)
         try:
-            studies = [train(experiment, kind) for kind in (None, LSTM, GRU)]
+            with progress(len(kinds) * steps, "step") as bar:
+                studies = [train(experiment, kind, bar.advance) for kind in kinds]
         except TrainingFailedError as error:
             raise RunError(error) from None
     else:
@@ -89,7 +92,8 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError(error) from None
         studies = [found]
     try:
-        names = story.write(folder, lesson, studies)
+        with progress(len(story.names(studies)), "picture") as bar:
+            names = story.write(folder, lesson, studies, bar.advance)
     except OSError as error:
         raise RunError(f"--out {options.out!r}: {error.strerror or error}") from None
     print(f"Wrote {len(names)} files to {options.out}; open {folder / 'index.html'}")
@@ -106,16 +110,25 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Lesson, Study]:
         else:
             _check_no_text(options)
             lesson = of_recall(experiment)
-            return lesson, study(lesson, recall.build(experiment), model)
+            with progress(_steps(lesson), "step") as bar:
+                return lesson, study(lesson, recall.build(experiment), model, moved=bar.advance)
     try:
         saved = run_of_training.read(path)
     except DamagedFileError as error:
         raise UsageError(f"{reasons}{error}") from None
     model = run_of_training.best(saved)
     lesson = of_checkpoint(saved, model, options.text)
-    history = saved.state["callbacks"].get("history", {}).get("losses", [])
+    kept = saved.state["callbacks"]
+    losses = kept.get("history", {}).get("losses", [])
+    held_out = kept.get("validation", {}).get("history", [])
     fresh = build(saved.settings, len(saved.vocabulary))
-    return lesson, study(lesson, fresh, model, history)
+    with progress(_steps(lesson), "step") as bar:
+        return lesson, study(lesson, fresh, model, losses, held_out, bar.advance)
+
+
+def _steps(lesson: Lesson) -> int:
+    """Return how many steps a study goes back: the text's, in the fresh and the trained one."""
+    return 2 * len(lesson.x)
 
 
 def _check_no_text(options: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from numpy_rnn.memory.cells import CELLS
 from numpy_rnn.memory.search import longest
 from numpy_rnn.memory.trial import TASKS, Budget, Trial
 
+START = 25
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -60,12 +61,17 @@ def add_to(commands: Any) -> None:
         )
     for name, number, help_text in (
         ("--seeds", 3, "how many searches, with seeds 0, 1, ..."),
-        ("--start", 25, "the first length that is tried"),
         ("--limit", 10_000, "no longer length is tried"),
     ):
         parser.add_argument(
             name, type=int, default=number, metavar="N", help=f"{help_text} (default: {number})"
         )
+    parser.add_argument(
+        "--start",
+        type=int,
+        metavar="N",
+        help=f"the first length that is tried (default: {START}, or the task's shortest)",
+    )
     parser.add_argument(
         "--resolution",
         type=float,
@@ -168,6 +174,8 @@ def _budget(options: argparse.Namespace) -> Budget:
     except ValueError as error:
         raise UsageError(re.sub(r"^Budget: (\w+)", r"--\1", str(error))) from None
     shortest = TASKS[budget.task].shortest
+    if options.start is None:
+        options.start = max(START, shortest)
     for name, least in (("seeds", 1), ("start", shortest), ("limit", options.start)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")

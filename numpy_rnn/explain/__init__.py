@@ -1,11 +1,8 @@
 """Why a network forgets: measured from its own backward passes, drawn and explained."""
 
-from numpy_rnn.explain.influence import (
-    by_distance,
-    saturation,
-    spectral_radii,
-)
+from numpy_rnn.explain.influence import by_distance, saturation
 from numpy_rnn.explain.lesson import Lesson, of_checkpoint, of_recall
+from numpy_rnn.explain.spectrum import spectral_radius
 from numpy_rnn.explain.story import write
 from numpy_rnn.explain.study import Study, Trace, study, trace, train
 
@@ -17,7 +14,7 @@ __all__ = [
     "of_checkpoint",
     "of_recall",
     "saturation",
-    "spectral_radii",
+    "spectral_radius",
     "study",
     "trace",
     "train",

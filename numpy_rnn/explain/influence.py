@@ -1,11 +1,8 @@
-"""What is read off the attribution matrix and the Jacobians of a layer.
+"""What is read off the attribution matrix and the states of a layer.
 
     (1) A[t, s] = | dL_t / dh_s |                      L_t the loss of step t alone, s <= t
-    (2) J_t = d state_t / d state_{t-1}                dL_t/dh_s is a product of t - s of these
-    (3) rho_t = the largest |eigenvalue| of J_t        below 1: what passes the step shrinks,
-                                                       in the long run
 
-(1) and (2) come from the layers' own backward passes, by :mod:`numpy_rnn.checking.attribution`.
+It comes from the layers' own backward passes, by :mod:`numpy_rnn.checking.attribution`.
 """
 
 from __future__ import annotations
@@ -13,12 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-
-
-def spectral_radii(J: Array) -> Array:
-    """Return the largest absolute eigenvalue of each Jacobian, (T,): equation (3)."""
-    radii: Array = np.abs(np.linalg.eigvals(J)).max(axis=-1, initial=0)
-    return radii
 
 
 def by_distance(A: Array) -> Array:

@@ -23,6 +23,7 @@ img { width: 100%; min-width: 42rem; height: auto; } figcaption, .soft { color: 
 class Section(NamedTuple):
     """A heading, text, and a picture with what it shows."""
 
+    name: str  # of the picture
     heading: str
     text: str  # paragraphs with an empty line between them
     picture: bytes  # SVG

@@ -48,11 +48,14 @@ def style() -> Any:
 
 
 def losses(studies: Sequence[Study], lesson: Lesson) -> bytes:
-    """Draw the loss of each epoch, or over the updates."""
+    """Draw the loss of each epoch, or over the updates, and of what is held out."""
     figure, axes = _figure(3)
     for study in studies:
         marker = "." if len(study.losses) < 20 else ""  # one alone would not show as a line
         axes.semilogy(study.at, study.losses, marker=marker, label=study.name)
+        if study.held_out:
+            at, measured = zip(*study.held_out, strict=True)
+            axes.semilogy(at, measured, "o:", markersize=4, label=f"{study.name}, held out")
     axes.set(xlabel=lesson.clock, ylabel="loss")
     ticker = require_matplotlib().ticker
     axes.yaxis.set_major_formatter(ticker.LogFormatter())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,10 @@ weight moves a little against the gradient of the loss: nats per character, the 
 them, and here over the updates since the point before.
 """,
 }
+HELD_OUT = """
+The dots are the same loss on the part of the text that no update reads. Where they stop falling,
+what is still learned is this text and not what texts like it have in common.
+"""
 PREDICTIONS = """
 Each column is a step: below it stands the character that is read, in it how strongly each character
 is answered. A square stands where the right one is.
@@ -62,7 +66,16 @@ a unit keeps what it holds: rows that stay bright are the long memory.
 """
 
 
-def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
+def _ignore(name: str) -> None:
+    """Do nothing with what is said of the progress."""
+
+
+def write(
+    folder: Path,
+    lesson: Lesson,
+    studies: Sequence[Study],
+    drawn: Callable[[str], None] = _ignore,
+) -> list[str]:
     """Write ``index.html``, a picture each as SVG, and ``numbers.json``.
 
     Parameters
@@ -73,11 +86,13 @@ def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
         What the networks read.
     studies : sequence of Study
         The first one is explained; the others are compared with it.
+    drawn : callable
+        Is told the name of each picture, one of :func:`names`.
 
     Returns
     -------
-    names : list of str
-        Of the files.
+    files : list of str
+        Their names.
 
     Raises
     ------
@@ -86,8 +101,11 @@ def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
     OSError
         If a file cannot be written.
     """
+    sections: list[Section] = []
     with pictures.style():
-        sections = tell(lesson, studies)
+        for section in tell(lesson, studies):
+            sections.append(section)
+            drawn(section.name)
     first = studies[0]
     title = f"Why a network of {first.units} units forgets, and what it remembers"
     lead = LEAD.format(
@@ -98,12 +116,13 @@ def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
         about=lesson.about,
         note=_note(first),
     )
-    files = {f"{name}.svg": section.picture for name, section in sections.items()}
-    files["index.html"] = page(title, lead, sections.values())
+    files = {f"{section.name}.svg": section.picture for section in sections}
+    files["index.html"] = page(title, lead, sections)
     numbers = {
         study.name: {
             "at": study.at,
             "losses": study.losses,
+            "held_out": study.held_out,
             "before": as_data(study.before),
             "after": as_data(study.after),
         }
@@ -116,38 +135,53 @@ def write(folder: Path, lesson: Lesson, studies: Sequence[Study]) -> list[str]:
     return list(files)
 
 
-def tell(lesson: Lesson, studies: Sequence[Study]) -> dict[str, Section]:
-    """Return the sections by the names of their pictures, in the order of reading."""
+def names(studies: Sequence[Study]) -> list[str]:
+    """Return the names of the pictures, in the order of reading."""
+    return [
+        *["loss"] * any(study.losses for study in studies),
+        *("predictions", "attribution", "distance", "states"),
+        *(f"gates-{study.name.lower()}" for study in studies if study.after.gates),
+    ]
+
+
+def tell(lesson: Lesson, studies: Sequence[Study]) -> Iterator[Section]:
+    """Yield the sections in the order of reading."""
     first, targets = studies[0], lesson.symbols[1:]
-    found: dict[str, Section] = {}
     trained = [study for study in studies if study.losses]
     if trained:
         ends = ", ".join(f"{s.name} {s.losses[0]:.3g} to {s.losses[-1]:.3g}" for s in trained)
         caption = f"Loss over the {lesson.clock}s, on a logarithmic scale: {ends}."
-        found["loss"] = Section(
-            "It learns", LOSS[lesson.clock], pictures.losses(trained, lesson), caption
-        )
+        text = LOSS[lesson.clock]
+        if first.held_out:
+            at, lowest = min(first.held_out, key=lambda measured: measured[1])
+            text += HELD_OUT
+            caption += f" Held out, the lowest is {lowest:.3g}, after {lesson.clock} {at}."
+        yield Section("loss", "It learns", text, pictures.losses(trained, lesson), caption)
     right = int(np.sum(first.after.outputs.argmax(axis=1) == targets))
-    found["predictions"] = Section(
+    yield Section(
+        "predictions",
         "What it says",
         PREDICTIONS,
         pictures.predictions(first, lesson),
         f"{right} of {len(targets)} answers are right when the text itself is read.",
     )
-    found["attribution"] = Section(
+    yield Section(
+        "attribution",
         "Which steps a mistake blames",
         ATTRIBUTION,
         pictures.attribution(first, lesson),
         "Size of dL_t/dh_s, as a power of ten of the step's own.",
     )
-    found["distance"] = Section(
+    yield Section(
+        "distance",
         "How fast the blame fades",
         DISTANCE,
         pictures.distances(studies),
         "; ".join(_fading(study) for study in studies) + ".",
     )
     before, after = first.before, first.after
-    found["states"] = Section(
+    yield Section(
+        "states",
         "Why it fades",
         STATES,
         pictures.states(first, lesson),
@@ -158,13 +192,13 @@ def tell(lesson: Lesson, studies: Sequence[Study]) -> dict[str, Section]:
     for study in studies:
         if study.after.gates:
             means = ", ".join(f"{n} {np.mean(g):.2f}" for n, g in study.after.gates.items())
-            found[f"gates-{study.name.lower()}"] = Section(
+            yield Section(
+                f"gates-{study.name.lower()}",
                 f"What the gates of the {study.name} do",
                 GATES,
                 pictures.gates(study, lesson),
                 f"Gates after training; means: {means}.",
             )
-    return found
 
 
 def _note(study: Study) -> str:

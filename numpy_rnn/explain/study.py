@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.attribution import attribution, jacobians, recurrent_part
-from numpy_rnn.explain.influence import by_distance, saturation, spectral_radii
+from numpy_rnn.checking.attribution import back_through, jacobians, recurrent_part
+from numpy_rnn.explain.influence import by_distance, saturation
 from numpy_rnn.explain.lesson import Lesson, of_recall
+from numpy_rnn.explain.spectrum import spectral_radius
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
@@ -56,6 +57,8 @@ class Study:
         Epochs or updates, of the losses.
     losses : list of float
         Empty if they were not kept.
+    held_out : list of (int, float)
+        When, and what the loss was on text that is not trained on; empty if there was none.
     before, after : Trace
         Fresh, and trained.
     """
@@ -65,11 +68,20 @@ class Study:
     layers: int
     at: list[int]
     losses: list[float]
+    held_out: list[tuple[int, float]]
     before: Trace
     after: Trace
 
 
-def train(experiment: Experiment, kind: type[Recurrent] | None = None) -> Study:
+def _ignore(note: str) -> None:
+    """Do nothing with what is said of the progress."""
+
+
+def train(
+    experiment: Experiment,
+    kind: type[Recurrent] | None = None,
+    moved: Callable[[str], None] = _ignore,
+) -> Study:
     """Train a network on an experiment's sentence and measure it on both sides.
 
     Parameters
@@ -78,6 +90,8 @@ def train(experiment: Experiment, kind: type[Recurrent] | None = None) -> Study:
         Text, sizes, loss, epochs and seed.
     kind : type, optional
         ``LSTM`` or ``GRU`` in place of the experiment's own cell.
+    moved : callable
+        Is told what is done after each epoch, and after each step of the two measurements.
 
     Returns
     -------
@@ -96,9 +110,10 @@ def train(experiment: Experiment, kind: type[Recurrent] | None = None) -> Study:
             rnn=kind(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype)
         )
     lesson = of_recall(experiment)
-    before = trace(model, lesson)
-    losses = recall.train(model, experiment)
-    return _study(model, list(enumerate(losses)), before, trace(model, lesson))
+    name = type(model.layers["rnn"]).__name__
+    before = trace(model, lesson, moved)
+    losses = recall.train(model, experiment, lambda _, loss: moved(f"{name}: loss {loss:.4f}"))
+    return _study(model, list(enumerate(losses)), (), before, trace(model, lesson, moved))
 
 
 def study(
@@ -106,6 +121,8 @@ def study(
     fresh: Sequential,
     trained: Sequential,
     losses: Sequence[tuple[int, float]] = (),
+    held_out: Sequence[tuple[int, float]] = (),
+    moved: Callable[[str], None] = _ignore,
 ) -> Study:
     """Measure a network that was trained before, and the fresh one that it came from.
 
@@ -117,15 +134,20 @@ def study(
         Of the same architecture.
     losses : sequence of (int, float)
         When, and what the loss was; empty if they were not kept.
+    held_out : sequence of (int, float)
+        The same of what is held out.
+    moved : callable
+        Is told what is done after each step of the two measurements.
 
     Returns
     -------
     study : Study
     """
-    return _study(trained, losses, trace(fresh, lesson), trace(trained, lesson))
+    before = trace(fresh, lesson, moved)
+    return _study(trained, losses, held_out, before, trace(trained, lesson, moved))
 
 
-def trace(model: Sequential, lesson: Lesson) -> Trace:
+def trace(model: Sequential, lesson: Lesson, moved: Callable[[str], None] = _ignore) -> Trace:
     """Measure a network on a text.
 
     Parameters
@@ -134,6 +156,8 @@ def trace(model: Sequential, lesson: Lesson) -> Trace:
         Is put into evaluation mode.
     lesson : Lesson
         The text and the loss.
+    moved : callable
+        Is told what is done after each step of the text.
 
     Returns
     -------
@@ -153,14 +177,22 @@ def trace(model: Sequential, lesson: Lesson) -> Trace:
         dy, outputs = squares.backward(), y
     whole, x, dh, _ = recurrent_part(model, lesson.x, dy, None)
     layer, x = top(whole, x)
-    A = attribution(layer, x, dh)[0]
-    J, _ = jacobians(layer, x, None)
+    name, T = type(layer).__name__, len(x)
+    radii = np.zeros(T)
+
+    def measured() -> Iterator[Array]:
+        for t, J in zip(reversed(range(T)), jacobians(layer, x, None), strict=True):
+            radii[t] = spectral_radius(J[0])
+            yield J
+            moved(f"{name}: back to step {t}")
+
+    A = back_through(layer, measured(), dh)[0]
     h = layer.forward(x)[0][:, 0]
     return Trace(
         outputs=outputs[:, 0],
         influence=A,
         by_distance=by_distance(A),
-        radii=spectral_radii(J[:, 0]),
+        radii=radii,
         saturated=saturation(h),
         gates=gates(layer, x[:, 0], h),
     )
@@ -227,7 +259,11 @@ def as_data(trace: Trace) -> dict[str, Any]:
 
 
 def _study(
-    model: Sequential, losses: Sequence[tuple[int, float]], before: Trace, after: Trace
+    model: Sequential,
+    losses: Sequence[tuple[int, float]],
+    held_out: Sequence[tuple[int, float]],
+    before: Trace,
+    after: Trace,
 ) -> Study:
     layer = model.layers["rnn"]
     assert isinstance(layer, Recurrent)  # noqa: S101 (a recall's and a language model's is one)
@@ -237,6 +273,7 @@ def _study(
         layers=layer.num_layers,
         at=[step for step, _ in losses],
         losses=[loss for _, loss in losses],
+        held_out=[(step, loss) for step, loss in held_out],
         before=before,
         after=after,
     )

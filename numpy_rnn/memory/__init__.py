@@ -3,7 +3,7 @@
 from numpy_rnn.memory.adding import Adding
 from numpy_rnn.memory.cells import CELLS, Scheme, build
 from numpy_rnn.memory.copying import Copying
-from numpy_rnn.memory.digits import Digits
+from numpy_rnn.memory.digits import Digits, Pixels
 from numpy_rnn.memory.first_symbol import FirstSymbol
 from numpy_rnn.memory.recall import Recall
 from numpy_rnn.memory.search import longest
@@ -19,6 +19,7 @@ __all__ = [
     "Copying",
     "Digits",
     "FirstSymbol",
+    "Pixels",
     "Recall",
     "Scheme",
     "Task",

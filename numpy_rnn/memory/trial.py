@@ -13,7 +13,7 @@ from numpy_rnn.layers.validate import NotFiniteError, check_size
 from numpy_rnn.memory.adding import Adding
 from numpy_rnn.memory.cells import CELLS, Scheme, build
 from numpy_rnn.memory.copying import Copying
-from numpy_rnn.memory.digits import Digits
+from numpy_rnn.memory.digits import Digits, Pixels
 from numpy_rnn.memory.first_symbol import FirstSymbol
 from numpy_rnn.memory.recall import Recall
 from numpy_rnn.memory.task import Task, Verdict
@@ -25,6 +25,7 @@ TASKS: dict[str, type[Task]] = {
     "adding": Adding,
     "first-symbol": FirstSymbol,
     "digits": Digits,
+    "pixels": Pixels,
 }
 JUDGE_EVERY = 50  # updates between two judgements
 

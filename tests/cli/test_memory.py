@@ -105,6 +105,8 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         (["--seeds", "0"], "--seeds is 0, expected at least 1"),
         (["--start", "0"], "--start is 0, expected at least 1"),
         (["digits", "--start", "7"], "--start is 7, expected at least 8"),
+        (["pixels", "--start", "63"], "--start is 63, expected at least 64"),
+        (["pixels", "--limit", "63"], "--limit is 63, expected at least 64"),  # its own start
         (["--limit", "10"], "--limit is 10, expected at least 25"),
         (["--resolution", "-1"], "--resolution is -1.0, expected at least 0"),
         (["--record", "no/r.json"], "--record: folder 'no' does not exist"),

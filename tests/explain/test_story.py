@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
+import termios
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from numpy_rnn import GRU, LSTM
 from numpy_rnn.cli.main import main
 from numpy_rnn.explain import Study, of_checkpoint, of_recall, study, train, write
 from numpy_rnn.explain.pictures import INK
+from numpy_rnn.explain.story import names
 from numpy_rnn.explain.study import gates
 from numpy_rnn.functional.types import Array
 from numpy_rnn.text import Settings, recall, run
@@ -111,7 +116,7 @@ def test_a_saved_network_is_studied_as_it_is(studies: list[Study], tmp_path: Pat
     np.testing.assert_array_equal(found.before.influence, studies[0].before.influence)
 
 
-def checkpoint(folder: Path, cell: str = "gru", layers: int = 1) -> Path:
+def checkpoint(folder: Path, cell: str = "gru", layers: int = 1, held_out: float = 0.1) -> Path:
     """Train a few steps."""
     folder.mkdir()
     settings = Settings(
@@ -122,6 +127,7 @@ def checkpoint(folder: Path, cell: str = "gru", layers: int = 1) -> Path:
         dropout=0.2,
         batch_size=4,
         window=10,
+        validation_fraction=held_out,
         validate_every=10,
         epochs=2,
         lr=1e-2,
@@ -135,10 +141,13 @@ def test_a_language_model_is_studied_on_a_text(cell: str, layers: int, tmp_path:
     saved = run.read(checkpoint(tmp_path / "run", cell, layers))
     model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
     lesson = of_checkpoint(saved, model, "the cat sees a dog")
-    found = study(lesson, fresh, model, saved.state["callbacks"]["history"]["losses"])
+    kept = saved.state["callbacks"]
+    found = study(lesson, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
     assert found.at == [50, 67]
     assert found.losses[0] > found.losses[1]
+    assert [step for step, _ in found.held_out] == [10, 20, 30, 40, 50, 60, 67]
+    assert found.held_out[0][1] > found.held_out[-1][1]
     T, after = len("the cat sees a dog") - 1, found.after
     assert (
         set(after.gates)
@@ -247,8 +256,29 @@ def test_the_same_study_gives_the_same_files(
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+def test_the_names_of_the_pictures_are_known_before_they_are_drawn(
+    folder: Path, studies: list[Study], tmp_path: Path
+) -> None:
+    drawn: list[str] = []
+    write(tmp_path, LESSON, studies, drawn.append)
+    assert drawn == names(studies)
+    assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
+
+
+def test_progress_is_told_of_each_step_and_epoch() -> None:
+    T, said = len(LESSON.x), list[str]()
+    train(SMALL, LSTM, said.append)
+    back = [f"LSTM: back to step {t}" for t in reversed(range(T))]
+    assert said[:T] == said[-T:] == back
+    assert len(said) == SMALL.epochs + 2 * T
+    assert all(note.startswith("LSTM: loss ") for note in said[T:-T])
+
+
+COMMAND = [sys.executable, "-m", "numpy_rnn", "explain"]
+
+
 def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "numpy_rnn", "explain", *arguments]
+    command = [*COMMAND, *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
 
 
@@ -268,18 +298,25 @@ def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> Non
     assert done.stdout == "Wrote 8 files to why; open why/index.html\n"
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "A GRU with 8 units in each of 2 layers was trained on the file" in page
+    held_out = json.loads((tmp_path / "why" / "numbers.json").read_bytes())["GRU"]["held_out"]
+    measured = run.read(tmp_path / "run").state["callbacks"]["validation"]["history"]
+    assert held_out == measured
+    at, lowest = min(measured, key=lambda row: row[1])
+    assert f"Held out, the lowest is {lowest:.3g}, after update {at}." in page
     assert "\u201ca big dog. the\u201d" in page
     assert "states, gradients and gates are the top one" in page
 
 
 def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "run", "rnn")
+    checkpoint(tmp_path / "run", "rnn", held_out=0)
     done = explain("run", "--out", "why", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert not list((tmp_path / "why").glob("gates*"))
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "An RNN with 8 units was trained" in page
     assert "The cell of an RNN has no gates to draw." in page
+    assert "It learns" in page
+    assert "eld out" not in page
 
 
 @pytest.fixture(scope="module")
@@ -339,6 +376,32 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     done = explain(cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install numpy-rnn[plot]" in done.stderr
+
+
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
+    recall.save(tmp_path / "a.npz", recall.run(SMALL))
+    if not with_tqdm:  # a package of that name that cannot be imported
+        (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    done = subprocess.run(
+        [*COMMAND, "a.npz", "--out", "why"],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    shown = b""
+    while select.select([master], [], [], 0)[0]:
+        shown += os.read(master, 65536)
+    os.close(terminal)
+    os.close(master)
+    assert done.stdout == b"Wrote 6 files to why; open why/index.html\n"
+    ends = [b"0/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
+    assert all(end in shown for end in ends)
+    assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
 
 
 BROWSER = next(

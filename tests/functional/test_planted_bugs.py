@@ -67,8 +67,82 @@ def elman_backward_with(bug: str, dh: Array, cache: ElmanCache) -> tuple[Array, 
     return dx, carry, dW_ih, dW_hh, db_ih, db_hh
 
 
+INDRNN_BUGS = [
+    "carry not multiplied by w",
+    "slope forgotten",
+    "h of the same step",
+    "w of the other unit",
+    "= for +=",
+    "sign of the carry",
+    "initial state's gradient forgotten",
+]
+MINGRU_BUGS = [
+    "sign of the state in the gate's gradient",
+    "slope of the gate forgotten",
+    "z for 1 - z",
+    "h of the same step",
+    "z of the next step",
+    "candidate not multiplied by the gate",
+    "blocks swapped",
+]
 SCAN_BUGS = ["a of the same step", "h of the same step", "dropped carry", "dh0 not multiplied"]
-LRU_BUGS = ["conjugate forgotten", "chain rule of omega forgotten", "sign of nu", "gamma's share"]
+LRU_BUGS = [
+    "conjugate forgotten",
+    "chain rule of omega forgotten",
+    "sign of nu",
+    "gamma's share",
+    "h of the same step",
+    "sign of theta",
+    "scale of the input forgotten",
+    "dh0 not multiplied",
+]
+
+
+def indrnn_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
+    """A plain loop that accumulates, and goes wrong in one way."""
+    (x, W_ih), h, w_hh, phi = cache
+    slope = np.ones_like(dh) if bug == "slope forgotten" else phi.slope(h[1:]) * 1.0
+    w = {"carry not multiplied by w": np.ones_like(w_hh), "sign of the carry": -w_hh}.get(bug, w_hh)
+    w = np.roll(w_hh, 1) if bug == "w of the other unit" else w
+    dx, carry = np.zeros_like(x), np.zeros_like(h[0])
+    dW_ih, dw_hh, db_ih = np.zeros_like(W_ih), np.zeros_like(w_hh), np.zeros_like(w_hh)
+    for t in reversed(range(len(dh))):
+        dz = (dh[t] + carry) * slope[t]
+        carry = dz * w
+        dx[t] = dz @ W_ih
+        share = np.sum(dz * h[t + 1 if bug == "h of the same step" else t], axis=0)
+        dw_hh = share if bug == "= for +=" else dw_hh + share
+        dW_ih += dz.T @ x[t]
+        db_ih += dz.sum(axis=0)
+    dh0 = np.zeros_like(carry) if bug == "initial state's gradient forgotten" else carry
+    return dx, dh0, dW_ih, dw_hh, db_ih
+
+
+def mingru_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
+    """A plain loop that accumulates, and goes wrong in one way."""
+    (x, W_ih), (kept, h), z, n = cache
+    H = z.shape[2]
+    dx, carry = np.zeros_like(x), np.zeros_like(h[0])
+    dW_ih, db_ih = np.zeros_like(W_ih), np.zeros(len(W_ih))
+    for t in reversed(range(len(dh))):
+        e = dh[t] + carry
+        carry = e * (z[t] if bug == "z for 1 - z" else kept[t])
+        if bug == "z of the next step":
+            carry = e * kept[min(t + 1, len(dh) - 1)]
+        before = h[t + 1 if bug == "h of the same step" else t]
+        if bug == "sign of the state in the gate's gradient":
+            before = -before
+        dgate = e * (n[t] - before)
+        if bug != "slope of the gate forgotten":
+            dgate = dgate * z[t] * kept[t]
+        dcandidate = e if bug == "candidate not multiplied by the gate" else e * z[t]
+        da = np.concatenate([dgate, dcandidate], axis=1)
+        if bug == "blocks swapped":
+            da = np.roll(da, H, axis=1)
+        dx[t] = da @ W_ih
+        dW_ih += da.T @ x[t]
+        db_ih += da.sum(axis=0)
+    return dx, carry, dW_ih, db_ih
 
 
 def scan_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
@@ -97,13 +171,19 @@ def lru_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
     for t in reversed(range(len(d))):
         e[t] = d[t] + carry
         carry = back * e[t]
-    dlog = np.sum(e.conj() * eigenvalue * h[:-1], axis=(0, 1))  # of log lambda = -exp(nu) + i omega
+    used = h[1:] if bug == "h of the same step" else h[:-1]
+    dlog = np.sum(e.conj() * eigenvalue * used, axis=(0, 1))  # of log lambda = -exp(nu) + i omega
     dnu = dlog.real * np.exp(nu) * (1 if bug == "sign of nu" else -1)
-    dtheta = -dlog.imag * (1 if bug == "chain rule of omega forgotten" else omega)
+    sign = 1 if bug == "sign of theta" else -1
+    dtheta = sign * dlog.imag * (1 if bug == "chain rule of omega forgotten" else omega)
     dgamma = scale * np.sum(e.conj() * u, axis=(0, 1)).real
     if bug == "gamma's share":
         dgamma = dgamma / scale
-    du = np.concatenate([e.real, e.imag], axis=2) * np.tile(scale, 2)
+    if bug == "dh0 not multiplied":
+        carry = e[0]
+    du = np.concatenate([e.real, e.imag], axis=2)
+    if bug != "scale of the input forgotten":
+        du = du * np.tile(scale, 2)
     dW_ih = np.einsum("tbg,tbd->gd", du, x)
     return du @ W_ih, np.concatenate([carry.real, carry.imag], axis=1), dW_ih, dnu, dtheta, dgamma
 
@@ -134,6 +214,9 @@ def cross_entropy_backward_with(bug: str, dloss: float, cache: Any) -> tuple[Arr
 BUGS = [
     *(("elman tanh", elman_backward_with, bug) for bug in ELMAN_BUGS),
     *(("scan", scan_backward_with, bug) for bug in SCAN_BUGS),
+    *(("indrnn relu", indrnn_backward_with, bug) for bug in INDRNN_BUGS),
+    *(("indrnn tanh", indrnn_backward_with, bug) for bug in INDRNN_BUGS),
+    *(("mingru", mingru_backward_with, bug) for bug in MINGRU_BUGS),
     *(("lru", lru_backward_with, bug) for bug in LRU_BUGS),
     ("embedding", embedding_backward_with, "= for +="),
     ("mse mean", mse_backward_with, "factor 2 forgotten"),

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.memory import Adding, Copying, Digits, FirstSymbol, Recall, Task
+from numpy_rnn.memory import Adding, Copying, Digits, FirstSymbol, Pixels, Recall, Task
 from numpy_rnn.memory.digits import TRAINING
 from numpy_rnn.memory.task import answers, one_hot
 
-KINDS: list[type[Task]] = [Adding, Copying, Digits, FirstSymbol, Recall]
+KINDS: list[type[Task]] = [Adding, Copying, Digits, Pixels, FirstSymbol, Recall]
 each_task = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+each_kind_of_digits = pytest.mark.parametrize("kind", [Digits, Pixels])
 lengths = st.integers(2, 40)
 seeds = st.integers(0, 2**31)
 
@@ -149,18 +151,29 @@ def test_first_symbol_is_judged_by_the_first() -> None:
     assert not judge(task, lambda x: x[-1, :, :4]).solved
 
 
-def test_digits_are_images_then_blanks() -> None:
-    x, target = Digits(12).sample(500, np.random.default_rng(0))
-    assert x.shape == (12, 500, 8)
+@each_kind_of_digits
+def test_digits_are_images_then_blanks(kind: type[Digits]) -> None:
+    steps = kind.shortest
+    x, target = kind(steps + 4).sample(500, np.random.default_rng(0))
+    assert x.shape == (steps + 4, 500, 64 // steps)
     assert x.min() == 0
     assert x.max() == 1
-    assert not x[8:].any()
-    assert x[:8].any(axis=(0, 2)).all()
+    assert not x[steps:].any()
+    assert x[:steps].any(axis=(0, 2)).all()
     assert set(target.tolist()) == set(range(10))
 
 
-def test_digits_are_judged_on_images_that_training_never_draws() -> None:
-    task = Digits(8)
+def test_pixels_are_read_row_by_row() -> None:
+    rows, pixels = (
+        kind(64).sample(20, np.random.default_rng(0)).x.swapaxes(0, 1) for kind in (Digits, Pixels)
+    )
+    np.testing.assert_array_equal(pixels[:, :8, 0], rows[:, 0])
+    np.testing.assert_array_equal(pixels[:, :, 0], rows[:, :8].reshape(20, 64))
+
+
+@each_kind_of_digits
+def test_digits_are_judged_on_images_that_training_never_draws(kind: type[Digits]) -> None:
+    task = kind(kind.shortest)
     x, _ = task.sample(50_000, np.random.default_rng(0))
     trained = {image.tobytes() for image in x.swapaxes(0, 1)}
     judged: list[Array] = []
@@ -170,7 +183,8 @@ def test_digits_are_judged_on_images_that_training_never_draws() -> None:
         return np.zeros((x.shape[1], 10))
 
     assert not judge(task, look).solved
-    assert len(trained) == TRAINING
+    images = (load_digits().images / 16).astype(np.float32)  # rows from the top
+    assert trained == {image.tobytes() for image in images[:TRAINING]}
     assert len(judged) == 1797 - TRAINING
     assert not trained & {image.tobytes() for image in judged}
 
@@ -239,7 +253,7 @@ def test_a_length_that_makes_no_sense_is_an_error(kind: type[Task]) -> None:
 
 @each_task
 def test_the_same_generator_gives_the_same_batch(kind: type[Task]) -> None:
-    task = kind(20)
+    task = kind(kind.shortest + 20)
     one, other = (task.sample(5, np.random.default_rng(1)) for _ in range(2))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -255,4 +269,4 @@ def test_digits_without_scikit_learn_name_the_extra(tmp_path: Path) -> None:
         "except ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "the digits task needs scikit-learn: pip install numpy-rnn[digits]\n"
+    assert done.stdout == "digits and pixels need scikit-learn: pip install numpy-rnn[digits]\n"
