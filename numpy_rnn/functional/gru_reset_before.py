@@ -209,7 +209,9 @@ def gru_reset_before_backward(
     da = np.empty((T, B, 3, H), dtype)  # da_r / dm, da_z / e and da_n / e, then da
     e, dm, work = np.zeros((3, B, H), dtype)
     e_t, da_flat = e[:, None], da.reshape(T, B, 3 * H)
-    da_r, da_zn = da[:, :, 0], da[:, :, 1:]
+    da_r = da[:, :, 0]
+    factors = np.ones((B, 3, H), dtype)  # 1, e, e: what the slopes are multiplied by
+    of_zn = factors[:, 1:]
     flat_rz, flat_n = da_flat[..., : 2 * H], da_flat[..., 2 * H :]
     r, z = gates[:, :, 0], gates[:, :, 1]
     to_h, to_m = few_rows(W_hh[: 2 * H], e, T), few_rows(W_hh[2 * H :], dm, T)
@@ -220,9 +222,11 @@ def gru_reset_before_backward(
         for t in reversed(range(start, min(start + steps, T))):
             if dh is not None:
                 np.add(e, dh[t], e)  # (5')
-            np.multiply(da_zn[t], e_t, da_zn[t])  # (2'), (4')
+            da_t, da_r_t = da[t], da_r[t]
+            of_zn[...] = e_t
+            np.multiply(da_t, factors, da_t)  # (2'), (4')
             to_m(flat_n[t])  # (4')
-            np.multiply(da_r[t], dm, da_r[t])  # (3')
+            np.multiply(da_r_t, dm, da_r_t)  # (3')
             np.multiply(e, z[t], work)
             to_h(flat_rz[t])
             np.add(e, work, e)

@@ -176,14 +176,14 @@ def _step(
 def _around_tanh(W_c: Array, B: int, dtype: np.dtype[Any]) -> tuple[Array, ...]:
     """Return the peepholes with the factor 1/2 in them, and what comes after the tanh."""
     H = W_c.shape[1]
-    w_o, half = np.empty((2, B, H), dtype)
-    w_o[...], half[...] = 0.5 * W_c[2], 0.5
-    return 0.5 * W_c[:2], w_o, half, *after_tanh(B, H, _SIGMOIDS, dtype)
+    w = np.empty((3, B, H), dtype)
+    w[...] = 0.5 * W_c[:, None]
+    return *w, np.full((B, H), 0.5, dtype), *after_tanh(B, H, _SIGMOIDS, dtype)
 
 
-def _work(H: int, dtype: np.dtype[Any], B: int) -> tuple[Array, Array, Array]:
-    peep = np.zeros((B, 4, H), dtype)  # of g and o it stays zero
-    return peep[:, :2], peep.reshape(B, 4 * H), np.empty((B, H), dtype)
+def _work(H: int, dtype: np.dtype[Any], B: int) -> tuple[Array, ...]:
+    peep = np.zeros((B, 4 * H), dtype)  # of g and o it stays zero
+    return peep, peep[:, :H], peep[:, H : 2 * H], np.empty((B, H), dtype)
 
 
 def _cell(
@@ -192,7 +192,7 @@ def _cell(
     z: tuple[Array, Array],
     c_prev: Array,
     weights: tuple[Array, ...],
-    work: tuple[Array, Array, Array],
+    work: tuple[Array, ...],
     h: Array | None = None,
     c: Array | None = None,
     tanh_c: Array | None = None,
@@ -203,10 +203,11 @@ def _cell(
     for nothing: NumPy is faster on all four than on three of them.
     """
     (z_t, z_o), (i, f, g, o) = z, i_f_g_o
-    w_i_f, w_o, half, factor, offset = weights
-    peep_i_f, peep, product = work
+    w_i, w_f, w_o, half, factor, offset = weights
+    peep, peep_i, peep_f, product = work
     np.add(gates, z_t, z_t)  # (2)
-    np.multiply(c_prev[:, None], w_i_f, peep_i_f)
+    np.multiply(c_prev, w_i, peep_i)
+    np.multiply(c_prev, w_f, peep_f)
     np.add(z_t, peep, z_t)
     np.tanh(z_t, gates)
     np.multiply(gates, factor, gates)
@@ -253,8 +254,9 @@ def peephole_lstm_backward(
     dtype = np.result_type(h, *given)
     dz = np.empty((T, B, 4, H), dtype)
     carry_h, carry_c, work = np.zeros((3, B, H), dtype)
-    dC_t, dz_flat = carry_c[:, None], dz.reshape(T, B, 4 * H)
-    dz_i_f_g, dz_o = dz[:, :, :3], dz[:, :, 3]
+    factors = np.empty((B, 4, H), dtype)  # dC, dC, dC, dH: what the slopes are multiplied by
+    of_i_f_g, of_o, dC_t = factors[:, :3], factors[:, 3], carry_c[:, None]
+    dz_flat = dz.reshape(T, B, 4 * H)
     recur = few_rows(W_hh, carry_h, T)
     steps = max(1, PIECE // max(1, B * 4 * H))
     for start in reversed(range(0, T, steps)):
@@ -264,12 +266,13 @@ def peephole_lstm_backward(
             t = start + k
             if dh is not None:
                 np.add(carry_h, dh[t], carry_h)  # (6')
-            np.multiply(dz_o[t], carry_h, dz_o[t])  # (5')
             np.multiply(carry_h, Q[k], work)
             np.add(carry_c, work, carry_c)  # (4')
             if dc is not None:
                 np.add(carry_c, dc[t], carry_c)
-            np.multiply(dz_i_f_g[t], dC_t, dz_i_f_g[t])  # (3')
+            of_i_f_g[...], of_o[...] = dC_t, carry_h
+            dz_t = dz[t]
+            np.multiply(dz_t, factors, dz_t)  # (3'), (5')
             np.multiply(carry_c, P[k], carry_c)
             recur(dz_flat[t])
     dw = np.empty((T, B, 3, H), dtype)
