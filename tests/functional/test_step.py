@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn.functional.elman import elman_forward, elman_stepper
 from numpy_rnn.functional.gru import gru_forward, gru_stepper
 from numpy_rnn.functional.gru_reset_before import (
     gru_reset_before_forward,
@@ -22,7 +24,7 @@ from numpy_rnn.functional.peephole_lstm import peephole_lstm_forward, peephole_l
 from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
 from tests.case import D, Rng
-from tests.cases import lstm_arguments, projected_lstm_arguments
+from tests.cases import elman_arguments, lstm_arguments, projected_lstm_arguments
 from tests.complex_step import as_tuple, is_real
 from tests.functional.cases_gated import gru_arguments, peephole_lstm_arguments
 
@@ -37,6 +39,10 @@ class Stepper(NamedTuple):
 
 
 STEPPERS = {
+    "elman tanh": Stepper(elman_arguments, elman_forward, elman_stepper, 2),
+    "elman relu": Stepper(
+        elman_arguments, partial(elman_forward, phi=F.RELU), partial(elman_stepper, phi=F.RELU), 2
+    ),
     "gru": Stepper(gru_arguments, gru_forward, gru_stepper, 2),
     "gru reset before": Stepper(
         gru_arguments, gru_reset_before_forward, gru_reset_before_stepper, 2
