@@ -38,6 +38,7 @@ FLOORS = [
     ["layers.batch", "layers.strand", "layers.stepping"],
     ["layers.recurrent"],
     ["layers.rnn", "layers.lstm", "layers.gru", "layers.mingru", "layers.lru"],
+    ["layers.layer_norm"],
     ["layers.linear", "layers.embedding", "layers.dropout", "layers.last", "layers.losses"],
     ["layers.sequential"],
     ["layers"],

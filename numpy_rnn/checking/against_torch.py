@@ -59,7 +59,8 @@ def layer_gradients(
     -------
     gradients : list of arrays
     """
-    names = ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size")
+    names = ["input_size", "hidden_size", "num_layers", "bidirectional", "proj_size"]
+    names += ["normalized_shape", "eps", "elementwise_affine"]
     options = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
     if kind == "Linear":
         options = {"in_features": layer.in_features, "out_features": layer.out_features}

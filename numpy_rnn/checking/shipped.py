@@ -13,6 +13,7 @@ from numpy_rnn.checking.shapes import Given
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.gru import GRU
+from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.lru import LRU
 from numpy_rnn.layers.lstm import LSTM, PeepholeLSTM
@@ -165,6 +166,10 @@ def _language_model() -> Sequential:
     return Sequential(Embedding(6, 3, rng=0), LSTM(3, 4, 2, rng=1), Linear(4, 6, rng=2))
 
 
+def _normalised() -> Sequential:
+    return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
+
+
 MODELS = [
     Model("RNN(3, 4)", partial(RNN, 3, 4, rng=0), "T B 3", "RNN"),
     Model("LSTM(3, 4)", partial(LSTM, 3, 4, rng=0), "T B 3", "LSTM"),
@@ -188,5 +193,7 @@ MODELS = [
         carries_state=False,
     ),
     Model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), "T B 3", "Linear", carries_state=False),
+    Model("LayerNorm(3)", partial(LayerNorm, 3), "T B 3", "LayerNorm", carries_state=False),
     Model("Embedding -> LSTM -> Linear", _language_model, _words),
+    Model("GRU -> LayerNorm -> RNN", _normalised, "T B 3"),
 ]

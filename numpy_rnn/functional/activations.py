@@ -35,7 +35,8 @@ class Activation(NamedTuple):
 
 
 def _relu(z: Array, out: Array) -> Array:
-    np.copyto(out, np.where(z.real < 0, 0, z))  # (2); z.real < 0 lets a NaN through
+    np.copyto(out, z)
+    np.putmask(out, z.real < 0, 0)  # (2); z.real < 0 lets a NaN through
     return out
 
 

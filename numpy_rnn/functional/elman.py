@@ -21,13 +21,15 @@ the earlier values as plain input and did not differentiate through them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.activations import TANH, Activation
 from numpy_rnn.functional.contract import Keep, contract
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.types import Array
 
 
@@ -79,14 +81,53 @@ def elman_forward(
     h[0] = h0
     # In the order that a product with few rows is fastest in; a copy pays from the second step on.
     W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
-    h_prev, value = h[0], phi.value
-    for a_t, h_t in zip(a, h[1:], strict=True):
-        h_prev.dot(W_hh_T, h_t)  # (2), written into the trajectory itself
-        np.add(h_t, a_t, h_t)
-        value(h_t, h_t)
-        h_prev = h_t
+    _recur(a, h[0], W_hh_T, phi, h[1:], np.empty((B, H), h.dtype))
     h.setflags(write=False)
     return h[1:], ElmanCache(projection, h, W_hh, phi)
+
+
+def elman_stepper(
+    W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, *, phi: Activation = TANH
+) -> Callable[[Array, Array], tuple[Array]]:
+    """Arrange the weights for single steps, of which no gradient is wanted.
+
+    Parameters
+    ----------
+    W_ih, W_hh, b_ih, b_hh, phi : arrays and Activation
+        As for :func:`elman_forward`. What is returned uses copies.
+
+    Returns
+    -------
+    step : callable
+        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
+        h_t, a new array, in a tuple.
+    """
+    return partial(_step, W_ih.T.copy(), (b_ih + b_hh)[None], W_hh.T.copy(), phi)
+
+
+def _step(
+    W_ih_T: Array, b: Array, W_hh_T: Array, phi: Activation, x_t: Array, h_prev: Array
+) -> tuple[Array]:
+    h = affine(x_t, W_ih_T, b)  # (1), which becomes h_t
+    _recur((h,), h_prev, W_hh_T, phi, (h,))
+    return (h,)
+
+
+def _recur(
+    a: Iterable[Array],
+    h_prev: Array,
+    W_hh_T: Array,
+    phi: Activation,
+    h: Iterable[Array],
+    z: Array | None = None,
+) -> None:
+    """Write (2) of every a_t to its h_t, by way of `z`, or of a new array for None."""
+    value = phi.value
+    for a_t, h_t in zip(a, h, strict=True):
+        z_t = h_prev.dot(W_hh_T, z)
+        np.add(z_t, a_t, z_t)
+        value(z_t, h_t)  # (2)
+        h_prev = h_t
 
 
 def elman_backward(
@@ -117,12 +158,12 @@ def elman_backward(
     projection, h, W_hh, phi = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    slope = phi.slope(h[1:])  # phi'(z_t), from h_t, all t at once
-    dz = dh.astype(np.result_type(dh, h))  # (T, B, H), a copy that becomes dz
+    # phi'(z_t), from h_t, all t at once; a copy in the dtype of dz, which it becomes
+    dz = phi.slope(h[1:]).astype(np.result_type(dh, h))
     carry = np.zeros(dz.shape[1:], dz.dtype)  # W_hh^T dz_{t+1}
-    for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):
-        np.add(dz_t, carry, dz_t)  # (2')
-        np.multiply(dz_t, slope_t, dz_t)
+    for dh_t, dz_t in zip(dh[::-1], dz[::-1], strict=True):
+        np.add(carry, dh_t, carry)  # (2')
+        np.multiply(carry, dz_t, dz_t)
         dz_t.dot(W_hh, carry)  # in the end, of dz_1: dh0
     dW_hh = contract(dz, h[:-1], keep)  # (3')
     dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')

@@ -22,19 +22,29 @@ three blocks of W_hh.
 
     (6) sigma(u) = (1 + tanh(u / 2)) / 2
 
-neither overflows nor compares numbers. The factors of e_t and dm in (2'), (3') and (4') are
-known before the loop and are computed for all steps at once, in the array that becomes da.
+neither overflows nor compares numbers. One tanh serves r and z; n has to wait for r. The factors
+(1/2, 1/2, 1) of u are in the weights before the loop begins, exact because they are powers of
+two. In (2'), (3') and (4') everything but e_t and dm is known before the loop; it is computed for
+as many steps at a time as a cache holds, in the array that becomes da.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep, contract
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.few_rows import few_rows
+from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.one_tanh import before_tanh
+from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
+
+PIECE = 1 << 16  # numbers in a piece of (2') to (4'): a few hundred kilobytes
+_SIGMOIDS = (True, True, False)  # of the blocks r, z, n
 
 
 class GRUResetBeforeCache(NamedTuple):
@@ -70,37 +80,102 @@ def gru_reset_before_forward(
         For :func:`gru_reset_before_backward`.
     """
     H = W_hh.shape[1]
-    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
+    a, projection = linear_forward(
+        x, before_tanh(W_ih, _SIGMOIDS), before_tanh(b_ih + b_hh, _SIGMOIDS)
+    )  # (1)
     T, B, _ = a.shape
     dtype = np.result_type(a, h0, W_hh)
-    gates = np.asarray(a, dtype)  # (T, B, 3H): a_t, then r, z, n
-    W_rz_T, W_hn_T = W_hh[: 2 * H].T, W_hh[2 * H :].T
-    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
-    if T > 1:
-        W_rz_T, W_hn_T = np.ascontiguousarray(W_rz_T), np.ascontiguousarray(W_hn_T)
+    gates = np.asarray(a, dtype)  # (T, B, 3H): a_t, which becomes r, z, n
     h = np.empty((T + 1, B, H), dtype)
     h[0] = h0
-    product = np.empty((B, 2 * H), dtype)
-    m, work = np.empty((B, H), dtype), np.empty((B, H), dtype)
+    product, m, Wm = (np.empty((B, size), dtype) for size in (2 * H, H, H))
+    W_hh_T = before_tanh(W_hh, _SIGMOIDS).T
+    of_h = few_rows(W_hh_T[:, : 2 * H], product, T)
+    of_m = few_rows(W_hh_T[:, 2 * H :], Wm, T)
+    half = np.full((B, 2 * H), 0.5, dtype)
     h_prev = h[0]
-    for gates_t, h_t in zip(gates, h[1:], strict=True):
-        rz, n = gates_t[:, : 2 * H], gates_t[:, 2 * H :]
-        h_prev.dot(W_rz_T, product)
-        np.add(rz, product, rz)
-        np.multiply(rz, 0.5, rz)
-        np.tanh(rz, rz)
-        np.multiply(rz, 0.5, rz)
-        np.add(rz, 0.5, rz)  # (2), (6)
-        np.multiply(rz[:, :H], h_prev, m)  # (3)
-        m.dot(W_hn_T, work)
-        np.add(n, work, n)
-        np.tanh(n, n)  # (4)
-        np.subtract(h_prev, n, h_t)
-        np.multiply(h_t, rz[:, H:], h_t)
-        np.add(h_t, n, h_t)  # (5)
+    for blocks_t, h_t in zip(zip(*_blocks(gates, H), strict=True), h[1:], strict=True):
+        _cell(blocks_t, h_prev, of_h(h_prev), of_m, half, m, h_t)
         h_prev = h_t
     h.setflags(write=False)
-    return h[1:], GRUResetBeforeCache(projection, h, gates.reshape(T, B, 3, H), W_hh)
+    cache = GRUResetBeforeCache(projection._replace(W=W_ih), h, gates.reshape(T, B, 3, H), W_hh)
+    return h[1:], cache
+
+
+def gru_reset_before_stepper(
+    W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
+) -> Callable[[Array, Array], tuple[Array]]:
+    """Arrange the weights for single steps, of which no gradient is wanted.
+
+    Parameters
+    ----------
+    W_ih, W_hh, b_ih, b_hh : arrays
+        As for :func:`gru_reset_before_forward`. What is returned uses copies.
+
+    Returns
+    -------
+    step : callable
+        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
+        h_t, a new array, in a tuple.
+    """
+    H = W_hh.shape[1]
+    W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
+    b = before_tanh(b_ih + b_hh, _SIGMOIDS)[None]
+    W_hh_T = before_tanh(W_hh, _SIGMOIDS).T
+    W_rz_T, W_hn_T = W_hh_T[:, : 2 * H].copy(), W_hh_T[:, 2 * H :].copy()
+    half = np.full((1, 2 * H), 0.5, W_hh.dtype)
+    return partial(_step, W_ih_T, b, W_rz_T, W_hn_T, half, Rooms(partial(_room, H, W_hh.dtype)))
+
+
+def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
+    gates = np.empty((B, 3 * H), dtype)
+    return gates, _blocks(gates, H), np.empty((B, H), dtype)
+
+
+def _step(
+    W_ih_T: Array,
+    b: Array,
+    W_rz_T: Array,
+    W_hn_T: Array,
+    half: Array,
+    rooms: Rooms,
+    x_t: Array,
+    h_prev: Array,
+) -> tuple[Array]:
+    room = gates, blocks, m = rooms.take(len(x_t))
+    affine(x_t, W_ih_T, b, gates)  # (1)
+    h = _cell(blocks, h_prev, h_prev.dot(W_rz_T), lambda m: m.dot(W_hn_T), half, m)
+    rooms.give(room)
+    return (h,)
+
+
+def _blocks(gates: Array, H: int) -> tuple[Array, ...]:
+    """Return views: r and z, and each of the three."""
+    ends = (0, 2), (0, 1), (1, 2), (2, 3)
+    return tuple(gates[..., start * H : stop * H] for start, stop in ends)
+
+
+def _cell(
+    blocks: tuple[Array, ...],
+    h_prev: Array,
+    Wh: Array,
+    of_m: Callable[[Array], Array],
+    half: Array,
+    m: Array,
+    h: Array | None = None,
+) -> Array:
+    """Write (2) to (5) to the arrays given, a new one for None; a_t becomes r, z, n."""
+    rz, r, z, n = blocks
+    np.add(rz, Wh, Wh)
+    np.tanh(Wh, Wh)
+    np.multiply(Wh, half, Wh)
+    np.add(Wh, half, rz)  # (2), (6)
+    Wm = of_m(np.multiply(r, h_prev, m))  # (3)
+    np.add(n, Wm, Wm)
+    np.tanh(Wm, n)  # (4)
+    h = np.subtract(h_prev, n, h)
+    np.multiply(h, z, h)
+    return np.add(h, n, h)  # (5)
 
 
 def gru_reset_before_backward(
@@ -129,32 +204,44 @@ def gru_reset_before_backward(
         Gradients of the biases: equal, in two arrays.
     """
     projection, h, gates, W_hh = cache
-    if dh is None:
-        dh = np.zeros_like(h[1:])
-    e = dh.astype(np.result_type(dh, h))  # (T, B, H), a copy that becomes e
-    T, B, H = e.shape
-    r, z, n = (gates[:, :, block] for block in range(3))
-    da = np.empty((T, B, 3, H), e.dtype)  # da_r / dm, da_z / e and da_n / e, then da
-    np.multiply(h[:-1], r * (1 - r), da[:, :, 0])  # (3')
-    np.multiply(h[:-1] - n, z * (1 - z), da[:, :, 1])  # (2')
-    np.multiply(1 - z, 1 - n * n, da[:, :, 2])  # (4')
-    da_flat = da.reshape(T, B, 3 * H)
-    W_rz, W_hn = W_hh[: 2 * H], W_hh[2 * H :]
-    carry, dm, work = np.zeros((3, B, H), e.dtype)
-    steps = zip(e[::-1], gates[::-1], da[::-1], da_flat[::-1], strict=True)
-    for e_t, gates_t, da_t, da_flat_t in steps:
-        np.add(e_t, carry, e_t)  # (5')
-        zn = da_t[:, 1:]
-        np.multiply(zn, e_t[:, None], zn)  # (2'), (4')
-        da_flat_t[:, 2 * H :].dot(W_hn, dm)  # (4')
-        np.multiply(da_t[:, 0], dm, da_t[:, 0])  # (3')
-        da_flat_t[:, : 2 * H].dot(W_rz, carry)
-        np.multiply(e_t, gates_t[:, 1], work)
-        np.add(carry, work, carry)
-        np.multiply(dm, gates_t[:, 0], work)
-        np.add(carry, work, carry)  # in the end, of step 1: dh0
-    dW_rz = contract(da_flat[..., : 2 * H], h[:-1], keep)  # (2')
-    dW_hn = contract(da_flat[..., 2 * H :], r * h[:-1], keep)
+    T, B, _, H = gates.shape
+    dtype = h.dtype if dh is None else np.result_type(dh, h)
+    da = np.empty((T, B, 3, H), dtype)  # da_r / dm, da_z / e and da_n / e, then da
+    e, dm, work = np.zeros((3, B, H), dtype)
+    e_t, da_flat = e[:, None], da.reshape(T, B, 3 * H)
+    da_r = da[:, :, 0]
+    factors = np.ones((B, 3, H), dtype)  # 1, e, e: what the slopes are multiplied by
+    of_zn = factors[:, 1:]
+    flat_rz, flat_n = da_flat[..., : 2 * H], da_flat[..., 2 * H :]
+    r, z = gates[:, :, 0], gates[:, :, 1]
+    to_h, to_m = few_rows(W_hh[: 2 * H], e, T), few_rows(W_hh[2 * H :], dm, T)
+    steps = max(1, PIECE // max(1, B * 3 * H))
+    for start in reversed(range(0, T, steps)):
+        piece = slice(start, start + steps)
+        _slopes(gates[piece], h[:-1][piece], da[piece])
+        for t in reversed(range(start, min(start + steps, T))):
+            if dh is not None:
+                np.add(e, dh[t], e)  # (5')
+            da_t, da_r_t = da[t], da_r[t]
+            of_zn[...] = e_t
+            np.multiply(da_t, factors, da_t)  # (2'), (4')
+            to_m(flat_n[t])  # (4')
+            np.multiply(da_r_t, dm, da_r_t)  # (3')
+            np.multiply(e, z[t], work)
+            to_h(flat_rz[t])
+            np.add(e, work, e)
+            np.multiply(dm, r[t], work)
+            np.add(e, work, e)  # in the end, of step 1: dh0
+    dW_rz = contract(flat_rz, h[:-1], keep)  # (2')
+    dW_hn = contract(flat_n, r * h[:-1], keep)
     dx, dW_ih, db = linear_backward(da_flat, projection, keep)  # (1')
-    dh0, dW_hh = carry, np.concatenate((dW_rz, dW_hn), axis=-2)
+    dh0, dW_hh = e, np.concatenate((dW_rz, dW_hn), axis=-2)
     return dx, dh0, dW_ih, dW_hh, db, db.copy()
+
+
+def _slopes(gates: Array, h_prev: Array, out: Array) -> None:
+    """Write the factors of e_t and dm in (2'), (3') and (4') to `out`."""
+    r, z, n = (gates[:, :, block] for block in range(3))
+    np.multiply(h_prev, r * (1 - r), out[:, :, 0])
+    np.multiply(h_prev - n, z * (1 - z), out[:, :, 1])
+    np.multiply(1 - z, 1 - n * n, out[:, :, 2])

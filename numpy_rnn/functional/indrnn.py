@@ -64,14 +64,21 @@ def indrnn_forward(
     a, projection = linear_forward(x, W_ih, b_ih)  # (1)
     h = np.empty((len(a) + 1, *h0.shape), np.result_type(a, h0, w_hh))
     h[0] = h0
-    h_prev, value = h[0], phi.value
+    h_prev, value, w = h[0], phi.value, _rows(w_hh, h[0])
     for a_t, h_t in zip(a, h[1:], strict=True):
-        np.multiply(h_prev, w_hh, h_t)  # (2), written into the trajectory itself
+        np.multiply(h_prev, w, h_t)  # (2), written into the trajectory itself
         np.add(h_t, a_t, h_t)
         value(h_t, h_t)
         h_prev = h_t
     h.setflags(write=False)
     return h[1:], IndRNNCache(projection, h, w_hh, phi)
+
+
+def _rows(w_hh: Array, like: Array) -> Array:
+    """Return a row for each row of `like`: repeating one takes NumPy twice as long."""
+    rows = np.empty_like(like)
+    rows[...] = w_hh
+    return rows
 
 
 def indrnn_backward(
@@ -100,13 +107,14 @@ def indrnn_backward(
     projection, h, w_hh, phi = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    slope = phi.slope(h[1:])  # phi'(z_t), from h_t, all t at once
-    dz = dh.astype(np.result_type(dh, h))  # (T, B, H), a copy that becomes dz
+    # phi'(z_t), from h_t, all t at once; a copy in the dtype of dz, which it becomes
+    dz = phi.slope(h[1:]).astype(np.result_type(dh, h))
     carry = np.zeros(dz.shape[1:], dz.dtype)  # w_hh * dz_{t+1}
-    for dz_t, slope_t in zip(dz[::-1], slope[::-1], strict=True):
-        np.add(dz_t, carry, dz_t)  # (2')
-        np.multiply(dz_t, slope_t, dz_t)
-        np.multiply(dz_t, w_hh, carry)  # in the end, of dz_1: dh0
+    w = _rows(w_hh, carry)
+    for dh_t, dz_t in zip(dh[::-1], dz[::-1], strict=True):
+        np.add(carry, dh_t, carry)  # (2')
+        np.multiply(carry, dz_t, dz_t)
+        np.multiply(dz_t, w, carry)  # in the end, of dz_1: dh0
     dw_hh = contract_bias(dz * h[:-1], keep)  # (3')
     dx, dW_ih, db_ih = linear_backward(dz, projection, keep)  # (1')
     dh0 = carry

@@ -6,6 +6,7 @@ from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.gru import GRU
 from numpy_rnn.layers.last import Last
+from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
 from numpy_rnn.layers.lru import LRU
@@ -27,6 +28,7 @@ __all__ = [
     "IndRNN",
     "Last",
     "Layer",
+    "LayerNorm",
     "Linear",
     "MSELoss",
     "MinGRU",

@@ -8,6 +8,7 @@ from numpy_rnn.functional.gru import gru_backward, gru_forward, gru_stepper
 from numpy_rnn.functional.gru_reset_before import (
     gru_reset_before_backward,
     gru_reset_before_forward,
+    gru_reset_before_stepper,
 )
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
@@ -56,4 +57,10 @@ class GRU(Recurrent):
         }
         if self.reset_after:
             return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper)
-        return Cell(gru_reset_before_forward, gru_reset_before_backward, weights, (H,))
+        return Cell(
+            gru_reset_before_forward,
+            gru_reset_before_backward,
+            weights,
+            (H,),
+            gru_reset_before_stepper,
+        )

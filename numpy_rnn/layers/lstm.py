@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
-from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
+from numpy_rnn.functional.peephole_lstm import (
+    peephole_lstm_backward,
+    peephole_lstm_forward,
+    peephole_lstm_stepper,
+)
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
 
@@ -84,4 +88,6 @@ class PeepholeLSTM(Recurrent):
             "bias_hh": (4 * H,),
             "weight_ch": (3, H),
         }
-        return Cell(peephole_lstm_forward, peephole_lstm_backward, weights, (H, H))
+        return Cell(
+            peephole_lstm_forward, peephole_lstm_backward, weights, (H, H), peephole_lstm_stepper
+        )

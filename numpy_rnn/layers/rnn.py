@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from numpy_rnn.functional.activations import RELU, TANH
-from numpy_rnn.functional.elman import elman_backward, elman_forward
+from numpy_rnn.functional.elman import elman_backward, elman_forward, elman_stepper
 from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
@@ -47,9 +47,15 @@ class RNN(Recurrent):
     def cell(self, input_size: int) -> Cell:
         """Return the Elman cell."""
         H = self.hidden_size
-        forward = partial(elman_forward, phi=NONLINEARITIES[self.nonlinearity])
-        weights = {"weight_ih": (H, input_size), "weight_hh": (H, H)}
-        return Cell(forward, elman_backward, weights | {"bias_ih": (H,), "bias_hh": (H,)}, (H,))
+        phi = NONLINEARITIES[self.nonlinearity]
+        forward, stepper = partial(elman_forward, phi=phi), partial(elman_stepper, phi=phi)
+        weights: dict[str, tuple[int, ...]] = {
+            "weight_ih": (H, input_size),
+            "weight_hh": (H, H),
+            "bias_ih": (H,),
+            "bias_hh": (H,),
+        }
+        return Cell(forward, elman_backward, weights, (H,), stepper)
 
 
 class IndRNN(Recurrent):

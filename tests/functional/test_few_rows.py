@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 from numpy_rnn.functional import few_rows as module
 from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.gru import gru_backward, gru_forward
+from numpy_rnn.functional.gru_reset_before import (
+    gru_reset_before_backward,
+    gru_reset_before_forward,
+)
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.types import Array
 from tests.case import normal
@@ -95,7 +99,11 @@ def test_one_product_does_not_copy_the_matrix() -> None:
 
 @pytest.mark.parametrize(
     ("forward", "backward", "gates"),
-    [(lstm_forward, lstm_backward, 4), (gru_forward, gru_backward, 3)],
+    [
+        (lstm_forward, lstm_backward, 4),
+        (gru_forward, gru_backward, 3),
+        (gru_reset_before_forward, gru_reset_before_backward, 3),
+    ],
 )
 def test_rows_of_a_batch_large_enough_to_be_cut_are_each_row_alone(
     forward: Any, backward: Any, gates: int

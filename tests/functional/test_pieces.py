@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_rnn.functional import gru, lstm, scan
+from numpy_rnn.functional import gru, gru_reset_before, lstm, peephole_lstm, scan
 from tests.case import Case, normal
 from tests.cases import CASES
 from tests.complex_step import as_tuple
@@ -18,6 +18,8 @@ PIECEMEAL: list[tuple[str, Any]] = [
     ("lstm", lstm),
     ("lstm projected", lstm),
     ("gru", gru),
+    ("gru reset before", gru_reset_before),
+    ("peephole lstm", peephole_lstm),
     ("scan", scan),
     ("mingru", scan),
     ("lru", scan),

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.layers import LSTM, RNN, CrossEntropyLoss, Embedding, Linear, MSELoss, Sequential
+from numpy_rnn.layers import (
+    LSTM,
+    RNN,
+    CrossEntropyLoss,
+    Embedding,
+    LayerNorm,
+    Linear,
+    MSELoss,
+    Sequential,
+)
 from numpy_rnn.optim import SGD, Adam
 
 
@@ -30,6 +39,7 @@ DY = np.random.default_rng(1).standard_normal((5, 2, 4))
     [
         lambda: rnn().backward(DY),
         lambda: Linear(3, 4).backward(DY),
+        lambda: LayerNorm(4).backward(DY),
         lambda: MSELoss().backward(),
         lambda: CrossEntropyLoss().backward(),
         lambda: model().backward(DY),
@@ -273,6 +283,48 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: Linear(3, 4).forward(np.array(1.0)),
         ValueError,
         "Linear(3, 4).forward: x has shape (), expected (3,)",
+    ),
+    (lambda: LayerNorm(0), ValueError, "LayerNorm: normalized_shape is 0, expected at least 1"),
+    (
+        lambda: LayerNorm("4"),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "LayerNorm: normalized_shape is '4', expected a whole number",
+    ),
+    (
+        lambda: LayerNorm((3, 4)),
+        ValueError,
+        "LayerNorm: normalized_shape is (3, 4), expected one size, that of the last axis",
+    ),
+    (
+        lambda: LayerNorm(4, eps=0),
+        ValueError,
+        "LayerNorm: eps is 0, expected a finite number above 0",
+    ),
+    (lambda: LayerNorm(4, dtype="int8"), ValueError, "dtype is int8, expected one of float32"),
+    (
+        lambda: LayerNorm(4).forward(X),
+        ValueError,
+        "LayerNorm(4).forward: x has shape (5, 2, 3), expected (5, 2, 4)",
+    ),
+    (
+        lambda: LayerNorm(3).forward(X.astype(np.float32)),
+        TypeError,
+        "LayerNorm(3).forward: x has dtype float32, expected float64",
+    ),
+    (
+        lambda: LayerNorm(3).forward(np.where(np.arange(3) == 1, np.inf, X)),
+        ValueError,
+        "LayerNorm(3).forward: x is inf at index (0, 0, 1), expected finite numbers",
+    ),
+    (
+        lambda: LayerNorm(3).forward(np.array(1.0)),
+        ValueError,
+        "LayerNorm(3).forward: x has shape (), expected (3,)",
+    ),
+    (
+        lambda: (layer := LayerNorm(3)).forward(X) is None or layer.backward(DY),
+        ValueError,
+        "LayerNorm(3).backward: dy has shape (5, 2, 4), expected (5, 2, 3)",
     ),
     (
         lambda: Sequential(rnn(), **{"0": rnn()}),

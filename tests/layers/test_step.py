@@ -6,18 +6,20 @@ import copy
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from numpy_rnn import GRU, LSTM, RNN, Sequential, init
+from numpy_rnn import GRU, LSTM, RNN, PeepholeLSTM, Sequential, init
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim import SGD
 
 D, H = 3, 4
 X = np.random.default_rng(0).standard_normal((2, D))
-each_kind = pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+KINDS = [RNN, LSTM, PeepholeLSTM, GRU, partial(GRU, reset_after=False)]
+each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def by_forward(layer: Any) -> Array:
