@@ -70,7 +70,7 @@ def run_command(options: argparse.Namespace) -> None:
         _check(lambda: check_writable(Path(given["log"])), f"--log {given['log']!r}")
     job = _prepare(options, given, text, folder, save_every)
     # At once: a reader who leaves after a line ends a run only when there is something to keep.
-    print("\n".join(_headline(job, text, folder)), flush=True)
+    print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
     if job.trainer.done:
         print(f"The run has ended already, at step {job.trainer.steps}.")
     else:
