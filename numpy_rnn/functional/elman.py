@@ -99,8 +99,8 @@ def elman_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
-        h_t, a new array, in a tuple.
+        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (an integer x_t is (B,)) and
+        returns h_t, a new array like h_prev, in a tuple.
     """
     return partial(_step, W_ih.T.copy(), (b_ih + b_hh)[None], W_hh.T.copy(), phi)
 
@@ -109,8 +109,8 @@ def _step(
     W_ih_T: Array, b: Array, W_hh_T: Array, phi: Activation, x_t: Array, h_prev: Array
 ) -> tuple[Array]:
     h = affine(x_t, W_ih_T, b)  # (1), which becomes h_t
-    _recur((h,), h_prev, W_hh_T, phi, (h,))
-    return (h,)
+    _recur((h,), h_prev[0], W_hh_T, phi, (h,))
+    return (h[None],)
 
 
 def _recur(

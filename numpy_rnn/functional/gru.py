@@ -184,8 +184,8 @@ def gru_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
-        h_t, a new array, in a tuple.
+        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (an integer x_t is (B,)) and
+        returns h_t, a new array like h_prev, in a tuple.
     """
     H = W_hh.shape[1]
     W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
@@ -197,9 +197,9 @@ def gru_stepper(
 
 
 def _room(H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
-    gates, n, work = (np.empty((B, n), dtype) for n in (3 * H, H, H))
-    blocks = slice(2 * H), slice(H), slice(H, 2 * H), slice(2 * H, None)
-    return gates, tuple(gates[:, block] for block in blocks), n, work
+    gates, (n, work) = np.empty((B, 3 * H), dtype), np.empty((2, 1, B, H), dtype)
+    r, z, s_n = (gates[None, :, k * H : (k + 1) * H] for k in range(3))
+    return gates, (gates[:, : 2 * H], r, z, s_n), n, work
 
 
 def _step(
@@ -216,7 +216,7 @@ def _step(
     affine(x_t, W_ih_T, b, gates)  # (1)
     s_n = r_z_s[3]
     n[...], s_n[...] = s_n, b_hn
-    h = _cell(gates, r_z_s, n, h_prev, h_prev.dot(W_hh_T), of_tanh, None, work)
+    h = _cell(gates, r_z_s, n, h_prev, h_prev[0].dot(W_hh_T), of_tanh, None, work)
     rooms.give(room)
     return (h,)
 

@@ -115,8 +115,8 @@ def gru_reset_before_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (B, H) arrays (an integer x_t is (B,)) and returns
-        h_t, a new array, in a tuple.
+        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (an integer x_t is (B,)) and
+        returns h_t, a new array like h_prev, in a tuple.
     """
     H = W_hh.shape[1]
     W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
@@ -144,9 +144,10 @@ def _step(
 ) -> tuple[Array]:
     room = gates, blocks, m = rooms.take(len(x_t))
     affine(x_t, W_ih_T, b, gates)  # (1)
-    h = _cell(blocks, h_prev, h_prev.dot(W_rz_T), lambda m: m.dot(W_hn_T), half, m)
+    h = h_prev[0]
+    h = _cell(blocks, h, h.dot(W_rz_T), lambda m: m.dot(W_hn_T), half, m)
     rooms.give(room)
-    return (h,)
+    return (h[None],)
 
 
 def _blocks(gates: Array, H: int) -> tuple[Array, ...]:

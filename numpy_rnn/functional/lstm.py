@@ -133,8 +133,8 @@ def lstm_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, P) and (B, H) arrays (an integer x_t is
-        (B,)) and returns h_t and c_t, new arrays.
+        ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, P) and (1, B, H) arrays (an integer x_t
+        is (B,)) and returns h_t and c_t, new arrays like the ones before.
     """
     D, P = W_ih.shape[1], W_hh.shape[1]
     whole = np.concatenate([W_ih, W_hh, (b_ih + b_hh)[:, None]], axis=1)
@@ -146,9 +146,10 @@ def lstm_stepper(
 
 
 def _room(D: int, P: int, H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
-    x_h_1, gates, tanh_c, work = (np.ones((B, n), dtype) for n in (D + P + 1, 4 * H, H, H))
-    blocks = tuple(gates[:, k * H : (k + 1) * H] for k in range(4))
-    return gates, x_h_1, x_h_1[:, :D], x_h_1[:, D : D + P], blocks, tanh_c, work
+    x_h_1, gates = np.ones((B, D + P + 1), dtype), np.empty((B, 4 * H), dtype)
+    blocks = tuple(gates[None, :, k * H : (k + 1) * H] for k in range(4))
+    tanh_c, work = np.empty((2, 1, B, H), dtype)
+    return gates, x_h_1, x_h_1[:, :D], x_h_1[None, :, D : D + P], blocks, tanh_c, work
 
 
 def _step(
@@ -162,7 +163,7 @@ def _step(
     room = gates, x_h_1, x, h, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
     if x_t.ndim == 1:
         D = x.shape[1]
-        np.add(W.take(x_t, axis=0), h_prev.dot(W[D:-1]), gates)
+        np.add(W.take(x_t, axis=0), h_prev[0].dot(W[D:-1]), gates)
         np.add(gates, W[-1:], gates)  # (1), (2)
     else:
         if x_t.shape != x.shape:  # would be repeated
@@ -195,7 +196,7 @@ def _cell(
     if W_hr_T is None:
         h = np.multiply(o, np.tanh(c, tanh_c), h)  # (5)
     else:
-        h = np.multiply(o, np.tanh(c, tanh_c), work).dot(W_hr_T, h)  # (5)
+        h = np.matmul(np.multiply(o, np.tanh(c, tanh_c), work), W_hr_T, h)  # (5)
     return h, c
 
 

@@ -137,8 +137,8 @@ def peephole_lstm_stepper(
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev, c_prev)`` takes (B, D), (B, H) and (B, H) arrays (an integer x_t is
-        (B,)) and returns h_t and c_t, new arrays.
+        ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, H) and (1, B, H) arrays (an integer x_t
+        is (B,)) and returns h_t and c_t, new arrays like the ones before.
     """
     H = W_hh.shape[1]
     W_ih_T = np.ascontiguousarray(before_tanh(W_ih, _SIGMOIDS).T)
@@ -166,11 +166,11 @@ def _step(
 ) -> tuple[Array, Array]:
     room = gates, i_f_g_o, work, tanh_c = rooms.take(len(x_t))
     affine(x_t, W_ih_T, b, gates)  # (1)
-    Wh = h_prev.dot(W_hh_T)
+    Wh = h_prev[0].dot(W_hh_T)
     z = Wh, Wh[:, 3 * len(W_hh_T) :]
-    after = _cell(gates, i_f_g_o, z, c_prev, weights, work, tanh_c=tanh_c)
+    h, c = _cell(gates, i_f_g_o, z, c_prev[0], weights, work, tanh_c=tanh_c)
     rooms.give(room)
-    return after
+    return h[None], c[None]
 
 
 def _around_tanh(W_c: Array, B: int, dtype: np.dtype[Any]) -> tuple[Array, ...]:

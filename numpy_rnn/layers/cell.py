@@ -25,8 +25,8 @@ class Cell(NamedTuple):
         Size of each state component. The first one is the output.
     stepper : callable, optional
         ``stepper(*weights)`` arranges the weights and returns ``step(x_t, *states)``, which
-        returns the components of the state after one timestep, in new arrays. Left out, every
-        step is a sequence of one.
+        takes a (B, D) input and (1, B, size) states and returns the components of the state
+        after one timestep, new arrays like them. Left out, every step is a sequence of one.
     """
 
     forward: Callable[..., tuple[Any, Any]]
@@ -45,5 +45,5 @@ class Cell(NamedTuple):
 def _sequence_of_one(
     forward: Callable[..., tuple[Any, Any]], weights: list[Any], x_t: Any, *states: Any
 ) -> tuple[Any, ...]:
-    out, _ = forward(x_t[None], *states, *weights)
-    return tuple(part[0].copy() for part in (out if isinstance(out, tuple) else (out,)))
+    out, _ = forward(x_t[None], *[state[0] for state in states], *weights)
+    return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))

@@ -45,15 +45,16 @@ def take_step(
         before = state if isinstance(state, tuple) else (state,)
         if not batched:
             before = tuple(part[:, None] for part in before)
-    states: list[tuple[Array, ...]] = []
-    for layer, step in enumerate(steps):
-        states.append(step(x, *[part[layer] for part in before]))
-        x = states[layer][0]
-    if len(steps) == 1:  # no copy
-        after = [part[None] for part in states[0]]
+    if len(steps) == 1:  # the state's arrays are the cell's
+        after = steps[0](x, *before)
+        x = after[0][0]
     else:
-        after = [np.array(parts) for parts in zip(*states, strict=True)]
+        states: list[tuple[Array, ...]] = []
+        for layer, step in enumerate(steps):
+            states.append(step(x, *[part[layer : layer + 1] for part in before]))
+            x = states[layer][0][0]
+        after = tuple(map(np.concatenate, zip(*states, strict=True)))
     y_t = x.copy()  # whoever writes to it does not change the state
     if not batched:
-        y_t, after = y_t[0], [part[:, 0] for part in after]
-    return y_t, after[0] if len(after) == 1 else tuple(after)
+        y_t, after = y_t[0], tuple(part[:, 0] for part in after)
+    return y_t, after[0] if len(after) == 1 else after

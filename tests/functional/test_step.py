@@ -60,12 +60,12 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64, np.comple
 def prepare(
     stepper: Stepper, T: int, B: int, dtype: type = np.float64, symbols: bool = False, seed: int = 0
 ) -> tuple[Array, tuple[Array, ...], tuple[Any, ...]]:
-    """Input, states and weights."""
+    """Input, states as a step takes them, and weights."""
     rng = np.random.default_rng(seed)
     arguments = stepper.arguments(rng, T, B)
     arguments = tuple(a.astype(dtype) if is_real(a) else a for a in arguments)
     x = rng.integers(0, D, (T, B)) if symbols else arguments[0]
-    return x, arguments[1 : stepper.first], arguments[stepper.first :]
+    return x, tuple(s[None] for s in arguments[1 : stepper.first]), arguments[stepper.first :]
 
 
 @each_stepper
@@ -73,13 +73,14 @@ def prepare(
 @pytest.mark.parametrize("symbols", [False, True])
 def test_step_by_step_is_forward(stepper: Stepper, dtype: type, symbols: bool) -> None:
     x, states, weights = prepare(stepper, 5, 3, dtype, symbols)
-    trajectories = as_tuple(stepper.forward(x, *states, *weights)[0])
+    trajectories = as_tuple(stepper.forward(x, *(s[0] for s in states), *weights)[0])
     step, close = stepper.arrange(*weights), 1e-5 if dtype is np.float32 else 1e-13
     for t, x_t in enumerate(x):
         states = step(x_t, *states)
         for got, trajectory in zip(states, trajectories, strict=True):
             assert got.dtype == dtype
-            np.testing.assert_allclose(got, trajectory[t], rtol=close, atol=close)
+            assert got.shape == (1, *trajectory[t].shape)
+            np.testing.assert_allclose(got[0], trajectory[t], rtol=close, atol=close)
 
 
 @each_stepper
@@ -90,10 +91,10 @@ def test_batches_of_any_size_may_take_turns(
     x, states, weights = prepare(stepper, 1, 4, seed=seed)
     step = stepper.arrange(*weights)
     for B in batches:
-        some = tuple(state[:B] for state in states)
-        want, _ = stepper.forward(x[:, :B], *some, *weights)
+        some = tuple(state[:, :B] for state in states)
+        want, _ = stepper.forward(x[:, :B], *(s[0] for s in some), *weights)
         for got, trajectory in zip(step(x[0, :B], *some), as_tuple(want), strict=True):
-            np.testing.assert_allclose(got, trajectory[0], rtol=1e-13, atol=1e-13)
+            np.testing.assert_allclose(got, trajectory, rtol=1e-13, atol=1e-13)
 
 
 @each_stepper
