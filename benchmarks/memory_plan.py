@@ -56,7 +56,7 @@ PLAN = {
     # Every cell on every task, at the learning rate that suits it.
     **{
         f"longest-{task}-{cell}": Entry(
-            Budget(task, cell, units(cell), UPDATES, lr=lr), 0, 5, START, 4 * LIMIT, RESOLUTION
+            Budget(task, cell, units(cell), UPDATES, lr=lr), 0, 5, START, 2 * LIMIT, RESOLUTION
         )
         for task in TASKS
         for cell, lr in known(task).items()
