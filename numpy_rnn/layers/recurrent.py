@@ -318,7 +318,7 @@ class Recurrent(RecurrentLayer):
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
 
-        Arguments are not checked beyond what NumPy does. The weights are arranged once and used
+        Of the arguments, only shapes are checked. The weights are arranged once and used
         until :meth:`Parameters.changed` is called, as optimisers, initialisers and loading do;
         whoever writes to the parameters directly has to call it too.
 
@@ -339,7 +339,8 @@ class Recurrent(RecurrentLayer):
         Raises
         ------
         ValueError
-            If the layer is bidirectional: the other direction begins at the end.
+            If a shape is wrong, or the layer is bidirectional: the other direction begins at the
+            end.
         """
         if self.bidirectional:
             raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
@@ -350,7 +351,8 @@ class Recurrent(RecurrentLayer):
                 cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
             ]
             self._steps = version, steps
-        return take_step(steps, self.state_sizes, self.parameters.dtype, x_t, state)
+        dtype = self.parameters.dtype
+        return take_step(self._name, steps, self.input_size, self.state_sizes, dtype, x_t, state)
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""

@@ -156,3 +156,14 @@ def check_symbols(where: str, name: str, symbols: Array, size: int) -> None:
         raise ValueError(
             f"{where}: {name} is {symbols[first]} at index {first}, expected 0 to {size - 1}"
         )
+
+
+def split_state(where: str, name: str, state: Any, components: int) -> list[tuple[str, Any]]:
+    """Return the components of a state, an array or a tuple of several, and their names."""
+    if components == 1:
+        return [(name, state)]
+    several = isinstance(state, tuple | list)
+    if not (several and len(state) == components):
+        came = f"{type(state).__name__} of {len(state)}" if several else type(state).__name__
+        raise ValueError(f"{where}: {name} is a {came}, expected a tuple of {components} arrays")
+    return [(f"{name}[{k}]", part) for k, part in enumerate(state)]
