@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Never
 
 import numpy as np
 
@@ -82,8 +82,11 @@ class Recurrent(RecurrentLayer):
         checkpoint: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
+        **unknown: Never,
     ) -> None:
         kind = type(self).__name__
+        for name in unknown:  # Python's message would name this class
+            raise TypeError(f"{kind}: there is no argument {name!r}")
         self.input_size = check_size(kind, "input_size", input_size)
         self.hidden_size = check_size(kind, "hidden_size", hidden_size)
         self.num_layers = check_size(kind, "num_layers", num_layers)
@@ -107,7 +110,7 @@ class Recurrent(RecurrentLayer):
                 kept = {n: s for n, s in strand.items() if bias or not n.startswith("bias")}
                 self._names.append([name if name in kept else None for name in strand])
                 shapes |= kept
-        self.parameters = Parameters(shapes, dtype)
+        self.parameters = Parameters(shapes, dtype, kind)
         self._rng = np.random.default_rng(rng)
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
@@ -310,7 +313,7 @@ class Recurrent(RecurrentLayer):
         )
         for component, value in zip(dinitial, first, strict=True):
             component[n] = value
-        for name, dweight in zip(self._names[n], dweights, strict=False):
+        for name, dweight in zip(self._names[n], dweights, strict=True):
             if name is not None:
                 gradients[name] = batch.restore_kept(dweight, keep, turned=turned)
         return batch.turn(dx) if turned and dx is not None else dx
