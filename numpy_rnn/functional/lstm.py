@@ -128,7 +128,8 @@ def lstm_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh, W_hr : arrays
-        As for :func:`lstm_forward`. What is returned uses copies.
+        As for :func:`lstm_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------

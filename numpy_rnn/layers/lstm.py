@@ -25,8 +25,8 @@ class LSTM(Recurrent):
     proj_size : int
         P: outputs are projected from H to P; 0 for no projection.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``rng``, ``dtype``, as for
-        :class:`Recurrent`.
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``dtype``, as for :class:`Recurrent`.
 
     Raises
     ------

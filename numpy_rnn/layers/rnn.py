@@ -24,8 +24,8 @@ class RNN(Recurrent):
     nonlinearity : {"tanh", "relu"}
         phi.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``rng``, ``dtype``, as for
-        :class:`Recurrent`.
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``dtype``, as for :class:`Recurrent`.
 
     Raises
     ------
