@@ -87,6 +87,7 @@ def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, sma
     if matmul.called:
         rows, tiles, _ = matmul.call_args.args
         assert (rows.shape[-2], tiles.shape[-1], tiles.shape[-2]) == want
+        assert tiles.flags.c_contiguous  # a view of W would be packed at every product
     else:
         assert want == (B, N, K)
 
