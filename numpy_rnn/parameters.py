@@ -21,8 +21,8 @@ from numpy_rnn.functional.types import Array, DTypeLike
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype, if parameters can have it.
+def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
+    """Return `dtype` as a NumPy dtype, if parameters can have it; `where` begins the message.
 
     Raises
     ------
@@ -35,7 +35,8 @@ def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         known = None
     if known is None or known not in DTYPES:
         shown = repr(dtype) if known is None else known.name
-        raise ValueError(f"dtype is {shown}, expected one of {', '.join(map(str, DTYPES))}")
+        known_ones = ", ".join(map(str, DTYPES))
+        raise ValueError(f"{where}dtype is {shown}, expected one of {known_ones}")
     return known
 
 
@@ -65,6 +66,8 @@ class Parameters:
         Name and shape of each parameter, in the order of the vector.
     dtype : dtype
         float32 or float64.
+    kind : str
+        The layer's, for the message.
 
     Attributes
     ----------
@@ -79,8 +82,10 @@ class Parameters:
         If the dtype is neither float32 nor float64.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike) -> None:
-        self.dtype = check_dtype(dtype)
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike, kind: str = ""
+    ) -> None:
+        self.dtype = check_dtype(dtype, f"{kind}: " if kind else "")
         self.shapes = dict(shapes)
         size = sum(math.prod(shape) for shape in self.shapes.values())
         self._joined = False
@@ -246,7 +251,7 @@ class Parameters:
         return {name: value.copy() for name, value in self.values.items()}
 
     def load_state_dict(
-        self, state: Mapping[str, Array], *, strict: bool = True
+        self, state: Mapping[str, Array], *, strict: bool = True, where: str = ""
     ) -> KeysThatDidNotMatch:
         """Copy parameters in by name. All of them, or on an error none.
 
@@ -257,6 +262,8 @@ class Parameters:
             Real numbers of another dtype are converted.
         strict : bool
             Whether every name must match. A wrong shape is an error in any case.
+        where : str
+            The layer or model, for the message.
 
         Returns
         -------
@@ -265,9 +272,14 @@ class Parameters:
 
         Raises
         ------
+        TypeError
+            If `state` is no mapping.
         ValueError
             Naming every entry that is missing, unexpected, misshapen or not real numbers.
         """
+        where = f"{where}.load_state_dict" if where else "load_state_dict"
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{where}: state is a {type(state).__name__}, expected a mapping")
         keys = KeysThatDidNotMatch(
             missing=[name for name in self.shapes if name not in state],
             unexpected=[name for name in state if name not in self.shapes],
@@ -283,7 +295,7 @@ class Parameters:
             elif array.shape != self.shapes[name]:
                 wrong.append(f"{name!r} has shape {array.shape}, expected {self.shapes[name]}")
         if wrong:
-            raise ValueError(f"load_state_dict: {'; '.join(wrong)}")
+            raise ValueError(f"{where}: {'; '.join(wrong)}")
         for name, array in arrays.items():
             self.values[name][...] = array
         self.changed()

@@ -94,7 +94,8 @@ def elman_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh, phi : arrays and Activation
-        As for :func:`elman_forward`. What is returned uses copies.
+        As for :func:`elman_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------

@@ -8,7 +8,9 @@ without it; so W is cut into tiles that stay below, once, before the loop, and x
 
 and, where B and K leave room for narrow blocks only, x by its rows and both by what is summed over:
 
-    (2) y_n = sum_k x_k W_{kn}          32 rows of x at a time, 512 terms of the sum
+    (2) y_n = sum_k x_k W_{kn}          up to 32 rows of x at a time, up to 512 terms of the sum
+
+Sizes that have no divisor in range, as prime ones, are multiplied whole.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from numpy_rnn.functional.types import Array
 
 SMALL = 10**6  # multiplications in a product that OpenBLAS does not pack
 NARROW = 32  # columns; down to half of that a block still pays, though less
-ROWS, LEAST, DEPTH = 32, 8, 512  # of (2): at most so many rows, at least, so many terms
+ROWS, DEPTH = 32, 512  # of (2): at most so many rows and so many terms
+FEWEST, SHALLOW = 8, 256  # of (2): with fewer it does not pay
 
 
 def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
@@ -48,7 +51,8 @@ def few_rows(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
     if B * K * min(N, NARROW) > SMALL:
         b, k = _part(B, ROWS), _part(K, DEPTH)
     n = _part(N, SMALL // max(1, b * k))
-    if (b, k, n) == (B, K, N) or b < min(B, LEAST) or n < NARROW // 2:
+    too_small = b < min(B, FEWEST) or k < min(K, SHALLOW) or n < NARROW // 2
+    if too_small or (b, k, n) == (B, K, N):
         whole = W.copy()
         return lambda x: x.dot(whole, out)
     tiles = W.reshape(K // k, k, N // n, n).swapaxes(1, 2).copy()[:, None]  # (K/k, 1, N/n, k, n)

@@ -179,7 +179,8 @@ def gru_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh : arrays
-        As for :func:`gru_forward`. What is returned uses copies.
+        As for :func:`gru_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------

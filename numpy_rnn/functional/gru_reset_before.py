@@ -110,7 +110,8 @@ def gru_reset_before_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh : arrays
-        As for :func:`gru_reset_before_forward`. What is returned uses copies.
+        As for :func:`gru_reset_before_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------

@@ -128,7 +128,8 @@ def lstm_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh, W_hr : arrays
-        As for :func:`lstm_forward`. What is returned uses copies.
+        As for :func:`lstm_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------
@@ -142,7 +143,8 @@ def lstm_stepper(
     W_hr_T = None if W_hr is None else W_hr.T.copy()
     factor, offset = after_tanh(1, len(W_hh) // 4, _SIGMOIDS, W_hh.dtype)
     rooms = Rooms(partial(_room, D, P, len(W_hh) // 4, W.dtype))
-    return partial(_step, W, (W_hr_T, factor, offset), rooms)
+    parts = W[:D], W[D:-1], W[-1:]
+    return partial(_step, W, parts, (W_hr_T, factor, offset), rooms)
 
 
 def _room(D: int, P: int, H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ...]:
@@ -154,6 +156,7 @@ def _room(D: int, P: int, H: int, dtype: np.dtype[Any], B: int) -> tuple[Any, ..
 
 def _step(
     W: Array,
+    parts: tuple[Array, Array, Array],
     weights: tuple[Array | None, Array, Array],
     rooms: Rooms,
     x_t: Array,
@@ -162,12 +165,10 @@ def _step(
 ) -> tuple[Array, Array]:
     room = gates, x_h_1, x, h, i_f_g_o, tanh_c, work = rooms.take(len(x_t))
     if x_t.ndim == 1:
-        D = x.shape[1]
-        np.add(W.take(x_t, axis=0), h_prev[0].dot(W[D:-1]), gates)
-        np.add(gates, W[-1:], gates)  # (1), (2)
+        W_ih_T, W_hh_T, b = parts
+        np.add(W_ih_T.take(x_t, axis=0), h_prev[0].dot(W_hh_T), gates)
+        np.add(gates, b, gates)  # (1), (2)
     else:
-        if x_t.shape != x.shape:  # would be repeated
-            raise ValueError(f"x_t has shape {x_t.shape}, expected {x.shape}")
         x[...], h[...] = x_t, h_prev
         x_h_1.dot(W, gates)  # (1), (2)
     after = _cell(gates, i_f_g_o, c_prev, weights, tanh_c=tanh_c, work=work)

@@ -132,7 +132,8 @@ def peephole_lstm_stepper(
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh, W_c : arrays
-        As for :func:`peephole_lstm_forward`. What is returned uses copies.
+        As for :func:`peephole_lstm_forward`, of one dtype: that of every step, whatever it is
+        given. What is returned uses copies.
 
     Returns
     -------

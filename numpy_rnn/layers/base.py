@@ -54,7 +54,7 @@ class Module:
         self, state: Mapping[str, Array], *, strict: bool = True
     ) -> KeysThatDidNotMatch:
         """Copy parameters in by name; see :meth:`Parameters.load_state_dict`."""
-        return self.parameters.load_state_dict(state, strict=strict)
+        return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
 
 
 class Layer(Module, ABC):

@@ -22,6 +22,7 @@ from numpy_rnn.layers.validate import (
     check_lengths,
     check_shape,
     check_symbols,
+    split_state,
 )
 
 
@@ -78,16 +79,11 @@ class Batch(NamedTuple):
         """Return the components of a state or of its gradient, (L, B, size) each, zero for None."""
         if state is None:
             return [np.zeros((L, self.B, size), dtype) for size in sizes]
-        parts = (state,) if len(sizes) == 1 else state
-        if not (isinstance(parts, tuple | list) and len(parts) == len(sizes)):
-            raise ValueError(
-                f"{where}: {name} is a {type(state).__name__}, "
-                f"expected a tuple of {len(sizes)} arrays"
-            )
+        parts = split_state(where, name, state, len(sizes))
         read = []
-        for part, size in zip(parts, sizes, strict=True):
-            shape = (L, self.B, size) if self.layout.batched else (L, size)
-            array = check_array(where, name, part, dtype, (shape,)).reshape(L, self.B, size)
+        for (part_name, part), size in zip(parts, sizes, strict=True):
+            array = check_array(where, part_name, part, dtype, (self.state_shape(L, size),))
+            array = array.reshape(L, self.B, size)
             read.append(array if self.order is None else array[:, self.order])
         return read
 

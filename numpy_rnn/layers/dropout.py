@@ -37,7 +37,7 @@ class Dropout(Layer):
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None, dtype: DTypeLike = np.float64) -> None:
         self.p = check_probability("Dropout", "p", p)
-        self.parameters = Parameters({}, dtype)
+        self.parameters = Parameters({}, dtype, "Dropout")
         self.generator = np.random.default_rng(rng)
         self._cache: tuple[DropoutCache | None, tuple[int, ...]] | None = None
 

@@ -41,7 +41,7 @@ class Embedding(Layer):
         self.num_embeddings = V = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = E = check_size("Embedding", "embedding_dim", embedding_dim)
         self._name = f"Embedding({V}, {E})"
-        self.parameters = Parameters({"weight": (V, E)}, dtype)
+        self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
         self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
         self._cache: tuple[EmbeddingCache, tuple[int, ...]] | None = None
 

@@ -25,8 +25,8 @@ class GRU(Recurrent):
         Whether the reset gate is applied after the recurrent product (PyTorch, Keras's default,
         ONNX ``linear_before_reset=1``) or before it (Cho et al. 2014, ONNX's default).
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``rng``, ``dtype``, as for
-        :class:`Recurrent`.
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``dtype``, as for :class:`Recurrent`.
 
     Raises
     ------

@@ -24,7 +24,7 @@ class Last(Layer):
 
     def __init__(self, *, batch_first: bool = False, dtype: str = "float64") -> None:
         self.batch_first = batch_first
-        self.parameters = Parameters({}, dtype)
+        self.parameters = Parameters({}, dtype, "Last")
         self._cache: tuple[tuple[int, ...], Array, Array] | None = None
 
     def __repr__(self) -> str:

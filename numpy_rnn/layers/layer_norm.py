@@ -14,7 +14,7 @@ from numpy_rnn.functional.layer_norm import (
 )
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.layers.base import Layer, forward_first, two_axes
-from numpy_rnn.layers.validate import check_array, check_size
+from numpy_rnn.layers.validate import check_array, check_size, is_number
 from numpy_rnn.parameters import Parameters
 
 
@@ -55,7 +55,7 @@ class LayerNorm(Layer):
                 f"LayerNorm: normalized_shape is {normalized_shape}, expected one size, "
                 "that of the last axis"
             )
-        if not 0 < eps < math.inf:
+        if not (is_number(eps) and 0 < eps < math.inf):
             raise ValueError(f"LayerNorm: eps is {eps!r}, expected a finite number above 0")
         H = check_size("LayerNorm", "normalized_shape", axes[0])
         self.normalized_shape, self.eps = (H,), float(eps)
@@ -63,7 +63,7 @@ class LayerNorm(Layer):
         self._name = f"LayerNorm({H})"
         names = ("weight", "bias") if bias else ("weight",)
         self.parameters = Parameters(
-            dict.fromkeys(names if elementwise_affine else (), (H,)), dtype
+            dict.fromkeys(names if elementwise_affine else (), (H,)), dtype, "LayerNorm"
         )
         if elementwise_affine:
             self.parameters.values["weight"][...] = 1

@@ -49,7 +49,7 @@ class Linear(Layer):
         shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
         if bias:
             shapes["bias"] = (self.out_features,)
-        self.parameters = Parameters(shapes, dtype)
+        self.parameters = Parameters(shapes, dtype, "Linear")
         uniform(self.parameters, self.in_features, rng)
         self._cache: tuple[LinearCache, tuple[int, ...], int] | None = None
 

@@ -12,6 +12,7 @@ from numpy_rnn.functional.peephole_lstm import (
 )
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
+from numpy_rnn.layers.validate import check_size
 
 
 class LSTM(Recurrent):
@@ -24,8 +25,8 @@ class LSTM(Recurrent):
     proj_size : int
         P: outputs are projected from H to P; 0 for no projection.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``rng``, ``dtype``, as for
-        :class:`Recurrent`.
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``dtype``, as for :class:`Recurrent`.
 
     Raises
     ------
@@ -42,12 +43,13 @@ class LSTM(Recurrent):
         proj_size: int = 0,
         **options: Any,
     ) -> None:
-        if not 0 <= proj_size < max(hidden_size, 1):
+        H = check_size("LSTM", "hidden_size", hidden_size)
+        self.proj_size = check_size("LSTM", "proj_size", proj_size, least=0)
+        if self.proj_size >= H:
             raise ValueError(
-                f"LSTM: proj_size is {proj_size}, expected at least 0 and below "
-                f"hidden_size {hidden_size}"
+                f"LSTM: proj_size is {self.proj_size}, expected at least 0 and below "
+                f"hidden_size {H}"
             )
-        self.proj_size = proj_size
         super().__init__(input_size, hidden_size, num_layers, **options)
 
     def cell(self, input_size: int) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Never
 
 import numpy as np
 
@@ -82,8 +82,11 @@ class Recurrent(RecurrentLayer):
         checkpoint: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
+        **unknown: Never,
     ) -> None:
         kind = type(self).__name__
+        for name in unknown:  # Python's message would name this class
+            raise TypeError(f"{kind}: there is no argument {name!r}")
         self.input_size = check_size(kind, "input_size", input_size)
         self.hidden_size = check_size(kind, "hidden_size", hidden_size)
         self.num_layers = check_size(kind, "num_layers", num_layers)
@@ -107,7 +110,7 @@ class Recurrent(RecurrentLayer):
                 kept = {n: s for n, s in strand.items() if bias or not n.startswith("bias")}
                 self._names.append([name if name in kept else None for name in strand])
                 shapes |= kept
-        self.parameters = Parameters(shapes, dtype)
+        self.parameters = Parameters(shapes, dtype, kind)
         self._rng = np.random.default_rng(rng)
         uniform(self.parameters, self.hidden_size, self._rng)
         self._cache: _Cache | None = None
@@ -310,7 +313,7 @@ class Recurrent(RecurrentLayer):
         )
         for component, value in zip(dinitial, first, strict=True):
             component[n] = value
-        for name, dweight in zip(self._names[n], dweights, strict=False):
+        for name, dweight in zip(self._names[n], dweights, strict=True):
             if name is not None:
                 gradients[name] = batch.restore_kept(dweight, keep, turned=turned)
         return batch.turn(dx) if turned and dx is not None else dx
@@ -318,7 +321,7 @@ class Recurrent(RecurrentLayer):
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
 
-        Arguments are not checked beyond what NumPy does. The weights are arranged once and used
+        Of the arguments, only shapes are checked. The weights are arranged once and used
         until :meth:`Parameters.changed` is called, as optimisers, initialisers and loading do;
         whoever writes to the parameters directly has to call it too.
 
@@ -339,7 +342,8 @@ class Recurrent(RecurrentLayer):
         Raises
         ------
         ValueError
-            If the layer is bidirectional: the other direction begins at the end.
+            If a shape is wrong, or the layer is bidirectional: the other direction begins at the
+            end.
         """
         if self.bidirectional:
             raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
@@ -350,7 +354,8 @@ class Recurrent(RecurrentLayer):
                 cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
             ]
             self._steps = version, steps
-        return take_step(steps, self.state_sizes, self.parameters.dtype, x_t, state)
+        dtype = self.parameters.dtype
+        return take_step(self._name, steps, self.input_size, self.state_sizes, dtype, x_t, state)
 
     def _weights(self, strand: int) -> list[Array]:
         """Return one strand's weights in the order of its pair; absent biases are zero."""

@@ -24,8 +24,8 @@ class RNN(Recurrent):
     nonlinearity : {"tanh", "relu"}
         phi.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``rng``, ``dtype``, as for
-        :class:`Recurrent`.
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``dtype``, as for :class:`Recurrent`.
 
     Raises
     ------
@@ -97,6 +97,6 @@ class IndRNN(Recurrent):
 
 def _check_nonlinearity(kind: str, name: str) -> str:
     """Return `name` if it is one of the nonlinearities."""
-    if name not in NONLINEARITIES:
+    if name not in tuple(NONLINEARITIES):  # a list cannot be looked up
         raise ValueError(f"{kind}: nonlinearity is {name!r}, expected 'tanh' or 'relu'")
     return name

@@ -8,19 +8,30 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.validate import check_shape, split_state
 
 Step = Callable[..., tuple[Array, ...]]
 
 
 def take_step(
-    steps: Sequence[Step], sizes: Sequence[int], dtype: np.dtype[Any], x_t: Array, state: Any
+    where: str,
+    steps: Sequence[Step],
+    input_size: int,
+    sizes: Sequence[int],
+    dtype: np.dtype[Any],
+    x_t: Array,
+    state: Any,
 ) -> tuple[Array, Any]:
     """Take one step through cells that stand on each other.
 
     Parameters
     ----------
+    where : str
+        The layer, for messages.
     steps : sequence of callable
         One for each cell, lowest first: of :meth:`Cell.single_steps`.
+    input_size : int
+        D.
     sizes : sequence of int
         Of each state component.
     dtype : dtype
@@ -36,13 +47,28 @@ def take_step(
         Output of the step.
     state : like the one before
         State after the step, of new arrays.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong: NumPy would repeat some of these over the batch.
     """
-    batched = x_t.ndim == (1 if x_t.dtype.kind in "iu" else 2)
+    symbols = x_t.dtype.kind in "iu"
+    batched = x_t.ndim == (1 if symbols else 2)
     x = x_t if batched else x_t[None]
+    L, B = len(steps), len(x)
+    if x.shape != ((B,) if symbols else (B, input_size)):
+        row = () if symbols else (input_size,)
+        check_shape(f"{where}.step", "x_t", x_t, (("B", *row), row))
     if state is None:
-        before = tuple(np.zeros((len(steps), len(x), size), dtype) for size in sizes)
+        before = tuple(np.zeros((L, B, size), dtype) for size in sizes)
     else:
         before = state if isinstance(state, tuple) else (state,)
+        shapes = [(L, B, size) if batched else (L, size) for size in sizes]
+        if [part.shape for part in before] != shapes:
+            parts = split_state(f"{where}.step", "state", state, len(sizes))
+            for (name, part), shape in zip(parts, shapes, strict=True):
+                check_shape(f"{where}.step", name, np.asarray(part), (shape,))
         if not batched:
             before = tuple(part[:, None] for part in before)
     if len(steps) == 1:  # the state's arrays are the cell's

@@ -189,7 +189,7 @@ def strand_backward(
     dinitial : list of (B, size) arrays
         Gradient of the initial state.
     dweights : list of arrays
-        Gradient of each weight, with the kept axes in front; empty where there was no segment.
+        Gradient of each weight, with the kept axes in front.
     """
     kept: dict[str, Any] = {"keep": keep} if keep else {}  # not asked of a cell in vain
     cell, cut, caches, (T, B), recompute = cache
@@ -206,6 +206,7 @@ def strand_backward(
     ]
     dinitial = [np.zeros_like(d) for d in dstates]
     dx: Array | None = None
+    axes = tuple({"t": T, "b": B}[axis] for axis in keep)
     dweights: list[Array] = []
     for (start, stop, n, put_back), pair_cache in zip(cut[::-1], caches[::-1], strict=True):
         douts = _with_last(
@@ -226,7 +227,6 @@ def strand_backward(
                 d[:n] = np.where(put_back[:, None], 0, d_piece)
         shares = list(grads[gradients])
         if keep:
-            axes = tuple({"t": T, "b": B}[axis] for axis in keep)
             dweights = dweights or [
                 np.zeros((*axes, *share.shape[len(keep) :]), share.dtype) for share in shares
             ]
@@ -237,6 +237,8 @@ def strand_backward(
             dweights = (
                 [a + b for a, b in zip(dweights, shares, strict=True)] if dweights else shares
             )
+    if not cut:  # no row has a step
+        dweights = [np.zeros((*axes, *shape), dtype) for shape in cell.weights.values()]
     return dx, [a + b for a, b in zip(dinitial, dstates, strict=True)], dweights
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,26 @@ class NotFiniteError(ValueError):
     """An array holds a NaN or an infinity."""
 
 
-def check_size(where: str, name: str, value: int) -> int:
-    """Return `value` as an int if it is a size, a whole number of at least 1."""
+def check_size(where: str, name: str, value: int, least: int = 1) -> int:
+    """Return `value` as an int if it is a size, a whole number of at least `least`."""
     try:
         size = operator.index(value)
     except TypeError:
         raise TypeError(f"{where}: {name} is {value!r}, expected a whole number") from None
-    if size < 1:
-        raise ValueError(f"{where}: {name} is {size}, expected at least 1")
+    if size < least:
+        raise ValueError(f"{where}: {name} is {size}, expected at least {least}")
     return size
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a real number, NumPy's or Python's."""
+    return isinstance(value, Real)
 
 
 def check_probability(where: str, name: str, value: float) -> float:
     """Return `value` as a float if it is a probability below 1."""
+    if not is_number(value):
+        raise TypeError(f"{where}: {name} is {value!r}, expected a number")
     if not 0 <= value < 1:
         raise ValueError(f"{where}: {name} is {value!r}, expected 0 <= {name} < 1")
     return float(value)
@@ -156,3 +164,14 @@ def check_symbols(where: str, name: str, symbols: Array, size: int) -> None:
         raise ValueError(
             f"{where}: {name} is {symbols[first]} at index {first}, expected 0 to {size - 1}"
         )
+
+
+def split_state(where: str, name: str, state: Any, components: int) -> list[tuple[str, Any]]:
+    """Return the components of a state, an array or a tuple of several, and their names."""
+    if components == 1:
+        return [(name, state)]
+    several = isinstance(state, tuple | list)
+    if not (several and len(state) == components):
+        came = f"{type(state).__name__} of {len(state)}" if several else type(state).__name__
+        raise ValueError(f"{where}: {name} is a {came}, expected a tuple of {components} arrays")
+    return [(f"{name}[{k}]", part) for k, part in enumerate(state)]

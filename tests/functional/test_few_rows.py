@@ -24,7 +24,7 @@ from tests.case import normal
 from tests.complex_step import as_tuple
 
 # B, K, N: one block; several; a prime N, which has no blocks; rows and sums cut too; a prime B,
-# whose rows cannot be cut.
+# whose rows cannot be cut; a prime K, whose sum cannot.
 SHAPES = [
     (1, 3, 4),
     (0, 3, 4),
@@ -33,6 +33,7 @@ SHAPES = [
     (30, 256, 1021),
     (64, 1024, 512),
     (37, 1024, 512),
+    (64, 521, 512),
 ]
 
 
@@ -65,11 +66,13 @@ def test_the_product_is_the_product(
 @example(B=2, K=8, N=8, small=127)  # the sum is cut, the rows are not
 @example(B=8, K=8, N=16, small=128)  # both
 @example(B=7, K=8, N=16, small=128)  # a prime number of rows
+@example(B=8, K=7, N=16, small=128)  # and of terms
 def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, small: int) -> None:
     x, W = np.arange(float(B * K)).reshape(B, K), np.arange(float(K * N)).reshape(K, N)
     out = np.empty((B, N))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"SMALL": small, "NARROW": 8, "ROWS": 4, "LEAST": 2, "DEPTH": 4}.items():
+        limits = {"SMALL": small, "NARROW": 8, "ROWS": 4, "FEWEST": 2, "DEPTH": 4, "SHALLOW": 2}
+        for name, value in limits.items():
             patch.setattr(module, name, value)
         matmul = MagicMock(side_effect=np.matmul)
         patch.setattr(np, "matmul", matmul)
@@ -79,13 +82,27 @@ def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, sma
     if B * K * min(N, 8) > small:
         b, k = max(d for d in range(1, 5) if B % d == 0), max(d for d in range(1, 5) if K % d == 0)
     widths = [n for n in range(1, N + 1) if N % n == 0 and b * n * k <= small]
-    wide = bool(widths) and max(widths) >= 4 and b >= min(B, 2)
+    wide = bool(widths) and max(widths) >= 4 and b >= min(B, 2) and k >= min(K, 2)
     want = (b, max(widths), k) if wide else (B, N, K)
     if matmul.called:
         rows, tiles, _ = matmul.call_args.args
         assert (rows.shape[-2], tiles.shape[-1], tiles.shape[-2]) == want
+        assert tiles.flags.c_contiguous  # a view of W would be packed at every product
     else:
         assert want == (B, N, K)
+
+
+@pytest.mark.parametrize("hidden", [512, 521, 541, 543, 2 * 521])
+def test_no_size_takes_more_than_a_copy_of_the_matrix_and_a_few_outputs(hidden: int) -> None:
+    B, K = 64, hidden
+    W, x = np.ones((K, 4 * K), np.float32), np.ones((B, K), np.float32)
+    for matrix, rows in ((W, x), (W.T, np.ones((B, 4 * K), np.float32))):
+        out = np.empty((B, matrix.shape[1]), np.float32)
+        tracemalloc.start()
+        few_rows(matrix, out, 2)(rows)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.1 * W.nbytes + 9 * out.nbytes
 
 
 def test_one_product_does_not_copy_the_matrix() -> None:

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from numpy_rnn.layers import (
+    GRU,
     LSTM,
     RNN,
     CrossEntropyLoss,
+    Dropout,
     Embedding,
+    Last,
     LayerNorm,
     Linear,
     MSELoss,
@@ -91,6 +94,19 @@ def test_no_timesteps_hand_the_state_and_its_gradient_through() -> None:
     assert dx.shape == (0, 2, 3)
     np.testing.assert_array_equal(dh0, 3 * state)
     assert not layer.parameters.grad.any()
+
+
+@pytest.mark.parametrize("keep", ["", "t", "b", "tb"])
+@pytest.mark.parametrize("shape", [(0, 2, 3), (4, 2, 3)])
+def test_without_a_step_every_parameter_has_a_gradient_of_zero(keep: Any, shape: Any) -> None:
+    layer = LSTM(3, 4, 2, bidirectional=True, proj_size=2, rng=0)
+    y, _ = layer.forward(np.ones(shape), lengths=np.zeros(2, int))
+    _, _, gradients = layer.gradients(y, None, keep)
+    kept = tuple({"t": shape[0], "b": 2}[axis] for axis in keep)
+    assert {name: g.shape for name, g in gradients.items()} == {
+        name: (*kept, *s) for name, s in layer.parameters.shapes.items()
+    }
+    assert not any(g.any() for g in gradients.values())
 
 
 def test_only_the_final_state_may_have_a_gradient() -> None:
@@ -228,7 +244,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: RNN(3, 2.5), TypeError, "RNN: hidden_size is 2.5, expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: Linear(3, 0), ValueError, "Linear: out_features is 0, expected at least 1"),
     (lambda: rnn(nonlinearity="sin"), ValueError, "RNN: nonlinearity is 'sin', expected"),
-    (lambda: rnn(dtype="int8"), ValueError, "dtype is int8, expected one of float32, float64"),
+    (lambda: rnn(dtype="int8"), ValueError, "RNN: dtype is int8, expected one of float32, float64"),
     (
         lambda: rnn().forward(X[0, 0]),
         ValueError,
@@ -300,7 +316,16 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "LayerNorm: eps is 0, expected a finite number above 0",
     ),
-    (lambda: LayerNorm(4, dtype="int8"), ValueError, "dtype is int8, expected one of float32"),
+    (
+        lambda: LayerNorm(4, eps="a"),  # type: ignore[arg-type]  # wrong on purpose
+        ValueError,
+        "LayerNorm: eps is 'a', expected a finite number above 0",
+    ),
+    (lambda: LayerNorm(4, dtype="int8"), ValueError, "LayerNorm: dtype is int8, expected one of"),
+    (lambda: Linear(3, 4, dtype="int8"), ValueError, "Linear: dtype is int8, expected one of"),
+    (lambda: Embedding(3, 4, dtype="i1"), ValueError, "Embedding: dtype is int8, expected one of"),
+    (lambda: Dropout(dtype="int8"), ValueError, "Dropout: dtype is int8, expected one of"),
+    (lambda: Last(dtype="int8"), ValueError, "Last: dtype is int8, expected one of"),
     (
         lambda: LayerNorm(4).forward(X),
         ValueError,
@@ -341,6 +366,27 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "LSTM: proj_size is 4, expected at least 0 and below hidden_size 4",
     ),
+    (
+        lambda: LSTM(3, 4, proj_size=1.5),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "LSTM: proj_size is 1.5, expected a whole number",
+    ),
+    (lambda: LSTM(3, 4, proj_size=-1), ValueError, "LSTM: proj_size is -1, expected at least 0"),
+    (
+        lambda: LSTM(3, "4", proj_size=1),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "LSTM: hidden_size is '4', expected a whole number",
+    ),
+    (lambda: GRU(3, 4, proj_size=2), TypeError, "GRU: there is no argument 'proj_size'"),
+    (lambda: rnn(proj_size=2), TypeError, "RNN: there is no argument 'proj_size'"),
+    (lambda: rnn(dropout="0.1"), TypeError, "RNN: dropout is '0.1', expected a number"),
+    (lambda: rnn(dropout=None), TypeError, "RNN: dropout is None, expected a number"),
+    (lambda: rnn(dropout=1), ValueError, "RNN: dropout is 1, expected 0 <= dropout < 1"),
+    (
+        lambda: rnn(nonlinearity=["tanh"]),
+        ValueError,
+        "RNN: nonlinearity is ['tanh'], expected 'tanh' or 'relu'",
+    ),
     (lambda: rnn(dropout=1.0), ValueError, "RNN: dropout is 1.0, expected 0 <= dropout < 1"),
     (lambda: rnn(num_layers=0), ValueError, "RNN: num_layers is 0, expected at least 1"),
     (
@@ -379,6 +425,26 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "LSTM(3, 4).forward: state is a ndarray, expected a tuple of 2 arrays",
     ),
     (
+        lambda: LSTM(3, 4).forward(X, (np.zeros((1, 2, 4)),)),
+        ValueError,
+        "LSTM(3, 4).forward: state is a tuple of 1, expected a tuple of 2 arrays",
+    ),
+    (
+        lambda: LSTM(3, 4).forward(X, (np.zeros((1, 2, 4)), np.zeros((1, 2, 3)))),
+        ValueError,
+        "LSTM(3, 4).forward: state[1] has shape (1, 2, 3), expected (1, 2, 4)",
+    ),
+    (
+        lambda: (layer := LSTM(3, 4)).forward(X) and layer.backward(DY, (DY[:1],) * 3),
+        ValueError,
+        "LSTM(3, 4).backward: dstate is a tuple of 3, expected a tuple of 2 arrays",
+    ),
+    (
+        lambda: (layer := LSTM(3, 4)).forward(X) and layer.backward(DY.astype(np.float32)),
+        TypeError,
+        "LSTM(3, 4).backward: dy has dtype float32, expected float64",
+    ),
+    (
         lambda: Embedding(3, 4).forward(np.ones(2)),
         TypeError,
         "Embedding(3, 4).forward: x has dtype float64, expected integers",
@@ -391,7 +457,12 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: LSTM(3, 4).load_state_dict(RNN(3, 4).state_dict()),
         ValueError,
-        "'weight_ih_l0' has shape (4, 3), expected (16, 3)",
+        "LSTM(3, 4).load_state_dict: 'weight_ih_l0' has shape (4, 3), expected (16, 3)",
+    ),
+    (
+        lambda: LSTM(3, 4).load_state_dict(None),  # type: ignore[arg-type]  # wrong on purpose
+        TypeError,
+        "LSTM(3, 4).load_state_dict: state is a NoneType, expected a mapping",
     ),
     (Sequential, ValueError, "Sequential: there are no layers, expected at least one"),
     (

@@ -115,3 +115,56 @@ def test_threads_may_step_at_once(kind: Any) -> None:
     finally:
         sys.setswitchinterval(interval)
     np.testing.assert_array_equal(together, alone)
+
+
+def states(layer: Any, *leading: int, size: int | None = None) -> Any:
+    parts = tuple(np.zeros((*leading, size or n)) for n in layer.state_sizes)
+    return parts if len(parts) > 1 else parts[0]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, partial(LSTM, proj_size=2)])
+@pytest.mark.parametrize(
+    ("x", "leading", "size", "message"),
+    [
+        # NumPy would repeat each of these over the batch or the units, or leave a layer out.
+        (X, (1, 1), None, "has shape (1, 1, N), expected (1, 2, N)"),
+        (X, (2,), None, "has shape (2, N), expected (1, 2, N)"),
+        (X, (1, 2), 1, "has shape (1, 2, 1), expected (1, 2, N)"),
+        (X, (2, 2), None, "has shape (2, 2, N), expected (1, 2, N)"),
+        (X[0], (1, 1), None, "has shape (1, 1, N), expected (1, N)"),
+        (X[:, :1], (1, 2), None, "x_t has shape (2, 1), expected (B, 3) or (3,)"),
+        (X[None], (1, 2), None, "x_t has shape (1, 2, 3), expected (B, 3) or (3,)"),
+        (np.array([[0, 1]]), (1, 2), None, "x_t has shape (1, 2), expected (B,) or ()"),
+    ],
+)
+def test_a_step_takes_no_shape_but_its_own(
+    kind: Any, x: Array, leading: tuple[int, ...], size: int | None, message: str
+) -> None:
+    layer = kind(D, H, rng=0)
+    with pytest.raises(ValueError, match=r"expected \(") as caught:
+        layer.step(x, states(layer, *leading, size=size))
+    name = f"{type(layer).__name__}(3, 4).step: "
+    N = layer.state_sizes[0]
+    assert str(caught.value).startswith(name)
+    assert str(caught.value).endswith(message.replace("N", str(N)))
+
+
+@each_kind
+def test_a_step_takes_the_components_of_its_state_and_no_others(kind: Any) -> None:
+    layer = kind(D, H, rng=0)
+    n = len(layer.state_sizes)
+    message = (
+        r"step: state is a tuple of 3, expected a tuple of 2 arrays$"
+        if n > 1
+        else r"step: state has shape \(3, 1, 2, 4\), expected \(1, 2, 4\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        layer.step(X, (np.zeros((1, 2, H)),) * 3)
+
+
+@each_kind
+@pytest.mark.parametrize("symbol", [D, D + H, 99])
+def test_a_symbol_that_is_none_is_not_looked_up(kind: Any, symbol: int) -> None:
+    layer = kind(D, H, rng=0)
+    with pytest.raises(IndexError, match=f"index {symbol} is out of bounds for axis 0 with size 3"):
+        layer.step(np.array([0, symbol]))
