@@ -63,14 +63,14 @@ def take_step(
     if state is None:
         before = tuple(np.zeros((L, B, size), dtype) for size in sizes)
     else:
-        before = state if isinstance(state, tuple) else (state,)
-        shapes = [(L, B, size) if batched else (L, size) for size in sizes]
-        if [part.shape for part in before] != shapes:
-            parts = split_state(f"{where}.step", "state", state, len(sizes))
-            for (name, part), shape in zip(parts, shapes, strict=True):
-                check_shape(f"{where}.step", name, np.asarray(part), (shape,))
+        before = tuple(state) if isinstance(state, tuple | list) else (state,)
         if not batched:
             before = tuple(part[:, None] for part in before)
+        right = len(before) == len(sizes)
+        for part, size in zip(before, sizes):  # noqa: B905 (said before, and quicker so)
+            right = right and part.shape == (L, B, size)
+        if not right:
+            _explain(f"{where}.step", state, [(L, B, n) if batched else (L, n) for n in sizes])
     if len(steps) == 1:  # the state's arrays are the cell's
         after = steps[0](x, *before)
         x = after[0][0]
@@ -84,3 +84,10 @@ def take_step(
     if not batched:
         y_t, after = y_t[0], tuple(part[:, 0] for part in after)
     return y_t, after[0] if len(after) == 1 else after
+
+
+def _explain(where: str, state: Any, shapes: list[tuple[int, ...]]) -> None:
+    """Raise ValueError of a state that is not of these shapes."""
+    parts = split_state(where, "state", state, len(shapes))
+    for (name, part), shape in zip(parts, shapes, strict=True):
+        check_shape(where, name, np.asarray(part), (shape,))

@@ -168,3 +168,10 @@ def test_a_symbol_that_is_none_is_not_looked_up(kind: Any, symbol: int) -> None:
     layer = kind(D, H, rng=0)
     with pytest.raises(IndexError, match=f"index {symbol} is out of bounds for axis 0 with size 3"):
         layer.step(np.array([0, symbol]))
+
+
+def test_a_state_may_come_as_a_list() -> None:
+    layer, x = LSTM(3, 4, rng=0), np.ones((2, 3))
+    _, state = layer.step(x)
+    for got, want in zip(layer.step(x, [*state])[1], layer.step(x, state)[1], strict=True):
+        np.testing.assert_array_equal(got, want)
