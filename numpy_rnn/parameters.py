@@ -275,7 +275,7 @@ class Parameters:
         TypeError
             If `state` is no mapping.
         ValueError
-            Naming every entry that is missing, unexpected, misshapen or not real numbers.
+            Naming every entry that is missing, unexpected, misshapen or not finite real numbers.
         """
         where = f"{where}.load_state_dict" if where else "load_state_dict"
         if not isinstance(state, Mapping):
@@ -294,6 +294,14 @@ class Parameters:
                 wrong.append(f"{name!r} has dtype {array.dtype}, expected real numbers")
             elif array.shape != self.shapes[name]:
                 wrong.append(f"{name!r} has shape {array.shape}, expected {self.shapes[name]}")
+            else:
+                with np.errstate(over="ignore"):  # what does not fit becomes infinite
+                    finite = np.isfinite(array.astype(self.dtype))
+                if not finite.all():
+                    first = tuple(map(int, np.argwhere(~finite)[0]))
+                    wrong.append(
+                        f"{name!r} is {array[first]} at index {first}, expected finite {self.dtype}"
+                    )
         if wrong:
             raise ValueError(f"{where}: {'; '.join(wrong)}")
         for name, array in arrays.items():

@@ -121,6 +121,20 @@ def test_a_state_that_does_not_fit_names_every_entry_and_changes_nothing() -> No
     assert joined.data.tolist() == list(range(12))
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"), [(np.nan, "nan"), (-np.inf, "-inf"), (1e300, "1e\\+300")]
+)
+def test_a_state_with_a_number_that_is_not_finite_changes_nothing(
+    number: float, shown: str
+) -> None:
+    parameters = Parameters({"w": (2, 2), "b": (2,)}, "float32")
+    state = {"w": np.array([[1, 2], [number, 3]]), "b": np.ones(2)}
+    match = rf"'w' is {shown} at index \(1, 0\), expected finite float32$"
+    with pytest.raises(ValueError, match=match):
+        parameters.load_state_dict(state)
+    assert not parameters.data.any()
+
+
 def test_what_is_not_strict_still_refuses_a_wrong_shape() -> None:
     _, _, joined = two()
     keys = joined.load_state_dict({"first.b": np.full(3, 5.0), "new": np.ones(1)}, strict=False)
