@@ -48,7 +48,7 @@ PLAN = {
     "recall-limit-rnn-35-2000": Entry(Budget("recall", "rnn", 35, 2000), 0, 5, 50, 6400),
     **{
         f"recall-limit-{cell}-{hidden}": Entry(
-            Budget("recall", cell, hidden, 1000), 0, 3, 50, 6400, 0.25
+            Budget("recall", cell, hidden, 1000), 0, 5, 50, 6400, 0.25
         )
         for hidden in (35, 128)
         for cell in ("rnn", "gru", "lstm")
