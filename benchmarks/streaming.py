@@ -46,27 +46,24 @@ def this_library(layer: Any, x: Array) -> Run:
 
 
 def calls_alone(cell: str, layer: Any, x: Array) -> Run:
-    """Make the NumPy calls of a step: two products, and what is elementwise."""
+    """Make the NumPy calls of a step: the products, and what is elementwise."""
     H, D = layer.hidden_size, x.shape[1]
     G = len(layer.parameters.values["weight_ih_l0"])
-    W_ih_T, W_hh_T = np.ones((D, G), np.float32), np.ones((H, G), np.float32)
+    W_ih_T, W_hh_T, W_T = (np.ones((K, G), np.float32) for K in (D, H, D + H + 1))
     a, s, b, half = (np.full((1, G), 0.5, np.float32) for _ in range(4))
     h, c, work = (np.zeros((1, H), np.float32) for _ in range(3))
+    x_h_1 = np.ones((1, D + H + 1), np.float32)
+    x_part, h_part = x_h_1[:, :D], x_h_1[:, D : D + H]
     blocks = [a[:, start : start + H] for start in range(0, G, H)]
     rz = a[:, : 2 * H]
 
-    def sums(tanh_of: Array) -> None:
-        x.dot(W_ih_T, a)
-        np.add(a, b, a)
-        h.dot(W_hh_T, s)
-        np.add(a, s, a)
-        np.tanh(tanh_of, tanh_of)
-        np.multiply(a, half, a)
-        np.add(a, half, a)
-
     def lstm() -> None:
         i, f, g, o = blocks
-        sums(a)
+        x_part[...], h_part[...] = x, h
+        x_h_1.dot(W_T, a)
+        np.tanh(a, a)
+        np.multiply(a, half, a)
+        np.add(a, half, a)
         np.multiply(f, c, c)
         np.multiply(i, g, work)
         np.add(c, work, c)
@@ -75,7 +72,14 @@ def calls_alone(cell: str, layer: Any, x: Array) -> Run:
 
     def gru() -> None:
         r, z, n = blocks
-        sums(rz)
+        x.dot(W_ih_T, a)
+        np.add(a, b, a)
+        work[...], n[...] = n, c
+        h.dot(W_hh_T, s)
+        np.add(a, s, a)
+        np.tanh(rz, rz)
+        np.multiply(a, half, a)
+        np.add(a, half, a)
         np.multiply(r, n, work)
         np.add(n, work, n)
         np.tanh(n, n)
