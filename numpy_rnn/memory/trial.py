@@ -170,6 +170,8 @@ def run(
                 adam.step()
                 if update % JUDGE_EVERY == 0 or update == budget.updates:
                     verdict = task.judge(model, budget.rows, judging)
+                    if not math.isfinite(verdict.score):
+                        raise NotFiniteError(f"a score of {verdict.score}")
             except NotFiniteError:
                 verdict = None
                 break
