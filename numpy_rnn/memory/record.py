@@ -90,12 +90,12 @@ def _trial(entry: dict[str, Any]) -> Trial:
     """Return a trial, if every field is of its type."""
     trial = Trial(**entry)
     for field in fields(Trial):
-        value = getattr(trial, field.name)
+        value: Any = getattr(trial, field.name)
         kinds = {"int": (int,), "bool": (bool,), "float": (int, float)}.get(
             str(field.type), (int, float, NoneType)
         )
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ValueError(f"{field.name} is {value!r}, expected {field.type}")
-        if value is not None and not math.isfinite(value):
+        if isinstance(value, int | float) and not math.isfinite(value):
             raise ValueError(f"{field.name} is {value}, expected a finite number")
     return trial

@@ -171,7 +171,8 @@ def run(
                 if update % JUDGE_EVERY == 0 or update == budget.updates:
                     verdict = task.judge(model, budget.rows, judging)
                     if not math.isfinite(verdict.score):
-                        raise NotFiniteError(f"a score of {verdict.score}")
+                        verdict = None
+                        break
             except NotFiniteError:
                 verdict = None
                 break
