@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> None:
     except ImportError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--out: {error.strerror or error}") from None
+        where = f" {options.out!r}" if error.strerror else ""  # our own messages name it
+        raise UsageError(f"--out{where}: {error.strerror or error}") from None
     if options.what == "recall":
         experiment = Experiment()
         lesson, kinds = of_recall(experiment), (None, LSTM, GRU)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from functools import partial
@@ -24,6 +25,7 @@ from numpy_rnn.memory.search import longest
 from numpy_rnn.memory.trial import TASKS, Budget, Trial
 
 START = 25
+MOST = 10**8  # of what sizes an array: products of two are still numbers that NumPy can index by
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -179,8 +181,13 @@ def _budget(options: argparse.Namespace) -> Budget:
     for name, least in (("seeds", 1), ("start", shortest), ("limit", options.start)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")
-    if not options.resolution >= 0:
-        raise UsageError(f"--resolution is {options.resolution}, expected at least 0")
+    for name in ("hidden", "rows", "limit"):
+        if getattr(options, name) > MOST:
+            raise UsageError(f"--{name} is {getattr(options, name)}, expected at most {MOST}")
+    if not (options.resolution >= 0 and math.isfinite(options.resolution)):
+        raise UsageError(
+            f"--resolution is {options.resolution}, expected a finite number, at least 0"
+        )
     try:
         TASKS[budget.task](options.start).sample(1, numpy.random.default_rng(0))
     except ImportError as error:  # of an extra
@@ -198,7 +205,7 @@ def _resume(path: Path | None, budget: Budget) -> list[Trial]:
             return []
         recorded, trials = record.read(path)
     except OSError as error:
-        raise UsageError(f"--record: {error.strerror or error}") from None
+        raise UsageError(f"--record{_named(path, error)}") from None
     except ValueError as error:
         raise UsageError(f"--record: {error}") from None
     if recorded != budget:
@@ -219,7 +226,12 @@ def _check_plot(name: str | None) -> None:
     except ImportError as error:
         raise UsageError(f"--plot: {error}") from None
     except OSError as error:
-        raise UsageError(f"--plot: {error.strerror or error}") from None
+        raise UsageError(f"--plot{_named(Path(name), error)}") from None
+
+
+def _named(path: Path, error: OSError) -> str:
+    """Say what the system said of a file: our own messages name it themselves."""
+    return f" {str(path)!r}: {error.strerror}" if error.strerror else f": {error}"
 
 
 def _headline(budget: Budget) -> str:

@@ -35,7 +35,10 @@ def by_distance(A: Array) -> Array:
     return share
 
 
-def saturation(h: Array, bound: float = 0.95) -> Array:
-    """Return the share of units beyond +-`bound` at each step, (T,), of a tanh layer's (T, H)."""
-    share: Array = np.mean(np.abs(h) > bound, axis=1)
+def saturation(h: Array, bound: float = 0.95, *, relu: bool = False) -> Array:
+    """Return the share of saturated units at each step, (T,), of a layer's (T, H).
+
+    They are those beyond +-`bound`; of a relu layer those that are off, as it has no upper end.
+    """
+    share: Array = np.mean(h <= 0 if relu else np.abs(h) > bound, axis=1)
     return share

@@ -52,7 +52,11 @@ def of_recall(experiment: Experiment) -> Lesson:
     alphabet = experiment.alphabet
     symbols = np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
     return Lesson(
-        about=f"learned one text by heart: \u201c{experiment.text}\u201d.",
+        about=(
+            f"learned one text by heart: \u201c{_printable(experiment.text)}\u201d. Before it stands "
+            f"the start symbol, {experiment.characters[-2]}, after it the end symbol, "
+            f"{experiment.characters[-1]}."
+        ),
         characters=experiment.characters,
         symbols=symbols,
         x=np.eye(len(alphabet), dtype=experiment.dtype)[symbols[:-1], None],
@@ -92,7 +96,7 @@ def of_checkpoint(saved: Saved, model: Sequential, text: str | None = None) -> L
         symbols, read = saved.vocabulary.encode(text).astype(int), "it reads"
     else:
         raise ValueError(f"text has {len(text)} characters, expected 2 to {LONGEST}")
-    name, shown = saved.text.get("name"), " ".join(saved.vocabulary.decode(symbols).split())
+    name, shown = saved.text.get("name"), _printable(saved.vocabulary.decode(symbols))
     return Lesson(
         about=f"was trained on the file {name!r}. Here {read}: \u201c{shown}\u201d.",
         characters=saved.vocabulary.characters,
@@ -101,3 +105,8 @@ def of_checkpoint(saved: Saved, model: Sequential, text: str | None = None) -> L
         loss="cross-entropy",
         clock="update",
     )
+
+
+def _printable(text: str) -> str:
+    """Return a text that cannot disturb the one around it, as a turn of the direction would."""
+    return "".join(c if c.isprintable() else "\u25a1" for c in " ".join(text.split()))

@@ -37,6 +37,7 @@ def require_matplotlib() -> Any:
     try:
         import matplotlib as mpl  # noqa: PLC0415 (an extra, only for pictures)
         import matplotlib.figure  # noqa: PLC0415
+        import matplotlib.font_manager  # noqa: PLC0415
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install numpy-rnn[plot]") from None
     return mpl
@@ -58,9 +59,10 @@ def losses(studies: Sequence[Study], lesson: Lesson) -> bytes:
             axes.semilogy(at, measured, "o:", markersize=4, label=f"{study.name}, held out")
     axes.set(xlabel=lesson.clock, ylabel="loss")
     ticker = require_matplotlib().ticker
-    axes.yaxis.set_major_formatter(ticker.LogFormatter())
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(ticker.LogFormatter(labelOnlyBase=False))
-    axes.legend()
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -84,11 +86,11 @@ def predictions(study: Study, lesson: Lesson) -> bytes:
             edgecolors=colour,
             label=f"target, {label}: {len(places)}",
         )
-    names = [_shown(lesson.characters[row]) for row in rows]
+    names = [shown(lesson.characters[row]) for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=6)
     _letters(axes, lesson, "input")
     axes.set_ylabel("output")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=7)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -116,13 +118,15 @@ def distances(studies: Sequence[Study]) -> bytes:
     for number, study in enumerate(studies):
         for trace, style, when in ((study.before, ":", "before"), (study.after, "-", "after")):
             axes.semilogy(
-                np.maximum(trace.by_distance, SMALLEST),
+                np.where(trace.by_distance > 0, trace.by_distance, np.nan),
                 style,
                 color=f"C{number}",
                 label=f"{study.name}, {when}",
             )
+    axes.set_ylim(bottom=max(SMALLEST, axes.get_ylim()[0]))
     axes.set(xlabel="steps back", ylabel="|dL/dh|, against 0 steps back")
-    axes.legend(fontsize=7)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -134,7 +138,7 @@ def states(study: Study, lesson: Lesson) -> bytes:
         axes.plot(trace.saturated, style, color="C1", label=f"saturated units, {when}")
     axes.axhline(1, color="grey", linewidth=0.5)
     _letters(axes, lesson, "input")
-    axes.legend(fontsize=7)
+    _legend(figure, 4)
     return _svg(figure)
 
 
@@ -158,19 +162,32 @@ def _figure(height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
+def _legend(figure: Any, columns: int = 3) -> None:
+    """Put the legend below the axes: inside, it would hide lines."""
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=7)
+
+
 def _letters(axes: Any, lesson: Lesson, label: str, every: int = 1) -> None:
-    shown = [_shown(lesson.characters[symbol]) for symbol in lesson.symbols[:-1]]
-    places = range(0, len(shown), max(every, len(shown) // 64 + 1))
-    axes.set_xticks(places, [shown[place] for place in places], fontsize=7)
+    names = [shown(lesson.characters[symbol]) for symbol in lesson.symbols[:-1]]
+    places = range(0, len(names), max(every, len(names) // 64 + 1))
+    axes.set_xticks(places, [names[place] for place in places], fontsize=7)
     axes.set_xlabel(label)
 
 
-def _shown(character: str) -> str:
-    if character == "$":  # to matplotlib, the beginning of a formula
-        return r"\$"
-    if character == "\n":
-        return "\u21b5"
-    return character if character.isprintable() and not character.isspace() else "\u2423"
+def shown(character: str) -> str:
+    """Return what stands for a character, so that each one can be seen."""
+    signs = {"$": r"\$", "\n": "\u21b5", " ": "\u2423"}  # $ alone begins a formula
+    if character in signs:
+        return signs[character]
+    drawn = character.isprintable() and not character.isspace() and _has_glyph(character)
+    return character if drawn else "\u25a1"
+
+
+def _has_glyph(character: str) -> bool:
+    fonts = require_matplotlib().font_manager
+    return bool(
+        fonts.get_font(fonts.findfont(fonts.FontProperties())).get_char_index(ord(character))
+    )
 
 
 def _svg(figure: Any) -> bytes:

@@ -20,7 +20,7 @@ one.
 
 The pictures go from what it says to why it can say it. Each shows numbers that the network's own
 forward and backward passes computed; nothing is fitted or smoothed. \u2423 is a space, \u21b5 a
-line's end.{note}
+line's end{others}.{note}
 """
 LOSS = {
     "epoch": """
@@ -42,24 +42,29 @@ Each column is a step: below it stands the character that is read, in it how str
 is answered. A square stands where the right one is.
 """
 ATTRIBUTION = """
-Backpropagation through time sends the loss of step t back to the states of steps t, t - 1 and so
-on. Row t shows how large that gradient is when it arrives at step s, compared with step t itself;
-above the diagonal is the future, which nothing blames.
+Backpropagation through time sends the loss of step t back to the state of that step, of the one
+before and so on. Row t shows how large that gradient is when it arrives at step s, compared with
+step t itself; above the diagonal is the future, which nothing blames.
 
 A row that is bright only near the diagonal belongs to an answer that was learned from the last few
 characters. What is dark is too small to teach the network anything.
 """
 DISTANCE = """
 The same, against the distance alone: the median over the steps. A straight line down is exponential
-forgetting, because each step back multiplies by the recurrent matrix and by slopes of at most 1.
+forgetting, because each step back multiplies by a Jacobian that makes most changes smaller.
 Before training every cell forgets like that; what is left after training is what it has learned
-to carry.
+to carry. A line that leaves the picture below is smaller than its axis reaches.
 """
 STATES = """
 The Jacobian of a step says what a small change of the state does to the next state. If its spectral
-radius, the size of its largest eigenvalue, stays below 1, changes die out in the long run.
-Saturated units, beyond 0.95, hardly pass a change on: their slope is below 0.1.
+radius, the size of its largest eigenvalue, stays well below 1, changes tend to die out.
 """
+SATURATED = {
+    "tanh": "Saturated units, beyond 0.95, hardly pass a change on: their slope is below 0.1.",
+    "relu": "Saturated units, of a relu those that are 0, pass no change on: their slope is 0.",
+    "gates": """Saturated units are those beyond 0.95. Unlike a plain tanh unit's, the memory of a
+gated cell does not have to suffer from it: what a gate keeps goes past the slope of the tanh.""",
+}
 GATES = """
 A row is a unit, a column a character. Where a forget gate, or the update gate of a GRU, is near 1,
 a unit keeps what it holds: rows that stay bright are the long memory.
@@ -107,6 +112,7 @@ def write(
             sections.append(section)
             drawn(section.name)
     first = studies[0]
+    boxes = "\u25a1" in map(pictures.shown, lesson.characters)
     title = f"Why a network of {first.units} units forgets, and what it remembers"
     lead = LEAD.format(
         an="A" if first.name == "GRU" else "An",
@@ -114,11 +120,12 @@ def write(
         units=first.units,
         layers=f" in each of {first.layers} layers" if first.layers > 1 else "",
         about=lesson.about,
+        others=", \u25a1 a character that cannot be drawn" if boxes else "",
         note=_note(first),
     )
     files = {f"{section.name}.svg": section.picture for section in sections}
-    files["index.html"] = page(title, lead, sections)
-    numbers = {
+    text = {"characters": lesson.characters, "symbols": lesson.symbols.tolist()}
+    numbers = {"text": text} | {
         study.name: {
             "at": study.at,
             "losses": study.losses,
@@ -129,6 +136,7 @@ def write(
         for study in studies
     }
     files["numbers.json"] = json.dumps(numbers).encode()
+    files["index.html"] = page(title, lead, sections)  # last: what it speaks of is there
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
         write_atomically(folder / name, lambda file, data=data: file.write(data))  # type: ignore[misc]  # the default binds this turn's
@@ -183,7 +191,7 @@ def tell(lesson: Lesson, studies: Sequence[Study]) -> Iterator[Section]:
     yield Section(
         "states",
         "Why it fades",
-        STATES,
+        STATES + SATURATED["gates" if after.gates else first.nonlinearity],
         pictures.states(first, lesson),
         f"Spectral radius, median over the text: {np.median(before.radii):.2f} before training, "
         f"{np.median(after.radii):.2f} after; saturated units: {np.mean(before.saturated):.0%} "
@@ -218,5 +226,5 @@ def _fading(study: Study) -> str:
     said = []
     for trace, when in ((study.before, "before"), (study.after, "after")):
         small = np.flatnonzero(trace.by_distance < 0.01)
-        said.append(f"{small[0]} steps {when}" if small.size else f"never {when}")
-    return f"{study.name}: below a hundredth after {' and '.join(said)}"
+        said.append(f"{when} training " + (f"after {small[0]} steps" if small.size else "never"))
+    return f"{study.name}, below a hundredth: {', '.join(said)}"

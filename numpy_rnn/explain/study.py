@@ -16,6 +16,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
     LSTM,
+    RNN,
     CrossEntropyLoss,
     Linear,
     MSELoss,
@@ -39,7 +40,7 @@ class Trace(NamedTuple):
     influence: Array  # (T, T): |dL_t/dh_s|
     by_distance: Array  # (T,): what is left of it k steps away, median
     radii: Array  # (T,): spectral radius of the state's Jacobian
-    saturated: Array  # (T,): share of units with |h| > 0.95
+    saturated: Array  # (T,): share of units with |h| > 0.95, of a relu with h = 0
     gates: dict[str, Array]  # (T, H) each
 
 
@@ -53,6 +54,8 @@ class Study:
         Of its cell.
     units, layers : int
         Of a layer, and how many of them; what is measured is the topmost.
+    nonlinearity : {"tanh", "relu"}
+        Of its states.
     at : list of int
         Epochs or updates, of the losses.
     losses : list of float
@@ -66,6 +69,7 @@ class Study:
     name: str
     units: int
     layers: int
+    nonlinearity: str
     at: list[int]
     losses: list[float]
     held_out: list[tuple[int, float]]
@@ -193,7 +197,7 @@ def trace(model: Sequential, lesson: Lesson, moved: Callable[[str], None] = _ign
         influence=A,
         by_distance=by_distance(A),
         radii=radii,
-        saturated=saturation(h),
+        saturated=saturation(h, relu=_nonlinearity(layer) == "relu"),
         gates=gates(layer, x[:, 0], h),
     )
 
@@ -252,6 +256,10 @@ def gates(layer: Recurrent, x: Array, h: Array) -> dict[str, Array]:
     return {name: opened[:, k * H : (k + 1) * H] for name, k in blocks.items()}
 
 
+def _nonlinearity(layer: Recurrent) -> str:
+    return layer.nonlinearity if isinstance(layer, RNN) else "tanh"
+
+
 def as_data(trace: Trace) -> dict[str, Any]:
     """Return a trace as lists of numbers."""
     plain = {name: value.tolist() for name, value in trace._asdict().items() if name != "gates"}
@@ -271,6 +279,7 @@ def _study(
         name=type(layer).__name__,
         units=layer.hidden_size,
         layers=layer.num_layers,
+        nonlinearity=_nonlinearity(layer),
         at=[step for step, _ in losses],
         losses=[loss for _, loss in losses],
         held_out=[(step, loss) for step, loss in held_out],

@@ -57,8 +57,14 @@ def draw(path: Path, budget: Budget, trials: Sequence[Trial], longest: Sequence[
         median(longest), linestyle="--", label=f"median of the longest: {median(longest):g}"
     )
     axes.set_yscale("log")
+    lengths = sorted({trial.length for trial in trials})
+    # Those that a search doubles through: where it bisects, labels would lie on each other.
+    ticks = [lengths[0] << power for power in range((lengths[-1] // lengths[0]).bit_length())]
+    axes.set_yticks(ticks, [str(length) for length in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(0.9 * lengths[0], 1.1 * lengths[-1])
     axes.set_xticks(sorted({trial.seed for trial in trials}))
     axes.set(xlabel="seed", ylabel="length")
     axes.set_title(f"{budget.task}: {budget.cell}, {trials[0].parameters} parameters")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)  # inside, it would hide trials
     write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -72,7 +73,14 @@ def read(path: Path) -> tuple[Budget, list[Trial]]:
         data = json.loads(path.read_bytes())
         budget = Budget(**data["budget"])
         trials = [_trial(entry) for entry in data["trials"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{str(path)!r} is not a record of a memory search: {reason}") from None
     return budget, trials
@@ -82,10 +90,12 @@ def _trial(entry: dict[str, Any]) -> Trial:
     """Return a trial, if every field is of its type."""
     trial = Trial(**entry)
     for field in fields(Trial):
-        value = getattr(trial, field.name)
+        value: Any = getattr(trial, field.name)
         kinds = {"int": (int,), "bool": (bool,), "float": (int, float)}.get(
             str(field.type), (int, float, NoneType)
         )
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ValueError(f"{field.name} is {value!r}, expected {field.type}")
+        if isinstance(value, int | float) and not math.isfinite(value):
+            raise ValueError(f"{field.name} is {value}, expected a finite number")
     return trial

@@ -170,6 +170,9 @@ def run(
                 adam.step()
                 if update % JUDGE_EVERY == 0 or update == budget.updates:
                     verdict = task.judge(model, budget.rows, judging)
+                    if not math.isfinite(verdict.score):
+                        verdict = None
+                        break
             except NotFiniteError:
                 verdict = None
                 break

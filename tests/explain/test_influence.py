@@ -111,6 +111,11 @@ def test_saturation_counts_units() -> None:
     assert saturation(h).tolist() == [0.5, 0]
 
 
+def test_a_relu_is_saturated_where_it_is_off() -> None:
+    h = np.array([[0.0, 3.0, 0.5, 0.96], [0, 0, 0, 0]])
+    assert saturation(h, relu=True).tolist() == [0.25, 1]
+
+
 @pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_top_of_a_stack_does_what_it_did_there(kind: Any, layers: int) -> None:

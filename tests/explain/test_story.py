@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import termios
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ import pytest
 
 from numpy_rnn import GRU, LSTM
 from numpy_rnn.cli.main import main
-from numpy_rnn.explain import Study, of_checkpoint, of_recall, study, train, write
+from numpy_rnn.explain import Study, of_checkpoint, of_recall, pictures, study, train, write
 from numpy_rnn.explain.pictures import INK
-from numpy_rnn.explain.story import names
+from numpy_rnn.explain.story import names, tell
 from numpy_rnn.explain.study import gates
 from numpy_rnn.functional.types import Array
 from numpy_rnn.text import Settings, recall, run
@@ -34,6 +35,7 @@ from tests.text.texts import write_text
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 LESSON = of_recall(SMALL)
+BOX = "\u25a1"
 KINDS = {"RNN": None, "LSTM": LSTM, "GRU": GRU}
 
 
@@ -237,7 +239,11 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
 
 def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -> None:
     numbers = json.loads((folder / "numbers.json").read_bytes())
-    assert list(numbers) == list(KINDS)
+    assert list(numbers) == ["text", *KINDS]
+    assert numbers["text"] == {
+        "characters": "<b>& $xz?01",
+        "symbols": LESSON.symbols.tolist(),
+    }
     for found in studies:
         data = numbers[found.name]
         assert data["losses"] == found.losses
@@ -272,6 +278,44 @@ def test_progress_is_told_of_each_step_and_epoch() -> None:
     assert said[:T] == said[-T:] == back
     assert len(said) == SMALL.epochs + 2 * T
     assert all(note.startswith("LSTM: loss ") for note in said[T:-T])
+
+
+@pytest.mark.parametrize(
+    ("kind", "nonlinearity", "said"),
+    [
+        (None, "tanh", "hardly pass a change on: their slope is below 0.1"),
+        (None, "relu", "of a relu those that are 0, pass no change on"),
+        (GRU, "tanh", "what a gate keeps goes past the slope"),
+    ],
+)
+def test_what_saturation_means_depends_on_the_cell(kind: Any, nonlinearity: str, said: str) -> None:
+    experiment = replace(SMALL, nonlinearity=nonlinearity, epochs=2)
+    found = train(experiment, kind)
+    with pictures.style():
+        sections = {section.name: section for section in tell(of_recall(experiment), [found])}
+    assert said in " ".join(sections["states"].text.split())
+    if nonlinearity == "relu":  # half of the units are off at first
+        assert 0.2 < found.before.saturated.mean() < 0.8
+
+
+def test_a_gradient_that_does_not_fade_is_said_so(studies: list[Study]) -> None:
+    slow, never = np.array([1, 0.1, 0.001]), np.ones(3)
+    before, after = (studies[0].before._replace(by_distance=d) for d in (slow, never))
+    with pictures.style():
+        sections = tell(LESSON, [replace(studies[0], before=before, after=after)])
+        caption = next(section.caption for section in sections if section.name == "distance")
+    assert caption == "RNN, below a hundredth: before training after 2 steps, after training never."
+
+
+def test_characters_that_cannot_be_drawn_are_boxes_and_turn_nothing_round() -> None:
+    text = "a\u202eb\u6f22 $\u200b"
+    experiment = Experiment(text, f"{text}01", hidden_size=4, epochs=1)
+    lesson = of_recall(experiment)
+    assert [pictures.shown(c) for c in text] == ["a", BOX, "b", BOX, "\u2423", r"\$", BOX]
+    assert f"\u201ca{BOX}b\u6f22 ${BOX}\u201d" in lesson.about
+    assert "the start symbol, 0, after it the end symbol, 1." in lesson.about
+    with pictures.style():  # a missing glyph is a warning, and a warning here an error
+        assert len(list(tell(lesson, [train(experiment)]))) == 5
 
 
 COMMAND = [sys.executable, "-m", "numpy_rnn", "explain"]

@@ -42,6 +42,11 @@ DECAYS: dict[str, Any] = {
     "between 0 and 1": lambda rng, *shape: rng.random(shape),
     "near 1": lambda rng, *shape: 1 - 1e-4 * rng.random(shape),
     "0 or 1": lambda rng, *shape: rng.integers(0, 2, shape).astype(float),
+    "1 and -1 in turn": lambda _, *shape: (
+        np.cos(np.pi * np.arange(shape[0]))[:, None, None] * np.ones(shape)
+    ),
+    "5e-324": lambda _, *shape: np.full(shape, 5e-324),
+    "5e-324 or 1": lambda rng, *shape: rng.choice([5e-324, 1.0], shape),
     "0, 1e-300 or 1": lambda rng, *shape: rng.choice([0.0, 1e-300, 1.0], shape),
     "one that does not change": lambda rng, *shape: np.broadcast_to(rng.random(shape[1:]), shape),
 }
@@ -68,6 +73,12 @@ def check(rng: Rng, a: Array, width: int) -> None:
 def test_it_is_the_loop_in_every_regime(decay: str, T: int, width: int) -> None:
     rng = np.random.default_rng(0)
     check(rng, DECAYS[decay](rng, T, 1, width), width)
+
+
+def test_it_is_the_loop_where_complex_states_turn_and_hardly_shrink() -> None:
+    rng = np.random.default_rng(5)
+    a = (1 - 1e-12) * np.exp(1j * rng.uniform(-np.pi, np.pi, (10_000, 1, 3)))
+    check(rng, a, 3)
 
 
 @pytest.mark.parametrize("width", [WIDE - 1, WIDE, WIDE + 1])

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from numpy_rnn.memory import Budget, Trial, record
+from numpy_rnn.memory import Budget, Trial, plot, record
 from numpy_rnn.memory.plot import draw
 
 BUDGET = Budget(task="copy", cell="lru", hidden=4, lr=0.01)
@@ -60,6 +61,9 @@ def damaged(**changes: Any) -> bytes:
         (damaged(solved=1), "solved is 1, expected bool"),
         (damaged(score="x"), "score is 'x', expected float | None"),
         (damaged(baseline=None), "baseline is None, expected float"),
+        (damaged(score=float("nan")), "score is nan, expected a finite number"),
+        (damaged(loss=float("inf")), "loss is inf, expected a finite number"),
+        (damaged(seconds=10**400), "too large"),
     ],
 )
 def test_what_is_no_record_is_one_line(data: bytes, reason: str, tmp_path: Path) -> None:
@@ -95,3 +99,26 @@ def test_a_plot_is_a_picture(suffix: str, magic: bytes, tmp_path: Path) -> None:
     draw(path, BUDGET, TRIALS, [25])
     assert path.read_bytes().startswith(magic)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_plot_labels_lengths_as_they_are_and_hides_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Any] = []
+
+    class Kept(Figure):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            figures.append(self)
+
+    monkeypatch.setattr(plot, "require_matplotlib", lambda: Kept)
+    lengths = (25, 50, 75, 62, 68)
+    trials = [Trial(n, seed, n < 63, 1, 1, 1, 1, 300, 1) for n in lengths for seed in range(3)]
+    for tried, longest, labels in ((trials, [62] * 3, ["25", "50"]), (trials[:1], [0], ["25"])):
+        draw(tmp_path / "a.png", BUDGET, tried, longest)  # a warning would be an error
+        axes = figures[-1].axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels(which="both")] == labels
+        low, high = axes.get_ylim()
+        assert low < min(trial.length for trial in tried)
+        assert max(trial.length for trial in tried) < high
+        assert not axes.get_window_extent().overlaps(figures[-1].legends[0].get_window_extent())

@@ -51,6 +51,13 @@ def test_a_training_that_diverges_has_not_solved_anything() -> None:
     assert done.updates < 10
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_so_has_one_that_only_the_judge_finds_to_diverge(cell: str) -> None:
+    # The answers are finite, their squares are not; a record could not hold the score.
+    done = run(replace(SMALL, task="adding", cell=cell, lr=1e30, updates=1), 20, 0)
+    assert (done.solved, done.score, done.loss, done.updates) == (False, None, None, 1)
+
+
 @pytest.mark.parametrize("kind", [Adding, FirstSymbol])
 def test_it_is_never_judged_on_what_it_was_trained_on(
     kind: Any, monkeypatch: pytest.MonkeyPatch
