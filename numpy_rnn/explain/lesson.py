@@ -53,8 +53,8 @@ def of_recall(experiment: Experiment) -> Lesson:
     symbols = np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
     return Lesson(
         about=(
-            f"learned one text by heart: \u201c{_printable(experiment.text)}\u201d. Before it stands "
-            f"the start symbol, {experiment.characters[-2]}, after it the end symbol, "
+            f"learned one text by heart: \u201c{_printable(experiment.text)}\u201d. Before it "
+            f"stands the start symbol, {experiment.characters[-2]}, after it the end symbol, "
             f"{experiment.characters[-1]}."
         ),
         characters=experiment.characters,

@@ -78,7 +78,13 @@ def test_it_is_the_loop_in_every_regime(decay: str, T: int, width: int) -> None:
 def test_it_is_the_loop_where_complex_states_turn_and_hardly_shrink() -> None:
     rng = np.random.default_rng(5)
     a = (1 - 1e-12) * np.exp(1j * rng.uniform(-np.pi, np.pi, (10_000, 1, 3)))
-    check(rng, a, 3)
+    b, h0, dh = normal(rng, 10_000, 1, 3), normal(rng, 1, 3), normal(rng, 10_000, 1, 3) + 0j
+    h, cache = F.scan_forward(a, b, h0)
+    want = by_loop(a, b, h0)
+    assert np.abs(h - want).max() <= 1e-10
+    pairs = zip(F.scan_backward(dh, cache), backward_by_loop(dh, a, b, h0), strict=True)
+    for got, expected in pairs:
+        assert np.abs(got - expected).max() <= 1e-10 * max(1.0, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("width", [WIDE - 1, WIDE, WIDE + 1])

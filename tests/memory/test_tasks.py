@@ -145,6 +145,41 @@ def test_a_guess_costs_the_baseline(kind: type[Task]) -> None:
     assert abs(float(task.loss().forward(y, target)) - task.baseline()) < 1e-6
 
 
+def test_adding_is_solved_up_to_an_error_of_a_hundredth() -> None:
+    for off, solved in ((0.0999, True), (0.1001, False)):  # squared, on both sides of 0.01
+        assert judge(Adding(9), lambda x: (x[..., 0] * x[..., 1]).sum(0)[:, None] + off).solved is (  # noqa: B023 (called at once)
+            solved
+        )
+
+
+def wrong_in(share: float, y: Array) -> Array:
+    """Move the answers of the first rows of a batch of answers to another class."""
+    y = y.copy()
+    wrong = round(share * y.shape[-2])
+    y[..., :wrong, :] = np.roll(y[..., :wrong, :], 1, axis=-1)
+    return y
+
+
+def test_shares_of_right_answers_are_judged_at_their_border(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in ("copying", "first_symbol"):
+        monkeypatch.setattr(f"numpy_rnn.memory.{module}.JUDGED", 1000)
+    for wrong, solved in ((0.01, True), (0.02, False)):
+        verdict = judge(FirstSymbol(9), lambda x: wrong_in(wrong, x[0, :, :4]))  # noqa: B023
+        assert verdict == (1 - wrong, solved)
+        verdict = judge(Copying(9), lambda x: wrong_in(wrong, copied(x)))  # noqa: B023
+        assert verdict.solved is solved
+    images = (load_digits().images / 16).astype(np.float32)
+    known = {i.tobytes(): n for i, n in zip(images, load_digits().target, strict=True)}
+
+    def read(x: Array) -> Array:
+        return np.eye(10)[[known[image.tobytes()] for image in x.swapaxes(0, 1)]]
+
+    for wrong, solved in ((0.09, True), (0.12, False)):
+        assert judge(Digits(8), lambda x: wrong_in(wrong, read(x))).solved is solved  # noqa: B023
+
+
 def test_first_symbol_is_judged_by_the_first() -> None:
     task = FirstSymbol(9)
     assert judge(task, lambda x: x[0, :, :4]) == (1.0, True)

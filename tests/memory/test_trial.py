@@ -87,6 +87,56 @@ def test_it_is_never_judged_on_what_it_was_trained_on(
     assert not trained & {row.tobytes() for row in seen["judging"]}
 
 
+def test_a_judgement_draws_from_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Else what is trained on would depend on when was judged.
+    losses: list[list[float]] = []
+    for every in (10, 50):
+        monkeypatch.setattr(trial_module, "JUDGE_EVERY", every)
+        losses.append([])
+        run(replace(SMALL, updates=60), 60, 0, lambda _, loss: losses[-1].append(loss))
+    assert losses[0] == losses[1]
+
+
+def test_gradients_are_clipped_to_the_budgets_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+
+    class Watched(trial_module.Adam):
+        def step(self) -> None:
+            norms.append(float(np.linalg.norm(self.parameters.grad)))
+            super().step()
+
+    monkeypatch.setattr(trial_module, "Adam", Watched)
+    run(replace(SMALL, updates=5, clip=1e-3), 20, 0)
+    np.testing.assert_allclose(norms, 1e-3, rtol=1e-4)
+
+
+def start_of(cell: str, length: int = 99) -> dict[str, Array]:
+    model = build(CELLS[cell], Adding(length), 200, np.random.default_rng(0))
+    return model.parameters.values
+
+
+def test_each_scheme_starts_as_its_source_says() -> None:
+    W = start_of("rnn-orthogonal")["0.weight_hh_l0"]
+    np.testing.assert_allclose(W @ W.T, np.eye(200), atol=1e-5)
+    assert (start_of("irnn")["0.weight_hh_l0"] == np.eye(200)).all()
+    lstm = start_of("lstm-forget")
+    assert (lstm["0.bias_ih_l0"] + lstm["0.bias_hh_l0"])[200:400].tolist() == [1] * 200
+    for cell, block, sign in (("lstm-chrono", 1, 1), ("gru-chrono", 1, 1), ("mingru", 0, -1)):
+        bias = sign * start_of(cell)["0.bias_ih_l0"].reshape(-1, 200)[block]
+        assert 0 <= bias.min() < 1.5, cell
+        assert 4.4 < bias.max() <= np.log(98) + 1e-6, cell  # log U(1, T - 1)
+    indrnn = start_of("indrnn")
+    below, above = (indrnn[f"{k}.weight_hh_l0"] ** 99.0 for k in (0, 1))
+    assert below.min() < 0.1
+    for left, least in ((below, 0), (above, 0.5)):
+        assert least <= left.min() * 1.0001
+        assert 1.5 < left.max() <= 2.0001
+    lru = start_of("lru")
+    r = np.exp(-np.exp(lru["0.nu_log_l0"].astype(float)))
+    assert 0.98999 < r.min() < r.max() < 0.99901  # 1 - 1/100 to 1 - 0.1/100
+    assert not lru["0.gamma_log_l0"].any()
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("task", [Adding(20), TASKS["copy"](5)], ids=["at the end", "every step"])
 def test_every_cell_fits_every_task(cell: str, task: Task) -> None:
