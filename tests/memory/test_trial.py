@@ -11,6 +11,7 @@ import pytest
 from numpy_rnn.functional.types import Array
 from numpy_rnn.memory import CELLS, TASKS, Adding, Batch, Budget, FirstSymbol, Task, build, run
 from numpy_rnn.memory import trial as trial_module
+from numpy_rnn.optim import Adam
 
 SMALL = Budget(task="first-symbol", cell="rnn", hidden=8, updates=100, rows=8, lr=1e-2)
 
@@ -100,7 +101,7 @@ def test_a_judgement_draws_from_a_stream_of_its_own(monkeypatch: pytest.MonkeyPa
 def test_gradients_are_clipped_to_the_budgets_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     norms: list[float] = []
 
-    class Watched(trial_module.Adam):
+    class Watched(Adam):
         def step(self) -> None:
             norms.append(float(np.linalg.norm(self.parameters.grad)))
             super().step()
