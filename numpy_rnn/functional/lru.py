@@ -21,6 +21,10 @@ recurrences with the one factor r, computed in parallel over time by scan.py:
               (2') dnu = dr r log r,  dtheta = domega omega
               (1') dW_ih = sum_t du_t x_t^T,  dx_t = W_ih^T du_t
 
+The angle omega t is rounded: in float32, to half a unit in its last place, so that a state which
+hardly shrinks is off by about 0.005 of itself after 10,000 steps and 0.05 after 100,000; a loop
+in float32 is off by half as much. A layer's ``checkpoint`` starts the frame anew in each piece.
+
 Arrays hold a complex number as two real ones, real parts in the first half of the last axis and
 imaginary parts in the second, so that dL/dh is what it is for every other pair. The paper's
 output Re(C h_t) + D x_t is not part of the cell: Re(C h) is a linear map of the two halves, that
