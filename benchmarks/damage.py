@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kill import SETTINGS, make_text
+from numpy_rnn.apps.language_model import run
 from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.text import run
 
 Members = dict[str, bytes]
 Mutation = Callable[[bytes, random.Random], bytes]

@@ -14,9 +14,9 @@ from itertools import islice
 import numpy as np
 import torch
 
+from numpy_rnn.apps.recall import Experiment, build, train
 from numpy_rnn.layers import Sequential
-from numpy_rnn.text.recall import Experiment, build, train
-from tests.text import notebook
+from tests.apps import notebook
 
 EPOCHS = (1, 100, 200, 250, 300, 350, 400, 600, 1000)
 

@@ -11,9 +11,9 @@ import sys
 
 import numpy as np
 
-from numpy_rnn.checking.museum import ROOMS
 from numpy_rnn.checking.tour import false_alarm
 from numpy_rnn.cli.progress import progress
+from numpy_rnn.museum import ROOMS
 
 
 def random_sizes(rng: np.random.Generator) -> dict[str, int]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.text import Settings, run
+from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.training import Callback, Step, TimeBudget, Trainer
 
 SETTINGS = Settings(

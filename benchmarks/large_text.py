@@ -43,7 +43,7 @@ def own_memory() -> int:
 
 def measure(text: Path, folder: Path, steps: int) -> None:
     """Train, and print the time until the first step and the largest memory."""
-    from numpy_rnn.text import Settings, run  # noqa: PLC0415 (the process that measures)
+    from numpy_rnn.apps.language_model import Settings, run  # noqa: PLC0415 (the process that measures)
 
     largest, done = own_memory(), threading.Event()
 

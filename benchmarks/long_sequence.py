@@ -59,7 +59,7 @@ def main() -> None:
     for name in options.cells:
         for T in options.steps:
             full, saving = (
-                KINDS[name](D, H, rng=0, dtype=np.float32, checkpoint=on) for on in (False, True)
+                KINDS[name](D, H, rng=0, dtype=np.float32, recompute=on) for on in (False, True)
             )
             x = rng.standard_normal((T, B, D)).astype(np.float32)
             dy = np.ones((T, B, full.state_sizes[0]), np.float32)

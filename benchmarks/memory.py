@@ -21,7 +21,7 @@ os.environ |= ONE_THREAD
 from benchmarks.memory_plan import PLAN, recorded
 from benchmarks.memory_rates import FOLDER
 from benchmarks.memory_tables import tables
-from numpy_rnn.memory import longest, record, run
+from numpy_rnn.apps.memory import longest, record, run
 
 
 def fill(name: str) -> None:

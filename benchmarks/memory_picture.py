@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.memory_plan import PLAN, found
 from benchmarks.memory_rates import FOLDER, LIMIT, START, TASKS
-from numpy_rnn.memory import CELLS
+from numpy_rnn.apps.memory import CELLS
 
 LONGEST = 2 * LIMIT
 NONE = START / 2  # where a cell stands that does not learn the shortest

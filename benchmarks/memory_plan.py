@@ -14,7 +14,7 @@ from benchmarks.memory_rates import (
     known,
     units,
 )
-from numpy_rnn.memory import Budget, Trial, longest, record
+from numpy_rnn.apps.memory import Budget, Trial, longest, record
 
 
 class Entry(NamedTuple):

@@ -17,7 +17,7 @@ from benchmarks.timing import ONE_THREAD
 
 os.environ |= ONE_THREAD
 
-from numpy_rnn.memory import CELLS, Budget, longest, run
+from numpy_rnn.apps.memory import CELLS, Budget, longest, run
 
 FOLDER = Path(__file__).parents[1] / "docs" / "memory-results"
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)

@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.memory_plan import PLAN, found, recorded
 from benchmarks.memory_rates import TASKS, units
-from numpy_rnn.memory import CELLS
+from numpy_rnn.apps.memory import CELLS
 
 
 def tables() -> list[str]:

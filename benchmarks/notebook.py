@@ -26,9 +26,9 @@ os.environ.update(timing.ONE_THREAD)
 import numpy as np
 
 from numpy_rnn import RNN, Adam, Linear, MSELoss, Sequential
+from numpy_rnn.apps.language_model import Alphabet
+from numpy_rnn.apps.recall import CHARACTERS, SENTENCE
 from numpy_rnn.functional.types import Array
-from numpy_rnn.text import Alphabet
-from numpy_rnn.text.recall import CHARACTERS, SENTENCE
 
 SIZE = len(CHARACTERS)  # of the input, of the hidden layer and of the output
 TURN = 0.1  # seconds: long enough for caches to forget the contender before
@@ -75,7 +75,7 @@ def notebook_loop(weights: Weights, x: Array, target: Array) -> Epoch:
     """Train as the notebook does: its own module in PyTorch, a Python loop over the steps."""
     import torch  # noqa: PLC0415 (optional)
 
-    from tests.text import notebook  # noqa: PLC0415 (imports torch)
+    from tests.apps import notebook  # noqa: PLC0415 (imports torch)
 
     torch.set_num_threads(1)
     model = new_model()

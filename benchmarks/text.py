@@ -32,8 +32,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numpy_rnn import CrossEntropyLoss
-from numpy_rnn.text import Settings, nats_per_character, read_symbols, run
-from numpy_rnn.text.language_model import build, optimizer_for, schedule_for
+from numpy_rnn.apps.language_model import Settings, nats_per_character, read_symbols, run
+from numpy_rnn.apps.language_model.language_model import build, optimizer_for, schedule_for
 from numpy_rnn.training import Callback, Step, Trainer, Validation, Windows
 from numpy_rnn.training.threads import one_blas_thread
 

@@ -96,7 +96,7 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
     layer.parameters.changed()
 
 
-def identity(layer: HasParameters, gain: float = 1.0) -> None:
+def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
     """Make the recurrent matrix of each gate the identity times `gain`, and biases zero.
 
     Le, Jaitly & Hinton (2015): with relu this is their IRNN, which adds up its inputs at first.
@@ -173,7 +173,7 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     layer.parameters.changed()
 
 
-def independent(
+def indrnn_uniform(
     layer: HasParameters, longest: int, rng: Rng = None, least: float = 0.0, most: float = 2.0
 ) -> None:
     """Draw IndRNN's recurrent weights from U(least^(1/longest), most^(1/longest)).
@@ -199,10 +199,10 @@ def independent(
         If a number is out of its range, or the layer is no IndRNN.
     """
     if longest < 1:
-        raise ValueError(f"independent: longest is {longest}, expected at least 1")
+        raise ValueError(f"indrnn_uniform: longest is {longest}, expected at least 1")
     if not 0 <= least <= most:
         raise ValueError(
-            f"independent: least and most are {least} and {most}, expected 0 <= least <= most"
+            f"indrnn_uniform: least and most are {least} and {most}, expected 0 <= least <= most"
         )
     generator = np.random.default_rng(rng)
     low, high = least ** (1 / longest), most ** (1 / longest)
@@ -212,7 +212,7 @@ def independent(
     layer.parameters.changed()
 
 
-def ring(
+def lru_ring(
     layer: HasParameters,
     rng: Rng = None,
     r_min: float = 0.0,
@@ -242,9 +242,9 @@ def ring(
         If a number is out of its range, or the layer is no LRU.
     """
     if not 0 <= r_min < r_max <= 1:
-        raise ValueError(f"ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
+        raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
     if not (max_phase > 0 and math.isfinite(max_phase)):
-        raise ValueError(f"ring: max_phase is {max_phase}, expected a finite number above 0")
+        raise ValueError(f"lru_ring: max_phase is {max_phase}, expected a finite number above 0")
     generator = np.random.default_rng(rng)
     values = layer.parameters.values
     for name in _vectors(layer, "nu_log"):

@@ -40,11 +40,11 @@ def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
     return known
 
 
-class KeysThatDidNotMatch(NamedTuple):
+class IncompatibleKeys(NamedTuple):
     """What a load that was not strict left alone."""
 
-    missing: list[str]
-    unexpected: list[str]
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 _numbers = count()
@@ -252,7 +252,7 @@ class Parameters:
 
     def load_state_dict(
         self, state: Mapping[str, Array], *, strict: bool = True, where: str = ""
-    ) -> KeysThatDidNotMatch:
+    ) -> IncompatibleKeys:
         """Copy parameters in by name. All of them, or on an error none.
 
         Parameters
@@ -267,7 +267,7 @@ class Parameters:
 
         Returns
         -------
-        keys : KeysThatDidNotMatch
+        keys : IncompatibleKeys
             The names that `strict` would have refused; empty lists if it is true.
 
         Raises
@@ -280,14 +280,14 @@ class Parameters:
         where = f"{where}.load_state_dict" if where else "load_state_dict"
         if not isinstance(state, Mapping):
             raise TypeError(f"{where}: state is a {type(state).__name__}, expected a mapping")
-        keys = KeysThatDidNotMatch(
-            missing=[name for name in self.shapes if name not in state],
-            unexpected=[name for name in state if name not in self.shapes],
+        keys = IncompatibleKeys(
+            missing_keys=[name for name in self.shapes if name not in state],
+            unexpected_keys=[name for name in state if name not in self.shapes],
         )
         wrong: list[str] = []
         if strict:
-            wrong += [f"{name!r} is missing" for name in keys.missing]
-            wrong += [f"{name!r} is unexpected" for name in keys.unexpected]
+            wrong += [f"{name!r} is missing" for name in keys.missing_keys]
+            wrong += [f"{name!r} is unexpected" for name in keys.unexpected_keys]
         arrays = {name: np.asarray(state[name]) for name in self.shapes if name in state}
         for name, array in arrays.items():
             if array.dtype.kind not in "fiu":

@@ -59,7 +59,7 @@ def test_orthogonal(make: Any) -> None:
 @each_layer
 def test_identity(make: Any) -> None:
     layer = make(rng=0)
-    init.identity(layer, gain=0.5)
+    init.identity_recurrent(layer, gain=0.5)
     for block in blocks(layer, "weight_hh"):
         np.testing.assert_array_equal(block, 0.5 * np.eye(*block.shape))
     assert not any(block.any() for block in blocks(layer, "bias"))
@@ -67,7 +67,7 @@ def test_identity(make: Any) -> None:
 
 def test_an_irnn_adds_up_its_inputs() -> None:
     layer = RNN(1, 1, nonlinearity="relu", rng=0)
-    init.identity(layer)
+    init.identity_recurrent(layer)
     layer.parameters.values["weight_ih_l0"][...] = 1
     y, _ = layer.forward(np.array([[1.0], [2.0], [3.0]]))
     assert y.ravel().tolist() == [1, 3, 6]
@@ -103,7 +103,7 @@ def test_chrono() -> None:
 def test_independent() -> None:
     layer = IndRNN(2, 500, 2, bidirectional=True, rng=0)
     before = layer.state_dict()
-    init.independent(layer, 100, rng=1, least=0.5)
+    init.indrnn_uniform(layer, 100, rng=1, least=0.5)
     for name, value in layer.parameters.values.items():
         if "weight_hh" in name:
             left = value**100
@@ -111,13 +111,13 @@ def test_independent() -> None:
             assert 1.9 < left.max() <= 2
         else:
             np.testing.assert_array_equal(value, before[name])
-    init.independent(layer, 7, rng=1)
+    init.indrnn_uniform(layer, 7, rng=1)
     assert layer.parameters.values["weight_hh_l1_reverse"].min() < 0.02
 
 
 def test_ring() -> None:
     layer = LRU(8, 500, 2, bidirectional=True, rng=0)
-    init.ring(layer, rng=1, r_min=0.5, r_max=0.9, max_phase=0.3)
+    init.lru_ring(layer, rng=1, r_min=0.5, r_max=0.9, max_phase=0.3)
     for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
         values = layer.parameters.values
         r = np.exp(-np.exp(values[f"nu_log{suffix}"]))
@@ -163,16 +163,19 @@ def test_glorot_leaves_vectors_alone() -> None:
             lambda: init.orthogonal(IndRNN(2, 3)),
             r"IndRNN\(2, 3\) has no recurrent matrix, expected",
         ),
-        (lambda: init.identity(MinGRU(2, 3)), r"MinGRU\(2, 3\) has no recurrent matrix, expected"),
-        (lambda: init.independent(RNN(2, 3), 10), "has no vector 'weight_hh', expected a layer"),
-        (lambda: init.independent(IndRNN(2, 3), 0), "longest is 0, expected at least 1"),
-        (lambda: init.independent(IndRNN(2, 3), 9, least=3), "least and most are 3 and 2.0"),
-        (lambda: init.ring(IndRNN(2, 3)), "has no vector 'nu_log', expected a layer"),
         (
-            lambda: init.ring(LRU(2, 3), r_min=0.9, r_max=0.8),
+            lambda: init.identity_recurrent(MinGRU(2, 3)),
+            r"MinGRU\(2, 3\) has no recurrent matrix, expected",
+        ),
+        (lambda: init.indrnn_uniform(RNN(2, 3), 10), "has no vector 'weight_hh', expected a layer"),
+        (lambda: init.indrnn_uniform(IndRNN(2, 3), 0), "longest is 0, expected at least 1"),
+        (lambda: init.indrnn_uniform(IndRNN(2, 3), 9, least=3), "least and most are 3 and 2.0"),
+        (lambda: init.lru_ring(IndRNN(2, 3)), "has no vector 'nu_log', expected a layer"),
+        (
+            lambda: init.lru_ring(LRU(2, 3), r_min=0.9, r_max=0.8),
             "r is 0.9 to 0.8, expected 0 <= r_min",
         ),
-        (lambda: init.ring(LRU(2, 3), max_phase=0), "max_phase is 0, expected a finite number"),
+        (lambda: init.lru_ring(LRU(2, 3), max_phase=0), "max_phase is 0, expected a finite number"),
         (lambda: init.orthogonal(Linear(2, 3)), r"Linear\(2, 3\) has no recurrent weights"),
     ],
 )

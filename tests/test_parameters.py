@@ -138,8 +138,8 @@ def test_a_state_with_a_number_that_is_not_finite_changes_nothing(
 def test_what_is_not_strict_still_refuses_a_wrong_shape() -> None:
     _, _, joined = two()
     keys = joined.load_state_dict({"first.b": np.full(3, 5.0), "new": np.ones(1)}, strict=False)
-    assert keys.missing == ["first.w", "second.w"]
-    assert keys.unexpected == ["new"]
+    assert keys.missing_keys == ["first.w", "second.w"]
+    assert keys.unexpected_keys == ["new"]
     assert joined.values["first.b"].tolist() == [5, 5, 5]
     with pytest.raises(ValueError, match=r"'first.b' has shape \(2,\), expected \(3,\)"):
         joined.load_state_dict({"first.b": np.ones(2)}, strict=False)

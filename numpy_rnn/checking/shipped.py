@@ -181,7 +181,7 @@ MODELS = [
     Model("LRU(3, 4)", partial(LRU, 3, 4, rng=0), "T B 3"),
     Model(
         "LSTM, checkpointed at every third step",
-        partial(LSTM, 3, 4, checkpoint=3, rng=0),
+        partial(LSTM, 3, 4, recompute=3, rng=0),
         "T B 3",
         "LSTM",
     ),

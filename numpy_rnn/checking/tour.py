@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from numpy_rnn.checking.check import check_gradients
-from numpy_rnn.checking.museum import (
+from numpy_rnn.checking.report import Report
+from numpy_rnn.museum import (
     Exhibit,
     OptimizerRoom,
     Room,
     check_optimizer,
     patched,
 )
-from numpy_rnn.checking.report import Report
 
 VANISHING_STEPS = 30
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy.random  # noqa: F401 (see cli/recall.py)
 
+from numpy_rnn.apps.explain import pictures, story
+from numpy_rnn.apps.explain.lesson import Lesson, of_checkpoint, of_recall
+from numpy_rnn.apps.explain.study import Study, study, train
+from numpy_rnn.apps.language_model import recall
+from numpy_rnn.apps.language_model import run as run_of_training
+from numpy_rnn.apps.language_model.language_model import build
+from numpy_rnn.apps.recall import Experiment, TrainingFailedError
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.progress import progress
-from numpy_rnn.explain import pictures, story
-from numpy_rnn.explain.lesson import Lesson, of_checkpoint, of_recall
-from numpy_rnn.explain.study import Study, study, train
 from numpy_rnn.files import check_writable
 from numpy_rnn.layers import GRU, LSTM
 from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.text import recall
-from numpy_rnn.text import run as run_of_training
-from numpy_rnn.text.language_model import build
-from numpy_rnn.text.recall import Experiment, TrainingFailedError
 from numpy_rnn.training.threads import one_blas_thread
 
 

@@ -16,13 +16,13 @@ from typing import Any
 # its compiled modules are being imported can get lost.
 import numpy.random
 
+from numpy_rnn.apps.memory import plot, record, trial
+from numpy_rnn.apps.memory.cells import CELLS
+from numpy_rnn.apps.memory.search import longest
+from numpy_rnn.apps.memory.trial import TASKS, Budget, Trial
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
-from numpy_rnn.memory import plot, record, trial
-from numpy_rnn.memory.cells import CELLS
-from numpy_rnn.memory.search import longest
-from numpy_rnn.memory.trial import TASKS, Budget, Trial
 
 START = 25
 MOST = 10**8  # of what sizes an array: products of two are still numbers that NumPy can index by

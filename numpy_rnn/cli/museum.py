@@ -7,7 +7,10 @@ import sys
 import textwrap
 from typing import Any
 
-from numpy_rnn.checking.museum import (
+from numpy_rnn.checking.tour import judge, judge_vanishing
+from numpy_rnn.cli.errors import RunError
+from numpy_rnn.cli.progress import progress
+from numpy_rnn.museum import (
     EXHIBITS,
     REGIMES,
     Exhibit,
@@ -17,9 +20,6 @@ from numpy_rnn.checking.museum import (
     patched,
     usual_checkers,
 )
-from numpy_rnn.checking.tour import judge, judge_vanishing
-from numpy_rnn.cli.errors import RunError
-from numpy_rnn.cli.progress import progress
 
 OURS = "numpy_rnn.checking"
 

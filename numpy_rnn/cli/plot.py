@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from numpy_rnn.apps.language_model.run import Run
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.files import check_writable, write_atomically
-from numpy_rnn.text.run import Run
 
 
 def check_plot(name: str) -> None:

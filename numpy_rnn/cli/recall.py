@@ -14,13 +14,13 @@ from typing import Any
 # its compiled modules are being imported can get lost.
 import numpy.random  # noqa: F401
 
+from numpy_rnn.apps.alphabet import Alphabet
+from numpy_rnn.apps.language_model import recall
+from numpy_rnn.apps.recall import Experiment, Recall, TrainingFailedError
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.marks import compare
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
-from numpy_rnn.text import recall
-from numpy_rnn.text.alphabet import Alphabet
-from numpy_rnn.text.recall import Experiment, Recall, TrainingFailedError
 
 EVERY = 10  # epochs between two printed losses, as in the notebook
 

@@ -7,10 +7,10 @@ import itertools
 import sys
 from typing import Any
 
+from numpy_rnn.apps.language_model import generate
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.cli.saved import add_checkpoint, model_of, read_checkpoint
 from numpy_rnn.cli.terminal import harmless
-from numpy_rnn.text import generate
 from numpy_rnn.training.threads import one_blas_thread
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from numpy_rnn.apps.language_model import run
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.layers import Sequential
 from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.text import run
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:

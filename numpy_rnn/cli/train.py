@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.apps.language_model import generate, nats_per_character, run
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.plot import check_plot, plot
@@ -17,7 +18,6 @@ from numpy_rnn.cli.progress import progress
 from numpy_rnn.cli.terminal import duration, harmless
 from numpy_rnn.cli.watch import Watch, bits
 from numpy_rnn.files import check_writable, naming
-from numpy_rnn.text import generate, nats_per_character, run
 from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.threads import can_limit, one_blas_thread
 

@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from numpy_rnn.apps.language_model.settings import CELLS, OPTIMIZERS, SCHEDULES, Settings
 from numpy_rnn.cli.errors import UsageError
-from numpy_rnn.text.settings import CELLS, OPTIMIZERS, SCHEDULES, Settings
 from numpy_rnn.training.threads import default_threads
 
 EPOCHS = 10.0

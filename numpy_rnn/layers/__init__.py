@@ -5,7 +5,7 @@ from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.gru import GRU
-from numpy_rnn.layers.last import Last
+from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, MSELoss
@@ -26,7 +26,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "IndRNN",
-    "Last",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "Linear",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
-from numpy_rnn.parameters import KeysThatDidNotMatch, Parameters
+from numpy_rnn.parameters import IncompatibleKeys, Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
@@ -52,7 +52,7 @@ class Module:
 
     def load_state_dict(
         self, state: Mapping[str, Array], *, strict: bool = True
-    ) -> KeysThatDidNotMatch:
+    ) -> IncompatibleKeys:
         """Copy parameters in by name; see :meth:`Parameters.load_state_dict`."""
         return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
 

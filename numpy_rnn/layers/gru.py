@@ -25,7 +25,7 @@ class GRU(Recurrent):
         Whether the reset gate is applied after the recurrent product (PyTorch, Keras's default,
         ONNX ``linear_before_reset=1``) or before it (Cho et al. 2014, ONNX's default).
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``recompute``, ``rng``,
         ``dtype``, as for :class:`Recurrent`.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numpy_rnn.functional.lru import lru_backward, lru_forward
-from numpy_rnn.init import ring
+from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent
 
@@ -20,7 +20,7 @@ class LRU(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, **options
-        As for :class:`Recurrent`. It starts from :func:`numpy_rnn.init.ring`'s defaults, and has
+        As for :class:`Recurrent`. Initialised by :func:`numpy_rnn.init.lru_ring`, and has
         no bias.
 
     Raises
@@ -33,7 +33,7 @@ class LRU(Recurrent):
         self, input_size: int, hidden_size: int, num_layers: int = 1, **options: Any
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, **options)
-        ring(self, rng=self._rng)
+        lru_ring(self, rng=self._rng)
 
     def cell(self, input_size: int) -> Cell:
         """Return the LRU cell; blocks are real and imaginary parts."""

@@ -25,7 +25,7 @@ class LSTM(Recurrent):
     proj_size : int
         P: outputs are projected from H to P; 0 for no projection.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``recompute``, ``rng``,
         ``dtype``, as for :class:`Recurrent`.
 
     Raises

@@ -17,7 +17,7 @@ from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.stepping import Step, take_step
 from numpy_rnn.layers.strand import (
     StrandCache,
-    kept_every,
+    recompute_every,
     strand_backward,
     strand_forward,
 )
@@ -54,7 +54,7 @@ class Recurrent(RecurrentLayer):
         Probability with which an output between two layers is zeroed in training.
     bidirectional : bool
         Whether a second cell in each layer runs from the end to the beginning.
-    checkpoint : bool or int
+    recompute : bool or int
         Of the states, keep every k-th for ``backward``, which computes what was between them
         again: about T B (H + D) numbers in place of many times T B H, for a third of the time
         more. An int is k; True is about sqrt(T).
@@ -79,7 +79,7 @@ class Recurrent(RecurrentLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        checkpoint: bool | int = False,
+        recompute: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
         **unknown: Never,
@@ -92,9 +92,9 @@ class Recurrent(RecurrentLayer):
         self.num_layers = check_size(kind, "num_layers", num_layers)
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout = check_probability(kind, "dropout", dropout)
-        self.checkpoint = checkpoint
-        if not isinstance(checkpoint, bool):
-            self.checkpoint = check_size(kind, "checkpoint", checkpoint)
+        self.recompute = recompute
+        if not isinstance(recompute, bool):
+            self.recompute = check_size(kind, "recompute", recompute)
         self.training = True
         self._name = f"{kind}({self.input_size}, {self.hidden_size})"
         self._directions = ("", "_reverse") if bidirectional else ("",)
@@ -209,7 +209,7 @@ class Recurrent(RecurrentLayer):
                     self._weights(n),
                     batch.lengths,
                     batch.turned_reset if turned else batch.reset,
-                    kept_every(self.checkpoint, batch.T),
+                    recompute_every(self.recompute, batch.T),
                 )
                 outputs.append(batch.turn(y) if turned else y)
                 for component, value in zip(final, last, strict=True):

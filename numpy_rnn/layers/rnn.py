@@ -24,7 +24,7 @@ class RNN(Recurrent):
     nonlinearity : {"tanh", "relu"}
         phi.
     **options
-        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``checkpoint``, ``rng``,
+        ``bias``, ``batch_first``, ``dropout``, ``bidirectional``, ``recompute``, ``rng``,
         ``dtype``, as for :class:`Recurrent`.
 
     Raises
@@ -68,7 +68,7 @@ class IndRNN(Recurrent):
     nonlinearity : {"relu", "tanh"}
         phi.
     **options
-        As for :class:`Recurrent`. ``init.independent`` sets how long units remember.
+        As for :class:`Recurrent`. ``init.indrnn_uniform`` sets how long units remember.
 
     Raises
     ------

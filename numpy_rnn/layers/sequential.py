@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
-from numpy_rnn.layers.last import Last
+from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -86,7 +86,7 @@ class Sequential(Module):
         state : sequence, optional
             Initial state of each recurrent layer, in order; None for zeros.
         lengths, reset : arrays, optional
-            As the recurrent layers take them; `lengths` also tells :class:`Last` where to look.
+            As the recurrent layers take them; `lengths` also tells :class:`LastStep` where to look.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Sequential(Module):
             if isinstance(layer, RecurrentLayer):
                 x, last = layer.forward(x, states[len(final)], lengths=lengths, reset=reset)
                 final.append(last)
-            elif isinstance(layer, Last):
+            elif isinstance(layer, LastStep):
                 x = layer.forward(x, lengths)
             else:
                 x = layer.forward(x)
@@ -142,7 +142,7 @@ class Sequential(Module):
             If there was no forward pass.
         ValueError
             If the number of states is not the number of recurrent layers, or `keep` is given
-            to a model that is batch-first or has layers behind a :class:`Last`.
+            to a model that is batch-first or has layers behind a :class:`LastStep`.
         """
         if keep and any(getattr(layer, "batch_first", False) for layer in self.layers.values()):
             raise ValueError(f"Sequential.gradients: keep is {keep!r}, expected time-major layers")
@@ -222,7 +222,7 @@ class Sequential(Module):
             if isinstance(layer, RecurrentLayer):
                 x_t, last = layer.step(x_t, states[len(after)])
                 after.append(last)
-            elif not isinstance(layer, Last):  # a step is its own last one
+            elif not isinstance(layer, LastStep):  # a step is its own last one
                 x_t = layer.forward(x_t)
         return x_t, tuple(after)
 

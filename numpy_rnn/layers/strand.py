@@ -75,11 +75,11 @@ def segments(
     return found
 
 
-def kept_every(checkpoint: bool | int, T: int) -> int | None:
+def recompute_every(recompute: bool | int, T: int) -> int | None:
     """Return after how many steps a state is kept; None for every step, and nothing again."""
-    if isinstance(checkpoint, bool):
-        return math.isqrt(T) + 1 if checkpoint else None
-    return checkpoint
+    if isinstance(recompute, bool):
+        return math.isqrt(T) + 1 if recompute else None
+    return recompute
 
 
 class StrandCache(NamedTuple):

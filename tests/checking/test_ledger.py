@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn import GRU, LSTM, RNN, Embedding, Last, Linear, Sequential
+from numpy_rnn import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequential
 from numpy_rnn.checking import ledger, ledger_norms, ledger_pieces, per_example
 from numpy_rnn.checking.strategies import lengths, resets
 from numpy_rnn.functional.types import Array
@@ -34,15 +34,15 @@ def gradients(made: Any, x: Array, dy: Array, **options: Any) -> dict[str, Array
 @pytest.mark.parametrize("keep", ["t", "b"])
 @pytest.mark.parametrize("ways", [1, 2])
 @settings(max_examples=15)
-@given(data=st.data(), checkpoint=st.sampled_from([False, 2]))
+@given(data=st.data(), recompute=st.sampled_from([False, 2]))
 def test_a_layers_shares_sum_to_its_gradient(
-    keep: Any, ways: int, data: Any, checkpoint: Any
+    keep: Any, ways: int, data: Any, recompute: Any
 ) -> None:
     options = {
         "lengths": data.draw(st.none() | lengths(B, T)),
         "reset": data.draw(st.none() | resets(T, B)),
     }
-    layer = GRU(D, H, 2, bidirectional=ways == 2, checkpoint=checkpoint, rng=0)
+    layer = GRU(D, H, 2, bidirectional=ways == 2, recompute=recompute, rng=0)
     dy = np.concatenate([DY] * ways, axis=2)
     expected = gradients(layer, X, dy, **options)
     layer.forward(X, **options)
@@ -142,7 +142,7 @@ def test_what_cannot_be_kept_is_an_error() -> None:
     made.forward(X)
     with pytest.raises(ValueError, match="keep is 't', expected time-major layers"):
         made.gradients(np.zeros((T, B, H)), None, "t")
-    made = Sequential(LSTM(D, H, rng=0), Last(), Linear(H, 2, rng=1))
+    made = Sequential(LSTM(D, H, rng=0), LastStep(), Linear(H, 2, rng=1))
     made.forward(X)
     with pytest.raises(ValueError, match="expected an input of axes T, B and features"):
         made.gradients(np.zeros((B, 2)), None, "t")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.checking.museum import EXHIBITS, ROOMS, Exhibit, Room
 from numpy_rnn.checking.strategies import sizes
 from numpy_rnn.checking.tour import false_alarm, judge, judge_vanishing
 from numpy_rnn.cli import museum
 from numpy_rnn.cli.main import main
+from numpy_rnn.museum import EXHIBITS, ROOMS, Exhibit, Room
 
 RECURRENT = [e for e in EXHIBITS if isinstance(e.room, Room) and "W_hh" in e.room.shapes]
 

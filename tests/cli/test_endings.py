@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from numpy_rnn.apps.recall import load
 from numpy_rnn.cli.main import main
-from numpy_rnn.text.recall import load
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 UNBUFFERED = BUFFERED | {"PYTHONUNBUFFERED": "1"}

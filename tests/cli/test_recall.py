@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numpy_rnn.apps.recall import SENTENCE, load
 from numpy_rnn.cli.marks import compare
-from numpy_rnn.text.recall import SENTENCE, load
 
 COMMAND = [sys.executable, "-m", "numpy_rnn", "recall"]
 

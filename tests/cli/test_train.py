@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numpy_rnn.text import run
-from tests.text.texts import write_text
+from numpy_rnn.apps.language_model import run
+from tests.apps.language_model.texts import write_text
 
 COMMAND = [sys.executable, "-m", "numpy_rnn"]
 SMALL = [

@@ -16,7 +16,7 @@ from numpy_rnn.layers import (
     CrossEntropyLoss,
     Dropout,
     Embedding,
-    Last,
+    LastStep,
     LayerNorm,
     Linear,
     MSELoss,
@@ -325,7 +325,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: Linear(3, 4, dtype="int8"), ValueError, "Linear: dtype is int8, expected one of"),
     (lambda: Embedding(3, 4, dtype="i1"), ValueError, "Embedding: dtype is int8, expected one of"),
     (lambda: Dropout(dtype="int8"), ValueError, "Dropout: dtype is int8, expected one of"),
-    (lambda: Last(dtype="int8"), ValueError, "Last: dtype is int8, expected one of"),
+    (lambda: LastStep(dtype="int8"), ValueError, "LastStep: dtype is int8, expected one of"),
     (
         lambda: LayerNorm(4).forward(X),
         ValueError,

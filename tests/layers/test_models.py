@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_rnn.layers import LSTM, CrossEntropyLoss, Embedding, Last, Linear, Sequential
+from numpy_rnn.layers import LSTM, CrossEntropyLoss, Embedding, LastStep, Linear, Sequential
 from tests.layers.test_against_torch import equal, gradients_equal, load
 
 
@@ -21,7 +21,7 @@ class Theirs(torch.nn.Module):
 @pytest.mark.parametrize("many_to_one", [False, True])
 def test_embedding_stack_and_head(many_to_one: bool) -> None:
     rng = np.random.default_rng(0)
-    last = {"last": Last()} if many_to_one else {}
+    last = {"last": LastStep()} if many_to_one else {}
     ours = Sequential(embedding=Embedding(7, 3), lstm=LSTM(3, 4, 2), **last, head=Linear(4, 5))
     theirs = Theirs()
     load(theirs, ours)
@@ -47,7 +47,7 @@ def test_embedding_stack_and_head(many_to_one: bool) -> None:
 
 
 def test_a_row_without_a_step_has_no_last_one() -> None:
-    last = Last(batch_first=True)
+    last = LastStep(batch_first=True)
     x = np.arange(12.0).reshape(2, 3, 2)
     assert last.forward(x, np.array([0, 2])).tolist() == [[0, 0], [8, 9]]
     dx = last.backward(np.array([[1.0, 1.0], [2.0, 3.0]]))

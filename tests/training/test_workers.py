@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numpy_rnn import LSTM, CrossEntropyLoss, Last, Linear, MSELoss, Sequential
+from numpy_rnn import LSTM, CrossEntropyLoss, LastStep, Linear, MSELoss, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.training.batch import Batch
 from numpy_rnn.training.workers import Workers
@@ -49,7 +49,7 @@ def test_one_target_a_row_with_lengths() -> None:
     batch = Batch(x, target, lengths=np.array([6, 0, 2, 5, 1]), per_step=False)
     results = []
     for count in (1, 2):
-        model = Sequential(LSTM(2, 3, rng=0), Last(), Linear(3, 1, rng=1))
+        model = Sequential(LSTM(2, 3, rng=0), LastStep(), Linear(3, 1, rng=1))
         loss, _ = Workers(model, MSELoss(), count).gradient(batch, None)
         results.append((loss, model.parameters.grad))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-14)

@@ -1,0 +1,135 @@
+"""What the pictures show, against what is known in closed form and by differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
+from numpy_rnn.apps.explain.influence import by_distance, saturation
+from numpy_rnn.apps.explain.study import top
+from numpy_rnn.checking import attribution
+from numpy_rnn.checking.attribution import jacobians as jacobians_of_batch
+from numpy_rnn.functional.types import Array
+
+T, D, H = 7, 3, 4
+KINDS = [RNN, LSTM, GRU, IndRNN, MinGRU, LRU]
+
+
+def influence(layer: Any, x: Array, dy: Array) -> Array:
+    """|dL_t/dh_s| of one sequence."""
+    return attribution(layer, x[:, None], dy[:, None])[0]
+
+
+def jacobians(layer: Any, x: Array) -> Array:
+    """Of one sequence."""
+    return np.array([J[0] for J in jacobians_of_batch(layer, x[:, None], None)][::-1])
+
+
+def adding_layer(rng: np.random.Generator) -> tuple[RNN, Array]:
+    """A relu layer that is never off: a linear recurrence with the returned matrix."""
+    layer = RNN(D, H, nonlinearity="relu", bias=False)
+    W = rng.uniform(0, 0.5, (H, H))
+    layer.parameters.values["weight_hh_l0"][...] = W
+    layer.parameters.values["weight_ih_l0"][...] = 1
+    return layer, W
+
+
+def test_the_influence_of_a_linear_recurrence_is_a_power_of_its_matrix() -> None:
+    rng = np.random.default_rng(0)
+    layer, W = adding_layer(rng)
+    x, dy = rng.random((T, D)), rng.standard_normal((T, H))
+    A = influence(layer, x, dy)
+    for t in range(T):
+        for s in range(T):
+            power = np.linalg.matrix_power(W.T, t - s) @ dy[t] if s <= t else np.zeros(H)
+            np.testing.assert_allclose(A[t, s], np.linalg.norm(power), rtol=1e-12)
+
+
+def test_the_jacobian_of_a_linear_recurrence_is_its_matrix() -> None:
+    rng = np.random.default_rng(1)
+    layer, W = adding_layer(rng)
+    J = jacobians(layer, rng.random((T, D)))
+    for J_t in J:
+        np.testing.assert_allclose(J_t, W, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_jacobian_is_what_a_small_change_of_the_state_does(kind: Any) -> None:
+    rng = np.random.default_rng(2)
+    layer = kind(D, H, rng=1)
+    x, state = rng.standard_normal((T, D)), None
+    J = jacobians(layer, x)
+    for t in range(T):
+        _, after = layer.step(x[t : t + 1], state)
+        if state is not None:
+            base, moved = flat(state), 1e-6 * rng.standard_normal(J.shape[1])
+            change = flat(layer.step(x[t : t + 1], like(state, base + moved))[1]) - flat(
+                layer.step(x[t : t + 1], like(state, base - moved))[1]
+            )
+            np.testing.assert_allclose(J[t] @ moved, change / 2, rtol=1e-6, atol=1e-12)
+        state = after
+
+
+def flat(state: Any) -> Array:
+    parts = state if isinstance(state, tuple) else (state,)
+    return np.concatenate([part.ravel() for part in parts])
+
+
+def like(state: Any, numbers: Array) -> Any:
+    if not isinstance(state, tuple):
+        return numbers.reshape(state.shape)
+    pieces = np.split(numbers, np.cumsum([part.size for part in state])[:-1])
+    return tuple(piece.reshape(part.shape) for piece, part in zip(pieces, state, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_influence_is_the_product_of_the_jacobians(kind: Any) -> None:
+    rng = np.random.default_rng(3)
+    layer = kind(D, H, rng=1)
+    x, K = rng.standard_normal((T, D)), layer.state_sizes[0]
+    dy = rng.standard_normal((T, K))
+    A, J = influence(layer, x, dy), jacobians(layer, x)
+    for t in range(T):
+        d = np.zeros(J.shape[1])
+        d[:K] = dy[t]
+        for s in reversed(range(t + 1)):
+            np.testing.assert_allclose(A[t, s], np.linalg.norm(d[:K]), rtol=1e-10)
+            d = d @ J[s]
+        assert not A[t, t + 1 :].any()
+
+
+def test_by_distance_is_the_median_share() -> None:
+    A = np.array([[2.0, 0, 0], [1, 4, 0], [3, 2, 1]])
+    np.testing.assert_allclose(by_distance(A), [1, np.median([1 / 4, 2 / 1]), 3])
+
+
+def test_saturation_counts_units() -> None:
+    h = np.array([[0.96, -0.99, 0.5, 0.95], [0, 0, 0, 0]])
+    assert saturation(h).tolist() == [0.5, 0]
+
+
+def test_a_relu_is_saturated_where_it_is_off() -> None:
+    h = np.array([[0.0, 3.0, 0.5, 0.96], [0, 0, 0, 0]])
+    assert saturation(h, relu=True).tolist() == [0.25, 1]
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_top_of_a_stack_does_what_it_did_there(kind: Any, layers: int) -> None:
+    layer = kind(D, H, layers, rng=4)
+    x = np.random.default_rng(5).standard_normal((T, 2, D))
+    alone, read = top(layer, x)
+    assert alone.num_layers == 1
+    np.testing.assert_array_equal(alone.forward(read)[0], layer.forward(x)[0])
+    if layers > 1:  # what the loss of a step says to the state before, through the top alone
+        dy = np.zeros((T, 2, H))
+        dy[-1] = 1
+        layer.forward(x)
+        layer.backward(dy)
+        expected = layer.parameters.grads[f"weight_hh_l{layers - 1}"]
+        alone.forward(read)
+        alone.backward(dy)
+        np.testing.assert_allclose(alone.parameters.grads["weight_hh_l0"], expected, rtol=1e-12)

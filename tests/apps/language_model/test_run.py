@@ -1,0 +1,146 @@
+"""From a file to a checkpoint and on, as a library."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numpy_rnn.apps.language_model import Settings, nats_per_character, run
+from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.training import Callback, Step, Trainer
+from tests.apps.language_model.texts import write_text
+
+SMALL = Settings(
+    hidden_size=8,
+    embedding=4,
+    batch_size=4,
+    window=10,
+    validate_every=10,
+    warmup=3,
+    lr=1e-2,
+    epochs=1.5,
+    threads=2,
+)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_run_learns_is_saved_and_is_read_again(tmp_path: Path, cell: str) -> None:
+    text = write_text(tmp_path)
+    job = run.start(text, replace(SMALL, cell=cell, epochs=6), tmp_path)
+    job.trainer.fit()
+    assert job.validation is not None
+    assert job.validation.best < 0.8 * np.log(len(job.vocabulary))
+    saved = run.read(tmp_path)
+    assert saved.settings == job.settings
+    assert saved.vocabulary.characters == job.vocabulary.characters
+    ours = saved.model.parameters.data
+    assert ours.tobytes() == job.trainer.model.parameters.data.tobytes()
+    assert run.best(saved).parameters.data.tobytes() == job.validation.best_parameters.tobytes()
+
+
+def test_what_is_held_out_is_the_end_and_counts_whole(tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    whole = text.read_text(encoding="utf-8")
+    job = run.start(text, SMALL, tmp_path)
+    assert job.vocabulary.decode(job.held_out) == whole[1349:]  # one more in front
+    job.trainer.fit()
+    seen = {int(n) for n in job.trainer.source.x}  # type: ignore[attr-defined]  # Windows has it
+    assert seen <= set(range(len(job.vocabulary)))
+    assert len(job.trainer.source.x) == 1349  # type: ignore[attr-defined]
+    nats = nats_per_character(job.trainer.model, job.held_out)
+    assert job.validation is not None
+    assert job.validation.history[-1][1] == pytest.approx(nats, rel=0.1)  # by four readers
+
+
+@pytest.mark.parametrize("fraction", [0, 1e-4])
+def test_nothing_held_out(tmp_path: Path, fraction: float) -> None:
+    job = run.start(write_text(tmp_path), replace(SMALL, validation_fraction=fraction), tmp_path)
+    job.trainer.fit()
+    saved = run.read(tmp_path / run.FILE)
+    assert run.best(saved).parameters.data.tobytes() == job.trainer.model.parameters.data.tobytes()
+
+
+class Stop(Callback):
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+        if step.number == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_going_on_ends_at_the_same_bits(tmp_path: Path, optimizer: str) -> None:
+    text = write_text(tmp_path)
+    settings = replace(SMALL, optimizer=optimizer, layers=2, dropout=0.3, patience=9)
+    folders = tmp_path / "whole", tmp_path / "stopped"
+    for folder in folders:
+        folder.mkdir()
+    whole = run.start(text, settings, folders[0])
+    whole.trainer.fit()
+    stopped = run.start(text, settings, folders[1], save_every=0)
+    stopped.add(Stop(21))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.trainer.fit()
+    other = run.resume(text, folders[1])
+    assert other.trainer.steps == 20
+    other.trainer.fit()
+    a, b = other.trainer, whole.trainer
+    assert a.model.parameters.data.tobytes() == b.model.parameters.data.tobytes()
+    assert other.validation is not None
+    assert whole.validation is not None
+    assert other.validation.history == whole.validation.history
+    assert other.history.losses == whole.history.losses
+
+
+def test_another_text_and_a_text_that_has_changed(tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    run.start(text, SMALL, tmp_path).trainer.fit(1)
+    data = text.read_bytes()
+    text.write_bytes(data[1:] + data[:1])
+    with pytest.raises(ValueError, match=r"is not the text that .* was trained on"):
+        run.resume(text, tmp_path)
+    text.write_bytes(data + b"\xe2\x82\xac")
+    with pytest.raises(ValueError, match="has '€' at position 1500, expected one of"):
+        run.resume(text, tmp_path)
+
+
+def test_a_text_shorter_than_one_window(tmp_path: Path) -> None:
+    text = write_text(tmp_path, 11)
+    with pytest.raises(
+        ValueError, match="9 elements to predict, expected at least one window of 10"
+    ):
+        run.start(text, SMALL, tmp_path)
+
+
+def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    job = run.start(text, SMALL, tmp_path)
+    job.trainer.fit(1)
+    for changed in ({"hidden_size": 10**6}, {"layers": 10**9}, {"batch_size": 10**12}):
+        job.files.about["settings"].update(changed)  # type: ignore[index]  # it is a dict here
+        job.files.save(job.trainer)
+        with pytest.raises(DamagedFileError, match=r"its settings need .* bytes, it has"):
+            run.read(tmp_path)
+
+
+def test_settings_that_do_not_fit_the_text_are_damage_too(tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    job = run.start(text, SMALL, tmp_path)
+    job.trainer.fit(1)
+    job.files.about["settings"]["window"] = 10**30  # type: ignore[index]  # it is a dict here
+    job.files.save(job.trainer)
+    with pytest.raises(DamagedFileError, match="expected at least one window of 1000"):
+        run.resume(text, tmp_path)
+
+
+def test_a_version_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = run.start(write_text(tmp_path), SMALL, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy_rnn.training.checkpoint.FORMAT", 2)
+        job.trainer.fit(1)
+    with pytest.raises(DamagedFileError, match="its format is 2, expected 1"):
+        run.read(tmp_path)

@@ -1,0 +1,86 @@
+"""The distribution that is drawn from, and what draws from it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numpy_rnn.apps.language_model import distribution, generate
+from numpy_rnn.functional.types import Array
+from tests.training import small
+
+LOGITS = st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=12).map(np.array)
+
+
+@given(LOGITS, st.floats(0.05, 5), st.integers(1, 15), st.floats(0.01, 1))
+def test_it_is_the_definition_with_a_sum_of_one(
+    y: Array, temperature: float, k: int, p: float
+) -> None:
+    got = distribution(y, temperature, k, p)
+    assert got.sum() == pytest.approx(1, abs=1e-12)
+    weight = np.exp((y - y.max()) / temperature)
+    likeliest = sorted(range(len(y)), key=lambda v: (-y[v], v))[:k]
+    drawn = [v for v in likeliest if got[v]]
+    assert set(drawn) == set(np.flatnonzero(got))
+    assert drawn == likeliest[: len(drawn)]  # the likeliest of them, without a gap
+    share = weight / weight[likeliest].sum()
+    assert share[drawn[:-1]].sum() < p * (1 + 1e-9)  # without the last of them it is not enough
+    assert share[drawn].sum() > min(p, 1) * (1 - 1e-9)
+    np.testing.assert_allclose(got[drawn], weight[drawn] / weight[drawn].sum(), rtol=1e-9)
+
+
+@given(LOGITS)
+def test_temperature_zero_is_the_likeliest(y: Array) -> None:
+    assert distribution(y, 0).argmax() == y.argmax()
+    assert sorted(distribution(y, 0))[-1] == 1
+    assert distribution(y, 1, top_k=1)[y.argmax()] == 1
+    assert distribution(y, 1, top_p=1e-9)[y.argmax()] == 1
+
+
+def test_the_nucleus_by_hand() -> None:
+    y = np.log([0.5, 0.1, 0.3, 0.1])
+    np.testing.assert_allclose(distribution(y, top_p=0.7), [0.625, 0, 0.375, 0])
+    np.testing.assert_allclose(distribution(y, top_p=0.5 - 1e-9), [1, 0, 0, 0])
+    np.testing.assert_allclose(distribution(y, top_k=3), [5 / 9, 1 / 9, 3 / 9, 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((-1,), "temperature is -1"),
+        ((float("nan"),), "temperature is nan"),
+        ((float("inf"),), "temperature is inf"),
+        ((1, 0), "top_k is 0"),
+        ((1, None, 0), "top_p is 0"),
+        ((1, None, 1.1), r"top_p is 1\.1"),
+    ],
+)
+def test_options_out_of_range(options: tuple[float, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        distribution(np.zeros(3), *options)  # type: ignore[arg-type]  # as a user might
+
+
+def test_generating_is_stepping_and_a_seed_repeats_it() -> None:
+    net = small.model(dropout=0.5)
+    prompt = np.array([1, 2, 3])
+    made = list(itertools.islice(generate(net, prompt, temperature=0), 5))
+    symbols = list(prompt)
+    for _ in range(5):
+        y, _ = net.forward(np.array(symbols)[:, None])
+        symbols.append(int(y[-1, 0].argmax()))
+    assert made == symbols[3:]
+    runs = [list(itertools.islice(generate(net, prompt, rng=4), 30)) for _ in range(2)]
+    assert runs[0] == runs[1]
+    with pytest.raises(ValueError, match="prompt is empty"):
+        next(generate(net, np.zeros(0, int)))
+
+
+def test_generating_does_not_disturb_the_training_generators() -> None:
+    net = small.model(dropout=0.5)
+    before = [generator.bit_generator.state for generator in net.generators()]
+    list(itertools.islice(generate(net, np.array([0]), rng=1), 10))
+    assert [generator.bit_generator.state for generator in net.generators()] == before

@@ -1,0 +1,77 @@
+"""A text file as numbers: pieces that cut characters in two, and texts that are none."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpy_rnn.apps.language_model import Vocabulary, read_symbols, symbols
+
+
+@settings(deadline=None)
+@given(text=st.text(min_size=1), piece=st.integers(1, 9))
+def test_it_is_the_text_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_bytes(text.encode("utf-8"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(symbols, "PIECE", piece)
+        read = read_symbols(path)
+    assert read.vocabulary.decode(read.numbers) == text
+    assert read.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert isinstance(read.numbers, np.memmap)
+
+
+@settings(deadline=None)
+@given(
+    before=st.text(max_size=20),
+    wrong=st.sampled_from([b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\x80", b"\xc0\xaf"]),
+    after=st.sampled_from(["", "a", "abcdefgh"]),
+    piece=st.integers(1, 9),
+)
+def test_what_is_not_utf8_says_where(
+    tmp_path_factory: pytest.TempPathFactory, before: str, wrong: bytes, after: str, piece: int
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    data = before.encode("utf-8") + wrong + after.encode("utf-8")
+    path.write_bytes(data)
+    with pytest.raises(UnicodeDecodeError) as expected:
+        data.decode("utf-8")
+    place = expected.value.start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(symbols, "PIECE", piece)
+        with pytest.raises(ValueError, match=f"is not UTF-8: byte {place} is 0x{data[place]:02x} "):
+            read_symbols(path)
+
+
+def test_a_character_that_is_lacking_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("aäbaß", encoding="utf-8")
+    monkeypatch.setattr(symbols, "PIECE", 3)
+    with pytest.raises(ValueError, match=r"text.txt' has 'ß' at position 4, expected one of the"):
+        read_symbols(path, Vocabulary("abä"))
+
+
+def test_an_empty_file_and_none_at_all(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    for vocabulary in (None, Vocabulary("a")):
+        with pytest.raises(ValueError, match=r"empty.txt' is empty, expected a text"):
+            read_symbols(tmp_path / "empty.txt", vocabulary)
+    with pytest.raises(FileNotFoundError):
+        read_symbols(tmp_path / "no.txt")
+
+
+def test_line_ends_stay_as_they_are_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"a\r\nb\n")
+    read = read_symbols(path, folder=tmp_path)
+    assert read.vocabulary.decode(read.numbers) == "a\r\nb\n"
+    assert [name.name for name in tmp_path.iterdir()] == ["text.txt"]

@@ -1,0 +1,195 @@
+"""The recall experiment: what the notebook saw, what it did not, and what can go wrong."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numpy_rnn.apps.recall import (
+    CHARACTERS,
+    SENTENCE,
+    Experiment,
+    Recall,
+    TrainingFailedError,
+    build,
+    generate,
+    load,
+    raw_output,
+    run,
+    save,
+    shapes,
+    train,
+)
+from tests.apps.notebook import PRINTED
+
+SEEDS = range(20)
+
+
+@pytest.fixture(scope="module")
+def twenty() -> list[Recall]:
+    return [run(Experiment(seed=seed)) for seed in SEEDS]
+
+
+def test_argmax_feedback_recalls_the_sentence_for_every_seed(twenty: list[Recall]) -> None:
+    assert [result.argmax for result in twenty] == [SENTENCE] * len(SEEDS)
+
+
+def test_raw_feedback_recalls_it_for_none(twenty: list[Recall]) -> None:
+    assert [result for result in twenty if result.raw == SENTENCE] == []
+
+
+def test_the_losses_the_notebook_printed_lie_in_the_range_of_the_seeds(
+    twenty: list[Recall],
+) -> None:
+    printed = [float(number) for number in PRINTED.split()]
+    curves = np.array([result.losses[: 10 * len(printed) : 10] for result in twenty])
+    assert curves.shape == (len(SEEDS), 26)
+    assert (curves.min(axis=0) <= printed).all()
+    assert (printed <= curves.max(axis=0)).all()
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    a, b = (run(Experiment(seed=3, epochs=20)) for _ in range(2))
+    assert a.losses == b.losses
+    assert a.model.parameters.data.tobytes() == b.model.parameters.data.tobytes()
+
+
+def test_cross_entropy_and_relu_recall_it_too() -> None:
+    assert run(Experiment(loss="cross-entropy", epochs=400)).argmax == SENTENCE
+    assert run(Experiment(nonlinearity="relu")).argmax == SENTENCE
+
+
+def test_integer_input_is_the_same_network() -> None:
+    model = build(Experiment(dtype="float64"))
+    symbols = np.array([[33], [7], [4]])
+    dense, _ = model.forward(np.eye(35)[symbols])
+    looked_up, _ = model.forward(symbols)
+    np.testing.assert_allclose(looked_up, dense, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"text": ""}, "text is empty, expected at least one character"),
+        ({"text": "hello World"}, "text has 'W' at position 6, expected one of"),
+        ({"text": "a\udce9"}, "text is not valid text at position 1, expected UTF-8"),
+        ({"characters": "abca"}, "alphabet has 'a' twice, at positions 0 and 3"),
+        ({"characters": "ab"}, "alphabet has 2 characters, expected at least 3"),
+        ({"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
+        ({"epochs": 0}, "epochs is 0, expected at least 1"),
+        ({"nonlinearity": "sine"}, "nonlinearity is 'sine', expected 'tanh' or 'relu'"),
+        ({"loss": "l1"}, "loss is 'l1', expected 'mse' or 'cross-entropy'"),
+        ({"lr": 0.0}, "lr is 0.0, expected a finite number above 0"),
+        ({"lr": math.nan}, "lr is nan, expected"),
+        ({"seed": -1}, "seed is -1, expected"),
+        ({"dtype": "float16"}, "dtype is float16, expected one of float32, float64"),
+        ({"dtype": "flaot32"}, "dtype is 'flaot32', expected one of float32, float64"),
+        ({"lr": 10**400}, "lr is inf, expected a finite number above 0"),
+        ({"hidden_size": 2**31}, "hidden_size is 2147483648, expected fewer"),
+        ({"hidden_size": 10**18}, "hidden_size is 1000000000000000000, expected fewer"),
+        ({"hidden_size": np.int64(0)}, "hidden_size is 0, expected at least 1"),
+    ],
+)
+def test_bad_settings_are_one_clear_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        Experiment(**options)  # type: ignore[arg-type]  # wrong on purpose
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"text": b"abc"}, "text is b'abc', expected a str"),
+        ({"characters": ["a", "b", "c"]}, "characters is .*, expected a str"),
+        ({"nonlinearity": ["tanh"]}, "nonlinearity is .*, expected a str"),
+        ({"loss": None}, "loss is None, expected a str"),
+        ({"dtype": np.float32}, "dtype is .*, expected a str"),
+        ({"seed": 1.5}, "seed is 1.5, expected a whole number"),
+        ({"seed": math.nan}, "seed is nan, expected a whole number"),
+        ({"epochs": "3"}, "epochs is '3', expected a whole number"),
+        ({"hidden_size": True}, "hidden_size is True, expected a whole number"),
+        ({"hidden_size": np.True_}, "hidden_size is np.True_, expected a whole number"),
+        ({"lr": True}, "lr is True, expected a number"),
+        ({"lr": "1"}, "lr is '1', expected a number"),
+        ({"lr": 1j}, "lr is 1j, expected a number"),
+    ],
+)
+def test_settings_of_another_type_are_one_clear_line(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message) as caught:
+        Experiment(**options)  # type: ignore[arg-type]  # wrong on purpose
+    assert "\n" not in str(caught.value)
+
+
+def test_numpys_numbers_become_pythons_and_can_be_saved(tmp_path: Path) -> None:
+    experiment = Experiment(
+        hidden_size=np.int64(3),  # type: ignore[arg-type]  # what an array's element is
+        lr=np.float32(0.5),  # type: ignore[arg-type]
+        epochs=np.int8(1),  # type: ignore[arg-type]
+        seed=np.uint32(7),  # type: ignore[arg-type]
+    )
+    values = (experiment.hidden_size, experiment.lr, experiment.epochs, experiment.seed)
+    assert [type(value) for value in values] == [int, float, int, int]
+    save(tmp_path / "a.npz", run(experiment))
+    assert load(tmp_path / "a.npz")[0] == experiment
+
+
+def test_the_shapes_are_the_models() -> None:
+    experiment = Experiment(text="abc", characters="abc<>", hidden_size=4)
+    assert shapes(experiment) == build(experiment).parameters.shapes
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_a_learning_rate_that_explodes_names_the_epoch(nonlinearity: str) -> None:
+    experiment = Experiment(lr=1e30, nonlinearity=nonlinearity)
+    with pytest.raises(
+        TrainingFailedError, match=r"epoch [12] .*(inf|nan).* try a lr below 1e\+30"
+    ) as caught:
+        run(experiment)
+    assert "expected" not in str(caught.value)
+
+
+def test_weights_that_explode_in_the_last_update_are_noticed() -> None:
+    with pytest.raises(TrainingFailedError, match=r"epoch 0 .'rnn.weight_ih_l0' is not finite"):
+        train(build(Experiment()), Experiment(lr=1e39, epochs=1))
+
+
+def test_raw_feedback_that_explodes_ends_the_text_there() -> None:
+    experiment = Experiment(nonlinearity="relu")
+    model = build(experiment)
+    model.parameters.data *= 1e6
+    text = generate(model, experiment.alphabet, 48, raw_output)
+    assert 0 < len(text) < 48
+    result = Recall(experiment, model, [], text, text)
+    assert set(range(len(text), 48)) <= set(result.wrong(text))
+
+
+def test_an_alphabet_grows_in_front_of_its_start_and_end() -> None:
+    grown = Experiment(text="abc").alphabet.grown_for("Zebra #Z")
+    assert grown.characters == CHARACTERS[:-2] + "Z#" + CHARACTERS[-2:]
+    assert (grown.start, grown.end) == (35, 36)
+    assert grown.decode(grown.encode("Zebra #Z")) == "Zebra #Z"
+
+
+def test_a_text_that_is_no_text_is_not_blamed_on_the_alphabet() -> None:
+    with pytest.raises(ValueError, match="text is not valid text at position 1, expected UTF-8"):
+        Experiment().alphabet.grown_for("a\udce9")
+
+
+def test_a_saved_recall_loads_as_it_was(tmp_path: Path) -> None:
+    result = run(Experiment(epochs=30))
+    save(tmp_path / "a.npz", result)
+    experiment, model = load(tmp_path / "a.npz")
+    assert experiment == result.experiment
+    assert model.parameters.data.tobytes() == result.model.parameters.data.tobytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_defaults_are_the_notebooks() -> None:
+    assert (len(CHARACTERS), len(SENTENCE)) == (35, 48)
+    default = Experiment()
+    assert (default.hidden_size, default.lr, default.epochs) == (35, 0.001, 1000)
