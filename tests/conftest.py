@@ -16,6 +16,12 @@ settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_exam
 # than they compute.
 torch.set_num_threads(1)
 
-# A shell starts what it puts into the background deaf to Ctrl-C, and so is what that starts:
-# tests interrupt the programs that they run.
+# A caller can be deaf to a signal, as nohup and the background jobs of a shell are, or block it,
+# and what it starts inherits that. Tests signal themselves and the programs that they run. With a
+# handler here, a program that is run begins with the default; the tests stay as deaf as before.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it never learns how a child ended
+signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import stat
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +16,8 @@ import pytest
 
 from numpy_rnn import files
 from numpy_rnn.files import check_writable, write_atomically
+
+ROOT = Path(__file__).parents[1]
 
 
 def hello(file: BinaryIO) -> None:
@@ -185,31 +186,57 @@ def test_temporaries_of_the_dead_are_removed_and_of_no_one_else(tmp_path: Path) 
     assert set(names(tmp_path)) == {"a"} | others
 
 
-SAVE_FOR_EVER = """
-import pathlib, sys
-from numpy_rnn.files import write_atomically
-path = pathlib.Path(sys.argv[1])
-while True:
-    for content in (b"a", b"b"):
-        write_atomically(path, lambda file: [file.write(content * 50_000) for _ in range(20)])
+KILLED_EVERYWHERE = """
+import os, pathlib, sys
+from tests.kill_points import NAMES, SURVIVED, Points, in_a_fork, last_words, leave_litter
+log, old = pathlib.Path("last words"), sys.argv[1] == "old"
+def save(folder, name, number):
+    points = Points(1, name, number, os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY))
+    points.install()
+    content = b"new" * 50_000
+    points.write_atomically(folder / "a", lambda file: [file.write(content) for _ in range(5)])
+for name in NAMES:
+    for number in range(1, 100):
+        folder = pathlib.Path(f"{name}-{number}")
+        folder.mkdir()
+        if old:
+            (folder / "a").write_bytes(b"old")
+        leave_litter(folder)
+        status = in_a_fork(lambda: save(folder, name, number))
+        if status == SURVIVED:
+            break
+        print(status, folder, "replace" in last_words(log)[:-1])
 """
 
 
-def test_a_file_is_complete_whenever_its_writer_is_killed(tmp_path: Path) -> None:
-    rng = random.Random(0)  # noqa: S311 (not a secret)
-    path = tmp_path / "a"
-    for _ in range(20):
-        path.unlink(missing_ok=True)
-        with subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, path]) as process:
-            deadline = time.monotonic() + 60
-            while not path.exists() and time.monotonic() < deadline:
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.03))
-            process.kill()
-        assert process.returncode == -signal.SIGKILL
-        assert path.read_bytes() in (b"a" * 1_000_000, b"b" * 1_000_000)
+@pytest.mark.parametrize("old", [True, False])
+def test_a_file_is_complete_wherever_its_writer_is_killed(tmp_path: Path, old: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_EVERYWHERE, "old" if old else "none"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    kills: Counter[str] = Counter()
+    for line in done.stdout.splitlines():
+        status, folder, replaced = line.split()
+        assert int(status) == -signal.SIGKILL
+        kills[folder.rpartition("-")[0]] += 1
+        path = tmp_path / folder / "a"
+        if replaced == "True":
+            assert path.read_bytes() == b"new" * 250_000
+        elif old:
+            assert path.read_bytes() == b"old"
+        else:
+            assert not path.exists()
         write_atomically(path, hello)
-        assert names(tmp_path) == ["a"]
+        assert names(path.parent) == ["a"]
+        assert path.read_bytes() == b"hello"
+    calls = {"listdir": 1, "open": 2, "fsync": 2, "replace": 1, "close": 2, "unlink": 2}
+    assert kills.pop("write") == kills.pop("half-write") >= 5
+    assert kills == calls | ({"chmod": 1} if old else {})
 
 
 def test_the_machine_is_part_of_the_name() -> None:

@@ -139,6 +139,34 @@ def test_a_signal_is_one_line_and_saves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+DEAF = """
+import os, signal, sys
+SIGNALS = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD
+for number in SIGNALS:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+os.execv(sys.executable, [*pytest, *sys.argv[1:]])
+"""
+
+
+def test_the_tests_pass_under_a_caller_that_ignores_and_blocks_signals() -> None:
+    tests = (
+        test_a_signal_is_one_line_and_saves_nothing,
+        test_a_signal_while_saving_removes_the_temporary_file,
+    )
+    which = [f"{__file__}::{test.__name__}" for test in tests]
+    which.append(str(Path(__file__).parents[1] / "training" / "test_signals.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF, *which],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "\n7 passed in " in done.stdout, done.stdout
+
+
 SIGNALLED_WHILE_SAVING = """
 import os, signal, sys
 import numpy as np

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 
 from numpy_rnn.apps.recall import SENTENCE, load
 from numpy_rnn.cli.marks import compare
+from tests.terminal import EVERY_STEP, read_all
 
 COMMAND = [sys.executable, "-m", "numpy_rnn", "recall"]
 
@@ -153,19 +153,14 @@ def test_a_terminal_shows_progress_and_keeps_the_lines_whole(
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    environment = os.environ | {
-        "PYTHONPATH": str(tmp_path),
-    }
+    environment = os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
         [*COMMAND, "--epochs", "300"], stdout=subprocess.PIPE, stderr=terminal, env=environment
     ) as process:
         assert process.stdout is not None
+        os.close(terminal)
+        shown = read_all(master)  # first: a terminal that nobody reads from is full soon
         out = process.stdout.read().decode()
-    shown = b""
-    while select.select([master], [], [], 0)[0]:
-        shown += os.read(master, 65536)
-    os.close(terminal)
-    os.close(master)
     assert process.returncode == 0
     assert out.count("\nepoch ") == 31
     assert b"300" in shown

@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from numpy_rnn.functional.types import Array
 from tests.apps.language_model.texts import write_text
+from tests.terminal import EVERY_STEP, read_all
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 LESSON = of_recall(SMALL)
@@ -429,48 +429,39 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    done = subprocess.run(
+    with subprocess.Popen(
         [*COMMAND, "a.npz", "--out", "why"],
-        check=True,
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
-    shown = b""
-    while select.select([master], [], [], 0)[0]:
-        shown += os.read(master, 65536)
-    os.close(terminal)
-    os.close(master)
-    assert done.stdout == b"Wrote 6 files to why; open why/index.html\n"
-    ends = [b"0/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
+        env=os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)},
+    ) as process:
+        assert process.stdout is not None
+        os.close(terminal)
+        shown = read_all(master)
+        out = process.stdout.read()
+    assert process.returncode == 0
+    assert out == b"Wrote 6 files to why; open why/index.html\n"
+    ends = [b"26/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
     assert all(end in shown for end in ends)
     assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
 
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-
-if BROWSER:  # not a skip: .ci/run counts those as failures
-
-    def test_a_browser_opens_the_page_without_a_complaint(folder: Path, tmp_path: Path) -> None:
-        picture = tmp_path / "page.png"
-        done = subprocess.run(
-            [
-                *(
-                    BROWSER,
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--enable-logging=stderr",
-                ),
-                *(f"--screenshot={picture}", "--window-size=390,844"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", (folder / "index.html").as_uri()),
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        assert "CONSOLE" not in done.stderr
-        assert picture.stat().st_size > 10_000
+def test_a_browser_opens_the_page_without_a_complaint(folder: Path, tmp_path: Path) -> None:
+    browsers = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    browser = next(filter(None, browsers), None)
+    if browser is None:
+        pytest.fail("no browser is installed: install chromium, as the README says", pytrace=False)
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *(f"--screenshot={picture}", "--window-size=390,844"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", (folder / "index.html").as_uri()),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert picture.stat().st_size > 10_000
