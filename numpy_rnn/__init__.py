@@ -1,4 +1,4 @@
-"""Recurrent neural networks in pure NumPy: every gradient by hand, every gradient proven."""
+"""Recurrent neural networks in pure NumPy: every gradient derived by hand and verified."""
 
 from numpy_rnn.layers import (
     GRU,
@@ -14,12 +14,11 @@ from numpy_rnn.layers import (
     Layer,
     LayerNorm,
     Linear,
+    Loss,
     MinGRU,
-    Module,
     MSELoss,
     PeepholeLSTM,
     Recurrent,
-    RecurrentLayer,
     Sequential,
 )
 from numpy_rnn.optim import (
@@ -53,15 +52,14 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "Loss",
     "MSELoss",
     "MinGRU",
-    "Module",
     "Optimizer",
     "Parameters",
     "PeepholeLSTM",
     "RMSprop",
     "Recurrent",
-    "RecurrentLayer",
     "Sequential",
     "__version__",
     "clip_grad_norm",

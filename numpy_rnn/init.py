@@ -43,7 +43,6 @@ def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
     bound = 1 / math.sqrt(fan)
     generator = np.random.default_rng(rng)
     parameters.data[...] = generator.uniform(-bound, bound, parameters.data.size)
-    parameters.changed()
 
 
 def glorot(layer: HasParameters, rng: Rng = None) -> None:
@@ -70,7 +69,6 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
         blocks = value.reshape(_count_gates(layer) if gated else 1, -1, value.shape[-1])
         bound = math.sqrt(6 / sum(blocks.shape[1:]))
         blocks[...] = generator.uniform(-bound, bound, blocks.shape)
-    layer.parameters.changed()
 
 
 def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None:
@@ -93,7 +91,6 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
     for block in _recurrent_blocks(layer):
         q, r = np.linalg.qr(generator.standard_normal(block.shape))
         block[...] = gain * q * np.sign(np.diag(r))  # without the signs it is not uniform
-    layer.parameters.changed()
 
 
 def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
@@ -113,7 +110,6 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
     for name, value in layer.parameters.values.items():
         if "bias" in name:
             value[...] = 0
-    layer.parameters.changed()
 
 
 def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
@@ -136,7 +132,6 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
     """
     for b_ih, b_hh in _biases(layer, 4):
         b_ih[1], b_hh[1] = value, 0
-    layer.parameters.changed()
 
 
 def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
@@ -170,7 +165,6 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
             b_ih[1], b_hh[1] = log_u, 0  # f of the LSTM, z of the GRU
         if gates != 3:
             b_ih[0], b_hh[0] = -log_u, 0  # i of the LSTM, z of minGRU
-    layer.parameters.changed()
 
 
 def indrnn_uniform(
@@ -209,7 +203,6 @@ def indrnn_uniform(
     for name in _vectors(layer, "weight_hh"):
         weights = layer.parameters.values[name]
         weights[...] = generator.uniform(low, high, weights.shape)
-    layer.parameters.changed()
 
 
 def lru_ring(
@@ -258,7 +251,6 @@ def lru_ring(
         weights = values[name.replace("nu_log", "weight_ih")]
         spread = 1 / math.sqrt(2 * weights.shape[1])
         weights[...] = spread * generator.standard_normal(weights.shape)
-    layer.parameters.changed()
 
 
 def _count_gates(layer: HasParameters) -> int:

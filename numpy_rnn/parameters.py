@@ -3,16 +3,15 @@
     data  [ weight_ih_l0 | weight_hh_l0 | bias_ih_l0 | bias_hh_l0 | weight | bias ]
     grad  [ the same layout                                                       ]
 
-Zeroing, clipping, an optimiser's step, saving and summing over workers are then each one
-operation on one array, and a layer still sees its matrices under their names.
+Zeroing, clipping, an optimiser's step, saving and summing over workers are then one operation on
+one array each. A layer still sees its matrices under their names.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import numpy as np
 
@@ -22,7 +21,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype, if parameters can have it; `where` begins the message.
+    """Return `dtype` as a NumPy dtype if parameters can have it; `where` begins the message.
 
     Raises
     ------
@@ -41,20 +40,27 @@ def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
 
 
 class IncompatibleKeys(NamedTuple):
-    """What a load that was not strict left alone."""
+    """The names that a load with ``strict=False`` left alone, as in PyTorch."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
-_numbers = count()
+class _Views(dict[str, Array]):
+    """Arrays by name, whose numbers can be written, but which cannot be replaced."""
 
+    def __setitem__(self, name: str, value: Array) -> None:
+        if value is not self.get(name):  # `views[name] *= 2` ends in such an assignment
+            self._refuse(name)
 
-class _Version:
-    """A number that a whole and its parts share, and that no other ever has."""
+    def _refuse(self, name: str = "name", *_: Any, **__: Any) -> Never:
+        raise TypeError(
+            f"parameters: {name!r} is a view into the flat vector and cannot be replaced, "
+            f"expected [{name!r}][...] = array"
+        )
 
-    def __init__(self) -> None:
-        self.number = next(_numbers)
+    __delitem__ = pop = setdefault = _refuse
+    clear = popitem = update = __ior__ = _refuse  # type: ignore[assignment]  # they refuse
 
 
 class Parameters:
@@ -67,20 +73,35 @@ class Parameters:
     dtype : dtype
         float32 or float64.
     kind : str
-        The layer's, for the message.
+        Name of the layer, for messages.
 
     Attributes
     ----------
+    dtype : dtype
+        That of the numbers.
     data, grad : (N,) arrays
-        The parameters and the gradients.
+        The parameters and the gradients. Assigning copies the numbers into the vector.
     values, grads : dict of str to array
-        Views into `data` and `grad`, with their shapes.
+        Views into `data` and `grad`, with their shapes. Their numbers can be changed at any time;
+        the views themselves cannot be replaced.
 
     Raises
     ------
     ValueError
         If the dtype is neither float32 nor float64.
+
+    Examples
+    --------
+    >>> parameters = Parameters({"weight": (2, 3), "bias": (2,)}, "float64")
+    >>> parameters.values["bias"][...] = 1
+    >>> parameters.data
+    array([0., 0., 0., 0., 0., 0., 1., 1.])
     """
+
+    data: Array
+    grad: Array
+    values: dict[str, Array]
+    grads: dict[str, Array]
 
     def __init__(
         self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike, kind: str = ""
@@ -90,31 +111,49 @@ class Parameters:
         size = sum(math.prod(shape) for shape in self.shapes.values())
         self._joined = False
         self._parts: list[Parameters] = []
-        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype), _Version())
+        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
 
-    def _live_in(self, data: Array, grad: Array, version: _Version) -> None:
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+        return f"Parameters({shapes}; {self.dtype})"
+
+    def _live_in(self, data: Array, grad: Array) -> None:
         """Make `data` and `grad` this object's vectors, and point the views at them."""
-        self.data, self.grad, self.dtype, self._version = data, grad, data.dtype, version
-        self.values: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
+        values: dict[str, Array] = {}
+        grads: dict[str, Array] = {}
         start = 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
-            self.values[name] = data[start:stop].reshape(shape)
-            self.grads[name] = grad[start:stop].reshape(shape)
+            values[name] = data[start:stop].reshape(shape)
+            grads[name] = grad[start:stop].reshape(shape)
             start = stop
+        self.__dict__.update(data=data, grad=grad, dtype=data.dtype)
+        self.__dict__.update(values=_Views(values), grads=_Views(grads))
         start = 0
         for part in self._parts:
             part._joined = True
-            piece = slice(start, start + part.data.size)
-            part._live_in(data[piece], grad[piece], version)
-            start = piece.stop
+            segment = slice(start, start + part.data.size)
+            part._live_in(data[segment], grad[segment])
+            start = segment.stop
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Copy numbers into `data` and `grad`; refuse to replace the views."""
+        current = self.__dict__.get(name)
+        if value is current and current is not None:  # where `data *= 2` ends
+            return
+        if name in ("data", "grad"):
+            self.__dict__[name][...] = value
+        elif name in ("values", "grads"):
+            raise AttributeError(f"parameters.{name} cannot be replaced, expected an edit in place")
+        else:
+            self.__dict__[name] = value
 
     @classmethod
     def join(cls, children: Mapping[str, Parameters]) -> Parameters:
         """Move several sets of parameters into one new vector.
 
-        The children keep working: their vectors become pieces of the new one.
+        The children keep working: their vectors become segments of the new one. A child without
+        parameters takes the dtype of the others.
 
         Parameters
         ----------
@@ -129,12 +168,14 @@ class Parameters:
         Raises
         ------
         ValueError
-            If there are no children, if they differ in dtype, or if one of them is part of
+            If there are no children, if their dtypes differ, or if one of them is part of
             another model already (the same weights cannot live in two vectors).
         """
-        dtypes = {name: child.dtype.name for name, child in children.items()}
-        if len(set(dtypes.values())) != 1:
+        dtypes = {name: child.dtype.name for name, child in children.items() if child.shapes}
+        if len(set(dtypes.values())) > 1:
             raise ValueError(f"dtypes of the parts are {dtypes}, expected one for all of them")
+        if not children:
+            raise ValueError("there are no parts, expected at least one")
         seen: set[int] = set()
         for name, child in children.items():
             if child._joined or id(child) in seen:
@@ -146,32 +187,13 @@ class Parameters:
                 for prefix, child in children.items()
                 for name, shape in child.shapes.items()
             },
-            next(iter(dtypes.values())),
+            next(iter(dtypes.values()), next(iter(children.values())).dtype),
         )
         joined._parts = list(children.values())
         joined.data[...] = np.concatenate([part.data for part in joined._parts])
         joined.grad[...] = np.concatenate([part.grad for part in joined._parts])
-        joined._live_in(joined.data, joined.grad, _Version())
+        joined._live_in(joined.data, joined.grad)
         return joined
-
-    def share(self, other: Parameters) -> None:
-        """Live in another one's values from now on, with gradients of one's own.
-
-        Several threads can then go through copies of one model at the same time.
-
-        Parameters
-        ----------
-        other : Parameters
-            Of a copy of the model.
-
-        Raises
-        ------
-        ValueError
-            If its names, shapes or dtype are different.
-        """
-        if (self.shapes, self.dtype) != (other.shapes, other.dtype):
-            raise ValueError("share: parameters of another model, expected those of a copy")
-        self._live_in(other.data, self.grad, other._version)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a pickle needs; the views are made anew by `__setstate__`."""
@@ -183,33 +205,10 @@ class Parameters:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a state; parts come to live in this object's vectors again."""
+        """Restore a copy or a pickle; the parts live in this object's vectors again."""
         self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
         self._joined = False  # unless the whole it belonged to is copied too
-        data, grad = state["vectors"]
-        self._live_in(data, grad, _Version())
-
-    @property
-    def version(self) -> int:
-        """A number that is another one after each change by an optimiser or a load."""
-        return self._version.number
-
-    def changed(self) -> None:
-        """Note that the parameters were changed: whoever writes to `data` calls it.
-
-        A layer's ``step`` uses copies of the weights until then.
-        """
-        self._version.number = next(_numbers)
-
-    def check_unchanged(self, where: str, version: int) -> None:
-        """Raise RuntimeError if the parameters are not those that `version` was read from.
-
-        A backward pass with other weights than its forward pass had is no gradient.
-        """
-        if version != self.version:
-            raise RuntimeError(
-                f"{where}: the parameters have changed since forward, expected backward first"
-            )
+        self._live_in(*state["vectors"])
 
     def to(self, dtype: DTypeLike) -> None:
         """Convert the parameters and their gradients, and those of every part.
@@ -222,14 +221,13 @@ class Parameters:
         Raises
         ------
         ValueError
-            If the dtype is another one, or this is part of a model: convert the whole.
+            If the dtype is another one, or these parameters are part of a model.
         """
         if self._joined:
             raise ValueError("these parameters are part of a model, expected the model's")
         if dtype != np.complex128:
             check_dtype(dtype)
-        self._live_in(self.data.astype(dtype), self.grad.astype(dtype), self._version)
-        self.changed()
+        self._live_in(self.data.astype(dtype), self.grad.astype(dtype))
 
     def add(self, gradients: Mapping[str, Array]) -> None:
         """Add to the gradients, by name."""
@@ -246,14 +244,14 @@ class Parameters:
         Returns
         -------
         state : dict of str to array
-            PyTorch's names and shapes for the same architecture.
+            With PyTorch's names and shapes for the same architecture.
         """
         return {name: value.copy() for name, value in self.values.items()}
 
     def load_state_dict(
         self, state: Mapping[str, Array], *, strict: bool = True, where: str = ""
     ) -> IncompatibleKeys:
-        """Copy parameters in by name. All of them, or on an error none.
+        """Copy parameters in by name: all of them or, if there is an error, none.
 
         Parameters
         ----------
@@ -261,21 +259,22 @@ class Parameters:
             As :meth:`state_dict` returns it, or PyTorch's with each tensor's ``.numpy()``.
             Real numbers of another dtype are converted.
         strict : bool
-            Whether every name must match. A wrong shape is an error in any case.
+            Whether every name must match. A wrong shape is always an error.
         where : str
-            The layer or model, for the message.
+            Layer or model, for the message.
 
         Returns
         -------
         keys : IncompatibleKeys
-            The names that `strict` would have refused; empty lists if it is true.
+            The names that did not match; empty lists if `strict` is true.
 
         Raises
         ------
         TypeError
-            If `state` is no mapping.
+            If `state` is not a mapping.
         ValueError
-            Naming every entry that is missing, unexpected, misshapen or not finite real numbers.
+            If an entry is missing, unexpected, of a wrong shape or not of finite real numbers. The
+            message names every such entry.
         """
         where = f"{where}.load_state_dict" if where else "load_state_dict"
         if not isinstance(state, Mapping):
@@ -295,7 +294,7 @@ class Parameters:
             elif array.shape != self.shapes[name]:
                 wrong.append(f"{name!r} has shape {array.shape}, expected {self.shapes[name]}")
             else:
-                with np.errstate(over="ignore"):  # what does not fit becomes infinite
+                with np.errstate(over="ignore"):  # too large a number becomes infinite
                     finite = np.isfinite(array.astype(self.dtype))
                 if not finite.all():
                     first = tuple(map(int, np.argwhere(~finite)[0]))
@@ -306,5 +305,4 @@ class Parameters:
             raise ValueError(f"{where}: {'; '.join(wrong)}")
         for name, array in arrays.items():
             self.values[name][...] = array
-        self.changed()
         return keys

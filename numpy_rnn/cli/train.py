@@ -190,11 +190,9 @@ def _conclusion(job: run.Run, folder: Path) -> list[str]:
         parameters = trainer.model.parameters
         last = parameters.data.copy()
         parameters.data[...] = job.validation.best_parameters
-        parameters.changed()
         with one_blas_thread():
             nats = nats_per_character(trainer.model, job.held_out)
         parameters.data[...] = last
-        parameters.changed()
         lines.append(
             f"Held out, the best model (step {step}): {nats:.4f} nats, {bits(nats):.4f} bits per "
             f"character, mean over all {len(job.held_out) - 1:,} characters"

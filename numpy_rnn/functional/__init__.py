@@ -1,19 +1,19 @@
-"""The mathematics: pairs of pure functions, one idea a file.
+"""The pairs that run: the functions of textbook/, with the same arguments and results, made fast.
 
     out, cache = x_forward(arguments)
-    gradients  = x_backward(d_out, cache)          one gradient per argument, in order
+    gradients  = x_backward(dout, cache)          one gradient per argument, in order
 
-``dq`` is the gradient dL/dq, of q's shape; in a module's head, (n') is the gradient of equation
-(n). The equations are for column vectors; arrays hold examples as rows, so W x is ``x @ W.T``
-and W^T dz is ``dz @ W``. A transpose is never conjugated: that would not be analytic.
+Only arrangements for speed live here; the derivations are in textbook/, and a test holds both
+equal. Checks of shapes and dtypes live in layers/. Start reading with elman.py, beside its page.
 
-A pair never changes its inputs, its cache or an incoming gradient, follows the dtype of its
-arrays and runs on complex numbers. Shapes are not checked here: the layers do that.
+``dX`` means dL/dX and has X's shape. Arrays hold examples as rows, so W x is ``x @ W.T`` and
+W^T dz is ``dz @ W``. A pair never changes its inputs, its cache or an incoming gradient. It
+follows the dtype of its arrays and runs on complex numbers. A transpose is never conjugated,
+because that would not be analytic.
 """
 
 from numpy_rnn.functional.activations import RELU, TANH, Activation
 from numpy_rnn.functional.contract import Keep, contract, contract_bias, contract_one_hot
-from numpy_rnn.functional.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from numpy_rnn.functional.dropout import dropout_backward, dropout_forward
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from numpy_rnn.functional.embedding import embedding_backward, embedding_forward
@@ -25,12 +25,17 @@ from numpy_rnn.functional.gru_reset_before import (
 from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numpy_rnn.functional.linear import linear_backward, linear_forward
+from numpy_rnn.functional.losses import (
+    Reduction,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    mse_backward,
+    mse_forward,
+)
 from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
-from numpy_rnn.functional.mse import mse_backward, mse_forward
 from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
-from numpy_rnn.functional.reduction import Reduction
 from numpy_rnn.functional.scan import scan_backward, scan_forward
 
 __all__ = [

@@ -1,12 +1,12 @@
-"""Elementwise nonlinearities, each with its derivative written in terms of its *output*.
+"""Elementwise nonlinearities, each with its derivative as a function of its output.
 
-    (1)  tanh(z)                     (1')  tanh'(z) = 1 - h^2     with h = tanh(z)
+    (1)  tanh(z)                       (1')  tanh'(z) = 1 - h^2         with h = tanh(z)
     (2)  relu(z) = z if z >= 0 else 0  (2')  relu'(z) = 1 if h > 0 else 0
 
-A derivative from the output needs no second cache: the trajectory h is kept anyway. At 0,
-relu has none; (2') takes 0, as PyTorch does. Both can be differentiated by the complex step
-(Squire & Trapp 1998): tanh is analytic, and relu is, away from 0, because it compares the real
-part only and then passes z on whole.
+A derivative as a function of the output h needs no second cache, because the trajectory h is
+kept anyway. At 0, where relu has no derivative, (2') is 0, as in PyTorch. Both functions can be
+differentiated by the complex step (Squire & Trapp 1998). tanh is analytic. relu compares real
+parts only and passes the whole number on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ class Activation(NamedTuple):
     value : callable
         ``value(z, out)`` writes the nonlinearity of `z` into `out` (which may be `z`).
     slope : callable
-        ``slope(h)`` is the derivative, from the output `h`.
+        ``slope(h)`` is the derivative at the output `h`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> h = TANH.value(np.array([0.0, 1.0]), np.empty(2))
+    >>> TANH.slope(h).round(4)
+    array([1.  , 0.42])
     """
 
     value: Callable[[Array, Array], Array]
@@ -36,7 +43,7 @@ class Activation(NamedTuple):
 
 def _relu(z: Array, out: Array) -> Array:
     np.copyto(out, z)
-    np.putmask(out, z.real < 0, 0)  # (2); z.real < 0 lets a NaN through
+    np.putmask(out, z.real < 0, 0)  # (2); NaN passes, because NaN < 0 is false
     return out
 
 

@@ -1,18 +1,18 @@
-"""The gradient of a shared weight: a sum over time, written as one.
+"""The gradient of a shared weight: one sum over time, computed as one matrix product.
 
-A weight that is used at every timestep, ``z[t,b] = W x[t,b] + bias + ...``, receives one
-outer product from each use, and its gradient is their sum (Werbos 1990):
+A weight that is used at every timestep, z[t,b] = W x[t,b] + bias + ..., receives one outer product
+from each use. Its gradient is the sum of them (Werbos 1990):
 
     (1)  dW    = sum_t sum_b  dz[t,b] x[t,b]^T
     (2)  dbias = sum_t sum_b  dz[t,b]
 
-Both sums are done once, after the time loop, never inside it. ``keep`` names the axes
-of the sum that are *not* summed, so the same line also answers who contributed what:
+The sum is computed once, after the loop over time. ``keep`` names the axes that are not summed.
+It is for gradients what ``keepdims`` is for reductions, but the axes keep their full size:
 
     keep=""    (G, D)        the gradient: what the optimiser applies, once
-    keep="t"   (T, G, D)     the ledger: what each timestep contributed
+    keep="t"   (T, G, D)     the ledger: what each timestep contributes
     keep="b"   (B, G, D)     the gradient of each example
-    keep="tb"  (T, B, G, D)  each single outer product
+    keep="tb"  (T, B, G, D)  every outer product
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from numpy_rnn.functional.types import Array
 
 Keep = Literal["", "t", "b", "tb"]
 
-# The axes of dz (T, B, G) that each `keep` sums away.
+# The axes of dz (T, B, G) that each `keep` sums over.
 _SUMMED: dict[str, tuple[int, ...]] = {"": (0, 1), "t": (1,), "b": (0,), "tb": ()}
 
 
 def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
-    """Sum the outer products ``dz[t,b] x[t,b]^T`` over every axis not kept.
+    """Return the sum of the outer products ``dz[t,b] x[t,b]^T`` over every axis not kept.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
     x : (T, B, D) array
         What the weight was multiplied by at each timestep.
     keep : {"", "t", "b", "tb"}
-        The axes of the sum to leave standing.
+        Axes not summed over.
 
     Returns
     -------
@@ -50,6 +50,13 @@ def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
     ------
     ValueError
         If `keep` is none of the four.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dz, x = np.ones((5, 2, 3)), np.ones((5, 2, 4))  # T, B = 5, 2
+    >>> contract(dz, x).shape, contract(dz, x, keep="t").shape
+    ((3, 4), (5, 3, 4))
     """
     T, B, G = dz.shape
     D = x.shape[-1]
@@ -65,24 +72,30 @@ def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
 
 
 def contract_bias(dz: Array, keep: Keep = "") -> Array:
-    """Sum ``dz[t,b]`` over every axis not kept: equation (2).
+    """Return the sum of ``dz[t,b]`` over every axis not kept.
 
     Parameters
     ----------
     dz : (T, B, G) array
         Gradient of the pre-activations.
     keep : {"", "t", "b", "tb"}
-        The axes of the sum to leave standing.
+        Axes not summed over.
 
     Returns
     -------
     db : (G,), (T, G), (B, G) or (T, B, G) array
-        A new array, never a view of `dz`.
+        Equation (2), in a new array.
 
     Raises
     ------
     ValueError
         If `keep` is none of the four.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> contract_bias(np.ones((5, 2, 3)))  # T, B = 5, 2
+    array([10., 10., 10.])
     """
     if keep not in _SUMMED:
         raise _unknown_keep(keep)
@@ -90,47 +103,55 @@ def contract_bias(dz: Array, keep: Keep = "") -> Array:
     return db
 
 
-def contract_one_hot(dz: Array, symbols: Array, size: int, keep: Keep = "") -> Array:
-    """Equation (1), transposed, for an ``x`` given as the places of its ones.
+def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Array:
+    """Return equation (1), transposed, for one-hot rows ``x`` that are given as token ids.
 
-    With ``x[t,b]`` one-hot, the outer product has a single row that is not zero; adding
-    ``dz[t,b]`` to that row costs nothing for the zeros. A loop, one vectorised addition a row:
-    ``np.add.at`` and a sorted ``np.add.reduceat`` are faster for rows narrower than about 100
-    and several times slower for wide ones, where the time goes (benchmarks/scatter.py).
+    Only one row of each outer product is not zero, so ``dz[t,b]`` is added to that row. A loop of
+    vectorised additions is used: ``np.add.at`` and a sorted ``np.add.reduceat`` are faster for
+    rows of fewer than 100 numbers, and several times slower for long rows, where the time goes
+    (``python -m benchmarks.scatter``).
 
     Parameters
     ----------
     dz : (T, B, G) array
         Gradient of the pre-activations.
-    symbols : (T, B) array of int
-        The place of the one in each row, 0 <= symbol < size.
+    tokens : (T, B) array of int
+        Position of the one in each row, 0 <= token < size.
     size : int
         V, the length of a one-hot row.
     keep : {"", "t", "b", "tb"}
-        The axes of the sum to leave standing.
+        Axes not summed over.
 
     Returns
     -------
     dW_T : (..., V, G) array
-        The transpose of what :func:`contract` returns for the dense rows.
+        The transpose of what :func:`contract` returns for the one-hot rows.
 
     Raises
     ------
     ValueError
         If `keep` is none of the four.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> contract_one_hot(np.ones((3, 1, 2)), np.array([[0], [2], [0]]), size=3)
+    array([[2., 2.],
+           [0., 0.],
+           [1., 1.]])
     """
     T, B, G = dz.shape
     if keep not in _SUMMED:
         raise _unknown_keep(keep)
     kept_shape = tuple(n for n, axis in ((T, "t"), (B, "b")) if axis in keep)
-    kept = np.zeros((T, B), int)  # where in the flattened kept axes each (t, b) lands
+    kept = np.zeros((T, B), int)  # the position of each (t, b) in the flattened kept axes
     if "t" in keep:
         kept += np.arange(T)[:, None]
     if "b" in keep:
         kept = kept * B + np.arange(B)
     rows = np.zeros((int(np.prod(kept_shape)) * size, G), dz.dtype)
     for row, dz_tb in zip(
-        (kept * size + symbols.astype(int)).ravel(), dz.reshape(T * B, G), strict=True
+        (kept * size + tokens.astype(int)).ravel(), dz.reshape(T * B, G), strict=True
     ):
         rows[row] += dz_tb
     return rows.reshape(*kept_shape, size, G)

@@ -1,28 +1,16 @@
-"""The Elman cell: the hidden layer also receives its own values of the step before.
+"""The Elman cell, arranged for speed. The equations are in textbook/elman.py.
 
-    Forward   (1) a_t = W_ih x_t + b_ih + b_hh          t = 1..T, all at once, before the loop
-              (2) z_t = a_t + W_hh h_{t-1},  h_t = phi(z_t)         phi = tanh or relu
-
-    Backward  (2') dz_t = (dh_t + W_hh^T dz_{t+1}) * phi'(z_t)      t = T..1, dz_{T+1} = 0
-                   dh0  = W_hh^T dz_1
-              (3') dW_hh = sum_t dz_t h_{t-1}^T         one product, after the loop
-              (1') dW_ih = sum_t dz_t x_t^T,  dx_t = W_ih^T dz_t,  db_ih = db_hh = sum_t dz_t
-
-dh_t is only what the loss sends to h_t directly; W_hh^T dz_{t+1} is what comes back through
-time. This is backpropagation through time (Werbos 1990): the loss at step t reaches t, t-1,
-..., each step through one more W_hh^T and one more phi'. The weights are the same at every
-step, so their gradients are the sums over t of each step's share, and are applied once;
-``keep="t"`` returns the shares instead. h_0 is an argument, so dh0 is its whole gradient.
-
-The equations are for one example: sums over t are also over the batch. Row 0 of an array is
-t = 1, except in the cache's h, whose row t is h_t. The recurrence is Elman's (1990), who took
-the earlier values as plain input and did not differentiate through them.
+Here
+(a) the input projection is one product for the whole sequence, before the loop (linear.py);
+(b) phi' of all steps is computed at once, in the array that becomes dz;
+(c) sums over time are one product each, after the loop (contract.py);
+(d) inside the loops results are written into existing arrays, which saves the allocations.
+The gain over the textbook page: ``python -m benchmarks.twins``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +24,8 @@ from numpy_rnn.functional.types import Array
 class ElmanCache(NamedTuple):
     """What :func:`elman_backward` needs of the forward pass."""
 
-    projection: LinearCache  # of equation (1)
-    h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] pairs with dz and h[1:] with dh
+    projection: LinearCache
+    h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] belongs to dz and h[1:] to dh
     W_hh: Array  # (H, H)
     phi: Activation
 
@@ -57,31 +45,45 @@ def elman_forward(
     Parameters
     ----------
     x : (T, B, D) array, or (T, B) array of int
-        Input, or the places of the ones in one-hot rows.
+        Input; integers stand for one-hot rows.
     h0 : (B, H) array
         State before the first step.
     W_ih, W_hh : (H, D) and (H, H) arrays
         Weights of the input and of the previous state.
     b_ih, b_hh : (H,) arrays
-        Biases. Two, as in PyTorch: each gets the gradient, so their sum moves twice as far as
-        one bias would, and an optimiser's path is PyTorch's.
+        Biases. There are two, as in PyTorch: each gets the full gradient, so that an optimiser
+        moves their sum as PyTorch's does.
     phi : Activation
         ``TANH`` or ``RELU``.
 
     Returns
     -------
     h : (T, B, H) array
-        The state after every step. Read-only: it is also the cache.
+        The state after every step. Read-only, because it is also the cache.
     cache : ElmanCache
         For :func:`elman_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, h0, b = np.ones((5, 1, 2)), np.zeros((1, 3)), np.zeros(3)
+    >>> h, cache = elman_forward(x, h0, np.ones((3, 2)), np.eye(3), b, b)
+    >>> dx, dh0, dW_ih, dW_hh, db_ih, db_hh = elman_backward(np.ones_like(h), cache)
+    >>> dW_hh.shape
+    (3, 3)
     """
-    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
+    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1), but for the recurrent term
     T, B, H = a.shape
     h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
     h[0] = h0
-    # In the order that a product with few rows is fastest in; a copy pays from the second step on.
+    # A contiguous copy makes products with few rows faster; from the second step on it pays.
     W_hh_T = W_hh.T if T == 1 else np.ascontiguousarray(W_hh.T)
-    _recur(a, h[0], W_hh_T, phi, h[1:], np.empty((B, H), h.dtype))
+    h_prev, z_t, value = h[0], np.empty((B, H), h.dtype), phi.value
+    for a_t, h_t in zip(a, h[1:], strict=True):
+        h_prev.dot(W_hh_T, z_t)
+        np.add(z_t, a_t, z_t)  # (1)
+        value(z_t, h_t)  # (2)
+        h_prev = h_t
     h.setflags(write=False)
     return h[1:], ElmanCache(projection, h, W_hh, phi)
 
@@ -89,65 +91,46 @@ def elman_forward(
 def elman_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, *, phi: Activation = TANH
 ) -> Callable[[Array, Array], tuple[Array]]:
-    """Arrange the weights for single steps, of which no gradient is wanted.
+    """Return a function that takes single steps, without gradients, over copies of the weights.
 
     Parameters
     ----------
     W_ih, W_hh, b_ih, b_hh, phi : arrays and Activation
-        As for :func:`elman_forward`, of one dtype: that of every step, whatever it is
-        given. What is returned uses copies.
+        As for :func:`elman_forward`, all of one dtype.
 
     Returns
     -------
     step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (an integer x_t is (B,)) and
-        returns h_t, a new array like h_prev, in a tuple.
+        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and
+        returns ``(h_t,)``, a new array like h_prev.
     """
-    return partial(_step, W_ih.T.copy(), (b_ih + b_hh)[None], W_hh.T.copy(), phi)
+    W_ih_T, W_hh_T, b, value = W_ih.T.copy(), W_hh.T.copy(), (b_ih + b_hh)[None], phi.value
 
+    def step(x_t: Array, h_prev: Array) -> tuple[Array]:
+        z_t = affine(x_t, W_ih_T, b)
+        np.add(z_t, h_prev[0].dot(W_hh_T), z_t)  # (1)
+        return (value(z_t, z_t)[None],)  # (2)
 
-def _step(
-    W_ih_T: Array, b: Array, W_hh_T: Array, phi: Activation, x_t: Array, h_prev: Array
-) -> tuple[Array]:
-    h = affine(x_t, W_ih_T, b)  # (1), which becomes h_t
-    _recur((h,), h_prev[0], W_hh_T, phi, (h,))
-    return (h[None],)
-
-
-def _recur(
-    a: Iterable[Array],
-    h_prev: Array,
-    W_hh_T: Array,
-    phi: Activation,
-    h: Iterable[Array],
-    z: Array | None = None,
-) -> None:
-    """Write (2) of every a_t to its h_t, by way of `z`, or of a new array for None."""
-    value = phi.value
-    for a_t, h_t in zip(a, h, strict=True):
-        z_t = h_prev.dot(W_hh_T, z)
-        np.add(z_t, a_t, z_t)
-        value(z_t, h_t)  # (2)
-        h_prev = h_t
+    return step
 
 
 def elman_backward(
     dh: Array | None, cache: ElmanCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
-    """Gradients of :func:`elman_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`elman_forward`, one per argument: BPTT.
 
     Parameters
     ----------
     dh : (T, B, H) array or None
-        What the loss sends to the state at each step; None is zero.
+        Gradient that the loss sends to the state of each step directly; None is zero.
     cache : ElmanCache
         From the forward pass.
     keep : {"", "t", "b", "tb"}
-        The axes of the sums over time and batch to leave standing.
+        Axes not summed over.
 
     Returns
     -------
-    dx : (T, B, D) array, or None for an integer x
+    dx : (T, B, D) array, or None for token ids
         Gradient of the input.
     dh0 : (B, H) array
         Gradient of the initial state.
@@ -159,14 +142,13 @@ def elman_backward(
     projection, h, W_hh, phi = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    # phi'(z_t), from h_t, all t at once; a copy in the dtype of dz, which it becomes
+    # phi'(z_t) for all t, in the dtype of dz, which it becomes
     dz = phi.slope(h[1:]).astype(np.result_type(dh, h))
-    carry = np.zeros(dz.shape[1:], dz.dtype)  # W_hh^T dz_{t+1}
-    for dh_t, dz_t in zip(dh[::-1], dz[::-1], strict=True):
-        np.add(carry, dh_t, carry)  # (2')
-        np.multiply(carry, dz_t, dz_t)
-        dz_t.dot(W_hh, carry)  # in the end, of dz_1: dh0
-    dW_hh = contract(dz, h[:-1], keep)  # (3')
-    dx, dW_ih, db = linear_backward(dz, projection, keep)  # (1')
-    dh0 = carry
-    return dx, dh0, dW_ih, dW_hh, db, db.copy()
+    dh_t = np.zeros(dz.shape[1:], dz.dtype)  # between steps: what step t + 1 sends back to h_t
+    for direct, dz_t in zip(dh[::-1], dz[::-1], strict=True):
+        np.add(dh_t, direct, dh_t)  # (2')
+        np.multiply(dh_t, dz_t, dz_t)
+        dz_t.dot(W_hh, dh_t)
+    dW_hh = contract(dz, h[:-1], keep)
+    dx, dW_ih, db = linear_backward(dz, projection, keep)
+    return dx, dh_t, dW_ih, dW_hh, db, db.copy()

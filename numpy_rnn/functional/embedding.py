@@ -1,10 +1,6 @@
-"""Embedding: a table of vectors, looked up by symbol.
+"""Embedding: a table of vectors, looked up by token. The equations are in textbook/embedding.py.
 
-    Forward   (1) y[t,b] = W[s[t,b]]
-    Backward  (1') dW[v] = sum over the (t, b) with s[t,b] = v of dy[t,b]
-
-It is the product of a one-hot row with W, without multiplying by the zeros. A symbol is an
-index, so it has no gradient: ``None`` stands in its place.
+Here the gradient is a sum of rows (:func:`contract_one_hot`), so that `keep` applies to it too.
 """
 
 from __future__ import annotations
@@ -18,47 +14,54 @@ from numpy_rnn.functional.types import Array
 class EmbeddingCache(NamedTuple):
     """What :func:`embedding_backward` needs of the forward pass."""
 
-    symbols: Array  # (T, B)
+    tokens: Array  # (T, B)
     size: int  # V
 
 
-def embedding_forward(symbols: Array, W: Array) -> tuple[Array, EmbeddingCache]:
-    """Look every symbol up in the table.
+def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
+    """Return the vector of every token.
 
     Parameters
     ----------
-    symbols : (T, B) array of int
-        Row numbers of `W`, 0 <= symbol < V.
+    tokens : (T, B) array of int
+        Row numbers of `W`, 0 <= token < V.
     W : (V, E) array
         The table.
 
     Returns
     -------
     y : (T, B, E) array
-        Equation (1).
+        ``W[tokens]``.
     cache : EmbeddingCache
         For :func:`embedding_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, cache = embedding_forward(np.array([[1], [0]]), np.array([[5.0], [7.0]]))
+    >>> y.ravel()
+    array([7., 5.])
     """
-    return W.take(symbols, axis=0), EmbeddingCache(symbols, len(W))  # (1)
+    return W.take(tokens, axis=0), EmbeddingCache(tokens, len(W))  # (1)
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache, keep: Keep = "") -> tuple[None, Array]:
-    """Gradients of :func:`embedding_forward`, one per argument.
+    """Return the gradients of :func:`embedding_forward`, one per argument.
 
     Parameters
     ----------
     dy : (T, B, E) array
-        Gradient of the looked-up vectors.
+        Gradient of the output.
     cache : EmbeddingCache
         From the forward pass.
     keep : {"", "t", "b", "tb"}
-        The axes of the sum over time and batch to leave standing.
+        Axes not summed over.
 
     Returns
     -------
-    dsymbols : None
+    dtokens : None
         An index has no gradient.
     dW : (V, E) array, with the kept axes in front
-        Equation (1').
+        Gradient of the table.
     """
-    return None, contract_one_hot(dy, cache.symbols, cache.size, keep)  # (1')
+    return None, contract_one_hot(dy, cache.tokens, cache.size, keep)  # (1')

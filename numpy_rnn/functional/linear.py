@@ -1,16 +1,8 @@
-"""Linear: the same affine map at every timestep.
+"""Linear: the same affine map at every timestep. The equations are in textbook/linear.py.
 
-    Forward   (1) y[t,b] = W x[t,b] + b
-    Backward  (1') dx[t,b] = W^T dy[t,b]
-                   dW = sum_t sum_b dy[t,b] x[t,b]^T
-                   db = sum_t sum_b dy[t,b]
-
-It is the output layer of a sequence model and also the input projection of every recurrent
-cell. This projection does not depend on the recurrence, so it is one matrix product for the
-whole sequence.
-
-An integer x (T, B) stands for one-hot rows: W x[t,b] is then the column of W that the
-symbol names, and is looked up rather than multiplied out.
+It is the output layer of a sequence model, and the input projection of every recurrent cell. Here
+(a) the map is one matrix product for the whole sequence, because no step depends on another;
+(b) integers x (T, B) stand for one-hot rows: W x[t,b] is then a column of W, which is looked up.
 """
 
 from __future__ import annotations
@@ -27,7 +19,7 @@ from numpy_rnn.functional.types import Array
 class LinearCache(NamedTuple):
     """What :func:`linear_backward` needs of the forward pass."""
 
-    x: Array | EmbeddingCache  # (T, B, D), or the lookup that an integer x became
+    x: Array | EmbeddingCache  # (T, B, D); for token ids, the lookup
     W: Array  # (G, D)
 
 
@@ -37,7 +29,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     Parameters
     ----------
     x : (T, B, D) array, or (T, B) array of int
-        Input rows, or the places of the ones in one-hot rows.
+        Input; integers stand for one-hot rows.
     W : (G, D) array
         Weight.
     b : (G,) array
@@ -46,35 +38,43 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     Returns
     -------
     y : (T, B, G) array
-        Equation (1).
+        ``x @ W.T + b``.
     cache : LinearCache
         For :func:`linear_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, cache = linear_forward(np.ones((5, 2, 3)), np.ones((4, 3)), np.zeros(4))
+    >>> dx, dW, db = linear_backward(np.ones_like(y), cache)
+    >>> db  # a sum over T * B = 10 rows
+    array([10., 10., 10., 10.])
     """
     T, B = x.shape[:2]
-    # One product over all rows: a (T, B, D) operand would become T small ones.
+    # One product over all rows: NumPy would split a (T, B, D) operand into T small ones.
     y = affine(x.reshape(T * B, *x.shape[2:]), W.T, b)  # (1)
     kept = EmbeddingCache(x, W.shape[1]) if x.dtype.kind in "iu" else x
     return y.reshape(T, B, len(W)), LinearCache(kept, W)
 
 
 def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
-    """Return equation (1) for rows that have one axis.
+    """Return ``x @ W_T + b`` for rows with one axis in front.
 
     Parameters
     ----------
     x : (N, D) array, or (N,) array of int
-        Input rows, or the places of the ones in one-hot rows.
+        Input; integers stand for one-hot rows.
     W_T : (D, G) array
         Weight, transposed.
     b : (G,) or (1, G) array
         Bias.
     out : (N, G) array, optional
-        Where the result is written; a new array if left out.
+        Where the result is written; by default a new array.
 
     Returns
     -------
     y : (N, G) array
-        Equation (1).
+        The result.
     """
     y = W_T.take(x, axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
     if out is None and y.dtype == b.dtype:
@@ -86,7 +86,7 @@ def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
 def linear_backward(
     dy: Array, cache: LinearCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array]:
-    """Gradients of :func:`linear_forward`, one per argument.
+    """Return the gradients of :func:`linear_forward`, one per argument.
 
     Parameters
     ----------
@@ -95,22 +95,20 @@ def linear_backward(
     cache : LinearCache
         From the forward pass.
     keep : {"", "t", "b", "tb"}
-        The axes of the sums over time and batch to leave standing.
+        Axes not summed over.
 
     Returns
     -------
-    dx : (T, B, D) array, or None for an integer x
+    dx : (T, B, D) array, or None for token ids
         Gradient of the input.
-    dW : (G, D) array, with the kept axes in front
-        Gradient of the weight.
-    db : (G,) array, with the kept axes in front
-        Gradient of the bias.
+    dW, db : (G, D) and (G,) arrays, with the kept axes in front
+        Gradients of weight and bias.
     """
     x, W = cache
     db = contract_bias(dy, keep)  # (1')
     if isinstance(x, EmbeddingCache):
         _, dW_T = embedding_backward(dy, x, keep)
-        return None, dW_T.swapaxes(-1, -2), db  # (1')
+        return None, dW_T.swapaxes(-1, -2), db
     T, B, G = dy.shape
     dx = (dy.reshape(T * B, G) @ W).reshape(T, B, W.shape[1])  # (1')
     return dx, contract(dy, x, keep), db  # (1')

@@ -2,22 +2,23 @@
 
     Forward   (1) h_t = a_t * h_{t-1} + b_t             t = 1..T
 
-    Backward  (1') e_t = dh_t + a_{t+1} * e_{t+1}       t = T..1, e_{T+1} = 0
-                   da_t = e_t * h_{t-1},  db_t = e_t,  dh0 = a_1 * e_1
+    Backward  (1') dh_t = dh[t] + a_{t+1} * dh_{t+1}    t = T..1, dh_{T+1} = 0
+                   da_t = dh_t * h_{t-1},  db_t = dh_t,  dh0 = a_1 * dh_1
 
-e_t is the whole gradient of h_t; (1') is (1) run from the end to the beginning, so it is
-computed by the same function. Two steps of (1) are one step of the same form,
+dh_t is the whole gradient of h_t, and dh[t] is what the loss sends to it directly. (1') is (1)
+from the end to the beginning, so the same function computes it. Two steps of (1) are one step
+of the same form:
 
     (2) h_t = (a_t a_{t-1}) * h_{t-2} + (a_t * b_{t-1} + b_t)
 
-so (1) over T steps is (1) over the T/2 pairs, which gives every second h_t, and one more (1) for
-all the others at once (Blelloch 1990; Martin & Cundy 2018). That is about log2 T rounds, each a
-few array operations. Nothing is divided, so that decays may be 0, and products of them may
-underflow, without harm; with |a_t| <= 1 nothing overflows that (1) itself does not.
+So (1) over T steps becomes (1) over the T/2 pairs, which gives every second h_t, and one more (1)
+for all others at once (Blelloch 1990; Martin & Cundy 2018). That makes about log2 T rounds of a
+few array operations each. There is no division, so decays may be 0 and products of them may
+underflow. With |a_t| <= 1 nothing overflows that (1) itself does not.
 
-The rounds do twice the arithmetic of a loop over time, and pay where an operation on one step
-costs less than calling it: for rows of fewer than WIDE numbers, 1.1 to 15 times faster. For
-wider ones the loop is faster, in the end by two (``python -m benchmarks.scan``).
+The rounds do twice the arithmetic of a loop over time. They pay where a timestep is so small that
+calling NumPy costs more than its work. With fewer than WIDE numbers a step they are 1.1 to 15
+times faster; with more, the loop is up to two times faster (``python -m benchmarks.scan``).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.blocking import chunks
 from numpy_rnn.functional.types import Array
 
-WIDE = 128  # numbers in a row from which on the loop is faster
-SHORT = 8  # steps up to which it is
-PIECE = 1 << 16  # numbers that are scanned at a time: a few hundred kilobytes
+WIDE = 128  # numbers in a timestep, from which on the loop is faster
+SHORT = 8  # timesteps up to which the loop is faster
 
 
 class ScanCache(NamedTuple):
@@ -46,16 +47,24 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
     Parameters
     ----------
     a, b : (T, B, H) arrays
-        What is left of the previous state, and what is added to it.
+        Factor of the previous state, and what is added to it.
     h0 : (B, H) array
         State before the first step.
 
     Returns
     -------
     h : (T, B, H) array
-        The state after every step. Read-only: it is also the cache.
+        The state after every step. Read-only, because it is also the cache.
     cache : ScanCache
         For :func:`scan_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a, b = np.full((3, 1, 1), 0.5), np.ones((3, 1, 1))
+    >>> h, cache = scan_forward(a, b, np.zeros((1, 1)))
+    >>> h.ravel()
+    array([1.  , 1.5 , 1.75])
     """
     h = np.empty((len(b) + 1, *h0.shape), np.result_type(a, b, h0))
     h[0] = h0
@@ -65,43 +74,41 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
 
 
 def scan_backward(dh: Array | None, cache: ScanCache) -> tuple[Array, Array, Array]:
-    """Gradients of :func:`scan_forward`, one per argument.
+    """Return the gradients of :func:`scan_forward`, one per argument.
 
     Parameters
     ----------
     dh : (T, B, H) array or None
-        What the loss sends to the state at each step; None is zero.
+        Gradient that the loss sends to the state of each step directly; None is zero.
     cache : ScanCache
         From the forward pass.
 
     Returns
     -------
     da, db : (T, B, H) arrays
-        Gradients of the factors and of what was added.
+        Gradients of the factors and of what is added.
     dh0 : (B, H) array
         Gradient of the initial state.
     """
     a, h = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
-    e = np.empty(dh.shape, np.result_type(dh, h))
-    if not len(e):
-        return e, e.copy(), np.zeros(h.shape[1:], e.dtype)
-    e[-1] = dh[-1]
-    _scan(a[:0:-1], dh[-2::-1], e[-1], e[-2::-1])  # (1')
-    return e * h[:-1], e, a[0] * e[0]
+    total = np.empty(dh.shape, np.result_type(dh, h))  # the whole gradient of every h_t
+    if not len(total):
+        return total, total.copy(), np.zeros(h.shape[1:], total.dtype)
+    total[-1] = dh[-1]
+    _scan(a[:0:-1], dh[-2::-1], total[-1], total[-2::-1])  # (1')
+    return total * h[:-1], total, a[0] * total[0]
 
 
 def _scan(a: Array, b: Array, h0: Array, h: Array) -> None:
-    """Write the states to `h`, piece by piece, so that the rounds stay in the processor's cache."""
-    steps = max(1, PIECE // max(1, h0.size))
-    for start in range(0, len(b), steps):
-        piece = slice(start, start + steps)
-        _scan_piece(a[piece], b[piece], h0, h[piece])
-        h0 = h[piece][-1]
+    """Write the states to `h`, in chunks, so that the rounds stay in the processor's cache."""
+    for chunk in chunks(len(b), h0.size):
+        _scan_chunk(a[chunk], b[chunk], h0, h[chunk])
+        h0 = h[chunk][-1]
 
 
-def _scan_piece(a: Array, b: Array, h0: Array, h: Array) -> None:
+def _scan_chunk(a: Array, b: Array, h0: Array, h: Array) -> None:
     T = len(b)
     if T <= SHORT or h0.size >= WIDE:
         for a_t, b_t, h_t in zip(a, b, h, strict=True):
@@ -110,7 +117,7 @@ def _scan_piece(a: Array, b: Array, h0: Array, h: Array) -> None:
             h0 = h_t
         return
     first, second = slice(0, T // 2 * 2, 2), slice(1, None, 2)  # of each pair
-    _scan_piece(a[second] * a[first], a[second] * b[first] + b[second], h0, h[second])  # (2)
-    np.multiply(a[0], h0, h[0])  # (1) of the others
+    _scan_chunk(a[second] * a[first], a[second] * b[first] + b[second], h0, h[second])  # (2)
+    np.multiply(a[0], h0, h[0])  # (1) for the others
     np.multiply(a[2::2], h[1:-1:2], h[2::2])
     np.add(h[::2], b[::2], h[::2])

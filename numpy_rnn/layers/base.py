@@ -1,45 +1,322 @@
-"""What every layer has, and what every recurrent layer has besides."""
+"""Layer: a pure core that computes, and a thin skin that remembers one forward pass.
+
+The core is a pair of functions of their arguments, of the weights and of nothing else:
+
+    y, state, cache        = layer.apply(x, state)           stores nothing, changes nothing
+    dx, dstate, gradients  = layer.vjp(cache, dy, dstate)    stores nothing, changes nothing
+
+``forward`` is ``apply`` that remembers the cache. ``backward`` is ``vjp`` that uses the cache up
+and adds to the gradients. ``predict`` is ``apply`` without activations kept. ``stepper`` returns a
+function of one timestep over a copy of the weights.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.validate import check_array, check_cache, check_flag, check_no_state
 from numpy_rnn.parameters import IncompatibleKeys, Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
+Step = Callable[..., tuple[Array, State]]
+_ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
 
-class Module:
-    """Something with parameters: a layer, or a model made of layers.
+
+class Layer(ABC):
+    """A layer, or a model made of layers.
 
     Attributes
     ----------
     parameters : Parameters
-        One flat vector of weights, one of gradients. ``backward`` adds to the gradients;
-        they accumulate until :meth:`zero_grad`.
+        One flat vector of weights, one of gradients. ``backward`` adds to the gradients; they
+        accumulate until :meth:`zero_grad`.
     training : bool
         Whether dropout is on.
+    stateful : bool
+        Whether the layer carries a state from step to step. Then ``forward``, ``backward``,
+        ``predict`` and ``step`` return a pair of output and state, otherwise the output alone.
+    causal : bool
+        Whether the output of a step depends on no later step, so that a long sequence can be
+        cut in time.
     """
 
     parameters: Parameters
     training: bool = True
+    stateful: bool = False
+    causal: bool = True
+    # For repr: positional arguments, and options with their defaults.
+    _positional: ClassVar[tuple[str, ...]] = ()
+    _options: ClassVar[Mapping[str, Any]] = {}
+    _memory: Memory
 
-    def train(self, mode: bool = True) -> None:
-        """Say whether dropout is on: in training, not when the model is used."""
-        self.training = mode
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make a layer that remembers no forward pass."""
+        layer = super().__new__(cls)
+        layer._memory = Memory()
+        return layer
 
-    def eval(self) -> None:
-        """Switch dropout off."""
-        self.train(mode=False)
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
+        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
-    def generators(self) -> list[Generator]:
-        """Return the random generators that ``forward`` draws from in training."""
+    def __repr__(self) -> str:
+        shown = [f"{getattr(self, name)!r}" for name in self._positional]
+        shown += [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in self._options.items()
+            if getattr(self, name) != default
+        ]
+        if self.parameters.shapes and self.parameters.dtype != np.float64:
+            shown.append(f"dtype={self.parameters.dtype}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    # The pure core.
+
+    @abstractmethod
+    def apply(
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+        rng: Generator | None = None,
+        training: bool | None = None,
+    ) -> tuple[Array, State, Any]:
+        """Compute output, final state and cache; store nothing, change nothing.
+
+        Parameters
+        ----------
+        x : array
+            Input. The cache refers to it: do not change it before :meth:`vjp`.
+        state : state, optional
+            State before the first step, like the one returned; zeros by default.
+        lengths : (B,) array of int, optional
+            Number of valid steps of each row of a padded batch.
+        reset : array of bool, optional
+            Where a row's state is reset before a step.
+        rng : numpy.random.Generator, optional
+            For dropout masks. By default the layer's own generator, which advances.
+        training : bool, optional
+            Whether dropout is on; by default :attr:`training`.
+
+        Returns
+        -------
+        y : array
+            Output, a new array.
+        state : state
+            Final state; ``()`` for a layer without state.
+        cache : object
+            For :meth:`vjp`. It holds a copy of the weights, so that the gradient is that of this
+            call whatever happens to the weights afterwards.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dtype, the shape or a number of an argument is not what the layer takes.
+        """
+
+    @abstractmethod
+    def vjp(
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate: return every gradient of an ``apply``; store nothing, change nothing.
+
+        Parameters
+        ----------
+        cache : object
+            From :meth:`apply`. It can be used any number of times.
+        dy : array like y, or None
+            Gradient of the output; None is zero.
+        dstate : like the returned state, optional
+            Gradient of the final state; None is zero.
+        keep : {"", "t", "b", "tb"}
+            Axes of the parameters' gradients that are not summed over, for inputs (T, B, ...):
+            the contribution of each timestep, of each row, or of each of both.
+
+        Returns
+        -------
+        dx : array like x, or None for token ids
+            Gradient of the input.
+        dstate : like the returned state
+            Gradient of the initial state; ``()`` for a layer without state.
+        gradients : dict of str to array
+            Gradient of each parameter, with the kept axes in front.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a gradient is not like the output it belongs to, or there are no such axes to keep.
+        """
+
+    def predict(
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> Any:
+        """Compute the output in evaluation mode and keep no activations.
+
+        Parameters
+        ----------
+        x, state, lengths, reset : arrays
+            As for :meth:`apply`.
+
+        Returns
+        -------
+        y : array
+            Output, a new array.
+        state : state
+            Final state, if the layer carries one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`apply`.
+        """
+        y, state, _ = self.apply(x, state, lengths=lengths, reset=reset, training=False)
+        return (y, state) if self.stateful else y
+
+    def stepper(self) -> Step:
+        """Return a function of one timestep over a copy of the weights, in evaluation mode.
+
+        Returns
+        -------
+        step : callable
+            ``y_t, state = step(x_t, state=None)``, a pure function of its two arguments. A layer
+            without state returns ``()`` for it. It may own buffers: use one stepper per thread.
+        """
+        frozen = copy.deepcopy(self)
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            check_no_state(repr(frozen), state)
+            return frozen.step(x_t), ()
+
+        return step
+
+    # The skin.
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call :meth:`forward`."""
+        return self.forward(*args, **kwargs)
+
+    def forward(
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> Any:
+        """Compute the output, and remember what :meth:`backward` needs.
+
+        One forward pass is remembered per thread and mode (training or evaluation). `x` is copied,
+        so it may be changed before :meth:`backward`.
+
+        Parameters
+        ----------
+        x, state, lengths, reset : arrays
+            As for :meth:`apply`.
+
+        Returns
+        -------
+        y : array
+            Output, a new array.
+        state : state
+            Final state, if the layer carries one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`apply`.
+        """
+        y, state, cache = self.apply(np.array(x), state, lengths=lengths, reset=reset)
+        self._memory.remember(cache, training=self.training)
+        return (y, state) if self.stateful else y
+
+    def backward(self, dy: Array | None, dstate: State = None) -> Any:
+        """Backpropagate through the last forward pass, and add to the parameters' gradients.
+
+        Parameters
+        ----------
+        dy : array like y, or None
+            Gradient of the output; None is zero.
+        dstate : like the returned state, optional
+            Gradient of the final state; None is zero.
+
+        Returns
+        -------
+        dx : array like x, or None for token ids
+            Gradient of the input, zero beyond a row's end.
+        dstate : like the returned state
+            Gradient of the initial state, if the layer carries one.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass since the last backward, or more than one: then it is
+            unknown which one `dy` belongs to.
+        TypeError, ValueError
+            If a gradient is not like the output it belongs to.
+        """
+        cache = self._memory.recall(repr(self), training=self.training)
+        dx, dinitial, gradients = self.vjp(cache, dy, dstate)
+        self._memory.forget(training=self.training)
+        with _ADDING:
+            self.parameters.add(gradients)
+        return (dx, dinitial) if self.stateful else dx
+
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep in evaluation mode, with the weights as they are.
+
+        Parameters
+        ----------
+        x_t : (B, D) or (D,) array, or (B,) array of int
+            Input of the step.
+        state : state, optional
+            State before the step; zeros by default. It is not changed.
+
+        Returns
+        -------
+        y_t : (B, K) or (K,) array
+            Output of the step, a new array.
+        state : state
+            State after the step, if the layer carries one.
+        """
+        return self.predict(x_t, state)
+
+    def check_input(self, x: Array) -> None:  # noqa: B027 (by default apply checks it)
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+
+    def zero_state(self, B: int) -> State:  # noqa: ARG002 (a layer without state has none for any B)
+        """Return the zero state of a batch of B sequences."""
+        return ()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on (or off), and return the layer."""
+        self.training = check_flag(type(self).__name__, "mode", mode)
+        self._memory.forget(training=False)
+        return self
+
+    def eval(self) -> Self:
+        """Switch dropout off, and return the layer."""
+        return self.train(mode=False)
+
+    def rngs(self) -> list[Generator]:
+        """Return the random generators that dropout draws from."""
         return []
 
     def zero_grad(self) -> None:
@@ -57,123 +334,96 @@ class Module:
         return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
 
 
-class Layer(Module, ABC):
-    """A map from rows to rows with no memory of earlier timesteps."""
+class StatelessCache(NamedTuple):
+    """What ``vjp`` of a layer without state needs of its ``apply``."""
+
+    kind: type
+    own: Any  # the layer's own part
+    shape: tuple[int, ...]  # of y
+    dtype: np.dtype[Any]
+
+
+class StatelessLayer(Layer):
+    """Base of the layers that carry no state: they treat every row alike.
+
+    A subclass has ``_apply`` and ``_vjp``, which need not handle states.
+    """
 
     @abstractmethod
-    def forward(self, x: Array) -> Array:
-        """Compute the output and keep what :meth:`backward` needs."""
+    def _apply(
+        self, x: Array, lengths: Array | None, training: bool, rng: Generator | None
+    ) -> tuple[Array, Any]:
+        """Return the output and what ``_vjp`` needs."""
 
     @abstractmethod
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array | None, dict[str, Array]]:
-        """Go back: return the gradient of the input, None for integers, and of each parameter.
+    def _vjp(self, cache: Any, dy: Array, keep: Keep) -> tuple[Array | None, dict[str, Array]]:
+        """Return the gradient of the input, and of each parameter by name."""
 
-        Parameters
-        ----------
-        dy : array like the output
-            Gradient of the output.
-        keep : {"", "t", "b", "tb"}
-            Axes of the parameters' gradients to leave standing, of an input (T, B, ...): what
-            each timestep, each row or each of both contributed.
-
-        Returns
-        -------
-        dx : array like the input, or None
-        gradients : dict of str to array
-            With the kept axes in front.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass, or the parameters have changed since.
-        TypeError, ValueError
-            If dy is not like the output, or has no such axes to keep.
-        """
-
-    def backward(self, dy: Array) -> Array | None:
-        """Add to the gradients of the parameters, return the gradient of the input.
-
-        Parameters
-        ----------
-        dy : array like the output
-            Gradient of the output.
-
-        Returns
-        -------
-        dx : array like the input, or None if it is integers
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass, or the parameters have changed since.
-        TypeError, ValueError
-            If dy is not like the output.
-        """
-        dx, gradients = self.gradients(dy)
-        self.parameters.add(gradients)
-        return dx
-
-
-class RecurrentLayer(Module, ABC):
-    """A map from sequences to sequences that carries a state."""
-
-    @abstractmethod
-    def forward(
+    def apply(
         self,
         x: Array,
-        state: Any = None,
+        state: State = None,
         *,
         lengths: Array | None = None,
-        reset: Array | None = None,
-    ) -> tuple[Array, Any]:
-        """Compute the output and the final state, and keep what :meth:`backward` needs."""
+        reset: Array | None = None,  # noqa: ARG002 (there is no state to reset)
+        rng: Generator | None = None,
+        training: bool | None = None,
+    ) -> tuple[Array, State, StatelessCache]:
+        """Compute output and cache; the state is ``()``. See :meth:`Layer.apply`."""
+        check_no_state(repr(self) + ".forward", state)
+        training = self.training if training is None else training
+        y, own = self._apply(np.asarray(x), lengths, training, rng)
+        return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
-    @abstractmethod
-    def zero_state(self, B: int) -> Any:
-        """Return the state that a batch of B sequences starts from."""
-
-    @abstractmethod
-    def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
-        """Take one timestep; nothing is kept."""
-
-    @abstractmethod
-    def gradients(
-        self, dy: Array | None, dstate: Any = None, keep: Keep = ""
-    ) -> tuple[Array | None, Any, dict[str, Array]]:
-        """Go back: return the gradients of the input, the initial state and each parameter."""
-
-    def backward(self, dy: Array | None, dstate: Any = None) -> tuple[Array | None, Any]:
-        """Backpropagate through time: add to the parameters' gradients.
-
-        Parameters
-        ----------
-        dy : array like y, or None
-            Gradient of the output; None is zero.
-        dstate : like the returned state, optional
-            Gradient of the final state; None is zero.
-
-        Returns
-        -------
-        dx : array like x, or None for an integer x
-            Gradient of the input, zero behind a row's end.
-        dstate : like the returned state
-            Gradient of the initial state.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass, or the parameters have changed since.
-        TypeError, ValueError
-            If a gradient is not like the output it belongs to.
-        """
-        dx, dinitial, gradients = self.gradients(dy, dstate)
-        self.parameters.add(gradients)
-        return dx, dinitial
+    def vjp(
+        self, cache: StatelessCache, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Return the gradients of input and parameters; see :meth:`Layer.vjp`."""
+        where = repr(self) + ".backward"
+        check_cache(where, cache, StatelessCache, type(self))
+        check_no_state(where, dstate)
+        dy = np.zeros(cache.shape, cache.dtype) if dy is None else dy
+        dy = check_array(where, "dy", dy, cache.dtype, (cache.shape,))
+        dx, gradients = self._vjp(cache.own, dy, keep)
+        return dx, (), gradients
 
 
-def forward_first(where: str) -> RuntimeError:
-    """Return the error for a ``backward`` that has no ``forward`` to go back through."""
-    return RuntimeError(f"{where}.backward: nothing to go back through, expected forward first")
+class Memory(threading.local):
+    """The forward pass that waits for its backward: one for each mode, in each thread.
+
+    With a second forward, neither is kept: nothing tells which one the next `dy` belongs to, and a
+    guess could be a wrong gradient.
+    """
+
+    def __init__(self) -> None:
+        self.caches: dict[bool, Any] = {}
+        self.forwards = {True: 0, False: 0}
+
+    def remember(self, cache: Any, *, training: bool = True) -> None:
+        """Note a forward pass."""
+        self.forwards[training] += 1
+        self.caches[training] = cache if self.forwards[training] == 1 else None
+
+    def recall(self, where: str, *, training: bool = True) -> Any:
+        """Return the cache of the one forward pass since the last backward."""
+        forwards = self.forwards[training]
+        if forwards == 1:
+            return self.caches[training]
+        self.forget(training=training)
+        if not forwards:
+            raise RuntimeError(
+                f"{where}.backward: nothing to go back through, expected forward first "
+                "(in this thread and mode; each backward uses one forward up)"
+            )
+        raise RuntimeError(
+            f"{where}.backward: another forward took the place of the first ({forwards} since the "
+            "last backward), expected one (use predict for outputs, apply and vjp for several)"
+        )
+
+    def forget(self, *, training: bool = True) -> None:
+        """Drop the cache of a mode."""
+        self.caches.pop(training, None)
+        self.forwards[training] = 0
 
 
 def two_axes(leading: tuple[int, ...], keep: Keep = "", where: str = "") -> tuple[int, int]:
@@ -184,14 +434,14 @@ def two_axes(leading: tuple[int, ...], keep: Keep = "", where: str = "") -> tupl
     leading : tuple of int
         The axes in front.
     keep : {"", "t", "b", "tb"}
-        What is to be kept of them.
+        Axes that a gradient is to keep.
     where : str
         The layer, for the message.
 
     Raises
     ------
     ValueError
-        If something is to be kept and the axes are not two.
+        If `keep` names an axis and the axes are not two.
     """
     if len(leading) == 2:
         return leading

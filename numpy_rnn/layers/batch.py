@@ -1,9 +1,13 @@
-"""A batch as the user has it, and as the cells take it: time-major, longest rows first.
+"""A batch in the user's layout, and as the cells take it: time-major, longest rows first.
 
-``lengths`` may come in any order; rows are sorted once, at the edge of a layer, and put back at
-the end. The other direction of a padded batch begins at each row's own end, so "turning" a
-sequence round is a gather: step t of a row of length n becomes step n - 1 - t, and what stands
-behind the end stays there. Turning twice changes nothing.
+    time-major (T, B, ...)    the default
+    batch_first (B, T, ...)   an option
+    unbatched (T, ...)        accepted wherever (T, B, ...) is
+
+``lengths`` may come in any order. Rows are sorted once, at the edge of a layer, and their order is
+restored at the end. The reverse direction of a padded batch begins at each row's own end, so a
+reversal is a gather: step t of a row of length n becomes step n - 1 - t, and the padding stays
+where it is. To reverse twice changes nothing.
 """
 
 from __future__ import annotations
@@ -14,69 +18,78 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.layout import Layout
+from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
     check_lengths,
     check_shape,
-    check_symbols,
+    check_tokens,
     split_state,
 )
 
 
-class Batch(NamedTuple):
-    """How one call's rows are arranged."""
+class SequenceBatch(NamedTuple):
+    """How the rows of one call are arranged."""
 
-    layout: Layout
     T: int
     B: int
-    symbols: bool  # x is integers
-    order: Array | None  # (B,) rows by falling length; None for as they are
-    lengths: Array | None  # (B,), falling
+    batched: bool
+    batch_first: bool
+    tokens: bool  # x is token ids
+    order: Array | None  # (B,) rows by decreasing length; None: as they are
+    lengths: Array | None  # (B,), decreasing
     reset: Array | None  # (T, B), rows in this order
-    mirror: Array | None  # (T, B): where each step goes when a sequence is turned
+    mirror: Array | None  # (T, B): where each step goes in a reversal
 
-    def turn(self, sequence: Array) -> Array:
-        """Turn every row round, up to its end."""
+    def shape(self, *rest: int) -> tuple[int, ...]:
+        """Return the user's shape for (T, B, *rest)."""
+        if not self.batched:
+            return (self.T, *rest)
+        return (self.B, self.T, *rest) if self.batch_first else (self.T, self.B, *rest)
+
+    def state_shape(self, L: int, size: int) -> tuple[int, ...]:
+        """Return the user's shape for a state component (L, B, size)."""
+        return (L, self.B, size) if self.batched else (L, size)
+
+    def reverse(self, sequence: Array) -> Array:
+        """Return every row reversed, up to its end."""
         if self.mirror is None:
             return sequence[::-1]
-        turned: Array = sequence[self.mirror, np.arange(self.B)]
-        return turned
+        flipped: Array = sequence[self.mirror, np.arange(self.B)]
+        return flipped
 
     @property
-    def turned_reset(self) -> Array | None:
-        """The resets as the other direction meets them: a piece begins where it ended."""
+    def reversed_reset(self) -> Array | None:
+        """The resets in the reverse direction: a segment begins where it ended."""
         if self.reset is None:
             return None
         after = np.zeros_like(self.reset)
         after[:-1] = self.reset[1:]
-        return self.turn(after)
+        return self.reverse(after)
 
     def sort_sequence(self, sequence: Array) -> Array:
-        """Bring (T, B, ...) in the user's layout into the cells'."""
-        sequence = self.layout.to_time_major(sequence)
+        """Return a sequence in the user's layout as (T, B, ...), longest rows first."""
+        sequence = _time_major(sequence, self.batched, self.batch_first)
         return sequence if self.order is None else sequence[:, self.order]
 
     def restore_sequence(self, sequence: Array) -> Array:
         """Undo :meth:`sort_sequence`."""
-        return self.layout.from_time_major(self._restore(sequence))
-
-    def state_shape(self, L: int, size: int) -> tuple[int, ...]:
-        """Return the user's shape of a state component."""
-        return (L, self.B, size) if self.layout.batched else (L, size)
+        sequence = self.restore_rows(sequence)
+        if not self.batched:
+            return sequence[:, 0]
+        return sequence.swapaxes(0, 1) if self.batch_first else sequence
 
     def read_state(
         self,
         where: str,
         name: str,
-        state: Any,
+        state: State,
         L: int,
         sizes: Sequence[int],
         dtype: np.dtype[Any],
     ) -> list[Array]:
-        """Return the components of a state or of its gradient, (L, B, size) each, zero for None."""
+        """Return the components of a state or of its gradient, (L, B, size) each; zero for None."""
         if state is None:
             return [np.zeros((L, self.B, size), dtype) for size in sizes]
         parts = split_state(where, name, state, len(sizes))
@@ -87,28 +100,29 @@ class Batch(NamedTuple):
             read.append(array if self.order is None else array[:, self.order])
         return read
 
-    def write_state(self, parts: Sequence[Array]) -> Any:
+    def write_state(self, parts: Sequence[Array]) -> State:
         """Return components in the user's order: one array, or a tuple of several."""
-        restored = tuple(self._restore(part) for part in parts)
-        if not self.layout.batched:
+        restored = tuple(self.restore_rows(part) for part in parts)
+        if not self.batched:
             restored = tuple(part[:, 0] for part in restored)
         return restored if len(restored) > 1 else restored[0]
 
-    def restore_kept(self, gradient: Array, keep: Keep, *, turned: bool) -> Array:
-        """Put the steps and rows that a gradient keeps back into the user's order.
+    def restore_kept(self, gradient: Array, keep: Keep, *, reverse: bool) -> Array:
+        """Return the steps and rows that a gradient keeps in the user's order.
 
-        Of a turned strand, `gradient` keeps the rows even where only "t" is wanted.
+        For the reverse direction, `gradient` keeps the rows even if only "t" is asked for: rows
+        that end at different steps are reversed one by one.
         """
-        if turned and "t" in keep:
-            gradient = self.turn(gradient)
+        if reverse and "t" in keep:
+            gradient = self.reverse(gradient)
             if keep == "t":
                 gradient = np.add.reduce(gradient, axis=1)
         if "b" not in keep:
             return gradient
-        return self._restore(gradient) if keep == "tb" else self._restore(gradient[None])[0]
+        return self.restore_rows(gradient) if keep == "tb" else self.restore_rows(gradient[None])[0]
 
-    def _restore(self, array: Array) -> Array:
-        """Put axis 1 back into the user's order."""
+    def restore_rows(self, array: Array) -> Array:
+        """Return an array (., B, ...) with its rows in the user's order."""
         if self.order is None:
             return array
         restored = np.empty_like(array)
@@ -125,8 +139,8 @@ def read_batch(
     reset: Array | None,
     *,
     batch_first: bool,
-) -> tuple[Array, Batch]:
-    """Check a layer's input and arrange it.
+) -> tuple[Array, SequenceBatch]:
+    """Check a recurrent layer's input and arrange it.
 
     Parameters
     ----------
@@ -139,14 +153,14 @@ def read_batch(
     dtype : dtype
         The layer's.
     batch_first : bool
-        The layer's.
+        Whether the layer's batches are (B, T, ...).
 
     Returns
     -------
     x : (T, B, D) array, or (T, B) array of int
-        Time-major, rows by falling length.
-    batch : Batch
-        How to put things back.
+        Time-major, rows by decreasing length.
+    batch : SequenceBatch
+        How to restore the user's layout.
 
     Raises
     ------
@@ -154,30 +168,39 @@ def read_batch(
         If an argument is not what the layer takes.
     """
     x = np.asarray(x)
-    sequence: tuple[str | int, ...] = ("B", "T") if batch_first else ("T", "B")
-    symbols = x.dtype.kind in "iu"
-    row = () if symbols else (input_size,)
-    check_shape(where, "x", x, ((*sequence, *row), ("T", *row)))
-    layout = Layout(x.ndim == 2 + len(row), batch_first)
-    time_major = layout.to_time_major(x)
+    tokens = x.dtype.kind in "iu"
+    row = () if tokens else (input_size,)
+    batched = x.ndim == 2 + len(row)
+    if not (batched or x.ndim == 1 + len(row)) or x.shape[x.ndim - len(row) :] != row:
+        first_two: tuple[str | int, ...] = ("B", "T") if batch_first else ("T", "B")
+        check_shape(where, "x", x, ((*first_two, *row), ("T", *row)))
+    time_major = _time_major(x, batched, batch_first)
     T, B = time_major.shape[:2]
     order = mirror = None
     if lengths is not None:
         lengths = check_lengths(where, lengths, T, B)
-        padding = layout.from_time_major(np.arange(T)[:, None] >= lengths)
-        if padding.any():  # it may be anything, even NaN or -1: zeros take its place
+        padding = np.arange(T)[:, None] >= lengths
+        if padding.any():  # it may hold anything, even NaN or -1: zeros take its place
             x = x.copy()
-            x[padding] = 0
+            time_major = _time_major(x, batched, batch_first)
+            time_major[padding] = 0
         order = np.argsort(-lengths, kind="stable")
         lengths = lengths[order]
         steps = np.arange(T)[:, None]
         mirror = np.where(steps < lengths, lengths - 1 - steps, steps)
+    batch = SequenceBatch(T, B, batched, batch_first, tokens, order, lengths, None, mirror)
     if reset is not None:
-        reset = layout.to_time_major(check_bool(where, "reset", reset, layout.shape(T, B)))
-        reset = reset if order is None else reset[:, order]
-    batch = Batch(layout, T, B, symbols, order, lengths, reset, mirror)
-    if symbols:
-        check_symbols(where, "x", x, input_size)
+        reset = batch.sort_sequence(check_bool(where, "reset", reset, batch.shape()).copy())
+        batch = batch._replace(reset=reset)
+    if tokens:
+        check_tokens(where, "x", x, input_size)
     else:
         check_array(where, "x", x, dtype, (x.shape,))
-    return batch.sort_sequence(x), batch
+    return (time_major if order is None else time_major[:, order]), batch
+
+
+def _time_major(array: Array, batched: bool, batch_first: bool) -> Array:
+    """Return a sequence in the user's layout as (T, B, ...), without a copy."""
+    if not batched:
+        return array[:, None]
+    return array.swapaxes(0, 1) if batch_first else array

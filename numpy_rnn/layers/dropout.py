@@ -1,85 +1,102 @@
-"""Dropout as a layer of its own: before or behind a recurrent layer."""
+"""Dropout, as a layer of its own and between the layers of a recurrent stack."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional import dropout as pair
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import Layer, forward_first
-from numpy_rnn.layers.validate import check_array, check_probability
+from numpy_rnn.layers.base import StatelessLayer
+from numpy_rnn.layers.validate import check_array, check_float, check_probability
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 
-class Dropout(Layer):
+class DropoutMask(NamedTuple):
+    """A mask, and the probability it was drawn with."""
+
+    mask: Array
+    p: float
+
+
+def draw_mask(x: Array, p: float, rng: Generator) -> DropoutMask:
+    """Return a mask for `x` that is False with probability `p`."""
+    # Single precision is enough to compare with p and takes half the time to draw.
+    mask = rng.random(x.shape, np.float32) >= p
+    return DropoutMask(mask, p if p < 1 else 0.0)  # with p = 1 nothing is left to be scaled up
+
+
+def dropout_forward(x: Array, mask: DropoutMask) -> Array:
+    """Return `x` with values set to zero and the others scaled up."""
+    return pair.dropout_forward(x, mask.mask, p=mask.p)[0]
+
+
+def dropout_backward(dy: Array, mask: DropoutMask) -> Array:
+    """Return the gradient of the input of :func:`dropout_forward`."""
+    return pair.dropout_backward(dy, pair.DropoutCache(mask.mask, mask.p))[0]
+
+
+class Dropout(StatelessLayer):
     """Zero some values in training and scale the others up, as ``torch.nn.Dropout``.
 
     Parameters
     ----------
     p : float
-        Probability with which a value is zeroed.
+        Probability with which a value is zeroed, 0 to 1.
     rng : numpy.random.Generator, int or None
         For the masks.
-    dtype : dtype
-        That of the layers around it.
+    dtype : dtype, optional
+        Required dtype of the input; by default float32 and float64 are both taken.
 
     Raises
     ------
     ValueError
-        If p is not at least 0 and below 1, or the dtype is another one.
+        If p is not a probability, or the dtype is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout = Dropout(0.5, rng=0)
+    >>> dropout(np.ones(4)), dropout.eval()(np.ones(4))
+    (array([2., 0., 0., 0.]), array([1., 1., 1., 1.]))
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Rng = None, dtype: DTypeLike = np.float64) -> None:
+    _positional: ClassVar = ("p",)
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None, dtype: DTypeLike | None = None) -> None:
         self.p = check_probability("Dropout", "p", p)
-        self.parameters = Parameters({}, dtype, "Dropout")
-        self.generator = np.random.default_rng(rng)
-        self._cache: tuple[DropoutCache | None, tuple[int, ...]] | None = None
+        self.parameters = Parameters({}, np.float64 if dtype is None else dtype, "Dropout")
+        self._any_dtype = dtype is None
+        self._rng = np.random.default_rng(rng)
 
-    def __repr__(self) -> str:
-        return f"Dropout({self.p:g})"
-
-    def generators(self) -> list[Generator]:
+    def rngs(self) -> list[Generator]:
         """Return the generator of the masks, if any are drawn."""
-        return [self.generator] if self.p else []
+        return [self._rng] if self.p else []
 
-    def forward(self, x: Array) -> Array:
-        """Draw a mask and apply it; in evaluation, return x as it is.
+    def _apply(
+        self,
+        x: Array,
+        lengths: Array | None,  # noqa: ARG002 (padding is treated like the rest)
+        training: bool,
+        rng: Generator | None,
+    ) -> tuple[Array, DropoutMask | None]:
+        x = check_float("Dropout.forward", "x", x)
+        if not self._any_dtype:
+            check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
+        if not (self.p and training):
+            return x.copy(), None
+        mask = draw_mask(x, self.p, self._rng if rng is None else rng)
+        return dropout_forward(x, mask), mask
 
-        Parameters
-        ----------
-        x : array of any shape
-
-        Returns
-        -------
-        y : array like x
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dtype or a number in x is not what the layer takes.
-        """
-        self._cache = None
-        x = np.asarray(x)
-        x = check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
-        if not (self.training and self.p):
-            self._cache = None, x.shape
-            return x
-        # Single precision is enough to compare with p and takes half the time to draw.
-        mask = self.generator.random(x.shape, np.float32) >= self.p
-        y, cache = dropout_forward(x, mask, p=self.p)
-        self._cache = cache, x.shape
-        return y
-
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (no sum to keep anything of)
-        """Go back: the gradient of what was kept, scaled like it; see :meth:`Layer.gradients`."""
-        if self._cache is None:
-            raise forward_first("Dropout")
-        cache, shape = self._cache
-        dy = check_array("Dropout.backward", "dy", dy, self.parameters.dtype, (shape,))
-        return dy if cache is None else dropout_backward(dy, cache)[0], {}
+    def _vjp(
+        self,
+        cache: DropoutMask | None,
+        dy: Array,
+        keep: Keep,  # noqa: ARG002 (there is no sum over time)
+    ) -> tuple[Array, dict[str, Array]]:
+        return (dy.copy() if cache is None else dropout_backward(dy, cache)), {}

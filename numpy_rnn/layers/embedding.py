@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import Layer, forward_first, two_axes
-from numpy_rnn.layers.validate import check_array, check_size, check_symbols
+from numpy_rnn.layers.base import StatelessLayer, two_axes
+from numpy_rnn.layers.validate import check_size, check_tokens
 from numpy_rnn.parameters import Parameters
 
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
-class Embedding(Layer):
-    """``y[t,b] = weight[s[t,b]]``, as ``torch.nn.Embedding``.
+
+class Embedding(StatelessLayer):
+    """``y[t,b] = weight[x[t,b]]`` for token ids x, as ``torch.nn.Embedding``.
 
     Parameters
     ----------
@@ -28,7 +33,15 @@ class Embedding(Layer):
     ------
     ValueError, TypeError
         If a size is below 1 or the dtype is another one.
+
+    Examples
+    --------
+    >>> embedding = Embedding(10, 3, rng=0)
+    >>> embedding([[1, 2], [4, 5]]).shape
+    (2, 2, 3)
     """
+
+    _positional: ClassVar = ("num_embeddings", "embedding_dim")
 
     def __init__(
         self,
@@ -40,49 +53,31 @@ class Embedding(Layer):
     ) -> None:
         self.num_embeddings = V = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = E = check_size("Embedding", "embedding_dim", embedding_dim)
-        self._name = f"Embedding({V}, {E})"
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
         self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
-        self._cache: tuple[EmbeddingCache, tuple[int, ...]] | None = None
 
-    def __repr__(self) -> str:
-        return self._name
-
-    def forward(self, x: Array) -> Array:
-        """Look every symbol up.
-
-        Parameters
-        ----------
-        x : (...) array of int
-            Symbols, 0 to V - 1.
-
-        Returns
-        -------
-        y : (..., E) array
-
-        Raises
-        ------
-        TypeError, ValueError
-            If x is not integers, or one of them is no row of the table.
-        """
-        self._cache = None
-        where = self._name + ".forward"
-        x = np.asarray(x)
+    def check_input(self, x: Array) -> None:
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+        where = f"{self!r}.forward"
         if x.dtype.kind not in "iu":
             raise TypeError(f"{where}: x has dtype {x.dtype}, expected integers")
-        check_symbols(where, "x", x, self.num_embeddings)
-        weight = self.parameters.values["weight"]
-        y, cache = embedding_forward(x.reshape(two_axes(x.shape)), weight)
-        self._cache = cache, x.shape
-        return y.reshape(*x.shape, self.embedding_dim)
+        check_tokens(where, "x", x, self.num_embeddings)
 
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[None, dict[str, Array]]:
-        """Go back; see :meth:`Layer.gradients`. An index has no gradient."""
-        if self._cache is None:
-            raise forward_first(self._name)
-        cache, shape = self._cache
-        where, expected = self._name + ".backward", (*shape, self.embedding_dim)
-        dy = check_array(where, "dy", dy, self.parameters.dtype, (expected,))
-        axes = two_axes(shape, keep, where)
-        _, dweight = embedding_backward(dy.reshape(*axes, self.embedding_dim), cache, keep)
-        return None, {"weight": dweight}
+    def _apply(
+        self,
+        x: Array,
+        lengths: Array | None,  # noqa: ARG002 (padding is looked up too)
+        training: bool,  # noqa: ARG002 (nothing depends on it)
+        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
+    ) -> tuple[Array, tuple[EmbeddingCache, tuple[int, ...]]]:
+        self.check_input(x)
+        y, cache = embedding_forward(x.reshape(two_axes(x.shape)), self.parameters.values["weight"])
+        return y.reshape(*x.shape, self.embedding_dim), (cache, x.shape)
+
+    def _vjp(
+        self, cache: tuple[EmbeddingCache, tuple[int, ...]], dy: Array, keep: Keep
+    ) -> tuple[None, dict[str, Array]]:
+        pair, shape = cache
+        axes = two_axes(shape, keep, f"{self!r}.backward")
+        dy = dy.reshape(*axes, self.embedding_dim)
+        return None, {"weight": embedding_backward(dy, pair, keep)[1]}

@@ -1,77 +1,118 @@
-"""LastStep: of a sequence, its last valid step; from many-to-many to many-to-one."""
+"""LastStep: the last valid step of each sequence, from many-to-many to many-to-one."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import Layer, forward_first
-from numpy_rnn.layers.validate import check_array, check_float, check_lengths, check_shape
+from numpy_rnn.functional.types import Array, DTypeLike, State
+from numpy_rnn.layers.base import StatelessLayer
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_flag,
+    check_float,
+    check_lengths,
+    check_no_state,
+    check_shape,
+)
 from numpy_rnn.parameters import Parameters
 
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
-class LastStep(Layer):
+
+class LastStepCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``."""
+
+    shape: tuple[int, ...]  # (T, B, D)
+    rows: Array  # that have a step
+    steps: Array  # the last one of each of these rows
+
+
+class LastStep(StatelessLayer):
     """``y[b] = x[length_b - 1, b]``; a row without a step gives zeros.
 
     Parameters
     ----------
     batch_first : bool
-        Sequences are (B, T, D) instead of (T, B, D).
-    dtype : dtype
-        That of the layers around it, if they are in one model.
+        Whether sequences are (B, T, D) instead of (T, B, D).
+    bidirectional : bool
+        Whether x is the output of a bidirectional layer. The second half of its features runs
+        backwards, so its last step is the first one: y is then the two final states side by side.
+    dtype : dtype, optional
+        Required dtype of the input; by default float32 and float64 are both taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(6.0).reshape(3, 2, 1)  # T, B, D = 3, 2, 1
+    >>> LastStep()(x, lengths=[3, 1])
+    array([[4.],
+           [1.]])
     """
 
-    def __init__(self, *, batch_first: bool = False, dtype: str = "float64") -> None:
-        self.batch_first = batch_first
-        self.parameters = Parameters({}, dtype, "LastStep")
-        self._cache: tuple[tuple[int, ...], Array, Array] | None = None
+    causal = False
+    _options: ClassVar = {"batch_first": False, "bidirectional": False}
 
-    def __repr__(self) -> str:
-        return "LastStep()"
+    def __init__(
+        self,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self.batch_first = check_flag("LastStep", "batch_first", batch_first)
+        self.bidirectional = check_flag("LastStep", "bidirectional", bidirectional)
+        self.parameters = Parameters({}, np.float64 if dtype is None else dtype, "LastStep")
+        self._any_dtype = dtype is None
 
-    def forward(self, x: Array, lengths: Array | None = None) -> Array:
-        """Pick each row's last step.
-
-        Parameters
-        ----------
-        x : (T, B, D) array
-            Sequences.
-        lengths : (B,) array of int, optional
-            Where each row ends; T if left out.
-
-        Returns
-        -------
-        y : (B, D) array
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not what the layer takes.
-        """
-        self._cache = None
-        x = check_float("LastStep.forward", "x", x)
-        sequence = ("B", "T", "D") if self.batch_first else ("T", "B", "D")
-        check_shape("LastStep.forward", "x", x, (sequence,))
-        B, T = x.shape[:2] if self.batch_first else x.shape[1::-1]
-        ends = (
-            np.full(B, T) if lengths is None else check_lengths("LastStep.forward", lengths, T, B)
-        )
+    def _apply(
+        self,
+        x: Array,
+        lengths: Array | None,
+        training: bool,  # noqa: ARG002 (nothing depends on it)
+        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
+    ) -> tuple[Array, LastStepCache]:
+        where = "LastStep.forward"
+        x = check_float(where, "x", x)
+        first_two = ("B", "T") if self.batch_first else ("T", "B")
+        check_shape(where, "x", x, ((*first_two, "D"),))
+        if not self._any_dtype:
+            check_array(where, "x", x, self.parameters.dtype, (x.shape,))
+        x = x.swapaxes(0, 1) if self.batch_first else x
+        T, B, D = x.shape
+        ends = np.full(B, T) if lengths is None else check_lengths(where, lengths, T, B)
         rows = np.flatnonzero(ends)
         steps = ends[rows] - 1
-        self._cache = x.shape, rows, steps
-        y = np.zeros((B, x.shape[2]), x.dtype)
-        y[rows] = x[rows, steps] if self.batch_first else x[steps, rows]
-        return y
+        y = np.zeros((B, D), x.dtype)
+        y[rows] = x[steps, rows]
+        if self.bidirectional:
+            half = self._reverse_half(D)
+            y[rows, half:] = x[0, rows, half:]
+        return y, LastStepCache(x.shape, rows, steps)
 
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (no sum to keep anything of)
-        """Go back: put each gradient where the step was picked; see :meth:`Layer.gradients`."""
-        if self._cache is None:
-            raise forward_first("LastStep")
-        shape, rows, steps = self._cache
-        B = shape[0] if self.batch_first else shape[1]
-        dy = check_float("LastStep.backward", "dy", dy)
-        check_array("LastStep.backward", "dy", dy, dy.dtype, ((B, shape[2]),))
-        dx = np.zeros(shape, dy.dtype)
-        dx[(rows, steps) if self.batch_first else (steps, rows)] = dy[rows]
-        return dx, {}
+    def _vjp(
+        self,
+        cache: LastStepCache,
+        dy: Array,
+        keep: Keep,  # noqa: ARG002 (there is no sum over time)
+    ) -> tuple[Array, dict[str, Array]]:
+        (T, B, D), rows, steps = cache
+        dx = np.zeros((T, B, D), dy.dtype)
+        half = self._reverse_half(D) if self.bidirectional else D
+        dx[steps, rows, :half] = dy[rows, :half]
+        dx[0, rows, half:] = dy[rows, half:]
+        return dx.swapaxes(0, 1) if self.batch_first else dx, {}
+
+    def step(self, x_t: Array, state: State = None) -> Array:
+        """Return a copy of `x_t`: a single step is its own last one."""
+        check_no_state("LastStep.step", state)
+        return np.array(x_t)
+
+    def _reverse_half(self, D: int) -> int:
+        """Return where the features of the reverse direction begin."""
+        if D % 2:
+            raise ValueError(f"{self!r}: x has {D} features, expected an even number")
+        return D // 2

@@ -1,8 +1,9 @@
-"""Layer normalisation as a layer: before, between or behind recurrent layers."""
+"""Layer normalisation as a layer."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,12 +14,21 @@ from numpy_rnn.functional.layer_norm import (
     layer_norm_forward,
 )
 from numpy_rnn.functional.types import Array, DTypeLike
-from numpy_rnn.layers.base import Layer, forward_first, two_axes
-from numpy_rnn.layers.validate import check_array, check_size, is_number
+from numpy_rnn.layers.base import StatelessLayer, two_axes
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_flag,
+    check_float,
+    check_size,
+    is_number,
+)
 from numpy_rnn.parameters import Parameters
 
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
-class LayerNorm(Layer):
+
+class LayerNorm(StatelessLayer):
     """Give each row mean 0 and variance 1, then scale and shift it, as ``torch.nn.LayerNorm``.
 
     Parameters
@@ -28,25 +38,34 @@ class LayerNorm(Layer):
     eps : float
         Added to the variance, so that a constant row is no division by zero.
     elementwise_affine : bool
-        Whether there is a scale, 1 at first, and a shift, 0 at first, of each unit.
+        Whether each unit has a scale, initially 1, and a shift, initially 0.
     bias : bool
-        Whether there is a shift, where there is a scale.
+        Whether there is a shift, if there is a scale.
     dtype : dtype
-        float64 (default) or float32.
+        float64 (default) or float32. Without parameters both are taken.
 
     Raises
     ------
     ValueError, TypeError
-        If H is no whole number of at least 1, eps is not above 0, or the dtype is another one.
+        If H is not a whole number of at least 1, eps is not above 0, or the dtype is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LayerNorm(2)(np.array([[1.0, 3.0]])).round(3)
+    array([[-1.,  1.]])
     """
+
+    _positional: ClassVar = ("normalized_shape",)
+    _options: ClassVar = {"eps": 1e-5, "elementwise_affine": True, "bias": True}
 
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
         eps: float = 1e-5,
-        *,
         elementwise_affine: bool = True,
         bias: bool = True,
+        *,
         dtype: DTypeLike = np.float64,
     ) -> None:
         axes = normalized_shape if isinstance(normalized_shape, tuple) else (normalized_shape,)
@@ -59,59 +78,41 @@ class LayerNorm(Layer):
             raise ValueError(f"LayerNorm: eps is {eps!r}, expected a finite number above 0")
         H = check_size("LayerNorm", "normalized_shape", axes[0])
         self.normalized_shape, self.eps = (H,), float(eps)
-        self.elementwise_affine = elementwise_affine
-        self._name = f"LayerNorm({H})"
-        names = ("weight", "bias") if bias else ("weight",)
-        self.parameters = Parameters(
-            dict.fromkeys(names if elementwise_affine else (), (H,)), dtype, "LayerNorm"
+        self.elementwise_affine = check_flag("LayerNorm", "elementwise_affine", elementwise_affine)
+        self.bias = check_flag("LayerNorm", "bias", bias)
+        names = ("weight", "bias") if self.bias else ("weight",)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            names if self.elementwise_affine else (), (H,)
         )
-        if elementwise_affine:
+        self.parameters = Parameters(shapes, dtype, "LayerNorm")
+        if self.elementwise_affine:
             self.parameters.values["weight"][...] = 1
-        self._cache: tuple[LayerNormCache, tuple[int, ...], int] | None = None
 
-    def __repr__(self) -> str:
-        return self._name
-
-    def forward(self, x: Array) -> Array:
-        """Normalise every row.
-
-        Parameters
-        ----------
-        x : (..., H) array
-            Rows. Any number of axes in front.
-
-        Returns
-        -------
-        y : (..., H) array
-            The output, a new array.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dtype, the last axis or a number in x is not what the layer takes.
-        """
-        self._cache = None
-        x = np.asarray(x)
-        (H,), dtype, leading = self.normalized_shape, self.parameters.dtype, x.shape[:-1]
-        x = check_array(self._name + ".forward", "x", x, dtype, ((*leading, H),))
-        values = self.parameters.values
-        y, cache = layer_norm_forward(
-            x.reshape(*two_axes(leading), H),
-            values["weight"] if "weight" in values else np.ones(H, dtype),
-            values["bias"] if "bias" in values else np.zeros(H, dtype),
-            eps=self.eps,
+    def check_input(self, x: Array) -> None:
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+        where = f"{self!r}.forward"
+        dtype = (
+            self.parameters.dtype if self.parameters.shapes else check_float(where, "x", x).dtype
         )
-        self._cache = cache, x.shape, self.parameters.version
-        return y.reshape(x.shape)
+        check_array(where, "x", x, dtype, ((*x.shape[:-1], *self.normalized_shape),))
 
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array, dict[str, Array]]:
-        """Go back; see :meth:`Layer.gradients`."""
-        if self._cache is None:
-            raise forward_first(self._name)
-        where, (cache, shape, version) = self._name + ".backward", self._cache
-        self.parameters.check_unchanged(where, version)
-        dy = check_array(where, "dy", dy, self.parameters.dtype, (shape,))
-        axes = two_axes(shape[:-1], keep, where)
-        dx, dweight, dbias = layer_norm_backward(dy.reshape(*axes, shape[-1]), cache, keep)
+    def _apply(
+        self,
+        x: Array,
+        lengths: Array | None,  # noqa: ARG002 (padding is computed too)
+        training: bool,  # noqa: ARG002 (nothing depends on it)
+        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
+    ) -> tuple[Array, LayerNormCache]:
+        self.check_input(x)
+        (H,), values = self.normalized_shape, self.parameters.values
+        weight = values["weight"].copy() if "weight" in values else np.ones(H, x.dtype)
+        bias = values["bias"] if "bias" in values else np.zeros(H, x.dtype)
+        rows = x.reshape(*two_axes(x.shape[:-1]), H)
+        y, cache = layer_norm_forward(rows, weight, bias, eps=self.eps)
+        return y.reshape(x.shape), cache
+
+    def _vjp(self, cache: LayerNormCache, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:
+        axes = two_axes(dy.shape[:-1], keep, f"{self!r}.backward")
+        dx, dweight, dbias = layer_norm_backward(dy.reshape(*axes, dy.shape[-1]), cache, keep)
         found = {"weight": dweight, "bias": dbias}
-        return dx.reshape(shape), {name: found[name] for name in self.parameters.shapes}
+        return dx.reshape(dy.shape), {name: found[name] for name in self.parameters.shapes}

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
-from numpy_rnn.functional.types import Array, DTypeLike, Rng
+from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import Layer, forward_first, two_axes
-from numpy_rnn.layers.validate import check_array, check_size, check_symbols
+from numpy_rnn.layers.base import StatelessLayer, Step, two_axes
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_flag,
+    check_no_state,
+    check_size,
+    check_tokens,
+)
 from numpy_rnn.parameters import Parameters
 
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
-class Linear(Layer):
+
+class Linear(StatelessLayer):
     """``y = x W^T + b`` for every row of x, as ``torch.nn.Linear``.
+
+    The input is (..., D) with any number of axes in front, or integers (...), which stand for
+    one-hot rows.
 
     Parameters
     ----------
@@ -31,74 +45,81 @@ class Linear(Layer):
     ------
     ValueError, TypeError
         If a size is below 1 or the dtype is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> linear = Linear(3, 2, rng=0)
+    >>> linear(np.ones((5, 4, 3))).shape
+    (5, 4, 2)
     """
+
+    _positional: ClassVar = ("in_features", "out_features")
+    _options: ClassVar = {"bias": True}
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
-        *,
         bias: bool = True,
+        *,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.in_features = check_size("Linear", "in_features", in_features)
         self.out_features = check_size("Linear", "out_features", out_features)
-        self._name = f"Linear({self.in_features}, {self.out_features})"
-        self.bias = bias
+        self.bias = check_flag("Linear", "bias", bias)
         shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
-        if bias:
+        if self.bias:
             shapes["bias"] = (self.out_features,)
         self.parameters = Parameters(shapes, dtype, "Linear")
         uniform(self.parameters, self.in_features, rng)
-        self._cache: tuple[LinearCache, tuple[int, ...], int] | None = None
 
-    def __repr__(self) -> str:
-        return self._name
-
-    def forward(self, x: Array) -> Array:
-        """Apply the map to every row.
-
-        Parameters
-        ----------
-        x : (..., D) array, or (...) array of int
-            Rows, or the places of the ones in one-hot rows. Any number of axes in front.
-
-        Returns
-        -------
-        y : (..., G) array
-            The output, a new array.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dtype, the last axis or a number in x is not what the layer takes.
-        """
-        self._cache = None
-        where, D, dtype = self._name + ".forward", self.in_features, self.parameters.dtype
-        x = np.asarray(x)
+    def check_input(self, x: Array) -> None:
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+        where = f"{self!r}.forward"
         if x.dtype.kind in "iu":
-            check_symbols(where, "x", x, D)
-            leading, rows = x.shape, x.reshape(two_axes(x.shape))
+            check_tokens(where, "x", x, self.in_features)
         else:
-            leading = x.shape[:-1]
-            x = check_array(where, "x", x, dtype, ((*leading, D),))
-            rows = np.reshape(x, (*two_axes(leading), D))
-        values = self.parameters.values
-        b = values["bias"] if self.bias else np.zeros(self.out_features, dtype)
-        y, cache = linear_forward(rows, values["weight"], b)
-        self._cache = cache, leading, self.parameters.version
-        return y.reshape(*leading, self.out_features)
+            expected = (*x.shape[:-1], self.in_features)
+            check_array(where, "x", x, self.parameters.dtype, (expected,))
 
-    def gradients(self, dy: Array, keep: Keep = "") -> tuple[Array | None, dict[str, Array]]:
-        """Go back; see :meth:`Layer.gradients`."""
-        if self._cache is None:
-            raise forward_first(self._name)
-        where, shape = self._name + ".backward", (*self._cache[1], self.out_features)
-        cache, leading, version = self._cache
-        self.parameters.check_unchanged(where, version)
-        dy = check_array(where, "dy", dy, self.parameters.dtype, (shape,))
-        axes = two_axes(leading, keep, where)
-        dx, dW, db = linear_backward(dy.reshape(*axes, self.out_features), cache, keep)
+    def _apply(
+        self,
+        x: Array,
+        lengths: Array | None,  # noqa: ARG002 (padding is computed too)
+        training: bool,  # noqa: ARG002 (nothing depends on it)
+        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
+    ) -> tuple[Array, tuple[LinearCache, tuple[int, ...]]]:
+        self.check_input(x)
+        row = () if x.dtype.kind in "iu" else (self.in_features,)
+        leading = x.shape[: x.ndim - len(row)]
+        values = self.parameters.values
+        b = values["bias"] if self.bias else np.zeros(self.out_features, self.parameters.dtype)
+        rows = x.reshape(*two_axes(leading), *row)
+        y, cache = linear_forward(rows, values["weight"].copy(), b)
+        return y.reshape(*leading, self.out_features), (cache, leading)
+
+    def _vjp(
+        self, cache: tuple[LinearCache, tuple[int, ...]], dy: Array, keep: Keep
+    ) -> tuple[Array | None, dict[str, Array]]:
+        pair, leading = cache
+        axes = two_axes(leading, keep, f"{self!r}.backward")
+        dx, dW, db = linear_backward(dy.reshape(*axes, self.out_features), pair, keep)
         gradients = {"weight": dW, "bias": db} if self.bias else {"weight": dW}
         return None if dx is None else dx.reshape(*leading, self.in_features), gradients
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights. See :class:`Layer`."""
+        name, W_T = f"{self!r}.step", self.parameters.values["weight"].T.copy()
+        b = self.parameters.values["bias"].copy() if self.bias else np.zeros(1, W_T.dtype)
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            x = np.asarray(x_t)
+            if x.dtype is not W_T.dtype or x.shape[-1:] != W_T.shape[:1]:
+                self.check_input(x)
+            if state is not None:
+                check_no_state(name, state)
+            return affine(x, W_T, b), ()
+
+        return step

@@ -1,36 +1,54 @@
-"""Losses as objects that remember what ``backward`` needs, with PyTorch's names."""
+"""Losses as objects, with PyTorch's names: the same pure core and skin as a layer."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
 import numpy as np
 
-from numpy_rnn.functional.cross_entropy import (
+from numpy_rnn.functional.losses import (
     CrossEntropyCache,
+    MSECache,
+    Reduction,
     cross_entropy_backward,
     cross_entropy_forward,
+    mse_backward,
+    mse_forward,
+    reduction_scale,
 )
-from numpy_rnn.functional.mse import MSECache, mse_backward, mse_forward
-from numpy_rnn.functional.reduction import Reduction, reduction_scale
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import forward_first
+from numpy_rnn.layers.base import Memory
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
+    check_cache,
     check_float,
     check_loss_gradient,
     check_shape,
-    check_symbols,
+    check_size,
+    check_tokens,
 )
 
 
-class MSELoss:
-    """Mean squared error, as ``torch.nn.MSELoss``.
+class LossCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``."""
+
+    pair: MSECache | CrossEntropyCache
+    shape: tuple[int, ...]  # of y
+    loss_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Loss(ABC):
+    """Base of the losses.
 
     Parameters
     ----------
     reduction : {"mean", "sum", "sum_over_time", "none"}
-        PyTorch's three, and the mean over everything but time, summed over time: what a
-        loop does that adds up the loss of each step.
+        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
+        losses of the single steps.
 
     Raises
     ------
@@ -39,154 +57,250 @@ class MSELoss:
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
-        reduction_scale(reduction, counted=1, per_step=1)  # raises if it is none of the four
-        self.reduction = reduction
-        self._cache: MSECache | None = None
-        self._shape: tuple[int, ...] = ()  # of the loss
+        try:
+            reduction_scale(reduction, counted=1, per_step=1)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        self.reduction: Reduction = reduction
 
-    def forward(self, y: Array, target: Array) -> Array:
-        """Compare an output with its target.
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make a loss that remembers no forward pass."""
+        loss = super().__new__(cls)
+        loss._memory = Memory()
+        return loss
+
+    _memory: Memory
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
+        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reduction={self.reduction!r})"
+
+    @abstractmethod
+    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
+        """Return loss and cache; store nothing, change nothing.
+
+        Parameters
+        ----------
+        y : array
+            Output of a model.
+        target : array
+            What the output should be.
+        mask : array of bool, optional
+            False where a step does not count, such as padding.
+
+        Returns
+        -------
+        loss : scalar, or an array for "none"
+            The loss.
+        cache : LossCache
+            For :meth:`vjp`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what the loss takes.
+        """
+
+    @abstractmethod
+    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y; store nothing, change nothing.
+
+        Parameters
+        ----------
+        cache : LossCache
+            From :meth:`apply`.
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+        """
+
+    @abstractmethod
+    def count(self, target: Array, mask: Array | None = None) -> int:
+        """Return the number of errors that a mean divides by."""
+
+    def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss alone, and keep nothing."""
+        return self.apply(y, target, mask)[0]
+
+    def stepper(self) -> Callable[..., Array]:
+        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
+        frozen = type(self).__new__(type(self))
+        frozen.__dict__.update(self.__getstate__())
+        return frozen.predict
+
+    def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Call :meth:`forward`."""
+        return self.forward(y, target, mask)
+
+    def forward(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss, and remember what :meth:`backward` needs. Arguments as :meth:`apply`."""
+        loss, cache = self.apply(y, target, mask)
+        self._memory.remember(cache)
+        return loss
+
+    def backward(self, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y for the last forward pass.
+
+        Parameters
+        ----------
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass since the last backward, or more than one.
+        """
+        dy = self.vjp(self._memory.recall(type(self).__name__), dloss)
+        self._memory.forget()
+        return dy
+
+
+class MSELoss(Loss):
+    """Mean squared error, as ``torch.nn.MSELoss``.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "sum_over_time", "none"}
+        See :class:`Loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> criterion = MSELoss()
+    >>> float(criterion(np.array([[1.0, 5.0]]), np.array([[0.0, 2.0]])))
+    5.0
+    >>> criterion.backward()
+    array([[1., 3.]])
+    """
+
+    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
+        """Return loss and cache. See :meth:`Loss.apply`.
 
         Parameters
         ----------
         y, target : arrays of one shape and dtype
             Axis 0 is time for "sum_over_time".
-
-        Returns
-        -------
-        loss : scalar, or an array like y for "none"
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the target is not like y, or one of them is not finite.
+        mask : array of bool with all axes of y but the last, optional
+            False where a step does not count.
         """
-        self._cache = None
-        y = check_float("MSELoss.forward", "y", y)
+        where = "MSELoss.forward"
+        y = check_float(where, "y", y)
         if not y.ndim:
-            raise ValueError("MSELoss.forward: y is a single number, expected an array")
-        target = check_array("MSELoss.forward", "target", target, y.dtype, (y.shape,))
-        loss, self._cache = mse_forward(y, target, reduction=self.reduction)
-        self._shape = loss.shape
-        return loss
+            raise ValueError(f"{where}: y is a single number, expected an array")
+        target = np.asarray(target)
+        if mask is not None:
+            mask = check_bool(where, "mask", mask, y.shape[:-1])
+            target = np.where(mask[..., None], target, 0).astype(target.dtype)
+        target = check_array(where, "target", target, y.dtype, (y.shape,))
+        loss, pair = mse_forward(y, target, mask=mask, reduction=self.reduction)
+        return loss, LossCache(pair, y.shape, np.shape(loss), y.dtype)
 
-    def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y.
+    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y. See :meth:`Loss.vjp`."""
+        check_cache("MSELoss", cache, LossCache)
+        dloss = check_loss_gradient("MSELoss.backward", dloss, cache.loss_shape, cache.dtype)
+        assert isinstance(cache.pair, MSECache)  # noqa: S101 (for the type checker)
+        return mse_backward(dloss, cache.pair)[0]
 
-        Parameters
-        ----------
-        dloss : scalar, or an array like y for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass.
-        """
-        if self._cache is None:
-            raise forward_first("MSELoss")
-        dtype = self._cache.difference.dtype
-        dloss = check_loss_gradient("MSELoss.backward", dloss, self._shape, dtype)
-        return mse_backward(dloss, self._cache)[0]
+    def count(self, target: Array, mask: Array | None = None) -> int:
+        """Return the number of elements that count."""
+        target = np.asarray(target)
+        if mask is None:
+            return int(target.size)
+        return int(np.count_nonzero(mask)) * int(target.size // max(np.size(mask), 1))
 
 
-class CrossEntropyLoss:
-    """Softmax cross-entropy from integer targets, as ``torch.nn.CrossEntropyLoss``.
+class CrossEntropyLoss(Loss):
+    """Softmax cross-entropy for integer targets, as ``torch.nn.CrossEntropyLoss``.
 
     Classes are the last axis, as everywhere in this library (PyTorch has them second).
 
     Parameters
     ----------
-    ignore_index : int
-        A target of this value does not count.
     reduction : {"mean", "sum", "sum_over_time", "none"}
-        PyTorch's three, and the mean over the batch, summed over time.
+        See :class:`Loss`.
+    ignore_index : int
+        Target of a step that does not count.
 
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> criterion = CrossEntropyLoss()
+    >>> float(criterion(np.zeros((1, 2)), np.array([0])))  # ln 2 nats
+    0.6931471805599453
+    >>> criterion.backward()
+    array([[-0.5,  0.5]])
     """
 
-    def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
-        reduction_scale(reduction, counted=1, per_step=1)  # raises if it is none of the four
-        self.ignore_index = ignore_index
-        self.reduction = reduction
-        self._cache: CrossEntropyCache | None = None
-        self._shape: tuple[int, ...] = ()  # of the logits
+    def __init__(self, reduction: Reduction = "mean", *, ignore_index: int = -100) -> None:
+        super().__init__(reduction)
+        least = -(2**63)
+        self.ignore_index = check_size("CrossEntropyLoss", "ignore_index", ignore_index, least)
 
-    def forward(self, y: Array, targets: Array, mask: Array | None = None) -> Array:
-        """Compare logits with the right classes.
+    def __repr__(self) -> str:
+        extra = "" if self.ignore_index == -100 else f", ignore_index={self.ignore_index}"
+        return f"CrossEntropyLoss(reduction={self.reduction!r}{extra})"
+
+    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
+        """Return loss, in nats, and cache. See :meth:`Loss.apply`.
 
         Parameters
         ----------
         y : (T, B, V) or (N, V) array
             Logits.
-        targets : (T, B) or (N,) array of int
-            The right classes, 0 to V - 1, or `ignore_index`.
+        target : (T, B) or (N,) array of int
+            Classes, 0 to V - 1, or `ignore_index`.
         mask : (T, B) or (N,) array of bool, optional
             False where a step does not count.
-
-        Returns
-        -------
-        loss : scalar, or an array like targets for "none"
-            In nats.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a dtype, a shape or a class is not what was expected.
         """
-        self._cache = None
         where = "CrossEntropyLoss.forward"
         y = check_float(where, "y", y)
         check_shape(where, "y", y, (("T", "B", "V"), ("N", "V")))
         if y.shape[-1] == 0:
             raise ValueError(f"{where}: y has shape {y.shape}, expected at least one class")
-        targets = np.asarray(targets)
-        if targets.dtype.kind not in "iu":
-            raise TypeError(f"{where}: targets has dtype {targets.dtype}, expected integers")
-        check_shape(where, "targets", targets, (y.shape[:-1],))
-        counted = np.where(targets == self.ignore_index, 0, targets)
-        check_symbols(where, "targets", counted, y.shape[-1])
+        target = np.asarray(target)
+        if target.dtype.kind not in "iu":
+            raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers")
+        check_shape(where, "target", target, (y.shape[:-1],))
+        counts = target != self.ignore_index
         if mask is not None:
-            mask = check_bool(where, "mask", mask, targets.shape)
-        self._shape = y.shape
-        steps = (*targets.shape, 1)[:2]  # (N,) becomes (N, 1)
-        loss, self._cache = cross_entropy_forward(
+            counts &= check_bool(where, "mask", mask, target.shape)
+        check_tokens(where, "target", np.where(counts, target, 0), y.shape[-1])
+        steps = (*target.shape, 1)[:2]  # (N,) becomes (N, 1)
+        loss, pair = cross_entropy_forward(
             y.reshape(*steps, y.shape[-1]),
-            targets.reshape(steps),
-            None if mask is None else mask.reshape(steps),
+            target.reshape(steps),
+            counts.reshape(steps),
             ignore_index=self.ignore_index,
             reduction=self.reduction,
         )
-        return loss.reshape(targets.shape) if self.reduction == "none" else loss
+        loss = loss.reshape(target.shape) if self.reduction == "none" else loss
+        return loss, LossCache(pair, y.shape, np.shape(loss), y.dtype)
 
-    def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of the logits.
+    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of the logits. See :meth:`Loss.vjp`."""
+        check_cache("CrossEntropyLoss", cache, LossCache)
+        pair, shape, loss_shape, dtype = cache
+        assert isinstance(pair, CrossEntropyCache)  # noqa: S101 (for the type checker)
+        dloss = check_loss_gradient("CrossEntropyLoss.backward", dloss, loss_shape, dtype)
+        if loss_shape:
+            dloss = dloss.reshape(pair.counts.shape)
+        return cross_entropy_backward(dloss, pair)[0].reshape(shape)
 
-        Parameters
-        ----------
-        dloss : scalar, or an array like targets for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass.
-        """
-        if self._cache is None:
-            raise forward_first("CrossEntropyLoss")
-        shape = self._shape[:-1] if self.reduction == "none" else ()
-        dloss = check_loss_gradient("CrossEntropyLoss.backward", dloss, shape, self._cache.p.dtype)
-        if shape:
-            dloss = dloss.reshape(self._cache.counts.shape)
-        return cross_entropy_backward(dloss, self._cache)[0].reshape(self._shape)
+    def count(self, target: Array, mask: Array | None = None) -> int:
+        """Return the number of steps that count."""
+        counts = np.asarray(target) != self.ignore_index
+        return int(np.count_nonzero(counts if mask is None else counts & mask))

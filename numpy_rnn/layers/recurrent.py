@@ -1,63 +1,74 @@
-"""Any recurrent cell as a layer: stacked, in both directions, padded, reset and streamed."""
+"""Any recurrent cell as a layer: stacked, bidirectional, padded, reset and streamed.
+
+A layer-direction is one cell of the stack in one direction. They are numbered layer by layer, the
+forward direction first, as in PyTorch's states (L, B, size).
+"""
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
-from numpy_rnn.functional.types import Array, DTypeLike, Rng
+from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import RecurrentLayer, forward_first
-from numpy_rnn.layers.batch import Batch, read_batch
-from numpy_rnn.layers.cell import Cell
-from numpy_rnn.layers.stepping import Step, take_step
-from numpy_rnn.layers.strand import (
-    StrandCache,
+from numpy_rnn.layers.base import Layer, Step
+from numpy_rnn.layers.batch import SequenceBatch, read_batch
+from numpy_rnn.layers.dropout import DropoutMask, draw_mask, dropout_backward, dropout_forward
+from numpy_rnn.layers.segments import (
+    Cell,
+    SegmentsCache,
     recompute_every,
-    strand_backward,
-    strand_forward,
+    run_segments,
+    segments_vjp,
 )
-from numpy_rnn.layers.validate import check_array, check_probability, check_size
+from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_chunks
+from numpy_rnn.layers.validate import (
+    check_array,
+    check_cache,
+    check_flag,
+    check_probability,
+    check_shape,
+    check_size,
+)
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 
-class _Cache(NamedTuple):
-    """What ``backward`` needs of ``forward``; everything time-major, rows longest first."""
+class RecurrentCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``; everything time-major, longest rows first."""
 
-    batch: Batch
-    strands: list[StrandCache]  # layer by layer, forward direction first
-    dropouts: list[DropoutCache]  # between the layers
-    version: int  # of the parameters
+    batch: SequenceBatch
+    runs: list[SegmentsCache]  # one per layer-direction
+    masks: list[DropoutMask]  # between the layers
 
 
-class Recurrent(RecurrentLayer):
-    """Base of the recurrent layers; a subclass says which cell it is made of.
+class Recurrent(Layer):
+    """Base of the recurrent layers; a subclass chooses the cell.
 
     Parameters
     ----------
     input_size, hidden_size : int
         D and H.
     num_layers : int
-        How many cells stand on each other; each takes the outputs of the one below.
+        Number of stacked cells; each takes the outputs of the one below it.
     bias : bool
         Whether the cells have biases.
     batch_first : bool
-        Sequences are (B, T, D) instead of (T, B, D). States are (L, B, H) in either case.
+        Whether sequences are (B, T, D) instead of (T, B, D). States are always (L, B, size).
     dropout : float
         Probability with which an output between two layers is zeroed in training.
     bidirectional : bool
         Whether a second cell in each layer runs from the end to the beginning.
     recompute : bool or int
-        Of the states, keep every k-th for ``backward``, which computes what was between them
-        again: about T B (H + D) numbers in place of many times T B H, for a third of the time
-        more. An int is k; True is about sqrt(T).
+        Gradient checkpointing: store every k-th state and recompute the rest in backward. Memory
+        is about T B (H + D) numbers instead of several times T B H; time grows by a third. An
+        int is k; True is about sqrt(T).
     rng : numpy.random.Generator, int or None
         For the initial weights, U(-1/sqrt(H), 1/sqrt(H)), and for dropout.
     dtype : dtype
@@ -69,299 +80,374 @@ class Recurrent(RecurrentLayer):
         If an argument is out of its range.
     """
 
+    stateful = True
+    _positional: ClassVar = ("input_size", "hidden_size")
+    _options: ClassVar[dict[str, Any]] = {
+        "num_layers": 1,
+        "bias": True,
+        "batch_first": False,
+        "dropout": 0.0,
+        "bidirectional": False,
+        "recompute": False,
+    }
+
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        *,
         recompute: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
-        **unknown: Never,
     ) -> None:
         kind = type(self).__name__
-        for name in unknown:  # Python's message would name this class
-            raise TypeError(f"{kind}: there is no argument {name!r}")
         self.input_size = check_size(kind, "input_size", input_size)
         self.hidden_size = check_size(kind, "hidden_size", hidden_size)
         self.num_layers = check_size(kind, "num_layers", num_layers)
-        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.bias = check_flag(kind, "bias", bias)
+        self.batch_first = check_flag(kind, "batch_first", batch_first)
         self.dropout = check_probability(kind, "dropout", dropout)
+        self.bidirectional = check_flag(kind, "bidirectional", bidirectional)
+        self.causal = not self.bidirectional
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(
+                f"{kind}: dropout is {dropout} and num_layers is 1, expected num_layers above 1 "
+                "(dropout is applied between layers)",
+                stacklevel=2 if type(self) is Recurrent else 3,
+            )
         self.recompute = recompute
         if not isinstance(recompute, bool):
             self.recompute = check_size(kind, "recompute", recompute)
-        self.training = True
-        self._name = f"{kind}({self.input_size}, {self.hidden_size})"
-        self._directions = ("", "_reverse") if bidirectional else ("",)
+        self._directions = ("", "_reverse") if self.bidirectional else ("",)
         first = self.cell(self.input_size)
         self.state_sizes = first.states
         deeper = self.cell(first.states[0] * len(self._directions))
-        self._cells = [first if layer == 0 else deeper for layer in range(self.num_layers)]
+        self._cells = [first, *[deeper] * (self.num_layers - 1)]
         shapes: dict[str, tuple[int, ...]] = {}
-        self._names: list[list[str | None]] = []  # of each strand's weights; None: no bias
+        self._names: list[list[str | None]] = []  # of each layer-direction's weights; None: no bias
         for layer, cell in enumerate(self._cells):
             for direction in self._directions:
-                strand = {f"{name}_l{layer}{direction}": s for name, s in cell.weights.items()}
-                kept = {n: s for n, s in strand.items() if bias or not n.startswith("bias")}
-                self._names.append([name if name in kept else None for name in strand])
+                named = {f"{name}_l{layer}{direction}": s for name, s in cell.weights.items()}
+                kept = {n: s for n, s in named.items() if self.bias or not n.startswith("bias")}
+                self._names.append([name if name in kept else None for name in named])
                 shapes |= kept
         self.parameters = Parameters(shapes, dtype, kind)
         self._rng = np.random.default_rng(rng)
-        uniform(self.parameters, self.hidden_size, self._rng)
-        self._cache: _Cache | None = None
-        # For `step`: a version of the parameters, and what was arranged of it.
-        self._steps: tuple[int, list[Step]] = (-1, [])
+        self.initialise(self._rng)
+        self._name = repr(self)
 
-    def generators(self) -> list[Generator]:
-        """Return the generator of the masks between the layers, if any are drawn."""
-        return [self._rng] if self.dropout and self.num_layers > 1 else []
-
-    def zero_state(self, B: int) -> Any:
-        """Return the state that a batch of B sequences starts from.
-
-        Parameters
-        ----------
-        B : int
-            Number of rows.
-
-        Returns
-        -------
-        state : (L, B, size) array, or a tuple of them
-            Zeros, as ``forward`` takes them.
-        """
-        L, dtype = self.num_layers * len(self._directions), self.parameters.dtype
-        parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
-        return parts if len(parts) > 1 else parts[0]
+    def initialise(self, rng: Generator) -> None:
+        """Draw the initial parameters, as PyTorch does: U(-1/sqrt(H), 1/sqrt(H))."""
+        uniform(self.parameters, self.hidden_size, rng)
 
     @abstractmethod
     def cell(self, input_size: int) -> Cell:
         """Return the cell for inputs of this size."""
 
-    def __repr__(self) -> str:
-        return self._name
+    def rngs(self) -> list[Generator]:
+        """Return the generator of the dropout masks, if any are drawn."""
+        return [self._rng] if self.dropout and self.num_layers > 1 else []
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs: versions mean nothing in another process."""
-        return self.__dict__ | {"_steps": (-1, [])}
+    def zero_state(self, B: int) -> State:
+        """Return the zero state of a batch of B sequences.
 
-    def forward(
+        Parameters
+        ----------
+        B : int
+            Batch size.
+
+        Returns
+        -------
+        state : (L, B, size) array, or a tuple of them
+            Zeros; L is layers times directions.
+        """
+        L, dtype = len(self._names), self.parameters.dtype
+        parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
+        return parts if len(parts) > 1 else parts[0]
+
+    def weights(self, layer: int = 0, direction: int = 0) -> list[Array]:
+        """Return copies of one cell's weights, in the order of its pair; absent biases are zero.
+
+        Parameters
+        ----------
+        layer : int
+            Number of the layer, from 0.
+        direction : int
+            0, or 1 for the reverse direction.
+        """
+        values = self.parameters.values
+        names = self._names[layer * len(self._directions) + direction]
+        return [
+            np.zeros(shape, self.parameters.dtype) if name is None else values[name].copy()
+            for name, shape in zip(names, self._cells[layer].weights.values(), strict=True)
+        ]
+
+    def check_input(self, x: Array) -> None:
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+        dtype, where = self.parameters.dtype, self._name + ".forward"
+        read_batch(where, x, self.input_size, dtype, None, None, batch_first=self.batch_first)
+
+    def apply(
         self,
         x: Array,
-        state: Any = None,
+        state: State = None,
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
-    ) -> tuple[Array, Any]:
-        """Run over a batch of sequences.
+        rng: Generator | None = None,
+        training: bool | None = None,
+    ) -> tuple[Array, State, RecurrentCache]:
+        """Run over a batch of sequences; store nothing, change nothing.
 
         Parameters
         ----------
         x : (T, B, D) or (T, D) array, or (T, B) or (T,) array of int
-            A batch of sequences or one; integers stand for one-hot rows.
+            A batch of sequences, or one sequence. Integers stand for one-hot rows.
         state : array or tuple of arrays, optional
-            State before the first step, like the one returned; zeros if left out.
+            State before the first step, like the one returned; zeros by default.
         lengths : (B,) array of int, optional
-            Where each row of a padded batch ends, 0 to T, in any order. What stands behind
-            the end is not looked at, and the other direction begins there.
+            Number of valid steps of each row of a padded batch, 0 to T, in any order. What is
+            beyond a row's end is not read, and the reverse direction begins there.
         reset : array of bool like x without its last axis, optional
-            True puts a row's state back to the initial one before this step, in the other
-            direction after it: the row is cut into pieces that do not know of each other.
+            True resets the row's state to the initial one before this step (after it, in the
+            reverse direction), so that neither information nor gradient crosses it.
+        rng : numpy.random.Generator, optional
+            For dropout masks. By default the layer's own generator, which advances.
+        training : bool, optional
+            Whether dropout is on; by default ``self.training``.
 
         Returns
         -------
         y : (T, B, K) or (T, K) array
-            The output after every step, zero behind a row's end; K is the size of an output
-            times the number of directions. May be read-only.
+            The output after every step, zero beyond a row's end. K is the size of an output times
+            the number of directions.
         state : (L, B, size) or (L, size) array, or a tuple of them
-            The state after each row's last step; L is layers times directions, and a cell with
-            several state components, as the LSTM, has a tuple of them.
+            The state after each row's last step. L is layers times directions. A cell with
+            several state components, such as the LSTM, has a tuple of them.
+        cache : RecurrentCache
+            For :meth:`vjp`.
 
         Raises
         ------
         TypeError, ValueError
             If the dtype, the shape or a number of an argument is not what the layer takes.
         """
-        self._cache = None
-        where = self._name + ".forward"
-        dtype = self.parameters.dtype
-        x, batch = read_batch(
-            where, x, self.input_size, dtype, lengths, reset, batch_first=self.batch_first
-        )
-        L = self.num_layers * len(self._directions)
-        initial = batch.read_state(where, "state", state, L, self.state_sizes, dtype)
-        strands: list[StrandCache] = []
-        dropouts: list[DropoutCache] = []
+        dropout = self.dropout if (self.training if training is None else training) else 0.0
+        x, batch, initial = self._read(x, state, lengths, reset)
+        every = recompute_every(self.recompute, batch.T)
+        runs: list[SegmentsCache] = []
+        masks: list[DropoutMask] = []
         final = [np.empty_like(component) for component in initial]
         for layer, cell in enumerate(self._cells):
             outputs = []
-            for direction in self._directions:
-                n = len(strands)
-                turned = bool(direction)
-                y, last, cache = strand_forward(
+            for direction in range(len(self._directions)):
+                n = len(runs)
+                y, last, cache = run_segments(
                     cell,
-                    batch.turn(x) if turned else x,
+                    batch.reverse(x) if direction else x,
                     [component[n] for component in initial],
-                    self._weights(n),
+                    self.weights(layer, direction),
                     batch.lengths,
-                    batch.turned_reset if turned else batch.reset,
-                    recompute_every(self.recompute, batch.T),
+                    batch.reversed_reset if direction else batch.reset,
+                    every,
                 )
-                outputs.append(batch.turn(y) if turned else y)
+                outputs.append(batch.reverse(y) if direction else y)
                 for component, value in zip(final, last, strict=True):
                     component[n] = value
-                strands.append(cache)
+                runs.append(cache)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                mask = self._rng.random(x.shape, np.float32) >= self.dropout
-                x, kept = dropout_forward(x, mask, p=self.dropout)
-                dropouts.append(kept)
-        self._cache = _Cache(batch, strands, dropouts, self.parameters.version)
-        return batch.restore_sequence(x), batch.write_state(final)
+            if dropout and layer < self.num_layers - 1:
+                masks.append(draw_mask(x, dropout, self._rng if rng is None else rng))
+                x = dropout_forward(x, masks[-1])
+        if len(self._directions) == 1 and runs[-1].whole:
+            x = x.copy()  # it may be part of the cache
+        y = batch.restore_sequence(x)
+        return y, batch.write_state(final), RecurrentCache(batch, runs, masks)
 
-    def gradients(
-        self, dy: Array | None, dstate: Any = None, keep: Keep = ""
-    ) -> tuple[Array | None, Any, dict[str, Array]]:
-        """Backpropagate through time, and return every gradient.
-
-        Parameters
-        ----------
-        dy : array like y, or None
-            Gradient of the output; None is zero.
-        dstate : like the returned state, optional
-            Gradient of the final state; None is zero.
-        keep : {"", "t", "b", "tb"}
-            Axes of the parameters' gradients to leave standing: what each timestep, each row or
-            each of both contributed.
-
-        Returns
-        -------
-        dx : array like x, or None for an integer x
-            Gradient of the input, zero behind a row's end.
-        dstate : like the returned state
-            Gradient of the initial state.
-        gradients : dict of str to array
-            Of each parameter, with the kept axes in front.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass, or the parameters have changed since.
-        TypeError, ValueError
-            If a gradient is not like the output it belongs to.
-        """
-        if self._cache is None:
-            raise forward_first(self._name)
+    def vjp(
+        self, cache: RecurrentCache, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through time; see :meth:`Layer.vjp`."""
+        check_cache(self._name, cache, RecurrentCache)
         where, dtype = self._name + ".backward", self.parameters.dtype
-        batch, _, dropouts, version = self._cache
-        self.parameters.check_unchanged(where, version)
-        K = self.state_sizes[0] * len(self._directions)
+        batch, _, masks = cache
+        ways, size, L = len(self._directions), self.state_sizes[0], len(self._names)
         d: Array | None = None
         if dy is not None:
-            d = batch.sort_sequence(
-                check_array(where, "dy", dy, dtype, (batch.layout.shape(batch.T, batch.B, K),))
-            )
-        L = self.num_layers * len(self._directions)
+            d = check_array(where, "dy", dy, dtype, (batch.shape(size * ways),))
+            d = batch.sort_sequence(d)
         dfinal: list[Array] | None = None
         if dstate is not None:
             dfinal = batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)
-        dinitial = [np.empty((L, batch.B, size), dtype) for size in self.state_sizes]
+        dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
         gradients: dict[str, Array] = {}
         for layer in reversed(range(self.num_layers)):
-            if d is not None and layer < len(dropouts):
-                d, _ = dropout_backward(d, dropouts[layer])
-            ways = len(self._directions)
-            dxs = [
-                self._strand_backward(self._cache, n, d, dfinal, dinitial, gradients, keep)
-                for n in range(layer * ways, (layer + 1) * ways)
-            ]
-            d = dxs[0] if ways == 1 or dxs[0] is None else dxs[0] + dxs[1]
-        if d is None and not batch.symbols:  # no row has a step
+            if d is not None and layer < len(masks):
+                d = dropout_backward(d, masks[layer])
+            dx: Array | None = None
+            for direction in range(ways):
+                n = layer * ways + direction
+                part = None if d is None else d[:, :, direction * size : (direction + 1) * size]
+                last = [None if dfinal is None else dfinal[k][n] for k in range(len(dinitial))]
+                dx_n, first, dweights = _direction_vjp(cache, n, part, last, dtype, keep, direction)
+                if dx_n is not None:
+                    dx = dx_n if dx is None else dx + dx_n
+                for component, value in zip(dinitial, first, strict=True):
+                    component[n] = value
+                named = zip(self._names[n], dweights, strict=True)
+                gradients |= {name: dweight for name, dweight in named if name is not None}
+            d = dx
+        if d is None and not batch.tokens:  # no row has a step
             d = np.zeros((batch.T, batch.B, self.input_size), dtype)
-        return (
-            None if d is None else batch.restore_sequence(d),
-            batch.write_state(dinitial),
-            gradients,
-        )
+        dx = None if d is None else batch.restore_sequence(d)
+        return dx, batch.write_state(dinitial), gradients
 
-    def _strand_backward(
+    def predict(
         self,
-        cache: _Cache,
-        n: int,
-        d: Array | None,
-        dfinal: list[Array] | None,
-        dinitial: list[Array],
-        gradients: dict[str, Array],
-        keep: Keep,
-    ) -> Array | None:
-        """Go back through strand `n`: write `dinitial` and `gradients`, return dx."""
-        batch, place = cache.batch, n % len(self._directions)
-        turned = place == 1
-        if d is not None:
-            size = self.state_sizes[0]
-            d = d[:, :, place * size : (place + 1) * size]
-            d = batch.turn(d) if turned else d
-        last = [None if dfinal is None else dfinal[k][n] for k in range(len(dinitial))]
-        # Rows that end at different steps are turned round one by one.
-        kept: Keep = "tb" if turned and keep == "t" else keep
-        dx, first, dweights = strand_backward(
-            d, last, cache.strands[n], self.parameters.dtype, kept
-        )
-        for component, value in zip(dinitial, first, strict=True):
-            component[n] = value
-        for name, dweight in zip(self._names[n], dweights, strict=True):
-            if name is not None:
-                gradients[name] = batch.restore_kept(dweight, keep, turned=turned)
-        return batch.turn(dx) if turned and dx is not None else dx
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> tuple[Array, State]:
+        """Compute output and final state in evaluation mode, in little more memory than the output.
 
-    def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
-        """Take one timestep, for serving: as ``forward`` on one step, and nothing is kept.
+        Parameters and results are those of :meth:`apply`, without the cache. A bidirectional stack
+        needs the outputs of two layers at a time.
+        """
+        if self.causal:
+            return predict_in_chunks(self, x, state, lengths, reset, self.batch_first)
+        x, batch, initial = self._read(x, state, lengths, reset)
+        final = [np.empty_like(component) for component in initial]
+        size = self.state_sizes[0]
+        for layer, cell in enumerate(self._cells):
+            y = np.empty((batch.T, batch.B, 2 * size), self.parameters.dtype)
+            for direction in range(2):
+                n, half = 2 * layer + direction, y[:, :, direction * size : (direction + 1) * size]
+                flipped = direction == 1 and batch.mirror is not None
+                _, last, _ = run_segments(
+                    cell,
+                    batch.reverse(x) if direction else x,
+                    [component[n] for component in initial],
+                    self.weights(layer, direction),
+                    batch.lengths,
+                    batch.reversed_reset if direction else batch.reset,
+                    every=PREDICT_STEPS,
+                    out=half[::-1] if direction and not flipped else half,
+                )
+                if flipped:
+                    half[...] = batch.reverse(half)
+                for component, value in zip(final, last, strict=True):
+                    component[n] = value
+            x = y
+        return batch.restore_sequence(x), batch.write_state(final)
 
-        Of the arguments, only shapes are checked. The weights are arranged once and used
-        until :meth:`Parameters.changed` is called, as optimisers, initialisers and loading do;
-        whoever writes to the parameters directly has to call it too.
+    def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
+        """Take one timestep in evaluation mode, with the weights as they are.
+
+        For many steps with the same weights :meth:`stepper` is several times faster.
 
         Parameters
         ----------
         x_t : (B, D) or (D,) array, or (B,) array of int
             Input of the step.
         state : like the one returned, optional
-            State before the step; zeros if left out. It is not changed.
+            State before the step; zeros by default. It is not changed.
 
         Returns
         -------
         y_t : (B, K) or (K,) array
             Output of the step.
         state : (L, B, size) or (L, size) array, or a tuple of them
-            State after the step: a plain value, to be kept, saved and handed back.
+            State after the step: a plain value, to be kept, saved and given to the next step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what the layer takes, or the layer is bidirectional: its reverse
+            direction begins at the end.
+        """
+        self._check_one_direction("step")
+        x_t = np.asarray(x_t)
+        row = () if x_t.dtype.kind in "iu" else (self.input_size,)
+        check_shape(self._name + ".step", "x_t", x_t, (("B", *row), row))
+        batched = x_t.ndim > len(row)
+        y, state, _ = self.apply(
+            x_t[:, None] if self.batch_first and batched else x_t[None], state, training=False
+        )
+        return (y[:, 0] if self.batch_first and batched else y[0]), state
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights.
+
+        Returns
+        -------
+        step : callable
+            ``y_t, state = step(x_t, state=None)``, with the arguments and results of :meth:`step`.
+            It is a pure function: what it returns are new arrays in the layer's dtype. Lists are
+            accepted. Shapes and token ids are checked; NaN and infinity pass. It owns buffers: use
+            one stepper per thread or stream.
 
         Raises
         ------
         ValueError
-            If a shape is wrong, or the layer is bidirectional: the other direction begins at the
-            end.
-        """
-        if self.bidirectional:
-            raise ValueError(f"{self._name}.step: the layer is bidirectional, expected one way")
-        version, steps = self._steps
-        if version != self.parameters.version:
-            version = self.parameters.version
-            steps = [
-                cell.single_steps(self._weights(layer)) for layer, cell in enumerate(self._cells)
-            ]
-            self._steps = version, steps
-        dtype = self.parameters.dtype
-        return take_step(self._name, steps, self.input_size, self.state_sizes, dtype, x_t, state)
+            If the layer is bidirectional.
 
-    def _weights(self, strand: int) -> list[Array]:
-        """Return one strand's weights in the order of its pair; absent biases are zero."""
-        values = self.parameters.values
-        shapes = self._cells[strand // len(self._directions)].weights.values()
-        return [
-            np.zeros(shape, self.parameters.dtype) if name is None else values[name]
-            for name, shape in zip(self._names[strand], shapes, strict=True)
-        ]
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numpy_rnn import LSTM
+        >>> lstm = LSTM(2, 3, rng=0)
+        >>> step = lstm.stepper()
+        >>> y_1, state = step([0.1, 0.2])
+        >>> y_2, state = step([0.3, 0.4], state)
+        >>> y_2.shape
+        (3,)
+        """
+        self._check_one_direction("stepper")
+        cells = [cell.single_steps(self.weights(n)) for n, cell in enumerate(self._cells)]
+        return make_stepper(
+            self._name, cells, self.input_size, self.state_sizes, self.parameters.dtype
+        )
+
+    def _read(
+        self, x: Array, state: State, lengths: Array | None, reset: Array | None
+    ) -> tuple[Array, SequenceBatch, list[Array]]:
+        """Return checked arguments of ``apply``: time-major input, arrangement, initial state."""
+        where, dtype = self._name + ".forward", self.parameters.dtype
+        x, batch = read_batch(
+            where, x, self.input_size, dtype, lengths, reset, batch_first=self.batch_first
+        )
+        L, sizes = len(self._names), self.state_sizes
+        return x, batch, batch.read_state(where, "state", state, L, sizes, dtype)
+
+    def _check_one_direction(self, method: str) -> None:
+        if self.bidirectional:
+            raise ValueError(
+                f"{self._name}.{method}: the layer is bidirectional, expected one direction"
+            )
+
+
+def _direction_vjp(
+    cache: RecurrentCache,
+    n: int,
+    dy: Array | None,
+    dfinal: list[Array | None],
+    dtype: np.dtype[Any],
+    keep: Keep,
+    direction: int,
+) -> tuple[Array | None, list[Array], list[Array]]:
+    """Backpropagate through layer-direction `n`, and return gradients in the user's order."""
+    batch, reverse = cache.batch, direction == 1
+    if dy is not None and reverse:
+        dy = batch.reverse(dy)
+    kept: Keep = "tb" if reverse and keep == "t" else keep
+    dx, dinitial, dweights = segments_vjp(dy, dfinal, cache.runs[n], dtype, kept)
+    if keep:
+        dweights = [batch.restore_kept(d, keep, reverse=reverse) for d in dweights]
+    return batch.reverse(dx) if dx is not None and reverse else dx, dinitial, dweights

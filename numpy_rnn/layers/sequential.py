@@ -1,41 +1,60 @@
-"""Sequential: layers one after another, in one flat vector."""
+"""Sequential: layers one after another, in one flat vector. It is itself a layer, so it nests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import Layer, Module, RecurrentLayer
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.last_step import LastStep
+from numpy_rnn.layers.linear import Linear
+from numpy_rnn.layers.recurrent import Recurrent
+from numpy_rnn.layers.streaming import predict_in_chunks
+from numpy_rnn.layers.validate import check_cache
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
-States = tuple[Any, ...]
+
+class SequentialCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``: the caches of the layers, in order."""
+
+    caches: list[Any]
 
 
-class Sequential(Module):
+class Sequential(Layer):
     """A chain of layers, as ``torch.nn.Sequential``, that also routes states.
 
     Parameters
     ----------
-    *layers : Layer or RecurrentLayer
+    *layers : Layer
         In order; their parameters get the prefixes ``0.``, ``1.``, ...
-    **named : Layer or RecurrentLayer
-        The same with prefixes of one's own: ``rnn=RNN(35, 35), i2o=Linear(35, 35)``.
+    **named : Layer
+        The same with chosen prefixes: ``rnn=RNN(35, 35), i2o=Linear(35, 35)``.
 
     Raises
     ------
     TypeError
-        If a part is no layer.
+        If a part is not a layer.
     ValueError
-        If there are no layers, if their dtypes differ, or if one is part of a model already.
+        If there are no layers, if dtypes or `batch_first` differ, if a layer is part of a model
+        already, or if a :class:`LastStep` does not fit the layer below it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import LSTM, Linear
+    >>> model = Sequential(LSTM(3, 4, rng=0), Linear(4, 2, rng=1))
+    >>> y, state = model(np.ones((5, 1, 3)))  # T, B, D = 5, 1, 3
+    >>> dx, dstate = model.backward(np.ones_like(y))
+    >>> y.shape, len(state), dx.shape
+    ((5, 1, 2), 1, (5, 1, 3))
     """
 
-    def __init__(self, *layers: Layer | RecurrentLayer, **named: Layer | RecurrentLayer) -> None:
+    def __init__(self, *layers: Layer, **named: Layer) -> None:
         self.layers = {str(i): layer for i, layer in enumerate(layers)}
         for name, layer in named.items():
             if name in self.layers or "." in name:
@@ -44,8 +63,12 @@ class Sequential(Module):
         if not self.layers:
             raise ValueError("Sequential: there are no layers, expected at least one")
         for name, layer in self.layers.items():
-            if not isinstance(layer, Layer | RecurrentLayer):
+            if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential: part {name!r} is {layer!r}, expected a layer")
+        self.batch_first = self._check_batch_first()
+        self._check_last_steps()
+        self.stateful = any(layer.stateful for layer in self.layers.values())
+        self.causal = all(layer.causal for layer in self.layers.values())
         self.parameters = Parameters.join(
             {name: layer.parameters for name, layer in self.layers.items()}
         )
@@ -53,186 +76,246 @@ class Sequential(Module):
     def __repr__(self) -> str:
         return f"Sequential({', '.join(f'{k}={v!r}' for k, v in self.layers.items())})"
 
-    def train(self, mode: bool = True) -> None:
-        """Say whether dropout is on, in every layer."""
-        self.training = mode
+    def train(self, mode: bool = True) -> Sequential:
+        """Switch dropout on (or off) in every layer, and return the model."""
+        super().train(mode)
         for layer in self.layers.values():
             layer.train(mode)
+        return self
 
-    def generators(self) -> list[Generator]:
+    def rngs(self) -> list[Generator]:
         """Return the random generators of all layers, each once."""
-        found = [g for layer in self.layers.values() for g in layer.generators()]
+        found = [g for layer in self.layers.values() for g in layer.rngs()]
         return list({id(g): g for g in found}.values())
 
-    def zero_state(self, B: int) -> States:
-        """Return the states that a batch of B sequences starts from, zeros."""
-        layers = self.layers.values()
-        return tuple(layer.zero_state(B) for layer in layers if isinstance(layer, RecurrentLayer))
+    def zero_state(self, B: int) -> State:
+        """Return the zero state of a batch of B sequences: one entry per layer with a state."""
+        return tuple(layer.zero_state(B) for layer in self.layers.values() if layer.stateful)
 
-    def forward(
+    def check_input(self, x: Array) -> None:
+        """Raise TypeError or ValueError if `x` is not an input of the first layer."""
+        next(iter(self.layers.values())).check_input(x)
+
+    def apply(
         self,
         x: Array,
-        state: Sequence[Any] | None = None,
+        state: State = None,
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
-    ) -> tuple[Array, States]:
-        """Run every layer on the output of the one before.
+        rng: Generator | None = None,
+        training: bool | None = None,
+    ) -> tuple[Array, State, SequentialCache]:
+        """Run every layer on the output of the one before. See :meth:`Layer.apply`.
 
         Parameters
         ----------
         x : array
             Input of the first layer.
         state : sequence, optional
-            Initial state of each recurrent layer, in order; None for zeros.
+            Initial state of each layer that carries one, in order; None for zeros.
         lengths, reset : arrays, optional
-            As the recurrent layers take them; `lengths` also tells :class:`LastStep` where to look.
+            Given to every layer.
+        rng, training
+            Given to every layer. With `training` a layer in evaluation mode stays there.
 
         Returns
         -------
         y : array
             Output of the last layer.
         state : tuple
-            Final state of each recurrent layer, in order.
+            Final state of each layer that carries one, in order.
+        cache : SequentialCache
+            For :meth:`vjp`.
 
         Raises
         ------
         ValueError
-            If the number of states is not the number of recurrent layers.
+            If the number of states is not the number of layers that carry one.
         """
-        states = self._states("forward", "state", state)
-        final: list[Any] = []
+        states = iter(self._states("forward", "state", state))
+        final: list[State] = []
+        caches: list[Any] = []
         for layer in self.layers.values():
-            if isinstance(layer, RecurrentLayer):
-                x, last = layer.forward(x, states[len(final)], lengths=lengths, reset=reset)
+            x, last, cache = layer.apply(
+                x,
+                next(states) if layer.stateful else None,
+                lengths=lengths,
+                reset=reset,
+                rng=rng,
+                training=training and layer.training,
+            )
+            caches.append(cache)
+            if layer.stateful:
                 final.append(last)
-            elif isinstance(layer, LastStep):
-                x = layer.forward(x, lengths)
-            else:
-                x = layer.forward(x)
-        return x, tuple(final)
+        return x, tuple(final), SequentialCache(caches)
 
-    def gradients(
-        self, dy: Array, dstate: Sequence[Any] | None = None, keep: Keep = ""
-    ) -> tuple[Array | None, States, dict[str, Array]]:
-        """Go back through every layer, and return every gradient.
+    def vjp(
+        self, cache: SequentialCache, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through every layer. See :meth:`Layer.vjp`.
 
         Parameters
         ----------
-        dy : array like y
+        cache : SequentialCache
+            From :meth:`apply`.
+        dy : array like y, or None
             Gradient of the output.
         dstate : sequence, optional
-            Gradient of each recurrent layer's final state; None for zero.
+            Gradient of the final state of each layer that carries one; None for zero.
         keep : {"", "t", "b", "tb"}
-            Axes of the parameters' gradients to leave standing: what each timestep, each row or
-            each of both contributed. Sequences are (T, B, ...) then.
+            Axes of the parameters' gradients that are not summed over.
 
         Returns
         -------
-        dx : array like x, or None for an integer x
+        dx : array like x, or None for token ids
             Gradient of the input.
         dstate : tuple
-            Gradient of each recurrent layer's initial state.
+            Gradient of the initial state of each layer that carries one.
         gradients : dict of str to array
-            Of each parameter, with the kept axes in front.
+            Gradient of each parameter, with the kept axes in front.
 
         Raises
         ------
-        RuntimeError
-            If there was no forward pass.
         ValueError
-            If the number of states is not the number of recurrent layers, or `keep` is given
-            to a model that is batch-first or has layers behind a :class:`LastStep`.
+            If the number of states is not the number of layers that carry one, or `keep` is given
+            to a model that is batch-first or has layers after a :class:`LastStep`.
         """
-        if keep and any(getattr(layer, "batch_first", False) for layer in self.layers.values()):
-            raise ValueError(f"Sequential.gradients: keep is {keep!r}, expected time-major layers")
-        dstates = self._states("gradients", "dstate", dstate)
-        initial: list[Any] = []
+        check_cache("Sequential", cache, SequentialCache)
+        if keep and self.batch_first:
+            raise ValueError(f"Sequential.backward: keep is {keep!r}, expected time-major layers")
+        dstates = list(self._states("backward", "dstate", dstate))
+        initial: list[State] = []
         found: dict[str, dict[str, Array]] = {}
-        gradient: Array | None = dy
-        for name, layer in reversed(self.layers.items()):
-            if isinstance(layer, RecurrentLayer):
-                gradient, first, found[name] = layer.gradients(
-                    gradient, dstates[-1 - len(initial)], keep
-                )
+        d: Array | None = dy
+        for (name, layer), layer_cache in zip(
+            reversed(self.layers.items()), reversed(cache.caches), strict=True
+        ):
+            d, first, found[name] = layer.vjp(
+                layer_cache, d, dstates.pop() if layer.stateful else None, keep
+            )
+            if layer.stateful:
                 initial.append(first)
-            elif gradient is not None:
-                gradient, found[name] = layer.gradients(gradient, keep)
-        return (
-            gradient,
-            tuple(reversed(initial)),
-            {f"{name}.{k}": g for name in self.layers for k, g in found.get(name, {}).items()},
-        )
+        gradients = {f"{name}.{k}": g for name in self.layers for k, g in found[name].items()}
+        return d, tuple(reversed(initial)), gradients
 
-    def backward(
-        self, dy: Array, dstate: Sequence[Any] | None = None
-    ) -> tuple[Array | None, States]:
-        """Go back through every layer, adding to the gradients of their parameters.
+    def predict(
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Array | None = None,
+        reset: Array | None = None,
+    ) -> Any:
+        """Compute the output in evaluation mode and keep no activations.
 
-        Parameters
-        ----------
-        dy : array like y
-            Gradient of the output.
-        dstate : sequence, optional
-            Gradient of each recurrent layer's final state; None for zero.
-
-        Returns
-        -------
-        dx : array like x, or None for an integer x
-            Gradient of the input.
-        dstate : tuple
-            Gradient of each recurrent layer's initial state.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass.
-        ValueError
-            If the number of states is not the number of recurrent layers.
+        A model that is causal and carries a state runs chunk by chunk, in little more memory than
+        its output. Any other model runs layer by layer. See :meth:`Layer.predict`.
         """
-        dx, dinitial, gradients = self.gradients(dy, dstate)
-        self.parameters.add(gradients)
-        return dx, dinitial
-
-    def step(self, x_t: Array, state: Sequence[Any] | None = None) -> tuple[Array, States]:
-        """Take one timestep, for serving.
-
-        Parameters
-        ----------
-        x_t : array
-            Input of the first layer at one step: (B, D), (D,), or integers.
-        state : sequence, optional
-            State of each recurrent layer, in order; None for zeros.
-
-        Returns
-        -------
-        y_t : array
-            Output of the last layer.
-        state : tuple
-            State of each recurrent layer after the step.
-
-        Raises
-        ------
-        ValueError
-            If the number of states is not the number of recurrent layers.
-        """
-        states = self._states("step", "state", state)
-        after: list[Any] = []
+        if self.causal and self.stateful:
+            return predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
+        states = iter(self._states("predict", "state", state))
+        final: list[State] = []
         for layer in self.layers.values():
-            if isinstance(layer, RecurrentLayer):
-                x_t, last = layer.step(x_t, states[len(after)])
-                after.append(last)
-            elif not isinstance(layer, LastStep):  # a step is its own last one
-                x_t = layer.forward(x_t)
-        return x_t, tuple(after)
+            if layer.stateful:
+                x, last = layer.predict(x, next(states), lengths=lengths, reset=reset)
+                final.append(last)
+            else:
+                x = layer.predict(x, lengths=lengths, reset=reset)
+        return (x, tuple(final)) if self.stateful else x
 
-    def _states(self, method: str, name: str, state: Sequence[Any] | None) -> Sequence[Any]:
-        recurrent = sum(isinstance(layer, RecurrentLayer) for layer in self.layers.values())
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep in evaluation mode, with the weights as they are. See :class:`Layer`.
+
+        For many steps with the same weights :meth:`stepper` is several times faster.
+        """
+        states = iter(self._states("step", "state", state))
+        after: list[State] = []
+        for layer in self.layers.values():
+            if layer.stateful:
+                x_t, last = layer.step(x_t, next(states))
+                after.append(last)
+            else:
+                x_t = layer.step(x_t)
+        return (x_t, tuple(after)) if self.stateful else x_t
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights.
+
+        Returns
+        -------
+        step : callable
+            ``y_t, state = step(x_t, state=None)``, with the arguments and results of :meth:`step`.
+            It is a pure function, but owns buffers: use one stepper per thread or stream.
+        """
+        steps = [(layer.stepper(), layer.stateful) for layer in self.layers.values()]
+        count = self._states
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            states = iter(count("step", "state", state))
+            after = []
+            for layer_step, stateful in steps:
+                if stateful:
+                    x_t, last = layer_step(x_t, next(states))
+                    after.append(last)
+                else:
+                    x_t, _ = layer_step(x_t)
+            return x_t, tuple(after)
+
+        return step
+
+    def _states(self, method: str, name: str, state: State) -> Sequence[State]:
+        """Return one state per layer that carries one, if that is what `state` is."""
+        expected = sum(layer.stateful for layer in self.layers.values())
         if state is None:
-            return (None,) * recurrent
-        if len(state) != recurrent:
+            return (None,) * expected
+        if not isinstance(state, tuple | list) or len(state) != expected:
+            came = f"{len(state)} entries" if isinstance(state, tuple | list) else "one array"
             raise ValueError(
-                f"Sequential.{method}: {name} has {len(state)} entries, "
-                f"expected {recurrent}, one for each recurrent layer"
+                f"Sequential.{method}: {name} has {came}, "
+                f"expected {expected}, one for each recurrent layer"
             )
         return state
+
+    def _check_batch_first(self) -> bool | None:
+        """Return the `batch_first` of all layers that have one, which must agree, or None."""
+        found = {
+            name: bool(layer.batch_first)
+            for name, layer in self.layers.items()
+            if isinstance(layer, Recurrent | LastStep)
+            or (isinstance(layer, Sequential) and layer.batch_first is not None)
+        }
+        if len(set(found.values())) > 1:
+            raise ValueError(f"Sequential: batch_first is {found}, expected one for all layers")
+        return next(iter(found.values()), None)
+
+    def _check_last_steps(self) -> None:
+        """Raise ValueError for a LastStep that would pick a wrong step of a bidirectional layer."""
+        bidirectional, mixed = False, False  # mixed: by a layer in between that mixes features
+        for name, layer in self._flat_layers():
+            if isinstance(layer, Recurrent):
+                bidirectional, mixed = layer.bidirectional, False
+            elif isinstance(layer, Linear):
+                mixed = True
+            elif isinstance(layer, LastStep) and (bidirectional or layer.bidirectional):
+                if not bidirectional:
+                    raise ValueError(
+                        f"Sequential: part {name!r} is {layer!r} after a layer of one direction, "
+                        "expected LastStep()"
+                    )
+                if mixed or not layer.bidirectional:
+                    raise ValueError(
+                        f"Sequential: part {name!r} is {layer!r} after a bidirectional layer, "
+                        "whose reverse direction ends at the first step, expected "
+                        "LastStep(bidirectional=True) directly after that layer"
+                    )
+
+    def _flat_layers(self) -> list[tuple[str, Layer]]:
+        """Return name and layer of every layer that is not itself a Sequential, in order."""
+        found: list[tuple[str, Layer]] = []
+        for name, layer in self.layers.items():
+            if isinstance(layer, Sequential):
+                found += [(f"{name}.{inner}", part) for inner, part in layer._flat_layers()]
+            else:
+                found.append((name, layer))
+        return found

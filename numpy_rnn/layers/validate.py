@@ -1,6 +1,7 @@
-"""What a layer checks at its public edge, so that the mathematics below stays bare.
+"""Checks of arguments, made once at the public edge of a layer.
 
-Every message names the layer, the argument, what came and what was expected.
+The functions below that edge check nothing. Every message names the layer, the argument, its value
+and what was expected.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class NotFiniteError(ValueError):
 
 
 def check_size(where: str, name: str, value: int, least: int = 1) -> int:
-    """Return `value` as an int if it is a size, a whole number of at least `least`."""
+    """Return `value` as an int if it is a whole number of at least `least`."""
     try:
         size = operator.index(value)
     except TypeError:
@@ -31,32 +32,52 @@ def check_size(where: str, name: str, value: int, least: int = 1) -> int:
     return size
 
 
+def check_flag(where: str, name: str, value: bool) -> bool:
+    """Return `value` if it is a bool, Python's or NumPy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{where}: {name} is {value!r}, expected True or False")
+    return bool(value)
+
+
+def check_no_state(where: str, state: Any) -> None:
+    """Raise ValueError if a layer without state is given one."""
+    if state is not None and not (isinstance(state, tuple | list) and not state):
+        raise ValueError(f"{where}: state is a {type(state).__name__}, expected none")
+
+
+def check_cache(where: str, cache: Any, kind: type, layer: type | None = None) -> None:
+    """Raise TypeError if `cache` is not what ``apply`` of this kind of layer returned."""
+    of = getattr(cache, "kind", type(cache))  # a layer without state writes its kind down
+    if not isinstance(cache, kind) or (layer is not None and of is not layer):
+        raise TypeError(f"{where}: cache is of a {of.__name__}, expected the third result of apply")
+
+
 def is_number(value: object) -> bool:
     """Whether `value` is a real number, NumPy's or Python's."""
     return isinstance(value, Real)
 
 
 def check_probability(where: str, name: str, value: float) -> float:
-    """Return `value` as a float if it is a probability below 1."""
-    if not is_number(value):
+    """Return `value` as a float if it is a probability, 0 to 1."""
+    if not is_number(value) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} is {value!r}, expected a number")
-    if not 0 <= value < 1:
-        raise ValueError(f"{where}: {name} is {value!r}, expected 0 <= {name} < 1")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{where}: {name} is {value!r}, expected 0 <= {name} <= 1")
     return float(value)
 
 
 def check_lengths(where: str, lengths: Array, T: int, B: int) -> Array:
-    """Return `lengths` as an array if it has one length, 0 to T, for each of B rows."""
+    """Return `lengths` as a new array if it has one length, 0 to T, for each of B rows."""
     array = np.asarray(lengths)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{where}: lengths has dtype {array.dtype}, expected integers")
     check_shape(where, "lengths", array, ((B,),))
-    check_symbols(where, "lengths", array, T + 1)
+    check_tokens(where, "lengths", array, T + 1)
     return array.astype(int)
 
 
 def check_bool(where: str, name: str, value: Array, shape: tuple[int, ...]) -> Array:
-    """Return `value` as an array if it is booleans of this shape."""
+    """Return `value` as an array if it holds booleans and has this shape."""
     array = np.asarray(value)
     if array.dtype != bool:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected bool")
@@ -71,7 +92,7 @@ def check_array(
     dtype: np.dtype[Any],
     shapes: tuple[tuple[int | str, ...], ...],
 ) -> Array:
-    """Return `value` as an array if its dtype, shape and numbers are what a layer takes.
+    """Return `value` as an array if its dtype, its shape and its numbers are allowed.
 
     Parameters
     ----------
@@ -80,10 +101,10 @@ def check_array(
     value : array
         What the user passed.
     dtype : dtype
-        The layer's. Another one is an error: converting it would hide a copy of the whole
-        input, or float32 arithmetic inside a float64 computation.
+        The layer's. Another one is an error. A conversion would hide a copy of the whole input,
+        or float32 arithmetic inside a float64 computation.
     shapes : tuple of shapes
-        The shapes that are right. A letter stands for any size.
+        The shapes that are allowed. A letter stands for any size.
 
     Raises
     ------
@@ -98,20 +119,20 @@ def check_array(
     check_shape(where, name, array, shapes)
     if array.dtype != dtype:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")
-    _check_finite(where, name, array)
+    check_finite(where, name, array)
     return array
 
 
 def check_float(where: str, name: str, value: Array) -> Array:
-    """Return `value` as an array if it is finite numbers, in float32 or float64.
+    """Return `value` as an array if it holds finite numbers, in float32 or float64.
 
-    complex128 passes too: it is how the complex step differentiates.
+    complex128 is allowed too, for the complex step.
     """
     array = np.asarray(value)
     if array.dtype not in DTYPES and array.dtype != np.complex128:
         expected = " or ".join(map(str, DTYPES))
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {expected}")
-    _check_finite(where, name, array)
+    check_finite(where, name, array)
     return array
 
 
@@ -135,7 +156,7 @@ def check_shape(
 def check_loss_gradient(
     where: str, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
-    """Return the gradient of a loss as an array like the loss; numbers take its dtype."""
+    """Return the gradient of a loss as an array like the loss, in its dtype."""
     if not shape and isinstance(dloss, float) and math.isfinite(dloss):
         return np.array(dloss, dtype)
     array = np.asarray(dloss)
@@ -143,9 +164,10 @@ def check_loss_gradient(
     return check_array(where, "dloss", array if shape else array.astype(dtype), dtype, (shape,))
 
 
-def _check_finite(where: str, name: str, array: Array) -> None:
-    # The sum of squares is one pass, and finite only if every number is. Where it is not, it
-    # may only have overflowed.
+def check_finite(where: str, name: str, array: Array) -> None:
+    """Raise NotFiniteError if a number is NaN or infinite."""
+    # The sum of squares takes one pass, and it is finite only if every number is. If it is not,
+    # it may only have overflowed.
     if math.isfinite(np.vdot(array, array).real):
         return
     finite = np.isfinite(array)
@@ -156,13 +178,13 @@ def _check_finite(where: str, name: str, array: Array) -> None:
         )
 
 
-def check_symbols(where: str, name: str, symbols: Array, size: int) -> None:
-    """Raise ValueError if a symbol is not a place in a one-hot row of `size`."""
-    wrong = (symbols < 0) | (symbols >= size)
+def check_tokens(where: str, name: str, tokens: Array, size: int) -> None:
+    """Raise ValueError if a token id is not below the vocabulary's size, or is negative."""
+    wrong = (tokens < 0) | (tokens >= size)
     if wrong.any():
         first = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"{where}: {name} is {symbols[first]} at index {first}, expected 0 to {size - 1}"
+            f"{where}: {name} is {tokens[first]} at index {first}, expected 0 to {size - 1}"
         )
 
 

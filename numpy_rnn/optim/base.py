@@ -51,7 +51,6 @@ class Optimizer(ABC):
         """Change the parameters once, by the gradients as they stand."""
         self.steps += 1
         self._update(self.parameters.data, self.parameters.grad)
-        self.parameters.changed()
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.functional.reduction import reduction_scale
+from numpy_rnn.functional.losses import reduction_scale
 from numpy_rnn.functional.types import Array
 from tests.case import Case, D, H, V, normal
 from tests.cases import CASES

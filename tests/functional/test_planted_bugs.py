@@ -191,9 +191,9 @@ def lru_backward_with(bug: str, dh: Array, cache: Any) -> tuple[Array, ...]:
 def embedding_backward_with(bug: str, dy: Array, cache: Any) -> tuple[None, Array]:
     dW = np.zeros((cache.size, dy.shape[-1]))
     if bug == "= for +=":
-        dW[cache.symbols] = dy  # what `dW[symbols] += dy` does too
+        dW[cache.tokens] = dy  # what `dW[tokens] += dy` does too
     else:
-        np.add.at(dW, cache.symbols, dy)
+        np.add.at(dW, cache.tokens, dy)
     return None, dW
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.functional.scan import PIECE, SHORT, WIDE
+from numpy_rnn.functional.blocking import CHUNK
+from numpy_rnn.functional.scan import SHORT, WIDE
 from numpy_rnn.functional.types import Array
 from tests.case import Rng, normal
 
@@ -90,7 +91,7 @@ def test_it_is_the_loop_where_complex_states_turn_and_hardly_shrink() -> None:
 @pytest.mark.parametrize("width", [WIDE - 1, WIDE, WIDE + 1])
 def test_it_is_the_loop_on_both_sides_of_wide(width: int) -> None:
     rng = np.random.default_rng(1)
-    T = 2 * (PIECE // width) + 3  # three pieces
+    T = 2 * (CHUNK // width) + 3  # three chunks
     check(rng, rng.random((T, 1, width)), width)
 
 

@@ -15,18 +15,12 @@ from hypothesis import strategies as st
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.functional.elman import elman_forward, elman_stepper
 from numpy_rnn.functional.gru import gru_forward, gru_stepper
-from numpy_rnn.functional.gru_reset_before import (
-    gru_reset_before_forward,
-    gru_reset_before_stepper,
-)
 from numpy_rnn.functional.lstm import lstm_forward, lstm_stepper
-from numpy_rnn.functional.peephole_lstm import peephole_lstm_forward, peephole_lstm_stepper
-from numpy_rnn.functional.rooms import Rooms
 from numpy_rnn.functional.types import Array
 from tests.case import D, Rng
 from tests.cases import elman_arguments, lstm_arguments, projected_lstm_arguments
 from tests.complex_step import as_tuple, is_real
-from tests.functional.cases_gated import gru_arguments, peephole_lstm_arguments
+from tests.functional.cases_gated import gru_arguments
 
 
 class Stepper(NamedTuple):
@@ -44,14 +38,8 @@ STEPPERS = {
         elman_arguments, partial(elman_forward, phi=F.RELU), partial(elman_stepper, phi=F.RELU), 2
     ),
     "gru": Stepper(gru_arguments, gru_forward, gru_stepper, 2),
-    "gru reset before": Stepper(
-        gru_arguments, gru_reset_before_forward, gru_reset_before_stepper, 2
-    ),
     "lstm": Stepper(lstm_arguments, lstm_forward, lstm_stepper, 3),
     "lstm projected": Stepper(projected_lstm_arguments, lstm_forward, lstm_stepper, 3),
-    "peephole lstm": Stepper(
-        peephole_lstm_arguments, peephole_lstm_forward, peephole_lstm_stepper, 3
-    ),
 }
 each_stepper = pytest.mark.parametrize("stepper", STEPPERS.values(), ids=STEPPERS)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
@@ -115,23 +103,6 @@ def test_a_step_keeps_its_weights_and_leaves_what_it_is_given(stepper: Stepper) 
     new = (*first, *second)
     for i, a in enumerate(new):
         assert not any(np.shares_memory(a, b) for b in (*new[i + 1 :], x, *states))
-
-
-def test_a_room_is_lent_to_one_at_a_time_and_fits() -> None:
-    made: list[int] = []
-
-    def make(B: int) -> tuple[Array]:
-        made.append(B)
-        return (np.empty((B, 2)),)
-
-    rooms = Rooms(make)
-    first = rooms.take(3)
-    assert rooms.take(3) is not first
-    rooms.give(first)
-    assert rooms.take(3) is first
-    rooms.give(first)
-    assert len(rooms.take(2)[0]) == 2
-    assert made == [3, 3, 2]
 
 
 def test_one_step_does_not_copy_the_weights() -> None:

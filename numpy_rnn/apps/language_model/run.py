@@ -278,7 +278,6 @@ def best(saved: Saved) -> Sequential:
     if validation and validation["history"]:
         parameters = saved.model.parameters
         parameters.data[...] = validation["best_parameters"]
-        parameters.changed()
     return saved.model
 
 

@@ -62,7 +62,6 @@ def _ring(layers: list[Recurrent], length: int, rng: np.random.Generator) -> Non
     init.lru_ring(layers[0], rng, r_min=1 - 1 / (length + 1), r_max=1 - 0.1 / (length + 1))
     # Not as large as all inputs together, as the ring has it: as large as the few to be kept.
     layers[0].parameters.values["gamma_log_l0"][...] = 0
-    layers[0].parameters.changed()
 
 
 CELLS = {

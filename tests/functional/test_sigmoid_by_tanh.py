@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numpy_rnn.functional.one_tanh import after_tanh, before_tanh
+from numpy_rnn.functional.sigmoid_by_tanh import prescale, rescale
 from numpy_rnn.functional.types import Array
 from tests.case import normal
 
@@ -15,8 +15,8 @@ B, H, SIGMOIDS = 3, 4, (True, False, True)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 def test_sigmoid_and_tanh_by_blocks(dtype: type) -> None:
     z: Array = normal(np.random.default_rng(0), B, 3 * H, scale=3.0).astype(dtype)
-    scaled = before_tanh(z.T, SIGMOIDS).T
-    factor, offset = after_tanh(B, H, SIGMOIDS, np.dtype(dtype))
+    scaled = prescale(z.T, SIGMOIDS).T
+    factor, offset = rescale(B, H, SIGMOIDS, np.dtype(dtype))
     gates = np.tanh(scaled) * factor + offset
     assert scaled.dtype == factor.dtype == offset.dtype == gates.dtype == dtype
     sigmoid = np.repeat(SIGMOIDS, H)
@@ -27,7 +27,7 @@ def test_sigmoid_and_tanh_by_blocks(dtype: type) -> None:
 
 def test_the_factor_rounds_nothing() -> None:
     w = normal(np.random.default_rng(0), 3 * H, 5)
-    scaled = before_tanh(w, SIGMOIDS)
+    scaled = prescale(w, SIGMOIDS)
     np.testing.assert_array_equal(scaled[:H] * 2, w[:H])
     np.testing.assert_array_equal(scaled[H : 2 * H], w[H : 2 * H])
     assert not np.shares_memory(scaled, w)

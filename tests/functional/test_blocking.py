@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from numpy_rnn.functional import few_rows as module
-from numpy_rnn.functional.few_rows import few_rows
+from numpy_rnn.functional import blocking as module
+from numpy_rnn.functional.blocking import blocked_matmul
 from numpy_rnn.functional.gru import gru_backward, gru_forward
 from numpy_rnn.functional.gru_reset_before import (
     gru_reset_before_backward,
@@ -48,7 +48,7 @@ def test_the_product_is_the_product(
     rng = np.random.default_rng(0)
     W: Array = normal(rng, N, K).astype(dtype).T if transposed else normal(rng, K, N).astype(dtype)
     out: Array = np.full((B, N), np.nan, dtype)
-    multiply = few_rows(W, out, times)
+    multiply = blocked_matmul(W, out, times)
     for _ in range(times):  # nothing of the first product is left in the second
         x: Array = normal(rng, B, K).astype(dtype)
         assert multiply(x) is out
@@ -57,7 +57,7 @@ def test_the_product_is_the_product(
 
 
 @given(B=st.integers(0, 8), K=st.integers(1, 8), N=st.integers(1, 64), small=st.integers(1, 2000))
-@example(B=1, K=5, N=8, small=20)  # two blocks of half of NARROW
+@example(B=1, K=5, N=8, small=20)  # two blocks of half of MIN_COLUMNS
 @example(B=1, K=5, N=8, small=40)  # one block, exactly
 @example(B=3, K=4, N=14, small=100)  # two would be enough
 @example(B=1, K=1, N=64, small=25)  # three do not divide it, four do
@@ -71,12 +71,19 @@ def test_as_few_blocks_as_stay_small_and_none_narrow(B: int, K: int, N: int, sma
     x, W = np.arange(float(B * K)).reshape(B, K), np.arange(float(K * N)).reshape(K, N)
     out = np.empty((B, N))
     with pytest.MonkeyPatch.context() as patch:
-        limits = {"SMALL": small, "NARROW": 8, "ROWS": 4, "FEWEST": 2, "DEPTH": 4, "SHALLOW": 2}
+        limits = {
+            "MAX_PRODUCT": small,
+            "MIN_COLUMNS": 8,
+            "MAX_ROWS": 4,
+            "MIN_ROWS": 2,
+            "MAX_DEPTH": 4,
+            "MIN_DEPTH": 2,
+        }
         for name, value in limits.items():
             patch.setattr(module, name, value)
         matmul = MagicMock(side_effect=np.matmul)
         patch.setattr(np, "matmul", matmul)
-        few_rows(W, out, 2)(x)
+        blocked_matmul(W, out, 2)(x)
     np.testing.assert_array_equal(out, x.dot(W))
     b, k = B, K
     if B * K * min(N, 8) > small:
@@ -99,7 +106,7 @@ def test_no_size_takes_more_than_a_copy_of_the_matrix_and_a_few_outputs(hidden: 
     for matrix, rows in ((W, x), (W.T, np.ones((B, 4 * K), np.float32))):
         out = np.empty((B, matrix.shape[1]), np.float32)
         tracemalloc.start()
-        few_rows(matrix, out, 2)(rows)
+        blocked_matmul(matrix, out, 2)(rows)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 1.1 * W.nbytes + 9 * out.nbytes
@@ -108,7 +115,7 @@ def test_no_size_takes_more_than_a_copy_of_the_matrix_and_a_few_outputs(hidden: 
 def test_one_product_does_not_copy_the_matrix() -> None:
     W, out = np.ones((256, 256)).T, np.empty((1, 256))
     tracemalloc.start()
-    few_rows(W, out, 1)(np.ones((1, 256)))
+    blocked_matmul(W, out, 1)(np.ones((1, 256)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < W.nbytes / 2

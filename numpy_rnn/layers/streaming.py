@@ -1,0 +1,197 @@
+"""Long and endless sequences: prediction in chunks, and single steps as light as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.validate import (
+    check_bool,
+    check_lengths,
+    check_shape,
+    check_tokens,
+    split_state,
+)
+
+if TYPE_CHECKING:
+    from numpy_rnn.layers.base import Layer, Step
+
+PREDICT_STEPS = 64  # in a chunk: enough that the calls cost little, few enough to hold little
+
+
+def predict_in_chunks(
+    layer: Layer,
+    x: Array,
+    state: State,
+    lengths: Array | None,
+    reset: Array | None,
+    batch_first: bool,
+) -> tuple[Array, State]:
+    """Run a causal layer over a sequence chunk by chunk, keeping the output and the state alone.
+
+    Parameters
+    ----------
+    layer : Layer
+        A causal layer with a state.
+    x, state, lengths, reset : arrays
+        As for ``layer.apply``.
+    batch_first : bool
+        Whether batches are (B, T, ...).
+
+    Returns
+    -------
+    y : array
+        Output at every step.
+    state : state
+        Final state.
+    """
+    x = np.asarray(x)
+    batched = x.ndim == (2 if x.dtype.kind in "iu" else 3)
+    axis = 1 if batched and batch_first else 0
+    T = x.shape[axis] if x.ndim else 0
+    if T <= PREDICT_STEPS:
+        y, state, _ = layer.apply(x, state, lengths=lengths, reset=reset, training=False)
+        return y, state
+    layer.check_input(x)  # as a whole, so that an error names the index in x
+    where = f"{layer!r}.forward"
+    if lengths is not None:
+        lengths = check_lengths(where, lengths, T, x.shape[1 - axis] if batched else 1)
+    cuts = set(range(0, T, PREDICT_STEPS))
+    if reset is not None:
+        reset = np.moveaxis(check_bool(where, "reset", reset, x.shape[: 1 + batched]), axis, 0)
+        cuts |= set(np.flatnonzero(reset.any(axis=1) if batched else reset).tolist())
+    points = sorted(cuts)
+    initial = state
+    whole: Array | None = None
+    for start, stop in zip(points, [*points[1:], T], strict=True):
+        if reset is not None and start and reset[start].any():
+            state = _reset_rows(initial, state, reset[start])
+        piece = x[:, start:stop] if axis else x[start:stop]
+        lengths_left = None if lengths is None else np.clip(lengths - start, 0, stop - start)
+        y_piece, state, _ = layer.apply(piece, state, lengths=lengths_left, training=False)
+        if whole is None:
+            shape = (*y_piece.shape[:axis], T, *y_piece.shape[axis + 1 :])
+            whole = np.empty(shape, y_piece.dtype)
+        if axis:
+            whole[:, start:stop] = y_piece
+        else:
+            whole[start:stop] = y_piece
+    assert whole is not None  # noqa: S101 (T is above 0)
+    return whole, state
+
+
+def _reset_rows(initial: State, state: State, rows: Array) -> State:
+    """Return a state with some rows (axis 1 of a batch) as in the initial one; zeros for None."""
+    if isinstance(state, tuple):
+        firsts = [None] * len(state) if initial is None else initial
+        return tuple(_reset_rows(a, b, rows) for a, b in zip(firsts, state, strict=True))
+    first = np.zeros_like(state) if initial is None else np.asarray(initial)
+    return np.where(rows[:, None] if rows.ndim else rows, first, state)
+
+
+def make_stepper(  # noqa: C901 (see step)
+    where: str,
+    cells: Sequence[Callable[..., tuple[Array, ...]]],
+    input_size: int,
+    sizes: Sequence[int],
+    dtype: np.dtype[Any],
+) -> Step:
+    """Return a function of one timestep through stacked cells.
+
+    Parameters
+    ----------
+    where : str
+        The layer, for messages.
+    cells : sequence of callable
+        ``step(x_t, *states)`` of each cell, lowest first: see :class:`Cell`.
+    input_size : int
+        D.
+    sizes : sequence of int
+        Size of each state component.
+    dtype : dtype
+        That of everything returned.
+
+    Returns
+    -------
+    step : callable
+        ``y_t, state = step(x_t, state=None)``; see :meth:`Recurrent.stepper`.
+    """
+    L, components = len(cells), len(sizes)
+    only = cells[0] if L == 1 else None
+
+    def step(x_t: Array, state: State = None) -> tuple[Array, State]:  # noqa: C901 (calls cost)
+        x = x_t if type(x_t) is np.ndarray else np.asarray(x_t)
+        tokens = x.dtype.kind in "iu"
+        batched = x.ndim == (1 if tokens else 2)
+        if not batched:
+            x = x[None]
+        B = len(x)
+        if x.shape != ((B,) if tokens else (B, input_size)) or x.dtype is not dtype:
+            x = _check_step_input(where, x, batched, input_size, dtype)
+        if tokens and (B != 1 or not 0 <= x.item() < input_size):
+            check_tokens(f"{where}.step", "x_t", x, input_size)
+        if state is None:
+            before = tuple([np.zeros((L, B, size), dtype) for size in sizes])
+        else:
+            before = state if type(state) is tuple else tuple(state) if components > 1 else (state,)
+            right = len(before) == components
+            for part, size in zip(before, sizes):  # noqa: B905 (the lengths are compared above)
+                right = right and type(part) is np.ndarray and part.dtype is dtype
+                right = right and part.shape == ((L, B, size) if batched else (L, size))
+            if not right:
+                shapes = [(L, B, size) if batched else (L, size) for size in sizes]
+                before = _check_step_state(where, state, shapes, dtype)
+            if not batched:
+                before = tuple([part[:, None] for part in before])
+        if only is not None:  # the state's arrays are the cell's
+            after = only(x, *before)
+            y_t = after[0][0]
+        else:
+            states = []
+            for layer, cell in enumerate(cells):
+                states.append(cell(x, *[part[layer : layer + 1] for part in before]))
+                x = states[layer][0][0]
+            y_t, after = x, tuple(map(np.concatenate, zip(*states, strict=True)))
+        y_t = y_t.copy()  # so that to change it does not change the state
+        if not batched:
+            y_t, after = y_t[0], tuple([part[:, 0] for part in after])
+        return y_t, after if components > 1 else after[0]
+
+    return step
+
+
+def _check_step_input(
+    where: str, x: Array, batched: bool, input_size: int, dtype: np.dtype[Any]
+) -> Array:
+    """Return the input of a step in the layer's dtype, or raise an error."""
+    where += ".step"
+    row = () if x.dtype.kind in "iu" else (input_size,)
+    shape = x.shape if batched else x.shape[1:]
+    check_shape(where, "x_t", np.empty(shape, bool), (("B", *row), row))
+    if x.dtype.kind in "iu":
+        return x
+    return _real_numbers(where, "x_t", x, dtype)
+
+
+def _check_step_state(
+    where: str, state: State, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
+) -> tuple[Array, ...]:
+    """Return the components of a state in the layer's dtype, or raise an error."""
+    where += ".step"
+    parts = split_state(where, "state", state, len(shapes))
+    read = []
+    for (name, part), shape in zip(parts, shapes, strict=True):
+        array = np.asarray(part)
+        check_shape(where, name, array, (shape,))
+        read.append(_real_numbers(where, name, array, dtype))
+    return tuple(read)
+
+
+def _real_numbers(where: str, name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return an array in the layer's dtype if its own is a kind of real number."""
+    if array.dtype.kind not in ("fiuc" if dtype.kind == "c" else "fiu"):
+        raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")
+    return array.astype(dtype)
