@@ -80,18 +80,22 @@ def lstm_forward(
     >>> dx.shape
     (5, 1, 2)
     """
-    H = len(W_hh) // 4
-    a, projection = linear_forward(x, prescale(W_ih, SIGMOIDS), prescale(b_ih + b_hh, SIGMOIDS))
-    T, B, _ = a.shape
-    dtype = np.result_type(a, h0, c0, W_hh, W_hh if W_hr is None else W_hr)
+    H, B = len(W_hh) // 4, x.shape[1]
+    weights = (W_ih, W_hh, b_ih, b_hh) if W_hr is None else (W_ih, W_hh, b_ih, b_hh, W_hr)
+    dtype = np.result_type(W_ih if x.dtype.kind in "iu" else x, h0, c0, *weights)
+    W_ih_half = prescale(W_ih, SIGMOIDS)
+    W_hh_half = prescale(W_hh, SIGMOIDS)
+    b_half = prescale(b_ih + b_hh, SIGMOIDS)
+    factor, offset = rescale(B, H, SIGMOIDS, dtype)
+    a, projection = linear_forward(x, W_ih_half, b_half)
+    T = len(a)
     gates = np.asarray(a, dtype)  # (T, B, 4H): at first a_t, then z_t, in the end the gates
     h = np.empty((T + 1, *h0.shape), dtype)
     c = np.empty((T + 1, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
     h[0], c[0] = h0, c0
-    recurrent = blocked_matmul(prescale(W_hh, SIGMOIDS).T, np.empty((B, 4 * H), dtype), T)
+    recurrent = blocked_matmul(W_hh_half.T, np.empty((B, 4 * H), dtype), T)
     W_hr_T = None if W_hr is None else W_hr.T
-    factor, offset = rescale(B, H, SIGMOIDS, dtype)
     product = np.empty((B, H), dtype)
     i_f_g_o = gates.reshape(T, B, 4, H).transpose(2, 0, 1, 3)
     h_prev, c_prev = h[0], c[0]
@@ -231,9 +235,9 @@ def lstm_backward(
             np.multiply(dz_t, dgates, dz_t)  # (2')
             np.multiply(dc_t, f[t], dc_t)
             send_back(dz_flat[t])  # (1')
+    dx, dW_ih, db = linear_backward(dz_flat, projection, keep)
     dW_hh = contract(dz_flat, h[:-1], keep)
     dW_hr = None if dh_all is None else contract(dh_all, gates[:, :, 3] * tanh_c, keep)
-    dx, dW_ih, db = linear_backward(dz_flat, projection, keep)
     return dx, dh_t, dc_t, dW_ih, dW_hh, db, db.copy(), dW_hr
 
 

@@ -1,4 +1,4 @@
-"""Layer: a pure core that computes, and a thin skin that remembers one forward pass.
+"""Layer and Loss: a pure core that computes, and a thin skin that remembers one forward pass.
 
 The core is a pair of functions of their arguments, of the weights and of nothing else:
 
@@ -22,8 +22,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
+from numpy_rnn.functional.losses import Reduction, reduction_scale
 from numpy_rnn.functional.types import Array, State
-from numpy_rnn.layers.validate import check_array, check_cache, check_flag, check_no_state
+from numpy_rnn.layers.validate import (
+    Where,
+    check_array,
+    check_cache,
+    check_flag,
+    check_no_state,
+)
 from numpy_rnn.parameters import IncompatibleKeys, Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -33,7 +40,63 @@ Step = Callable[..., tuple[Array, State]]
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
 
 
-class Layer(ABC):
+class Memory(threading.local):
+    """The forward pass that waits for its backward: one for each mode, in each thread.
+
+    With a second forward, neither is kept: nothing tells which one the next `dy` belongs to, and a
+    guess could be a wrong gradient.
+    """
+
+    def __init__(self) -> None:
+        self.caches: dict[bool, Any] = {}
+        self.forwards = {True: 0, False: 0}
+
+    def remember(self, cache: Any, *, training: bool = True) -> None:
+        """Note a forward pass."""
+        self.forwards[training] += 1
+        self.caches[training] = cache if self.forwards[training] == 1 else None
+
+    def use_up(self, where: object, vjp: Callable[..., Any], *d: Any, training: bool = True) -> Any:
+        """Return ``vjp(cache, *d)`` for the one forward pass since the last backward."""
+        forwards = self.forwards[training]
+        if forwards == 1:
+            result = vjp(self.caches[training], *d)
+            self.forget(training=training)
+            return result
+        self.forget(training=training)
+        if not forwards:
+            raise RuntimeError(
+                f"{where!r}.backward: nothing to go back through, expected forward first "
+                "(in this thread and mode; each backward uses one forward up)"
+            )
+        raise RuntimeError(
+            f"{where!r}.backward: another forward took the place of the first ({forwards} since "
+            "the last backward), expected one (use predict for outputs, apply and vjp for several)"
+        )
+
+    def forget(self, *, training: bool = True) -> None:
+        """Drop the cache of a mode."""
+        self.caches.pop(training, None)
+        self.forwards[training] = 0
+
+
+class Remembers:
+    """What layers and losses share: they remember a forward pass, but copies of them do not."""
+
+    _memory: Memory
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make an object that remembers no forward pass."""
+        made = super().__new__(cls)
+        made._memory = Memory()
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
+        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
+
+
+class Layer(Remembers, ABC):
     """A layer, or a model made of layers.
 
     Attributes
@@ -58,17 +121,6 @@ class Layer(ABC):
     # For repr: positional arguments, and options with their defaults.
     _positional: ClassVar[tuple[str, ...]] = ()
     _options: ClassVar[Mapping[str, Any]] = {}
-    _memory: Memory
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make a layer that remembers no forward pass."""
-        layer = super().__new__(cls)
-        layer._memory = Memory()
-        return layer
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
-        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def __repr__(self) -> str:
         shown = [f"{getattr(self, name)!r}" for name in self._positional]
@@ -272,9 +324,9 @@ class Layer(ABC):
         TypeError, ValueError
             If a gradient is not like the output it belongs to.
         """
-        cache = self._memory.recall(repr(self), training=self.training)
-        dx, dinitial, gradients = self.vjp(cache, dy, dstate)
-        self._memory.forget(training=self.training)
+        dx, dinitial, gradients = self._memory.use_up(
+            self, self.vjp, dy, dstate, training=self.training
+        )
         with _ADDING:
             self.parameters.add(gradients)
         return (dx, dinitial) if self.stateful else dx
@@ -298,7 +350,7 @@ class Layer(ABC):
         """
         return self.predict(x_t, state)
 
-    def check_input(self, x: Array) -> None:  # noqa: B027 (by default apply checks it)
+    def check_input(self, x: Array) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
 
     def zero_state(self, B: int) -> State:  # noqa: ARG002 (a layer without state has none for any B)
@@ -370,7 +422,8 @@ class StatelessLayer(Layer):
         training: bool | None = None,
     ) -> tuple[Array, State, StatelessCache]:
         """Compute output and cache; the state is ``()``. See :meth:`Layer.apply`."""
-        check_no_state(repr(self) + ".forward", state)
+        if state is not None:
+            check_no_state(Where(self), state)
         training = self.training if training is None else training
         y, own = self._apply(np.asarray(x), lengths, training, rng)
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
@@ -379,54 +432,138 @@ class StatelessLayer(Layer):
         self, cache: StatelessCache, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Return the gradients of input and parameters; see :meth:`Layer.vjp`."""
-        where = repr(self) + ".backward"
-        check_cache(where, cache, StatelessCache, type(self))
-        check_no_state(where, dstate)
+        if not isinstance(cache, StatelessCache) or cache.kind is not type(self):
+            check_cache(Where(self, "backward"), cache, StatelessCache, type(self))
+        if dstate is not None:
+            check_no_state(Where(self, "backward"), dstate)
         dy = np.zeros(cache.shape, cache.dtype) if dy is None else dy
-        dy = check_array(where, "dy", dy, cache.dtype, (cache.shape,))
+        dy = check_array(Where(self, "backward"), "dy", dy, cache.dtype, (cache.shape,))
         dx, gradients = self._vjp(cache.own, dy, keep)
         return dx, (), gradients
 
 
-class Memory(threading.local):
-    """The forward pass that waits for its backward: one for each mode, in each thread.
+class LossCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``."""
 
-    With a second forward, neither is kept: nothing tells which one the next `dy` belongs to, and a
-    guess could be a wrong gradient.
+    pair: Any  # cache of the pair of functions
+    shape: tuple[int, ...]  # of y
+    loss_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Loss(Remembers, ABC):
+    """Base of the losses.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "sum_over_time", "none"}
+        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
+        losses of the single steps.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is none of the four.
     """
 
-    def __init__(self) -> None:
-        self.caches: dict[bool, Any] = {}
-        self.forwards = {True: 0, False: 0}
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        try:
+            reduction_scale(reduction, counted=1, per_step=1)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        self.reduction: Reduction = reduction
 
-    def remember(self, cache: Any, *, training: bool = True) -> None:
-        """Note a forward pass."""
-        self.forwards[training] += 1
-        self.caches[training] = cache if self.forwards[training] == 1 else None
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reduction={self.reduction!r})"
 
-    def recall(self, where: str, *, training: bool = True) -> Any:
-        """Return the cache of the one forward pass since the last backward."""
-        forwards = self.forwards[training]
-        if forwards == 1:
-            return self.caches[training]
-        self.forget(training=training)
-        if not forwards:
-            raise RuntimeError(
-                f"{where}.backward: nothing to go back through, expected forward first "
-                "(in this thread and mode; each backward uses one forward up)"
-            )
-        raise RuntimeError(
-            f"{where}.backward: another forward took the place of the first ({forwards} since the "
-            "last backward), expected one (use predict for outputs, apply and vjp for several)"
-        )
+    @abstractmethod
+    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
+        """Return loss and cache; store nothing, change nothing.
 
-    def forget(self, *, training: bool = True) -> None:
-        """Drop the cache of a mode."""
-        self.caches.pop(training, None)
-        self.forwards[training] = 0
+        Parameters
+        ----------
+        y : array
+            Output of a model.
+        target : array
+            What the output should be.
+        mask : array of bool, optional
+            False where a step does not count, such as padding.
+
+        Returns
+        -------
+        loss : scalar, or an array for "none"
+            The loss.
+        cache : LossCache
+            For :meth:`vjp`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what the loss takes.
+        """
+
+    @abstractmethod
+    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y; store nothing, change nothing.
+
+        Parameters
+        ----------
+        cache : LossCache
+            From :meth:`apply`.
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+        """
+
+    @abstractmethod
+    def count(self, target: Array, mask: Array | None = None) -> int:
+        """Return the number of errors that a mean divides by."""
+
+    def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss alone, and keep nothing."""
+        return self.apply(y, target, mask)[0]
+
+    def stepper(self) -> Callable[..., Array]:
+        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
+        return copy.copy(self).predict
+
+    def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Call :meth:`forward`."""
+        return self.forward(y, target, mask)
+
+    def forward(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss, and remember what :meth:`backward` needs. Arguments as :meth:`apply`."""
+        loss, cache = self.apply(y, target, mask)
+        self._memory.remember(cache)
+        return loss
+
+    def backward(self, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y for the last forward pass.
+
+        Parameters
+        ----------
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass since the last backward, or more than one.
+        """
+        dy: Array = self._memory.use_up(self, self.vjp, dloss)
+        return dy
 
 
-def two_axes(leading: tuple[int, ...], keep: Keep = "", where: str = "") -> tuple[int, int]:
+def two_axes(leading: tuple[int, ...], keep: Keep = "", where: object = "") -> tuple[int, int]:
     """Return the axes in front of a row as two: time and batch, or all of them as one batch.
 
     Parameters
@@ -435,7 +572,7 @@ def two_axes(leading: tuple[int, ...], keep: Keep = "", where: str = "") -> tupl
         The axes in front.
     keep : {"", "t", "b", "tb"}
         Axes that a gradient is to keep.
-    where : str
+    where : object
         The layer, for the message.
 
     Raises

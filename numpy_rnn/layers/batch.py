@@ -41,6 +41,7 @@ class SequenceBatch(NamedTuple):
     lengths: Array | None  # (B,), decreasing
     reset: Array | None  # (T, B), rows in this order
     mirror: Array | None  # (T, B): where each step goes in a reversal
+    plain: bool  # the user's layout is that of the cells, so that nothing has to be restored
 
     def shape(self, *rest: int) -> tuple[int, ...]:
         """Return the user's shape for (T, B, *rest)."""
@@ -82,7 +83,7 @@ class SequenceBatch(NamedTuple):
 
     def read_state(
         self,
-        where: str,
+        where: object,
         name: str,
         state: State,
         L: int,
@@ -100,12 +101,10 @@ class SequenceBatch(NamedTuple):
             read.append(array if self.order is None else array[:, self.order])
         return read
 
-    def write_state(self, parts: Sequence[Array]) -> State:
-        """Return components in the user's order: one array, or a tuple of several."""
-        restored = tuple(self.restore_rows(part) for part in parts)
-        if not self.batched:
-            restored = tuple(part[:, 0] for part in restored)
-        return restored if len(restored) > 1 else restored[0]
+    def restore_state(self, parts: list[Array]) -> list[Array]:
+        """Return the components of a state in the user's order of rows and shape."""
+        parts = [self.restore_rows(part) for part in parts]
+        return parts if self.batched else [part[:, 0] for part in parts]
 
     def restore_kept(self, gradient: Array, keep: Keep, *, reverse: bool) -> Array:
         """Return the steps and rows that a gradient keeps in the user's order.
@@ -130,26 +129,30 @@ class SequenceBatch(NamedTuple):
         return restored
 
 
-def read_batch(
-    where: str,
+def read_arguments(
+    where: object,
     x: Array,
-    input_size: int,
-    dtype: np.dtype[Any],
+    state: State,
     lengths: Array | None,
     reset: Array | None,
     *,
+    input_size: int,
+    state_shape: tuple[int, Sequence[int]],
+    dtype: np.dtype[Any],
     batch_first: bool,
-) -> tuple[Array, SequenceBatch]:
-    """Check a recurrent layer's input and arrange it.
+) -> tuple[Array, list[Array], SequenceBatch]:
+    """Check the arguments of a recurrent layer and arrange them.
 
     Parameters
     ----------
-    where : str
+    where : object
         The layer, for messages.
-    x, lengths, reset : arrays
+    x, state, lengths, reset : arrays
         As the layer takes them.
     input_size : int
         D.
+    state_shape : tuple
+        L, and the size of each state component.
     dtype : dtype
         The layer's.
     batch_first : bool
@@ -159,6 +162,8 @@ def read_batch(
     -------
     x : (T, B, D) array, or (T, B) array of int
         Time-major, rows by decreasing length.
+    initial : list of (L, B, size) arrays
+        The components of the state; zeros for None.
     batch : SequenceBatch
         How to restore the user's layout.
 
@@ -188,15 +193,17 @@ def read_batch(
         lengths = lengths[order]
         steps = np.arange(T)[:, None]
         mirror = np.where(steps < lengths, lengths - 1 - steps, steps)
-    batch = SequenceBatch(T, B, batched, batch_first, tokens, order, lengths, None, mirror)
+    plain = batched and not batch_first and order is None
+    batch = SequenceBatch(T, B, batched, batch_first, tokens, order, lengths, None, mirror, plain)
     if reset is not None:
         reset = batch.sort_sequence(check_bool(where, "reset", reset, batch.shape()).copy())
         batch = batch._replace(reset=reset)
+    initial = batch.read_state(where, "state", state, *state_shape, dtype)
     if tokens:
         check_tokens(where, "x", x, input_size)
     else:
         check_array(where, "x", x, dtype, (x.shape,))
-    return (time_major if order is None else time_major[:, order]), batch
+    return (time_major if order is None else time_major[:, order]), initial, batch
 
 
 def _time_major(array: Array, batched: bool, batch_first: bool) -> Array:

@@ -10,7 +10,7 @@ from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.layers.base import StatelessLayer, two_axes
-from numpy_rnn.layers.validate import check_size, check_tokens
+from numpy_rnn.layers.validate import Where, check_size, check_tokens
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -58,7 +58,7 @@ class Embedding(StatelessLayer):
 
     def check_input(self, x: Array) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        where = f"{self!r}.forward"
+        where = Where(self)
         if x.dtype.kind not in "iu":
             raise TypeError(f"{where}: x has dtype {x.dtype}, expected integers")
         check_tokens(where, "x", x, self.num_embeddings)
@@ -78,6 +78,6 @@ class Embedding(StatelessLayer):
         self, cache: tuple[EmbeddingCache, tuple[int, ...]], dy: Array, keep: Keep
     ) -> tuple[None, dict[str, Array]]:
         pair, shape = cache
-        axes = two_axes(shape, keep, f"{self!r}.backward")
+        axes = two_axes(shape, keep, Where(self, "backward"))
         dy = dy.reshape(*axes, self.embedding_dim)
         return None, {"weight": embedding_backward(dy, pair, keep)[1]}

@@ -16,6 +16,7 @@ from numpy_rnn.functional.layer_norm import (
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.layers.base import StatelessLayer, two_axes
 from numpy_rnn.layers.validate import (
+    Where,
     check_array,
     check_flag,
     check_float,
@@ -90,7 +91,7 @@ class LayerNorm(StatelessLayer):
 
     def check_input(self, x: Array) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        where = f"{self!r}.forward"
+        where = Where(self)
         dtype = (
             self.parameters.dtype if self.parameters.shapes else check_float(where, "x", x).dtype
         )
@@ -112,7 +113,7 @@ class LayerNorm(StatelessLayer):
         return y.reshape(x.shape), cache
 
     def _vjp(self, cache: LayerNormCache, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:
-        axes = two_axes(dy.shape[:-1], keep, f"{self!r}.backward")
+        axes = two_axes(dy.shape[:-1], keep, Where(self, "backward"))
         dx, dweight, dbias = layer_norm_backward(dy.reshape(*axes, dy.shape[-1]), cache, keep)
         found = {"weight": dweight, "bias": dbias}
         return dx.reshape(dy.shape), {name: found[name] for name in self.parameters.shapes}

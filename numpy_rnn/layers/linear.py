@@ -12,6 +12,7 @@ from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import StatelessLayer, Step, two_axes
 from numpy_rnn.layers.validate import (
+    Where,
     check_array,
     check_flag,
     check_no_state,
@@ -77,7 +78,7 @@ class Linear(StatelessLayer):
 
     def check_input(self, x: Array) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        where = f"{self!r}.forward"
+        where = Where(self)
         if x.dtype.kind in "iu":
             check_tokens(where, "x", x, self.in_features)
         else:
@@ -96,7 +97,7 @@ class Linear(StatelessLayer):
         leading = x.shape[: x.ndim - len(row)]
         values = self.parameters.values
         b = values["bias"] if self.bias else np.zeros(self.out_features, self.parameters.dtype)
-        rows = x.reshape(*two_axes(leading), *row)
+        rows = x.reshape(*(leading if len(leading) == 2 else two_axes(leading)), *row)
         y, cache = linear_forward(rows, values["weight"].copy(), b)
         return y.reshape(*leading, self.out_features), (cache, leading)
 
@@ -104,14 +105,14 @@ class Linear(StatelessLayer):
         self, cache: tuple[LinearCache, tuple[int, ...]], dy: Array, keep: Keep
     ) -> tuple[Array | None, dict[str, Array]]:
         pair, leading = cache
-        axes = two_axes(leading, keep, f"{self!r}.backward")
+        axes = leading if len(leading) == 2 else two_axes(leading, keep, Where(self, "backward"))
         dx, dW, db = linear_backward(dy.reshape(*axes, self.out_features), pair, keep)
         gradients = {"weight": dW, "bias": db} if self.bias else {"weight": dW}
         return None if dx is None else dx.reshape(*leading, self.in_features), gradients
 
     def stepper(self) -> Step:
         """Return a fast function of one timestep over a copy of the weights. See :class:`Layer`."""
-        name, W_T = f"{self!r}.step", self.parameters.values["weight"].T.copy()
+        name, W_T = Where(self, "step"), self.parameters.values["weight"].T.copy()
         b = self.parameters.values["bias"].copy() if self.bias else np.zeros(1, W_T.dtype)
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self
-
 import numpy as np
 
 from numpy_rnn.functional.losses import (
@@ -16,10 +12,9 @@ from numpy_rnn.functional.losses import (
     cross_entropy_forward,
     mse_backward,
     mse_forward,
-    reduction_scale,
 )
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import Memory
+from numpy_rnn.layers.base import Loss, LossCache
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
@@ -30,142 +25,6 @@ from numpy_rnn.layers.validate import (
     check_size,
     check_tokens,
 )
-
-
-class LossCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``."""
-
-    pair: MSECache | CrossEntropyCache
-    shape: tuple[int, ...]  # of y
-    loss_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-class Loss(ABC):
-    """Base of the losses.
-
-    Parameters
-    ----------
-    reduction : {"mean", "sum", "sum_over_time", "none"}
-        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
-        losses of the single steps.
-
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
-    """
-
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        try:
-            reduction_scale(reduction, counted=1, per_step=1)
-        except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
-        self.reduction: Reduction = reduction
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make a loss that remembers no forward pass."""
-        loss = super().__new__(cls)
-        loss._memory = Memory()
-        return loss
-
-    _memory: Memory
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
-        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
-
-    @abstractmethod
-    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
-        """Return loss and cache; store nothing, change nothing.
-
-        Parameters
-        ----------
-        y : array
-            Output of a model.
-        target : array
-            What the output should be.
-        mask : array of bool, optional
-            False where a step does not count, such as padding.
-
-        Returns
-        -------
-        loss : scalar, or an array for "none"
-            The loss.
-        cache : LossCache
-            For :meth:`vjp`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not what the loss takes.
-        """
-
-    @abstractmethod
-    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y; store nothing, change nothing.
-
-        Parameters
-        ----------
-        cache : LossCache
-            From :meth:`apply`.
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
-        """
-
-    @abstractmethod
-    def count(self, target: Array, mask: Array | None = None) -> int:
-        """Return the number of errors that a mean divides by."""
-
-    def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Return the loss alone, and keep nothing."""
-        return self.apply(y, target, mask)[0]
-
-    def stepper(self) -> Callable[..., Array]:
-        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
-        frozen = type(self).__new__(type(self))
-        frozen.__dict__.update(self.__getstate__())
-        return frozen.predict
-
-    def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Call :meth:`forward`."""
-        return self.forward(y, target, mask)
-
-    def forward(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Return the loss, and remember what :meth:`backward` needs. Arguments as :meth:`apply`."""
-        loss, cache = self.apply(y, target, mask)
-        self._memory.remember(cache)
-        return loss
-
-    def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y for the last forward pass.
-
-        Parameters
-        ----------
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass since the last backward, or more than one.
-        """
-        dy = self.vjp(self._memory.recall(type(self).__name__), dloss)
-        self._memory.forget()
-        return dy
 
 
 class MSELoss(Loss):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,17 +17,12 @@ from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import Layer, Step
-from numpy_rnn.layers.batch import SequenceBatch, read_batch
+from numpy_rnn.layers.batch import SequenceBatch, read_arguments
 from numpy_rnn.layers.dropout import DropoutMask, draw_mask, dropout_backward, dropout_forward
-from numpy_rnn.layers.segments import (
-    Cell,
-    SegmentsCache,
-    recompute_every,
-    run_segments,
-    segments_vjp,
-)
+from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
 from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_chunks
 from numpy_rnn.layers.validate import (
+    Where,
     check_array,
     check_cache,
     check_flag,
@@ -129,17 +125,16 @@ class Recurrent(Layer):
         deeper = self.cell(first.states[0] * len(self._directions))
         self._cells = [first, *[deeper] * (self.num_layers - 1)]
         shapes: dict[str, tuple[int, ...]] = {}
-        self._names: list[list[str | None]] = []  # of each layer-direction's weights; None: no bias
+        self._names: list[list[str]] = []  # of each layer-direction's weights; "": no bias
         for layer, cell in enumerate(self._cells):
             for direction in self._directions:
                 named = {f"{name}_l{layer}{direction}": s for name, s in cell.weights.items()}
                 kept = {n: s for n, s in named.items() if self.bias or not n.startswith("bias")}
-                self._names.append([name if name in kept else None for name in named])
+                self._names.append([name if name in kept else "" for name in named])
                 shapes |= kept
         self.parameters = Parameters(shapes, dtype, kind)
         self._rng = np.random.default_rng(rng)
         self.initialise(self._rng)
-        self._name = repr(self)
 
     def initialise(self, rng: Generator) -> None:
         """Draw the initial parameters, as PyTorch does: U(-1/sqrt(H), 1/sqrt(H))."""
@@ -183,14 +178,13 @@ class Recurrent(Layer):
         values = self.parameters.values
         names = self._names[layer * len(self._directions) + direction]
         return [
-            np.zeros(shape, self.parameters.dtype) if name is None else values[name].copy()
+            values[name].copy() if name else np.zeros(shape, self.parameters.dtype)
             for name, shape in zip(names, self._cells[layer].weights.values(), strict=True)
         ]
 
     def check_input(self, x: Array) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        dtype, where = self.parameters.dtype, self._name + ".forward"
-        read_batch(where, x, self.input_size, dtype, None, None, batch_first=self.batch_first)
+        self._read(x, None, None, None)
 
     def apply(
         self,
@@ -238,11 +232,11 @@ class Recurrent(Layer):
             If the dtype, the shape or a number of an argument is not what the layer takes.
         """
         dropout = self.dropout if (self.training if training is None else training) else 0.0
-        x, batch, initial = self._read(x, state, lengths, reset)
-        every = recompute_every(self.recompute, batch.T)
+        weights = [self.weights(*n) for n in np.ndindex(self.num_layers, len(self._directions))]
+        x, initial, batch = self._read(x, state, lengths, reset)
         runs: list[SegmentsCache] = []
         masks: list[DropoutMask] = []
-        final = [np.empty_like(component) for component in initial]
+        final = list(map(np.empty_like, initial))
         for layer, cell in enumerate(self._cells):
             outputs = []
             for direction in range(len(self._directions)):
@@ -250,11 +244,11 @@ class Recurrent(Layer):
                 y, last, cache = run_segments(
                     cell,
                     batch.reverse(x) if direction else x,
-                    [component[n] for component in initial],
-                    self.weights(layer, direction),
+                    list(map(itemgetter(n), initial)),
+                    weights[n],
                     batch.lengths,
                     batch.reversed_reset if direction else batch.reset,
-                    every,
+                    self.recompute,
                 )
                 outputs.append(batch.reverse(y) if direction else y)
                 for component, value in zip(final, last, strict=True):
@@ -266,25 +260,29 @@ class Recurrent(Layer):
                 x = dropout_forward(x, masks[-1])
         if len(self._directions) == 1 and runs[-1].whole:
             x = x.copy()  # it may be part of the cache
-        y = batch.restore_sequence(x)
-        return y, batch.write_state(final), RecurrentCache(batch, runs, masks)
+        if not batch.plain:
+            x, final = batch.restore_sequence(x), batch.restore_state(final)
+        state = tuple(final) if len(final) > 1 else final[0]
+        return x, state, RecurrentCache(batch, runs, masks)
 
-    def vjp(
+    def vjp(  # noqa: C901 (both directions, with and without each gradient)
         self, cache: RecurrentCache, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time; see :meth:`Layer.vjp`."""
-        check_cache(self._name, cache, RecurrentCache)
-        where, dtype = self._name + ".backward", self.parameters.dtype
-        batch, _, masks = cache
+        if not isinstance(cache, RecurrentCache):
+            check_cache(Where(self, "backward"), cache, RecurrentCache)
+        where, dtype = Where(self, "backward"), self.parameters.dtype
+        batch, runs, masks = cache
         ways, size, L = len(self._directions), self.state_sizes[0], len(self._names)
-        d: Array | None = None
+        dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
+        d = dy
         if dy is not None:
-            d = check_array(where, "dy", dy, dtype, (batch.shape(size * ways),))
-            d = batch.sort_sequence(d)
+            shape = (batch.T, batch.B, size * ways) if batch.plain else batch.shape(size * ways)
+            d = check_array(where, "dy", dy, dtype, (shape,))
+            d = d if batch.plain else batch.sort_sequence(d)
         dfinal: list[Array] | None = None
         if dstate is not None:
             dfinal = batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)
-        dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
         gradients: dict[str, Array] = {}
         for layer in reversed(range(self.num_layers)):
             if d is not None and layer < len(masks):
@@ -293,19 +291,32 @@ class Recurrent(Layer):
             for direction in range(ways):
                 n = layer * ways + direction
                 part = None if d is None else d[:, :, direction * size : (direction + 1) * size]
-                last = [None if dfinal is None else dfinal[k][n] for k in range(len(dinitial))]
-                dx_n, first, dweights = _direction_vjp(cache, n, part, last, dtype, keep, direction)
+                dx_n, first, dweights = segments_vjp(
+                    batch.reverse(part) if direction and part is not None else part,
+                    [None] * len(dinitial) if dfinal is None else list(map(itemgetter(n), dfinal)),
+                    runs[n],
+                    dtype,
+                    # Rows that end at different steps are reversed one by one.
+                    "tb" if direction and keep == "t" else keep,
+                )
+                if keep:
+                    dweights = [
+                        batch.restore_kept(g, keep, reverse=direction == 1) for g in dweights
+                    ]
                 if dx_n is not None:
+                    dx_n = batch.reverse(dx_n) if direction else dx_n
                     dx = dx_n if dx is None else dx + dx_n
                 for component, value in zip(dinitial, first, strict=True):
                     component[n] = value
-                named = zip(self._names[n], dweights, strict=True)
-                gradients |= {name: dweight for name, dweight in named if name is not None}
+                gradients.update(zip(self._names[n], dweights, strict=True))
             d = dx
         if d is None and not batch.tokens:  # no row has a step
             d = np.zeros((batch.T, batch.B, self.input_size), dtype)
-        dx = None if d is None else batch.restore_sequence(d)
-        return dx, batch.write_state(dinitial), gradients
+        gradients.pop("", None)  # of biases that the layer does not have
+        if not batch.plain:
+            d = None if d is None else batch.restore_sequence(d)
+            dinitial = batch.restore_state(dinitial)
+        return d, tuple(dinitial) if len(dinitial) > 1 else dinitial[0], gradients
 
     def predict(
         self,
@@ -322,7 +333,7 @@ class Recurrent(Layer):
         """
         if self.causal:
             return predict_in_chunks(self, x, state, lengths, reset, self.batch_first)
-        x, batch, initial = self._read(x, state, lengths, reset)
+        x, initial, batch = self._read(x, state, lengths, reset)
         final = [np.empty_like(component) for component in initial]
         size = self.state_sizes[0]
         for layer, cell in enumerate(self._cells):
@@ -337,7 +348,7 @@ class Recurrent(Layer):
                     self.weights(layer, direction),
                     batch.lengths,
                     batch.reversed_reset if direction else batch.reset,
-                    every=PREDICT_STEPS,
+                    recompute=PREDICT_STEPS,
                     out=half[::-1] if direction and not flipped else half,
                 )
                 if flipped:
@@ -345,7 +356,8 @@ class Recurrent(Layer):
                 for component, value in zip(final, last, strict=True):
                     component[n] = value
             x = y
-        return batch.restore_sequence(x), batch.write_state(final)
+        final = batch.restore_state(final)
+        return batch.restore_sequence(x), tuple(final) if len(final) > 1 else final[0]
 
     def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
         """Take one timestep in evaluation mode, with the weights as they are.
@@ -375,7 +387,7 @@ class Recurrent(Layer):
         self._check_one_direction("step")
         x_t = np.asarray(x_t)
         row = () if x_t.dtype.kind in "iu" else (self.input_size,)
-        check_shape(self._name + ".step", "x_t", x_t, (("B", *row), row))
+        check_shape(Where(self, "step"), "x_t", x_t, (("B", *row), row))
         batched = x_t.ndim > len(row)
         y, state, _ = self.apply(
             x_t[:, None] if self.batch_first and batched else x_t[None], state, training=False
@@ -412,42 +424,27 @@ class Recurrent(Layer):
         self._check_one_direction("stepper")
         cells = [cell.single_steps(self.weights(n)) for n, cell in enumerate(self._cells)]
         return make_stepper(
-            self._name, cells, self.input_size, self.state_sizes, self.parameters.dtype
+            Where(self, "step"), cells, self.input_size, self.state_sizes, self.parameters.dtype
         )
 
     def _read(
         self, x: Array, state: State, lengths: Array | None, reset: Array | None
-    ) -> tuple[Array, SequenceBatch, list[Array]]:
-        """Return checked arguments of ``apply``: time-major input, arrangement, initial state."""
-        where, dtype = self._name + ".forward", self.parameters.dtype
-        x, batch = read_batch(
-            where, x, self.input_size, dtype, lengths, reset, batch_first=self.batch_first
+    ) -> tuple[Array, list[Array], SequenceBatch]:
+        """Return checked arguments of ``apply``: time-major input, initial state, arrangement."""
+        return read_arguments(
+            Where(self),
+            x,
+            state,
+            lengths,
+            reset,
+            input_size=self.input_size,
+            state_shape=(len(self._names), self.state_sizes),
+            dtype=self.parameters.dtype,
+            batch_first=self.batch_first,
         )
-        L, sizes = len(self._names), self.state_sizes
-        return x, batch, batch.read_state(where, "state", state, L, sizes, dtype)
 
     def _check_one_direction(self, method: str) -> None:
         if self.bidirectional:
             raise ValueError(
-                f"{self._name}.{method}: the layer is bidirectional, expected one direction"
+                f"{self!r}.{method}: the layer is bidirectional, expected one direction"
             )
-
-
-def _direction_vjp(
-    cache: RecurrentCache,
-    n: int,
-    dy: Array | None,
-    dfinal: list[Array | None],
-    dtype: np.dtype[Any],
-    keep: Keep,
-    direction: int,
-) -> tuple[Array | None, list[Array], list[Array]]:
-    """Backpropagate through layer-direction `n`, and return gradients in the user's order."""
-    batch, reverse = cache.batch, direction == 1
-    if dy is not None and reverse:
-        dy = batch.reverse(dy)
-    kept: Keep = "tb" if reverse and keep == "t" else keep
-    dx, dinitial, dweights = segments_vjp(dy, dfinal, cache.runs[n], dtype, kept)
-    if keep:
-        dweights = [batch.restore_kept(d, keep, reverse=reverse) for d in dweights]
-    return batch.reverse(dx) if dx is not None and reverse else dx, dinitial, dweights

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,11 +139,7 @@ class SegmentsCache(NamedTuple):
     caches: list[Any]  # of the cell; with `recompute` the arguments of its forward instead
     shape: tuple[int, int]  # T, B
     recompute: bool
-
-    @property
-    def whole(self) -> bool:
-        """Whether the cell ran once, so that its output may be part of its cache."""
-        return _is_whole(self.segments, *self.shape) and not self.recompute
+    whole: bool  # one segment: the cell ran once, and its output may be part of its cache
 
 
 def run_segments(
@@ -152,7 +149,7 @@ def run_segments(
     weights: list[Array],
     lengths: Array | None = None,
     reset: Array | None = None,
-    every: int | None = None,
+    recompute: bool | int = False,
     out: Array | None = None,
 ) -> tuple[Array, list[Array], SegmentsCache]:
     """Run a cell over a padded batch.
@@ -171,8 +168,8 @@ def run_segments(
         Longest first.
     reset : (T, B) array of bool, optional
         True where a row's state is reset to the initial one before the step.
-    every : int, optional
-        Distance of stored states; what is between them is not kept.
+    recompute : bool or int
+        Distance of stored states, if what is between them is not kept; True is about sqrt(T).
     out : (T, B, size) array, optional
         Where the output is written. Then nothing is kept for backward.
 
@@ -186,12 +183,13 @@ def run_segments(
         For :func:`segments_vjp`.
     """
     T, B = x.shape[:2]
+    every = recompute_every(recompute, T)
     segments = cut_segments(T, B, lengths, reset, every)
-    if out is None and _is_whole(segments, T, B):
+    if out is None and len(segments) == 1 and segments[0][:3] == (0, T, B):
         outputs, cache = cell.forward(x, *initial, *weights)
         trajectories = outputs if isinstance(outputs, tuple) else (outputs,)
-        last = [trajectory[-1] for trajectory in trajectories]
-        return trajectories[0], last, SegmentsCache(cell, segments, [cache], (T, B), False)
+        last = list(map(itemgetter(-1), trajectories))
+        return trajectories[0], last, SegmentsCache(cell, segments, [cache], (T, B), False, True)
     y = np.empty((T, B, cell.states[0]), initial[0].dtype) if out is None else out
     y[...] = 0
     final = [state.copy() for state in initial]
@@ -216,7 +214,7 @@ def run_segments(
         if out is None:
             caches.append(cache if every is None else arguments)
         del outputs, cache, trajectories  # before the next ones are made
-    return y, final, SegmentsCache(cell, segments, caches, (T, B), every is not None)
+    return y, final, SegmentsCache(cell, segments, caches, (T, B), every is not None, False)
 
 
 def segments_vjp(
@@ -251,11 +249,11 @@ def segments_vjp(
         Gradient of each weight, with the kept axes in front.
     """
     options: dict[str, Any] = {"keep": keep} if keep else {}  # a custom cell need not have it
-    cell, segments, caches, (T, B), recompute = cache
+    cell, segments, caches, (T, B), recompute, whole = cache
     components = len(cell.states)
     # A cell may return more gradients than it has weights, as the LSTM for its projection.
     of_weights = slice(1 + components, 1 + components + len(cell.weights))
-    if _is_whole(segments, T, B):
+    if whole:
         douts = _with_final(dy, dfinal, T)
         grads = cell.backward(*douts, caches[0], **options)
         return grads[0], list(grads[1 : 1 + components]), list(grads[of_weights])
@@ -288,11 +286,6 @@ def segments_vjp(
         for total, contribution in zip(dweights, grads[of_weights], strict=True):
             total[place] += contribution
     return dx, [a + b for a, b in zip(dinitial, dstates, strict=True)], dweights
-
-
-def _is_whole(segments: list[Segment], T: int, B: int) -> bool:
-    """Return whether there is one segment, with every step of every row."""
-    return len(segments) == 1 and segments[0][:3] == (0, T, B)
 
 
 def _with_final(dy: Array | None, dfinal: list[Array | None], steps: int) -> list[Array | None]:

@@ -67,7 +67,8 @@ class Sequential(Layer):
                 raise TypeError(f"Sequential: part {name!r} is {layer!r}, expected a layer")
         self.batch_first = self._check_batch_first()
         self._check_last_steps()
-        self.stateful = any(layer.stateful for layer in self.layers.values())
+        self._num_states = sum(layer.stateful for layer in self.layers.values())
+        self.stateful = self._num_states > 0
         self.causal = all(layer.causal for layer in self.layers.values())
         self.parameters = Parameters.join(
             {name: layer.parameters for name, layer in self.layers.items()}
@@ -181,7 +182,8 @@ class Sequential(Layer):
             If the number of states is not the number of layers that carry one, or `keep` is given
             to a model that is batch-first or has layers after a :class:`LastStep`.
         """
-        check_cache("Sequential", cache, SequentialCache)
+        if not isinstance(cache, SequentialCache):
+            check_cache("Sequential.backward", cache, SequentialCache)
         if keep and self.batch_first:
             raise ValueError(f"Sequential.backward: keep is {keep!r}, expected time-major layers")
         dstates = list(self._states("backward", "dstate", dstate))
@@ -196,7 +198,10 @@ class Sequential(Layer):
             )
             if layer.stateful:
                 initial.append(first)
-        gradients = {f"{name}.{k}": g for name in self.layers for k, g in found[name].items()}
+        gradients: dict[str, Array] = {}
+        for name in self.layers:
+            for inner, gradient in found[name].items():
+                gradients[f"{name}.{inner}"] = gradient
         return d, tuple(reversed(initial)), gradients
 
     def predict(
@@ -266,7 +271,7 @@ class Sequential(Layer):
 
     def _states(self, method: str, name: str, state: State) -> Sequence[State]:
         """Return one state per layer that carries one, if that is what `state` is."""
-        expected = sum(layer.stateful for layer in self.layers.values())
+        expected = self._num_states
         if state is None:
             return (None,) * expected
         if not isinstance(state, tuple | list) or len(state) != expected:

@@ -9,6 +9,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import (
+    Where,
     check_bool,
     check_lengths,
     check_shape,
@@ -56,7 +57,7 @@ def predict_in_chunks(
         y, state, _ = layer.apply(x, state, lengths=lengths, reset=reset, training=False)
         return y, state
     layer.check_input(x)  # as a whole, so that an error names the index in x
-    where = f"{layer!r}.forward"
+    where = Where(layer)
     if lengths is not None:
         lengths = check_lengths(where, lengths, T, x.shape[1 - axis] if batched else 1)
     cuts = set(range(0, T, PREDICT_STEPS))
@@ -93,7 +94,7 @@ def _reset_rows(initial: State, state: State, rows: Array) -> State:
 
 
 def make_stepper(  # noqa: C901 (see step)
-    where: str,
+    where: object,
     cells: Sequence[Callable[..., tuple[Array, ...]]],
     input_size: int,
     sizes: Sequence[int],
@@ -103,7 +104,7 @@ def make_stepper(  # noqa: C901 (see step)
 
     Parameters
     ----------
-    where : str
+    where : object
         The layer, for messages.
     cells : sequence of callable
         ``step(x_t, *states)`` of each cell, lowest first: see :class:`Cell`.
@@ -132,7 +133,7 @@ def make_stepper(  # noqa: C901 (see step)
         if x.shape != ((B,) if tokens else (B, input_size)) or x.dtype is not dtype:
             x = _check_step_input(where, x, batched, input_size, dtype)
         if tokens and (B != 1 or not 0 <= x.item() < input_size):
-            check_tokens(f"{where}.step", "x_t", x, input_size)
+            check_tokens(where, "x_t", x, input_size)
         if state is None:
             before = tuple([np.zeros((L, B, size), dtype) for size in sizes])
         else:
@@ -164,10 +165,9 @@ def make_stepper(  # noqa: C901 (see step)
 
 
 def _check_step_input(
-    where: str, x: Array, batched: bool, input_size: int, dtype: np.dtype[Any]
+    where: object, x: Array, batched: bool, input_size: int, dtype: np.dtype[Any]
 ) -> Array:
     """Return the input of a step in the layer's dtype, or raise an error."""
-    where += ".step"
     row = () if x.dtype.kind in "iu" else (input_size,)
     shape = x.shape if batched else x.shape[1:]
     check_shape(where, "x_t", np.empty(shape, bool), (("B", *row), row))
@@ -177,10 +177,9 @@ def _check_step_input(
 
 
 def _check_step_state(
-    where: str, state: State, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
+    where: object, state: State, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
 ) -> tuple[Array, ...]:
     """Return the components of a state in the layer's dtype, or raise an error."""
-    where += ".step"
     parts = split_state(where, "state", state, len(shapes))
     read = []
     for (name, part), shape in zip(parts, shapes, strict=True):
@@ -190,7 +189,7 @@ def _check_step_state(
     return tuple(read)
 
 
-def _real_numbers(where: str, name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+def _real_numbers(where: object, name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return an array in the layer's dtype if its own is a kind of real number."""
     if array.dtype.kind not in ("fiuc" if dtype.kind == "c" else "fiu"):
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")

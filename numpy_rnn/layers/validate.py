@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,21 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import DTYPES
 
 
+class Where(NamedTuple):
+    """A layer and a method, for messages. It is formatted only if there is one to write."""
+
+    layer: object
+    method: str = "forward"
+
+    def __str__(self) -> str:
+        return f"{self.layer!r}.{self.method}"
+
+
 class NotFiniteError(ValueError):
     """An array holds a NaN or an infinity."""
 
 
-def check_size(where: str, name: str, value: int, least: int = 1) -> int:
+def check_size(where: object, name: str, value: int, least: int = 1) -> int:
     """Return `value` as an int if it is a whole number of at least `least`."""
     try:
         size = operator.index(value)
@@ -32,20 +42,20 @@ def check_size(where: str, name: str, value: int, least: int = 1) -> int:
     return size
 
 
-def check_flag(where: str, name: str, value: bool) -> bool:
+def check_flag(where: object, name: str, value: bool) -> bool:
     """Return `value` if it is a bool, Python's or NumPy's."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{where}: {name} is {value!r}, expected True or False")
     return bool(value)
 
 
-def check_no_state(where: str, state: Any) -> None:
+def check_no_state(where: object, state: Any) -> None:
     """Raise ValueError if a layer without state is given one."""
     if state is not None and not (isinstance(state, tuple | list) and not state):
         raise ValueError(f"{where}: state is a {type(state).__name__}, expected none")
 
 
-def check_cache(where: str, cache: Any, kind: type, layer: type | None = None) -> None:
+def check_cache(where: object, cache: Any, kind: type, layer: type | None = None) -> None:
     """Raise TypeError if `cache` is not what ``apply`` of this kind of layer returned."""
     of = getattr(cache, "kind", type(cache))  # a layer without state writes its kind down
     if not isinstance(cache, kind) or (layer is not None and of is not layer):
@@ -57,7 +67,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real)
 
 
-def check_probability(where: str, name: str, value: float) -> float:
+def check_probability(where: object, name: str, value: float) -> float:
     """Return `value` as a float if it is a probability, 0 to 1."""
     if not is_number(value) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} is {value!r}, expected a number")
@@ -66,7 +76,7 @@ def check_probability(where: str, name: str, value: float) -> float:
     return float(value)
 
 
-def check_lengths(where: str, lengths: Array, T: int, B: int) -> Array:
+def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:
     """Return `lengths` as a new array if it has one length, 0 to T, for each of B rows."""
     array = np.asarray(lengths)
     if array.dtype.kind not in "iu":
@@ -76,7 +86,7 @@ def check_lengths(where: str, lengths: Array, T: int, B: int) -> Array:
     return array.astype(int)
 
 
-def check_bool(where: str, name: str, value: Array, shape: tuple[int, ...]) -> Array:
+def check_bool(where: object, name: str, value: Array, shape: tuple[int, ...]) -> Array:
     """Return `value` as an array if it holds booleans and has this shape."""
     array = np.asarray(value)
     if array.dtype != bool:
@@ -86,7 +96,7 @@ def check_bool(where: str, name: str, value: Array, shape: tuple[int, ...]) -> A
 
 
 def check_array(
-    where: str,
+    where: object,
     name: str,
     value: Array,
     dtype: np.dtype[Any],
@@ -123,7 +133,7 @@ def check_array(
     return array
 
 
-def check_float(where: str, name: str, value: Array) -> Array:
+def check_float(where: object, name: str, value: Array) -> Array:
     """Return `value` as an array if it holds finite numbers, in float32 or float64.
 
     complex128 is allowed too, for the complex step.
@@ -137,7 +147,7 @@ def check_float(where: str, name: str, value: Array) -> Array:
 
 
 def check_shape(
-    where: str, name: str, array: Array, shapes: tuple[tuple[int | str, ...], ...]
+    where: object, name: str, array: Array, shapes: tuple[tuple[int | str, ...], ...]
 ) -> None:
     """Raise ValueError if the array's shape is none of `shapes`."""
     if array.shape in shapes:
@@ -154,7 +164,7 @@ def check_shape(
 
 
 def check_loss_gradient(
-    where: str, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
+    where: object, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
     """Return the gradient of a loss as an array like the loss, in its dtype."""
     if not shape and isinstance(dloss, float) and math.isfinite(dloss):
@@ -164,7 +174,7 @@ def check_loss_gradient(
     return check_array(where, "dloss", array if shape else array.astype(dtype), dtype, (shape,))
 
 
-def check_finite(where: str, name: str, array: Array) -> None:
+def check_finite(where: object, name: str, array: Array) -> None:
     """Raise NotFiniteError if a number is NaN or infinite."""
     # The sum of squares takes one pass, and it is finite only if every number is. If it is not,
     # it may only have overflowed.
@@ -178,7 +188,7 @@ def check_finite(where: str, name: str, array: Array) -> None:
         )
 
 
-def check_tokens(where: str, name: str, tokens: Array, size: int) -> None:
+def check_tokens(where: object, name: str, tokens: Array, size: int) -> None:
     """Raise ValueError if a token id is not below the vocabulary's size, or is negative."""
     wrong = (tokens < 0) | (tokens >= size)
     if wrong.any():
@@ -188,7 +198,7 @@ def check_tokens(where: str, name: str, tokens: Array, size: int) -> None:
         )
 
 
-def split_state(where: str, name: str, state: Any, components: int) -> list[tuple[str, Any]]:
+def split_state(where: object, name: str, state: Any, components: int) -> list[tuple[str, Any]]:
     """Return the components of a state, an array or a tuple of several, and their names."""
     if components == 1:
         return [(name, state)]
