@@ -93,7 +93,7 @@ def _reset_rows(initial: State, state: State, rows: Array) -> State:
     return np.where(rows[:, None] if rows.ndim else rows, first, state)
 
 
-def make_stepper(  # noqa: C901 (see step)
+def make_stepper(
     where: object,
     cells: Sequence[Callable[..., tuple[Array, ...]]],
     input_size: int,
@@ -122,31 +122,28 @@ def make_stepper(  # noqa: C901 (see step)
     """
     L, components = len(cells), len(sizes)
     only = cells[0] if L == 1 else None
+    # What is expected of batches like the last one: number of rows, shape of x_t, of the state.
+    known: tuple[int, tuple[int, ...], list[tuple[int, ...]]] = (-1, (), [])
 
-    def step(x_t: Array, state: State = None) -> tuple[Array, State]:  # noqa: C901 (calls cost)
+    def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+        nonlocal known
         x = x_t if type(x_t) is np.ndarray else np.asarray(x_t)
-        tokens = x.dtype.kind in "iu"
-        batched = x.ndim == (1 if tokens else 2)
-        if not batched:
-            x = x[None]
-        B = len(x)
-        if x.shape != ((B,) if tokens else (B, input_size)) or x.dtype is not dtype:
-            x = _check_step_input(where, x, batched, input_size, dtype)
-        if tokens and (B != 1 or not 0 <= x.item() < input_size):
-            check_tokens(where, "x_t", x, input_size)
-        if state is None:
-            before = tuple([np.zeros((L, B, size), dtype) for size in sizes])
+        if x.dtype is dtype and x.ndim == 2:
+            batched = True
         else:
-            before = state if type(state) is tuple else tuple(state) if components > 1 else (state,)
-            right = len(before) == components
-            for part, size in zip(before, sizes):  # noqa: B905 (the lengths are compared above)
-                right = right and type(part) is np.ndarray and part.dtype is dtype
-                right = right and part.shape == ((L, B, size) if batched else (L, size))
-            if not right:
-                shapes = [(L, B, size) if batched else (L, size) for size in sizes]
-                before = _check_step_state(where, state, shapes, dtype)
-            if not batched:
-                before = tuple([part[:, None] for part in before])
+            x, batched = _read_step_input(where, x, input_size, dtype)
+        if len(x) != known[0]:
+            B = len(x)
+            known = B, (B, input_size), [(L, B, size) for size in sizes]
+        B, x_shape, shapes = known
+        if x.ndim == 2 and x.shape != x_shape:
+            check_shape(where, "x_t", x, (("B", input_size), (input_size,)))
+        if state is None:
+            before = tuple([np.zeros(shape, dtype) for shape in shapes])
+        else:
+            before = state if components > 1 else (state,)
+            if not batched or not _has_shapes(before, shapes, dtype):
+                before = _read_step_state(where, state, shapes, dtype, batched)
         if only is not None:  # the state's arrays are the cell's
             after = only(x, *before)
             y_t = after[0][0]
@@ -164,28 +161,48 @@ def make_stepper(  # noqa: C901 (see step)
     return step
 
 
-def _check_step_input(
-    where: object, x: Array, batched: bool, input_size: int, dtype: np.dtype[Any]
-) -> Array:
-    """Return the input of a step in the layer's dtype, or raise an error."""
-    row = () if x.dtype.kind in "iu" else (input_size,)
-    shape = x.shape if batched else x.shape[1:]
-    check_shape(where, "x_t", np.empty(shape, bool), (("B", *row), row))
-    if x.dtype.kind in "iu":
-        return x
-    return _real_numbers(where, "x_t", x, dtype)
+def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: np.dtype[Any]) -> bool:
+    """Return whether the components of a state are arrays of these shapes and this dtype."""
+    try:
+        for part, shape in zip(state, shapes, strict=True):
+            if part.shape != shape or part.dtype is not dtype:
+                return False
+    except (AttributeError, TypeError, ValueError):  # not arrays, or not so many
+        return False
+    return True
 
 
-def _check_step_state(
-    where: object, state: State, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
+def _read_step_input(
+    where: object, x: Array, input_size: int, dtype: np.dtype[Any]
+) -> tuple[Array, bool]:
+    """Return the input of a step, (B, D) in the layer's dtype or (B,), and whether it had a B."""
+    tokens = x.dtype.kind in "iu"
+    row = () if tokens else (input_size,)
+    check_shape(where, "x_t", x, (("B", *row), row))
+    batched = x.ndim == 1 + len(row)
+    if tokens:
+        x = x if batched else x[None]
+        if len(x) != 1 or not 0 <= x.item() < input_size:
+            check_tokens(where, "x_t", x, input_size)
+        return x, batched
+    x = _real_numbers(where, "x_t", x, dtype)
+    return (x if batched else x[None]), batched
+
+
+def _read_step_state(
+    where: object,
+    state: State,
+    shapes: list[tuple[int, ...]],
+    dtype: np.dtype[Any],
+    batched: bool,
 ) -> tuple[Array, ...]:
-    """Return the components of a state in the layer's dtype, or raise an error."""
+    """Return the components of a state as (L, B, size) arrays in the layer's dtype."""
     parts = split_state(where, "state", state, len(shapes))
     read = []
-    for (name, part), shape in zip(parts, shapes, strict=True):
+    for (name, part), (L, B, size) in zip(parts, shapes, strict=True):
         array = np.asarray(part)
-        check_shape(where, name, array, (shape,))
-        read.append(_real_numbers(where, name, array, dtype))
+        check_shape(where, name, array, ((L, B, size) if batched else (L, size),))
+        read.append(_real_numbers(where, name, array, dtype).reshape(L, B, size))
     return tuple(read)
 
 
