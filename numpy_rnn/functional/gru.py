@@ -92,12 +92,12 @@ def gru_forward(
         np.add(gates_t, recurrent(h_prev), gates_t)  # (1), (2)
         np.tanh(rz, rz)
         np.multiply(gates_t, factor, gates_t)
-        np.add(gates_t, offset, gates_t)  # (3)
+        np.add(gates_t, offset, gates_t)  # (3), (4)
         np.add(n_t, np.multiply(r, s_n, product), n_t)
-        np.tanh(n_t, n_t)  # (4)
+        np.tanh(n_t, n_t)  # (5)
         np.subtract(h_prev, n_t, h_t)
         np.multiply(h_t, z, h_t)
-        np.add(h_t, n_t, h_t)  # (5)
+        np.add(h_t, n_t, h_t)  # (6)
         h_prev = h_t
     h.setflags(write=False)
     return h[1:], GRUCache(projection._replace(W=W_ih), h, gates.reshape(T, B, 3, H), n, W_hh)
@@ -145,10 +145,10 @@ def gru_backward(
         for t in reversed(range(T)[chunk]):
             ds_t, da_n_t = ds[t], da_n[t]
             if dh is not None:
-                np.add(dh_t, dh[t], dh_t)  # (5')
+                np.add(dh_t, dh[t], dh_t)  # (6')
             dgates[...] = dh_rows
-            np.multiply(ds_t, dgates, ds_t)  # (4'), (3')
-            np.multiply(da_n_t, dh_t, da_n_t)  # (4')
+            np.multiply(ds_t, dgates, ds_t)  # (3'), (2')
+            np.multiply(da_n_t, dh_t, da_n_t)  # (5'), (1')
             np.multiply(dh_t, z[t], kept)
             send_back(ds_flat[t])
             np.add(dh_t, kept, dh_t)
@@ -208,12 +208,12 @@ def gru_stepper(
         np.add(gates, h_prev[0].dot(W_hh_T), gates)  # (2)
         np.tanh(rz, rz)
         np.multiply(gates, factor, gates)
-        np.add(gates, offset, gates)  # (3)
+        np.add(gates, offset, gates)  # (3), (4)
         np.add(n, np.multiply(r, s_n, product), n)
-        np.tanh(n, n)  # (4)
+        np.tanh(n, n)  # (5)
         h = np.subtract(h_prev, n)
         np.multiply(h, z, h)
-        return (np.add(h, n, h),)  # (5)
+        return (np.add(h, n, h),)  # (6)
 
     return step
 

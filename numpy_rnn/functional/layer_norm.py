@@ -49,10 +49,10 @@ def layer_norm_forward(
     >>> y.round(3)
     array([[[-1.,  1.]]])
     """
-    d = x - x.mean(axis=-1, keepdims=True)  # (1)
-    s = 1 / np.sqrt((d * d).mean(axis=-1, keepdims=True) + eps)  # (2)
-    u = d * s  # (3)
-    return u * weight + bias, LayerNormCache(u, s, weight)  # (4)
+    d = x - x.mean(axis=-1, keepdims=True)  # (1), (2)
+    s = 1 / np.sqrt((d * d).mean(axis=-1, keepdims=True) + eps)  # (3), (4)
+    u = d * s  # (5)
+    return u * weight + bias, LayerNormCache(u, s, weight)  # (6)
 
 
 def layer_norm_backward(
@@ -77,8 +77,8 @@ def layer_norm_backward(
         Gradients of scale and shift.
     """
     u, s, weight = cache
-    dweight, dbias = contract_bias(dy * u, keep), contract_bias(dy, keep)  # (4')
-    du = dy * weight
+    dweight, dbias = contract_bias(dy * u, keep), contract_bias(dy, keep)  # (0')
+    du = dy * weight  # (5')
     along_u = (du * u).mean(axis=-1, keepdims=True)
-    dx: Array = s * (du - du.mean(axis=-1, keepdims=True) - u * along_u)  # (3'), (2'), (1')
+    dx: Array = s * (du - du.mean(axis=-1, keepdims=True) - u * along_u)  # (4') to (0') in one
     return dx, dweight, dbias

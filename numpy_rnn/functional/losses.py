@@ -110,8 +110,8 @@ def mse_forward(
         counted = int(np.count_nonzero(mask)) * math.prod(y.shape[2:])
     per_step = difference.size // max(len(difference), 1)
     scale = reduction_scale(reduction, counted=counted, per_step=per_step)
-    squared = difference * difference  # (1)
-    loss = squared if reduction == "none" else squared.sum() * scale  # (2)
+    squared = difference * difference  # (2)
+    loss = squared if reduction == "none" else squared.sum() * scale  # (3)
     return loss, MSECache(difference, scale)
 
 
@@ -130,7 +130,7 @@ def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
     dy, dtarget : (T, B, V) arrays
         Gradients of output and target.
     """
-    dy = (2 * cache.scale * dloss) * cache.difference  # (1'), (2')
+    dy = (2 * cache.scale * dloss) * cache.difference  # (2'), (1')
     return dy, -dy
 
 
@@ -192,14 +192,14 @@ def cross_entropy_forward(
         reduction, counted=int(np.count_nonzero(counts)), per_step=targets.shape[1]
     )
     picked = np.where(counts, targets, 0)[..., None]  # (T, B, 1)
-    # Subtracting the largest real part keeps exp from overflowing; it cancels in p and in (2).
+    # Subtracting the largest real part keeps exp from overflowing; it cancels in (4) and (5).
     shifted = y - y.real.max(axis=-1, keepdims=True)
     p = np.exp(shifted)
     Z = p.sum(axis=-1, keepdims=True)
-    p /= Z  # (1)
-    e = (np.log(Z) - np.take_along_axis(shifted, picked, axis=-1))[..., 0]  # (2)
+    p /= Z  # (4)
+    e = (np.log(Z) - np.take_along_axis(shifted, picked, axis=-1))[..., 0]  # (5)
     e = np.where(counts, e, 0)
-    loss = e if reduction == "none" else e.sum() * scale  # (3)
+    loss = e if reduction == "none" else e.sum() * scale  # (6)
     return loss, CrossEntropyCache(p, picked, counts, scale)
 
 
@@ -223,8 +223,8 @@ def cross_entropy_backward(
         An index and a choice have no gradient.
     """
     p, targets, counts, scale = cache
-    w = (dloss * scale * counts.astype(p.real.dtype))[..., None]  # (3')  (T, B, 1)
+    w = (dloss * scale * counts.astype(p.real.dtype))[..., None]  # (5') (T, B, 1)
     dy = np.where(counts[..., None], w * p, 0)
     at_target = np.take_along_axis(dy, targets, axis=-1) - w
-    np.put_along_axis(dy, targets, at_target, axis=-1)  # (2')
+    np.put_along_axis(dy, targets, at_target, axis=-1)  # (0')
     return dy, None, None

@@ -105,12 +105,12 @@ def lstm_forward(
         np.add(z_t, recurrent(h_prev), z_t)  # (1)
         np.tanh(z_t, z_t)
         np.multiply(z_t, factor, z_t)
-        np.add(z_t, offset, z_t)  # (2)
+        np.add(z_t, offset, z_t)  # (2), (3)
         np.multiply(f, c_prev, c_t)
-        np.add(c_t, np.multiply(i, g, product), c_t)  # (3)
+        np.add(c_t, np.multiply(i, g, product), c_t)  # (4)
         np.tanh(c_t, tanh_c_t)
         if W_hr_T is None:
-            np.multiply(o, tanh_c_t, h_t)  # (4)
+            np.multiply(o, tanh_c_t, h_t)  # (5)
         else:
             np.matmul(np.multiply(o, tanh_c_t, product), W_hr_T, h_t)
         h_prev, c_prev = h_t, c_t
@@ -168,12 +168,12 @@ def lstm_stepper(
             x_h_1.dot(W, z)  # (1)
         np.tanh(z, z)
         np.multiply(z, factor, z)
-        np.add(z, offset, z)  # (2)
+        np.add(z, offset, z)  # (2), (3)
         c = np.multiply(f, c_prev)
-        np.add(c, np.multiply(i, g, product), c)  # (3)
+        np.add(c, np.multiply(i, g, product), c)  # (4)
         np.tanh(c, tanh_c)
         if W_hr_T is None:
-            return np.multiply(o, tanh_c), c  # (4)
+            return np.multiply(o, tanh_c), c  # (5)
         return np.matmul(np.multiply(o, tanh_c, product), W_hr_T), c
 
     return step
@@ -224,17 +224,17 @@ def lstm_backward(
         for t in reversed(range(T)[chunk]):
             dz_t = dz[t]
             if dh is not None:
-                np.add(dh_t, dh[t], dh_t)  # (4')
+                np.add(dh_t, dh[t], dh_t)  # (5')
             if W_hr is not None and dh_all is not None:
                 dh_all[t] = dh_t
                 dm_t = dh_t.dot(W_hr)
-            np.add(dc_t, np.multiply(dm_t, m_to_c[t - chunk.start], share), dc_t)  # (3')
+            np.add(dc_t, np.multiply(dm_t, m_to_c[t - chunk.start], share), dc_t)  # (4')
             if dc is not None:
                 np.add(dc_t, dc[t], dc_t)
             of_i_f_g[...], of_o[...] = dc_rows, dm_t
-            np.multiply(dz_t, dgates, dz_t)  # (2')
-            np.multiply(dc_t, f[t], dc_t)
-            send_back(dz_flat[t])  # (1')
+            np.multiply(dz_t, dgates, dz_t)  # (1')
+            np.multiply(dc_t, f[t], dc_t)  # (4')
+            send_back(dz_flat[t])  # (5')
     dx, dW_ih, db = linear_backward(dz_flat, projection, keep)
     dW_hh = contract(dz_flat, h[:-1], keep)
     dW_hr = None if dh_all is None else contract(dh_all, gates[:, :, 3] * tanh_c, keep)

@@ -57,10 +57,10 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
     array([0.73, 0.93, 0.98])
     """
     H = h0.shape[1]
-    a, projection = linear_forward(x, W_ih, b_ih)
+    a, projection = linear_forward(x, W_ih, b_ih)  # (1)
     half = 0.5 * np.tanh(0.5 * a[..., :H])
-    z, n = 0.5 + half, a[..., H:]  # z = sigma(a_z), 1 - z = 0.5 - half
-    h, scan = scan_forward(0.5 - half, z * n, h0)
+    z, n = 0.5 + half, a[..., H:]  # (2); 1 - z = 0.5 - half
+    h, scan = scan_forward(0.5 - half, z * n, h0)  # (3)
     return h, MinGRUCache(projection, scan, z, n)
 
 
@@ -88,12 +88,12 @@ def mingru_backward(
         Gradients of the weights and of the bias.
     """
     projection, scan, z, n = cache
-    dkept, dh_t, dh0 = scan_backward(dh, scan)  # gradients of 1 - z and of h, at all t
+    dkept, dh_t, dh0 = scan_backward(dh, scan)  # (3'); dkept is that of 1 - z
     H = z.shape[2]
     da = np.empty((*z.shape[:2], 2 * H), dh_t.dtype)
     np.multiply(dh_t, z, da[..., H:])
     np.multiply(dh_t, n, da[..., :H])
-    da[..., :H] -= dkept
-    da[..., :H] *= z * scan.a  # sigma' = z (1 - z)
-    dx, dW_ih, db_ih = linear_backward(da, projection, keep)
+    da[..., :H] -= dkept  # (2')
+    da[..., :H] *= z * scan.a  # (1')
+    dx, dW_ih, db_ih = linear_backward(da, projection, keep)  # (0')
     return dx, dh0, dW_ih, db_ih
