@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,7 +56,7 @@ def traced_step(T: int = 5, B: int = 3) -> list[tuple[str, str]]:
 def changes_of_file(calls: list[tuple[str, str]]) -> int:
     """Return how many calls go to another file than the call before."""
     files = [file for file, _ in calls]
-    return sum(a != b for a, b in zip(files, files[1:], strict=False))
+    return sum(a != b for a, b in pairwise(files))
 
 
 def main() -> None:
@@ -68,7 +69,8 @@ def main() -> None:
         for file, function in calls:
             print(f"  {file}: {function}")
     files = len({file for file, _ in calls})
-    print(f"{len(calls)} calls, {files} files, {changes_of_file(calls)} changes of file (at most 45)")
+    changes = changes_of_file(calls)
+    print(f"{len(calls)} calls, {files} files, {changes} changes of file (at most 45)")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def elman_forward(
     >>> dW_hh.shape
     (3, 3)
     """
-    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1), but for the recurrent term
+    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1) without the recurrent term
     T, B, H = a.shape
     h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
     h[0] = h0
@@ -147,7 +147,7 @@ def elman_backward(
     dh_t = np.zeros(dz.shape[1:], dz.dtype)  # between steps: what step t + 1 sends back to h_t
     for direct, dz_t in zip(dh[::-1], dz[::-1], strict=True):
         np.add(dh_t, direct, dh_t)  # (2')
-        np.multiply(dh_t, dz_t, dz_t)
+        np.multiply(dh_t, dz_t, dz_t)  # (1')
         dz_t.dot(W_hh, dh_t)
     dW_hh = contract(dz, h[:-1], keep)
     dx, dW_ih, db = linear_backward(dz, projection, keep)

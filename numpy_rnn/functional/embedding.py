@@ -64,4 +64,4 @@ def embedding_backward(dy: Array, cache: EmbeddingCache, keep: Keep = "") -> tup
     dW : (V, E) array, with the kept axes in front
         Gradient of the table.
     """
-    return None, contract_one_hot(dy, cache.tokens, cache.size, keep)  # (1')
+    return None, contract_one_hot(dy, cache.tokens, cache.size, keep)  # (0')

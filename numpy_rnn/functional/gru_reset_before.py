@@ -48,7 +48,7 @@ def gru_reset_before_forward(
         For :func:`gru_reset_before_backward`.
     """
     H = W_hh.shape[1]
-    a, projection = linear_forward(x, W_ih, b_ih + b_hh)
+    a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)
     T, B, _ = a.shape
     h = np.empty((T + 1, B, H), np.result_type(a, h0, W_hh))
     gates = np.empty((T, B, 3 * H), h.dtype)
@@ -56,10 +56,10 @@ def gru_reset_before_forward(
     W_rz_T, W_n_T = W_hh[: 2 * H].T.copy(), W_hh[2 * H :].T.copy()
     for t in range(T):
         rz, n = gates[t, :, : 2 * H], gates[t, :, 2 * H :]
-        rz[...] = 0.5 + 0.5 * np.tanh(0.5 * (a[t, :, : 2 * H] + h[t] @ W_rz_T))  # sigma
+        rz[...] = 0.5 + 0.5 * np.tanh(0.5 * (a[t, :, : 2 * H] + h[t] @ W_rz_T))  # (2), (3)
         r, z = rz[:, :H], rz[:, H:]
-        n[...] = np.tanh(a[t, :, 2 * H :] + (r * h[t]) @ W_n_T)
-        h[t + 1] = n + z * (h[t] - n)
+        n[...] = np.tanh(a[t, :, 2 * H :] + (r * h[t]) @ W_n_T)  # (4), (5)
+        h[t + 1] = n + z * (h[t] - n)  # (6)
     h.setflags(write=False)
     return h[1:], GRUResetBeforeCache(projection, h, gates, W_hh)
 
@@ -98,13 +98,13 @@ def gru_reset_before_backward(
     dh_t = np.zeros((B, H), dtype)  # between steps: what step t + 1 sends back to h_t
     for t in reversed(range(T)):
         if dh is not None:
-            dh_t = dh_t + dh[t]
-        da_n = dh_t * (1 - z[t]) * (1 - n[t] * n[t])
-        dm = da_n @ W_n  # of m = r * h_prev
-        da[t, :, :H] = dm * h[t] * r[t] * (1 - r[t])
-        da[t, :, H : 2 * H] = dh_t * (h[t] - n[t]) * z[t] * (1 - z[t])
+            dh_t = dh_t + dh[t]  # (6')
+        da_n = dh_t * (1 - z[t]) * (1 - n[t] * n[t])  # (5'), (1')
+        dm = da_n @ W_n  # (4')
+        da[t, :, :H] = dm * h[t] * r[t] * (1 - r[t])  # (2'), (1')
+        da[t, :, H : 2 * H] = dh_t * (h[t] - n[t]) * z[t] * (1 - z[t])  # (3'), (1')
         da[t, :, 2 * H :] = da_n
-        dh_t = z[t] * dh_t + r[t] * dm + da[t, :, : 2 * H] @ W_rz
+        dh_t = z[t] * dh_t + r[t] * dm + da[t, :, : 2 * H] @ W_rz  # (6')
     dW_rz = contract(da[..., : 2 * H], h[:-1], keep)
     dW_n = contract(da[..., 2 * H :], r * h[:-1], keep)
     dW_hh = np.concatenate([dW_rz, dW_n], axis=-2)

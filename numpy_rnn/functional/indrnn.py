@@ -116,7 +116,7 @@ def indrnn_backward(
     w = _repeat(w_hh, dh_t)
     for direct, dz_t in zip(dh[::-1], dz[::-1], strict=True):
         np.add(dh_t, direct, dh_t)  # (2')
-        np.multiply(dh_t, dz_t, dz_t)
+        np.multiply(dh_t, dz_t, dz_t)  # (1')
         np.multiply(dz_t, w, dh_t)
     dw_hh = contract_bias(dz * h[:-1], keep)
     dx, dW_ih, db_ih = linear_backward(dz, projection, keep)

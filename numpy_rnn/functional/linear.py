@@ -105,10 +105,10 @@ def linear_backward(
         Gradients of weight and bias.
     """
     x, W = cache
-    db = contract_bias(dy, keep)  # (1')
+    db = contract_bias(dy, keep)  # (0')
     if isinstance(x, EmbeddingCache):
         _, dW_T = embedding_backward(dy, x, keep)
         return None, dW_T.swapaxes(-1, -2), db
     T, B, G = dy.shape
-    dx = (dy.reshape(T * B, G) @ W).reshape(T, B, W.shape[1])  # (1')
-    return dx, contract(dy, x, keep), db  # (1')
+    dx = (dy.reshape(T * B, G) @ W).reshape(T, B, W.shape[1])  # (0')
+    return dx, contract(dy, x, keep), db  # (0')

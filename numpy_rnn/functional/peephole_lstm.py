@@ -71,12 +71,12 @@ def peephole_lstm_forward(
         z_i, z_f, z_g, z_o = np.split(a[t] + h[t] @ W_hh_T, 4, axis=1)
         i, f, g, o = gates[t].swapaxes(0, 1)
         i[...] = _sigmoid(z_i + w_i * c[t])
-        f[...] = _sigmoid(z_f + w_f * c[t])
-        g[...] = np.tanh(z_g)
-        c[t + 1] = f * c[t] + i * g
-        o[...] = _sigmoid(z_o + w_o * c[t + 1])
+        f[...] = _sigmoid(z_f + w_f * c[t])  # (2)
+        g[...] = np.tanh(z_g)  # (3)
+        c[t + 1] = f * c[t] + i * g  # (4)
+        o[...] = _sigmoid(z_o + w_o * c[t + 1])  # (5)
         tanh_c[t] = np.tanh(c[t + 1])
-        h[t + 1] = o * tanh_c[t]
+        h[t + 1] = o * tanh_c[t]  # (6)
     h.setflags(write=False)
     c.setflags(write=False)
     return (h[1:], c[1:]), PeepholeLSTMCache(projection, h, c, gates, tanh_c, W_hh, W_c)
@@ -126,14 +126,14 @@ def peephole_lstm_backward(
         i, f, g, o = gates[t].swapaxes(0, 1)
         dz_i, dz_f, dz_g, dz_o = dz[t].swapaxes(0, 1)
         if dh is not None:
-            dh_t = dh_t + dh[t]
-        dz_o[...] = dh_t * tanh_c[t] * o * (1 - o)
-        dc_t = dc_t + dh_t * o * (1 - tanh_c[t] * tanh_c[t]) + w_o * dz_o
+            dh_t = dh_t + dh[t]  # (6')
+        dz_o[...] = dh_t * tanh_c[t] * o * (1 - o)  # (5')
+        dc_t = dc_t + dh_t * o * (1 - tanh_c[t] * tanh_c[t]) + w_o * dz_o  # (4')
         if dc is not None:
             dc_t = dc_t + dc[t]
         dz_i[...] = dc_t * g * i * (1 - i)
-        dz_f[...] = dc_t * c[t] * f * (1 - f)
-        dz_g[...] = dc_t * i * (1 - g * g)
+        dz_f[...] = dc_t * c[t] * f * (1 - f)  # (2'), (1')
+        dz_g[...] = dc_t * i * (1 - g * g)  # (3'), (1')
         dh_t = dz_flat[t] @ W_hh
         dc_t = dc_t * f + w_i * dz_i + w_f * dz_f
     dw = np.empty((T, B, 3, H), dtype)  # what each step contributes to dW_c
