@@ -1,4 +1,4 @@
-"""Layer and Loss: a pure core that computes, and a thin skin that remembers one forward pass.
+"""Layer: a pure core that computes, and a thin skin that remembers one forward pass.
 
 The core is a pair of functions of their arguments, of the weights and of nothing else:
 
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.losses import Reduction, reduction_scale
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import (
     Where,
@@ -220,24 +219,9 @@ class Layer(Remembers, ABC):
         lengths: Array | None = None,
         reset: Array | None = None,
     ) -> Any:
-        """Compute the output in evaluation mode and keep no activations.
+        """Return the output (and the final state) in evaluation mode, and keep no activations.
 
-        Parameters
-        ----------
-        x, state, lengths, reset : arrays
-            As for :meth:`apply`.
-
-        Returns
-        -------
-        y : array
-            Output, a new array.
-        state : state
-            Final state, if the layer carries one.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As for :meth:`apply`.
+        Arguments and errors are those of :meth:`apply`.
         """
         y, state, _ = self.apply(x, state, lengths=lengths, reset=reset, training=False)
         return (y, state) if self.stateful else y
@@ -273,27 +257,10 @@ class Layer(Remembers, ABC):
         lengths: Array | None = None,
         reset: Array | None = None,
     ) -> Any:
-        """Compute the output, and remember what :meth:`backward` needs.
+        """Return the output (and the final state), and remember what :meth:`backward` needs.
 
-        One forward pass is remembered per thread and mode (training or evaluation). `x` is copied,
-        so it may be changed before :meth:`backward`.
-
-        Parameters
-        ----------
-        x, state, lengths, reset : arrays
-            As for :meth:`apply`.
-
-        Returns
-        -------
-        y : array
-            Output, a new array.
-        state : state
-            Final state, if the layer carries one.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As for :meth:`apply`.
+        Arguments and errors are those of :meth:`apply`. One forward pass is remembered per thread
+        and mode (training or evaluation). `x` is copied, so it may change before :meth:`backward`.
         """
         y, state, cache = self.apply(np.array(x), state, lengths=lengths, reset=reset)
         self._memory.remember(cache, training=self.training)
@@ -302,19 +269,7 @@ class Layer(Remembers, ABC):
     def backward(self, dy: Array | None, dstate: State = None) -> Any:
         """Backpropagate through the last forward pass, and add to the parameters' gradients.
 
-        Parameters
-        ----------
-        dy : array like y, or None
-            Gradient of the output; None is zero.
-        dstate : like the returned state, optional
-            Gradient of the final state; None is zero.
-
-        Returns
-        -------
-        dx : array like x, or None for token ids
-            Gradient of the input, zero beyond a row's end.
-        dstate : like the returned state
-            Gradient of the initial state, if the layer carries one.
+        Arguments are those of :meth:`vjp`; dx (and dstate) are returned.
 
         Raises
         ------
@@ -386,6 +341,14 @@ class Layer(Remembers, ABC):
         return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
 
 
+class Call(NamedTuple):
+    """What a call of ``apply`` says besides the input."""
+
+    lengths: Array | None
+    training: bool
+    rng: Generator | None
+
+
 class StatelessCache(NamedTuple):
     """What ``vjp`` of a layer without state needs of its ``apply``."""
 
@@ -402,9 +365,7 @@ class StatelessLayer(Layer):
     """
 
     @abstractmethod
-    def _apply(
-        self, x: Array, lengths: Array | None, training: bool, rng: Generator | None
-    ) -> tuple[Array, Any]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, Any]:
         """Return the output and what ``_vjp`` needs."""
 
     @abstractmethod
@@ -425,7 +386,7 @@ class StatelessLayer(Layer):
         if state is not None:
             check_no_state(Where(self), state)
         training = self.training if training is None else training
-        y, own = self._apply(np.asarray(x), lengths, training, rng)
+        y, own = self._apply(np.asarray(x), Call(lengths, training, rng))
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(
@@ -440,127 +401,6 @@ class StatelessLayer(Layer):
         dy = check_array(Where(self, "backward"), "dy", dy, cache.dtype, (cache.shape,))
         dx, gradients = self._vjp(cache.own, dy, keep)
         return dx, (), gradients
-
-
-class LossCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``."""
-
-    pair: Any  # cache of the pair of functions
-    shape: tuple[int, ...]  # of y
-    loss_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-class Loss(Remembers, ABC):
-    """Base of the losses.
-
-    Parameters
-    ----------
-    reduction : {"mean", "sum", "sum_over_time", "none"}
-        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
-        losses of the single steps.
-
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
-    """
-
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        try:
-            reduction_scale(reduction, counted=1, per_step=1)
-        except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
-        self.reduction: Reduction = reduction
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
-
-    @abstractmethod
-    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
-        """Return loss and cache; store nothing, change nothing.
-
-        Parameters
-        ----------
-        y : array
-            Output of a model.
-        target : array
-            What the output should be.
-        mask : array of bool, optional
-            False where a step does not count, such as padding.
-
-        Returns
-        -------
-        loss : scalar, or an array for "none"
-            The loss.
-        cache : LossCache
-            For :meth:`vjp`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not what the loss takes.
-        """
-
-    @abstractmethod
-    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y; store nothing, change nothing.
-
-        Parameters
-        ----------
-        cache : LossCache
-            From :meth:`apply`.
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
-        """
-
-    @abstractmethod
-    def count(self, target: Array, mask: Array | None = None) -> int:
-        """Return the number of errors that a mean divides by."""
-
-    def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Return the loss alone, and keep nothing."""
-        return self.apply(y, target, mask)[0]
-
-    def stepper(self) -> Callable[..., Array]:
-        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
-        return copy.copy(self).predict
-
-    def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Call :meth:`forward`."""
-        return self.forward(y, target, mask)
-
-    def forward(self, y: Array, target: Array, mask: Array | None = None) -> Array:
-        """Return the loss, and remember what :meth:`backward` needs. Arguments as :meth:`apply`."""
-        loss, cache = self.apply(y, target, mask)
-        self._memory.remember(cache)
-        return loss
-
-    def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y for the last forward pass.
-
-        Parameters
-        ----------
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass since the last backward, or more than one.
-        """
-        dy: Array = self._memory.use_up(self, self.vjp, dloss)
-        return dy
 
 
 def two_axes(leading: tuple[int, ...], keep: Keep = "", where: object = "") -> tuple[int, int]:

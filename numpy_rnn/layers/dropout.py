@@ -9,7 +9,7 @@ import numpy as np
 from numpy_rnn.functional import dropout as pair
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import StatelessLayer
+from numpy_rnn.layers.base import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_array, check_float, check_probability
 from numpy_rnn.parameters import Parameters
 
@@ -78,19 +78,13 @@ class Dropout(StatelessLayer):
         """Return the generator of the masks, if any are drawn."""
         return [self._rng] if self.p else []
 
-    def _apply(
-        self,
-        x: Array,
-        lengths: Array | None,  # noqa: ARG002 (padding is treated like the rest)
-        training: bool,
-        rng: Generator | None,
-    ) -> tuple[Array, DropoutMask | None]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutMask | None]:
         x = check_float("Dropout.forward", "x", x)
         if not self._any_dtype:
             check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
-        if not (self.p and training):
+        if not (self.p and call.training):
             return x.copy(), None
-        mask = draw_mask(x, self.p, self._rng if rng is None else rng)
+        mask = draw_mask(x, self.p, self._rng if call.rng is None else call.rng)
         return dropout_forward(x, mask), mask
 
     def _vjp(

@@ -9,12 +9,12 @@ import numpy as np
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import StatelessLayer, two_axes
+from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import Where, check_size, check_tokens
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
+    pass
 
 
 class Embedding(StatelessLayer):
@@ -63,13 +63,7 @@ class Embedding(StatelessLayer):
             raise TypeError(f"{where}: x has dtype {x.dtype}, expected integers")
         check_tokens(where, "x", x, self.num_embeddings)
 
-    def _apply(
-        self,
-        x: Array,
-        lengths: Array | None,  # noqa: ARG002 (padding is looked up too)
-        training: bool,  # noqa: ARG002 (nothing depends on it)
-        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
-    ) -> tuple[Array, tuple[EmbeddingCache, tuple[int, ...]]]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, tuple[EmbeddingCache, tuple[int, ...]]]:  # noqa: ARG002 (every row is treated alike)
         self.check_input(x)
         y, cache = embedding_forward(x.reshape(two_axes(x.shape)), self.parameters.values["weight"])
         return y.reshape(*x.shape, self.embedding_dim), (cache, x.shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, State
-from numpy_rnn.layers.base import StatelessLayer
+from numpy_rnn.layers.base import Call, StatelessLayer
 from numpy_rnn.layers.validate import (
     check_array,
     check_flag,
@@ -20,7 +20,7 @@ from numpy_rnn.layers.validate import (
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
+    pass
 
 
 class LastStepCache(NamedTuple):
@@ -68,13 +68,7 @@ class LastStep(StatelessLayer):
         self.parameters = Parameters({}, np.float64 if dtype is None else dtype, "LastStep")
         self._any_dtype = dtype is None
 
-    def _apply(
-        self,
-        x: Array,
-        lengths: Array | None,
-        training: bool,  # noqa: ARG002 (nothing depends on it)
-        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
-    ) -> tuple[Array, LastStepCache]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, LastStepCache]:
         where = "LastStep.forward"
         x = check_float(where, "x", x)
         first_two = ("B", "T") if self.batch_first else ("T", "B")
@@ -83,7 +77,7 @@ class LastStep(StatelessLayer):
             check_array(where, "x", x, self.parameters.dtype, (x.shape,))
         x = x.swapaxes(0, 1) if self.batch_first else x
         T, B, D = x.shape
-        ends = np.full(B, T) if lengths is None else check_lengths(where, lengths, T, B)
+        ends = np.full(B, T) if call.lengths is None else check_lengths(where, call.lengths, T, B)
         rows = np.flatnonzero(ends)
         steps = ends[rows] - 1
         y = np.zeros((B, D), x.dtype)

@@ -14,7 +14,7 @@ from numpy_rnn.functional.layer_norm import (
     layer_norm_forward,
 )
 from numpy_rnn.functional.types import Array, DTypeLike
-from numpy_rnn.layers.base import StatelessLayer, two_axes
+from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
@@ -26,7 +26,7 @@ from numpy_rnn.layers.validate import (
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
+    pass
 
 
 class LayerNorm(StatelessLayer):
@@ -97,13 +97,7 @@ class LayerNorm(StatelessLayer):
         )
         check_array(where, "x", x, dtype, ((*x.shape[:-1], *self.normalized_shape),))
 
-    def _apply(
-        self,
-        x: Array,
-        lengths: Array | None,  # noqa: ARG002 (padding is computed too)
-        training: bool,  # noqa: ARG002 (nothing depends on it)
-        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
-    ) -> tuple[Array, LayerNormCache]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, LayerNormCache]:  # noqa: ARG002 (every row is treated alike)
         self.check_input(x)
         (H,), values = self.normalized_shape, self.parameters.values
         weight = values["weight"].copy() if "weight" in values else np.ones(H, x.dtype)

@@ -10,7 +10,7 @@ from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import StatelessLayer, Step, two_axes
+from numpy_rnn.layers.base import Call, StatelessLayer, Step, two_axes
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
@@ -22,7 +22,7 @@ from numpy_rnn.layers.validate import (
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
+    pass
 
 
 class Linear(StatelessLayer):
@@ -85,13 +85,7 @@ class Linear(StatelessLayer):
             expected = (*x.shape[:-1], self.in_features)
             check_array(where, "x", x, self.parameters.dtype, (expected,))
 
-    def _apply(
-        self,
-        x: Array,
-        lengths: Array | None,  # noqa: ARG002 (padding is computed too)
-        training: bool,  # noqa: ARG002 (nothing depends on it)
-        rng: Generator | None,  # noqa: ARG002 (nothing is drawn)
-    ) -> tuple[Array, tuple[LinearCache, tuple[int, ...]]]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, tuple[LinearCache, tuple[int, ...]]]:  # noqa: ARG002 (every row is treated alike)
         self.check_input(x)
         row = () if x.dtype.kind in "iu" else (self.in_features,)
         leading = x.shape[: x.ndim - len(row)]

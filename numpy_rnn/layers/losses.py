@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from numpy_rnn.functional.losses import (
@@ -12,9 +17,10 @@ from numpy_rnn.functional.losses import (
     cross_entropy_forward,
     mse_backward,
     mse_forward,
+    reduction_scale,
 )
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import Loss, LossCache
+from numpy_rnn.layers.base import Remembers
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
@@ -25,6 +31,127 @@ from numpy_rnn.layers.validate import (
     check_size,
     check_tokens,
 )
+
+
+class LossCache(NamedTuple):
+    """What ``vjp`` needs of ``apply``."""
+
+    pair: Any  # cache of the pair of functions
+    shape: tuple[int, ...]  # of y
+    loss_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Loss(Remembers, ABC):
+    """Base of the losses.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "sum_over_time", "none"}
+        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
+        losses of the single steps.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is none of the four.
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        try:
+            reduction_scale(reduction, counted=1, per_step=1)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        self.reduction: Reduction = reduction
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reduction={self.reduction!r})"
+
+    @abstractmethod
+    def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
+        """Return loss and cache; store nothing, change nothing.
+
+        Parameters
+        ----------
+        y : array
+            Output of a model.
+        target : array
+            What the output should be.
+        mask : array of bool, optional
+            False where a step does not count, such as padding.
+
+        Returns
+        -------
+        loss : scalar, or an array for "none"
+            The loss.
+        cache : LossCache
+            For :meth:`vjp`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what the loss takes.
+        """
+
+    @abstractmethod
+    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y; store nothing, change nothing.
+
+        Parameters
+        ----------
+        cache : LossCache
+            From :meth:`apply`.
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+        """
+
+    @abstractmethod
+    def count(self, target: Array, mask: Array | None = None) -> int:
+        """Return the number of errors that a mean divides by."""
+
+    def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss alone, and keep nothing."""
+        return self.apply(y, target, mask)[0]
+
+    def stepper(self) -> Callable[..., Array]:
+        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
+        return copy.copy(self).predict
+
+    def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Call :meth:`forward`."""
+        return self.forward(y, target, mask)
+
+    def forward(self, y: Array, target: Array, mask: Array | None = None) -> Array:
+        """Return the loss, and remember what :meth:`backward` needs. Arguments as :meth:`apply`."""
+        loss, cache = self.apply(y, target, mask)
+        self._memory.remember(cache)
+        return loss
+
+    def backward(self, dloss: Array | float = 1.0) -> Array:
+        """Return the gradient of y for the last forward pass.
+
+        Parameters
+        ----------
+        dloss : scalar, or an array like the loss for "none"
+            Gradient of the loss.
+
+        Returns
+        -------
+        dy : array like y
+            Gradient of y.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass since the last backward, or more than one.
+        """
+        dy: Array = self._memory.use_up(self, self.vjp, dloss)
+        return dy
 
 
 class MSELoss(Loss):

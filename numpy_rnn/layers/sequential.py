@@ -109,25 +109,9 @@ class Sequential(Layer):
     ) -> tuple[Array, State, SequentialCache]:
         """Run every layer on the output of the one before. See :meth:`Layer.apply`.
 
-        Parameters
-        ----------
-        x : array
-            Input of the first layer.
-        state : sequence, optional
-            Initial state of each layer that carries one, in order; None for zeros.
-        lengths, reset : arrays, optional
-            Given to every layer.
-        rng, training
-            Given to every layer. With `training` a layer in evaluation mode stays there.
-
-        Returns
-        -------
-        y : array
-            Output of the last layer.
-        state : tuple
-            Final state of each layer that carries one, in order.
-        cache : SequentialCache
-            For :meth:`vjp`.
+        `state`, given and returned, has one entry for each layer that carries one, in order. All
+        other arguments are given to every layer. With `training`, a layer in evaluation mode stays
+        there.
 
         Raises
         ------
@@ -156,25 +140,7 @@ class Sequential(Layer):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through every layer. See :meth:`Layer.vjp`.
 
-        Parameters
-        ----------
-        cache : SequentialCache
-            From :meth:`apply`.
-        dy : array like y, or None
-            Gradient of the output.
-        dstate : sequence, optional
-            Gradient of the final state of each layer that carries one; None for zero.
-        keep : {"", "t", "b", "tb"}
-            Axes of the parameters' gradients that are not summed over.
-
-        Returns
-        -------
-        dx : array like x, or None for token ids
-            Gradient of the input.
-        dstate : tuple
-            Gradient of the initial state of each layer that carries one.
-        gradients : dict of str to array
-            Gradient of each parameter, with the kept axes in front.
+        `dstate`, given and returned, has one entry for each layer that carries a state.
 
         Raises
         ------
