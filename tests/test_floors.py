@@ -29,6 +29,17 @@ FLOORS = [
     ["functional.elman", "functional.lstm", "functional.peephole_lstm"],
     ["functional.gru", "functional.gru_reset_before"],
     ["functional.indrnn", "functional.mingru", "functional.lru"],
+    [
+        *(
+            f"textbook.{page}"
+            for page in (
+                *("elman", "lstm", "projected_lstm", "peephole_lstm", "gru", "gru_reset_before"),
+                *("indrnn", "mingru", "lru", "linear", "embedding", "layer_norm", "dropout"),
+                *("mse", "cross_entropy"),
+            )
+        )
+    ],
+    ["textbook"],
     ["functional"],
     ["parameters"],
     ["init", "optim.base", "optim.clip"],

@@ -1,0 +1,1 @@
+"""The mathematics as one writes it on paper, one page a file."""

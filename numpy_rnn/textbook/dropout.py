@@ -1,0 +1,27 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numpy_rnn.functional.types import Array
+
+
+class DropoutCache(NamedTuple):
+    """What :func:`dropout_backward` needs from the forward pass."""
+
+    mask: Array  # (T, B, H)
+    p: float
+
+
+def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutCache]:
+    """Return x with the values outside the mask set to zero and the others scaled up."""
+    y = x * mask / (1 - p)  # (1) (T, B, H)
+    return y, DropoutCache(mask, p)
+
+
+def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, None]:
+    """Return the gradient of every argument of :func:`dropout_forward`."""
+    mask, p = cache
+    dx = dy * mask / (1 - p)  # (0') (T, B, H)
+    return dx, None
