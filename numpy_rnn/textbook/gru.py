@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class GRUCache(NamedTuple):
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    gates: list[tuple[Array, ...]]  # (T, 4, B, H): r, z, n, s_n
+    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): r, z, n, s_n
     W_ih: Array  # (3H, D)
     W_hh: Array  # (3H, H)
     b_ih: Array  # (3H,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class LSTMCache(NamedTuple):
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
     c: list[Array]  # (T + 1, B, H): c_0 to c_T
-    gates: list[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
+    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
     W_ih: Array  # (4H, D)
     W_hh: Array  # (4H, H)
     b_ih: Array  # (4H,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ class ProjectedLSTMCache(NamedTuple):
     h: list[Array]  # (T + 1, B, P): h_0 to h_T
     c: list[Array]  # (T + 1, B, H): c_0 to c_T
     m: list[Array]  # (T, B, H)
-    gates: list[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
+    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
     W_ih: Array  # (4H, D)
     W_hh: Array  # (4H, P)
     b_ih: Array  # (4H,)

@@ -14,7 +14,7 @@ from numpy_rnn.functional.types import Array
 
 Rng = np.random.Generator
 Sizes = dict[str, int]
-Drawn = str | Callable[[Rng, Sizes], Array]
+Drawn = str | Callable[[Rng, Sizes], Array | None]
 
 # All different, so that no axis can be taken for another one.
 SIZES = {"T": 11, "B": 3, "D": 2, "H": 5, "P": 4, "V": 7, "E": 6, "G": 8}
@@ -62,6 +62,14 @@ def draw(page: Page, rng: Rng, sizes: Sizes, scale: float = 0.7) -> tuple[Any, .
         else shape(rng, sizes)
         for shape in page.shapes.values()
     )
+
+
+def in_regime(page: Page, recurrent: float, inputs: float, T: int) -> tuple[Any, ...]:
+    """Draw arguments whose state changes by about `recurrent` from step to step."""
+    arguments = draw(page, np.random.default_rng(1), SIZES | {"T": T}, 1.0)
+    scales = {"x": inputs, "W_hh": recurrent, "w_hh": recurrent}
+    drawn = dict(zip(page.shapes, arguments, strict=True))
+    return tuple(array * scales.get(name, 1) for name, array in drawn.items())
 
 
 def tokens(rng: Rng, sizes: Sizes) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
-from tests.textbook.pages import CELLS, PAGES, SIZES, Page, draw
+from tests.textbook.pages import CELLS, PAGES, SIZES, Page, draw, in_regime
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
 each_cell = pytest.mark.parametrize("page", CELLS, ids=lambda page: page.title)
@@ -68,14 +68,6 @@ def test_equals_the_complex_step_for_the_smallest_sizes(page: Page, T: int, B: i
     arguments, douts, _ = run(page, with_time_and_batch(T, B))
     check(page, arguments, douts)
     assert all(dout.shape[:2] in {(T, B), ()} for dout in douts)
-
-
-def in_regime(page: Page, recurrent: float, inputs: float, T: int) -> tuple[Any, ...]:
-    """Draw arguments whose state changes by about `recurrent` from step to step."""
-    arguments = draw(page, np.random.default_rng(1), SIZES | {"T": T}, 1.0)
-    scales = {"x": inputs, "W_hh": recurrent, "w_hh": recurrent}
-    drawn = dict(zip(page.shapes, arguments, strict=True))
-    return tuple(array * scales.get(name, 1) for name, array in drawn.items())
 
 
 @each_cell
