@@ -1,4 +1,47 @@
-"""Cross-entropy."""
+"""Cross-entropy: minus the logarithm of the probability that softmax gives to the right class.
+
+Symbols
+    y_v            score (logit) of class v = 0, ..., V - 1, at one timestep of one sequence
+    target         the right class there, an integer
+    mask           False where a timestep does not count; nor does it if target is ignore_index
+    p_v            probability of class v, by softmax;  nll  minus the logarithm of p_target
+    loss           the number returned, in nats
+    dloss          its gradient: 1 where it is what training minimises, else the factor with which
+                   it enters that
+    dX             the gradient with respect to X, of X's shape: its element j is dloss times the
+                   change of the loss per change of element j of X
+    T, B, V        number of timesteps, sequences in the batch, classes
+
+Forward, for every timestep and sequence
+    (0)  given: y, targets, mask
+    (1)  m = max_v y_v                           (the code compares real parts, so that gradients
+    (2)  e_v = exp(y_v - m)                      can be tested with complex numbers)
+    (3)  Z = sum_v e_v
+    (4)  p_v = e_v / Z
+    (5)  nll = -log p_target = log Z - (y_target - m)
+    (6)  loss = (sum of nll where it counts) / N     N = how many count   for reduction "mean"
+                                                     N = B   for "sum_over_time",   1   for "sum"
+         loss = nll, without a sum, for "none"; dloss then has the shape of nll
+
+Paths from y_v to the loss
+
+        y_v ---> e_v ---> Z ---> nll ---> loss       for every v
+        y_target ----------------^                   for v = target, a second arrow
+
+    m is subtracted so that exp does not overflow. It cancels: log Z is log(sum_v exp(y_v)) - m, so
+    nll is log(sum_v exp(y_v)) - y_target for every m. Nothing depends on m: its gradient is 0.
+
+Backward. What comes back along several arrows is added.
+    (6') dloss                              given
+    (5') dnll = dloss / N                   a nll that counts is in the sum, with factor 1 / N
+         dZ = dnll / Z                      log' Z = 1 / Z
+         de_v = dZ                          e_v is in Z with factor 1
+         dy_v = de_v * e_v - [v = target] * dnll     first arrow: exp' = exp; second: factor -1
+    (0') dy_v = dnll * (p_v - [v = target])          e_v / Z is p_v, by (4)
+
+    [v = target] is 1 for the right class, else 0. Where a step does not count, dy is 0.
+    Targets and mask are choices, not numbers that can change by a little: their gradients are None.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +69,23 @@ def cross_entropy_forward(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> tuple[Array, CrossEntropyCache]:
-    """Return -log p of the target, where p = softmax(y)."""
+    """Return -log p of the targets, where p = softmax(y).
+
+    Parameters
+    ----------
+    y, targets, mask : (T, B, V) array, (T, B) array of int, and (T, B) array of bool or None
+    ignore_index, reduction : int, and one of "mean", "sum", "sum_over_time", "none"
+
+    Returns
+    -------
+    loss, cache : number ((T, B) array for "none") and CrossEntropyCache
+
+    Examples
+    --------
+    >>> loss, cache = cross_entropy_forward(np.log([[[0.5, 0.25, 0.25]]]), np.array([[0]]))
+    >>> round(float(loss), 4)  # log 2
+    0.6931
+    """
     counts = targets != ignore_index  # (0) (T, B)
     if mask is not None:
         counts = counts & mask  # (0) (T, B)
@@ -46,7 +105,17 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     dloss: Array | float, cache: CrossEntropyCache
 ) -> tuple[Array, None, None]:
-    """Return the gradient of every argument of :func:`cross_entropy_forward`."""
+    """Return the gradient of every argument of :func:`cross_entropy_forward`, in order.
+
+    Parameters
+    ----------
+    dloss, cache : number ((T, B) array for "none") and CrossEntropyCache
+        The gradient of the loss, and the cache of the forward pass.
+
+    Returns
+    -------
+    dy, dtargets, dmask : (T, B, V) array, None and None
+    """
     p, targets, counts, N = cache
     dnll = np.asarray(dloss, p.dtype) / N  # (5') ()
     dy = np.zeros_like(p)  # (0') (T, B, V)
@@ -55,3 +124,10 @@ def cross_entropy_backward(
         dy[t, b, targets[t, b]] -= 1  # (0') ()
     dy = dnll[..., None] * dy  # (0') (T, B, V)
     return dy, None, None
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    targets = np.array([[0], [2]])
+    show(cross_entropy_forward, cross_entropy_backward, {"y": "T B V", "targets": targets})

@@ -1,4 +1,80 @@
-"""LRU."""
+"""The LRU, a linear recurrent unit: at every step a complex number is shrunk, turned and added to.
+
+Symbols
+    x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
+    re, im         the two halves of h_t: real and imaginary part of one complex number a unit
+    u_t            what the input sends to them, in two blocks u_re and u_im
+    r, omega, s    factor and angle of one step, and scale of the input, the same at every timestep
+    p, q           real and imaginary part of lambda = r e^(i omega)
+    W_ih, nu, theta, gamma   weights; by (1), any nu gives an r between 0 and 1
+    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
+    L              the loss: one number, computed from h_1, ..., h_T outside this page
+    dX             the gradient dL/dX, of X's shape. So du_t is dL/du_t: its element j is the change
+                   of L per change of element j of u_t, all consequences of that change included
+    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
+row: it writes W x as x @ W.T, and W^T du as du @ W.
+
+Forward, t = 1, ..., T
+    (0)  given: x_t, h_0, W_ih, nu, theta, gamma
+    (1)  r = exp(-exp(nu)),  omega = exp(theta),  s = exp(gamma)
+    (2)  p = r * cos(omega),  q = r * sin(omega)
+    (3)  u_t = W_ih x_t
+    (4)  h_t = lambda h_{t-1} + s u_t as complex numbers, which in real ones is
+         re_t = p * re_{t-1} - q * im_{t-1} + s * u_re
+         im_t = q * re_{t-1} + p * im_{t-1} + s * u_im
+
+Paths from h_t to the loss
+
+         L                                   L
+         ^                                   ^
+         | dh[t]                             | dh[t+1]
+        re_t, im_t ---p, q, -q, p---> re_{t+1}, im_{t+1} ---p, q, -q, p---> ...
+
+    Three arrows leave re_t: to the loss, to re_{t+1} with factor p, to im_{t+1} with factor q.
+    Three arrows leave im_t: to the loss, to re_{t+1} with factor -q, to im_{t+1} with factor p.
+    The derivative along the arrow to the loss alone, with all later states held fixed, is the
+    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
+    The total derivative counts every arrow. It is written dh_t, without brackets.
+    The halves of dh[t] are dre[t] and dim[t], those of dh_t are dre_t and dim_t.
+
+The chain rule, in two parts
+    A. Where several arrows leave a quantity, the gradients that come back along them are added.
+    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+       u = a * b      da = du * b             the other factor
+       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
+                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = exp(v)     dv = du * u             exp' = exp; also cos' = -sin and sin' = cos
+
+Backward, t = T, ..., 1
+    (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
+         dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
+    (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone
+    (2') dp = sum_t dre_t * re_{t-1} + dim_t * im_{t-1}      p is twice in (4), at every step
+         dq = sum_t dim_t * re_{t-1} - dre_t * im_{t-1}      and so is q
+    (1') ds = sum_t dre_t * u_re + dim_t * u_im              and s
+         dr = dp * cos(omega) + dq * sin(omega)              r is in p and in q
+         domega = dq * p - dp * q                            p' = -q and q' = p, as omega changes
+
+    The recursion begins at t = T. No step follows: dre_{T+1} = dim_{T+1} = 0.
+    It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
+
+Gradients of what was given
+    The same p, q, s and W_ih are used at every timestep: arrows leave them at each t. By A their
+    gradients are sums over time: += in the code. One term is what one timestep contributes. All of
+    them, listed by t, are called the ledger.
+    (0') dW_ih = sum_t du_t x_t^T            dx_t = W_ih^T du_t: used at one timestep only, no sum
+         dnu = dr * r * (-exp(nu))           r = exp(v) with v = -exp(nu), and dv/dnu = v
+         dtheta = domega * omega             omega = exp(theta)
+         dgamma = ds * s                     s = exp(gamma)
+         dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
+
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
+h[t + 1] the state after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what
+(4') takes from step t + 1, computed one turn before.
+
+Orvieto et al. (2023, arXiv:2303.06349).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +100,26 @@ class LRUCache(NamedTuple):
 def lru_forward(
     x: Array, h0: Array, W_ih: Array, nu: Array, theta: Array, gamma: Array
 ) -> tuple[Array, LRUCache]:
-    """Return h at every timestep."""
+    """Return h at every timestep.
+
+    Parameters
+    ----------
+    x, h0 : (T, B, D) and (B, 2H) arrays
+    W_ih : (2H, D) array, real and imaginary block
+    nu, theta, gamma : (H,) arrays
+
+    Returns
+    -------
+    h, cache : (T, B, 2H) array, real and imaginary half, and LRUCache
+
+    Examples
+    --------
+    >>> x, h0, W = np.zeros((2, 1, 1)), np.array([[1.0, 0.0]]), np.ones((2, 1))
+    >>> nu, theta = np.log([np.log(2)]), np.log([np.pi / 2])  # halve it and turn it by 90 degrees
+    >>> h, cache = lru_forward(x, h0, W, nu, theta, np.zeros(1))
+    >>> h.ravel().round(4) + 0.0
+    array([ 0.  ,  0.5 , -0.25,  0.  ])
+    """
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)
     p, q = r * np.cos(omega), r * np.sin(omega)  # (2) (H,)
     h, u = [h0], []
@@ -39,7 +134,17 @@ def lru_forward(
 
 
 def lru_backward(dh: Array, cache: LRUCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`lru_forward`."""
+    """Return the gradient of every argument of :func:`lru_forward`, in order.
+
+    Parameters
+    ----------
+    dh, cache : (T, B, 2H) array and LRUCache
+        What the loss sends to each h_t directly, and the cache of the forward pass.
+
+    Returns
+    -------
+    dx, dh0, dW_ih, dnu, dtheta, dgamma : arrays of the arguments' shapes
+    """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)
     p, q = r * np.cos(omega), r * np.sin(omega)  # (2) (H,)
@@ -64,3 +169,10 @@ def lru_backward(dh: Array, cache: LRUCache) -> tuple[Array, ...]:
     dtheta = domega * omega  # (0') (H,)
     dgamma = ds * s  # (0') (H,)
     return dx, dh_next, dW_ih, dnu, dtheta, dgamma
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    weights = {"W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
+    show(lru_forward, lru_backward, {"x": "T B D", "h0": "B 2H"} | weights)

@@ -1,4 +1,28 @@
-"""Mean squared error."""
+"""The mean squared error: the average squared distance of an output from its target.
+
+Symbols
+    y, target      output, and what it should be;  loss  the number returned
+    dloss          its gradient: 1 where it is what training minimises, else the factor with which
+                   it enters that
+    dX             the gradient with respect to X, of X's shape: its element j is dloss times the
+                   change of the loss per change of element j of X
+    T, B, V        number of timesteps, sequences in the batch, outputs
+
+Forward, for every element
+    (0)  given: y, target
+    (1)  difference = y - target
+    (2)  e = difference^2
+    (3)  loss = (sum of e) / N         N = T B V for reduction "mean",  1 for "sum",
+                                       B V for "sum_over_time": the sum of T means
+         loss = e, without a sum, for "none"; dloss then has the shape of e
+
+Backward. The one path is y ---> difference ---> e ---> loss.
+    (3') dloss                         given
+    (2') de = dloss / N                e is in the sum, with factor 1 / N
+    (1') dy = de * 2 * difference      the derivative of a square. difference has the same gradient
+                                       as y, which is in it with factor 1
+    (0') dtarget = -dy                 target is in difference with factor -1
+"""
 
 from __future__ import annotations
 
@@ -15,7 +39,23 @@ class MSECache(NamedTuple):
 
 
 def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Array, MSECache]:
-    """Return the squared distance of y from its target."""
+    """Return the squared distance of y from its target.
+
+    Parameters
+    ----------
+    y, target : (T, B, V) arrays
+    reduction : {"mean", "sum", "sum_over_time", "none"}
+
+    Returns
+    -------
+    loss, cache : number ((T, B, V) array for "none") and MSECache
+
+    Examples
+    --------
+    >>> loss, cache = mse_forward(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 5.0]]]))
+    >>> float(loss)
+    4.5
+    """
     T, B, V = y.shape
     N = {"mean": T * B * V, "sum_over_time": B * V, "sum": 1, "none": 1}[reduction]
     difference = y - target  # (1) (T, B, V)
@@ -25,8 +65,25 @@ def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Ar
 
 
 def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
-    """Return the gradient of every argument of :func:`mse_forward`."""
+    """Return the gradient of every argument of :func:`mse_forward`, in order.
+
+    Parameters
+    ----------
+    dloss, cache : number ((T, B, V) array for "none") and MSECache
+        The gradient of the loss, and the cache of the forward pass.
+
+    Returns
+    -------
+    dy, dtarget : arrays of the arguments' shapes
+    """
     difference, N = cache
     de = dloss / N  # (2') ()
-    dy = de * 2 * difference  # (0') (T, B, V)
-    return dy, -dy
+    dy = de * 2 * difference  # (1') (T, B, V)
+    dtarget = -dy  # (0') (T, B, V)
+    return dy, dtarget
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    show(mse_forward, mse_backward, {"y": "T B V", "target": "T B V"})

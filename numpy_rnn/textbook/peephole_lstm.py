@@ -1,4 +1,94 @@
-"""LSTM with peepholes."""
+"""The LSTM with peepholes: its gates also read the cell state, one weight for each unit and gate.
+
+Symbols
+    x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
+    z_t            four sums for each unit, in four blocks z_i, z_f, z_g, z_o
+    i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
+    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
+    w_i, w_f, w_o  the peepholes, one number for each unit: the three rows of W_c
+    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
+    L              the loss: one number, computed from all h_t and c_t outside this page
+    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
+                   of L per change of element j of z_t, all consequences of that change included
+    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
+row: it writes W x as x @ W.T, and W^T dz as dz @ W.
+
+Forward, t = 1, ..., T
+    (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_c
+    (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+    (2)  i_t = sigma(z_i + w_i * c_{t-1}),   f_t = sigma(z_f + w_f * c_{t-1})
+    (3)  g_t = tanh(z_g)                       sigma(z) = 1 / (1 + e^-z)
+    (4)  c_t = f_t * c_{t-1} + i_t * g_t
+    (5)  o_t = sigma(z_o + w_o * c_t)          the new cell state, not the one before
+    (6)  h_t = o_t * tanh(c_t)
+
+Paths from c_t and h_t to the loss
+
+         L                    L
+         ^                    ^
+         | dc[t]              | dh[t]
+        c_t --* o_t, tanh---> h_t ---W_hh---> z_{t+1} -----------> i, f, g, o of step t+1
+        |||                   ^                                        |
+        ||+---w_o---> o_t ----+                                        |
+        |+----w_i, w_f------> i, f of step t+1 --------+               |
+        +-----* f_{t+1}-----> c_{t+1} <----------------+---------------+
+
+    Two arrows leave h_t: to the loss, and to z_{t+1}.
+    Six arrows leave c_t: to the loss, to h_t, to o_t by w_o, and three to the next step, which are
+    to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
+    The derivative along an arrow to the loss alone, all else held fixed, is a partial derivative of
+    L. It is written dh[t] or dc[t], with brackets, and given to the backward function.
+    The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+
+The chain rule, in two parts
+    A. Where several arrows leave a quantity, the gradients that come back along them are added.
+    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+       u = tanh(z)    dz = du * (1 - u^2)     tanh' = 1 - tanh^2
+       u = sigma(z)   dz = du * u * (1 - u)   sigma' = e^-z sigma^2, and e^-z sigma = 1 - sigma
+       u = a * b      da = du * b             the other factor
+       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
+                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+
+Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of B.
+    (6') dh_t = dh[t] + W_hh^T dz_{t+1}
+             dh[t]                           to the loss: given
+             W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
+    (5') do_t = dh_t * tanh(c_t)             h_t = o_t * tanh(c_t): the other factor
+         dz_o = do_t * o_t * (1 - o_t)       sigma'; (4') needs it, so it comes first
+    (4') dc_t = dc[t] + dh_t * o_t * (1 - tanh(c_t)^2) + w_o * dz_o
+                + [f * dc + w_i * dz_i + w_f * dz_f]_{t+1}
+             dc[t]                           to the loss: given
+             dh_t * o_t * (1 - tanh(c_t)^2)  to h_t = o_t * tanh(c_t): factor o_t, then tanh'
+             w_o * dz_o                      to o_t, whose sigma is applied to z_o + w_o * c_t
+             [f * dc]_{t+1}                  to c_{t+1}, which contains f_{t+1} * c_t
+             [w_i * dz_i]_{t+1}              to i_{t+1}, by its peephole; [w_f * dz_f]_{t+1} alike
+    (2') di_t = dc_t * g_t                   c_t contains i_t * g_t: the other factor
+         df_t = dc_t * c_{t-1}               c_t contains f_t * c_{t-1}: the other factor
+    (3') dg_t = dc_t * i_t                   c_t contains i_t * g_t: the other factor
+    (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f alike, from df_t
+         dz_g = dg_t * (1 - g_t^2)           tanh'
+
+    z_i and w_i * c_{t-1} are added with factor 1, so both have the gradient dz_i.
+    The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
+    It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
+
+Gradients of what was given
+    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
+    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
+    them, listed by t, are called the ledger.
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = du v^T
+         db_ih = db_hh = sum_t dz_t      each bias is added to z_t with factor 1
+         dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
+         dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
+         dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
+
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
+before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of a batch.
+dh_next and dc_next are what (6') and (4') take from step t + 1, computed one turn before.
+
+Gers & Schmidhuber (2000); with tanh in (6) and the full gradient: Graves (2013).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +123,25 @@ class PeepholeLSTMCache(NamedTuple):
 def peephole_lstm_forward(
     x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_c: Array
 ) -> tuple[tuple[Array, Array], PeepholeLSTMCache]:
-    """Return h and c at every timestep."""
+    """Return h and c at every timestep.
+
+    Parameters
+    ----------
+    x, h0, c0 : (T, B, D), (B, H) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, H), (4H,) and (4H,) arrays, blocks i, f, g, o
+    W_c : (3, H) array, rows w_i, w_f, w_o
+
+    Returns
+    -------
+    (h, c), cache : two (T, B, H) arrays, and PeepholeLSTMCache
+
+    Examples
+    --------
+    >>> x, h0, W, b = np.ones((2, 1, 1)), np.zeros((1, 1)), np.ones((4, 1)), np.zeros(4)
+    >>> (h, c), cache = peephole_lstm_forward(x, h0, h0, W, W, b, b, np.ones((3, 1)))
+    >>> c.ravel().round(4)
+    array([0.5568, 1.2696])
+    """
     w_i, w_f, w_o = W_c  # (0) (H,)
     h, c, gates = [h0], [c0], []
     for t in range(len(x)):
@@ -51,7 +159,17 @@ def peephole_lstm_forward(
 
 
 def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`peephole_lstm_forward`."""
+    """Return the gradient of every argument of :func:`peephole_lstm_forward`, in order.
+
+    Parameters
+    ----------
+    dh, dc, cache : two (T, B, H) arrays and PeepholeLSTMCache
+        What the loss sends to each h_t and c_t directly, and the cache of the forward pass.
+
+    Returns
+    -------
+    dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh, dW_c : arrays of the arguments' shapes
+    """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)
     dh_next, dc_next = np.zeros_like(h[0]), np.zeros_like(c[0])  # (6') (B, H), (B, H)
@@ -85,3 +203,11 @@ def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tu
         dc_next = dc_t * f + dz_i * w_i + dz_f * w_f  # (4') (B, H)
     dW_c = np.stack([dw_i, dw_f, dw_o])  # (0') (3, H)
     return dx, dh_next, dc_next, dW_ih, dW_hh, db_ih, db_hh, dW_c
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    weights = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H", "W_c": "3 H"}
+    states = {"x": "T B D", "h0": "B H", "c0": "B H"}
+    show(peephole_lstm_forward, peephole_lstm_backward, states | weights)
