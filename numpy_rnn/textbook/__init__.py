@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a function's page when it is asked for: ``python -m`` warns of a page imported before."""
+    """Import a page when it is asked for, since ``python -m`` warns if it has been before."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{name.rpartition('_')[0]}"), name)

@@ -142,5 +142,5 @@ def indrnn_backward(dh: Array, cache: IndRNNCache) -> tuple[Array, ...]:
 if __name__ == "__main__":
     from numpy_rnn.textbook.example import show
 
-    shapes = {"x": "T B D", "h0": "B H", "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
+    shapes = {"x": "T B D", "h0": "B H", "W_ih": "H D", "w_hh": "H", "b_ih": np.array([0.9, 0.5])}
     show(indrnn_forward, indrnn_backward, shapes)

@@ -172,7 +172,8 @@ def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tu
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)
-    dh_next, dc_next = np.zeros_like(h[0]), np.zeros_like(c[0])  # (6') (B, H), (B, H)
+    dh_next = np.zeros_like(h[0])  # (6') (B, H)
+    dc_next = np.zeros_like(c[0])  # (4') (B, H)
     dx = np.zeros_like(x)  # (0') (T, B, D)
     dW_ih, dW_hh = np.zeros_like(W_ih), np.zeros_like(W_hh)  # (0') (4H, D), (4H, H)
     db_ih, db_hh = np.zeros_like(b_ih), np.zeros_like(b_hh)  # (0') (4H,), (4H,)
