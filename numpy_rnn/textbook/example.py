@@ -54,7 +54,7 @@ def trace(function: Any, *arguments: Any, **options: Any) -> tuple[Any, list[Eve
             names = [target] if "[" in target else target.split(", ")
             names = [f"{target}[-1]"] if sign is None else names
             number, shapes = COMMENT.findall(text)[0] if "# (" in text else ("", "")
-            t = int(frame.f_locals["t"]) + 1 if text.startswith(8 * " ") else 0
+            t = int(frame.f_locals.get("t", -1)) + 1 if text.startswith(8 * " ") else 0
             line = Event(text, names, number, re.findall(r"\(([^()]*)\)", shapes), t, [], None)
             running.append((line, value(_array(line), frame) if sign == "+" else None))
         return on_line
