@@ -8,7 +8,7 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
                    of L per change of element j of z_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
@@ -33,17 +33,18 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(z)    dz = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
+       u = v + w      dv = du                 factor 1
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
          dh_t = dh[t] + (what comes back from z_{t+1})     A: two arrows leave h_t
     (2') dh_t = dh[t] + W_hh^T dz_{t+1}                    B: z_{t+1} contains W_hh h_t
          dz_t = dh_t * (1 - tanh(z_t)^2)                   B: the one arrow from z_t leads to h_t
     (1') dz_t = dh_t * (1 - h_t^2)                         tanh(z_t) is h_t, by (2)
 
-    Both lines for dz_t give the same numbers. h_t is kept for dW_hh in any case, so z_t is not.
+    Both lines for dz_t give the same numbers. The states are kept for dW_hh anyway, so z_t is not.
     The recursion begins at t = T. No step follows: dz_{T+1} = 0.
     It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
 
@@ -52,13 +53,14 @@ Gradients of what was given
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = du v^T
-         db_ih = db_hh = sum_t dz_t      each bias is added to z_t with factor 1
+         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(2') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what (2') takes from step
+t + 1, computed in the previous iteration.
 
 Elman (1990) for the cell; Rumelhart, Hinton & Williams (1986) and Werbos (1990) for the gradient.
 """

@@ -9,7 +9,7 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
                    of L per change of element j of a_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T da as da @ W.
 
@@ -17,7 +17,7 @@ Forward, t = 1, ..., T
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
     (1)  a_t = W_ih x_t + b_ih                   blocks a_r, a_z, a_n
     (2)  s_t = W_hh h_{t-1} + b_hh               blocks s_r, s_z, s_n
-    (3)  r_t = sigma(a_r + s_r)                  sigma(z) = 1 / (1 + e^-z)
+    (3)  r_t = sigma(a_r + s_r)                  sigma(v) = 1 / (1 + e^-v)
     (4)  z_t = sigma(a_z + s_z)
     (5)  n_t = tanh(a_n + r_t * s_n)
     (6)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
@@ -40,13 +40,15 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(z)    dz = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = sigma(z)   dz = du * u * (1 - u)   sigma' = e^-z sigma^2, and e^-z sigma = 1 - sigma
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
+       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of B.
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
+one arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + z_{t+1} * dh_{t+1} + W_hh^T ds_{t+1}
              dh[t]                       to the loss: given
              z_{t+1} * dh_{t+1}          to h_{t+1}, which contains z_{t+1} * h_t
@@ -54,8 +56,7 @@ Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of 
     (5') dn_t = dh_t * (1 - z_t)         h_t contains (1 - z_t) * n_t: the other factor
     (4') dz_t = dh_t * (h_{t-1} - n_t)   z_t is in (6) twice: times h_{t-1}, and times -n_t
     (1') da_n = dn_t * (1 - n_t^2)       tanh'
-    (3') dr_t = da_n * s_n               r_t * s_n is added to a_n, so it has a_n's gradient; the
-                                         other factor
+    (3') dr_t = da_n * s_n               r_t * s_n is added to a_n: same gradient; the other factor
     (1') da_r = dr_t * r_t * (1 - r_t)   sigma'
          da_z = dz_t * z_t * (1 - z_t)   sigma'
     (2') ds_r = da_r,  ds_z = da_z       s_r and s_z are added to a_r and a_z with factor 1
@@ -76,11 +77,12 @@ Gradients of what was given
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = z_1 * dh_1 + W_hh^T ds_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(6') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, 3H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what (6') takes from step
+t + 1, computed in the previous iteration.
 
-Cho et al. (2014, arXiv:1406.1078v1); it is PyTorch's form.
+Cho et al. (2014, arXiv:1406.1078v1); PyTorch has this form.
 """
 
 from __future__ import annotations

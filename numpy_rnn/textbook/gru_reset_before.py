@@ -11,14 +11,14 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
                    of L per change of element j of a_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T da as da @ W.
 
 Forward, t = 1, ..., T
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
     (1)  a_t = W_ih x_t + b_ih + b_hh            blocks a_r, a_z, a_n
-    (2)  r_t = sigma(a_r + W_hr h_{t-1})         sigma(z) = 1 / (1 + e^-z)
+    (2)  r_t = sigma(a_r + W_hr h_{t-1})         sigma(v) = 1 / (1 + e^-v)
     (3)  z_t = sigma(a_z + W_hz h_{t-1})
     (4)  m_t = r_t * h_{t-1}
     (5)  n_t = tanh(a_n + W_hn m_t)
@@ -43,13 +43,15 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(z)    dz = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = sigma(z)   dz = du * u * (1 - u)   sigma' = e^-z sigma^2, and e^-z sigma = 1 - sigma
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
+       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of B.
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
+one arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_{t+1}
              dh[t]                       to the loss: given
              [z * dh]_{t+1}              to h_{t+1}, which contains z_{t+1} * h_t
@@ -64,7 +66,8 @@ Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of 
     (2') dr_t = dm_t * h_{t-1}           m_t = r_t * h_{t-1}: the other factor
     (1') da_r = dr_t * r_t * (1 - r_t)   sigma'
 
-    The term z * dh has no factor but z. Where z is near 1, gradients reach far back.
+    In [ ]_{t+1}, every quantity is that of step t + 1. The term z * dh has no factor but z. Where z
+    is near 1, gradients reach far back.
     The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
     It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
 
@@ -74,13 +77,14 @@ Gradients of what was given
     them, listed by t, are called the ledger.
     (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        B: dW = du v^T
          dW_hn = sum_t da_n m_t^T        dW_hz = sum_t da_z h_{t-1}^T
-         db_ih = db_hh = sum_t da_t      each bias is added to a_t with factor 1
+         db_ih = db_hh = sum_t da_t      each bias is added to a_t
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(6') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, 3H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what (6') takes from step
+t + 1, computed in the previous iteration.
 
 Cho et al. (2014, arXiv:1406.1078v3); Chung et al. (2014), who exchange z and 1 - z.
 """

@@ -8,7 +8,7 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
                    of L per change of element j of z_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
@@ -32,12 +32,13 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = relu(z)    dz = du * relu'(z)      relu' is 1 where z > 0 and 0 where z < 0
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = relu(v)    dv = du * relu'(v)      relu' is 1 where v > 0 and 0 where v < 0
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
     (2') dh_t = dh[t] + w_hh * dz_{t+1}        A: two arrows; B: z_{t+1} contains w_hh * h_t
     (1') dz_t = dh_t * (1 if h_t > 0 else 0)   B: h_t > 0 exactly where z_t > 0; z_t is not kept
 
@@ -57,9 +58,10 @@ Gradients of what was given
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = w_hh * dz_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(2') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what (2') takes from step
+t + 1, computed in the previous iteration.
 
 Li, Li, Cook, Zhu & Gao (2018).
 """

@@ -6,7 +6,7 @@ Symbols
     L              the loss: one number, computed from y_1, ..., y_T outside this page
     dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
                    element j of X, all consequences of that change included
-    a b^T          outer product: row j, column k is a_j b_k
+    v w^T          outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dy as dy @ W.
 

@@ -11,7 +11,7 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So du_t is dL/du_t: its element j is the change
                    of L per change of element j of u_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T du as du @ W.
 
@@ -41,12 +41,13 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
-       u = exp(v)     dv = du * u             exp' = exp; also cos' = -sin and sin' = cos
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
+       u = exp(v)     dv = du * u             exp' = exp; likewise cos' = -sin and sin' = cos
 
-Backward, t = T, ..., 1
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
     (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
          dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
     (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone
@@ -69,9 +70,10 @@ Gradients of what was given
          dgamma = ds * s                     s = exp(gamma)
          dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(4') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what (4') takes from step
+t + 1, computed in the previous iteration.
 
 Orvieto et al. (2023, arXiv:2303.06349).
 """

@@ -9,14 +9,14 @@ Symbols
     L              the loss: one number, computed from all h_t and c_t outside this page
     dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
                    of L per change of element j of z_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
 Forward, t = 1, ..., T
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-    (2)  i_t = sigma(z_i),   f_t = sigma(z_f),   o_t = sigma(z_o)      sigma(z) = 1 / (1 + e^-z)
+    (2)  i_t = sigma(z_i),   f_t = sigma(z_f),   o_t = sigma(z_o)      sigma(v) = 1 / (1 + e^-v)
     (3)  g_t = tanh(z_g)
     (4)  c_t = f_t * c_{t-1} + i_t * g_t
     (5)  h_t = o_t * tanh(c_t)
@@ -39,13 +39,15 @@ Paths from c_t and h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(z)    dz = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = sigma(z)   dz = du * u * (1 - u)   sigma' = e^-z sigma^2, and e^-z sigma = 1 - sigma
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
+       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of B.
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
+one arrow, by A, and its factors are those of B.
     (5') dh_t = dh[t] + W_hh^T dz_{t+1}
              dh[t]                           to the loss: given
              W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
@@ -71,13 +73,14 @@ Gradients of what was given
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = du v^T
-         db_ih = db_hh = sum_t dz_t      each bias is added to z_t with factor 1
+         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
-before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of a batch.
-dh_next and dc_next are what (5') and (4') take from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, 4H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states before it,
+h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next
+and dc_next are what (5') and (4') take from step t + 1, computed in the previous iteration.
 
 Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); the full gradient,
 not truncated at the gates: Graves & Schmidhuber (2005).

@@ -9,14 +9,14 @@ Symbols
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
                    of L per change of element j of a_t, all consequences of that change included
-    a * b          product element by element;  a b^T  outer product: row j, column k is a_j b_k
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T da as da @ W.
 
 Forward, t = 1, ..., T
     (0)  given: x_t, h_0, W_ih, b_ih
     (1)  a_t = W_ih x_t + b_ih                   blocks a_z and n_t
-    (2)  z_t = sigma(a_z)                        sigma(z) = 1 / (1 + e^-z)
+    (2)  z_t = sigma(a_z)                        sigma(v) = 1 / (1 + e^-v)
     (3)  h_t = (1 - z_t) * h_{t-1} + z_t * n_t
 
 Paths from h_t to the loss
@@ -34,12 +34,14 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = sigma(z)   dz = du * u * (1 - u)   sigma' = e^-z sigma^2, and e^-z sigma = 1 - sigma
-       u = a * b      da = du * b             the other factor
-       u = W v        dv = W^T du             v_k is in every u_j, with factor W_jk
-                      dW = du v^T             W_jk is in u_j alone, with factor v_k
+       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       u = v + w      dv = du                 factor 1
+       u = v * w      dv = du * w             the other factor
+       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
+                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Each term is one arrow, by A; its factors are those of B.
+Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
+one arrow, by A, and its factors are those of B.
     (3') dh_t = dh[t] + (1 - z_{t+1}) * dh_{t+1}
              dh[t]                           to the loss: given
              (1 - z_{t+1}) * dh_{t+1}        to h_{t+1}, which contains (1 - z_{t+1}) * h_t
@@ -58,9 +60,10 @@ Gradients of what was given
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = (1 - z_1) * dh_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(3') takes from step t + 1, computed one turn before.
+In the code, a comment such as # (1) (B, 2H) gives a line's equation and its result's shape. Rows
+count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
+after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what (3') takes from step
+t + 1, computed in the previous iteration.
 
 Feng et al. (2024, arXiv:2410.01201). Its z takes in the new, where z of other GRUs keeps the old.
 """
