@@ -33,10 +33,10 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = v + w      dv = du                 factor 1
-       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
-                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
+       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = v + w      dv = dy                 factor 1
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
 Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
          dh_t = dh[t] + (what comes back from z_{t+1})     A: two arrows leave h_t
@@ -52,7 +52,7 @@ Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
-    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = du v^T
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1

@@ -32,11 +32,11 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = relu(v)    dv = du * relu'(v)      relu' is 1 where v > 0 and 0 where v < 0
-       u = v + w      dv = du                 factor 1
-       u = v * w      dv = du * w             the other factor
-       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
-                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
+       y = relu(v)    dv = dy * relu'(v)      relu' is 1 where v > 0 and 0 where v < 0
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
 Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
     (2') dh_t = dh[t] + w_hh * dz_{t+1}        A: two arrows; B: z_{t+1} contains w_hh * h_t
@@ -45,7 +45,7 @@ Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) comp
     At z_t = 0 relu has no derivative; (1') takes 0. The code compares the real part, so that the
     gradient can be tested with complex numbers. For real numbers, .real changes nothing.
     From step to step, where a unit is on, what comes back is multiplied by its w_hh and by nothing
-    else. Over T steps that is w_hh^T: it decides whether gradients vanish or explode.
+    else. Over 100 steps the factor is w_hh^100: below 1 gradients vanish, above 1 they explode.
     The recursion begins at t = T. No step follows: dz_{T+1} = 0.
     It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
 
@@ -53,8 +53,8 @@ Gradients of what was given
     The same w_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
-    (0') dW_ih = sum_t dz_t x_t^T        dw_hh = sum_t dz_t * h_{t-1}        B
-         db_ih = sum_t dz_t              b_ih is added to z_t with factor 1
+    (0') dW_ih = sum_t dz_t x_t^T        dw_hh = sum_t dz_t * h_{t-1}        B: the other factor
+         db_ih = sum_t dz_t              b_ih is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = w_hh * dz_1
 

@@ -41,19 +41,19 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = v + w      dv = du                 factor 1
-       u = v * w      dv = du * w             the other factor
-       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
-                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
-       u = exp(v)     dv = du * u             exp' = exp; likewise cos' = -sin and sin' = cos
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = exp(v)     dv = dy * y             exp' = exp; likewise cos' = -sin and sin' = cos
 
 Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
     (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
          dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
     (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone
-    (2') dp = sum_t dre_t * re_{t-1} + dim_t * im_{t-1}      p is twice in (4), at every step
-         dq = sum_t dim_t * re_{t-1} - dre_t * im_{t-1}      and so is q
-    (1') ds = sum_t dre_t * u_re + dim_t * u_im              and s
+    (2') dp = sum_t dre_t * re_{t-1} + dim_t * im_{t-1}      p multiplies re in re_t, im in im_t
+         dq = sum_t dim_t * re_{t-1} - dre_t * im_{t-1}      q multiplies re in im_t, -im in re_t
+    (1') ds = sum_t dre_t * u_re + dim_t * u_im              s multiplies u_re and u_im
          dr = dp * cos(omega) + dq * sin(omega)              r is in p and in q
          domega = dq * p - dp * q                            p' = -q and q' = p, as omega changes
 
@@ -70,10 +70,10 @@ Gradients of what was given
          dgamma = ds * s                     s = exp(gamma)
          dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
 
-In the code, a comment such as # (1) (B, H) gives a line's equation and its result's shape. Rows
+In the code, a comment such as # (1) (B, 2H) gives a line's equation and its result's shape. Rows
 count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
 after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what (4') takes from step
-t + 1, computed in the previous iteration.
+t + 1, computed in the previous iteration. h_re and h_im are re_{t-1} and im_{t-1}.
 
 Orvieto et al. (2023, arXiv:2303.06349).
 """

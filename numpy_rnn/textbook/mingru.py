@@ -34,11 +34,11 @@ Paths from h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       u = v + w      dv = du                 factor 1
-       u = v * w      dv = du * w             the other factor
-       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
-                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
+       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
 Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
 one arrow, by A, and its factors are those of B.
@@ -56,7 +56,7 @@ Gradients of what was given
     The same W_ih is used at every timestep, so T arrows leave it, one to each a_t. By A its
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
-    (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      B: dW = du v^T, and factor 1
+    (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      B: dW = dy v^T, and factor 1
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = (1 - z_1) * dh_1
 

@@ -44,12 +44,12 @@ Paths from c_t and h_t to the loss
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       u = tanh(v)    dv = du * (1 - u^2)     tanh' = 1 - tanh^2
-       u = sigma(v)   dv = du * u * (1 - u)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       u = v + w      dv = du                 factor 1
-       u = v * w      dv = du * w             the other factor
-       u = W v        dv = W^T du             u_j = sum_k W_jk v_k. So v_k is in every u_j, with
-                      dW = du v^T             factor W_jk, and W_jk is in u_j alone, with factor v_k
+       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
 Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
 one arrow, by A, and its factors are those of B.
@@ -71,8 +71,8 @@ one arrow, by A, and its factors are those of B.
     (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f alike, from df_t
          dz_g = dg_t * (1 - g_t^2)           tanh'
 
-    In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both have
-    the gradient dz_i.
+    In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both
+    have the gradient dz_i.
     The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
     It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
 
@@ -80,7 +80,7 @@ Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
     gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
     them, listed by t, are called the ledger.
-    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = du v^T
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
