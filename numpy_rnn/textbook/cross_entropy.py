@@ -6,8 +6,8 @@ Symbols
     mask           False where a timestep does not count; nor does it if target is ignore_index
     p_v            probability of class v, by softmax;  nll  minus the logarithm of p_target
     loss           the number returned, in nats
-    dloss          its gradient: 1 where it is what training minimises, else the factor with which
-                   it enters that
+    dloss          its gradient: 1 if training minimises the loss itself. If training minimises a
+                   weighted sum of losses, the weight of this one
     dX             the gradient with respect to X, of X's shape: its element j is dloss times the
                    change of the loss per change of element j of X
     T, B, V        number of timesteps, sequences in the batch, classes
@@ -31,7 +31,8 @@ Paths from y_v to the loss
     m is subtracted so that exp does not overflow. It cancels: log Z is log(sum_v exp(y_v)) - m, so
     nll is log(sum_v exp(y_v)) - y_target for every m. Nothing depends on m: its gradient is 0.
 
-Backward. What comes back along several arrows is added.
+Backward. The gradients of what (n) gives have the number (n'). Along an arrow, the gradient at its
+head is multiplied by the derivative of its equation. What comes back along several arrows is added.
     (6') dloss                              given
     (5') dnll = dloss / N                   a nll that counts is in the sum, with factor 1 / N
          dZ = dnll / Z                      log' Z = 1 / Z
@@ -41,6 +42,8 @@ Backward. What comes back along several arrows is added.
 
     [v = target] is 1 for the right class, else 0. Where a step does not count, dy is 0.
     Targets and mask are choices, not numbers that can change by a little: their gradients are None.
+
+Bridle (1990).
 """
 
 from __future__ import annotations

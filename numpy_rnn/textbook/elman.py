@@ -38,7 +38,7 @@ The chain rule, in two parts
        y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
                       dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
          dh_t = dh[t] + (what comes back from z_{t+1})     A: two arrows leave h_t
     (2') dh_t = dh[t] + W_hh^T dz_{t+1}                    B: z_{t+1} contains W_hh h_t
          dz_t = dh_t * (1 - tanh(z_t)^2)                   B: the one arrow from z_t leads to h_t

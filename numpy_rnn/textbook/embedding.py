@@ -20,13 +20,15 @@ Paths to the loss
 
     One arrow leaves each y[t,b]. So what the loss sends along it, dy[t,b], is its whole gradient.
 
-Backward
+Backward. The gradients of what (n) gives have the number (n').
     (1') dy[t,b]                                                given
     (0') dW_v = sum of dy[t,b] over all t, b with tokens[t,b] = v
 
     Each arrow from W_v copies it, a factor 1. What comes back along several arrows is added: += in
     the code. A row whose token does not occur gets 0. What each timestep adds is called the ledger.
     A token is an integer and cannot change by a little, so None is returned for its gradient.
+
+Bengio, Ducharme, Vincent & Jauvin (2003).
 """
 
 from __future__ import annotations

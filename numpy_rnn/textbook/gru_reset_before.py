@@ -50,8 +50,8 @@ The chain rule, in two parts
        y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
                       dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes. Each term is
-one arrow, by A, and its factors are those of B.
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
+arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_{t+1}
              dh[t]                       to the loss: given
              [z * dh]_{t+1}              to h_{t+1}, which contains z_{t+1} * h_t

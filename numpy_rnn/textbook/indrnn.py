@@ -38,7 +38,7 @@ The chain rule, in two parts
        y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
                       dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
 
-Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
     (2') dh_t = dh[t] + w_hh * dz_{t+1}        A: two arrows; B: z_{t+1} contains w_hh * h_t
     (1') dz_t = dh_t * (1 if h_t > 0 else 0)   B: h_t > 0 exactly where z_t > 0; z_t is not kept
 

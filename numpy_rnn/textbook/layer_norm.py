@@ -28,8 +28,9 @@ Paths from x_k to the loss
     Two arrows leave x_k and two leave d_k. One arrow leaves y_k. So what the loss sends along it,
     dy_k, is the whole gradient: the partial and the total derivative of y are the same.
 
-Backward, for every row. Along an arrow, the gradient at its head is multiplied by the derivative
-of its equation. What comes back along several arrows is added.
+Backward, for every row. The gradients of what (n) gives have the number (n'). Along an arrow, the
+gradient at its head is multiplied by the derivative of its equation. What comes back along several
+arrows is added.
     (6') dy_k                                          given
     (5') du_k = dy_k * weight_k                        the one arrow from u_k
     (4') ds = sum_k du_k * d_k                         s is in every u_k, with factor d_k

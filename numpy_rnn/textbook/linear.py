@@ -21,7 +21,8 @@ Paths to the loss
     One arrow leaves y_t. So what the loss sends along it, dy[t], is all of dy_t: without a
     recurrence, the partial and the total derivative are the same.
 
-Backward. Element j of (1) is y_j = sum_k W_jk x_k + b_j.
+Backward. The gradients of what (n) gives have the number (n'). Element j of (1) is
+y_j = sum_k W_jk x_k + b_j.
     (1') dy_t = dy[t]               given
     (0') dx_t = W^T dy_t            x_k is in every y_j, with factor W_jk: dx_k = sum_j W_jk dy_j
          dW = sum_t dy_t x_t^T      W_jk is in y_j alone, with factor x_k
@@ -30,6 +31,8 @@ Backward. Element j of (1) is y_j = sum_k W_jk x_k + b_j.
     The same W is used at every timestep, so T arrows leave it. What comes back along several arrows
     is added: += in the code. One term is what one timestep contributes. All of them, listed by t,
     are called the ledger. The product dy[t].T @ x[t] also adds up the sequences of the batch.
+    In the code, rows count from 0, and a comment such as # (1) (T, B, G) gives a line's equation
+    and its result's shape.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ The chain rule, in two parts
                       dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
        y = exp(v)     dv = dy * y             exp' = exp; likewise cos' = -sin and sin' = cos
 
-Backward, t = T, ..., 1. Equation (n') is the gradient of what equation (n) computes.
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
     (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
          dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
     (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone

@@ -2,8 +2,8 @@
 
 Symbols
     y, target      output, and what it should be;  loss  the number returned
-    dloss          its gradient: 1 where it is what training minimises, else the factor with which
-                   it enters that
+    dloss          its gradient: 1 if training minimises the loss itself. If training minimises a
+                   weighted sum of losses, the weight of this one
     dX             the gradient with respect to X, of X's shape: its element j is dloss times the
                    change of the loss per change of element j of X
     T, B, V        number of timesteps, sequences in the batch, outputs
@@ -16,12 +16,15 @@ Forward, for every element
                                        B V for "sum_over_time": the sum of T means
          loss = e, without a sum, for "none"; dloss then has the shape of e
 
-Backward. The one path is y ---> difference ---> e ---> loss.
+Backward. The gradients of what (n) gives have the number (n'). The one path from y is
+y ---> difference ---> e ---> loss.
     (3') dloss                         given
     (2') de = dloss / N                e is in the sum, with factor 1 / N
     (1') dy = de * 2 * difference      the derivative of a square. difference has the same gradient
                                        as y, which is in it with factor 1
     (0') dtarget = -dy                 target is in difference with factor -1
+
+Legendre (1805), as the method of least squares.
 """
 
 from __future__ import annotations
