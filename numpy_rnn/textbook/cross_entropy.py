@@ -72,16 +72,12 @@ def cross_entropy_forward(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> tuple[Array, CrossEntropyCache]:
-    """Return -log p of the targets, where p = softmax(y).
+    """Return the loss, a number (for "none" a (T, B) array), and the cache.
 
     Parameters
     ----------
     y, targets, mask : (T, B, V) array, (T, B) array of int, and (T, B) array of bool or None
     ignore_index, reduction : int, and one of "mean", "sum", "sum_over_time", "none"
-
-    Returns
-    -------
-    loss, cache : number ((T, B) array for "none") and CrossEntropyCache
 
     Examples
     --------
@@ -108,16 +104,11 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     dloss: Array | float, cache: CrossEntropyCache
 ) -> tuple[Array, None, None]:
-    """Return the gradient of every argument of :func:`cross_entropy_forward`, in order.
+    """Return dy of y's shape, and None for targets and for mask.
 
     Parameters
     ----------
     dloss, cache : number ((T, B) array for "none") and CrossEntropyCache
-        The gradient of the loss, and the cache of the forward pass.
-
-    Returns
-    -------
-    dy, dtargets, dmask : (T, B, V) array, None and None
     """
     p, targets, counts, N = cache
     dnll = np.asarray(dloss, p.dtype) / N  # (5') ()

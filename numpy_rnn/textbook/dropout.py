@@ -43,15 +43,11 @@ class DropoutCache(NamedTuple):
 
 
 def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutCache]:
-    """Return x with the values outside the mask set to zero and the others scaled up.
+    """Return x with some values set to zero and the others scaled up, and the cache.
 
     Parameters
     ----------
     x, mask, p : (T, B, H) array, (T, B, H) or (B, H) array of bool, and float
-
-    Returns
-    -------
-    y, cache : (T, B, H) array and DropoutCache
 
     Examples
     --------
@@ -64,16 +60,11 @@ def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutC
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, None]:
-    """Return the gradient of every argument of :func:`dropout_forward`, in order.
+    """Return dx of x's shape, and None for the mask.
 
     Parameters
     ----------
     dy, cache : (T, B, H) array and DropoutCache
-        What the loss sends to y, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dmask : (T, B, H) array, and None
     """
     mask, p = cache
     dx = dy * mask / (1 - p)  # (0') (T, B, H)

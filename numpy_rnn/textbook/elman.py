@@ -50,17 +50,15 @@ Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
 
 Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1
 
-In the code, a comment such as # (1) (B, H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
-after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what (2') takes from step
-t + 1, computed in the previous iteration.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
+h[t + 1] the state after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next is what
+(2') takes from step t + 1, computed one iteration ago.
 
 Elman (1990) for the cell; Rumelhart, Hinton & Williams (1986) and Werbos (1990) for the gradient.
 """
@@ -88,16 +86,12 @@ class ElmanCache(NamedTuple):
 def elman_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
 ) -> tuple[Array, ElmanCache]:
-    """Return h at every timestep.
+    """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
     ----------
     x, h0 : (T, B, D) and (B, H) arrays
     W_ih, W_hh, b_ih, b_hh : (H, D), (H, H), (H,) and (H,) arrays
-
-    Returns
-    -------
-    h, cache : (T, B, H) array and ElmanCache
 
     Examples
     --------
@@ -114,16 +108,11 @@ def elman_forward(
 
 
 def elman_backward(dh: Array, cache: ElmanCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`elman_forward`, in order.
+    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
 
     Parameters
     ----------
     dh, cache : (T, B, H) array and ElmanCache
-        What the loss sends to each h_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dW_ih, dW_hh, db_ih, db_hh : arrays of the arguments' shapes
     """
     x, h, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -48,15 +48,11 @@ class EmbeddingCache(NamedTuple):
 
 
 def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
-    """Return the row of W for each token.
+    """Return the row of W for each token, (T, B, E), and the cache.
 
     Parameters
     ----------
     tokens, W : (T, B) array of int, and (V, E) array
-
-    Returns
-    -------
-    y, cache : (T, B, E) array and EmbeddingCache
 
     Examples
     --------
@@ -69,16 +65,11 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Array]:
-    """Return the gradient of every argument of :func:`embedding_forward`, in order.
+    """Return None for the tokens, and dW of W's shape.
 
     Parameters
     ----------
     dy, cache : (T, B, E) array and EmbeddingCache
-        What the loss sends to y, and the cache of the forward pass.
-
-    Returns
-    -------
-    dtokens, dW : None and (V, E) array
     """
     tokens, W = cache
     dW = np.zeros_like(W)  # (0') (V, E)

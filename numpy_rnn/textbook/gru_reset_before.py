@@ -73,18 +73,16 @@ arrow, by A, and its factors are those of B.
 
 Gradients of what was given
     The same W_hr is used at every timestep, so T arrows leave it, one to each r_t. By A its
-    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        B: dW = dy v^T
          dW_hn = sum_t da_n m_t^T        dW_hz = sum_t da_z h_{t-1}^T
          db_ih = db_hh = sum_t da_t      each bias is added to a_t
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_1
 
-In the code, a comment such as # (1) (B, 3H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
-after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what (6') takes from step
-t + 1, computed in the previous iteration.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
+h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
+(6') takes from step t + 1, computed one iteration ago.
 
 Cho et al. (2014, arXiv:1406.1078v3); Chung et al. (2014), who exchange z and 1 - z.
 """
@@ -120,16 +118,12 @@ class GRUResetBeforeCache(NamedTuple):
 def gru_reset_before_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
 ) -> tuple[Array, GRUResetBeforeCache]:
-    """Return h at every timestep.
+    """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
     ----------
     x, h0 : (T, B, D) and (B, H) arrays
     W_ih, W_hh, b_ih, b_hh : (3H, D), (3H, H), (3H,) and (3H,) arrays, blocks r, z, n
-
-    Returns
-    -------
-    h, cache : (T, B, H) array and GRUResetBeforeCache
 
     Examples
     --------
@@ -153,16 +147,11 @@ def gru_reset_before_forward(
 
 
 def gru_reset_before_backward(dh: Array, cache: GRUResetBeforeCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`gru_reset_before_forward`, in order.
+    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
 
     Parameters
     ----------
     dh, cache : (T, B, H) array and GRUResetBeforeCache
-        What the loss sends to each h_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dW_ih, dW_hh, db_ih, db_hh : arrays of the arguments' shapes
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     W_hr, W_hz, W_hn = np.split(W_hh, 3)  # (0) (H, H)

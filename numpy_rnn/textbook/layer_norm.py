@@ -67,15 +67,11 @@ class LayerNormCache(NamedTuple):
 def layer_norm_forward(
     x: Array, weight: Array, bias: Array, *, eps: float = 1e-5
 ) -> tuple[Array, LayerNormCache]:
-    """Return every row of x normalised, scaled and shifted.
+    """Return every row of x normalised, scaled and shifted, (T, B, H), and the cache.
 
     Parameters
     ----------
     x, weight, bias, eps : (T, B, H), (H,) and (H,) arrays, and float
-
-    Returns
-    -------
-    y, cache : (T, B, H) array and LayerNormCache
 
     Examples
     --------
@@ -94,16 +90,11 @@ def layer_norm_forward(
 
 
 def layer_norm_backward(dy: Array, cache: LayerNormCache) -> tuple[Array, Array, Array]:
-    """Return the gradient of every argument of :func:`layer_norm_forward`, in order.
+    """Return dx, dweight and dbias, each of its argument's shape.
 
     Parameters
     ----------
     dy, cache : (T, B, H) array and LayerNormCache
-        What the loss sends to y, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dweight, dbias : arrays of the arguments' shapes
     """
     d, s, u, weight = cache
     H = d.shape[-1]

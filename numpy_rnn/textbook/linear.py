@@ -31,8 +31,6 @@ y_j = sum_k W_jk x_k + b_j.
     The same W is used at every timestep, so T arrows leave it. What comes back along several arrows
     is added: += in the code. One term is what one timestep contributes. All of them, listed by t,
     are called the ledger. The product dy[t].T @ x[t] also adds up the sequences of the batch.
-    In the code, rows count from 0, and a comment such as # (1) (T, B, G) gives a line's equation
-    and its result's shape.
 """
 
 from __future__ import annotations
@@ -53,15 +51,11 @@ class LinearCache(NamedTuple):
 
 
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
-    """Return y at every timestep.
+    """Return y at every timestep, (T, B, G), and the cache.
 
     Parameters
     ----------
     x, W, b : (T, B, D), (G, D) and (G,) arrays
-
-    Returns
-    -------
-    y, cache : (T, B, G) array and LinearCache
 
     Examples
     --------
@@ -74,16 +68,11 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
-    """Return the gradient of every argument of :func:`linear_forward`, in order.
+    """Return dx, dW and db, each of its argument's shape.
 
     Parameters
     ----------
     dy, cache : (T, B, G) array and LinearCache
-        What the loss sends to y, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dW, db : arrays of the arguments' shapes
     """
     x, W, b = cache
     dx = np.zeros_like(x)  # (0') (T, B, D)

@@ -62,18 +62,16 @@ Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
 
 Gradients of what was given
     The same p, q, s and W_ih are used at every timestep: arrows leave them at each t. By A their
-    gradients are sums over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradients are sums over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t du_t x_t^T            dx_t = W_ih^T du_t: used at one timestep only, no sum
          dnu = dr * r * (-exp(nu))           r = exp(v) with v = -exp(nu), and dv/dnu = v
          dtheta = domega * omega             omega = exp(theta)
          dgamma = ds * s                     s = exp(gamma)
          dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
 
-In the code, a comment such as # (1) (B, 2H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
-after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what (4') takes from step
-t + 1, computed in the previous iteration. h_re and h_im are re_{t-1} and im_{t-1}.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
+h[t + 1] the state after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what
+(4') takes from step t + 1, computed one iteration ago. h_re and h_im are re_{t-1} and im_{t-1}.
 
 Orvieto et al. (2023, arXiv:2303.06349).
 """
@@ -102,17 +100,13 @@ class LRUCache(NamedTuple):
 def lru_forward(
     x: Array, h0: Array, W_ih: Array, nu: Array, theta: Array, gamma: Array
 ) -> tuple[Array, LRUCache]:
-    """Return h at every timestep.
+    """Return h at every timestep, (T, B, 2H), and the cache.
 
     Parameters
     ----------
-    x, h0 : (T, B, D) and (B, 2H) arrays
-    W_ih : (2H, D) array, real and imaginary block
+    x, h0 : (T, B, D) and (B, 2H) arrays; a state is its real and its imaginary half
+    W_ih : (2H, D) array, the same two blocks
     nu, theta, gamma : (H,) arrays
-
-    Returns
-    -------
-    h, cache : (T, B, 2H) array, real and imaginary half, and LRUCache
 
     Examples
     --------
@@ -136,23 +130,19 @@ def lru_forward(
 
 
 def lru_backward(dh: Array, cache: LRUCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`lru_forward`, in order.
+    """Return dx, dh0, dW_ih, dnu, dtheta and dgamma, each of its argument's shape.
 
     Parameters
     ----------
     dh, cache : (T, B, 2H) array and LRUCache
-        What the loss sends to each h_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dW_ih, dnu, dtheta, dgamma : arrays of the arguments' shapes
     """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)
     p, q = r * np.cos(omega), r * np.sin(omega)  # (2) (H,)
     dh_next = np.zeros_like(h[0])  # (4') (B, 2H)
     dx, dW_ih = np.zeros_like(x), np.zeros_like(W_ih)  # (0') (T, B, D), (2H, D)
-    dp, dq, ds = np.zeros_like(p), np.zeros_like(q), np.zeros_like(s)  # (2') (H,)
+    dp, dq = np.zeros_like(p), np.zeros_like(q)  # (2') (H,)
+    ds = np.zeros_like(s)  # (1') (H,)
     for t in reversed(range(len(x))):
         u_re, u_im = np.split(u[t], 2, axis=1)  # (3) (B, H)
         h_re, h_im = np.split(h[t], 2, axis=1)  # (4) (B, H)

@@ -54,16 +54,14 @@ arrow, by A, and its factors are those of B.
 
 Gradients of what was given
     The same W_ih is used at every timestep, so T arrows leave it, one to each a_t. By A its
-    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      B: dW = dy v^T, and factor 1
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = (1 - z_1) * dh_1
 
-In the code, a comment such as # (1) (B, 2H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it, h[t + 1] the state
-after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what (3') takes from step
-t + 1, computed in the previous iteration.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
+h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
+(3') takes from step t + 1, computed one iteration ago.
 
 Feng et al. (2024, arXiv:2410.01201). Its z takes in the new, where z of other GRUs keeps the old.
 """
@@ -95,16 +93,12 @@ class MinGRUCache(NamedTuple):
 
 
 def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array, MinGRUCache]:
-    """Return h at every timestep.
+    """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
     ----------
     x, h0 : (T, B, D) and (B, H) arrays
     W_ih, b_ih : (2H, D) and (2H,) arrays, blocks z, n
-
-    Returns
-    -------
-    h, cache : (T, B, H) array and MinGRUCache
 
     Examples
     --------
@@ -124,16 +118,11 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
 
 
 def mingru_backward(dh: Array, cache: MinGRUCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`mingru_forward`, in order.
+    """Return dx, dh0, dW_ih and db_ih, each of its argument's shape.
 
     Parameters
     ----------
     dh, cache : (T, B, H) array and MinGRUCache
-        What the loss sends to each h_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dW_ih, db_ih : arrays of the arguments' shapes
     """
     x, h, gates, W_ih, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (3') (B, H)

@@ -42,16 +42,12 @@ class MSECache(NamedTuple):
 
 
 def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Array, MSECache]:
-    """Return the squared distance of y from its target.
+    """Return the loss, a number (for "none" a (T, B, V) array), and the cache.
 
     Parameters
     ----------
     y, target : (T, B, V) arrays
     reduction : {"mean", "sum", "sum_over_time", "none"}
-
-    Returns
-    -------
-    loss, cache : number ((T, B, V) array for "none") and MSECache
 
     Examples
     --------
@@ -68,16 +64,11 @@ def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Ar
 
 
 def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
-    """Return the gradient of every argument of :func:`mse_forward`, in order.
+    """Return dy and dtarget, each of its argument's shape.
 
     Parameters
     ----------
     dloss, cache : number ((T, B, V) array for "none") and MSECache
-        The gradient of the loss, and the cache of the forward pass.
-
-    Returns
-    -------
-    dy, dtarget : arrays of the arguments' shapes
     """
     difference, N = cache
     de = dloss / N  # (2') ()

@@ -78,18 +78,16 @@ arrow, by A, and its factors are those of B.
 
 Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
 
-In the code, a comment such as # (1) (B, 4H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states before it,
-h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next
-and dc_next are what (6') and (4') take from step t + 1, computed in the previous iteration.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
+before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
+batch. dh_next and dc_next are what (6') and (4') take from step t + 1, computed one iteration ago.
 
 Gers & Schmidhuber (2000); with tanh in (6) and the full gradient: Graves (2013).
 """
@@ -127,17 +125,13 @@ class PeepholeLSTMCache(NamedTuple):
 def peephole_lstm_forward(
     x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_c: Array
 ) -> tuple[tuple[Array, Array], PeepholeLSTMCache]:
-    """Return h and c at every timestep.
+    """Return (h, c) at every timestep, both (T, B, H), and the cache.
 
     Parameters
     ----------
     x, h0, c0 : (T, B, D), (B, H) and (B, H) arrays
     W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, H), (4H,) and (4H,) arrays, blocks i, f, g, o
     W_c : (3, H) array, rows w_i, w_f, w_o
-
-    Returns
-    -------
-    (h, c), cache : two (T, B, H) arrays, and PeepholeLSTMCache
 
     Examples
     --------
@@ -163,16 +157,11 @@ def peephole_lstm_forward(
 
 
 def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`peephole_lstm_forward`, in order.
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each of its argument's shape.
 
     Parameters
     ----------
     dh, dc, cache : two (T, B, H) arrays and PeepholeLSTMCache
-        What the loss sends to each h_t and c_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh, dW_c : arrays of the arguments' shapes
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)

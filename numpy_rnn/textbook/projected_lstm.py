@@ -73,18 +73,16 @@ arrow, by A, and its factors are those of B.
 
 Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over time: += in the code. One term is what one timestep contributes. All of
-    them, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          dW_hr = sum_t dh_t m_t^T        the total dh_t again, since (6) makes all of h_t
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
 
-In the code, a comment such as # (1) (B, 4H) gives a line's equation and its result's shape. Rows
-count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states before it,
-h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the batch. dh_next
-and dc_next are what (6') and (4') take from step t + 1, computed in the previous iteration.
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
+before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
+batch. dh_next and dc_next are what (6') and (4') take from step t + 1, computed one iteration ago.
 m has no initial entry: m[t] belongs to x[t].
 
 Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); projection: Sak,
@@ -132,17 +130,13 @@ def projected_lstm_forward(
     b_hh: Array,
     W_hr: Array,
 ) -> tuple[tuple[Array, Array], ProjectedLSTMCache]:
-    """Return h and c at every timestep.
+    """Return (h, c) at every timestep, (T, B, P) and (T, B, H), and the cache.
 
     Parameters
     ----------
     x, h0, c0 : (T, B, D), (B, P) and (B, H) arrays
     W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, P), (4H,) and (4H,) arrays, blocks i, f, g, o
     W_hr : (P, H) array
-
-    Returns
-    -------
-    (h, c), cache : (T, B, P) and (T, B, H) arrays, and ProjectedLSTMCache
 
     Examples
     --------
@@ -166,16 +160,11 @@ def projected_lstm_forward(
 
 
 def projected_lstm_backward(dh: Array, dc: Array, cache: ProjectedLSTMCache) -> tuple[Array, ...]:
-    """Return the gradient of every argument of :func:`projected_lstm_forward`, in order.
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_hr, each of its argument's shape.
 
     Parameters
     ----------
     dh, dc, cache : (T, B, P) and (T, B, H) arrays and ProjectedLSTMCache
-        What the loss sends to each h_t and c_t directly, and the cache of the forward pass.
-
-    Returns
-    -------
-    dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh, dW_hr : arrays of the arguments' shapes
     """
     x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr = cache
     dh_next = np.zeros_like(h[0])  # (6') (B, P)
