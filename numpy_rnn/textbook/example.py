@@ -83,7 +83,7 @@ def show(forward: Any, backward: Any, arguments: Mapping[str, Any], **options: A
         if event.added is not None:
             ledger.setdefault(_array(event), []).append(event)
 
-    print("The numbers in front are those of the equations at the head of the page.\n\nGIVEN")
+    print("Two timesteps, one sequence. In front: the numbers of the page's equations.\n\nGIVEN")
     _print_arrays("(0)", given | options, over_time)
     print("\nFORWARD")
     _print_events(forward_events)

@@ -51,6 +51,7 @@ def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Ar
 
     Examples
     --------
+    >>> import numpy as np
     >>> loss, cache = mse_forward(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 5.0]]]))
     >>> float(loss)
     4.5

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def test_a_page_prints_an_example_with_all_its_numbers(name: str) -> None:
         assert f"\n{title}" in run.stdout
     assert ("\nLEDGER" in run.stdout) == (name not in {"dropout", "mse", "cross_entropy"})
     assert max(map(len, run.stdout.splitlines())) <= 80
+
+
+@each_name
+def test_the_examples_of_a_page_hold(name: str) -> None:
+    result = doctest.testmod(import_module(f"numpy_rnn.textbook.{name}"))
+    assert result.attempted > 1
+    assert result.failed == 0
 
 
 @each_name
