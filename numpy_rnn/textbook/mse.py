@@ -2,6 +2,7 @@
 
 Symbols
     y, target      output, and what it should be;  loss  the number returned
+    mask           False where a timestep of a sequence does not count
     dloss          its gradient: 1 if training minimises the loss itself. If training minimises a
                    weighted sum of losses, the weight of this one
     dX             the gradient with respect to X, of X's shape: its element j is dloss times the
@@ -9,11 +10,11 @@ Symbols
     T, B, V        number of timesteps, sequences in the batch, outputs
 
 Forward, for every element
-    (0)  given: y, target
-    (1)  difference = y - target
+    (0)  given: y, target, mask
+    (1)  difference = y - target       0 where mask is False
     (2)  e = difference^2
-    (3)  loss = (sum of e) / N         N = T B V for reduction "mean",  1 for "sum",
-                                       B V for "sum_over_time": the sum of T means
+    (3)  loss = (sum of e) / N         N = how many count, for reduction "mean";  1 for "sum";
+                                       B V for "sum_over_time": a sum of T means
          loss = e, without a sum, for "none"; dloss then has the shape of e
 
 Backward. The gradients of what (n) gives have the number (n'). The one path from y is
@@ -21,7 +22,7 @@ y ---> difference ---> e ---> loss.
     (3') dloss                         given
     (2') de = dloss / N                e is in the sum, with factor 1 / N
     (1') dy = de * 2 * difference      the derivative of a square. difference has the same gradient
-                                       as y, which is in it with factor 1
+                                       as y, which is in it with factor 1; 0 where mask is False
     (0') dtarget = -dy                 target is in difference with factor -1
 
 Legendre (1805), as the method of least squares.
@@ -30,6 +31,8 @@ Legendre (1805), as the method of least squares.
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import numpy as np
 
 from numpy_rnn.functional.types import Array
 
@@ -41,27 +44,31 @@ class MSECache(NamedTuple):
     N: int
 
 
-def mse_forward(y: Array, target: Array, *, reduction: str = "mean") -> tuple[Array, MSECache]:
+def mse_forward(
+    y: Array, target: Array, *, mask: Array | None = None, reduction: str = "mean"
+) -> tuple[Array, MSECache]:
     """Return the loss, a number (for "none" a (T, B, V) array), and the cache.
 
     Parameters
     ----------
-    y, target : (T, B, V) arrays
+    y, target, mask : (T, B, V) arrays, and (T, B) array of bool or None
     reduction : {"mean", "sum", "sum_over_time", "none"}
 
     Examples
     --------
-    >>> import numpy as np
     >>> loss, cache = mse_forward(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 5.0]]]))
     >>> float(loss)
     4.5
     """
     T, B, V = y.shape
-    N = {"mean": T * B * V, "sum_over_time": B * V, "sum": 1, "none": 1}[reduction]
-    difference = y - target  # (1) (T, B, V)
+    if mask is None:
+        mask = np.ones((T, B), bool)  # (0) (T, B)
+    N = {"mean": mask.sum() * V, "sum_over_time": B * V, "sum": 1, "none": 1}[reduction]
+    N = max(int(N), 1)
+    difference = np.where(mask[..., None], y - target, 0)  # (1) (T, B, V)
     e = difference**2  # (2) (T, B, V)
-    loss = e if reduction == "none" else e.sum() / max(N, 1)  # (3) ()
-    return loss, MSECache(difference, max(N, 1))
+    loss = e if reduction == "none" else e.sum() / N  # (3) ()
+    return loss, MSECache(difference, N)
 
 
 def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:

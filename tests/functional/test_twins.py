@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from numpy_rnn import functional
 from tests.complex_step import as_tuple, slice_errors
-from tests.textbook.pages import CELLS, PAGES, SIZES, Page, draw, in_regime
+from tests.textbook.pages import CELLS, PAGES, REDUCTIONS, SIZES, Page, draw, in_regime, masked_mse
 
 TOLERANCE = 1e-12
 FAST = {"projected_lstm": "lstm"}  # one fast pair with an optional W_hr
@@ -97,6 +98,27 @@ def test_textbook_equals_fast_when_units_saturate(page: Page, scale: float) -> N
 def test_the_check_fails_on_a_gradient_that_is_off_by_a_billionth(page: Page) -> None:
     with pytest.raises(AssertionError):
         check_equal(page, draw(page, np.random.default_rng(0), SIZES), planted=1 + 1e-9)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("T", "B"), [(11, 3), (1, 1), (0, 2), (2, 0)])
+def test_textbook_equals_fast_for_a_masked_mean_squared_error(
+    reduction: str, T: int, B: int
+) -> None:
+    sizes = SIZES | {"T": T, "B": B}
+    page = masked_mse(reduction, sizes)
+    check_equal(page, draw(page, np.random.default_rng(3), sizes))
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+@each_page
+def test_the_arguments_are_the_same(page: Page, way: str) -> None:
+    # But for what only the fast ones have: other activations, the axes to keep, a projection.
+    ours = inspect.signature(page.function(way)).parameters
+    theirs = inspect.signature(fast(page, way)).parameters
+    assert list(ours) == [name for name in theirs if name in ours]
+    assert set(theirs) - set(ours) <= {"phi", "keep", "W_hr"}
+    assert [a.kind for a in ours.values()] == [theirs[name].kind for name in ours]
 
 
 def test_cross_entropy_of_huge_logits_and_of_steps_that_do_not_count() -> None:

@@ -138,4 +138,12 @@ PAGES = [
     ),
 ]
 
+
+def masked_mse(reduction: str, sizes: Sizes) -> Page:
+    """Return the mean squared error with a mask, which is a keyword argument."""
+    mask = counted(np.random.default_rng(5), sizes)
+    options = {"reduction": reduction, "mask": mask}
+    return Page("mse", {"y": "T B V", "target": "T B V"}, (0, 1), options)
+
+
 CELLS = [page for page in PAGES if "h0" in page.shapes]

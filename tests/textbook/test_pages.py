@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
-from tests.textbook.pages import CELLS, PAGES, SIZES, Page, draw, in_regime
+from tests.textbook.pages import CELLS, PAGES, REDUCTIONS, SIZES, Page, draw, in_regime, masked_mse
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
 each_cell = pytest.mark.parametrize("page", CELLS, ids=lambda page: page.title)
@@ -144,6 +144,16 @@ def test_dtype_in_is_dtype_out(page: Page, dtype: type, T: int) -> None:
     gradients = page.backward(*(dout.astype(dtype) for dout in douts), cache)
     for array in (*as_tuple(outputs), *gradients):
         assert array is None or array.dtype == dtype
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("T", "B"), [(11, 3), (1, 1), (0, 2), (2, 0)])
+def test_a_masked_mean_squared_error_equals_the_complex_step(
+    reduction: str, T: int, B: int
+) -> None:
+    page = masked_mse(reduction, with_time_and_batch(T, B))
+    arguments, douts, _ = run(page, with_time_and_batch(T, B))
+    check(page, arguments, douts)
 
 
 def freeze(value: Any) -> None:
