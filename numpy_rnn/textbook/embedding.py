@@ -1,0 +1,85 @@
+"""The embedding: a table with one row of numbers for each token, looked up at every timestep.
+
+Symbols
+    tokens         integers from 0 to V - 1, one for each timestep t and sequence b
+    W              the table: row v, written W_v, belongs to token v and has E numbers
+    T, B, V, E     number of timesteps, sequences in the batch, tokens to choose from, columns
+    L              the loss: one number, computed from y outside this page
+    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
+                   element j of X, all consequences of that change included
+
+Forward, for every t and b
+    (0)  given: tokens, W
+    (1)  y[t,b] = W_v  with  v = tokens[t,b]
+
+Paths to the loss
+
+              +---> y[1,2] ---+
+        W_v --+---> y[4,1] ---+---> L      one arrow for each place where token v stands
+              +---> y[5,1] ---+
+
+    One arrow leaves each y[t,b]. So what the loss sends along it, dy[t,b], is its whole gradient.
+
+Backward. The gradients of what (n) gives have the number (n').
+    (1') dy[t,b]                                                given
+    (0') dW_v = sum of dy[t,b] over all t, b with tokens[t,b] = v
+
+    Each arrow from W_v copies it, a factor 1. What comes back along several arrows is added: += in
+    the code. A row whose token does not occur gets 0. What each timestep adds is called the ledger.
+    A token is an integer and cannot change by a little, so None is returned for its gradient.
+
+Bengio, Ducharme, Vincent & Jauvin (2003).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+
+class EmbeddingCache(NamedTuple):
+    """What :func:`embedding_backward` needs from the forward pass."""
+
+    tokens: Array  # (T, B)
+    W: Array  # (V, E)
+
+
+def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
+    """Return the row of W for each token, (T, B, E), and the cache.
+
+    Parameters
+    ----------
+    tokens, W : (T, B) array of int, and (V, E) array
+
+    Examples
+    --------
+    >>> y, cache = embedding_forward(np.array([[1]]), np.array([[0.1, 0.2], [0.3, 0.4]]))
+    >>> y
+    array([[[0.3, 0.4]]])
+    """
+    y = W[tokens]  # (1) (T, B, E)
+    return y, EmbeddingCache(tokens, W)
+
+
+def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Array]:
+    """Return None for the tokens, and dW of W's shape.
+
+    Parameters
+    ----------
+    dy, cache : (T, B, E) array and EmbeddingCache
+    """
+    tokens, W = cache
+    dW = np.zeros_like(W)  # (0') (V, E)
+    for t in range(len(tokens)):
+        for b in range(len(tokens[t])):
+            dW[tokens[t, b]] += dy[t, b]  # (0') (E,)
+    return None, dW
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    show(embedding_forward, embedding_backward, {"tokens": np.array([[1], [1]]), "W": "V E"})

@@ -1,0 +1,90 @@
+"""The linear layer: y = W x + b with the same weights and the same bias at every timestep.
+
+Symbols
+    x_t, y_t       input and output at timestep t = 1, ..., T;  W, b  weights and bias
+    T, B, D, G     number of timesteps, sequences in the batch, inputs, outputs
+    L              the loss: one number, computed from y_1, ..., y_T outside this page
+    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
+                   element j of X, all consequences of that change included
+    v w^T          outer product: row j, column k is v_j w_k
+The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
+row: it writes W x as x @ W.T, and W^T dy as dy @ W.
+
+Forward, t = 1, ..., T
+    (0)  given: x_t, W, b
+    (1)  y_t = W x_t + b
+
+Paths to the loss
+
+        x_t ---W---> y_t ---dy[t]---> L
+
+    One arrow leaves y_t. So what the loss sends along it, dy[t], is all of dy_t: without a
+    recurrence, the partial and the total derivative are the same.
+
+Backward. The gradients of what (n) gives have the number (n'). Element j of (1) is
+y_j = sum_k W_jk x_k + b_j.
+    (1') dy_t = dy[t]               given
+    (0') dx_t = W^T dy_t            x_k is in every y_j, with factor W_jk: dx_k = sum_j W_jk dy_j
+         dW = sum_t dy_t x_t^T      W_jk is in y_j alone, with factor x_k
+         db = sum_t dy_t            b_j is in y_j alone, with factor 1
+
+    The same W is used at every timestep, so T arrows leave it. What comes back along several arrows
+    is added: += in the code. One term is what one timestep contributes. All of them, listed by t,
+    are called the ledger. The product dy[t].T @ x[t] also adds up the sequences of the batch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+
+class LinearCache(NamedTuple):
+    """What :func:`linear_backward` needs from the forward pass."""
+
+    x: Array  # (T, B, D)
+    W: Array  # (G, D)
+    b: Array  # (G,)
+
+
+def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
+    """Return y at every timestep, (T, B, G), and the cache.
+
+    Parameters
+    ----------
+    x, W, b : (T, B, D), (G, D) and (G,) arrays
+
+    Examples
+    --------
+    >>> y, cache = linear_forward(np.ones((1, 1, 2)), np.array([[1.0, 2.0]]), np.array([3.0]))
+    >>> y
+    array([[[6.]]])
+    """
+    y = x @ W.T + b  # (1) (T, B, G)
+    return y, LinearCache(x, W, b)
+
+
+def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
+    """Return dx, dW and db, each of its argument's shape.
+
+    Parameters
+    ----------
+    dy, cache : (T, B, G) array and LinearCache
+    """
+    x, W, b = cache
+    dx = np.zeros_like(x)  # (0') (T, B, D)
+    dW, db = np.zeros_like(W), np.zeros_like(b)  # (0') (G, D), (G,)
+    for t in range(len(x)):
+        dx[t] = dy[t] @ W  # (0') (B, D)
+        dW += dy[t].T @ x[t]  # (0') (G, D)
+        db += dy[t].sum(axis=0)  # (0') (G,)
+    return dx, dW, db
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    show(linear_forward, linear_backward, {"x": "T B D", "W": "G D", "b": "G"})

@@ -1,0 +1,187 @@
+"""The LSTM: a cell state c_t that is multiplied by a forget gate and added to, not replaced.
+
+Symbols
+    x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
+    z_t            four sums for each unit, in four blocks z_i, z_f, z_g, z_o
+    i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
+    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
+    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
+    L              the loss: one number, computed from all h_t and c_t outside this page
+    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
+                   of L per change of element j of z_t, all consequences of that change included
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
+The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
+row: it writes W x as x @ W.T, and W^T dz as dz @ W.
+
+Forward, t = 1, ..., T
+    (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh
+    (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+    (2)  i_t = sigma(z_i),   f_t = sigma(z_f),   o_t = sigma(z_o)      sigma(v) = 1 / (1 + e^-v)
+    (3)  g_t = tanh(z_g)
+    (4)  c_t = f_t * c_{t-1} + i_t * g_t
+    (5)  h_t = o_t * tanh(c_t)
+
+Paths from c_t and h_t to the loss
+
+         L                    L
+         ^                    ^
+         | dc[t]              | dh[t]
+        c_t --* o_t, tanh---> h_t ---W_hh---> z_{t+1} --sigma, tanh---> i, f, g, o of step t+1
+         |                                                                |
+         +----* f_{t+1}---> c_{t+1} <-------------------------------------+
+
+    Two arrows leave h_t: to the loss, and to z_{t+1}.
+    Three arrows leave c_t: to the loss, to c_{t+1}, and to h_t.
+    The derivative along an arrow to the loss alone, all else held fixed, is a partial derivative of
+    L. It is written dh[t] or dc[t], with brackets, and given to the backward function.
+    The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+
+The chain rule, in two parts
+    A. Where several arrows leave a quantity, the gradients that come back along them are added.
+    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
+arrow, by A, and its factors are those of B.
+    (5') dh_t = dh[t] + W_hh^T dz_{t+1}
+             dh[t]                           to the loss: given
+             W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
+    (4') dc_t = dc[t] + f_{t+1} * dc_{t+1} + dh_t * o_t * (1 - tanh(c_t)^2)
+             dc[t]                           to the loss: given
+             f_{t+1} * dc_{t+1}              to c_{t+1}, which contains f_{t+1} * c_t
+             dh_t * o_t * (1 - tanh(c_t)^2)  to h_t = o_t * tanh(c_t): factor o_t, then tanh'
+    (2') di_t = dc_t * g_t                   c_t contains i_t * g_t: the other factor
+         df_t = dc_t * c_{t-1}               c_t contains f_t * c_{t-1}: the other factor
+    (3') dg_t = dc_t * i_t                   c_t contains i_t * g_t: the other factor
+    (2') do_t = dh_t * tanh(c_t)             h_t = o_t * tanh(c_t): the other factor
+    (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f and dz_o alike, from df_t and do_t
+         dz_g = dg_t * (1 - g_t^2)           tanh'
+
+    The last term of (4') has dh_t, the total: whatever h_t causes, c_t causes through it. The gates
+    of step t + 1 are among that, since c_t reaches them through h_t only. So the second term holds
+    f_{t+1} fixed. f_{t+1} is its only factor: where it is near 1, gradients reach far back.
+    The recursion begins at t = T. No step follows: dz_{T+1} = 0 and dc_{T+1} = 0.
+    It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
+
+Gradients of what was given
+    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
+         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
+         dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
+         dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
+
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
+before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
+batch. dh_next and dc_next are what (5') and (4') take from step t + 1, computed one iteration ago.
+
+Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); the full gradient,
+not truncated at the gates: Graves & Schmidhuber (2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
+    s: Array = (1 + np.tanh(z / 2)) / 2
+    return s
+
+
+class LSTMCache(NamedTuple):
+    """What :func:`lstm_backward` needs from the forward pass."""
+
+    x: Array  # (T, B, D)
+    h: list[Array]  # (T + 1, B, H): h_0 to h_T
+    c: list[Array]  # (T + 1, B, H): c_0 to c_T
+    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
+    W_ih: Array  # (4H, D)
+    W_hh: Array  # (4H, H)
+    b_ih: Array  # (4H,)
+    b_hh: Array  # (4H,)
+
+
+def lstm_forward(
+    x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
+) -> tuple[tuple[Array, Array], LSTMCache]:
+    """Return (h, c) at every timestep, both (T, B, H), and the cache.
+
+    Parameters
+    ----------
+    x, h0, c0 : (T, B, D), (B, H) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, H), (4H,) and (4H,) arrays, blocks i, f, g, o
+
+    Examples
+    --------
+    >>> x, h0, W, b = np.ones((2, 1, 1)), np.zeros((1, 1)), np.ones((4, 1)), np.zeros(4)
+    >>> (h, c), cache = lstm_forward(x, h0, h0, W, W, b, b)
+    >>> c.ravel().round(4)
+    array([0.5568, 1.1444])
+    """
+    h, c, gates = [h0], [c0], []
+    for t in range(len(x)):
+        z = x[t] @ W_ih.T + b_ih + h[t] @ W_hh.T + b_hh  # (1) (B, 4H)
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)  # (1) (B, H)
+        i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)  # (2) (B, H)
+        g = np.tanh(z_g)  # (3) (B, H)
+        c.append(f * c[t] + i * g)  # (4) (B, H)
+        h.append(o * np.tanh(c[t + 1]))  # (5) (B, H)
+        gates.append((i, f, g, o))
+    return (np.stack(h)[1:], np.stack(c)[1:]), LSTMCache(x, h, c, gates, W_ih, W_hh, b_ih, b_hh)
+
+
+def lstm_backward(dh: Array, dc: Array, cache: LSTMCache) -> tuple[Array, ...]:
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
+
+    Parameters
+    ----------
+    dh, dc, cache : two (T, B, H) arrays and LSTMCache
+    """
+    x, h, c, gates, W_ih, W_hh, b_ih, b_hh = cache
+    T = len(x)
+    dh_next = np.zeros_like(h[0])  # (5') (B, H)
+    dc_next = np.zeros_like(c[0])  # (4') (B, H)
+    dx = np.zeros_like(x)  # (0') (T, B, D)
+    dW_ih, dW_hh = np.zeros_like(W_ih), np.zeros_like(W_hh)  # (0') (4H, D), (4H, H)
+    db_ih, db_hh = np.zeros_like(b_ih), np.zeros_like(b_hh)  # (0') (4H,), (4H,)
+    for t in reversed(range(T)):
+        i, f, g, o = gates[t]  # (B, H)
+        tanh_c = np.tanh(c[t + 1])  # (5) (B, H)
+        dh_t = dh[t] + dh_next  # (5') (B, H)
+        dc_t = dc[t] + dc_next + dh_t * o * (1 - tanh_c**2)  # (4') (B, H)
+        di = dc_t * g  # (2') (B, H)
+        df = dc_t * c[t]  # (2') (B, H)
+        dg = dc_t * i  # (3') (B, H)
+        do = dh_t * tanh_c  # (2') (B, H)
+        dz_i = di * i * (1 - i)  # (1') (B, H)
+        dz_f = df * f * (1 - f)  # (1') (B, H)
+        dz_g = dg * (1 - g**2)  # (1') (B, H)
+        dz_o = do * o * (1 - o)  # (1') (B, H)
+        dz = np.concatenate([dz_i, dz_f, dz_g, dz_o], axis=1)  # (1') (B, 4H)
+        dx[t] = dz @ W_ih  # (0') (B, D)
+        dW_ih += dz.T @ x[t]  # (0') (4H, D)
+        dW_hh += dz.T @ h[t]  # (0') (4H, H)
+        db_ih += dz.sum(axis=0)  # (0') (4H,)
+        db_hh += dz.sum(axis=0)  # (0') (4H,)
+        dh_next = dz @ W_hh  # (5') (B, H)
+        dc_next = dc_t * f  # (4') (B, H)
+    return dx, dh_next, dc_next, dW_ih, dW_hh, db_ih, db_hh
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    weights = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H"}
+    show(lstm_forward, lstm_backward, {"x": "T B D", "h0": "B H", "c0": "B H"} | weights)

@@ -1,0 +1,207 @@
+"""The LSTM with peepholes: its gates also read the cell state, one weight for each unit and gate.
+
+Symbols
+    x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
+    z_t            four sums for each unit, in four blocks z_i, z_f, z_g, z_o
+    i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
+    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
+    w_i, w_f, w_o  the peepholes, one number for each unit: the three rows of W_c
+    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
+    L              the loss: one number, computed from all h_t and c_t outside this page
+    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
+                   of L per change of element j of z_t, all consequences of that change included
+    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
+The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
+row: it writes W x as x @ W.T, and W^T dz as dz @ W.
+
+Forward, t = 1, ..., T
+    (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_c
+    (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+    (2)  i_t = sigma(z_i + w_i * c_{t-1}),   f_t = sigma(z_f + w_f * c_{t-1})
+    (3)  g_t = tanh(z_g)                       sigma(v) = 1 / (1 + e^-v)
+    (4)  c_t = f_t * c_{t-1} + i_t * g_t
+    (5)  o_t = sigma(z_o + w_o * c_t)          the new cell state, not the one before
+    (6)  h_t = o_t * tanh(c_t)
+
+Paths from c_t and h_t to the loss
+
+         L                    L
+         ^                    ^
+         | dc[t]              | dh[t]
+        c_t --* o_t, tanh---> h_t ---W_hh---> z_{t+1} -----------> i, f, g, o of step t+1
+        |||                   ^                                        |
+        ||+---w_o---> o_t ----+                                        |
+        |+----w_i, w_f------> i, f of step t+1 --------+               |
+        +-----* f_{t+1}-----> c_{t+1} <----------------+---------------+
+
+    Two arrows leave h_t: to the loss, and to z_{t+1}.
+    Six arrows leave c_t: to the loss, to h_t, to o_t by w_o, and three to the next step, which are
+    to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
+    The derivative along an arrow to the loss alone, all else held fixed, is a partial derivative of
+    L. It is written dh[t] or dc[t], with brackets, and given to the backward function.
+    The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+
+The chain rule, in two parts
+    A. Where several arrows leave a quantity, the gradients that come back along them are added.
+    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
+       y = v + w      dv = dy                 factor 1
+       y = v * w      dv = dy * w             the other factor
+       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
+                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+
+Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
+arrow, by A, and its factors are those of B.
+    (6') dh_t = dh[t] + W_hh^T dz_{t+1}
+             dh[t]                           to the loss: given
+             W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
+    (5') do_t = dh_t * tanh(c_t)             h_t = o_t * tanh(c_t): the other factor
+         dz_o = do_t * o_t * (1 - o_t)       sigma'; (4') needs it, so it comes first
+    (4') dc_t = dc[t] + dh_t * o_t * (1 - tanh(c_t)^2) + w_o * dz_o
+                + [f * dc + w_i * dz_i + w_f * dz_f]_{t+1}
+             dc[t]                           to the loss: given
+             dh_t * o_t * (1 - tanh(c_t)^2)  to h_t = o_t * tanh(c_t): factor o_t, then tanh'
+             w_o * dz_o                      to o_t, whose sigma is applied to z_o + w_o * c_t
+             [f * dc]_{t+1}                  to c_{t+1}, which contains f_{t+1} * c_t
+             [w_i * dz_i]_{t+1}              to i_{t+1}, by its peephole; [w_f * dz_f]_{t+1} alike
+    (2') di_t = dc_t * g_t                   c_t contains i_t * g_t: the other factor
+         df_t = dc_t * c_{t-1}               c_t contains f_t * c_{t-1}: the other factor
+    (3') dg_t = dc_t * i_t                   c_t contains i_t * g_t: the other factor
+    (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f alike, from df_t
+         dz_g = dg_t * (1 - g_t^2)           tanh'
+
+    In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both
+    have the gradient dz_i.
+    The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
+    It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
+
+Gradients of what was given
+    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
+         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
+         dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
+         dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
+         dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
+
+In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
+before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
+batch. dh_next and dc_next are what (6') and (4') take from step t + 1, computed one iteration ago.
+
+Gers & Schmidhuber (2000); with tanh in (6) and the full gradient: Graves (2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
+    s: Array = (1 + np.tanh(z / 2)) / 2
+    return s
+
+
+class PeepholeLSTMCache(NamedTuple):
+    """What :func:`peephole_lstm_backward` needs from the forward pass."""
+
+    x: Array  # (T, B, D)
+    h: list[Array]  # (T + 1, B, H): h_0 to h_T
+    c: list[Array]  # (T + 1, B, H): c_0 to c_T
+    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
+    W_ih: Array  # (4H, D)
+    W_hh: Array  # (4H, H)
+    b_ih: Array  # (4H,)
+    b_hh: Array  # (4H,)
+    W_c: Array  # (3, H)
+
+
+def peephole_lstm_forward(
+    x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_c: Array
+) -> tuple[tuple[Array, Array], PeepholeLSTMCache]:
+    """Return (h, c) at every timestep, both (T, B, H), and the cache.
+
+    Parameters
+    ----------
+    x, h0, c0 : (T, B, D), (B, H) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, H), (4H,) and (4H,) arrays, blocks i, f, g, o
+    W_c : (3, H) array, rows w_i, w_f, w_o
+
+    Examples
+    --------
+    >>> x, h0, W, b = np.ones((2, 1, 1)), np.zeros((1, 1)), np.ones((4, 1)), np.zeros(4)
+    >>> (h, c), cache = peephole_lstm_forward(x, h0, h0, W, W, b, b, np.ones((3, 1)))
+    >>> c.ravel().round(4)
+    array([0.5568, 1.2696])
+    """
+    w_i, w_f, w_o = W_c  # (0) (H,)
+    h, c, gates = [h0], [c0], []
+    for t in range(len(x)):
+        z = x[t] @ W_ih.T + b_ih + h[t] @ W_hh.T + b_hh  # (1) (B, 4H)
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)  # (1) (B, H)
+        i = sigmoid(z_i + w_i * c[t])  # (2) (B, H)
+        f = sigmoid(z_f + w_f * c[t])  # (2) (B, H)
+        g = np.tanh(z_g)  # (3) (B, H)
+        c.append(f * c[t] + i * g)  # (4) (B, H)
+        o = sigmoid(z_o + w_o * c[t + 1])  # (5) (B, H)
+        h.append(o * np.tanh(c[t + 1]))  # (6) (B, H)
+        gates.append((i, f, g, o))
+    cache = PeepholeLSTMCache(x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c)
+    return (np.stack(h)[1:], np.stack(c)[1:]), cache
+
+
+def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tuple[Array, ...]:
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each of its argument's shape.
+
+    Parameters
+    ----------
+    dh, dc, cache : two (T, B, H) arrays and PeepholeLSTMCache
+    """
+    x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
+    w_i, w_f, w_o = W_c  # (0) (H,)
+    dh_next = np.zeros_like(h[0])  # (6') (B, H)
+    dc_next = np.zeros_like(c[0])  # (4') (B, H)
+    dx = np.zeros_like(x)  # (0') (T, B, D)
+    dW_ih, dW_hh = np.zeros_like(W_ih), np.zeros_like(W_hh)  # (0') (4H, D), (4H, H)
+    db_ih, db_hh = np.zeros_like(b_ih), np.zeros_like(b_hh)  # (0') (4H,), (4H,)
+    dw_i, dw_f, dw_o = np.zeros_like(W_c)  # (0') (H,)
+    for t in reversed(range(len(x))):
+        i, f, g, o = gates[t]  # (B, H)
+        tanh_c = np.tanh(c[t + 1])  # (6) (B, H)
+        dh_t = dh[t] + dh_next  # (6') (B, H)
+        do = dh_t * tanh_c  # (5') (B, H)
+        dz_o = do * o * (1 - o)  # (1') (B, H)
+        dc_t = dc[t] + dc_next + dh_t * o * (1 - tanh_c**2) + dz_o * w_o  # (4') (B, H)
+        di = dc_t * g  # (2') (B, H)
+        df = dc_t * c[t]  # (2') (B, H)
+        dg = dc_t * i  # (3') (B, H)
+        dz_i = di * i * (1 - i)  # (1') (B, H)
+        dz_f = df * f * (1 - f)  # (1') (B, H)
+        dz_g = dg * (1 - g**2)  # (1') (B, H)
+        dw_i += (dz_i * c[t]).sum(axis=0)  # (0') (H,)
+        dw_f += (dz_f * c[t]).sum(axis=0)  # (0') (H,)
+        dw_o += (dz_o * c[t + 1]).sum(axis=0)  # (0') (H,)
+        dz = np.concatenate([dz_i, dz_f, dz_g, dz_o], axis=1)  # (1') (B, 4H)
+        dx[t] = dz @ W_ih  # (0') (B, D)
+        dW_ih += dz.T @ x[t]  # (0') (4H, D)
+        dW_hh += dz.T @ h[t]  # (0') (4H, H)
+        db_ih += dz.sum(axis=0)  # (0') (4H,)
+        db_hh += dz.sum(axis=0)  # (0') (4H,)
+        dh_next = dz @ W_hh  # (6') (B, H)
+        dc_next = dc_t * f + dz_i * w_i + dz_f * w_f  # (4') (B, H)
+    dW_c = np.stack([dw_i, dw_f, dw_o])  # (0') (3, H)
+    return dx, dh_next, dc_next, dW_ih, dW_hh, db_ih, db_hh, dW_c
+
+
+if __name__ == "__main__":
+    from numpy_rnn.textbook.example import show
+
+    weights = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H", "W_c": "3 H"}
+    states = {"x": "T B D", "h0": "B H", "c0": "B H"}
+    show(peephole_lstm_forward, peephole_lstm_backward, states | weights)
