@@ -1,4 +1,7 @@
-"""Dropout."""
+"""Dropout: the functions of textbook/dropout.py.
+
+They are repeated here because a page that runs by itself must not be imported by the package.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ class DropoutCache(NamedTuple):
 
 def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutCache]:
     """Return x with the values outside the mask set to zero and the others scaled up."""
-    y = x * mask / (1 - p)  # (1) (T, B, H)
+    y = x * mask / (1 - p)  # (1)
     return y, DropoutCache(mask, p)
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, None]:
     """Return the gradient of every argument of :func:`dropout_forward`."""
     mask, p = cache
-    dx = dy * mask / (1 - p)  # (0') (T, B, H)
+    dx = dy * mask / (1 - p)  # (0')
     return dx, None
