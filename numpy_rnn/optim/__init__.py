@@ -1,4 +1,8 @@
-"""Optimisers on one flat vector, equal to PyTorch's step by step, and gradient clipping."""
+"""Optimisers on one flat vector of parameters, and gradient clipping.
+
+Gradients and learning-rate schedules are elsewhere: layers compute the gradients, and
+``training/schedule.py`` sets the rates. Start reading in ``sgd.py``, then ``base.py``.
+"""
 
 from numpy_rnn.optim.adagrad import Adagrad
 from numpy_rnn.optim.adam import Adam, AdamW

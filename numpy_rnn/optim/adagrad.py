@@ -4,7 +4,7 @@
 (2) s_t = s_{t-1} + g^2,  s_0 = initial_accumulator_value
 (3) theta_t = theta_{t-1} - lr / (1 + (t - 1) lr_decay) g / (sqrt(s_t) + eps)
 
-The falling learning rate is PyTorch's addition.
+The decay of the learning rate is PyTorch's addition.
 """
 
 from __future__ import annotations
@@ -22,25 +22,34 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     parameters : Parameters
-        What to change.
+        The parameters to update.
     lr : float
         Learning rate.
     lr_decay : float
-        How fast it falls.
+        Decay of the learning rate, equation (3).
     weight_decay : float
         Equation (1).
     initial_accumulator_value : float
         s_0.
     eps : float
-        Above 0 it keeps (3) finite.
+        Keeps (3) finite if it is above 0.
 
     Raises
     ------
-    ValueError
-        If a number is out of its range.
+    TypeError, ValueError
+        If an option has another type or is out of its range.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> adagrad = Adagrad(weights, lr=0.1)
+    >>> weights.grad[...] = 1, -9
+    >>> adagrad.step()
+    >>> weights.data.round(6)
+    array([-0.1,  0.1])
     """
 
-    hyperparameters = ("lr", "weight_decay", "lr_decay", "eps")
+    hyperparameters = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def __init__(
         self,
@@ -52,18 +61,19 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, ("sum",))
-        self.lr_decay = self._at_least_zero("lr_decay", lr_decay)
-        self.eps = self._at_least_zero("eps", eps)
-        self.moments["sum"].fill(
-            self._at_least_zero("initial_accumulator_value", initial_accumulator_value)
+        self.lr_decay = self._non_negative("lr_decay", lr_decay)
+        self.initial_accumulator_value = self._non_negative(
+            "initial_accumulator_value", initial_accumulator_value
         )
+        self.eps = self._non_negative("eps", eps)
+        self.moments["sum"].fill(self.initial_accumulator_value)
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._decayed(theta, g)  # (1)
+        g = self._with_weight_decay(theta, g)  # (1)
         s, work = self.moments["sum"], self._work
         s += np.multiply(g, g, out=work)  # (2)
         np.sqrt(s, out=work)
         work += self.eps
         np.divide(g, work, out=work)
-        work *= self.lr / (1 + (self.steps - 1) * self.lr_decay)
+        work *= self.lr / (1 + (self.num_steps - 1) * self.lr_decay)
         theta -= work  # (3)

@@ -5,12 +5,12 @@ With g the gradient of the t-th step and m_0 = v_0 = vmax_0 = 0:
     (1) m_t = m_{t-1} + (1 - beta_1) (g - m_{t-1})        running mean of g
     (2) v_t = beta_2 v_{t-1} + (1 - beta_2) g^2           running mean of g^2
     (3) vmax_t = max(vmax_{t-1}, v_t)                     with amsgrad (Reddi et al. 2018)
-    (4) d_t = sqrt(v_t / (1 - beta_2^t)) + eps            vmax_t in place of v_t with amsgrad
+    (4) d_t = sqrt(v_t / (1 - beta_2^t)) + eps            with amsgrad: vmax_t instead of v_t
     (5) theta_t = theta_{t-1} - lr m_t / (1 - beta_1^t) / d_t
 
-The divisions by 1 - beta^t undo the bias of moments that started at zero (Reddi et al. have
-none; here, as in PyTorch, it is applied to the maximum too); eps stands outside the root, as
-in the paper. (1) is the paper's beta_1 m + (1 - beta_1) g in the order in which PyTorch rounds.
+The divisions by 1 - beta^t remove the bias of moments that started at zero. Reddi et al. have no
+such correction; here, as in PyTorch, it applies to the maximum too. As in the paper, eps is outside
+the root. (1) is the paper's beta_1 m + (1 - beta_1) g, in the order in which PyTorch rounds.
 
 Weight decay comes first. Adam's goes through the moments, AdamW's does not:
 
@@ -36,11 +36,11 @@ class Adam(Optimizer):
     Parameters
     ----------
     parameters : Parameters
-        What to change.
+        The parameters to update.
     lr : float
         Learning rate.
-    betas : tuple of float
-        How much the means of g and of g^2 keep of their past.
+    betas : tuple of two floats
+        Decay rates of the means of g and of g^2.
     eps : float
         Keeps (5) finite where a gradient has always been zero.
     weight_decay : float
@@ -50,11 +50,22 @@ class Adam(Optimizer):
 
     Raises
     ------
-    ValueError
-        If a number is out of its range.
+    TypeError, ValueError
+        If an option has another type or is out of its range.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> adam = Adam(weights, lr=0.1)
+    >>> weights.grad[...] = 1, -9
+    >>> adam.step()
+    >>> weights.data.round(6)
+    array([-0.1,  0.1])
+    >>> adam
+    Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)
     """
 
-    hyperparameters = ("lr", "weight_decay", "betas", "eps", "amsgrad")
+    hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad")
 
     def __init__(
         self,
@@ -65,14 +76,16 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
+        self.amsgrad = self._flag("amsgrad", amsgrad)
         moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * amsgrad
         super().__init__(parameters, lr, weight_decay, moments)
+        if np.shape(betas) != (2,):
+            raise TypeError(f"{type(self).__name__}: betas is {betas!r}, expected two numbers")
         self.betas = (self._decay_rate("beta1", betas[0]), self._decay_rate("beta2", betas[1]))
-        self.eps = self._at_least_zero("eps", eps)
-        self.amsgrad = bool(amsgrad)
+        self.eps = self._non_negative("eps", eps)
 
     def _update(self, theta: Array, g: Array) -> None:
-        self._adam(theta, self._decayed(theta, g))  # (6)
+        self._adam(theta, self._with_weight_decay(theta, g))  # (6)
 
     def _adam(self, theta: Array, g: Array) -> None:
         beta1, beta2 = self.betas
@@ -86,11 +99,11 @@ class Adam(Optimizer):
         v += work  # (2)
         if self.amsgrad:
             v = np.maximum(self.moments["max_exp_avg_sq"], v, out=self.moments["max_exp_avg_sq"])
-        root = math.sqrt(1 - beta2**self.steps)
+        root = math.sqrt(1 - beta2**self.num_steps)
         np.sqrt(v, out=work)
         work += self.eps * root  # (4), times root
         np.divide(m, work, out=work)
-        work *= self.lr * root / (1 - beta1**self.steps)
+        work *= self.lr * root / (1 - beta1**self.num_steps)
         theta -= work  # (5)
 
 
@@ -100,7 +113,7 @@ class AdamW(Adam):
     Parameters
     ----------
     parameters : Parameters
-        What to change.
+        The parameters to update.
     lr, betas, eps, amsgrad
         As for :class:`Adam`.
     weight_decay : float
@@ -108,8 +121,13 @@ class AdamW(Adam):
 
     Raises
     ------
-    ValueError
-        If a number is out of its range.
+    TypeError, ValueError
+        If an option has another type or is out of its range.
+
+    Examples
+    --------
+    >>> AdamW(Parameters({"w": (2,)}, np.float64)).weight_decay
+    0.01
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What every optimiser shares: one flat vector in, one flat vector changed in place."""
+"""The base class of the optimisers: one flat vector, changed in place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,22 @@ from numpy_rnn.parameters import Parameters
 class Optimizer(ABC):
     """Base of the optimisers.
 
-    A subclass names its hyperparameters and its moments and writes one method,
+    A subclass names its hyperparameters and its moments and implements one method,
     :meth:`_update`. A moment is a vector with the layout of the parameters.
 
     Attributes
     ----------
     parameters : Parameters
-        What :meth:`step` changes.
+        The parameters that :meth:`step` changes.
     lr : float
         Learning rate; may be set between steps.
-    steps : int
-        How many steps were taken.
+    num_steps : int
+        Number of steps taken.
+    moments : dict of str to (N,) array
+        The running means of this optimiser, by PyTorch's names.
     """
 
-    hyperparameters: tuple[str, ...] = ("lr", "weight_decay")
+    hyperparameters: tuple[str, ...]  # constructor arguments, in its order
 
     def __init__(
         self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
@@ -41,15 +44,19 @@ class Optimizer(ABC):
                 "expected a layer's or model's .parameters"
             )
         self.parameters = parameters
-        self.lr = self._at_least_zero("lr", lr)
-        self.weight_decay = self._at_least_zero("weight_decay", weight_decay)
-        self.steps = 0
+        self.lr = self._non_negative("lr", lr)
+        self.weight_decay = self._non_negative("weight_decay", weight_decay)
+        self.num_steps = 0
         self.moments = {name: np.zeros_like(parameters.data) for name in moments}
         self._work = np.empty_like(parameters.data)
 
+    def __repr__(self) -> str:
+        options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
+        return f"{type(self).__name__}({', '.join(options)})"
+
     def step(self) -> None:
-        """Change the parameters once, by the gradients as they stand."""
-        self.steps += 1
+        """Update the parameters once, with the gradients as they are."""
+        self.num_steps += 1
         self._update(self.parameters.data, self.parameters.grad)
 
     def zero_grad(self) -> None:
@@ -58,9 +65,9 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, theta: Array, g: Array) -> None:
-        """Change `theta` (N,) in place by the gradient `g` (N,), which stays as it is."""
+        """Change `theta` (N,) in place with the gradient `g` (N,), which stays unchanged."""
 
-    def _decayed(self, theta: Array, g: Array) -> Array:
+    def _with_weight_decay(self, theta: Array, g: Array) -> Array:
         """Return the gradient of L + weight_decay / 2 |theta|^2 (L2 regularisation)."""
         return g + self.weight_decay * theta if self.weight_decay else g
 
@@ -70,35 +77,35 @@ class Optimizer(ABC):
         Returns
         -------
         state : dict
-            ``step``, the hyperparameters, and a copy of each moment (N,) under PyTorch's name.
+            ``step``, the hyperparameters, and a copy of each moment (N,), by PyTorch's names.
         """
         return (
-            {"step": self.steps}
+            {"step": self.num_steps}
             | {name: getattr(self, name) for name in self.hyperparameters}
             | {name: moment.copy() for name, moment in self.moments.items()}
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned. All of it, or on an error nothing.
+        """Restore what :meth:`state_dict` returned. All of it, or on an error nothing.
 
         Parameters
         ----------
         state : mapping
-            From an optimiser of the same class over as many parameters; its hyperparameters
-            come along.
+            From an optimiser of the same class with as many parameters. Its hyperparameters
+            replace those of this one.
 
         Raises
         ------
         ValueError
-            Naming what is missing, unexpected, misshapen or out of its range.
+            If something is missing, unexpected, misshapen or out of its range.
         """
         where = f"{type(self).__name__}.load_state_dict"
         missing = [name for name in ("step", *self.hyperparameters) if name not in state]
         if missing:
             raise ValueError(f"{where}: {', '.join(map(repr, missing))} missing")
-        try:  # the constructor knows what each number may be, and which moments there are
+        try:  # the constructor checks the numbers and knows which moments there are
             new = type(self)(self.parameters, **{k: state[k] for k in self.hyperparameters})
-            new.steps = operator.index(state["step"])
+            new.num_steps = operator.index(state["step"])
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {error}") from None
         expected = new.state_dict()
@@ -114,16 +121,26 @@ class Optimizer(ABC):
             moment[...] = state[name]
         vars(self).update(vars(new))
 
-    def _at_least_zero(self, name: str, value: float) -> float:
-        if not (value >= 0 and math.isfinite(value)):
+    def _non_negative(self, name: str, value: float) -> float:
+        if not (self._number(name, value) >= 0 and math.isfinite(value)):
             raise ValueError(
                 f"{type(self).__name__}: {name} is {value!r}, expected a finite number >= 0"
             )
         return float(value)
 
     def _decay_rate(self, name: str, value: float) -> float:
-        if not 0 <= value < 1:
+        if not 0 <= self._number(name, value) < 1:
             raise ValueError(
                 f"{type(self).__name__}: {name} is {value!r}, expected 0 <= {name} < 1"
             )
         return float(value)
+
+    def _number(self, name: str, value: float) -> float:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{type(self).__name__}: {name} is {value!r}, expected a number")
+        return float(value)
+
+    def _flag(self, name: str, value: bool) -> bool:
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{type(self).__name__}: {name} is {value!r}, expected True or False")
+        return bool(value)

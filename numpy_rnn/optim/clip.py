@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -14,32 +15,40 @@ from numpy_rnn.parameters import Parameters
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
-    """Scale all gradients together so that their norm is at most `max_norm`.
+    """Scale all gradients together so that their norm is at most `max_norm`, equation (1).
 
-    As ``torch.nn.utils.clip_grad_norm_``, including its 1e-6: the factor is
-    ``min(1, max_norm / (norm + 1e-6))``.
+    The factor is that of ``torch.nn.utils.clip_grad_norm_``, including its 1e-6.
 
     Parameters
     ----------
     parameters : Parameters
-        Whose ``grad`` is scaled.
+        Its ``grad`` is scaled.
     max_norm : float
-        Above 0.
+        Above 0. With infinity the norm is only measured.
 
     Returns
     -------
     norm : float
-        The Euclidean norm before. If it is not finite, the gradients are left as they are:
-        there is no direction to keep.
+        The Euclidean norm before clipping. If it is not finite, the gradients are left
+        unchanged, since they have no direction to keep.
 
     Raises
     ------
-    ValueError
-        If `max_norm` is not above 0.
+    TypeError, ValueError
+        If `max_norm` is not a number above 0.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> weights.grad[...] = 3, 4
+    >>> clip_grad_norm(weights, max_norm=1.0)
+    5.0
+    >>> weights.grad.round(3)
+    array([0.6, 0.8])
     """
     _check_above_zero("clip_grad_norm", "max_norm", max_norm)
     grad = parameters.grad
-    # In units of the largest entry, so that squares neither overflow nor vanish.
+    # In units of the largest entry, so that the squares neither overflow nor vanish.
     largest = float(np.abs(grad).max(initial=0))
     if largest == 0 or not math.isfinite(largest):
         return largest
@@ -51,24 +60,34 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
 
 
 def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
-    """Clip every gradient to [-clip_value, clip_value].
+    """Clip every gradient to [-clip_value, clip_value], equation (2).
 
     Parameters
     ----------
     parameters : Parameters
-        Whose ``grad`` is clipped.
+        Its ``grad`` is clipped.
     clip_value : float
         Above 0.
 
     Raises
     ------
-    ValueError
-        If `clip_value` is not above 0.
+    TypeError, ValueError
+        If `clip_value` is not a number above 0.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> weights.grad[...] = 3, -0.5
+    >>> clip_grad_value(weights, 1.0)
+    >>> weights.grad
+    array([ 1. , -0.5])
     """
     _check_above_zero("clip_grad_value", "clip_value", clip_value)
     np.clip(parameters.grad, -clip_value, clip_value, out=parameters.grad)  # (2)
 
 
 def _check_above_zero(where: str, name: str, value: float) -> None:
+    if not isinstance(value, Real):
+        raise TypeError(f"{where}: {name} is {value!r}, expected a number above 0")
     if not value > 0:
         raise ValueError(f"{where}: {name} is {value!r}, expected a number above 0")

@@ -21,19 +21,19 @@ from numpy_rnn.parameters import Parameters
 class RMSprop(Optimizer):
     """RMSprop, equal to ``torch.optim.RMSprop`` step by step.
 
-    Where rounding makes the centered s_t - a_t^2 negative, it counts as zero here; PyTorch
-    takes the root all the same and the weight becomes NaN.
+    Rounding can make the centered s_t - a_t^2 negative. Here it then counts as zero; PyTorch
+    takes the root of it and the weight becomes NaN.
 
     Parameters
     ----------
     parameters : Parameters
-        What to change.
+        The parameters to update.
     lr : float
         Learning rate.
     alpha : float
-        How much the mean of g^2 keeps of its past.
+        Decay rate of the mean of g^2.
     eps : float
-        Above 0 it keeps (5) finite.
+        Keeps (5) finite if it is above 0.
     weight_decay : float
         Equation (1).
     momentum : float
@@ -43,11 +43,20 @@ class RMSprop(Optimizer):
 
     Raises
     ------
-    ValueError
-        If a number is out of its range.
+    TypeError, ValueError
+        If an option has another type or is out of its range.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> rmsprop = RMSprop(weights, lr=0.1, alpha=0.75)
+    >>> weights.grad[...] = 1, -9
+    >>> rmsprop.step()
+    >>> weights.data.round(6)
+    array([-0.2,  0.2])
     """
 
-    hyperparameters = ("lr", "weight_decay", "alpha", "eps", "momentum", "centered")
+    hyperparameters = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
 
     def __init__(
         self,
@@ -59,17 +68,15 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
     ) -> None:
-        moments = (
-            ("square_avg",) + ("grad_avg",) * centered + ("momentum_buffer",) * (momentum != 0)
-        )
-        super().__init__(parameters, lr, weight_decay, moments)
+        self.centered = self._flag("centered", centered)
+        moments = ("grad_avg",) * centered + ("momentum_buffer",) * (momentum != 0)
+        super().__init__(parameters, lr, weight_decay, ("square_avg", *moments))
         self.alpha = self._decay_rate("alpha", alpha)
-        self.eps = self._at_least_zero("eps", eps)
-        self.momentum = self._at_least_zero("momentum", momentum)
-        self.centered = bool(centered)
+        self.eps = self._non_negative("eps", eps)
+        self.momentum = self._non_negative("momentum", momentum)
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._decayed(theta, g)  # (1)
+        g = self._with_weight_decay(theta, g)  # (1)
         s, work = self.moments["square_avg"], self._work
         np.multiply(g, g, out=work)
         work *= 1 - self.alpha

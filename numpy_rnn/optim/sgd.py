@@ -5,11 +5,14 @@
     (3) theta_t = theta_{t-1} - lr u_t                    without momentum u_t = g
     (4) theta_t = theta_{t-1} - lr (g + momentum u_t)     with nesterov
 
-Sutskever et al. (2013) put the learning rate inside the velocity, v_t = momentum v_{t-1} - lr g;
-PyTorch and this file keep it out. With a constant lr and no dampening v_t = -lr u_t and the
-path is the same. Nesterov takes the gradient at the point that the momentum leads to; in (4)
-theta is that point, so the gradient is taken where the weights stand. u_1 = g: dampening does
-not apply to the first gradient, as in PyTorch.
+Sutskever et al. (2013) put the learning rate inside the velocity, v_t = momentum v_{t-1} - lr g.
+PyTorch and this file keep it outside. With a constant lr and no dampening, v_t = -lr u_t and both
+take the same path.
+
+Nesterov evaluates the gradient at the point that the momentum leads to. In (4) theta is that
+point, so the gradient is taken at the weights as they are.
+
+Dampening does not apply to the first gradient, u_1 = g, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -27,13 +30,13 @@ class SGD(Optimizer):
     Parameters
     ----------
     parameters : Parameters
-        What to change.
+        The parameters to update.
     lr : float
         Learning rate.
     momentum : float
-        How much of the velocity survives a step.
+        Factor of the velocity from step to step, equation (2).
     dampening : float
-        How much of a new gradient the velocity does not take.
+        Fraction of a new gradient that the velocity leaves out, equation (2).
     weight_decay : float
         Equation (1).
     nesterov : bool
@@ -41,11 +44,21 @@ class SGD(Optimizer):
 
     Raises
     ------
-    ValueError
-        If a number is out of its range, or nesterov comes without momentum or with dampening.
+    TypeError, ValueError
+        If an option has another type, is out of its range, or nesterov comes without momentum or
+        with dampening.
+
+    Examples
+    --------
+    >>> weights = Parameters({"w": (2,)}, np.float64)
+    >>> sgd = SGD(weights, lr=0.5)
+    >>> weights.grad[...] = 1, -2
+    >>> sgd.step()
+    >>> weights.data
+    array([-0.5,  1. ])
     """
 
-    hyperparameters = ("lr", "weight_decay", "momentum", "dampening", "nesterov")
+    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
 
     def __init__(
         self,
@@ -57,9 +70,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) * (momentum != 0))
-        self.momentum = self._at_least_zero("momentum", momentum)
-        self.dampening = self._at_least_zero("dampening", dampening)
-        self.nesterov = bool(nesterov)
+        self.momentum = self._non_negative("momentum", momentum)
+        self.dampening = self._non_negative("dampening", dampening)
+        self.nesterov = self._flag("nesterov", nesterov)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(
                 f"SGD: nesterov with momentum {momentum} and dampening {dampening}, "
@@ -67,11 +80,11 @@ class SGD(Optimizer):
             )
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._decayed(theta, g)  # (1)
+        g = self._with_weight_decay(theta, g)  # (1)
         direction = g
         if self.momentum:
             u = self.moments["momentum_buffer"]
-            if self.steps == 1:
+            if self.num_steps == 1:
                 u[...] = g
             else:
                 u *= self.momentum

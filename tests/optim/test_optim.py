@@ -32,7 +32,7 @@ def test_a_restored_optimiser_goes_on_bit_by_bit(
     parameters.data[...] = weights
     optimizer = kind(parameters, **options | {"lr": 123.0})  # the state brings its own back
     optimizer.load_state_dict(state)
-    assert optimizer.steps == 5
+    assert optimizer.num_steps == 5
     steps(range(5, 10))
     assert parameters.data.tobytes() == expected
 
@@ -87,7 +87,7 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         "Adam.load_state_dict: 'exp_avg' is missing; 'speed' is unexpected; "
         "'exp_avg_sq' has shape (3,), expected (12,)"
     )
-    assert optimizer.steps == 0
+    assert optimizer.num_steps == 0
     assert not optimizer.moments["exp_avg_sq"].any()
 
 

@@ -1,0 +1,305 @@
+"""Callbacks: loss history, log, validation, checkpoints and a time budget."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.files import naming, write_atomically
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.validate import check_size
+from numpy_rnn.training import checkpoint
+from numpy_rnn.training.trainer import MAX_STEPS, Callback, StepInfo, Trainer
+
+
+class History(Callback):
+    """Keep the mean loss over every few steps; it is part of a checkpoint.
+
+    Parameters
+    ----------
+    every : int
+        Number of steps of a mean.
+
+    Attributes
+    ----------
+    losses : list of (int, float)
+        A step, and the mean over the steps since the entry before.
+    """
+
+    name = "history"
+
+    def __init__(self, every: int = 50) -> None:
+        self.every = check_size("History", "every", every)
+        self.losses: list[tuple[int, float]] = []
+        self._sum, self._count = 0.0, 0
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Add the loss to the mean."""
+        self._sum += step.loss
+        self._count += 1
+        if step.number % self.every == 0 or trainer.done:
+            self.losses.append((step.number, self._sum / self._count))
+            self._sum, self._count = 0.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses and the sum of the next mean."""
+        return {"losses": list(self.losses), "sum": self._sum, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore them."""
+        self.losses = [(int(step), float(loss)) for step, loss in state["losses"]]
+        self._sum, self._count = float(state["sum"]), int(state["count"])
+
+
+class Validation(Callback):
+    """Measure a held-out loss, keep the best parameters, and stop without progress.
+
+    Parameters
+    ----------
+    measure : callable
+        Returns the held-out loss of the model, which is in evaluation mode; lower is better.
+    every : int
+        Number of steps between two measurements. There is also one at the end of the run.
+    patience : int, optional
+        Number of measurements without a new best that ends the run (early stopping; Prechelt
+        1998). None is no limit.
+    restore_best : bool
+        Whether :meth:`Trainer.fit` leaves the best parameters in the model. Checkpoints hold those
+        of the last step in any case, and a further fit continues from there.
+
+    Attributes
+    ----------
+    history : list of (int, float)
+        Step and loss of each measurement.
+    best : float
+        The lowest loss; infinity before the first measurement.
+    best_parameters : (N,) array
+        The parameters with the lowest loss, as a flat vector.
+    """
+
+    name = "validation"
+
+    def __init__(
+        self,
+        measure: Callable[[], float],
+        every: int,
+        patience: int | None = None,
+        *,
+        restore_best: bool = True,
+    ) -> None:
+        self.measure, self.every = measure, check_size("Validation", "every", every)
+        self.patience, self.restore_best = patience, restore_best
+        self.history: list[tuple[int, float]] = []
+        self.best_parameters: Array = np.zeros(0)
+
+    @property
+    def best(self) -> float:
+        """The lowest loss; infinity before the first measurement."""
+        return min((loss for _, loss in self.history), default=math.inf)
+
+    def attach(self, trainer: Trainer) -> None:
+        """Take the initial parameters as the best ones until something is measured."""
+        self.best_parameters = trainer.model.parameters.data.copy()
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Measure if it is time."""
+        if step.number % self.every and not trainer.done:
+            return
+        trainer.check_finite()
+        trainer.model.eval()
+        loss = float(self.measure())
+        if not math.isfinite(loss):
+            raise trainer.failed(step.number, f"the validation loss is {loss}")
+        if loss < self.best:
+            self.best_parameters[...] = trainer.model.parameters.data
+        self.history.append((step.number, loss))
+        since = len(self.history) - 1 - [v for _, v in self.history].index(self.best)
+        if self.patience is not None and since >= self.patience and not trainer.done:
+            trainer.stopped = f"no better validation loss in {self.patience} measurements"
+
+    def end(self, trainer: Trainer) -> None:
+        """Leave the best parameters in the model."""
+        if self.restore_best and self.history:
+            trainer.show(self.best_parameters)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the measurements and the best parameters."""
+        return {"history": list(self.history), "best_parameters": self.best_parameters.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore them."""
+        self.history = [(int(step), float(loss)) for step, loss in state["history"]]
+        self.best_parameters = np.array(state["best_parameters"])
+
+
+class JsonLines(Callback):
+    """Write a log with one JSON object a line.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A resumed run keeps the lines up to its step and drops later ones, which belong
+        to lost steps that are taken again.
+    every : int
+        Number of steps between two lines; the loss is the mean over them.
+    validation : Validation, optional
+        Its measurements are written too.
+    """
+
+    def __init__(self, path: Path, every: int = 10, validation: Validation | None = None) -> None:
+        self.path, self.validation = path, validation
+        self.every = check_size("JsonLines", "every", every)
+        self._losses: list[float] = []
+        self._written = 0  # measurements
+
+    def begin(self, trainer: Trainer) -> None:
+        """Create the file, or cut off the lines of lost steps."""
+        lines: list[bytes] = []
+        if trainer.num_steps and self.path.exists():
+            with self.path.open("rb") as file:
+                lines = [line for line in file if _step_of(line) <= trainer.num_steps]
+        with naming(self.path):
+            write_atomically(self.path, lambda file: file.writelines(lines))
+        self._written = 0 if self.validation is None else len(self.validation.history)
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Write a line if it is time."""
+        self._losses.append(step.loss)
+        measured = [] if self.validation is None else self.validation.history[self._written :]
+        if not (step.number % self.every == 0 or measured or trainer.done):
+            return
+        line: dict[str, Any] = {
+            "step": step.number,
+            "total": trainer.total,
+            "epoch": step.number / trainer.source.per_epoch,
+            "loss": sum(self._losses) / len(self._losses),
+            "norm": step.norm,
+            "lr": step.lr,
+            "seconds": round(trainer.seconds, 3),
+        }
+        if measured:
+            line["validation"] = measured[-1][1]
+            self._written += len(measured)
+        self._losses.clear()
+        # Opened each time, so that the line is in the file before the next step.
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _step_of(line: bytes) -> float:
+    """Return a line's step; infinity for an incomplete line, which a kill may leave."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
+
+
+class Checkpoints(Callback):
+    """Write the run to a file at intervals and at its end.
+
+    It must be the last callback, so that the file includes what the others did after a step.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    seconds : float
+        Time between two files.
+    about : mapping, optional
+        As for :func:`save`.
+
+    Attributes
+    ----------
+    due : bool
+        Whether the file is written after this step; other callbacks may set it.
+    saved : int
+        The step of the last file; 0 if there is none.
+    """
+
+    def __init__(
+        self, path: Path, seconds: float = 60.0, about: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path, self.seconds, self.about = path, seconds, about
+        self.due, self.saved, self._last = False, 0, time.monotonic()
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the file."""
+        checkpoint.save(self.path, trainer, self.about)
+        self.due, self.saved, self._last = False, trainer.num_steps, time.monotonic()
+
+    def begin(self, trainer: Trainer) -> None:
+        """Start the clock; a resumed run is in the file already."""
+        self.saved, self._last = trainer.num_steps, time.monotonic()
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
+        """Write the file if it is time."""
+        due = self.due or time.monotonic() - self._last >= self.seconds
+        if due and not trainer.done:  # the end is written in any case
+            self.save(trainer)
+
+    def end(self, trainer: Trainer) -> None:
+        """Write the file."""
+        self.save(trainer)
+
+
+class TimeBudget(Callback):
+    """Plan the number of steps that fit into a time, so that the schedule ends with it.
+
+        (1)  N = n budget / elapsed                   after n steps
+
+    The plan is made after FIRST steps and again after every twentieth of the time. Speed depends
+    on the clock, so a plan is written to the checkpoint before a step is taken with it. The run is
+    then a function of its settings and its plans, and a killed run resumes to the same bits.
+
+    Parameters
+    ----------
+    seconds : float
+        The budget. Validation and files count, a pause between two sessions does not.
+    checkpoints : Checkpoints, optional
+        Writes a plan at the end of the same step.
+
+    Attributes
+    ----------
+    plans : list of (int, int)
+        The step of each plan and its N.
+    """
+
+    name = "time budget"
+    FIRST = 20
+
+    def __init__(self, seconds: float, checkpoints: Checkpoints | None = None) -> None:
+        self.seconds, self.checkpoints = seconds, checkpoints
+        self.plans: list[tuple[int, int]] = []
+        self._next = 0.0  # seconds
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Plan if it is time; end the run if the time is over."""
+        over = trainer.seconds >= self.seconds
+        if trainer.done or not (over or self._due(trainer, step)):
+            return
+        planned = round(min(step.number * self.seconds / trainer.seconds, MAX_STEPS))
+        trainer.total = step.number if over else max(step.number + 1, planned)
+        self.plans.append((step.number, trainer.total))
+        self._next = trainer.seconds + self.seconds / 20
+        if self.checkpoints is not None:
+            self.checkpoints.due = True
+
+    def _due(self, trainer: Trainer, step: StepInfo) -> bool:
+        if not self.plans:
+            return step.number >= self.FIRST or trainer.seconds >= self.seconds / 20
+        return trainer.seconds >= self._next
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the plans and the time of the next one."""
+        return {"plans": list(self.plans), "next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore them."""
+        self.plans = [(int(step), int(total)) for step, total in state["plans"]]
+        self._next = float(state["next"])

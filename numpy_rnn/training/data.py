@@ -1,0 +1,307 @@
+"""Batches, and the sources that they come from.
+
+A source yields batches without end, and its position can be saved. :class:`Examples` are
+independent sequences, shuffled anew for each epoch. :class:`Windows` are consecutive pieces of one
+long sequence, for truncated backpropagation through time:
+
+    reader b   begins at floor(b N / B), advances by T each batch, and wraps around at the end
+
+B readers stand at equal distances in a sequence of N elements. Each batch is the next T elements
+of every reader, so its row b continues row b of the batch before. The state is carried from window
+to window, the gradient is not: the gradient of a window's loss goes back to the window's first
+step. In the terms of Williams & Peng (1990) this is BPTT(h; h') with h = h' = T: back over h
+steps, once every h' steps.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array, Rng
+from numpy_rnn.layers.validate import check_lengths, check_size
+
+
+class Batch(NamedTuple):
+    """The input of one training step and its targets, time-major.
+
+    Attributes
+    ----------
+    x : (T, B, D) array, or (T, B) array of int
+        Input.
+    target : (T, B, ...) or (B, ...) array
+        Desired output of each step, or of each row.
+    lengths : (B,) array of int or None
+        Number of valid steps of each row; T if None.
+    per_step : bool
+        Whether `target` has a time axis. Its steps past a row's end do not count in the loss.
+
+    Examples
+    --------
+    >>> batch = Batch(np.zeros((3, 2, 1)), np.zeros((3, 2, 1)), lengths=np.array([3, 1]))
+    >>> batch.mask()[:, 1]
+    array([ True, False, False])
+    """
+
+    x: Array
+    target: Array
+    lengths: Array | None = None
+    per_step: bool = True
+
+    def rows(self, which: slice | Array) -> Batch:
+        """Return the batch of some of the rows."""
+        return self._replace(
+            x=self.x[:, which],
+            target=self.target[:, which] if self.per_step else self.target[which],
+            lengths=None if self.lengths is None else self.lengths[which],
+        )
+
+    def mask(self) -> Array | None:
+        """Return which steps count in the loss, (T, B), or None if all do."""
+        if self.lengths is None or not self.per_step:
+            return None
+        return np.arange(len(self.x))[:, None] < self.lengths
+
+    def check_finite(self, row: str = "batch row") -> None:
+        """Raise ValueError if an input or a target is NaN or infinite; `row` names axis 1."""
+        for name, array in (("x", self.x), ("target", self.target)):
+            wrong = np.argwhere(~np.isfinite(array))
+            if len(wrong):
+                first = tuple(int(index) for index in wrong[0])
+                *step, b = first[: 2 if name == "x" or self.per_step else 1]
+                at = "".join(f" at t = {t}" for t in step)
+                raise ValueError(
+                    f"{name} of {row} {b} is {array[first]}{at}, expected finite numbers"
+                )
+
+
+class Source(Protocol):
+    """An endless supply of batches whose position can be saved.
+
+    Attributes
+    ----------
+    batch_size : int
+        B.
+    per_epoch : float
+        Number of batches in an epoch.
+    carries : bool
+        Whether row b of a batch continues row b of the batch before, and starts from its final
+        state.
+    """
+
+    batch_size: int
+    per_epoch: float
+    carries: bool
+
+    def next(self) -> Batch:
+        """Return the next batch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position."""
+
+
+class Examples:
+    """Mini-batches of independent sequences; a :class:`Source`.
+
+    Parameters
+    ----------
+    x : (T, N, D) array, or (T, N) array of int
+        N sequences, padded to T steps if their lengths differ.
+    target : (N, ...) array, or (T, N, ...) array
+        One for each sequence or, with ``per_step``, for each step.
+    batch_size : int
+        B. The remainder of an epoch is the beginning of the next epoch's first batch.
+    lengths : (N,) array of int, optional
+        Number of valid steps of each sequence.
+    per_step : bool
+        Whether `target` has a time axis.
+    rng : numpy.random.Generator, int or None
+        Source of the order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit x.
+
+    Examples
+    --------
+    >>> source = Examples(np.zeros((5, 8, 2)), np.arange(8), batch_size=3, rng=0)
+    >>> source.next().x.shape
+    (5, 3, 2)
+    """
+
+    carries = False
+
+    def __init__(
+        self,
+        x: Array,
+        target: Array,
+        batch_size: int,
+        *,
+        lengths: Array | None = None,
+        per_step: bool = False,
+        rng: Rng = None,
+    ) -> None:
+        T, N = x.shape[:2]
+        self.batch_size = check_size("Examples", "batch_size", batch_size)
+        if self.batch_size > N:
+            raise ValueError(f"Examples: batch_size is {batch_size}, expected up to {N}")
+        expected = (T, N) if per_step else (N,)
+        if target.shape[: len(expected)] != expected:
+            raise ValueError(
+                f"Examples: target has shape {target.shape}, expected {expected} in front"
+            )
+        if lengths is not None:
+            lengths = check_lengths("Examples", lengths, T, N)
+        Batch(x, target, per_step=per_step).check_finite("example")
+        self.x, self.target, self.lengths, self.per_step = x, target, lengths, per_step
+        self.per_epoch = N / self.batch_size
+        self.rng = np.random.default_rng(rng)
+        self.order = self.rng.permutation(N)
+        self.position = 0
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def next(self) -> Batch:
+        """Return the next mini-batch."""
+        which = self.order[self.position : self.position + self.batch_size]
+        self.position += self.batch_size
+        if len(which) < self.batch_size:
+            self.order = self.rng.permutation(len(self.order))
+            self.position = self.batch_size - len(which)
+            which = np.concatenate([which, self.order[: self.position]])
+        return Batch(self.x, self.target, self.lengths, self.per_step).rows(which)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the order of this epoch, the position in it, and the generator's state."""
+        return {
+            "order": self.order.copy(),
+            "position": self.position,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position.
+
+        Raises
+        ------
+        ValueError
+            If it is a position in another number of examples.
+        """
+        N = len(self.order)
+        order, position = np.asarray(state["order"]), operator.index(state["position"])
+        if not np.array_equal(np.sort(order), np.arange(N)):
+            raise ValueError(f"order is not a permutation of {N} examples")
+        if not 0 <= position <= N:
+            raise ValueError(f"position is {position}, expected 0 to {N}")
+        self.rng.bit_generator.state = state["rng"]
+        self.order, self.position = order, position
+
+
+class Windows:
+    """Consecutive windows of one long sequence; a :class:`Source`.
+
+    Parameters
+    ----------
+    x : (N, D) array, or (N,) array of int
+        The sequence. It may be a ``numpy.memmap``: only the windows are read.
+    target : (N, ...) array
+        Desired output at each element. For the prediction of the next element, see
+        :meth:`next_of`.
+    batch_size : int
+        B, the number of readers.
+    window : int
+        T.
+
+    Raises
+    ------
+    ValueError
+        If the sequence is shorter than one window, or there are more readers than elements.
+
+    Examples
+    --------
+    >>> source = Windows.next_of(np.arange(9), batch_size=2, window=3)
+    >>> source.next().x
+    array([[0, 4],
+           [1, 5],
+           [2, 6]])
+    >>> source.next().x[0]
+    array([3, 7])
+    """
+
+    carries = True
+
+    def __init__(self, x: Array, target: Array, batch_size: int, window: int) -> None:
+        N = len(x)
+        if len(target) != N:
+            raise ValueError(f"Windows: target has {len(target)} elements, expected {N}")
+        self.batch_size = check_size("Windows", "batch_size", batch_size)
+        self.window = check_size("Windows", "window", window)
+        if self.window > N:
+            raise ValueError(
+                f"Windows: {N} elements to predict, expected at least one window of {window}"
+            )
+        if self.batch_size > N:
+            raise ValueError(f"Windows: {N} elements for {batch_size} readers, expected more")
+        self.x, self.target, self.per_epoch = x, target, N / (self.batch_size * self.window)
+        self._starts = np.arange(self.batch_size) * N // self.batch_size
+        self.position = 0  # of the first reader
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    @classmethod
+    def next_of(cls, sequence: Array, batch_size: int, window: int) -> Windows:
+        """Return windows of a sequence in which each element is the target of the one before.
+
+        Parameters
+        ----------
+        sequence : (N, D) array, or (N,) array of int
+            x is all but its last element, the target all but its first.
+        batch_size, window : int
+            As for :class:`Windows`.
+        """
+        return cls(sequence[:-1], sequence[1:], batch_size, window)
+
+    def next(self) -> Batch:
+        """Return the next window of each reader: x (T, B, ...) and target (T, B, ...)."""
+        steps = self.position + np.arange(self.window)[:, None]
+        places = (steps + self._starts) % len(self.x)  # (T, B)
+        self.position = (self.position + self.window) % len(self.x)
+        return Batch(self.x[places], self.target[places])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position of the first reader."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position.
+
+        Raises
+        ------
+        ValueError
+            If the sequence has no such position.
+        """
+        position = operator.index(state["position"])
+        if not 0 <= position < len(self.x):
+            raise ValueError(f"position is {position}, expected 0 to {len(self.x) - 1}")
+        self.position = position
+
+
+def describe(thing: object) -> str:
+    """Return the constructor call of an object, from the attributes named like its arguments."""
+    names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
+    return f"{type(thing).__name__}({', '.join(f'{n}={_brief(getattr(thing, n))}' for n in names)})"
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {value.shape}>"
+    return str(getattr(value, "__qualname__", None) or repr(value))

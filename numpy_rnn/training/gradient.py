@@ -1,0 +1,219 @@
+"""The gradient of one batch: what every training step has in common.
+
+Worker threads split a batch by its rows. With L_k and g_k the loss and gradient of shard k:
+
+    (1)  L = sum over k of s_k L_k      s_k: the shard's share of the targets that count; 1 for "sum"
+    (2)  g = s_1 g_1 + s_2 g_2 + ...    in this order, whichever thread is done first
+
+All threads use one model, whose ``apply`` and ``vjp`` change nothing. NumPy releases the GIL in
+matrix products and in operations on large arrays, so threads do run in parallel. The sums have a
+fixed order, so a run repeats bit for bit with the same number of workers. With another number it is
+rounded differently. Each shard draws its dropout masks from a generator of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers import CrossEntropyLoss, MSELoss, Sequential
+from numpy_rnn.layers.validate import NotFiniteError, check_size
+from numpy_rnn.training.data import Batch
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
+
+State = Any  # arrays with the batch on axis 1, in tuples
+Criterion = CrossEntropyLoss | MSELoss
+
+
+class TrainingFailedError(RuntimeError):
+    """Training cannot continue; the message names the step and the cause."""
+
+
+class Workers:
+    """Threads that share the work on a batch.
+
+    The threads are started when they are first needed, also after a fork or in a copy.
+
+    Parameters
+    ----------
+    count : int
+        Number of threads, at least 1.
+    model : Sequential
+        Its generators seed those of the workers.
+
+    Attributes
+    ----------
+    rngs : list of (numpy.random.Generator or None)
+        Source of each shard's dropout masks; None, for the first, is the model's own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `count` is not a whole number of at least 1.
+    """
+
+    def __init__(self, count: int, model: Sequential) -> None:
+        self.count = check_size("Workers", "count", count)
+        self.rngs: list[Generator | None] = [None]
+        for k in range(1, self.count):
+            seed = [int(n) for rng in model.rngs() for n in rng.integers(2**32, size=4)]
+            self.rngs.append(np.random.default_rng(seed or k))
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # and the process it belongs to
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but the threads, which a copy starts itself."""
+        return vars(self) | {"_pool": None}
+
+    def run(self, tasks: list[Callable[[], Any]]) -> list[Any]:
+        """Return the results of one task for each thread; none is running afterwards."""
+        if len(tasks) == 1:
+            return [tasks[0]()]
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.count - 1)
+        # The first task is this thread's own; an error in another one is raised by result().
+        futures = [self._pool[1].submit(task) for task in tasks[1:]]
+        try:
+            first = tasks[0]()
+        finally:
+            for future in futures:
+                future.exception()
+        return [first, *(future.result() for future in futures)]
+
+
+def gradient(
+    model: Sequential,
+    criterion: Criterion,
+    batch: Batch,
+    state: State = None,
+    *,
+    workers: Workers | None = None,
+) -> tuple[float, State]:
+    """Set the parameters' gradients to those of the batch's loss.
+
+    Parameters
+    ----------
+    model : Sequential
+        Time-major. Only ``parameters.grad`` is changed; what it held before is overwritten.
+    criterion : CrossEntropyLoss or MSELoss
+        With any reduction but "none". Steps past a row's end do not count.
+    batch : Batch
+        With at least a row for each worker.
+    state : state, optional
+        State before the first step; None is zero.
+    workers : Workers, optional
+        Threads; None is one. With more than one, the reduction is "mean" or "sum".
+
+    Returns
+    -------
+    loss : float
+        Equation (1).
+    state : state
+        State after the last step.
+
+    Raises
+    ------
+    NotFiniteError
+        If the computation diverged: a parameter, an activation or the loss is not finite.
+    ValueError
+        If the data has a NaN or an infinity; the message names its row and step.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN
+    >>> model = Sequential(RNN(1, 2, rng=0))
+    >>> batch = Batch(np.ones((4, 3, 1)), np.zeros((4, 3, 2)))
+    >>> loss, state = gradient(model, MSELoss(), batch)
+    >>> model.parameters.grads["0.weight_hh_l0"].shape
+    (2, 2)
+    """
+    workers = Workers(1, model) if workers is None else workers
+    cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
+    slices = [slice(*cut) for cut in pairwise(cuts)]
+    shards = [batch.rows(rows) for rows in slices]
+    shares = _shares(criterion, shards)
+
+    def task(k: int) -> Callable[[], tuple[float, State, Mapping[str, Array]]]:
+        rows = rows_of(state, slices[k])
+        return lambda: _shard(model, criterion, shards[k], rows, shares[k], workers.rngs[k])
+
+    try:
+        results = workers.run([task(k) for k in range(workers.count)])
+        loss = sum(part for part, _, _ in results)
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"the loss is {loss}")
+    except NotFiniteError as error:
+        batch.check_finite()
+        name = first_not_finite(model.parameters.values)
+        reason = str(error).removesuffix(", expected finite numbers")
+        raise NotFiniteError(f"parameter {name!r} is not finite" if name else reason) from None
+    model.zero_grad()
+    for _, _, gradients in results:
+        model.parameters.add(gradients)  # (2)
+    return loss, joined([after for _, after, _ in results])
+
+
+def _shard(
+    model: Sequential,
+    criterion: Criterion,
+    shard: Batch,
+    state: State,
+    share: float,
+    rng: Generator | None,
+) -> tuple[float, State, Mapping[str, Array]]:
+    # The layers' checks find an overflow and name its place.
+    with np.errstate(over="ignore", invalid="ignore"):
+        y, state, cache = model.apply(shard.x, state, lengths=shard.lengths, rng=rng)
+        loss, loss_cache = criterion.apply(y, shard.target, shard.mask())
+        _, _, gradients = model.vjp(cache, criterion.vjp(loss_cache, share))
+    return float(loss) * share, state, gradients  # (1)
+
+
+def _shares(criterion: Criterion, shards: list[Batch]) -> list[float]:
+    """Return s_k of equation (1)."""
+    reduction = criterion.reduction
+    known = ("mean", "sum") if len(shards) > 1 else ("mean", "sum", "sum_over_time")
+    if reduction not in known:
+        raise ValueError(f"gradient: reduction is {reduction!r}, expected one of {known}")
+    if len(shards) == 1 or reduction == "sum":
+        return [1.0] * len(shards)
+    counts = [criterion.count(shard.target, shard.mask()) for shard in shards]
+    return [count / max(1, sum(counts)) for count in counts]
+
+
+def rows_of(state: State, rows: slice) -> State:
+    """Return the state of some rows."""
+    if state is None:
+        return None
+    if isinstance(state, tuple):
+        return tuple(rows_of(part, rows) for part in state)
+    return state[:, rows]
+
+
+def joined(states: list[State]) -> State:
+    """Return one state with the rows of several."""
+    if len(states) == 1:
+        return states[0]
+    if isinstance(states[0], tuple):
+        return tuple(joined(list(parts)) for parts in zip(*states, strict=True))
+    return np.concatenate(states, axis=1)
+
+
+def leaves(state: State) -> list[Array]:
+    """Return the arrays of a state, in order."""
+    if isinstance(state, tuple):
+        return [leaf for part in state for leaf in leaves(part)]
+    return [state]
+
+
+def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
+    """Return the name of the first array with a NaN or an infinity, or None."""
+    return next((name for name, value in arrays.items() if not np.isfinite(value).all()), None)

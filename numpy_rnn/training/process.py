@@ -1,0 +1,85 @@
+"""The process that trains: its signals, and the threads of its matrix products."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def defer_signals() -> Iterator[list[int]]:
+    """Hold back a signal that ends the program, and deliver it at the end of the block.
+
+    A second signal is delivered at once. Threads other than the main one receive no signals, so
+    nothing is deferred there.
+
+    Yields
+    ------
+    received : list of int
+        The signal's number, once it has arrived.
+    """
+    received: list[int] = []
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def note(number: int, _frame: object) -> None:
+        received.append(number)
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for name in SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            # An ignored signal, as under nohup, stays ignored.
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        restore()
+    if received:
+        signal.raise_signal(received[0])
+
+
+def default_threads() -> int:
+    """Return the default number of worker threads: the available cores, at most 4.
+
+    Without threadpoolctl it is 1, and the environment decides about BLAS threads.
+    """
+    available = getattr(os, "sched_getaffinity", None)  # Linux
+    cores = len(available(0)) if available else os.cpu_count() or 1
+    return min(cores, 4) if can_limit() else 1
+
+
+def can_limit() -> bool:
+    """Return whether :func:`one_blas_thread` has its effect."""
+    try:
+        import threadpoolctl  # noqa: F401, PLC0415 (an extra)
+    except ImportError:
+        return any(os.environ.get(name) == "1" for name in VARIABLES)
+    return True
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit each matrix product to one thread, if threadpoolctl is installed.
+
+    Otherwise each worker thread would wait for all the BLAS threads of its products. Without
+    threadpoolctl, ``OPENBLAS_NUM_THREADS=1`` has the same effect.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415 (an extra)
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield
