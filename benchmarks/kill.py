@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model import Settings, run
-from numpy_rnn.training import Callback, Step, TimeBudget, Trainer
+from numpy_rnn.training import Callback, StepInfo, TimeBudget, Trainer
 
 SETTINGS = Settings(
     cell="lstm",
@@ -67,7 +67,7 @@ class Told(Callback):
     def __init__(self, plans: list[tuple[int, int]]) -> None:
         self.plans = dict(plans)
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Do what was done then."""
         trainer.total = self.plans.get(step.number, trainer.total)
 

@@ -1,4 +1,4 @@
-"""Writing a file so that it is complete or absent, never half-written."""
+"""Write a file so that it is complete or absent, never half-written."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-# A process id means something on its own machine only, so the name says which one that is.
+# A process id is only unique on one machine, so the name of a temporary file includes the host.
 _HOST = f"{zlib.crc32(platform.node().encode('utf-8', 'replace')):08x}"
 _TEMPORARY = re.compile(rf"\.numpy_rnn-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}\.tmp")
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an OSError name this file: the system's may name a temporary one, or none."""
+    """Make an OSError name this file; the system's error may name a temporary one, or none."""
     try:
         yield
     except OSError as error:
@@ -30,7 +30,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Say now what would fail after hours of work.
+    """Raise now what a write would raise after hours of work.
 
     Parameters
     ----------
@@ -40,34 +40,50 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     OSError
-        If its folder does not exist or does not let a file be made, or if there is something
-        of its name that is not a file.
+        If the folder does not exist, if no file can be created in it, or if `path` exists and is
+        not a regular file.
+
+    Examples
+    --------
+    >>> check_writable(Path("no_such_folder/file.npz"))
+    Traceback (most recent call last):
+    FileNotFoundError: folder 'no_such_folder' does not exist
     """
     target, _ = _target_and_mode(path)
     with _temporary(target.parent, 0o600):
-        pass  # the system's word that it can be made; permission bits alone promise too much
+        pass  # permission bits alone do not tell whether the system allows it
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file under its name only once all of it is on the disk.
+    """Write a file that appears under its name only when all of it is on the disk.
 
-    The bytes go to a temporary file beside it, which is synced and then renamed over the
-    name; the rename is synced with the folder. A crash leaves the old file or the new one,
-    and perhaps the temporary one, which the next write to the folder removes.
+    The bytes go to a temporary file in the same folder. That file is synced and renamed, then the
+    folder is synced. A crash leaves the old file or the new one. It may also leave the temporary
+    file, which the next write to the folder removes.
 
     Parameters
     ----------
     path : Path
-        The file to be written or replaced. One that is replaced keeps its permissions; of a
-        symbolic link, what it leads to is replaced.
+        The file to be written or replaced. A replaced file keeps its permissions. Of a symbolic
+        link, the file that it points to is replaced.
     write : callable
-        Is given the open temporary file.
+        Receives the open temporary file.
 
     Raises
     ------
     OSError
-        If the disk is full, the folder is not writable or there is something of that name
-        that is not a file; an old file is as it was.
+        If the disk is full, the folder is not writable, or `path` exists and is not a regular
+        file. An old file is unchanged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.txt"
+    ...     write_atomically(path, lambda file: print(file.write(b"hello")))
+    ...     path.read_bytes()
+    5
+    b'hello'
     """
     target, mode = _target_and_mode(path)
     _remove_stale(target.parent)
@@ -75,11 +91,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
         with os.fdopen(handle, "wb", closefd=False) as file:
             write(file)
         if mode is not None:
-            name.chmod(mode)  # the umask has taken bits away that the old file had
+            name.chmod(mode)  # the umask may have cleared bits that the old file had
         os.fsync(handle)
         name.replace(target)
-    # The file is complete under its name: a folder that cannot be opened for reading, or a
-    # file system that cannot sync one, does not change that.
+    # The file is complete by now. Some folders cannot be opened and some cannot be synced.
     with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)
         try:
@@ -89,13 +104,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def _target_and_mode(path: Path) -> tuple[Path, int | None]:
-    """Return the file that a name leads to, and its permissions if it exists.
-
-    Raises
-    ------
-    OSError
-        If it can be no file, or its folder does not exist.
-    """
+    """Return the file that a name leads to, and its permissions if it exists."""
     try:
         target = Path(os.path.realpath(path))
     except FileNotFoundError:  # of a relative name
@@ -116,10 +125,8 @@ def _target_and_mode(path: Path) -> tuple[Path, int | None]:
 
 @contextmanager
 def _temporary(folder: Path, mode: int) -> Iterator[tuple[int, Path]]:
-    """Make a file of our own, opened for writing, and remove it if it has not been renamed.
-
-    Its name is short, so that it fits wherever the file's own name does.
-    """
+    """Create a temporary file, opened for writing, and remove it unless it was renamed."""
+    # Short, so that it fits wherever the file's own name fits.
     name = folder / f".numpy_rnn-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     handle = os.open(name, flags, mode)  # the kernel applies the umask
@@ -134,9 +141,9 @@ def _temporary(folder: Path, mode: int) -> Iterator[tuple[int, Path]]:
 
 def _remove_stale(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote."""
-    if os.name != "posix":  # elsewhere os.kill kills, whatever the signal
+    if os.name != "posix":  # on Windows os.kill ends the process, whatever the signal
         return
-    # What cannot be listed or removed is only litter, no reason not to write.
+    # A temporary file that cannot be listed or removed is no reason to fail.
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 (names are enough)
             match = _TEMPORARY.fullmatch(name)
@@ -146,9 +153,9 @@ def _remove_stale(folder: Path) -> None:
 
 def _is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)  # asks, sends nothing
+        os.kill(process, 0)  # signal 0 only asks whether the process exists
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is someone else's
+    except PermissionError:  # another user's process
         return True
     return True

@@ -1,10 +1,10 @@
-"""Files of settings and arrays, in which nothing is believed unchecked.
+"""Read and write .npz files; every size a file claims is validated before memory is allocated.
 
-A file is what ``np.savez`` writes: a zip, not compressed, of one ``.npy`` for each array; the
-settings are JSON in an array of one string. The zip has a checksum of each entry, which holds
-only if the entry is read to its end, and NumPy stops where the entry's own header says. So
-entries are read whole here; and because a size that is claimed costs memory, each one has to
-agree with the settings, with the size of the file and with a budget before it is read.
+A file is what ``np.savez`` writes: an uncompressed zip with one ``.npy`` entry for each array. The
+settings are JSON, in an array of one string. The zip has a checksum for each entry, but it is only
+verified if the entry is read to its end, and NumPy stops where the entry's own header says. So
+entries are read whole here. Before an entry is read, its size must agree with the expected shape,
+with the size of the file and with a budget.
 """
 
 from __future__ import annotations
@@ -13,48 +13,51 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from typing import Any, BinaryIO, NamedTuple
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 
-HEADER = 10_000  # bytes; NumPy's own limit for the header of a .npy
-BUDGET = 1 << 32  # bytes; no network that NumPy trains comes near it
-SETTINGS_BUDGET = 1 << 26  # bytes; settings become Python objects, many times their size
-LONGEST = 300  # characters of a message: it may quote what the file says
+MAX_NPY_HEADER = 10_000  # bytes; NumPy's own limit for the header of a .npy
+BUDGET = 1 << 32  # bytes; far above any network that is trained with NumPy
+SETTINGS_BUDGET = 1 << 26  # bytes; as Python objects, settings take many times their size
+MAX_REASON = 300  # characters of a message, which may quote the file
 
-T = TypeVar("T")
-Layout = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # name to shape and dtype
+ArrayLayout = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # name to shape and dtype
 
 
 class DamagedFileError(ValueError):
-    """A file does not hold what it should; the message names it and says what is wrong."""
+    """A file does not hold what it should; the message names the file and the reason."""
 
 
-class Kind(NamedTuple):
-    """What a file is: in words, for messages, and the name of its settings' entry."""
+class FileFormat(NamedTuple):
+    """A description of the file for messages, and the name of the entry with its settings."""
 
-    words: str
-    settings: str
+    description: str
+    settings_entry: str
 
 
-def write(path: Path, kind: Kind, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+def write(
+    path: Path, file_format: FileFormat, settings: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> None:
     """Write settings and arrays to a ``.npz`` file, completely or not at all.
 
     Parameters
     ----------
     path : Path
-        Where; an existing file is replaced.
-    kind : Kind
-        What the file is.
+        The file to be written or replaced.
+    file_format : FileFormat
+        The name of the settings' entry.
     settings : mapping
-        What JSON can say.
+        Values that JSON can represent.
     arrays : mapping of str to array
         Stored under their names.
 
@@ -63,7 +66,8 @@ def write(path: Path, kind: Kind, settings: Mapping[str, Any], arrays: Mapping[s
     OSError
         If the file cannot be written.
     """
-    entries: dict[str, Any] = {**arrays, kind.settings: np.array(json.dumps(dict(settings)))}
+    settings_array = np.array(json.dumps(dict(settings)))
+    entries: dict[str, Any] = {**arrays, file_format.settings_entry: settings_array}
 
     def savez(file: BinaryIO) -> None:
         np.savez(file, **entries)
@@ -71,156 +75,183 @@ def write(path: Path, kind: Kind, settings: Mapping[str, Any], arrays: Mapping[s
     write_atomically(path, savez)
 
 
-def read(
-    path: Path,
-    kind: Kind,
-    expect: Callable[[dict[str, Any]], tuple[T, Layout]],
-    budget: int = BUDGET,
-) -> tuple[T, dict[str, Array]]:
-    """Read what :func:`write` wrote, if all of it is as expected.
+class Reader:
+    """The settings of an open file, and its arrays on demand; :func:`open_npz` returns it.
+
+    Attributes
+    ----------
+    settings : dict
+        What :func:`write` was given.
+    sizes : dict of str to int
+        Name of each array, and the bytes of its entry.
+    """
+
+    def __init__(self, archive: ZipFile, file_size: int, settings_entry: str) -> None:
+        self._archive = archive
+        self._entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        self.sizes = {name: info.file_size for name, info in self._entries.items()}
+        self._check_sizes(file_size)
+        if settings_entry not in self.sizes:
+            raise ValueError(f"{settings_entry!r} is missing")
+        size = self.sizes.pop(settings_entry)
+        if size > SETTINGS_BUDGET:
+            raise ValueError(
+                f"{settings_entry!r} claims {size} bytes, expected at most {SETTINGS_BUDGET}"
+            )
+        text = self._read(settings_entry)
+        if text.dtype.kind != "U" or text.shape != ():
+            raise ValueError(
+                f"{settings_entry!r} is {text.dtype} of shape {text.shape}, expected a string"
+            )
+        self.settings: dict[str, Any] = json.loads(str(text[()]))
+        if not isinstance(self.settings, dict):
+            raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
+
+    def read_arrays(self, layout: ArrayLayout) -> dict[str, Array]:
+        """Read all arrays, if the file has exactly those of `layout`.
+
+        Parameters
+        ----------
+        layout : mapping of str to (shape, dtype)
+            The expected arrays. No memory is allocated before all names and sizes agree.
+
+        Returns
+        -------
+        arrays : dict of str to array
+            Finite numbers in the expected shapes and dtypes.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, unexpected, of another shape or dtype, or not finite.
+        """
+        wrong = [f"{name!r} is missing" for name in layout if name not in self.sizes]
+        wrong += [f"{name!r} is unexpected" for name in self.sizes if name not in layout]
+        for name, (shape, dtype) in layout.items():
+            expected = math.prod(shape) * dtype.itemsize
+            if not expected < self.sizes.get(name, expected + 1) <= expected + MAX_NPY_HEADER:
+                wrong.append(
+                    f"{name!r} has {self.sizes[name]} bytes, expected {dtype} of shape {shape}, "
+                    f"{expected} bytes and a header"
+                )
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        arrays = {name: self._read(name) for name in layout}
+        for name, (shape, dtype) in layout.items():
+            array = arrays[name]
+            # A machine of the other byte order writes the same numbers in its own order.
+            if (array.shape, array.dtype.newbyteorder("=")) != (shape, dtype):
+                raise ValueError(
+                    f"{name!r} is {array.dtype} of shape {array.shape}, expected {dtype} of {shape}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name!r} has numbers that are not finite")
+        return arrays
+
+    def _check_sizes(self, file_size: int) -> None:
+        """Raise ValueError unless all entries, uncompressed, fit into the file together."""
+        if len(self._entries) != len(self._archive.infolist()):
+            raise ValueError("it has two entries of one name")
+        for info in self._entries.values():
+            if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
+                raise ValueError(f"{info.filename!r} is compressed, expected it uncompressed")
+            if info.file_size > file_size:
+                raise ValueError(
+                    f"{info.filename!r} claims {info.file_size} bytes of a file of {file_size}"
+                )
+        # Entries that overlap could each fit into the file, so the sum has to fit too.
+        claimed = sum(self.sizes.values())
+        if claimed > file_size:
+            raise ValueError(f"its entries claim {claimed} bytes of a file of {file_size}")
+
+    def _read(self, name: str) -> Array:
+        """Return the array of an entry, which must end exactly where its header says."""
+        data = self._archive.read(self._entries[name])
+        file = BytesIO(data)
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name!r} is not a .npy of version 1.0")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        if dtype.hasobject or len(data) - start != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name!r} has {len(data) - start} bytes, not {dtype} of {shape}")
+        flat = np.frombuffer(data, dtype, offset=start)
+        return np.reshape(flat, shape, order="F" if fortran_order else "C")
+
+
+@contextmanager
+def open_npz(path: Path | str, file_format: FileFormat, budget: int = BUDGET) -> Iterator[Reader]:
+    """Open a file that :func:`write` wrote, and read its settings.
+
+    Any exception in the ``with`` block becomes a DamagedFileError, so the settings can be used
+    there unchecked. The file stays open between the settings and the arrays: they belong
+    together even if the file is replaced in between.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The file.
-    kind : Kind
-        What the file should be.
-    expect : callable
-        Is given the settings. Returns what it makes of them, and the arrays that belong to
-        them: names, shapes and dtypes. May raise whatever it likes.
+    file_format : FileFormat
+        The expected kind of file.
     budget : int
-        How many bytes all arrays together may have.
+        Maximum size of the file in bytes.
 
-    Returns
-    -------
-    made : Any
-        What `expect` made of the settings.
-    arrays : dict of str to array
-        Finite numbers, in the shapes and the dtypes expected.
+    Yields
+    ------
+    file : Reader
 
     Raises
     ------
     OSError
         If the file cannot be read.
     DamagedFileError
-        In one line that names the file, for whatever is wrong with what it says.
+        In one line that names the file, whatever is wrong with its content.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> weights = FileFormat("a file of weights", settings_entry="about")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder, "w.npz"), weights, {"size": 2}, {"w": np.ones(2)})
+    ...     with open_npz(Path(folder, "w.npz"), weights) as file:
+    ...         file.read_arrays({"w": ((file.settings["size"],), np.dtype("float64"))})
+    {'w': array([1., 1.])}
     """
-    with path.open("rb") as file, refusing(path, kind):
-        size = os.fstat(file.fileno()).st_size
-        if size > budget:
-            raise ValueError(f"it has {size} bytes, expected at most {budget}")
-        with ZipFile(file) as archive:
-            return _read(archive, size, kind.settings, expect)
+    path = Path(path)
+    with damaged_file_errors(path, file_format):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open would block, or never end
+            raise ValueError("it is not a regular file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > budget:
+                raise ValueError(f"it has {size} bytes, expected at most {budget}")
+            with ZipFile(file) as archive:
+                yield Reader(archive, size, file_format.settings_entry)
 
 
-class refusing:  # noqa: N801 (a context manager, read as a verb)
-    """Turn whatever goes wrong inside into one DamagedFileError.
+@contextmanager
+def damaged_file_errors(path: Path, file_format: FileFormat) -> Iterator[None]:
+    """Turn any exception about the content of a file into one DamagedFileError.
 
-    All of it is one answer to the question whether this is such a file: zipfile, json, NumPy
-    and whoever makes something of the numbers raise a dozen types between them for bytes that
-    nobody has written.
+    For bytes that nobody wrote, zipfile, json, NumPy and the constructors that receive the
+    settings raise a dozen types between them.
 
     Parameters
     ----------
     path : Path
         The file, for the message.
-    kind : Kind
-        What it should be.
+    file_format : FileFormat
+        The expected kind of file.
     """
-
-    def __init__(self, path: Path, kind: Kind) -> None:
-        self.path, self.kind = path, kind
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, DamagedFileError):
-            return
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            return  # the disk's; EINVAL is a seek to where the file says
+            raise  # the disk's; EINVAL is a seek to a position that the file claims
         reason = " ".join(str(error).split()) or type(error).__name__
-        if len(reason) > LONGEST:
-            reason = f"{reason[:LONGEST]}..."
-        raise DamagedFileError(f"{str(self.path)!r} is not {self.kind.words}: {reason}") from None
-
-
-def _read(
-    archive: ZipFile, size: int, settings_name: str, expect: Callable[..., tuple[T, Layout]]
-) -> tuple[T, dict[str, Array]]:
-    infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    if len(infos) != len(archive.infolist()):
-        raise ValueError("it has two entries of one name")
-    if settings_name not in infos:
-        raise ValueError(f"{settings_name!r} is missing")
-    _check_claims(infos.values(), size)
-    if infos[settings_name].file_size > SETTINGS_BUDGET:
-        raise ValueError(
-            f"{settings_name!r} claims {infos[settings_name].file_size} bytes, "
-            f"expected at most {SETTINGS_BUDGET}"
-        )
-    text = _string(settings_name, archive.read(infos.pop(settings_name)))
-    settings = json.loads(text)
-    if not isinstance(settings, dict):
-        raise ValueError(f"{settings_name!r} is not a JSON object")  # noqa: TRY004 (the file's value)
-    made, layout = expect(settings)
-    wrong = [f"{name!r} is missing" for name in layout if name not in infos]
-    wrong += [f"{name!r} is unexpected" for name in infos if name not in layout]
-    for name, (shape, dtype) in layout.items():
-        expected = math.prod(shape) * dtype.itemsize
-        if name in infos and not expected < infos[name].file_size <= expected + HEADER:
-            wrong.append(
-                f"{name!r} has {infos[name].file_size} bytes, expected {dtype} of shape {shape}, "
-                f"{expected} bytes and a header"
-            )
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return made, {
-        name: _numbers(name, archive.read(infos[name]), shape, dtype)
-        for name, (shape, dtype) in layout.items()
-    }
-
-
-def _check_claims(infos: Collection[ZipInfo], size: int) -> None:
-    """Raise ValueError unless all entries can be in a file of `size` bytes, as they are."""
-    for info in infos:
-        if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
-            raise ValueError(f"{info.filename!r} is compressed, expected it as it is")
-        if info.file_size > size:
-            raise ValueError(f"{info.filename!r} claims {info.file_size} bytes of a file of {size}")
-    # Entries that overlap could each fit into the file, and a thousand of them not.
-    claimed = sum(info.file_size for info in infos)
-    if claimed > size:
-        raise ValueError(f"its entries claim {claimed} bytes of a file of {size}")
-
-
-def _array(data: bytes) -> Array:
-    """Return the array of a ``.npy`` that ends exactly where its header says."""
-    file = BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("an entry is no .npy of version 1.0")
-    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-    start = file.tell()
-    if dtype.hasobject or len(data) - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"an entry has {len(data) - start} bytes, not {dtype} of shape {shape}")
-    flat = np.frombuffer(data, dtype, offset=start)
-    return np.reshape(flat, shape, order="F" if by_columns else "C")
-
-
-def _string(name: str, data: bytes) -> str:
-    array = _array(data)
-    if array.dtype.kind != "U" or array.shape != ():
-        raise ValueError(f"{name!r} is {array.dtype} of shape {array.shape}, expected a text")
-    return str(array[()])
-
-
-def _numbers(name: str, data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    array = _array(data)
-    # A machine of the other byte order writes the same numbers in its own.
-    if (array.shape, array.dtype.newbyteorder("=")) != (shape, dtype):
-        raise ValueError(
-            f"{name!r} is {array.dtype} of shape {array.shape}, expected {dtype} of {shape}"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name!r} has numbers that are not finite")
-    return array
+        if len(reason) > MAX_REASON:
+            reason = f"{reason[:MAX_REASON]}..."
+        message = f"{str(path)!r} is not {file_format.description}: {reason}"
+        raise DamagedFileError(message) from None

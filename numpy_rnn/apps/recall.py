@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
-from numpy_rnn.training.trainer import TrainingFailedError, first_not_finite
+from numpy_rnn.training.gradient import TrainingFailedError, first_not_finite
 
 __all__ = [
     "CHARACTERS",
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 
-KIND = npz.Kind("a saved recall", settings="experiment")
+FORMAT = npz.FileFormat("a saved recall", settings_entry="experiment")
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ def save(path: Path, result: Recall) -> None:
     OSError
         If the file cannot be written.
     """
-    npz.write(path, KIND, asdict(result.experiment), result.model.state_dict())
+    npz.write(path, FORMAT, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: Path) -> tuple[Experiment, Sequential]:
@@ -274,16 +273,14 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
     ValueError
         In one line that names the file, if it is not such a file or is damaged.
     """
-    experiment, arrays = npz.read(path, KIND, _expect)
+    with npz.open_npz(path, FORMAT) as file:
+        experiment = Experiment(**file.settings)
+        dtype = np.dtype(experiment.dtype)
+        layout = {name: (shape, dtype) for name, shape in shapes(experiment).items()}
+        arrays = file.read_arrays(layout)
     model = build(experiment)  # only now: arrays of its sizes have been seen
     model.load_state_dict(arrays)
     return experiment, model
-
-
-def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
-    experiment = Experiment(**settings)
-    dtype = np.dtype(experiment.dtype)
-    return experiment, {name: (shape, dtype) for name, shape in shapes(experiment).items()}
 
 
 def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:

@@ -20,7 +20,7 @@ from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
 from numpy_rnn.layers import GRU, LSTM
 from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.training.threads import one_blas_thread
+from numpy_rnn.training.process import one_blas_thread
 
 
 def add_to(commands: Any) -> None:

@@ -11,7 +11,7 @@ from numpy_rnn.apps.language_model import generate
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.cli.saved import add_checkpoint, model_of, read_checkpoint
 from numpy_rnn.cli.terminal import harmless
-from numpy_rnn.training.threads import one_blas_thread
+from numpy_rnn.training.process import one_blas_thread
 
 
 def add_to(commands: Any) -> None:

@@ -19,7 +19,7 @@ from numpy_rnn.cli.terminal import duration, harmless
 from numpy_rnn.cli.watch import Watch, bits
 from numpy_rnn.files import check_writable, naming
 from numpy_rnn.training import JsonLines, TrainingFailedError
-from numpy_rnn.training.threads import can_limit, one_blas_thread
+from numpy_rnn.training.process import can_limit, one_blas_thread
 
 SAVE_EVERY = "60s"
 SAMPLE = 160  # characters
@@ -72,7 +72,7 @@ def run_command(options: argparse.Namespace) -> None:
     # At once: a reader who leaves after a line ends a run only when there is something to keep.
     print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
     if job.trainer.done:
-        print(f"The run has ended already, at step {job.trainer.steps}.")
+        print(f"The run has ended already, at step {job.trainer.num_steps}.")
     else:
         with progress(job.trainer.total or 1, "steps") as bar:
             characters = job.settings.batch_size * job.settings.window
@@ -149,7 +149,7 @@ def _fit(job: run.Run, text: Path, folder: Path) -> None:
         again = shlex.join(["numpy-rnn", "train", str(text), "--checkpoint", str(folder)])
         how = f"to go on: {again} --resume" if job.files.saved else "nothing was saved"
         what = str(error) or "interrupted"
-        error.args = (f"{what} at step {trainer.steps}; {_saved(job, folder)}; {how}",)
+        error.args = (f"{what} at step {trainer.num_steps}; {_saved(job, folder)}; {how}",)
         raise
 
 
@@ -172,16 +172,16 @@ def _headline(job: run.Run, text: Path, folder: Path) -> list[str]:
         ),
         f"Checkpoint: {str(folder / run.FILE)!r}",
     ]
-    if trainer.steps:
-        lines.append(f"Going on from step {trainer.steps}, after {duration(trainer.seconds)}")
+    if trainer.num_steps:
+        lines.append(f"Going on from step {trainer.num_steps}, after {duration(trainer.seconds)}")
     return lines
 
 
 def _conclusion(job: run.Run, folder: Path) -> list[str]:
     trainer = job.trainer
-    characters = trainer.steps * job.settings.batch_size * job.settings.window
+    characters = trainer.num_steps * job.settings.batch_size * job.settings.window
     lines = [
-        f"Done: {trainer.steps} steps in {duration(trainer.seconds)}, "
+        f"Done: {trainer.num_steps} steps in {duration(trainer.seconds)}, "
         f"{characters / max(trainer.seconds, 1e-9):,.0f} characters a second"
         + (f" ({trainer.stopped})" if trainer.stopped else "")
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy_rnn.apps.language_model.settings import CELLS, OPTIMIZERS, SCHEDULES, Settings
 from numpy_rnn.cli.errors import UsageError
-from numpy_rnn.training.threads import default_threads
+from numpy_rnn.training.process import default_threads
 
 EPOCHS = 10.0
 # Of these a run does not depend: they may be others when it goes on.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from numpy_rnn.cli.progress import Progress
 from numpy_rnn.cli.terminal import duration
-from numpy_rnn.training import Callback, Step, Trainer, Validation
+from numpy_rnn.training import Callback, StepInfo, Trainer, Validation
 
 SMOOTH = 0.95  # how much the loss in the bar keeps of its past
 LINES = 50  # steps from one line to the next where nothing is held out
@@ -45,9 +45,9 @@ class Watch(Callback):
         """Start the clock of this session."""
         validation = self.validation
         self._shown = 0 if validation is None else len(validation.history)
-        self._first, self._start = trainer.steps, time.monotonic()
+        self._first, self._start = trainer.num_steps, time.monotonic()
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Move the bar; print what was measured."""
         fresh = math.isnan(self.loss)
         self.loss = step.loss if fresh else SMOOTH * self.loss + (1 - SMOOTH) * step.loss

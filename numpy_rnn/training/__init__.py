@@ -1,17 +1,17 @@
-"""Training: batches, schedules, the loop, what is called between its steps, and files to go on."""
+"""Training: sources of batches, the gradient of a batch, the loop, its callbacks and checkpoints.
 
+Optimisers are in ``optim/`` and losses in ``layers/``; models for text are in
+``apps/language_model/``. Start reading in ``gradient.py``, then ``trainer.py``.
+"""
+
+from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training import checkpoint
-from numpy_rnn.training.batch import Batch, Source
-from numpy_rnn.training.checkpoint import DamagedFileError, load, save
-from numpy_rnn.training.checkpoints import Checkpoints
-from numpy_rnn.training.examples import Examples
-from numpy_rnn.training.history import History
-from numpy_rnn.training.json_lines import JsonLines
-from numpy_rnn.training.schedule import Schedule, constant, cosine, steps
-from numpy_rnn.training.time_budget import TimeBudget
-from numpy_rnn.training.trainer import Callback, Step, Trainer, TrainingFailedError
-from numpy_rnn.training.validation import Validation
-from numpy_rnn.training.windows import Windows
+from numpy_rnn.training.callbacks import Checkpoints, History, JsonLines, TimeBudget, Validation
+from numpy_rnn.training.checkpoint import load, save
+from numpy_rnn.training.data import Batch, Examples, Source, Windows
+from numpy_rnn.training.gradient import TrainingFailedError, Workers, gradient
+from numpy_rnn.training.schedule import Schedule, constant, cosine, step_decay
+from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
 
 __all__ = [
     "Batch",
@@ -23,16 +23,18 @@ __all__ = [
     "JsonLines",
     "Schedule",
     "Source",
-    "Step",
+    "StepInfo",
     "TimeBudget",
     "Trainer",
     "TrainingFailedError",
     "Validation",
     "Windows",
+    "Workers",
     "checkpoint",
     "constant",
     "cosine",
+    "gradient",
     "load",
     "save",
-    "steps",
+    "step_decay",
 ]

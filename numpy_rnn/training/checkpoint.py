@@ -1,65 +1,62 @@
-"""A run in one file: everything that its next step depends on.
+"""Checkpoints: one file with everything that the next step of a run depends on.
 
-The file is a ``.npz`` that NumPy opens without pickle. Arrays have the names of their places,
-``model/rnn.weight_hh_l0``, ``optimizer/exp_avg``, ``carried/0``; everything else is JSON under
-``checkpoint``: the number of the format, what the run was started with, and the rest of the state.
-It is written completely or not at all (:mod:`numpy_rnn.files`), and nothing in it is believed
-unchecked (:mod:`numpy_rnn.npz`).
+The file is a ``.npz`` that NumPy opens without pickle. Arrays have path-like names,
+``model/rnn.weight_hh_l0``, ``optimizer/exp_avg``, ``carried/0``. Everything else is JSON under
+``checkpoint``: the version of the format, what the caller says about the run, and the rest of the
+state. The file is written completely or not at all (:mod:`numpy_rnn.files`), and reading validates
+all of it (:mod:`numpy_rnn.npz`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn import npz
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
-from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training.trainer import Trainer
 
-FORMAT = 1
-KIND = npz.Kind("a checkpoint", settings="checkpoint")
-
-T = TypeVar("T")
+VERSION = 2
+FORMAT = npz.FileFormat("a checkpoint", settings_entry="checkpoint")
 
 
-def save(path: Path, trainer: Trainer, about: Mapping[str, Any] | None = None) -> None:
+def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = None) -> None:
     """Write a trainer's state, completely or not at all.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         A name that ends in ``.npz``; an existing file is replaced.
     trainer : Trainer
         Between two steps.
     about : mapping, optional
-        What JSON can say, for whoever opens the file: what the run was started with.
+        Values for JSON that describe the run, for the reader of the file.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     TrainingFailedError
-        If a parameter is not finite: the file before this one is worth more.
+        If a parameter is not finite; the old file is unchanged.
     """
     trainer.check_finite()
     state = trainer.state_dict()
-    arrays = dict(_arrays(state))
-    rest = {"format": FORMAT, "about": dict(about or {}), "state": _without_arrays(state)}
-    with naming(path):
-        npz.write(path, KIND, rest, arrays)
+    rest = {"version": VERSION, "about": dict(about or {}), "state": _without_arrays(state)}
+    with naming(Path(path)):
+        npz.write(Path(path), FORMAT, rest, dict(_arrays(state)))
 
 
-def load(path: Path, trainer: Trainer) -> dict[str, Any]:
-    """Let a trainer go on from a file.
+def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
+    """Resume a run from a file.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         From :func:`save`.
     trainer : Trainer
         Made of the same parts as the one that was saved.
@@ -67,76 +64,86 @@ def load(path: Path, trainer: Trainer) -> dict[str, Any]:
     Returns
     -------
     about : dict
-        What was given to :func:`save`.
+        As given to :func:`save`.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     DamagedFileError
-        In one line, if it is not such a file, is damaged, or is of another run.
+        In one line, if it is not a checkpoint, is damaged, or belongs to another run.
     """
-    about, state = read(path, lambda about: (about, layout(trainer)))
-    with npz.refusing(path, KIND):
-        trainer.load_state_dict(state)
-    return about
+    with open_checkpoint(path) as file:
+        expected = dict(_arrays(trainer.state_dict()))
+        layout = {name: (array.shape, array.dtype) for name, array in expected.items()}
+        trainer.load_state_dict(file.read_state(layout))
+        return file.about
 
 
-def read(
-    path: Path, expect: Callable[[dict[str, Any]], tuple[T, npz.Layout]]
-) -> tuple[T, dict[str, Any]]:
-    """Read what :func:`save` wrote, before there is a trainer.
+class Checkpoint:
+    """The contents of an open file; :func:`open_checkpoint` returns it.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-        The file.
-    expect : callable
-        Is given `about`; returns what it makes of it, and the arrays that belong to it.
-
-    Returns
-    -------
-    made : Any
-        What `expect` made.
-    state : dict
-        For :meth:`Trainer.load_state_dict`.
-
-    Raises
-    ------
-    OSError, DamagedFileError
-        As :func:`load`.
+    about : dict
+        As given to :func:`save`.
     """
 
-    def expect_settings(rest: dict[str, Any]) -> tuple[tuple[T, dict[str, Any]], npz.Layout]:
-        if rest.get("format") != FORMAT:
-            raise ValueError(f"its format is {rest.get('format')!r}, expected {FORMAT}")
-        made, expected = expect(rest["about"])
-        return (made, rest["state"]), expected
+    def __init__(self, file: npz.Reader) -> None:
+        if file.settings.get("version") != VERSION:
+            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
+        self._file = file
+        self.about: dict[str, Any] = file.settings["about"]
 
-    (made, state), arrays = npz.read(path, KIND, expect_settings)
-    with npz.refusing(path, KIND):
-        for name, array in arrays.items():
+    def read_state(self, layout: npz.ArrayLayout) -> dict[str, Any]:
+        """Return the state for :meth:`Trainer.load_state_dict`.
+
+        Parameters
+        ----------
+        layout : mapping of str to (shape, dtype)
+            The expected arrays, ``model/rnn.weight_hh_l0`` and so on.
+        """
+        state: dict[str, Any] = self._file.settings["state"]
+        for name, array in self._file.read_arrays(layout).items():
             *folders, last = name.split("/")
             place = state
             for folder in folders:
                 place = place[folder]
             place[last] = array
-    return made, state
+        return state
 
 
-def layout(trainer: Trainer) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Return the names, shapes and dtypes of the arrays of a trainer's state."""
-    return {name: (array.shape, array.dtype) for name, array in _arrays(trainer.state_dict())}
+@contextmanager
+def open_checkpoint(path: Path | str) -> Iterator[Checkpoint]:
+    """Open a file that :func:`save` wrote, without a trainer.
+
+    As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
+    DamagedFileError.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+
+    Yields
+    ------
+    file : Checkpoint
+
+    Raises
+    ------
+    OSError, DamagedFileError
+        As for :func:`load`.
+    """
+    with npz.open_npz(path, FORMAT) as file:
+        yield Checkpoint(file)
 
 
-def _arrays(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Array]]:
-    found: list[tuple[str, Array]] = []
+def _arrays(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
     for name, value in tree.items():
         if isinstance(value, np.ndarray):
-            found.append((prefix + name, value))
+            yield prefix + name, value
         elif isinstance(value, Mapping):
-            found += _arrays(value, f"{prefix}{name}/")
-    return found
+            yield from _arrays(value, f"{prefix}{name}/")
 
 
 def _without_arrays(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +152,3 @@ def _without_arrays(tree: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in tree.items()
         if not isinstance(value, np.ndarray)
     }
-
-
-__all__ = ["DamagedFileError", "layout", "load", "read", "save"]

@@ -2,7 +2,7 @@
 
 Worker threads split a batch by its rows. With L_k and g_k the loss and gradient of shard k:
 
-    (1)  L = sum over k of s_k L_k      s_k: the shard's share of the targets that count; 1 for "sum"
+    (1)  L = sum over k of s_k L_k      s_k: the shard's share of the counted targets; 1 for "sum"
     (2)  g = s_1 g_1 + s_2 g_2 + ...    in this order, whichever thread is done first
 
 All threads use one model, whose ``apply`` and ``vjp`` change nothing. NumPy releases the GIL in
@@ -149,7 +149,7 @@ def gradient(
         results = workers.run([task(k) for k in range(workers.count)])
         loss = sum(part for part, _, _ in results)
         if not math.isfinite(loss):
-            raise NotFiniteError(f"the loss is {loss}")
+            raise NotFiniteError(f"the loss is {loss}")  # noqa: TRY301 (explained as any other below)
     except NotFiniteError as error:
         batch.check_finite()
         name = first_not_finite(model.parameters.values)

@@ -1,45 +1,55 @@
-"""The training loop: a step, what is called between steps, and all that a run consists of.
+"""The training loop: a step, the callbacks between steps, and everything that a run consists of.
 
 A step is
 
-    (1) the next batch; the state that the last one ended in, if its rows go on
-    (2) L and dL/dtheta, over the batch                        forward and backward of the pairs
+    (1) the next batch; the state that the last one ended in, if its rows continue it
+    (2) L and dL/dtheta of the batch                           training/gradient.py
     (3) g <- g min(1, max_norm / (|g| + 1e-6))                 if the norm is clipped
-    (4) lr_n = lr f(n, N), and the optimiser's update
+    (4) lr_n = base f(n, N), and the optimiser's update
 
-and it depends on nothing but what :meth:`Trainer.state_dict` returns: parameters, moments, the
-source's position, the carried state, the generators. So a run that goes on from there ends at the
-same bits as one that was never stopped.
+It depends only on what :meth:`Trainer.state_dict` returns: parameters, moments, the source's
+position, the carried state and the generators. So a resumed run ends at the same bits as one that
+was never stopped.
+
+``optimizer.lr`` is the current rate. If a callback or the user changes it while a schedule runs,
+the schedule continues from the new rate: base becomes lr / f of the last step. (If that f was 0,
+base becomes lr.) After :meth:`Trainer.fit` it is the base rate.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, MSELoss, Sequential
-from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.layers import Sequential
+from numpy_rnn.layers.validate import NotFiniteError, check_size, is_number
 from numpy_rnn.optim import Optimizer, clip_grad_norm
-from numpy_rnn.training.batch import Source
+from numpy_rnn.training.data import Source, describe
+from numpy_rnn.training.gradient import (
+    Criterion,
+    TrainingFailedError,
+    Workers,
+    first_not_finite,
+    gradient,
+    leaves,
+)
+from numpy_rnn.training.process import defer_signals, one_blas_thread
 from numpy_rnn.training.schedule import Schedule, constant
-from numpy_rnn.training.signals import deferred
-from numpy_rnn.training.threads import one_blas_thread
-from numpy_rnn.training.workers import Workers, leaves
 
-MOST_STEPS = 2**53  # beyond which a float cannot count
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
 
-
-class TrainingFailedError(RuntimeError):
-    """Training cannot go on; the message names the step and the tensor."""
+MAX_STEPS = 2**53  # beyond it a float cannot count
 
 
-class Step(NamedTuple):
-    """What a step did: its number, from 1, loss, norm of the gradient before (3), and rate."""
+class StepInfo(NamedTuple):
+    """The number of a step, from 1, its loss, its gradient's norm before clipping, and its rate."""
 
     number: int
     loss: float
@@ -53,72 +63,93 @@ class Callback:
     Attributes
     ----------
     name : str
-        Under which its state is kept in a checkpoint. One that has a state has a name.
+        The name of its state in a checkpoint; "" for a callback without a state.
     """
 
     name: str = ""
 
+    def __repr__(self) -> str:
+        return describe(self)
+
     def attach(self, trainer: Trainer) -> None:
-        """Be told whose steps these are; there has been none."""
+        """Receive the trainer, before its first step."""
 
     def begin(self, trainer: Trainer) -> None:
-        """Be told that the run begins, or goes on."""
+        """Act before the first step of a fit."""
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:
-        """Be told what a step did."""
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Act after a step."""
 
     def end(self, trainer: Trainer) -> None:
-        """Be told that the run ends, because it is done or because it is interrupted."""
+        """Act after the last step of a fit, also of an interrupted one."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the rest of the run depends on."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
 
 
 class Trainer:
-    """Trains a model on batches from a source.
+    """A model, its optimiser and its data, and the loop that trains it.
+
+    It can be copied, pickled and used after a fork, between two steps.
 
     Parameters
     ----------
     model : Sequential
-        What is trained.
+        Time-major.
     criterion : CrossEntropyLoss or MSELoss
         With reduction "mean".
     optimizer : Optimizer
-        Over the model's parameters; its learning rate is what the schedule multiplies.
+        For the model's parameters. Its learning rate is the base rate of the schedule.
     source : Source
         :class:`Windows` or :class:`Examples`.
     schedule : callable
         The factor of the learning rate, from :mod:`numpy_rnn.training.schedule`.
     clip_norm : float, optional
-        max_norm of (3).
+        max_norm of (3); None is no limit.
     workers : int
-        How many threads split a batch.
+        Number of threads that split a batch.
     callbacks : sequence of Callback
         Called after each step, in this order.
 
     Attributes
     ----------
+    num_steps : int
+        Number of steps that this trainer has taken.
     total : int or None
-        N, at how many steps the run ends.
+        N, the number of steps at which the run ends.
+    base_lr : float
+        Learning rate without the schedule.
     seconds : float
-        How long it has been running, callbacks included.
+        Time in :meth:`fit`, callbacks included.
     stopped : str
-        Why a callback ended it early, or "".
+        Why a callback ended the run early, or "".
 
     Raises
     ------
-    ValueError
-        If the parts do not belong together.
+    TypeError, ValueError
+        If the parts do not fit each other.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN, Adam, Linear, MSELoss
+    >>> from numpy_rnn.training import Examples
+    >>> x = np.random.default_rng(0).standard_normal((10, 64, 1))
+    >>> model = Sequential(RNN(1, 8, rng=1), Linear(8, 1, rng=2))
+    >>> data = Examples(x, x.cumsum(axis=0), batch_size=16, per_step=True, rng=3)
+    >>> trainer = Trainer(model, MSELoss(), Adam(model.parameters, lr=0.01), data)
+    >>> trainer.fit(epochs=5)
+    >>> trainer.num_steps
+    20
     """
 
     def __init__(
         self,
         model: Sequential,
-        criterion: CrossEntropyLoss | MSELoss,
+        criterion: Criterion,
         optimizer: Optimizer,
         source: Source,
         *,
@@ -129,96 +160,114 @@ class Trainer:
     ) -> None:
         if optimizer.parameters is not model.parameters:
             raise ValueError("Trainer: optimizer has other parameters, expected the model's")
-        if workers > source.batch_size:
+        for name, layer in _layers(model):
+            if getattr(layer, "batch_first", False):
+                raise ValueError(
+                    f"Trainer: layer {name!r} has batch_first=True, expected time-major layers: "
+                    "sources yield (T, B, ...)"
+                )
+        if criterion.reduction != "mean":
+            raise ValueError(f"Trainer: reduction is {criterion.reduction!r}, expected 'mean'")
+        if check_size("Trainer", "workers", workers) > source.batch_size:
             raise ValueError(
-                f"Trainer: workers is {workers}, "
-                f"expected up to the batch's {source.batch_size} rows"
+                f"Trainer: workers is {workers}, expected up to the batch size {source.batch_size}"
             )
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"Trainer: clip_norm is {clip_norm!r}, expected a number above 0")
-        self.model, self.optimizer, self.source = model, optimizer, source
+        self.model, self.criterion = model, criterion
+        self.optimizer, self.source = optimizer, source
         self.schedule = constant() if schedule is None else schedule
         self.clip_norm, self.callbacks = clip_norm, list(callbacks)
-        self.lr = optimizer.lr
-        self.workers = Workers(model, criterion, workers)
+        self.workers, self._threads = workers, Workers(workers, model)
         self.carried = model.zero_state(source.batch_size) if source.carries else None
+        self.num_steps = 0
         self.total: int | None = None
+        self.base_lr, self._factor = optimizer.lr, 1.0
         self.seconds, self.stopped = 0.0, ""
+        self._shown: tuple[Array, dict[str, Array]] | None = None  # see show
         for callback in self.callbacks:
             callback.attach(self)
 
-    @property
-    def steps(self) -> int:
-        """How many steps were taken."""
-        return self.optimizer.steps
+    def __repr__(self) -> str:
+        return describe(self)
 
     @property
     def done(self) -> bool:
-        """Whether the run has come to its end."""
-        return bool(self.stopped) or (self.total is not None and self.steps >= self.total)
+        """Whether the run has ended."""
+        return bool(self.stopped) or (self.total is not None and self.num_steps >= self.total)
 
-    def step(self) -> Step:
+    def step(self) -> StepInfo:
         """Take one step.
 
         Returns
         -------
-        step : Step
+        step : StepInfo
 
         Raises
         ------
         TrainingFailedError
-            If a number is no longer finite; the parameters are as the last step left them.
+            If a number is no longer finite. The parameters stay as the last step left them.
+        ValueError
+            If the data has a NaN or an infinity.
         """
-        number, parameters = self.steps + 1, self.model.parameters
+        self._restore_last()
+        parameters, optimizer = self.model.parameters, self.optimizer
         batch = self.source.next()  # (1)
-        for model in self.workers.models:
-            model.train()
+        self.model.train()
         try:
-            loss, after = self.workers.gradient(batch, self.carried)  # (2)
+            loss, after = gradient(  # (2)
+                self.model, self.criterion, batch, self.carried, workers=self._threads
+            )
+            norm = clip_grad_norm(parameters, self.clip_norm or math.inf)  # (3)
+            if not math.isfinite(norm):
+                name = first_not_finite(parameters.grads)
+                what = f"the gradient of {name!r} is not finite" if name else f"its norm is {norm}"
+                raise NotFiniteError(what)  # noqa: TRY301 (one message for all)
         except NotFiniteError as error:
-            name = first_not_finite(parameters.values)
-            what = str(error).removesuffix(", expected finite numbers")
-            raise self.failed(
-                number, f"parameter {name!r} is not finite" if name else what
-            ) from None
-        if not math.isfinite(loss):
-            raise self.failed(number, f"the loss is {loss}")
-        # No norm is infinity's: with it, (3) only measures.
-        norm = clip_grad_norm(parameters, self.clip_norm or math.inf)
-        if not math.isfinite(norm):
-            name = first_not_finite(parameters.grads)
-            what = f"the gradient of {name!r} is not finite" if name else f"its norm is {norm}"
-            raise self.failed(number, what)
+            raise self.failed(self.num_steps + 1, str(error)) from None
         if self.source.carries:
             self.carried = after
-        self.optimizer.lr = self.lr * self.schedule(self.steps, self.total)
-        self.optimizer.step()  # (4)
-        return Step(number, loss, norm, self.optimizer.lr)
+        self._read_lr()
+        self._factor = self.schedule(self.num_steps, self.total)
+        optimizer.lr = self.base_lr * self._factor
+        optimizer.step()  # (4)
+        self.num_steps += 1
+        return StepInfo(self.num_steps, loss, norm, optimizer.lr)
 
     def fit(self, steps: int | None = None, *, epochs: float | None = None) -> None:
         """Take steps until the run is done.
 
-        A signal that asks the program to end (Ctrl-C) waits until the step that is being taken
-        is complete and the callbacks have had their end.
+        A signal that ends the program (Ctrl-C) waits until the current step is complete and the
+        callbacks have ended.
 
         Parameters
         ----------
         steps : int, optional
-            N, at how many steps the run ends, counted from its beginning.
+            N, the number of steps at which the run ends. It counts from the trainer's first step,
+            also in a second fit; if N is reached already, there is a warning.
         epochs : float, optional
-            The same in epochs. Without either, `total` stays as it is, and if it is None, a
-            callback has to end the run.
+            The same in epochs. Without either, `total` is unchanged; if it is None, a callback has
+            to end the run.
 
         Raises
         ------
-        TrainingFailedError
-            If a number is no longer finite.
+        TrainingFailedError, ValueError
+            As for :meth:`step`.
         """
+        if steps is not None and epochs is not None:
+            raise ValueError("Trainer.fit: steps and epochs are given, expected one of the two")
         if steps is not None:
-            self.total = steps
+            self.total = check_size("Trainer.fit", "steps", steps)
         if epochs is not None:
             self.total = self.steps_in(epochs)
-        with one_blas_thread(), deferred() as interrupted:
+        if self.done and (steps, epochs) != (None, None):
+            reason = self.stopped or f"step {self.num_steps} of {self.total} is reached"
+            warnings.warn(
+                f"Trainer.fit: no step is taken ({reason}); "
+                "steps and epochs count from the trainer's first step",
+                stacklevel=2,
+            )
+        with one_blas_thread(), defer_signals() as interrupted:
             start = time.monotonic() - self.seconds
             for callback in self.callbacks:
                 callback.begin(self)
@@ -230,72 +279,111 @@ class Trainer:
                 self.seconds = time.monotonic() - start
             for callback in self.callbacks:
                 callback.end(self)
+            self._read_lr()
+            self.optimizer.lr, self._factor = self.base_lr, 1.0
 
     def steps_in(self, epochs: float) -> int:
-        """Return how many steps so many epochs are, at least 1 (and at most 2^53)."""
-        return max(1, round(min(epochs * self.source.per_epoch, MOST_STEPS)))
+        """Return the number of steps in so many epochs, at least 1 and at most 2^53."""
+        if not (is_number(epochs) and epochs > 0):
+            raise ValueError(f"Trainer.fit: epochs is {epochs!r}, expected a number above 0")
+        return max(1, round(min(epochs * self.source.per_epoch, MAX_STEPS)))
+
+    def show(self, parameters: Array) -> None:
+        """Put other parameters, (N,), into the model until the next step.
+
+        The run does not depend on them: the next step and :meth:`state_dict` use those of the last
+        step.
+        """
+        last = self._last_parameters()
+        self.model.parameters.data[...] = parameters
+        self.model.parameters.changed()
+        self._shown = parameters.copy(), last
+
+    def _last_parameters(self) -> dict[str, Array]:
+        """Return the parameters of the last step."""
+        # If the user has changed the model since show(), that change is kept.
+        if self._shown and np.array_equal(self._shown[0], self.model.parameters.data):
+            return self._shown[1]
+        return self.model.state_dict()
+
+    def _restore_last(self) -> None:
+        """Undo :meth:`show`."""
+        if self._shown:
+            for name, value in self._last_parameters().items():
+                self.model.parameters.values[name][...] = value
+            self.model.parameters.changed()
+            self._shown = None
+
+    def _read_lr(self) -> None:
+        """Adopt a learning rate that was set from outside since the last step."""
+        if self.optimizer.lr != self.base_lr * self._factor:
+            self.base_lr = self.optimizer.lr / (self._factor or 1.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the rest of the run depends on: arrays, and what JSON can say."""
+        """Return everything that the rest of the run depends on: arrays, and values for JSON."""
         carried = [] if self.carried is None else leaves(self.carried)
         return {
+            "step": self.num_steps,
             "total": self.total,
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "lr": self.lr,
-            "model": self.model.state_dict(),
+            "lr": self.base_lr,
+            "factor": self._factor,
+            "model": self._last_parameters(),
             "optimizer": self.optimizer.state_dict(),
             "source": self.source.state_dict(),
             "carried": {str(k): leaf.copy() for k, leaf in enumerate(carried)},
-            "generators": [
-                [generator.bit_generator.state for generator in model.generators()]
-                for model in self.workers.models
-            ],
+            "rngs": [rng.bit_generator.state for rng in self._rngs()],
             "callbacks": {c.name: c.state_dict() for c in self.callbacks if c.name},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned, of a trainer made of the same parts.
+        """Restore what :meth:`state_dict` returned, of a trainer made of the same parts.
 
         Raises
         ------
         ValueError, TypeError, KeyError
-            If it is not such a state. What has been taken over by then stays.
+            If it is not such a state. It may have been restored in part.
         """
+        self._shown = None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.source.load_state_dict(state["source"])
         if self.carried is not None:
             for k, leaf in enumerate(leaves(self.carried)):
                 leaf[...] = state["carried"][str(k)]
-        for model, theirs in zip(self.workers.models, state["generators"], strict=True):
-            for generator, numbers in zip(model.generators(), theirs, strict=True):
-                generator.bit_generator.state = numbers
+        for rng, numbers in zip(self._rngs(), state["rngs"], strict=True):
+            rng.bit_generator.state = numbers
         for callback in self.callbacks:
             if callback.name:
                 callback.load_state_dict(state["callbacks"][callback.name])
+        self.num_steps = check_size("state", "step", state["step"], least=0)
         self.total = None if state["total"] is None else int(state["total"])
         self.seconds, self.stopped = float(state["seconds"]), str(state["stopped"])
-        self.lr = float(state["lr"])
-        if self.steps < 0 or not (0 <= self.seconds < math.inf and 0 <= self.lr < math.inf):
-            raise ValueError(f"step {self.steps}, {self.seconds} seconds, lr {self.lr}")
+        self.base_lr, self._factor = float(state["lr"]), float(state["factor"])
+        for name in ("seconds", "base_lr", "_factor"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number >= 0")
 
     def check_finite(self) -> None:
-        """Raise TrainingFailedError if a parameter is not finite: nothing to go on from."""
-        name = first_not_finite(self.model.parameters.values)
+        """Raise TrainingFailedError if a parameter of the last step is not finite."""
+        name = first_not_finite(self._last_parameters())
         if name is not None:
-            raise self.failed(self.steps, f"parameter {name!r} is not finite")
+            raise self.failed(self.num_steps, f"parameter {name!r} is not finite")
 
     def failed(self, number: int, what: str) -> TrainingFailedError:
-        """Return the error for something that is not finite at a step."""
+        """Return the error for a number that is not finite at a step."""
         return TrainingFailedError(
-            f"training diverged at step {number} ({what}); try a lr below {self.lr:g}"
+            f"training diverged at step {number} ({what}); try a lr below {self.base_lr:g}"
         )
 
+    def _rngs(self) -> list[Generator]:
+        """Return all random generators that a step draws from."""
+        return [*self.model.rngs(), *(rng for rng in self._threads.rngs if rng is not None)]
 
-def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
-    """Return the name of the first array with a NaN or an infinity, if there is one."""
-    for name, value in arrays.items():
-        if not np.isfinite(value).all():
-            return name
-    return None
+
+def _layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield name and layer of a model, and of the models in it."""
+    for name, layer in getattr(model, "layers", {}).items():
+        yield prefix + name, layer
+        yield from _layers(layer, f"{prefix}{name}.")

@@ -14,12 +14,13 @@ from numpy_rnn.training import (
     Checkpoints,
     History,
     JsonLines,
-    Step,
+    StepInfo,
     TimeBudget,
     Trainer,
     TrainingFailedError,
     Validation,
     load,
+    save,
 )
 from tests.training import small
 
@@ -42,8 +43,68 @@ def test_validation_keeps_the_best_parameters_and_stops_when_nothing_gets_better
     assert validation.best == 2.0
     assert validation.best_parameters.tobytes() == seen[1]
     assert trainer.stopped == "no better validation loss in 2 measurements"
-    trainer.fit(200)  # it is done
-    assert trainer.steps == 8
+    with pytest.warns(UserWarning, match=r"no step is taken \(no better validation loss in 2"):
+        trainer.fit(200)
+    assert trainer.num_steps == 8
+
+
+def run_with_validation(restore_best: bool, fits: list[int], file: Path) -> Trainer:
+    """A run whose best measurement is at step 4 of 9."""
+    trainer = small.trainer()
+    losses = {4: 1.0}
+    validation = Validation(
+        lambda: losses.get(trainer.num_steps, 2.0), every=2, restore_best=restore_best
+    )
+    for callback in (validation, Checkpoints(file, seconds=1000)):
+        callback.attach(trainer)
+        trainer.callbacks.append(callback)
+    for steps in fits:
+        trainer.fit(steps)
+    return trainer
+
+
+def test_the_best_parameters_are_left_in_the_model_and_the_last_ones_in_the_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.npz"
+    at_4 = small.trainer()
+    at_4.fit(9)  # the schedule depends on the total
+    last = at_4.model.parameters.data.tobytes()
+    kept = run_with_validation(False, [9], path).model.parameters.data
+    assert kept.tobytes() == last
+    trainer = run_with_validation(True, [9], path)
+    validation = trainer.callbacks[0]
+    assert isinstance(validation, Validation)
+    assert trainer.model.parameters.data.tobytes() == validation.best_parameters.tobytes()
+    assert validation.best_parameters.tobytes() != last
+    save(tmp_path / "again.npz", trainer)  # also by hand
+    for name in ("run.npz", "again.npz"):
+        other = small.trainer(callbacks=[Validation(lambda: 1.0, every=2)])
+        load(tmp_path / name, other)
+        assert other.model.parameters.data.tobytes() == last
+
+
+def test_a_second_fit_continues_from_the_last_parameters(tmp_path: Path) -> None:
+    """Restoring the best ones in between changes no bit of the run."""
+    path = tmp_path / "run.npz"
+    twice, once = (run_with_validation(restore, [9, 20], path) for restore in (True, False))
+    assert twice.optimizer.state_dict()["step"] == 20
+    for ours, theirs in zip(
+        twice.optimizer.moments.values(), once.optimizer.moments.values(), strict=True
+    ):
+        assert ours.tobytes() == theirs.tobytes()
+    load(path, twice)
+    assert twice.model.parameters.data.tobytes() == once.model.parameters.data.tobytes()
+
+
+def test_parameters_that_the_user_sets_after_a_fit_are_kept(tmp_path: Path) -> None:
+    trainer = run_with_validation(True, [9], tmp_path / "run.npz")
+    trainer.model.parameters.data[...] = 0.25
+    trainer.model.parameters.changed()
+    assert (trainer.state_dict()["model"]["output.bias"] == 0.25).all()
+    trainer.optimizer.lr = 0.0
+    trainer.step()
+    assert (trainer.model.parameters.data == 0.25).all()
 
 
 def test_the_end_is_measured_once() -> None:
@@ -63,7 +124,7 @@ def test_history_keeps_means() -> None:
     losses: list[float] = []
 
     class Note(Callback):
-        def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+        def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
             losses.append(step.loss)
 
     history = History(every=3)
@@ -75,7 +136,7 @@ def test_history_keeps_means() -> None:
 class Clock(Callback):
     """Pretend that a step takes a second."""
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         trainer.seconds = float(step.number)
 
 
@@ -85,7 +146,7 @@ def test_a_time_budget_plans_so_that_the_schedule_ends_with_it(tmp_path: Path) -
     trainer = small.trainer(callbacks=[Clock(), budget, files])
     trainer.fit()
     assert trainer.total == 100
-    assert trainer.steps in (100, 101)  # seconds are the clock's again between the steps
+    assert trainer.num_steps in (100, 101)  # seconds are the clock's again between the steps
     assert budget.plans[0] == (5, 100)  # a twentieth of the time
     assert {total for _, total in budget.plans} == {100}
     assert len(budget.plans) == 19
@@ -97,7 +158,7 @@ class Saved(Callback):
     def __init__(self, budget: TimeBudget, path: Path) -> None:
         self.budget, self.path, self.seen = budget, path, 0
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         if len(self.budget.plans) > self.seen and not trainer.done:
             self.seen = len(self.budget.plans)
             text = str(np.load(self.path)["checkpoint"])
@@ -117,7 +178,7 @@ def test_a_budget_that_is_over_ends_the_run() -> None:
     budget = TimeBudget(1e-6)
     trainer = small.trainer(callbacks=[budget])
     trainer.fit()
-    assert trainer.steps == trainer.total == 1
+    assert trainer.num_steps == trainer.total == 1
 
 
 def test_checkpoints_are_written_by_the_clock_and_at_the_end(tmp_path: Path) -> None:
@@ -127,7 +188,7 @@ def test_checkpoints_are_written_by_the_clock_and_at_the_end(tmp_path: Path) -> 
     class Note(Checkpoints):
         def save(self, trainer: Trainer) -> None:
             super().save(trainer)
-            written.append(trainer.steps)
+            written.append(trainer.num_steps)
 
     small.trainer(callbacks=[Note(path, seconds=0)]).fit(3)
     small.trainer(callbacks=[Note(path, seconds=1000)]).fit(3)

@@ -1,4 +1,4 @@
-"""Windows: each reader goes on where it was, and everything is read equally often."""
+"""Windows read everything equally often, in order; examples come once an epoch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_rnn.training import Windows
+from numpy_rnn.training import Examples, Windows
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)).filter(
     lambda s: s[1] <= s[0] and s[2] <= s[0]
@@ -44,7 +44,7 @@ def test_an_epoch_of_whole_rounds_reads_every_element_equally_often(
 
 
 @given(SIZES, st.integers(0, 20))
-def test_it_goes_on_from_its_state(sizes: tuple[int, int, int], before: int) -> None:
+def test_windows_continue_from_their_state(sizes: tuple[int, int, int], before: int) -> None:
     N, B, T = sizes
     a, b = (Windows.next_of(np.arange(N + 1), B, T) for _ in range(2))
     for _ in range(before):
@@ -53,7 +53,7 @@ def test_it_goes_on_from_its_state(sizes: tuple[int, int, int], before: int) -> 
     assert np.array_equal(a.next().x, b.next().x)
 
 
-def test_rows_of_numbers_work_too() -> None:
+def test_windows_of_vectors() -> None:
     sequence = np.arange(20.0).reshape(10, 2)
     batch = Windows.next_of(sequence, 2, 3).next()
     assert batch.x.shape == (3, 2, 2)
@@ -64,18 +64,71 @@ def test_rows_of_numbers_work_too() -> None:
     ("count", "rows", "window", "message"),
     [
         (4, 1, 5, "4 elements to predict, expected at least one window of 5"),
-        (4, 5, 2, "4 elements for 5 rows, expected more"),
+        (4, 5, 2, "4 elements for 5 readers, expected more"),
         (4, 0, 2, "batch_size is 0, expected at least 1"),
         (4, 1, 0, "window is 0, expected at least 1"),
     ],
 )
-def test_what_does_not_fit(count: int, rows: int, window: int, message: str) -> None:
+def test_windows_that_do_not_fit(count: int, rows: int, window: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Windows.next_of(np.arange(count + 1), rows, window)
 
 
-def test_targets_of_another_length_and_places_that_are_none() -> None:
+def test_targets_of_another_length_and_positions_out_of_range() -> None:
     with pytest.raises(ValueError, match="target has 3 elements, expected 4"):
         Windows(np.arange(4), np.arange(3), 1, 1)
     with pytest.raises(ValueError, match="position is 4, expected 0 to 3"):
         Windows(np.arange(4), np.arange(4), 1, 1).load_state_dict({"position": 4})
+
+
+def examples_source(N: int, B: int, seed: int = 0) -> Examples:
+    x = np.arange(3 * N).reshape(3, N)  # example n is n, N + n, 2 N + n
+    return Examples(x, np.arange(N) * 10, B, lengths=np.arange(N) % 4, rng=seed)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 6))
+def test_every_example_comes_once_an_epoch_with_what_is_its_own(N: int, B: int, M: int) -> None:
+    B = min(N, B)
+    examples = examples_source(N, B)
+    batches = [examples.next() for _ in range(M * N)]
+    order = np.concatenate([batch.x[0] for batch in batches])
+    for epoch in range(M * B):
+        assert sorted(order[epoch * N : (epoch + 1) * N]) == list(range(N))
+    for batch in batches:
+        assert batch.x.shape == (3, B)
+        assert batch.lengths is not None
+        assert np.array_equal(batch.target, batch.x[0] * 10)
+        assert np.array_equal(batch.lengths, batch.x[0] % 4)
+        assert np.array_equal(batch.x[2], batch.x[0] + 2 * N)
+
+
+@given(st.integers(0, 30))
+def test_examples_continue_from_their_state(before: int) -> None:
+    a, b = examples_source(7, 3, seed=0), examples_source(7, 3, seed=1)
+    for _ in range(before):
+        a.next()
+    b.load_state_dict(a.state_dict())
+    for _ in range(10):
+        assert np.array_equal(a.next().x, b.next().x)
+
+
+def test_targets_at_each_step() -> None:
+    x = np.arange(12.0).reshape(3, 4, 1)
+    batch = Examples(x, x, 2, per_step=True, rng=0).next()
+    assert batch.target.shape == (3, 2, 1)
+    assert np.array_equal(batch.target, batch.x)
+
+
+def test_examples_that_do_not_fit() -> None:
+    x = np.zeros((3, 4, 1))
+    with pytest.raises(ValueError, match="batch_size is 5, expected up to 4"):
+        Examples(x, np.zeros(4), 5)
+    with pytest.raises(ValueError, match=r"target has shape \(3,\), expected \(4,\) in front"):
+        Examples(x, np.zeros(3), 2)
+    with pytest.raises(ValueError, match="lengths is 4 at index"):
+        Examples(x, np.zeros(4), 2, lengths=np.array([1, 2, 3, 4]))
+    good = Examples(x, np.zeros(4), 2)
+    with pytest.raises(ValueError, match="order is not a permutation of 4 examples"):
+        good.load_state_dict(good.state_dict() | {"order": np.array([0, 1, 2, 2])})
+    with pytest.raises(ValueError, match="position is 5, expected 0 to 4"):
+        good.load_state_dict(good.state_dict() | {"position": 5})

@@ -1,46 +1,57 @@
-"""Threads that split a batch: the same gradient, in the same bits each time."""
+"""The gradient of a batch: the same with any number of workers, in the same bits each time."""
 
 from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from numpy_rnn import LSTM, CrossEntropyLoss, LastStep, Linear, MSELoss, Sequential
 from numpy_rnn.functional.types import Array
-from numpy_rnn.training.batch import Batch
-from numpy_rnn.training.workers import Workers
+from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.training import Batch, Workers
+from numpy_rnn.training import gradient as batch_gradient
 from tests.training import small
 
 
 def gradient(count: int, target: Array, dropout: float = 0.0) -> tuple[float, Array, list[Array]]:
     model = small.model(dropout)
     x = np.random.default_rng(0).integers(small.V, size=(5, 7))
-    workers = Workers(model, CrossEntropyLoss(), count)
-    loss, state = workers.gradient(Batch(x, target), model.zero_state(7))
-    workers.close()
+    loss, state = batch_gradient(
+        model,
+        CrossEntropyLoss(),
+        Batch(x, target),
+        model.zero_state(7),
+        workers=Workers(count, model),
+    )
     return loss, model.parameters.grad, [*state[0]]
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_the_gradient_is_that_of_the_whole_batch(count: int) -> None:
     target = np.random.default_rng(1).integers(small.V, size=(5, 7))
-    target[2:, 0] = target[0, 3:] = -100  # so the parts have different numbers that count
-    whole, parts = gradient(1, target), gradient(count, target)
-    assert parts[0] == pytest.approx(whole[0], rel=1e-14)
-    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-12, atol=1e-16)
-    for ours, theirs in zip(parts[2], whole[2], strict=True):
+    target[2:, 0] = target[0, 3:] = -100  # so the shards have different numbers that count
+    whole, shards = gradient(1, target), gradient(count, target)
+    assert shards[0] == pytest.approx(whole[0], rel=1e-14)
+    np.testing.assert_allclose(shards[1], whole[1], rtol=1e-12, atol=1e-16)
+    for ours, theirs in zip(shards[2], whole[2], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-14)
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_run_repeats_bit_for_bit_and_parts_have_masks_of_their_own(count: int) -> None:
+def test_a_run_repeats_bit_for_bit_and_shards_have_masks_of_their_own(count: int) -> None:
     target = np.zeros((5, 7), int)
     runs = [gradient(count, target, dropout=0.5) for _ in range(5)]
     assert len({run[1].tobytes() for run in runs}) == 1
     model = small.model(dropout=0.5)
-    workers = Workers(model, CrossEntropyLoss(), count)
-    draws = {g.random() for net in workers.models for g in net.generators()}
-    assert len(draws) == 2 * count
+    rngs = [*model.rngs(), *(rng for rng in Workers(count, model).rngs if rng is not None)]
+    assert len({rng.random() for rng in rngs}) == 2 + (count - 1)
 
 
 def test_one_target_a_row_with_lengths() -> None:
@@ -50,23 +61,129 @@ def test_one_target_a_row_with_lengths() -> None:
     results = []
     for count in (1, 2):
         model = Sequential(LSTM(2, 3, rng=0), LastStep(), Linear(3, 1, rng=1))
-        loss, _ = Workers(model, MSELoss(), count).gradient(batch, None)
+        loss, _ = batch_gradient(model, MSELoss(), batch, workers=Workers(count, model))
         results.append((loss, model.parameters.grad))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-14)
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-12)
 
 
-def test_an_error_in_a_thread_comes_back_and_leaves_nobody_at_work() -> None:
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_padded_step_counts_in_no_loss(count: int, loss: str, reduction: Any) -> None:
+    """Loss and gradient are those of the sequences one by one, without padding."""
+    rng = np.random.default_rng(0)
+    x, lengths = rng.standard_normal((6, 5, 2)), np.array([6, 0, 2, 5, 1])
+    model = Sequential(LSTM(2, 3, rng=0), Linear(3, 4, rng=1))
+    target = rng.standard_normal((6, 5, 4)) if loss == "mse" else rng.integers(4, size=(6, 5))
+    kind: Any = MSELoss if loss == "mse" else CrossEntropyLoss
+    total, expected, counted = 0.0, np.zeros_like(model.parameters.grad), 0
+    for row, length in enumerate(lengths):
+        if length:
+            alone = Batch(x[:length, [row]], target[:length, [row]])
+            total += batch_gradient(model, kind(reduction="sum"), alone)[0]
+            expected += model.parameters.grad
+            counted += alone.target.size
+    divisor = counted if reduction == "mean" else 1
+    got, _ = batch_gradient(
+        model,
+        kind(reduction=reduction),
+        Batch(x, target, lengths),
+        workers=Workers(count, model),
+    )
+    assert got == pytest.approx(total / divisor, rel=1e-13)
+    np.testing.assert_allclose(model.parameters.grad, expected / divisor, rtol=1e-11, atol=1e-15)
+
+
+def test_an_error_in_a_thread_is_raised_and_no_thread_is_left_at_work() -> None:
     model = small.model()
-    workers = Workers(model, CrossEntropyLoss(), 2)
+    workers = Workers(2, model)
     x = np.zeros((5, 4), int)
-    x[0, 3] = small.V  # in the second part
+    x[0, 3] = small.V  # in the second shard
     with pytest.raises(ValueError, match=f"x is {small.V} at index"):
-        workers.gradient(Batch(x, np.zeros((5, 4), int)), None)
+        batch_gradient(model, CrossEntropyLoss(), Batch(x, np.zeros((5, 4), int)), workers=workers)
     x[0, 3] = 0
-    workers.gradient(Batch(x, np.zeros((5, 4), int)), None)
+    batch_gradient(model, CrossEntropyLoss(), Batch(x, np.zeros((5, 4), int)), workers=workers)
 
 
-def test_a_loss_that_is_no_mean_is_refused() -> None:
-    with pytest.raises(ValueError, match="reduction is 'sum', expected 'mean'"):
-        Workers(small.model(), CrossEntropyLoss(reduction="sum"))
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))])  # noqa: S301 (our own)
+def test_workers_are_copied_without_their_threads(copied: Any) -> None:
+    model = small.model(dropout=0.5)
+    workers = Workers(3, model)
+    batch = Batch(np.zeros((5, 7), int), np.zeros((5, 7), int))
+    batch_gradient(model, CrossEntropyLoss(), batch, workers=workers)
+    model_copy, workers_copy = copied((model, workers))
+    ours = batch_gradient(model, CrossEntropyLoss(), batch, workers=workers)[0]
+    assert batch_gradient(model_copy, CrossEntropyLoss(), batch, workers=workers_copy)[0] == ours
+
+
+FORK = """
+import os
+import numpy as np
+from numpy_rnn import CrossEntropyLoss
+from numpy_rnn.training import Batch, Workers, gradient
+from tests.training import small
+
+model = small.model()
+workers = Workers(2, model)
+batch = Batch(np.zeros((5, 4), int), np.zeros((5, 4), int))
+loss, _ = gradient(model, CrossEntropyLoss(), batch, workers=workers)
+child = os.fork()
+if child == 0:
+    os._exit(gradient(model, CrossEntropyLoss(), batch, workers=workers)[0] != loss)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_workers_work_after_a_fork() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "per_step", "message"),
+    [
+        ("x", (4, 3, 1), True, "x of batch row 3 is nan at t = 4, expected finite numbers"),
+        ("target", (2, 0, 0), True, "target of batch row 0 is nan at t = 2, expected finite"),
+        ("target", (3, 0), False, "target of batch row 3 is nan, expected finite numbers"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_nan_in_the_data_is_named(
+    name: str, place: tuple[int, ...], per_step: bool, message: str, count: int
+) -> None:
+    layers: list[Any] = [LSTM(2, 3, rng=0)] + [LastStep()] * (not per_step)
+    model = Sequential(*layers)
+    target = np.zeros((5, 4, 3)) if per_step else np.zeros((4, 3))
+    batch = Batch(np.zeros((5, 4, 2)), target, per_step=per_step)
+    getattr(batch, name)[place] = np.nan
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        batch_gradient(model, MSELoss(), batch, workers=Workers(count, model))
+    assert not isinstance(caught.value, NotFiniteError)  # no divergence
+
+
+def test_a_computation_that_diverged_is_named() -> None:
+    model = Sequential(Linear(1, 1, rng=0))
+    batch = Batch(np.ones((1, 1, 1)), np.full((1, 1, 1), -1e200))
+    with pytest.raises(NotFiniteError, match=r"^the loss is inf$"):
+        batch_gradient(model, MSELoss(), batch)
+    model.parameters.data[0] = np.nan
+    with pytest.raises(NotFiniteError, match=r"^parameter '0.weight' is not finite$"):
+        batch_gradient(model, MSELoss(), batch)
+
+
+@pytest.mark.parametrize(("count", "reduction"), [(1, "none"), (2, "none"), (2, "sum_over_time")])
+def test_a_reduction_without_shares_is_refused(count: int, reduction: Any) -> None:
+    model = small.model()
+    batch = Batch(np.zeros((5, 4), int), np.zeros((5, 4), int))
+    with pytest.raises(ValueError, match=f"gradient: reduction is '{reduction}', expected one of"):
+        batch_gradient(
+            model, CrossEntropyLoss(reduction=reduction), batch, workers=Workers(count, model)
+        )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_rnn.training import Schedule, constant, cosine, steps
+from numpy_rnn.training import Schedule, constant, cosine, step_decay
 
 
-@pytest.mark.parametrize("schedule", [constant(10), cosine(10), steps(10)])
+@pytest.mark.parametrize("schedule", [constant(10), cosine(10), step_decay(10)])
 @given(step=st.integers(0, 9))
 def test_the_warm_up_is_a_straight_line(schedule: Schedule, step: int) -> None:
     assert schedule(step, None) == (step + 1) / 10
@@ -28,7 +28,7 @@ def test_the_cosine_falls_from_one_to_its_end(total: int, part: float) -> None:
 
 
 def test_steps_drop_where_they_should() -> None:
-    factor = steps(drops=(0.5, 0.75), factor=0.1)
+    factor = step_decay(drops=(0.5, 0.75), factor=0.1)
     assert [round(factor(n, 8), 9) for n in range(8)] == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
     assert factor(7, None) == 1
     assert constant()(7, 8) == 1

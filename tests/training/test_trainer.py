@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn import LSTM, Adam, CrossEntropyLoss, Embedding, Linear, Sequential
+from numpy_rnn import LSTM, Adam, CrossEntropyLoss, Embedding, Linear, MSELoss, Sequential
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
     History,
-    Step,
+    StepInfo,
     Trainer,
     TrainingFailedError,
     Validation,
@@ -52,7 +54,7 @@ class Recorder(Callback):
     def __init__(self, losses: list[float]) -> None:
         self.losses = losses
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         self.losses.append(step.loss)
 
 
@@ -120,7 +122,7 @@ def test_a_run_that_goes_on_ends_at_the_same_bits(
     save(path, stopped[0], {"told": "so"})
     assert load(path, other[0]) == {"told": "so"}
     other[0].fit()
-    assert other[0].steps == 24
+    assert other[0].num_steps == 24
     ours, theirs = other[0].model.parameters, whole[0].model.parameters
     assert ours.data.tobytes() == theirs.data.tobytes()
     assert other[1].history == whole[1].history
@@ -155,7 +157,7 @@ def test_a_learning_rate_that_is_too_high_ends_in_one_line_and_keeps_the_last_go
     other = small.trainer()
     load(tmp_path / "run.npz", other)
     other.check_finite()
-    assert other.steps >= 1
+    assert other.num_steps >= 1
 
 
 def test_a_gradient_that_overflows_is_named() -> None:
@@ -169,7 +171,7 @@ def test_a_gradient_that_overflows_is_named() -> None:
 class Interrupt(Callback):
     """Ctrl-C in the middle of step 3, as far as the callbacks before the last can tell."""
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         if step.number == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -180,7 +182,7 @@ def test_ctrl_c_waits_for_the_step_and_saves(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(20)
-    assert trainer.steps == 3
+    assert trainer.num_steps == 3
     assert signal.getsignal(signal.SIGINT) is before
     other = small.trainer()
     load(path, other)
@@ -193,7 +195,7 @@ def test_ctrl_c_waits_for_the_step_and_saves(tmp_path: Path) -> None:
 def test_epochs_are_counted_in_batches() -> None:
     trainer = small.trainer()
     trainer.fit(epochs=2)
-    assert trainer.steps == trainer.total == round(2 * 399 / 54)
+    assert trainer.num_steps == trainer.total == round(2 * 399 / 54)
 
 
 def test_more_epochs_than_can_be_counted() -> None:
@@ -206,10 +208,149 @@ def test_parts_that_do_not_belong_together() -> None:
     source = Windows.next_of(small.symbols(), 2, 9)
     with pytest.raises(ValueError, match="optimizer has other parameters"):
         Trainer(net, CrossEntropyLoss(), Adam(other.parameters), source)
-    with pytest.raises(ValueError, match="workers is 3, expected up to the batch's 2 rows"):
+    with pytest.raises(ValueError, match="workers is 3, expected up to the batch size 2"):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, workers=3)
     with pytest.raises(ValueError, match="clip_norm is 0"):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, clip_norm=0)
+    with pytest.raises(ValueError, match="reduction is 'sum', expected 'mean'"):
+        Trainer(net, CrossEntropyLoss(reduction="sum"), Adam(net.parameters), source)
+
+
+def test_a_batch_first_model_is_refused() -> None:
+    rnn: Any = LSTM(3, 4, batch_first=True, rng=0)
+    net = Sequential(e=Embedding(small.V, 3, rng=0), rnn=rnn, o=Linear(4, small.V, rng=2))
+    source = Windows.next_of(small.symbols(), 2, 9)
+    with pytest.raises(ValueError, match=r"^Trainer: layer 'rnn' has batch_first=True, expected"):
+        Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source)
+
+
+def rates(change: dict[int, float], factors: list[float], lr: float = 1.0) -> list[float]:
+    """The rate of each step, if a callback multiplies optimizer.lr after some of them."""
+    seen: list[float] = []
+
+    class Change(Callback):
+        def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+            seen.append(step.lr)
+            trainer.optimizer.lr *= change.get(step.number, 1.0)
+
+    trainer = small.trainer(lr=lr, callbacks=[Change()])
+    trainer.schedule = lambda step, _: factors[step]
+    trainer.fit(len(factors))
+    assert trainer.optimizer.lr == trainer.base_lr  # the schedule is over
+    return seen
+
+
+def test_a_rate_changed_by_a_callback_is_kept_and_the_schedule_continues_from_it() -> None:
+    assert rates({}, [1.0, 0.5, 0.25, 0.125]) == [1.0, 0.5, 0.25, 0.125]
+    assert rates({2: 0.5}, [1.0, 0.5, 0.25, 0.125]) == [1.0, 0.5, 0.125, 0.0625]
+    assert rates({1: 0.5, 2: 4.0}, [1.0, 0.5, 0.25]) == [1.0, 0.25, 0.5]
+
+
+def test_a_rate_set_after_a_factor_of_zero_is_the_base_rate() -> None:
+    class Set(Callback):
+        def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+            if step.number == 1:
+                trainer.optimizer.lr = 3.0
+
+    trainer = small.trainer(callbacks=[Set()])
+    trainer.schedule = lambda step, _: step / 2
+    trainer.fit(2)
+    assert trainer.base_lr == 3.0
+    assert trainer.step().lr == 3.0  # of step 2: factor 1
+
+
+def test_a_changed_rate_is_part_of_the_state(tmp_path: Path) -> None:
+    whole, stopped, other = (small.trainer() for _ in range(3))
+    for trainer in (whole, stopped):
+        trainer.total = 20
+        for _ in range(7):
+            trainer.step()
+        trainer.optimizer.lr *= 0.3
+    save(tmp_path / "run.npz", stopped)
+    load(tmp_path / "run.npz", other)
+    assert [other.step().lr for _ in range(5)] == [whole.step().lr for _ in range(5)]
+    assert other.base_lr == pytest.approx(0.3e-2)
+
+
+def test_a_second_trainer_with_the_same_optimiser_takes_its_own_steps_at_the_full_rate() -> None:
+    first = small.trainer()
+    first.fit(20)
+    second = Trainer(
+        first.model,
+        CrossEntropyLoss(),
+        first.optimizer,
+        Windows.next_of(small.symbols(), batch_size=6, window=9),
+    )
+    second.fit(10)
+    assert (first.num_steps, second.num_steps, first.optimizer.num_steps) == (20, 10, 30)
+    assert second.step().lr == 1e-2
+
+
+def test_a_fit_that_takes_no_step_says_so() -> None:
+    trainer = small.trainer()
+    trainer.fit(steps=7)
+    with pytest.warns(UserWarning, match=r"no step is taken \(step 7 of 7 is reached\)"):
+        trainer.fit(steps=7)
+    with pytest.warns(UserWarning, match=r"no step is taken \(step 7 of 7 is reached\)"):
+        trainer.fit(epochs=1)
+    trainer.fit()  # nothing more was asked for
+    trainer.fit(steps=8)
+    assert trainer.num_steps == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": 0}, "steps is 0, expected at least 1"),
+        ({"steps": 1.5}, "steps is 1.5, expected a whole number"),
+        ({"steps": float("nan")}, "steps is nan, expected a whole number"),
+        ({"epochs": 0}, "epochs is 0, expected a number above 0"),
+        ({"epochs": -1}, "epochs is -1, expected a number above 0"),
+        ({"epochs": float("nan")}, "epochs is nan, expected a number above 0"),
+        ({"steps": 1, "epochs": 1}, "steps and epochs are given, expected one of the two"),
+    ],
+)
+def test_lengths_that_a_run_cannot_have(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^Trainer.fit: {message}"):
+        small.trainer().fit(**arguments)
+
+
+def test_a_nan_in_the_data_is_no_divergence() -> None:
+    series = np.random.default_rng(0).standard_normal((60, 1))
+    series[22] = np.nan
+    net = Sequential(LSTM(1, 3, rng=0), Linear(3, 1, rng=1))
+    source = Windows(series[:-1], np.zeros((59, 1)), batch_size=2, window=10)
+    trainer = Trainer(net, MSELoss(), Adam(net.parameters), source)
+    trainer.fit(2)
+    with pytest.raises(ValueError, match=r"^x of batch row 0 is nan at t = 2, expected finite"):
+        trainer.fit(3)
+    assert trainer.num_steps == 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])  # noqa: S301 (our own)
+def test_a_copied_trainer_continues_to_the_same_bits(copied: Any) -> None:
+    trainer = small.trainer(dropout=0.4, workers=3, callbacks=[History(every=3)])
+    trainer.fit(7)
+    other = copied(trainer)
+    for one in (trainer, other):
+        one.fit(20)
+    assert other.model.parameters is not trainer.model.parameters
+    ours, theirs = trainer.model.parameters.data, other.model.parameters.data
+    assert ours.tobytes() == theirs.tobytes()
+    assert trainer.callbacks[0].losses == other.callbacks[0].losses  # type: ignore[attr-defined]  # a History
+
+
+def test_a_repr_shows_every_option() -> None:
+    trainer = small.trainer(callbacks=[Validation(float, every=5, patience=2)])
+    shown = repr(trainer)
+    for part in (
+        "Trainer(model=Sequential(",
+        "optimizer=Adam(lr=0.01, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)",
+        "source=Windows(x=<int64 (399,)>, target=<int64 (399,)>, batch_size=6, window=9)",
+        "schedule=cosine(warmup=5, end=0.05), clip_norm=1.0, workers=1, callbacks=[Validation(",
+        "Validation(measure=float, every=5, patience=2, restore_best=True)",
+    ):
+        assert part in shown
 
 
 def test_the_state_is_carried_and_the_gradient_is_not() -> None:

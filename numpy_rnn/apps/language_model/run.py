@@ -27,7 +27,7 @@ from numpy_rnn.training import (
     Windows,
     checkpoint,
 )
-from numpy_rnn.training.workers import leaves
+from numpy_rnn.training.gradient import leaves
 
 FILE = "checkpoint.npz"  # in the folder of a run
 MEASURED = 250_000  # held-out characters; more would say the same and take longer
@@ -178,7 +178,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> Run:
         "text": saved.text,
     }
     files = Checkpoints(path, save_every, about)
-    with npz.refusing(path, checkpoint.KIND):
+    with npz.damaged_file_errors(path, checkpoint.FORMAT):
         run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files)
         run.trainer.load_state_dict(saved.state)
     return run
@@ -200,6 +200,7 @@ def _assemble(
             lambda: nats_per_character(model, held_out, settings.batch_size),
             settings.validate_every,
             settings.patience or None,
+            restore_best=False,
         )
     budget = None if settings.time_budget is None else TimeBudget(settings.time_budget, files)
     history = History()
@@ -244,10 +245,10 @@ def read(path: Path) -> Saved:
     """
     path = path / FILE if path.is_dir() else path
 
-    def expect(about: dict[str, Any]) -> tuple[Saved, npz.Layout]:
-        settings = Settings(**about["settings"])
-        vocabulary = Vocabulary(about["vocabulary"])
-        if vocabulary.characters != about["vocabulary"]:
+    with checkpoint.open_checkpoint(path) as file:
+        settings = Settings(**file.about["settings"])
+        vocabulary = Vocabulary(file.about["vocabulary"])
+        if vocabulary.characters != file.about["vocabulary"]:
             raise ValueError("its vocabulary is not in order, each character once")
         # What it says it holds costs memory, so it has to be as large as that.
         cells = settings.batch_size * settings.layers * settings.hidden_size
@@ -257,12 +258,9 @@ def read(path: Path) -> Saved:
             raise ValueError(f"its settings need {claimed} bytes, it has {size}")
         model = build(settings, len(vocabulary))
         optimizer = optimizer_for(settings, model)
-        saved = Saved(settings, vocabulary, dict(about["text"]), model, optimizer, {})
-        return saved, _layout(saved)
-
-    saved, state = checkpoint.read(path, expect)
-    with npz.refusing(path, checkpoint.KIND):
-        saved.model.load_state_dict(state["model"])
+        saved = Saved(settings, vocabulary, dict(file.about["text"]), model, optimizer, {})
+        state = file.read_state(_layout(saved))
+        model.load_state_dict(state["model"])
     return saved._replace(state=state)
 
 
@@ -281,7 +279,7 @@ def best(saved: Saved) -> Sequential:
     return saved.model
 
 
-def _layout(saved: Saved) -> npz.Layout:
+def _layout(saved: Saved) -> npz.ArrayLayout:
     settings, model, optimizer = saved.settings, saved.model, saved.optimizer
     dtype = model.parameters.dtype
     flat = model.parameters.data.shape

@@ -10,7 +10,7 @@ import pytest
 
 from numpy_rnn.apps.language_model import Settings, nats_per_character, run
 from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.training import Callback, Step, Trainer
+from numpy_rnn.training import Callback, StepInfo, Trainer
 from tests.apps.language_model.texts import write_text
 
 SMALL = Settings(
@@ -67,7 +67,7 @@ class Stop(Callback):
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         if step.number == self.at:
             raise KeyboardInterrupt
 
@@ -86,7 +86,7 @@ def test_going_on_ends_at_the_same_bits(tmp_path: Path, optimizer: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped.trainer.fit()
     other = run.resume(text, folders[1])
-    assert other.trainer.steps == 20
+    assert other.trainer.num_steps == 20
     other.trainer.fit()
     a, b = other.trainer, whole.trainer
     assert a.model.parameters.data.tobytes() == b.model.parameters.data.tobytes()
@@ -140,7 +140,7 @@ def test_settings_that_do_not_fit_the_text_are_damage_too(tmp_path: Path) -> Non
 def test_a_version_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.start(write_text(tmp_path), SMALL, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("numpy_rnn.training.checkpoint.FORMAT", 2)
+        patch.setattr("numpy_rnn.training.checkpoint.VERSION", 3)
         job.trainer.fit(1)
-    with pytest.raises(DamagedFileError, match="its format is 2, expected 1"):
+    with pytest.raises(DamagedFileError, match="its version is 3, expected 2"):
         run.read(tmp_path)
