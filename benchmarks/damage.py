@@ -1,13 +1,13 @@
-"""Damage a checkpoint in every way that comes to mind, and see what reading it does.
+"""Damage a checkpoint in thirteen ways and read it.
 
     python -m benchmarks.damage [--files 100000] [--seed 0]
 
-Each file is a sound checkpoint with one kind of change: bytes flipped anywhere or in the zip's
-directory, cut short, a piece cut out, and, with right checksums, members swapped, headers and
-settings changed, arrays of objects, huge shapes, compressed members, another version. It has to be
-refused with DamagedFileError, in one line, or to be harmless; nothing may be executed, and memory
-may not grow. (A change that has the right checksum and makes sense, such as another learning rate,
-is no damage that anyone could see.)
+Each file is a sound checkpoint with one kind of change. Without a new checksum: bytes changed
+anywhere or in the zip's directory, truncation, a part cut out. With the right checksum: members
+swapped, headers and settings changed, arrays of objects, huge shapes, compressed members. It must
+be refused with a DamagedFileError in one line, or be harmless. Nothing may be executed, and memory
+may not grow. A change with the right checksum that makes sense, such as another learning rate,
+cannot be detected.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def flip(data: bytes, rng: random.Random) -> bytes:
 
 
 def flip_in_directory(data: bytes, rng: random.Random) -> bytes:
-    """Change the part of a zip that says where everything is, and how long."""
+    """Change the zip's directory, which has the place and size of every member."""
     start = data.index(b"PK\1\2")
     return data[:start] + flip(data[start:], rng)
 
@@ -61,7 +61,7 @@ def truncate(data: bytes, rng: random.Random) -> bytes:
 
 
 def cut_out(data: bytes, rng: random.Random) -> bytes:
-    """Lose a piece."""
+    """Cut out a part."""
     start, stop = sorted(rng.choices(range(len(data)), k=2))
     return data[:start] + data[stop:]
 
@@ -69,7 +69,7 @@ def cut_out(data: bytes, rng: random.Random) -> bytes:
 def repacked(
     change: Callable[[Members, random.Random], None], compression: int = zipfile.ZIP_STORED
 ) -> Mutation:
-    """Change members, and give them the right checksums again."""
+    """Return a mutation that changes members and writes the right checksums."""
 
     def mutate(data: bytes, rng: random.Random) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -85,19 +85,19 @@ def repacked(
 
 
 def swap(members: Members, rng: random.Random) -> None:
-    """Give two members each other's content."""
+    """Exchange the content of two members."""
     a, b = rng.sample(sorted(members), 2)
     members[a], members[b] = members[b], members[a]
 
 
 def flip_in_header(members: Members, rng: random.Random) -> None:
-    """Change what an array says it is."""
+    """Change the header of an array."""
     name = rng.choice(sorted(members))
     members[name] = flip(members[name][:80], rng) + members[name][80:]
 
 
 def claim_a_shape(members: Members, rng: random.Random) -> None:
-    """Let a header claim more than there is."""
+    """Replace a header by one of another shape."""
     name = rng.choice(sorted(members))
     shape = rng.choice(["(999999999,)", "(99999, 99999, 99)", "(-1,)", "(0,)", "()", "(1e9,)"])
     descr = rng.choice(["<f4", "<f8", "|O", "<U9", "<f2"])
@@ -108,14 +108,14 @@ def claim_a_shape(members: Members, rng: random.Random) -> None:
 
 
 class Payload:
-    """What would be executed if someone unpickled it."""
+    """An object that executes a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (eval, ("__import__('os').system('true')",))
 
 
 def object_array(members: Members, rng: random.Random) -> None:
-    """Put a pickle into an array's place."""
+    """Replace an array by a pickle."""
     file = io.BytesIO()
     np.save(file, np.array([None], dtype=object), allow_pickle=True)
     header = file.getvalue()[:128]
@@ -123,12 +123,12 @@ def object_array(members: Members, rng: random.Random) -> None:
 
 
 def bomb(members: Members, rng: random.Random) -> None:
-    """Make a member of ten megabytes of zeros, which compress to ten kilobytes."""
+    """Write a member of ten megabytes of zeros, which compress to ten kilobytes."""
     members[rng.choice([*sorted(members), "more.npy"])] = bytes(10_000_000)
 
 
 def remove_or_add(members: Members, rng: random.Random) -> None:
-    """Lose a member, or have one more."""
+    """Remove a member, or add one."""
     name = rng.choice(sorted(members))
     if rng.random() < 0.5:
         del members[name]
@@ -155,7 +155,7 @@ JUNK: tuple[Any, ...] = (
 
 
 def change_settings(members: Members, rng: random.Random) -> None:
-    """Put something else into a random place of the JSON."""
+    """Replace a random value of the JSON."""
     text = np.load(io.BytesIO(members[SETTINGS_NAME]))
     tree = json.loads(str(text))
     place: Any = tree
@@ -176,7 +176,7 @@ def change_settings(members: Members, rng: random.Random) -> None:
 
 
 def flip_letters_of(name: str) -> Callable[[Members, random.Random], None]:
-    """Change characters of an array that is a text."""
+    """Return a change of characters of an array that is a string."""
 
     def change(members: Members, rng: random.Random) -> None:
         header, text = members[name][:128], members[name][128:]
@@ -190,7 +190,7 @@ IN_PLACE: dict[str, Mutation] = {
     "bytes flipped": flip,
     "directory changed": flip_in_directory,
     "cut short": truncate,
-    "a piece lost": cut_out,
+    "a part cut out": cut_out,
 }
 MADE_UP: dict[str, Mutation] = {
     "members swapped": repacked(swap),
@@ -206,27 +206,28 @@ MADE_UP: dict[str, Mutation] = {
 
 
 def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str], int]:
-    """Try so many files.
+    """Damage and read files.
 
     Parameters
     ----------
     files : int
+        Number of files.
     seed : int
-        Of the changes.
+        Seed of the changes.
     work : Path
         An empty folder.
 
     Returns
     -------
     refused, harmless : Counter
-        How many of each kind.
+        Number of files of each kind.
     growth : int
-        Of the process's largest memory, in bytes, over that after the first hundred files.
+        Growth of the process's peak memory, in bytes, after the first hundred files.
 
     Raises
     ------
     AssertionError
-        If a file is neither refused as it should be nor harmless.
+        If a file is neither refused in one line nor harmless.
     """
     executed: list[str] = []
 
@@ -257,7 +258,7 @@ def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str
             refusal = error
         if refusal is None:
             harmless[kind] += 1
-            # Without a right checksum for it, no change of a number gets through.
+            # Without the right checksum, no change of a number goes unnoticed.
             if kind in IN_PLACE:
                 assert job.settings == good.settings  # noqa: S101
                 ours, theirs = job.trainer.model.parameters, good.model.parameters
@@ -266,7 +267,7 @@ def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str
             refused[kind] += 1
             start = f"{str(path)!r} is not a checkpoint: "
             damaged = isinstance(refusal, DamagedFileError) and str(refusal).startswith(start)
-            # A changed digest or vocabulary with the right checksum is another text's.
+            # A changed digest or vocabulary with the right checksum belongs to another text.
             other = any(words in str(refusal) for words in ANOTHER_TEXT)
             assert damaged or (kind not in IN_PLACE and other), refusal  # noqa: S101
             assert "\n" not in str(refusal), refusal  # noqa: S101
@@ -278,10 +279,12 @@ def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str
 
 
 def main() -> None:
-    """Print how many of each kind were refused."""
-    parser = argparse.ArgumentParser(description="Damage checkpoints.")
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
+    """Print the counts of each kind."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=100_000, help="number of files")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the changes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         refused, harmless, growth = damage(options.files, options.seed, Path(work))

@@ -1,14 +1,14 @@
-"""Kill training with SIGKILL at random moments, go on each time, and compare the last bits.
+"""Kill training with SIGKILL at random moments, resume it, and compare the final bits.
 
     python -m benchmarks.kill [--kills 1000] [--seed 0] [--time-budget SECONDS]
 
-A tiny language model is trained on a text made here, saving after every step, in a process that
-is killed after a random time of a few steps and starts again from what is on the disk. Some kills
-hit a save: they leave a temporary file, which is counted. Every checkpoint has to load and to be
-no older than the one before it; every run has to end at the bits of the run never killed.
+A tiny language model is trained on a generated text, with a save after every step. Its process is
+killed after a random time of a few steps and starts again from the file. Some kills hit a save and
+leave a temporary file, which is counted. Every checkpoint must load and must not be older than the
+one before it. Every run must end at the bits of a run that was never killed.
 
-With a time budget the clock decides how many steps there are, so no two runs are the same. What
-has been decided is in the checkpoint: the run never killed is one that is told the same decisions.
+With a time budget the clock decides the number of steps, so no two runs are the same. The plans are
+in the checkpoint, and the run that was never killed is given the same plans.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ SETTINGS = Settings(
 
 @dataclass
 class Report:
-    """What the kills did."""
+    """Counts of kills and runs."""
 
     kills: int = 0
     in_a_save: int = 0  # left a temporary file
     before_the_first_save: int = 0
-    completed: int = 0  # runs that came to their end, each at the right bits
+    completed: int = 0  # runs that ended, each at the right bits
     steps: int = 0  # of a run
 
 
 def make_text(folder: Path) -> Path:
-    """Write a small text, the same each time."""
+    """Write a small text, always the same."""
     rng = random.Random(0)  # noqa: S311 (not a secret)
     words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 6))) for _ in range(30)]
     path = folder / "text.txt"
@@ -61,14 +61,14 @@ def make_text(folder: Path) -> Path:
     return path
 
 
-class Told(Callback):
-    """In place of a TimeBudget: how many steps there are is told, not measured."""
+class GivenPlans(Callback):
+    """A replacement of TimeBudget with given plans instead of measured ones."""
 
     def __init__(self, plans: list[tuple[int, int]]) -> None:
         self.plans = dict(plans)
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
-        """Do what was done then."""
+        """Follow the plan of this step."""
         trainer.total = self.plans.get(step.number, trainer.total)
 
 
@@ -77,7 +77,7 @@ def never_killed(text: Path, settings: Settings, folder: Path, plans: list[Any])
     folder.mkdir()
     job = run.start(text, settings, folder)
     job.trainer.callbacks = [
-        Told(plans) if isinstance(callback, TimeBudget) else callback
+        GivenPlans(plans) if isinstance(callback, TimeBudget) else callback
         for callback in job.trainer.callbacks
     ]
     job.trainer.fit()
@@ -85,7 +85,7 @@ def never_killed(text: Path, settings: Settings, folder: Path, plans: list[Any])
 
 
 def final_state(folder: Path) -> Any:
-    """Return everything in a checkpoint but how long it took, as bytes and plain values."""
+    """Return the state in a checkpoint, without times, as bytes and plain values."""
     state = run.read(folder / run.FILE).state
     state["callbacks"].pop("time budget", None)
 
@@ -98,9 +98,9 @@ def final_state(folder: Path) -> Any:
 
 
 def train_in_a_fork(text: Path, settings: Settings, folder: Path) -> int:
-    """Begin to train in a process of its own and return its id.
+    """Train in a new process and return its id.
 
-    A fork of this process has everything imported: it trains at once.
+    A fork of this process has imported everything already, so it trains at once.
     """
     child = os.fork()
     if child:
@@ -117,17 +117,18 @@ def train_in_a_fork(text: Path, settings: Settings, folder: Path) -> int:
 
 
 def kill_at_random(kills: int, seed: int, work: Path, time_budget: float | None) -> Report:
-    """Kill so many times, and check everything.
+    """Kill runs at random moments, and check every file and every result.
 
     Parameters
     ----------
     kills : int
+        Number of kills.
     seed : int
-        Of the moments.
+        Seed of the moments.
     work : Path
         An empty folder.
     time_budget : float or None
-        Seconds.
+        Time budget of each run in seconds.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def kill_at_random(kills: int, seed: int, work: Path, time_budget: float | None)
     Raises
     ------
     AssertionError
-        If a checkpoint does not load, or a run ends at other bits.
+        If a run fails or ends at other bits.
     """
     text, rng, report = make_text(work), random.Random(seed), Report()  # noqa: S311
     settings = (
@@ -171,7 +172,7 @@ def kill_one_run(
     kills: int,
     report: Report,
 ) -> None:
-    """Kill a run again and again until it comes to its end, or there are enough kills."""
+    """Kill a run again and again until it ends, or there are enough kills."""
     reached = 0
     while True:
         child = train_in_a_fork(text, settings, folder)
@@ -193,11 +194,13 @@ def kill_one_run(
 
 
 def main() -> None:
-    """Print what happened."""
-    parser = argparse.ArgumentParser(description="Kill training at random moments.")
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--time-budget", type=float, metavar="SECONDS")
+    """Print the counts."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=1000, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    parser.add_argument("--time-budget", type=float, metavar="SECONDS", help="budget of a run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         print(kill_at_random(options.kills, options.seed, Path(work), options.time_budget))

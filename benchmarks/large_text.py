@@ -1,10 +1,10 @@
-"""Train on a text larger than a limit of memory, and look how much memory that takes.
+"""Peak memory of training on a small text and on a large one.
 
     python -m benchmarks.large_text [--megabytes 1000] [--steps 30]
 
-A text is generated, in a folder of its own, and a few steps are trained on it, in a process that
-reports the largest amount of memory that was its own (anonymous) at any time, without the pages of
-the memory-mapped file, which the system may take back. It should not depend on the size.
+A text is generated in a folder of its own, and a new process trains a few steps on it. The process
+reports the peak of its anonymous memory, without the pages of the memory-mapped file, which the
+system may reclaim. The peak should not depend on the size of the text.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import threading
 import time
 from pathlib import Path
 
-PIECE = 1_000_000  # characters
+CHUNK = 1_000_000  # characters
 
 
 def generate_text(path: Path, megabytes: int) -> None:
-    """Write a text of so many megabytes, a million characters at a time."""
+    """Write a text of this size, a million characters at a time."""
     rng = random.Random(0)  # noqa: S311 (not a secret)
     words = [
         "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(999)
     ]
     with path.open("w", encoding="ascii") as file:
         for _ in range(megabytes):
-            piece = " ".join(rng.choices(words, k=PIECE // 6))
-            file.write(piece.ljust(PIECE, "\n")[:PIECE])
+            chunk = " ".join(rng.choices(words, k=CHUNK // 6))
+            file.write(chunk.ljust(CHUNK, "\n")[:CHUNK])
 
 
 def own_memory() -> int:
@@ -42,8 +42,8 @@ def own_memory() -> int:
 
 
 def measure(text: Path, folder: Path, steps: int) -> None:
-    """Train, and print the time until the first step and the largest memory."""
-    from numpy_rnn.apps.language_model import Settings, run  # noqa: PLC0415 (the process that measures)
+    """Train, and print the time until the first step and the peak memory."""
+    from numpy_rnn.apps.language_model import Settings, run  # noqa: PLC0415 (only in the measuring process)
 
     largest, done = own_memory(), threading.Event()
 
@@ -60,14 +60,16 @@ def measure(text: Path, folder: Path, steps: int) -> None:
     job.trainer.fit(steps)
     done.set()
     thread.join()
-    print(f"encoded in {ready:.1f} s, largest memory {largest / 1e6:.0f} MB")
+    print(f"encoded in {ready:.1f} s, peak memory {largest / 1e6:.0f} MB")
 
 
 def main() -> None:
     """Print the memory for a small text and for the large one."""
-    parser = argparse.ArgumentParser(description="Memory of training on a large text.")
-    parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--steps", type=int, default=30)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the large text")
+    parser.add_argument("--steps", type=int, default=30, help="training steps")
     parser.add_argument("--measure", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:

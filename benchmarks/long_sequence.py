@@ -1,6 +1,8 @@
-"""What checkpointed BPTT costs and saves: peak memory and time against keeping everything.
+"""Peak memory and time of gradient checkpointing (recompute=True) on a long sequence.
 
-python -m benchmarks.long_sequence
+    python -m benchmarks.long_sequence [--steps 100000] [--batch 1] [--cells LSTM ...]
+
+Each line compares a layer that stores every state with one that recomputes them in backward.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ KINDS = {kind.__name__: kind for kind in (RNN, LSTM, GRU, IndRNN, MinGRU, LRU)}
 
 
 def megabytes(layer: Any, x: Array, dy: Array) -> float:
-    """Return the peak of forward and backward."""
+    """Return the peak memory of forward and backward."""
     tracemalloc.start()
     layer.forward(x)
     layer.backward(dy)
@@ -46,14 +48,20 @@ def seconds(layer: Any, x: Array, dy: Array) -> float:
 
 def main() -> None:
     """Print a line for each cell and length."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="+", default=[100_000])
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--cells", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[100_000], help="lengths of the sequence"
+    )
+    parser.add_argument("--batch", type=int, default=1, help="batch size")
+    parser.add_argument(
+        "--cells", nargs="+", default=list(KINDS), choices=list(KINDS), help="layers"
+    )
     options = parser.parse_args()
     B = options.batch
-    print(f"float32, B = {B}, D = {D}, H = {H}; peak besides x and dy; median of {ROUNDS} ratios")
-    print("| | T | k | the output | all kept | checkpointed | time |")
+    print(f"float32, B = {B}, D = {D}, H = {H}; peak without x and dy; median of {ROUNDS} ratios")
+    print("| | T | k | the output | all stored | recomputed | time |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     rng = np.random.default_rng(0)
     for name in options.cells:
