@@ -32,16 +32,10 @@ def naming(path: Path) -> Iterator[None]:
 def check_writable(path: Path) -> None:
     """Raise now what a write would raise after hours of work.
 
-    Parameters
-    ----------
-    path : Path
-        The file to be written.
-
     Raises
     ------
     OSError
-        If the folder does not exist, if no file can be created in it, or if `path` exists and is
-        not a regular file.
+        If no file can be created in the folder, or `path` exists and is not a regular file.
 
     Examples
     --------
@@ -79,10 +73,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.txt"
-    ...     write_atomically(path, lambda file: print(file.write(b"hello")))
-    ...     path.read_bytes()
-    5
+    ...     write_atomically(Path(folder, "a"), lambda file: file.writelines([b"hello"]))
+    ...     Path(folder, "a").read_bytes()
     b'hello'
     """
     target, mode = _target_and_mode(path)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
@@ -66,13 +66,9 @@ def write(
     OSError
         If the file cannot be written.
     """
-    settings_array = np.array(json.dumps(dict(settings)))
-    entries: dict[str, Any] = {**arrays, file_format.settings_entry: settings_array}
-
-    def savez(file: BinaryIO) -> None:
-        np.savez(file, **entries)
-
-    write_atomically(path, savez)
+    entries: dict[str, Any] = dict(arrays)
+    entries[file_format.settings_entry] = np.array(json.dumps(dict(settings)))
+    write_atomically(path, lambda file: np.savez(file, **entries))
 
 
 class Reader:
@@ -100,30 +96,18 @@ class Reader:
             )
         text = self._read(settings_entry)
         if text.dtype.kind != "U" or text.shape != ():
-            raise ValueError(
-                f"{settings_entry!r} is {text.dtype} of shape {text.shape}, expected a string"
-            )
+            raise ValueError(f"{settings_entry!r} is {text.dtype} of shape {text.shape}, not a text")
         self.settings: dict[str, Any] = json.loads(str(text[()]))
         if not isinstance(self.settings, dict):
             raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
 
     def read_arrays(self, layout: ArrayLayout) -> dict[str, Array]:
-        """Read all arrays, if the file has exactly those of `layout`.
+        """Return all arrays, if the file has exactly those of `layout` and they are finite.
 
         Parameters
         ----------
         layout : mapping of str to (shape, dtype)
             The expected arrays. No memory is allocated before all names and sizes agree.
-
-        Returns
-        -------
-        arrays : dict of str to array
-            Finite numbers in the expected shapes and dtypes.
-
-        Raises
-        ------
-        ValueError
-            If an array is missing, unexpected, of another shape or dtype, or not finite.
         """
         wrong = [f"{name!r} is missing" for name in layout if name not in self.sizes]
         wrong += [f"{name!r} is unexpected" for name in self.sizes if name not in layout]
@@ -182,9 +166,8 @@ class Reader:
 def open_npz(path: Path | str, file_format: FileFormat, budget: int = BUDGET) -> Iterator[Reader]:
     """Open a file that :func:`write` wrote, and read its settings.
 
-    Any exception in the ``with`` block becomes a DamagedFileError, so the settings can be used
-    there unchecked. The file stays open between the settings and the arrays: they belong
-    together even if the file is replaced in between.
+    The file stays open between the settings and the arrays, so they belong together even if the
+    file is replaced. Any exception in the ``with`` block becomes a DamagedFileError.
 
     Parameters
     ----------
@@ -195,16 +178,12 @@ def open_npz(path: Path | str, file_format: FileFormat, budget: int = BUDGET) ->
     budget : int
         Maximum size of the file in bytes.
 
-    Yields
-    ------
-    file : Reader
-
     Raises
     ------
     OSError
         If the file cannot be read.
     DamagedFileError
-        In one line that names the file, whatever is wrong with its content.
+        In one line that names the file, for whatever is wrong with its content.
 
     Examples
     --------
@@ -235,13 +214,6 @@ def damaged_file_errors(path: Path, file_format: FileFormat) -> Iterator[None]:
 
     For bytes that nobody wrote, zipfile, json, NumPy and the constructors that receive the
     settings raise a dozen types between them.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the message.
-    file_format : FileFormat
-        The expected kind of file.
     """
     try:
         yield

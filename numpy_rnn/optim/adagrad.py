@@ -41,12 +41,8 @@ class Adagrad(Optimizer):
 
     Examples
     --------
-    >>> weights = Parameters({"w": (2,)}, np.float64)
-    >>> adagrad = Adagrad(weights, lr=0.1)
-    >>> weights.grad[...] = 1, -9
-    >>> adagrad.step()
-    >>> weights.data.round(6)
-    array([-0.1,  0.1])
+    >>> Adagrad(Parameters({"w": (2,)}, np.float64), initial_accumulator_value=0.5).moments
+    {'sum': array([0.5, 0.5])}
     """
 
     hyperparameters = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")

@@ -55,13 +55,7 @@ class Adam(Optimizer):
 
     Examples
     --------
-    >>> weights = Parameters({"w": (2,)}, np.float64)
-    >>> adam = Adam(weights, lr=0.1)
-    >>> weights.grad[...] = 1, -9
-    >>> adam.step()
-    >>> weights.data.round(6)
-    array([-0.1,  0.1])
-    >>> adam
+    >>> Adam(Parameters({"w": (2,)}, np.float64), lr=0.1)
     Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)
     """
 
@@ -112,17 +106,10 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    parameters : Parameters
-        The parameters to update.
-    lr, betas, eps, amsgrad
+    parameters, lr, betas, eps, amsgrad
         As for :class:`Adam`.
     weight_decay : float
         Equation (7).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has another type or is out of its range.
 
     Examples
     --------

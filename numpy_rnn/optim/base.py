@@ -74,10 +74,7 @@ class Optimizer(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next steps depend on, besides the parameters.
 
-        Returns
-        -------
-        state : dict
-            ``step``, the hyperparameters, and a copy of each moment (N,), by PyTorch's names.
+        These are ``step``, the hyperparameters and copies of the moments, by PyTorch's names.
         """
         return (
             {"step": self.num_steps}
@@ -91,8 +88,7 @@ class Optimizer(ABC):
         Parameters
         ----------
         state : mapping
-            From an optimiser of the same class with as many parameters. Its hyperparameters
-            replace those of this one.
+            From an optimiser of the same class and size, with its hyperparameters.
 
         Raises
         ------

@@ -29,12 +29,11 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     Returns
     -------
     norm : float
-        The Euclidean norm before clipping. If it is not finite, the gradients are left
-        unchanged, since they have no direction to keep.
+        The Euclidean norm before clipping. If it is not finite, the gradients stay unchanged.
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         If `max_norm` is not a number above 0.
 
     Examples
@@ -71,7 +70,7 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         If `clip_value` is not a number above 0.
 
     Examples
@@ -87,7 +86,5 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
 
 
 def _check_above_zero(where: str, name: str, value: float) -> None:
-    if not isinstance(value, Real):
-        raise TypeError(f"{where}: {name} is {value!r}, expected a number above 0")
-    if not value > 0:
+    if not isinstance(value, Real) or not value > 0:
         raise ValueError(f"{where}: {name} is {value!r}, expected a number above 0")

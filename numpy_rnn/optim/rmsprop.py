@@ -48,12 +48,8 @@ class RMSprop(Optimizer):
 
     Examples
     --------
-    >>> weights = Parameters({"w": (2,)}, np.float64)
-    >>> rmsprop = RMSprop(weights, lr=0.1, alpha=0.75)
-    >>> weights.grad[...] = 1, -9
-    >>> rmsprop.step()
-    >>> weights.data.round(6)
-    array([-0.2,  0.2])
+    >>> RMSprop(Parameters({"w": (2,)}, np.float64), centered=True).moments
+    {'square_avg': array([0., 0.]), 'grad_avg': array([0., 0.])}
     """
 
     hyperparameters = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")

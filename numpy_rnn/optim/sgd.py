@@ -45,8 +45,7 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If an option has another type, is out of its range, or nesterov comes without momentum or
-        with dampening.
+        If an option has another type or is out of its range, or nesterov has no momentum.
 
     Examples
     --------

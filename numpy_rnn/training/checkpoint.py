@@ -96,13 +96,7 @@ class Checkpoint:
         self.about: dict[str, Any] = file.settings["about"]
 
     def read_state(self, layout: npz.ArrayLayout) -> dict[str, Any]:
-        """Return the state for :meth:`Trainer.load_state_dict`.
-
-        Parameters
-        ----------
-        layout : mapping of str to (shape, dtype)
-            The expected arrays, ``model/rnn.weight_hh_l0`` and so on.
-        """
+        """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
         state: dict[str, Any] = self._file.settings["state"]
         for name, array in self._file.read_arrays(layout).items():
             *folders, last = name.split("/")
@@ -119,20 +113,6 @@ def open_checkpoint(path: Path | str) -> Iterator[Checkpoint]:
 
     As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
     DamagedFileError.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-
-    Yields
-    ------
-    file : Checkpoint
-
-    Raises
-    ------
-    OSError, DamagedFileError
-        As for :func:`load`.
     """
     with npz.open_npz(path, FORMAT) as file:
         yield Checkpoint(file)

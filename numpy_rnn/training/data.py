@@ -66,11 +66,14 @@ class Batch(NamedTuple):
         return np.arange(len(self.x))[:, None] < self.lengths
 
     def check_finite(self, row: str = "batch row") -> None:
-        """Raise ValueError if an input or a target is NaN or infinite; `row` names axis 1."""
+        """Raise ValueError if an input or a counted target is not finite; `row` names axis 1."""
+        mask = self.mask()
         for name, array in (("x", self.x), ("target", self.target)):
-            wrong = np.argwhere(~np.isfinite(array))
-            if len(wrong):
-                first = tuple(int(index) for index in wrong[0])
+            wrong = ~np.isfinite(array)
+            if name == "target" and mask is not None:
+                wrong[~mask] = False
+            if wrong.any():
+                first = tuple(int(index) for index in np.argwhere(wrong)[0])
                 *step, b = first[: 2 if name == "x" or self.per_step else 1]
                 at = "".join(f" at t = {t}" for t in step)
                 raise ValueError(
@@ -159,8 +162,8 @@ class Examples:
             )
         if lengths is not None:
             lengths = check_lengths("Examples", lengths, T, N)
-        Batch(x, target, per_step=per_step).check_finite("example")
         self.x, self.target, self.lengths, self.per_step = x, target, lengths, per_step
+        Batch(x, target, lengths, per_step).check_finite("example")
         self.per_epoch = N / self.batch_size
         self.rng = np.random.default_rng(rng)
         self.order = self.rng.permutation(N)
@@ -188,13 +191,7 @@ class Examples:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position.
-
-        Raises
-        ------
-        ValueError
-            If it is a position in another number of examples.
-        """
+        """Continue from a position; raise ValueError if it belongs to other data."""
         N = len(self.order)
         order, position = np.asarray(state["order"]), operator.index(state["position"])
         if not np.array_equal(np.sort(order), np.arange(N)):
@@ -259,15 +256,7 @@ class Windows:
 
     @classmethod
     def next_of(cls, sequence: Array, batch_size: int, window: int) -> Windows:
-        """Return windows of a sequence in which each element is the target of the one before.
-
-        Parameters
-        ----------
-        sequence : (N, D) array, or (N,) array of int
-            x is all but its last element, the target all but its first.
-        batch_size, window : int
-            As for :class:`Windows`.
-        """
+        """Return windows of a sequence in which each element is the target of the one before."""
         return cls(sequence[:-1], sequence[1:], batch_size, window)
 
     def next(self) -> Batch:
@@ -282,13 +271,7 @@ class Windows:
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position.
-
-        Raises
-        ------
-        ValueError
-            If the sequence has no such position.
-        """
+        """Continue from a position; raise ValueError if the sequence has no such position."""
         position = operator.index(state["position"])
         if not 0 <= position < len(self.x):
             raise ValueError(f"position is {position}, expected 0 to {len(self.x) - 1}")

@@ -55,10 +55,6 @@ class Workers:
     rngs : list of (numpy.random.Generator or None)
         Source of each shard's dropout masks; None, for the first, is the model's own.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `count` is not a whole number of at least 1.
     """
 
     def __init__(self, count: int, model: Sequential) -> None:

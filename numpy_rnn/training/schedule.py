@@ -30,12 +30,7 @@ class _Schedule(partial[float]):
 
 
 def constant(warmup: int = 0) -> Schedule:
-    """Return equation (2).
-
-    Parameters
-    ----------
-    warmup : int
-        W.
+    """Return equation (2); `warmup` is W.
 
     Examples
     --------

@@ -199,10 +199,6 @@ class Trainer:
     def step(self) -> StepInfo:
         """Take one step.
 
-        Returns
-        -------
-        step : StepInfo
-
         Raises
         ------
         TrainingFailedError
@@ -267,6 +263,7 @@ class Trainer:
                 "steps and epochs count from the trainer's first step",
                 stacklevel=2,
             )
+        self._restore_last()
         with one_blas_thread(), defer_signals() as interrupted:
             start = time.monotonic() - self.seconds
             for callback in self.callbacks:
@@ -340,10 +337,7 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned, of a trainer made of the same parts.
 
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            If it is not such a state. It may have been restored in part.
+        If it is not such a state there is an exception, perhaps after a part was restored.
         """
         self._shown = None
         self.model.load_state_dict(state["model"])

@@ -1,7 +1,8 @@
-"""What the optimisers promise besides their numbers."""
+"""Properties of the optimisers besides their numbers."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,40 @@ def test_a_state_without_hyperparameters_is_named() -> None:
         Adam(quadratic()).load_state_dict(
             {"lr": 1.0, "weight_decay": 0.0, "eps": 0.1, "amsgrad": 0}
         )
+
+
+@pytest.mark.parametrize(("kind", "_", "options"), OPTIONS)
+def test_a_repr_shows_every_option_and_is_the_call(
+    kind: Any, _: Any, options: dict[str, Any]
+) -> None:
+    optimizer = kind(quadratic(), **options)
+    shown = repr(optimizer).removeprefix(f"{kind.__name__}(")
+    again = eval(f"{kind.__name__}(quadratic(), {shown}")  # noqa: S307 (our own)
+    assert again.state_dict().keys() == optimizer.state_dict().keys()
+    for name in inspect.signature(kind).parameters:
+        if name != "parameters":
+            assert getattr(again, name) == getattr(optimizer, name)
+            assert f"{name}={getattr(optimizer, name)!r}" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Adam, {"amsgrad": "False"}, "Adam: amsgrad is 'False', expected True or False"),
+        (AdamW, {"amsgrad": 1}, "AdamW: amsgrad is 1, expected True or False"),
+        (SGD, {"momentum": 0.9, "nesterov": "no"}, "SGD: nesterov is 'no', expected True or"),
+        (RMSprop, {"centered": None}, "RMSprop: centered is None, expected True or False"),
+        (Adam, {"lr": "1"}, "Adam: lr is '1', expected a number"),
+        (Adagrad, {"lr": None}, "Adagrad: lr is None, expected a number"),
+        (SGD, {"lr": True}, "SGD: lr is True, expected a number"),
+        (Adam, {"betas": 0.9}, "Adam: betas is 0.9, expected two numbers"),
+        (Adam, {"betas": (0.9,)}, r"Adam: betas is \(0.9,\), expected two numbers"),
+        (RMSprop, {"alpha": "a"}, "RMSprop: alpha is 'a', expected a number"),
+    ],
+)
+def test_options_of_another_type(kind: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
+        kind(quadratic(), **options)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,18 @@ def test_examples_continue_from_their_state(before: int) -> None:
         assert np.array_equal(a.next().x, b.next().x)
 
 
+def test_a_nan_is_named_unless_it_is_the_target_of_a_padded_step() -> None:
+    x = np.zeros((3, 4, 1))
+    target = np.zeros((3, 4, 1))
+    target[2, 1] = np.nan
+    Examples(x, target, 2, lengths=np.array([3, 2, 3, 3]), per_step=True)
+    with pytest.raises(ValueError, match=r"^target of example 1 is nan at t = 2, expected finite"):
+        Examples(x, target, 2, lengths=np.array([3, 3, 3, 3]), per_step=True)
+    x[1, 3] = np.inf
+    with pytest.raises(ValueError, match=r"^x of example 3 is inf at t = 1, expected finite"):
+        Examples(x, np.zeros(4), 2)
+
+
 def test_targets_at_each_step() -> None:
     x = np.arange(12.0).reshape(3, 4, 1)
     batch = Examples(x, x, 2, per_step=True, rng=0).next()

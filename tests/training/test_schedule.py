@@ -1,8 +1,9 @@
-"""The factors are the equations' and depend on nothing but n and N."""
+"""The factors are those of the equations and depend on n and N alone."""
 
 from __future__ import annotations
 
 import math
+import pickle
 
 import pytest
 from hypothesis import given
@@ -32,3 +33,18 @@ def test_steps_drop_where_they_should() -> None:
     assert [round(factor(n, 8), 9) for n in range(8)] == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
     assert factor(7, None) == 1
     assert constant()(7, 8) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shown"),
+    [
+        (constant(), "constant(warmup=0)"),
+        (cosine(5), "cosine(warmup=5, end=0.05)"),
+        (step_decay(1, [0.3]), "step_decay(warmup=1, drops=(0.3,), factor=0.1)"),
+    ],
+)
+def test_a_schedule_is_pickled_and_shows_its_options(schedule: Schedule, shown: str) -> None:
+    assert repr(schedule) == shown
+    again = pickle.loads(pickle.dumps(schedule))  # noqa: S301 (our own)
+    assert repr(again) == shown
+    assert [again(n, 9) for n in range(9)] == [schedule(n, 9) for n in range(9)]
