@@ -266,18 +266,20 @@ class Trainer:
         self._restore_last()
         with one_blas_thread(), defer_signals() as interrupted:
             start = time.monotonic() - self.seconds
-            for callback in self.callbacks:
-                callback.begin(self)
-            while not self.done and not interrupted:
-                step = self.step()
-                self.seconds = time.monotonic() - start
+            try:
                 for callback in self.callbacks:
-                    callback.after_step(self, step)
-                self.seconds = time.monotonic() - start
-            for callback in self.callbacks:
-                callback.end(self)
-            self._read_lr()
-            self.optimizer.lr, self._factor = self.base_lr, 1.0
+                    callback.begin(self)
+                while not self.done and not interrupted:
+                    step = self.step()
+                    self.seconds = time.monotonic() - start
+                    for callback in self.callbacks:
+                        callback.after_step(self, step)
+                    self.seconds = time.monotonic() - start
+                for callback in self.callbacks:
+                    callback.end(self)
+            finally:  # the schedule is over
+                self._read_lr()
+                self.optimizer.lr, self._factor = self.base_lr, 1.0
 
     def steps_in(self, epochs: float) -> int:
         """Return the number of steps in so many epochs, at least 1 and at most 2^53."""
