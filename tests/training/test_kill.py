@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill import SETTINGS, Told, final_state, make_text
+from benchmarks.kill import SETTINGS, GivenPlans, final_state, make_text
 from numpy_rnn import npz
 from numpy_rnn.apps.language_model import Settings, run
-from numpy_rnn.training import Callback, Step, TimeBudget, Trainer, checkpoints, trainer
+from numpy_rnn.training import Callback, StepInfo, TimeBudget, Trainer, callbacks, trainer
 from tests.kill_points import NAMES, SURVIVED, Points, in_a_fork, last_words, leave_litter
 
 ROOT = Path(__file__).parents[2]
@@ -47,12 +47,12 @@ class Recorder(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder, self.states = folder, dict[int, Any]()
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         if not trainer.done:  # the last one is written at the end
             self.end(trainer)
 
     def end(self, trainer: Trainer) -> None:
-        self.states[trainer.steps] = final_state(self.folder)
+        self.states[trainer.num_steps] = final_state(self.folder)
 
 
 class Killed:
@@ -88,7 +88,7 @@ class Killed:
             points = Points(save, name, number, log)
             points.install()
             vars(npz)["write_atomically"] = points.write_atomically
-            vars(trainer)["time"] = vars(checkpoints)["time"] = clock
+            vars(trainer)["time"] = vars(callbacks)["time"] = clock
             if (self.folder / run.FILE).exists():
                 job = run.resume(self.text, self.folder, save_every=0)
             else:
@@ -119,7 +119,7 @@ class Killed:
         job = run.start(self.text, self.settings, folder, save_every=0)
         recorder = Recorder(folder)
         job.trainer.callbacks = [
-            *(Told(plans) if isinstance(c, TimeBudget) else c for c in job.trainer.callbacks),
+            *(GivenPlans(plans) if isinstance(c, TimeBudget) else c for c in job.trainer.callbacks),
             recorder,
         ]
         job.trainer.fit()
