@@ -1,8 +1,8 @@
 """Initialisation schemes, each with its source.
 
-A scheme changes the parameters of a recurrent layer in place, over all its layers and
-directions; schemes can follow each other: ``orthogonal(lstm, rng=0); forget_bias(lstm, 1.0)``.
-``uniform`` is what every layer starts from.
+A scheme changes the parameters of a recurrent layer in place, in all its layers and directions.
+Schemes can be combined: ``orthogonal(lstm, rng=0); forget_bias(lstm, 1.0)``. Every layer is created
+with ``uniform``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy_rnn.parameters import Parameters
 
 
 class HasParameters(Protocol):
-    """A layer, as far as a scheme has to know it."""
+    """The part of a layer that a scheme uses."""
 
     parameters: Parameters
 
@@ -26,19 +26,19 @@ class HasParameters(Protocol):
 def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
     """Fill every parameter from U(-1/sqrt(fan), 1/sqrt(fan)).
 
-    PyTorch's default: for a recurrent layer ``fan`` is the hidden size, for a linear one
-    the input size. LeCun et al. ("Efficient BackProp", 1998) ask for a standard deviation of
+    PyTorch's default: ``fan`` is the hidden size of a recurrent layer and the input size of a
+    linear one. LeCun et al. ("Efficient BackProp", 1998) recommend a standard deviation of
     1/sqrt(fan); this bound gives 1/sqrt(3 fan), and is kept because it is PyTorch's.
 
     Parameters
     ----------
     parameters : Parameters
-        What to fill, in the order of its names.
+        The parameters to fill, in the order of their names.
     fan : int
-        How many numbers a unit sums; at least 1.
+        Number of inputs of a unit, at least 1.
     rng : numpy.random.Generator, int or None
-        Source of the numbers, or a seed for one. They are drawn in float64 and then
-        rounded, so that a seed means the same weights in every dtype.
+        Source of the numbers, or a seed for one. They are drawn in float64 and then rounded, so a
+        seed gives the same weights in every dtype.
     """
     bound = 1 / math.sqrt(fan)
     generator = np.random.default_rng(rng)
@@ -48,9 +48,9 @@ def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
 def glorot(layer: HasParameters, rng: Rng = None) -> None:
     """Fill each gate's block of each matrix from U(-b, b), b = sqrt(6 / (rows + columns)).
 
-    Glorot & Bengio (2010): the variance of activations and gradients stays about the same
-    from layer to layer. Biases are set to zero; what is a vector (IndRNN's recurrent weights,
-    LRU's eigenvalues) has no such rule and stays as it is.
+    Glorot & Bengio (2010): the variance of activations and gradients stays about the same from
+    layer to layer. Biases are set to zero. Vectors (IndRNN's recurrent weights, LRU's eigenvalues)
+    have no such rule and stay unchanged.
 
     Parameters
     ----------
@@ -58,6 +58,14 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
         Recurrent or linear.
     rng : numpy.random.Generator, int or None
         Source of the numbers.
+
+    Examples
+    --------
+    >>> from numpy_rnn import GRU
+    >>> layer = GRU(3, 6)
+    >>> glorot(layer, rng=0)
+    >>> float(abs(layer.parameters.values["weight_ih_l0"]).max()) <= math.sqrt(6 / (6 + 3))
+    True
     """
     generator = np.random.default_rng(rng)
     for name, value in layer.parameters.values.items():
@@ -74,9 +82,9 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
 def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None:
     """Make the recurrent matrix of each gate a random orthogonal matrix times `gain`.
 
-    Saxe, McClelland & Ganguli (2014): repeated products neither vanish nor explode. Each matrix
-    is drawn uniformly from the orthogonal group (Mezzadri 2007). A projected layer's are not
-    square; their columns are orthonormal.
+    Saxe, McClelland & Ganguli (2014): repeated products neither vanish nor explode. Each matrix is
+    drawn uniformly from the orthogonal group (Mezzadri 2007). The matrices of a projected layer
+    are not square; their columns are orthonormal.
 
     Parameters
     ----------
@@ -85,7 +93,16 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
     rng : numpy.random.Generator, int or None
         Source of the numbers.
     gain : float
-        Factor.
+        Factor of the matrix.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN
+    >>> layer = RNN(3, 2)
+    >>> orthogonal(layer, rng=0)
+    >>> W = layer.parameters.values["weight_hh_l0"]
+    >>> np.allclose(W @ W.T, np.eye(2))
+    True
     """
     generator = np.random.default_rng(rng)
     for block in _recurrent_blocks(layer):
@@ -96,14 +113,24 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
 def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
     """Make the recurrent matrix of each gate the identity times `gain`, and biases zero.
 
-    Le, Jaitly & Hinton (2015): with relu this is their IRNN, which adds up its inputs at first.
+    Le, Jaitly & Hinton (2015): with relu this is their IRNN, whose state is at first the sum of its
+    inputs.
 
     Parameters
     ----------
     layer : layer
         Recurrent.
     gain : float
-        Factor.
+        Factor of the identity.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN
+    >>> layer = RNN(3, 2)
+    >>> identity_recurrent(layer, gain=0.5)
+    >>> layer.parameters.values["weight_hh_l0"]
+    array([[0.5, 0. ],
+           [0. , 0.5]])
     """
     for block in _recurrent_blocks(layer):
         block[...] = gain * np.eye(*block.shape)
@@ -113,22 +140,30 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
 
 
 def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
-    """Set the forget gate's bias of an LSTM to `value`: it remembers from the start.
+    """Set the forget gate's bias of an LSTM to `value`, so that it remembers before training.
 
-    Gers, Schmidhuber & Cummins (2000); 1 is Jozefowicz, Zaremba & Sutskever's (2015) advice.
-    The whole of it goes to ``bias_ih``; ``bias_hh`` of the gate is set to zero.
+    Gers, Schmidhuber & Cummins (2000); Jozefowicz, Zaremba & Sutskever (2015) recommend 1. The
+    value goes to ``bias_ih``; ``bias_hh`` of the gate is set to zero.
 
     Parameters
     ----------
     layer : layer
         LSTM.
     value : float
-        Of b_ih + b_hh.
+        Sum of b_ih and b_hh.
 
     Raises
     ------
     ValueError
         If the layer has no biases, or not an LSTM's four gates.
+
+    Examples
+    --------
+    >>> from numpy_rnn import LSTM
+    >>> layer = LSTM(3, 2)
+    >>> forget_bias(layer, 1.0)
+    >>> layer.parameters.values["bias_ih_l0"][2:4]
+    array([1., 1.])
     """
     for b_ih, b_hh in _biases(layer, 4):
         b_ih[1], b_hh[1] = value, 0
@@ -137,16 +172,16 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
 def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     """Set gate biases so that memory spans 1 to `longest` steps (Tallec & Ollivier 2018).
 
-    LSTM: b_f = log u with u from U(1, longest - 1), b_i = -b_f. GRU: b_z = log u (PyTorch's z
-    keeps the old state, so the sign is that of the forget gate). minGRU: b_z = -log u (its z
-    takes in the new one). ``bias_hh`` of these gates is set to zero.
+    LSTM: b_f = log u with u from U(1, longest - 1), b_i = -b_f. GRU: b_z = log u, because PyTorch's
+    z keeps the old state, as a forget gate does. minGRU: b_z = -log u, because its z lets the new
+    state in. ``bias_hh`` of these gates is set to zero.
 
     Parameters
     ----------
     layer : layer
         LSTM, GRU or MinGRU.
     longest : int
-        The longest dependency expected, at least 3 steps.
+        Longest dependency expected, at least 3 steps.
     rng : numpy.random.Generator, int or None
         Source of the numbers.
 
@@ -154,6 +189,14 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     ------
     ValueError
         If `longest` is below 3, or the layer has no biases or other gates.
+
+    Examples
+    --------
+    >>> from numpy_rnn import LSTM
+    >>> layer = LSTM(3, 2)
+    >>> chrono(layer, longest=100, rng=0)
+    >>> layer.parameters.values["bias_ih_l0"][2:4].round(2)  # of the forget gate
+    array([4.15, 3.31])
     """
     if longest < 3:
         raise ValueError(f"chrono: longest is {longest}, expected at least 3")
@@ -172,25 +215,33 @@ def indrnn_uniform(
 ) -> None:
     """Draw IndRNN's recurrent weights from U(least^(1/longest), most^(1/longest)).
 
-    Li et al. (2018): of what a relu unit holds, between `least` and `most` times as much is left
-    after `longest` steps. For a task that asks for the last output only, they draw the last
-    layer's with `least` above 0, so that all of its units remember that long.
+    Li et al. (2018): after `longest` steps, the state of a relu unit is between `least` and `most`
+    times what it was. For a task with a loss at the last step only, they draw the last layer's
+    weights with `least` above 0, so that all its units remember that long.
 
     Parameters
     ----------
     layer : layer
         IndRNN.
     longest : int
-        The longest dependency expected, at least 1 step.
+        Longest dependency expected, at least 1 step.
     rng : numpy.random.Generator, int or None
         Source of the numbers.
     least, most : float
-        What is to be left of a state, 0 <= least <= most.
+        Fraction of a state after `longest` steps, 0 <= least <= most.
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or the layer is no IndRNN.
+        If a number is out of its range, or the layer is not an IndRNN.
+
+    Examples
+    --------
+    >>> from numpy_rnn import IndRNN
+    >>> layer = IndRNN(3, 2)
+    >>> indrnn_uniform(layer, longest=100, rng=0, least=0.5)
+    >>> layer.parameters.values["weight_hh_l0"].round(4)
+    array([1.0019, 0.9968])
     """
     if longest < 1:
         raise ValueError(f"indrnn_uniform: longest is {longest}, expected at least 1")
@@ -214,9 +265,9 @@ def lru_ring(
 ) -> None:
     """Draw LRU's eigenvalues from a ring, r_min <= |lambda| <= r_max, angles up to `max_phase`.
 
-    Orvieto et al. (2023), section 3.4 and appendix A: uniform on the ring's area; ``gamma_log`` is
-    log sqrt(1 - |lambda|^2), so that a state is as large as its inputs; ``weight_ih`` is drawn from
-    N(0, 1 / 2D). A ring near 1 and small angles remember long.
+    Orvieto et al. (2023), section 3.4 and appendix A. The eigenvalues are uniform on the ring's
+    area. ``gamma_log`` is log sqrt(1 - |lambda|^2), which makes a state as large as its inputs.
+    ``weight_ih`` is drawn from N(0, 1 / 2D). A ring near 1 and small angles give a long memory.
 
     Parameters
     ----------
@@ -225,14 +276,22 @@ def lru_ring(
     rng : numpy.random.Generator, int or None
         Source of the numbers.
     r_min, r_max : float
-        0 <= r_min < r_max <= 1.
+        Radii of the ring, 0 <= r_min < r_max <= 1.
     max_phase : float
-        Above 0, in radians a step.
+        Maximum angle, above 0, in radians per step.
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or the layer is no LRU.
+        If a number is out of its range, or the layer is not an LRU.
+
+    Examples
+    --------
+    >>> from numpy_rnn import LRU
+    >>> layer = LRU(3, 2)
+    >>> lru_ring(layer, rng=0, r_min=0.9, r_max=0.99)
+    >>> np.exp(-np.exp(layer.parameters.values["nu_log_l0"])).round(3)
+    array([0.958, 0.925])
     """
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
@@ -242,7 +301,7 @@ def lru_ring(
     values = layer.parameters.values
     for name in _vectors(layer, "nu_log"):
         nu = values[name]
-        # Strictly inside the ring: at |lambda| = 0 or 1 a logarithm would be infinite.
+        # Strictly inside the ring, because at |lambda| = 0 or 1 a logarithm is infinite.
         inside = generator.uniform(1e-9, 1 - 1e-9, (2, nu.size))
         nu[...] = np.log(-0.5 * np.log(r_min**2 + inside[0] * (r_max**2 - r_min**2)))
         values[name.replace("nu", "theta")][...] = np.log(max_phase * inside[1])
@@ -254,7 +313,7 @@ def lru_ring(
 
 
 def _count_gates(layer: HasParameters) -> int:
-    """How many blocks of H rows a recurrent layer's input weights have."""
+    """Return the number of blocks of H rows in a recurrent layer's input weights."""
     values, H = layer.parameters.values, getattr(layer, "hidden_size", None)
     rows = next((len(value) for name, value in values.items() if "weight_ih" in name), None)
     if rows is None or H is None:
@@ -274,7 +333,7 @@ def _recurrent_blocks(layer: HasParameters) -> Iterator[Array]:
 
 
 def _vectors(layer: HasParameters, kind: str) -> list[str]:
-    """Return the names of the vectors of this kind of each layer and direction."""
+    """Return the names of all vectors of this kind, one for each layer and direction."""
     values = layer.parameters.values.items()
     names = [name for name, value in values if kind in name and value.ndim == 1]
     if not names:
@@ -285,7 +344,7 @@ def _vectors(layer: HasParameters, kind: str) -> list[str]:
 def _biases(layer: HasParameters, gates: int) -> Iterator[tuple[Array, Array]]:
     """Yield b_ih and b_hh, (gates, H) each, of each layer and direction.
 
-    Of a cell with one bias, the other is an array that is thrown away.
+    For a cell with one bias, the other is a dummy.
     """
     values = layer.parameters.values
     names = [name for name in values if "bias_ih" in name]

@@ -22,16 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, MSELoss, Sequential
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError, check_size
 from numpy_rnn.training.data import Batch
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
-
-State = Any  # arrays with the batch on axis 1, in tuples
-Criterion = CrossEntropyLoss | MSELoss
 
 
 class TrainingFailedError(RuntimeError):
@@ -47,7 +45,7 @@ class Workers:
     ----------
     count : int
         Number of threads, at least 1.
-    model : Sequential
+    model : Layer
         Its generators seed those of the workers.
 
     Attributes
@@ -57,7 +55,7 @@ class Workers:
 
     """
 
-    def __init__(self, count: int, model: Sequential) -> None:
+    def __init__(self, count: int, model: Layer) -> None:
         self.count = check_size("Workers", "count", count)
         self.rngs: list[Generator | None] = [None]
         for k in range(1, self.count):
@@ -86,8 +84,8 @@ class Workers:
 
 
 def gradient(
-    model: Sequential,
-    criterion: Criterion,
+    model: Layer,
+    criterion: Loss,
     batch: Batch,
     state: State = None,
     *,
@@ -97,9 +95,9 @@ def gradient(
 
     Parameters
     ----------
-    model : Sequential
+    model : Layer
         Time-major. Only ``parameters.grad`` is changed; what it held before is overwritten.
-    criterion : CrossEntropyLoss or MSELoss
+    criterion : Loss
         With any reduction but "none". Steps past a row's end do not count.
     batch : Batch
         With at least a row for each worker.
@@ -124,11 +122,11 @@ def gradient(
 
     Examples
     --------
-    >>> from numpy_rnn import RNN
-    >>> model = Sequential(RNN(1, 2, rng=0))
+    >>> from numpy_rnn import RNN, MSELoss
+    >>> model = RNN(1, 2, rng=0)
     >>> batch = Batch(np.ones((4, 3, 1)), np.zeros((4, 3, 2)))
     >>> loss, state = gradient(model, MSELoss(), batch)
-    >>> model.parameters.grads["0.weight_hh_l0"].shape
+    >>> model.parameters.grads["weight_hh_l0"].shape
     (2, 2)
     """
     workers = Workers(1, model) if workers is None else workers
@@ -158,8 +156,8 @@ def gradient(
 
 
 def _shard(
-    model: Sequential,
-    criterion: Criterion,
+    model: Layer,
+    criterion: Loss,
     shard: Batch,
     state: State,
     share: float,
@@ -173,7 +171,7 @@ def _shard(
     return float(loss) * share, state, gradients  # (1)
 
 
-def _shares(criterion: Criterion, shards: list[Batch]) -> list[float]:
+def _shares(criterion: Loss, shards: list[Batch]) -> list[float]:
     """Return s_k of equation (1)."""
     reduction = criterion.reduction
     known = ("mean", "sum") if len(shards) > 1 else ("mean", "sum", "sum_over_time")

@@ -21,18 +21,18 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import Sequential
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError, check_size, is_number
 from numpy_rnn.optim import Optimizer, clip_grad_norm
 from numpy_rnn.training.data import Source, describe
 from numpy_rnn.training.gradient import (
-    Criterion,
     TrainingFailedError,
     Workers,
     first_not_finite,
@@ -98,9 +98,9 @@ class Trainer:
 
     Parameters
     ----------
-    model : Sequential
+    model : Layer
         Time-major.
-    criterion : CrossEntropyLoss or MSELoss
+    criterion : Loss
         With reduction "mean".
     optimizer : Optimizer
         For the model's parameters. Its learning rate is the base rate of the schedule.
@@ -135,7 +135,7 @@ class Trainer:
 
     Examples
     --------
-    >>> from numpy_rnn import RNN, Adam, Linear, MSELoss
+    >>> from numpy_rnn import RNN, Adam, Linear, MSELoss, Sequential
     >>> from numpy_rnn.training import Examples
     >>> x = np.random.default_rng(0).standard_normal((10, 64, 1))
     >>> model = Sequential(RNN(1, 8, rng=1), Linear(8, 1, rng=2))
@@ -148,8 +148,8 @@ class Trainer:
 
     def __init__(
         self,
-        model: Sequential,
-        criterion: Criterion,
+        model: Layer,
+        criterion: Loss,
         optimizer: Optimizer,
         source: Source,
         *,
@@ -160,12 +160,8 @@ class Trainer:
     ) -> None:
         if optimizer.parameters is not model.parameters:
             raise ValueError("Trainer: optimizer has other parameters, expected the model's")
-        for name, layer in _layers(model):
-            if getattr(layer, "batch_first", False):
-                raise ValueError(
-                    f"Trainer: layer {name!r} has batch_first=True, expected time-major layers: "
-                    "sources yield (T, B, ...)"
-                )
+        if getattr(model, "batch_first", False):
+            raise ValueError("Trainer: model has batch_first=True, expected a time-major one")
         if criterion.reduction != "mean":
             raise ValueError(f"Trainer: reduction is {criterion.reduction!r}, expected 'mean'")
         if check_size("Trainer", "workers", workers) > source.batch_size:
@@ -295,7 +291,6 @@ class Trainer:
         """
         last = self._last_parameters()
         self.model.parameters.data[...] = parameters
-        self.model.parameters.changed()
         self._shown = parameters.copy(), last
 
     def _last_parameters(self) -> dict[str, Array]:
@@ -310,7 +305,6 @@ class Trainer:
         if self._shown:
             for name, value in self._last_parameters().items():
                 self.model.parameters.values[name][...] = value
-            self.model.parameters.changed()
             self._shown = None
 
     def _read_lr(self) -> None:
@@ -376,10 +370,3 @@ class Trainer:
     def _rngs(self) -> list[Generator]:
         """Return all random generators that a step draws from."""
         return [*self.model.rngs(), *(rng for rng in self._threads.rngs if rng is not None)]
-
-
-def _layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield name and layer of a model, and of the models in it."""
-    for name, layer in getattr(model, "layers", {}).items():
-        yield prefix + name, layer
-        yield from _layers(layer, f"{prefix}{name}.")

@@ -100,7 +100,6 @@ def test_a_second_fit_continues_from_the_last_parameters(tmp_path: Path) -> None
 def test_parameters_that_the_user_sets_after_a_fit_are_kept(tmp_path: Path) -> None:
     trainer = run_with_validation(True, [9], tmp_path / "run.npz")
     trainer.model.parameters.data[...] = 0.25
-    trainer.model.parameters.changed()
     assert (trainer.state_dict()["model"]["output.bias"] == 0.25).all()
     trainer.optimizer.lr = 0.0
     trainer.step()

@@ -220,7 +220,9 @@ def test_a_batch_first_model_is_refused() -> None:
     rnn: Any = LSTM(3, 4, batch_first=True, rng=0)
     net = Sequential(e=Embedding(small.V, 3, rng=0), rnn=rnn, o=Linear(4, small.V, rng=2))
     source = Windows.next_of(small.symbols(), 2, 9)
-    with pytest.raises(ValueError, match=r"^Trainer: layer 'rnn' has batch_first=True, expected"):
+    with pytest.raises(
+        ValueError, match=r"^Trainer: model has batch_first=True, expected a time-major"
+    ):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source)
 
 
@@ -365,7 +367,7 @@ def test_the_state_is_carried_and_the_gradient_is_not() -> None:
     got = net.parameters.grad.copy()
     again = Windows.next_of(small.symbols(), 2, 5)
     first, second = again.next(), again.next()
-    _, state = net.forward(first.x)
+    _, state = net.predict(first.x)
     y, _ = net.forward(second.x, state)
     loss = CrossEntropyLoss()
     loss.forward(y, second.target)
