@@ -1,8 +1,14 @@
 """Initialisation schemes, each with its source.
 
 A scheme changes the parameters of a recurrent layer in place, in all its layers and directions.
-Schemes can be combined: ``orthogonal(lstm, rng=0); forget_bias(lstm, 1.0)``. Every layer is created
-with ``uniform``.
+Schemes can be combined. Every layer is created with ``uniform``.
+
+>>> from numpy_rnn import LSTM
+>>> layer = LSTM(3, 2)
+>>> orthogonal(layer, rng=0)
+>>> chrono(layer, longest=100, rng=0)
+>>> layer.parameters.values["bias_ih_l0"][2:4].round(2)  # of the forget gate
+array([4.15, 3.31])
 """
 
 from __future__ import annotations
@@ -58,14 +64,6 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
         Recurrent or linear.
     rng : numpy.random.Generator, int or None
         Source of the numbers.
-
-    Examples
-    --------
-    >>> from numpy_rnn import GRU
-    >>> layer = GRU(3, 6)
-    >>> glorot(layer, rng=0)
-    >>> float(abs(layer.parameters.values["weight_ih_l0"]).max()) <= math.sqrt(6 / (6 + 3))
-    True
     """
     generator = np.random.default_rng(rng)
     for name, value in layer.parameters.values.items():
@@ -94,15 +92,6 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
         Source of the numbers.
     gain : float
         Factor of the matrix.
-
-    Examples
-    --------
-    >>> from numpy_rnn import RNN
-    >>> layer = RNN(3, 2)
-    >>> orthogonal(layer, rng=0)
-    >>> W = layer.parameters.values["weight_hh_l0"]
-    >>> np.allclose(W @ W.T, np.eye(2))
-    True
     """
     generator = np.random.default_rng(rng)
     for block in _recurrent_blocks(layer):
@@ -122,15 +111,6 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
         Recurrent.
     gain : float
         Factor of the identity.
-
-    Examples
-    --------
-    >>> from numpy_rnn import RNN
-    >>> layer = RNN(3, 2)
-    >>> identity_recurrent(layer, gain=0.5)
-    >>> layer.parameters.values["weight_hh_l0"]
-    array([[0.5, 0. ],
-           [0. , 0.5]])
     """
     for block in _recurrent_blocks(layer):
         block[...] = gain * np.eye(*block.shape)
@@ -156,14 +136,6 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
     ------
     ValueError
         If the layer has no biases, or not an LSTM's four gates.
-
-    Examples
-    --------
-    >>> from numpy_rnn import LSTM
-    >>> layer = LSTM(3, 2)
-    >>> forget_bias(layer, 1.0)
-    >>> layer.parameters.values["bias_ih_l0"][2:4]
-    array([1., 1.])
     """
     for b_ih, b_hh in _biases(layer, 4):
         b_ih[1], b_hh[1] = value, 0
@@ -189,14 +161,6 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     ------
     ValueError
         If `longest` is below 3, or the layer has no biases or other gates.
-
-    Examples
-    --------
-    >>> from numpy_rnn import LSTM
-    >>> layer = LSTM(3, 2)
-    >>> chrono(layer, longest=100, rng=0)
-    >>> layer.parameters.values["bias_ih_l0"][2:4].round(2)  # of the forget gate
-    array([4.15, 3.31])
     """
     if longest < 3:
         raise ValueError(f"chrono: longest is {longest}, expected at least 3")
@@ -234,14 +198,6 @@ def indrnn_uniform(
     ------
     ValueError
         If a number is out of its range, or the layer is not an IndRNN.
-
-    Examples
-    --------
-    >>> from numpy_rnn import IndRNN
-    >>> layer = IndRNN(3, 2)
-    >>> indrnn_uniform(layer, longest=100, rng=0, least=0.5)
-    >>> layer.parameters.values["weight_hh_l0"].round(4)
-    array([1.0019, 0.9968])
     """
     if longest < 1:
         raise ValueError(f"indrnn_uniform: longest is {longest}, expected at least 1")
@@ -284,14 +240,6 @@ def lru_ring(
     ------
     ValueError
         If a number is out of its range, or the layer is not an LRU.
-
-    Examples
-    --------
-    >>> from numpy_rnn import LRU
-    >>> layer = LRU(3, 2)
-    >>> lru_ring(layer, rng=0, r_min=0.9, r_max=0.99)
-    >>> np.exp(-np.exp(layer.parameters.values["nu_log_l0"])).round(3)
-    array([0.958, 0.925])
     """
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")

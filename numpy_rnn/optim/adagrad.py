@@ -34,11 +34,6 @@ class Adagrad(Optimizer):
     eps : float
         Keeps (3) finite if it is above 0.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has another type or is out of its range.
-
     Examples
     --------
     >>> Adagrad(Parameters({"w": (2,)}, np.float64), initial_accumulator_value=0.5).moments

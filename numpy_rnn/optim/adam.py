@@ -48,11 +48,6 @@ class Adam(Optimizer):
     amsgrad : bool
         Equation (3).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has another type or is out of its range.
-
     Examples
     --------
     >>> Adam(Parameters({"w": (2,)}, np.float64), lr=0.1)

@@ -19,7 +19,8 @@ class Optimizer(ABC):
     """Base of the optimisers.
 
     A subclass names its hyperparameters and its moments and implements one method,
-    :meth:`_update`. A moment is a vector with the layout of the parameters.
+    :meth:`_update`. A moment is a vector with the layout of the parameters. Every constructor
+    raises TypeError for an option of another type and ValueError for a number out of its range.
 
     Attributes
     ----------

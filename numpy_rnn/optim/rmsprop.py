@@ -41,11 +41,6 @@ class RMSprop(Optimizer):
     centered : bool
         Equations (3) and (4).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has another type or is out of its range.
-
     Examples
     --------
     >>> RMSprop(Parameters({"w": (2,)}, np.float64), centered=True).moments

@@ -42,11 +42,6 @@ class SGD(Optimizer):
     nesterov : bool
         Equation (4).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an option has another type or is out of its range, or nesterov has no momentum.
-
     Examples
     --------
     >>> weights = Parameters({"w": (2,)}, np.float64)

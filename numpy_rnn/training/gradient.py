@@ -62,25 +62,29 @@ class Workers:
             seed = [int(n) for rng in model.rngs() for n in rng.integers(2**32, size=4)]
             self.rngs.append(np.random.default_rng(seed or k))
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # and the process it belongs to
+        # Kept until the next batch, so that the allocator does not return the memory of each batch
+        # to the system: that took 9 ms of 50 a step (GRU 256, B = 32, T = 64).
+        self._results: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the threads, which a copy starts itself."""
-        return vars(self) | {"_pool": None}
+        return vars(self) | {"_pool": None, "_results": []}
 
     def run(self, tasks: list[Callable[[], Any]]) -> list[Any]:
         """Return the results of one task for each thread; none is running afterwards."""
-        if len(tasks) == 1:
-            return [tasks[0]()]
-        if self._pool is None or self._pool[0] != os.getpid():
-            self._pool = os.getpid(), ThreadPoolExecutor(self.count - 1)
+        futures = []
+        if len(tasks) > 1:
+            if self._pool is None or self._pool[0] != os.getpid():
+                self._pool = os.getpid(), ThreadPoolExecutor(self.count - 1)
+            futures = [self._pool[1].submit(task) for task in tasks[1:]]
         # The first task is this thread's own; an error in another one is raised by result().
-        futures = [self._pool[1].submit(task) for task in tasks[1:]]
         try:
             first = tasks[0]()
         finally:
             for future in futures:
                 future.exception()
-        return [first, *(future.result() for future in futures)]
+        self._results = [first, *(future.result() for future in futures)]
+        return self._results
 
 
 def gradient(
