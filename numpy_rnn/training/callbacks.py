@@ -77,8 +77,6 @@ class Validation(Callback):
     ----------
     history : list of (int, float)
         Step and loss of each measurement.
-    best : float
-        The lowest loss; infinity before the first measurement.
     best_parameters : (N,) array
         The parameters with the lowest loss, as a flat vector.
     """
@@ -280,8 +278,10 @@ class TimeBudget(Callback):
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Plan if it is time; end the run if the time is over."""
-        over = trainer.seconds >= self.seconds
-        if trainer.done or not (over or self._due(trainer, step)):
+        over, due = trainer.seconds >= self.seconds, trainer.seconds >= self._next
+        if not self.plans:
+            due = step.number >= self.FIRST or trainer.seconds >= self.seconds / 20
+        if trainer.done or not (over or due):
             return
         planned = round(min(step.number * self.seconds / trainer.seconds, MAX_STEPS))
         trainer.total = step.number if over else max(step.number + 1, planned)
@@ -289,11 +289,6 @@ class TimeBudget(Callback):
         self._next = trainer.seconds + self.seconds / 20
         if self.checkpoints is not None:
             self.checkpoints.due = True
-
-    def _due(self, trainer: Trainer, step: StepInfo) -> bool:
-        if not self.plans:
-            return step.number >= self.FIRST or trainer.seconds >= self.seconds / 20
-        return trainer.seconds >= self._next
 
     def state_dict(self) -> dict[str, Any]:
         """Return the plans and the time of the next one."""

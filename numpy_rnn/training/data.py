@@ -68,36 +68,24 @@ class Batch(NamedTuple):
     def check_finite(self, row: str = "batch row") -> None:
         """Raise ValueError if an input or a counted target is not finite; `row` names axis 1."""
         mask = self.mask()
-        for name, array in (("x", self.x), ("target", self.target)):
+        for name, array, timed in (("x", self.x, True), ("target", self.target, self.per_step)):
             wrong = ~np.isfinite(array)
             if name == "target" and mask is not None:
                 wrong[~mask] = False
             if wrong.any():
-                first = tuple(int(index) for index in np.argwhere(wrong)[0])
-                *step, b = first[: 2 if name == "x" or self.per_step else 1]
-                at = "".join(f" at t = {t}" for t in step)
+                first = tuple(np.argwhere(wrong)[0])
+                b, at = (first[1], f" at t = {first[0]}") if timed else (first[0], "")
                 raise ValueError(
                     f"{name} of {row} {b} is {array[first]}{at}, expected finite numbers"
                 )
 
 
 class Source(Protocol):
-    """An endless supply of batches whose position can be saved.
+    """An endless supply of batches whose position can be saved."""
 
-    Attributes
-    ----------
-    batch_size : int
-        B.
-    per_epoch : float
-        Number of batches in an epoch.
-    carries : bool
-        Whether row b of a batch continues row b of the batch before, and starts from its final
-        state.
-    """
-
-    batch_size: int
-    per_epoch: float
-    carries: bool
+    batch_size: int  # B
+    per_epoch: float  # number of batches in an epoch
+    carries: bool  # whether row b continues, from its final state, row b of the batch before
 
     def next(self) -> Batch:
         """Return the next batch."""

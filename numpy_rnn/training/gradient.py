@@ -39,7 +39,7 @@ class TrainingFailedError(RuntimeError):
 class Workers:
     """Threads that share the work on a batch.
 
-    The threads are started when they are first needed, also after a fork or in a copy.
+    They are started when they are first needed, also after a fork or in a copy.
 
     Parameters
     ----------
@@ -140,14 +140,14 @@ def gradient(
     shares = _shares(criterion, shards)
 
     def task(k: int) -> Callable[[], tuple[float, State, Mapping[str, Array]]]:
-        rows = rows_of(state, slices[k])
+        rows = _rows_of(state, slices[k])
         return lambda: _shard(model, criterion, shards[k], rows, shares[k], workers.rngs[k])
 
     try:
         results = workers.run([task(k) for k in range(workers.count)])
         loss = sum(part for part, _, _ in results)
         if not math.isfinite(loss):
-            raise NotFiniteError(f"the loss is {loss}")  # noqa: TRY301 (explained as any other below)
+            raise NotFiniteError(f"the loss is {loss}")  # noqa: TRY301 (explained below)
     except NotFiniteError as error:
         batch.check_finite()
         name = first_not_finite(model.parameters.values)
@@ -156,7 +156,7 @@ def gradient(
     model.zero_grad()
     for _, _, gradients in results:
         model.parameters.add(gradients)  # (2)
-    return loss, joined([after for _, after, _ in results])
+    return loss, _joined([after for _, after, _ in results])
 
 
 def _shard(
@@ -187,22 +187,18 @@ def _shares(criterion: Loss, shards: list[Batch]) -> list[float]:
     return [count / max(1, sum(counts)) for count in counts]
 
 
-def rows_of(state: State, rows: slice) -> State:
+def _rows_of(state: State, rows: slice) -> State:
     """Return the state of some rows."""
-    if state is None:
-        return None
     if isinstance(state, tuple):
-        return tuple(rows_of(part, rows) for part in state)
-    return state[:, rows]
+        return tuple(_rows_of(part, rows) for part in state)
+    return None if state is None else state[:, rows]
 
 
-def joined(states: list[State]) -> State:
+def _joined(states: list[State]) -> State:
     """Return one state with the rows of several."""
-    if len(states) == 1:
-        return states[0]
     if isinstance(states[0], tuple):
-        return tuple(joined(list(parts)) for parts in zip(*states, strict=True))
-    return np.concatenate(states, axis=1)
+        return tuple(_joined(list(parts)) for parts in zip(*states, strict=True))
+    return np.concatenate(states, axis=1) if len(states) > 1 else states[0]
 
 
 def leaves(state: State) -> list[Array]:
