@@ -35,7 +35,15 @@ ArrayLayout = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # name to sha
 
 
 class DamagedFileError(ValueError):
-    """A file does not hold what it should; the message names the file and the reason."""
+    """A file does not hold what it should; the message names the file and the reason.
+
+    Examples
+    --------
+    >>> with damaged_file_errors(Path("a.npz"), FileFormat("a checkpoint", "about")):
+    ...     raise KeyError("seed")
+    Traceback (most recent call last):
+    numpy_rnn.npz.DamagedFileError: 'a.npz' is not a checkpoint: 'seed'
+    """
 
 
 class FileFormat(NamedTuple):
@@ -96,7 +104,9 @@ class Reader:
             )
         text = self._read(settings_entry)
         if text.dtype.kind != "U" or text.shape != ():
-            raise ValueError(f"{settings_entry!r} is {text.dtype} of shape {text.shape}, not a text")
+            raise ValueError(
+                f"{settings_entry!r} is {text.dtype} of shape {text.shape}, not a text"
+            )
         self.settings: dict[str, Any] = json.loads(str(text[()]))
         if not isinstance(self.settings, dict):
             raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)

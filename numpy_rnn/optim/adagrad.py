@@ -60,7 +60,8 @@ class Adagrad(Optimizer):
         self.moments["sum"].fill(self.initial_accumulator_value)
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._with_weight_decay(theta, g)  # (1)
+        if self.weight_decay:
+            g = g + self.weight_decay * theta  # (1)
         s, work = self.moments["sum"], self._work
         s += np.multiply(g, g, out=work)  # (2)
         np.sqrt(s, out=work)

@@ -74,7 +74,9 @@ class Adam(Optimizer):
         self.eps = self._non_negative("eps", eps)
 
     def _update(self, theta: Array, g: Array) -> None:
-        self._adam(theta, self._with_weight_decay(theta, g))  # (6)
+        if self.weight_decay:
+            g = g + self.weight_decay * theta  # (6)
+        self._adam(theta, g)
 
     def _adam(self, theta: Array, g: Array) -> None:
         beta1, beta2 = self.betas

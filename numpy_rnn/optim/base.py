@@ -32,6 +32,17 @@ class Optimizer(ABC):
         Number of steps taken.
     moments : dict of str to (N,) array
         The running means of this optimiser, by PyTorch's names.
+
+    Examples
+    --------
+    >>> class SignSGD(Optimizer):
+    ...     hyperparameters = ("lr",)
+    ...     def __init__(self, parameters, lr):
+    ...         super().__init__(parameters, lr, weight_decay=0.0, moments=())
+    ...     def _update(self, theta, g):
+    ...         theta -= self.lr * np.sign(g)
+    >>> SignSGD(Parameters({"w": (2,)}, np.float64), lr=0.1)
+    SignSGD(lr=0.1)
     """
 
     hyperparameters: tuple[str, ...]  # constructor arguments, in its order
@@ -67,10 +78,6 @@ class Optimizer(ABC):
     @abstractmethod
     def _update(self, theta: Array, g: Array) -> None:
         """Change `theta` (N,) in place with the gradient `g` (N,), which stays unchanged."""
-
-    def _with_weight_decay(self, theta: Array, g: Array) -> Array:
-        """Return the gradient of L + weight_decay / 2 |theta|^2 (L2 regularisation)."""
-        return g + self.weight_decay * theta if self.weight_decay else g
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next steps depend on, besides the parameters.

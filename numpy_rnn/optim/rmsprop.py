@@ -67,7 +67,8 @@ class RMSprop(Optimizer):
         self.momentum = self._non_negative("momentum", momentum)
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._with_weight_decay(theta, g)  # (1)
+        if self.weight_decay:
+            g = g + self.weight_decay * theta  # (1)
         s, work = self.moments["square_avg"], self._work
         np.multiply(g, g, out=work)
         work *= 1 - self.alpha

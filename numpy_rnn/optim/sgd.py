@@ -74,7 +74,8 @@ class SGD(Optimizer):
             )
 
     def _update(self, theta: Array, g: Array) -> None:
-        g = self._with_weight_decay(theta, g)  # (1)
+        if self.weight_decay:
+            g = g + self.weight_decay * theta  # (1)
         direction = g
         if self.momentum:
             u = self.moments["momentum_buffer"]

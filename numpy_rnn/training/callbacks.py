@@ -30,6 +30,11 @@ class History(Callback):
     ----------
     losses : list of (int, float)
         A step, and the mean over the steps since the entry before.
+
+    Examples
+    --------
+    >>> History(every=100)
+    History(every=100)
     """
 
     name = "history"
@@ -79,6 +84,11 @@ class Validation(Callback):
         Step and loss of each measurement.
     best_parameters : (N,) array
         The parameters with the lowest loss, as a flat vector.
+
+    Examples
+    --------
+    >>> Validation(lambda: 0.5, every=100, patience=3)
+    Validation(measure=<lambda>, every=100, patience=3, restore_best=True)
     """
 
     name = "validation"
@@ -148,6 +158,10 @@ class JsonLines(Callback):
         Number of steps between two lines; the loss is the mean over them.
     validation : Validation, optional
         Its measurements are written too.
+
+    Examples
+    --------
+    >>> log = JsonLines(Path("log.jsonl"), every=100)
     """
 
     def __init__(self, path: Path, every: int = 10, validation: Validation | None = None) -> None:
@@ -205,7 +219,7 @@ class Checkpoints(Callback):
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The file.
     seconds : float
         Time between two files.
@@ -218,10 +232,15 @@ class Checkpoints(Callback):
         Whether the file is written after this step; other callbacks may set it.
     saved : int
         The step of the last file; 0 if there is none.
+
+    Examples
+    --------
+    >>> Checkpoints("run.npz", seconds=600)
+    Checkpoints(path='run.npz', seconds=600, about=None)
     """
 
     def __init__(
-        self, path: Path, seconds: float = 60.0, about: Mapping[str, Any] | None = None
+        self, path: Path | str, seconds: float = 60.0, about: Mapping[str, Any] | None = None
     ) -> None:
         self.path, self.seconds, self.about = path, seconds, about
         self.due, self.saved, self._last = False, 0, time.monotonic()

@@ -43,6 +43,19 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
         If the file cannot be written.
     TrainingFailedError
         If a parameter is not finite; the old file is unchanged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from numpy_rnn import SGD, Linear, MSELoss
+    >>> from numpy_rnn.training import Examples
+    >>> model, x = Linear(1, 1), np.ones((2, 4, 1))
+    >>> data = Examples(x, x, batch_size=2, per_step=True)
+    >>> trainer = Trainer(model, MSELoss(), SGD(model.parameters), data)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/run.npz", trainer, {"seed": 0})
+    ...     load(f"{folder}/run.npz", trainer)
+    {'seed': 0}
     """
     trainer.check_finite()
     state = trainer.state_dict()
@@ -72,6 +85,12 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
         If the file cannot be read.
     DamagedFileError
         In one line, if it is not a checkpoint, is damaged, or belongs to another run.
+
+    Examples
+    --------
+    >>> load("missing.npz", trainer=None)  # for a trainer and a file see :func:`save`
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
     with open_checkpoint(path) as file:
         expected = dict(_arrays(trainer.state_dict()))

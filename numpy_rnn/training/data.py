@@ -81,7 +81,14 @@ class Batch(NamedTuple):
 
 
 class Source(Protocol):
-    """An endless supply of batches whose position can be saved."""
+    """An endless supply of batches whose position can be saved.
+
+    Examples
+    --------
+    >>> source: Source = Windows.next_of(np.arange(13), batch_size=2, window=3)
+    >>> source.per_epoch
+    2.0
+    """
 
     batch_size: int  # B
     per_epoch: float  # number of batches in an epoch

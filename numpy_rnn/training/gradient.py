@@ -33,7 +33,14 @@ if TYPE_CHECKING:  # see functional/types.py
 
 
 class TrainingFailedError(RuntimeError):
-    """Training cannot continue; the message names the step and the cause."""
+    """Training cannot continue; the message names the step and the cause.
+
+    Examples
+    --------
+    >>> raise TrainingFailedError("training diverged at step 3 (the loss is inf)")
+    Traceback (most recent call last):
+    numpy_rnn.training.gradient.TrainingFailedError: training diverged at step 3 (the loss is inf)
+    """
 
 
 class Workers:
@@ -53,6 +60,11 @@ class Workers:
     rngs : list of (numpy.random.Generator or None)
         Source of each shard's dropout masks; None, for the first, is the model's own.
 
+    Examples
+    --------
+    >>> from numpy_rnn import RNN
+    >>> Workers(2, RNN(1, 2)).run([lambda: "first", lambda: "second"])
+    ['first', 'second']
     """
 
     def __init__(self, count: int, model: Layer) -> None:

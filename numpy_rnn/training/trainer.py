@@ -49,7 +49,13 @@ MAX_STEPS = 2**53  # beyond it a float cannot count
 
 
 class StepInfo(NamedTuple):
-    """The number of a step, from 1, its loss, its gradient's norm before clipping, and its rate."""
+    """The number of a step, from 1, its loss, its gradient's norm before clipping, and its rate.
+
+    Examples
+    --------
+    >>> StepInfo(number=1, loss=0.7, norm=2.0, lr=0.01).loss
+    0.7
+    """
 
     number: int
     loss: float
@@ -64,6 +70,14 @@ class Callback:
     ----------
     name : str
         The name of its state in a checkpoint; "" for a callback without a state.
+
+    Examples
+    --------
+    >>> class Print(Callback):
+    ...     def after_step(self, trainer, step):
+    ...         print(f"step {step.number}: {step.loss:.3f}")
+    >>> Print().after_step(None, StepInfo(number=1, loss=0.7, norm=2.0, lr=0.01))
+    step 1: 0.700
     """
 
     name: str = ""
