@@ -219,7 +219,7 @@ class Checkpoints(Callback):
 
     Parameters
     ----------
-    path : Path or str
+    path : Path
         The file.
     seconds : float
         Time between two files.
@@ -235,12 +235,11 @@ class Checkpoints(Callback):
 
     Examples
     --------
-    >>> Checkpoints("run.npz", seconds=600)
-    Checkpoints(path='run.npz', seconds=600, about=None)
+    >>> files = Checkpoints(Path("run.npz"), seconds=600)
     """
 
     def __init__(
-        self, path: Path | str, seconds: float = 60.0, about: Mapping[str, Any] | None = None
+        self, path: Path, seconds: float = 60.0, about: Mapping[str, Any] | None = None
     ) -> None:
         self.path, self.seconds, self.about = path, seconds, about
         self.due, self.saved, self._last = False, 0, time.monotonic()
