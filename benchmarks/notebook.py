@@ -26,7 +26,7 @@ os.environ.update(timing.ONE_THREAD)
 import numpy as np
 
 from numpy_rnn import RNN, Adam, Linear, MSELoss, Sequential
-from numpy_rnn.apps.language_model import Alphabet
+from numpy_rnn.apps import Vocabulary
 from numpy_rnn.apps.recall import CHARACTERS, SENTENCE
 from numpy_rnn.functional.types import Array
 
@@ -40,7 +40,7 @@ Epoch = Callable[[], Any]  # trains once over the sentence and returns the loss
 
 def one_hot_sentence() -> tuple[Array, Array]:
     """Return input and target, (49, 35) each: the sentence and the same one symbol later."""
-    rows = np.eye(SIZE, dtype=np.float32)[Alphabet(CHARACTERS).encode(f"0{SENTENCE}1")]
+    rows = np.eye(SIZE, dtype=np.float32)[Vocabulary(CHARACTERS).encode(f"0{SENTENCE}1")]
     return rows[:-1], rows[1:]
 
 

@@ -5,7 +5,7 @@ python -m benchmarks.recall
 
 from __future__ import annotations
 
-from numpy_rnn.apps.language_model import recall
+from numpy_rnn.apps import recall
 
 SEEDS = range(20)
 

@@ -32,10 +32,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numpy_rnn import CrossEntropyLoss
-from numpy_rnn.apps.language_model import Settings, nats_per_character, read_symbols, run
-from numpy_rnn.apps.language_model.language_model import build, optimizer_for, schedule_for
-from numpy_rnn.training import Callback, StepInfo, Trainer, Validation, Windows
-from numpy_rnn.training.process import one_blas_thread
+from numpy_rnn.apps.language_model import Settings, cross_entropy, read_tokens, run
+from numpy_rnn.apps.language_model.model import build, optimizer_for, schedule_for
+from numpy_rnn.training import Callback, Step, Trainer, Validation, Windows
+from numpy_rnn.training.threads import one_blas_thread
 
 Turn = Callable[[], float]
 TURN = 5  # steps
@@ -60,10 +60,10 @@ COMPARED = (  # and how much of the other's speed is aimed at
 )
 
 
-def our_turn(settings: Settings, symbols: Any, V: int) -> Turn:
+def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
     """Return a function that takes some steps with numpy_rnn."""
     model = build(settings, V)
-    source = Windows.next_of(symbols, settings.batch_size, settings.window)
+    source = Windows.next_of(tokens, settings.batch_size, settings.window)
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
@@ -83,7 +83,7 @@ def our_turn(settings: Settings, symbols: Any, V: int) -> Turn:
     return turn
 
 
-def torch_turn(settings: Settings, symbols: Any, V: int) -> Turn:
+def torch_turn(settings: Settings, tokens: Any, V: int) -> Turn:
     """Return a function that takes the same steps with PyTorch."""
     import torch  # noqa: PLC0415 (optional)
 
@@ -101,7 +101,7 @@ def torch_turn(settings: Settings, symbols: Any, V: int) -> Turn:
     )
     model.load_state_dict(weights)
     adam = torch.optim.Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.99), fused=True)
-    source = Windows.next_of(symbols, settings.batch_size, settings.window)
+    source = Windows.next_of(tokens, settings.batch_size, settings.window)
     factor, state, steps = schedule_for(settings), None, 0
 
     def turn() -> float:
@@ -140,7 +140,7 @@ def with_blas(threads: int, turn: Turn) -> Turn:
 
 def speed(file: Path, rounds: int) -> None:
     """Print characters a second beside PyTorch's."""
-    symbols, vocabulary, _ = read_symbols(file)
+    tokens, vocabulary, _ = read_tokens(file)
     print(", ".join(f"{k} {v}" for k, v in timing.surroundings("numpy", "torch").items()))
     characters = TURN * SHORT.batch_size * SHORT.window
     for cell in ("gru", "lstm"):
@@ -148,10 +148,10 @@ def speed(file: Path, rounds: int) -> None:
         for threads in (1, 2):
             settings = replace(SHORT, cell=cell, threads=threads)
             turns[f"numpy_rnn {threads}"] = with_blas(
-                1, our_turn(settings, symbols, len(vocabulary))
+                1, our_turn(settings, tokens, len(vocabulary))
             )
-            turns[f"PyTorch {threads}"] = torch_turn(settings, symbols, len(vocabulary))
-        one_worker = our_turn(replace(SHORT, cell=cell, threads=1), symbols, len(vocabulary))
+            turns[f"PyTorch {threads}"] = torch_turn(settings, tokens, len(vocabulary))
+        one_worker = our_turn(replace(SHORT, cell=cell, threads=1), tokens, len(vocabulary))
         turns["numpy_rnn, BLAS 2"] = with_blas(2, one_worker)
         timing.alternate(turns, 1)
         times = timing.alternate(turns, rounds)
@@ -171,7 +171,7 @@ class Lines(Callback):
     def __init__(self, validation: Validation) -> None:
         self.history = validation.history
 
-    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+    def after_step(self, trainer: Trainer, step: Step) -> None:
         """Print a line if this step was measured."""
         if self.history and self.history[-1][0] == step.number:
             print(
@@ -193,9 +193,9 @@ def train(file: Path, settings: Settings, aim: float) -> None:
         cpu = time.process_time() - cpu
         model = run.best(run.read(Path(folder)))
         with one_blas_thread():
-            nats = nats_per_character(model, job.held_out)
+            nats = cross_entropy(model, job.held_out)
     print(
-        f"{job.trainer.num_steps} steps in {job.trainer.seconds:.0f} s "
+        f"{job.trainer.steps} steps in {job.trainer.seconds:.0f} s "
         f"({cpu:.0f} s of processor time); "
         f"held out, all {len(job.held_out) - 1} characters: {nats:.4f} nats per character, "
         f"aimed at {aim:g}"

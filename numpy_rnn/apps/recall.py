@@ -1,64 +1,125 @@
 """The recall experiment: whether a recurrent network can learn one sentence by heart.
 
-The notebook this project starts from trained a character RNN on one sentence, generated
-with its raw output fed back, did not get the sentence and blamed the network. This is that
-experiment, with the same model, data, loss and optimiser, and two ways to generate.
+A notebook trained a character RNN on one sentence and generated with the network's raw output
+fed back. It did not get the sentence and blamed the network. This module runs the same
+experiment, with the same model, data, loss and optimiser, and generates in two ways.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn import npz
-from numpy_rnn.apps.alphabet import Alphabet
-from numpy_rnn.apps.experiment import CHARACTERS, SENTENCE, Experiment, shapes
+from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_line, one_of, real, string
+from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
-from numpy_rnn.training.gradient import TrainingFailedError, first_not_finite
+from numpy_rnn.training.trainer import TrainingFailedError, first_not_finite
 
-__all__ = [
-    "CHARACTERS",
-    "SENTENCE",
-    "Experiment",
-    "Recall",
-    "TrainingFailedError",
-    "build",
-    "generate",
-    "load",
-    "one_hot_of_argmax",
-    "raw_output",
-    "run",
-    "save",
-    "shapes",
-    "train",
-]
-
-
-FORMAT = npz.FileFormat("a saved recall", settings_entry="experiment")
+SENTENCE = "hello pytorch. how long can a rnn cell remember?"
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz ?!.,:;01"
+KIND = npz.Kind("a saved recall", settings="experiment")
 
 
 @dataclass(frozen=True)
-class Recall:
-    """What came out.
+class Experiment(Validated):
+    """The settings of the experiment; the defaults are the notebook's.
+
+    Parameters
+    ----------
+    text : str
+        Sentence to learn.
+    characters : str
+        The vocabulary. Its last two characters are the start and the end token.
+    hidden_size : int
+        Units of the recurrent layer.
+    nonlinearity : {"tanh", "relu"}
+        Nonlinearity of the recurrent layer.
+    loss : {"mse", "cross-entropy"}
+        Mean squared error over the classes, or softmax cross-entropy; summed over the steps.
+    lr : float
+        Adam's learning rate.
+    epochs : int
+        Updates. The gradient of each is that of the whole sentence.
+    seed : int
+        Seed of the initial weights.
+    dtype : {"float32", "float64"}
+        Dtype of every array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of its range or of another type; the message names it.
+
+    Examples
+    --------
+    >>> Experiment(text="abba", characters="ab<>").tokens
+    array([2, 0, 1, 1, 0, 3])
+    """
+
+    text: str = checked(SENTENCE, string)
+    characters: str = checked(CHARACTERS, string)
+    hidden_size: int = checked(35, integer(1))
+    nonlinearity: str = checked("tanh", one_of("tanh", "relu"))
+    loss: str = checked("mse", one_of("mse", "cross-entropy"))
+    lr: float = checked(1e-3, real(above=0))
+    epochs: int = checked(1000, integer(1))
+    seed: int = checked(0, integer(0))
+    dtype: str = checked("float32", one_of("float32", "float64"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.text:
+            raise ValueError("text is empty, expected at least one character")
+        if len(self.characters) < 3:
+            raise ValueError(
+                f"vocabulary has {len(self.characters)} characters, expected at least 3: "
+                "the last two are the start and the end token"
+            )
+        self.vocabulary.encode(self.text)
+        # Initial weights are drawn in float64, 8 bytes each. NumPy cannot even be asked for more
+        # bytes than this. Fewer than these, but more than the machine has, are a MemoryError.
+        if 8 * sum(map(math.prod, parameter_shapes(self).values())) > sys.maxsize:
+            size = one_line(self.hidden_size)
+            raise ValueError(f"hidden_size is {size}, expected fewer: no array holds the weights")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The characters as a :class:`Vocabulary`."""
+        return Vocabulary(self.characters)
+
+    @property
+    def tokens(self) -> Array:
+        """Token ids (N + 2,) of the start token, the text and the end token."""
+        vocabulary = self.vocabulary
+        return np.array([vocabulary.start, *vocabulary.encode(self.text), vocabulary.end])
+
+
+@dataclass(frozen=True)
+class RecallResult:
+    """The result of the experiment.
 
     Attributes
     ----------
     experiment : Experiment
-        What was run.
+        The settings.
     model : Sequential
         The trained network.
     losses : list of float
-        Of each epoch, before its update.
+        Loss of each epoch, before its update.
     raw, argmax : str
-        What it generated with its raw output fed back (the notebook's way), and with the
-        one-hot of the argmax fed back.
+        Text generated with the raw output fed back (as in the notebook), and with the one-hot
+        row of the argmax fed back.
     """
 
     experiment: Experiment
@@ -67,30 +128,52 @@ class Recall:
     raw: str
     argmax: str
 
-    def wrong(self, made: str) -> list[int]:
-        """Return the positions at which a generated text is not the sentence."""
+    def wrong(self, generated: str) -> list[int]:
+        """Return the positions at which a generated text differs from the sentence."""
         text = self.experiment.text
-        return [i for i, character in enumerate(text) if made[i : i + 1] != character]
+        return [i for i, character in enumerate(text) if generated[i : i + 1] != character]
 
 
-def _ignore(epoch: int, loss: float) -> None:
-    """Do nothing with what an epoch reports."""
+def extend(characters: str, text: str) -> str:
+    """Return the characters and those that a text has besides, inserted before the last two.
+
+    Examples
+    --------
+    >>> extend("abc<>", "Zebra")
+    'abcZer<>'
+    """
+    check_text("text", text)
+    new = dict.fromkeys(character for character in text if character not in characters)
+    return characters[:-2] + "".join(new) + characters[-2:]
+
+
+def parameter_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each parameter of the model, without building it."""
+    V, H = len(experiment.characters), experiment.hidden_size
+    return {
+        "rnn.weight_ih_l0": (H, V),
+        "rnn.weight_hh_l0": (H, H),
+        "rnn.bias_ih_l0": (H,),
+        "rnn.bias_hh_l0": (H,),
+        "i2o.weight": (V, H),
+        "i2o.bias": (V,),
+    }
 
 
 def build(experiment: Experiment) -> Sequential:
-    """Return the notebook's model, with fresh weights from the experiment's seed.
+    """Return the notebook's model with initial weights from the experiment's seed.
 
     Parameters
     ----------
     experiment : Experiment
-        Its sizes, nonlinearity, dtype and seed.
+        Sizes, nonlinearity, dtype and seed.
 
     Returns
     -------
     model : Sequential
-        ``rnn`` (i2h and h2h of the notebook) and ``i2o``.
+        ``rnn``, the notebook's i2h and h2h, and ``i2o``.
     """
-    V, H, dtype = len(experiment.alphabet), experiment.hidden_size, experiment.dtype
+    V, H, dtype = len(experiment.characters), experiment.hidden_size, experiment.dtype
     rng = np.random.default_rng(experiment.seed)
     return Sequential(
         rnn=RNN(V, H, nonlinearity=experiment.nonlinearity, rng=rng, dtype=dtype),
@@ -101,40 +184,39 @@ def build(experiment: Experiment) -> Sequential:
 def train(
     model: Sequential,
     experiment: Experiment,
-    on_epoch: Callable[[int, float], None] = _ignore,
+    on_epoch: Callable[[int, float], object] = lambda _epoch, _loss: None,
 ) -> list[float]:
     """Train the model on the experiment's sentence, as the notebook does.
 
     Parameters
     ----------
     model : Sequential
-        From :func:`build`; its weights are changed.
+        From :func:`build`. Its weights change.
     experiment : Experiment
         Text, loss, learning rate and epochs.
     on_epoch : callable
-        Is told the number of each epoch, from 0, and its loss.
+        Called with the number of each epoch, from 0, and its loss.
 
     Returns
     -------
     losses : list of float
-        Of each epoch, before its update.
+        Loss of each epoch, before its update.
 
     Raises
     ------
     TrainingFailedError
-        When a number is no longer finite.
+        If a loss or a weight is no longer finite.
     """
-    alphabet = experiment.alphabet
-    symbols = np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
-    rows = np.eye(len(alphabet), dtype=experiment.dtype)[symbols][:, None]  # (N + 2, 1, V)
-    x, target = rows[:-1], rows[1:]
+    tokens = experiment.tokens
+    rows = np.eye(len(experiment.characters), dtype=experiment.dtype)[tokens][:, None]
+    x, target = rows[:-1], rows[1:]  # (N + 1, 1, V)
     criterion: MSELoss | CrossEntropyLoss = MSELoss("sum_over_time")
     if experiment.loss == "cross-entropy":
         criterion = CrossEntropyLoss(reduction="sum_over_time")
-        target = symbols[1:, None]
+        target = tokens[1:, None]
     adam = Adam(model.parameters, lr=experiment.lr)
     losses: list[float] = []
-    with np.errstate(over="ignore", invalid="ignore"):  # _check says it better than a warning
+    with np.errstate(over="ignore", invalid="ignore"):  # _failed says more than a warning
         for epoch in range(experiment.epochs):
             try:
                 y, _ = model.forward(x)
@@ -149,120 +231,120 @@ def train(
             if not math.isfinite(loss):
                 raise _failed(epoch, experiment, f"the loss is {loss}")
             on_epoch(epoch, loss)
-        name = first_not_finite(model.parameters.values)
-        if name is not None:
-            raise _failed(experiment.epochs - 1, experiment, f"{name!r} is not finite")
+    name = first_not_finite(model.parameters.values)
+    if name is not None:
+        raise _failed(experiment.epochs - 1, experiment, f"{name!r} is not finite")
     return losses
 
 
-def raw_output(y: Array) -> Array:
-    """Feed back what the network put out: the notebook's way."""
-    return y
+def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:
+    return TrainingFailedError(
+        f"training diverged in epoch {epoch} ({what}); try a lr below {experiment.lr}"
+    )
 
 
-def one_hot_of_argmax(y: Array) -> Array:
-    """Feed back the character that was chosen, as in training."""
-    row = np.zeros_like(y)
-    row[..., y.argmax()] = 1
-    return row
-
-
-def generate(
-    model: Sequential, alphabet: Alphabet, length: int, feed_back: Callable[[Array], Array]
-) -> str:
-    """Let the model write, from the start symbol and a zero state.
+def generate(model: Sequential, vocabulary: Vocabulary, length: int, *, raw: bool = False) -> str:
+    """Generate a text from the start token and a zero state.
 
     Parameters
     ----------
     model : Sequential
         A trained network.
-    alphabet : Alphabet
-        Of the network's input and output.
+    vocabulary : Vocabulary
+        Characters of the network's input and output.
     length : int
-        How many characters.
-    feed_back : callable
-        Makes the next input (1, 1, V) from the output (1, 1, V).
+        Number of characters.
+    raw : bool
+        Whether the next input is the raw output, as in the notebook. Otherwise it is the one-hot
+        row of the most likely character, as in training.
 
     Returns
     -------
     text : str
-        The character of each output's argmax. Shorter than `length` if outputs that are
-        fed back grow until they are no longer finite: there is nothing to go on from.
+        The most likely character of each step. It is shorter than `length` if raw outputs that
+        are fed back grow until they are no longer finite.
     """
-    x = np.eye(len(alphabet), dtype=model.parameters.dtype)[[[alphabet.start]]]  # (1, 1, V)
-    state = None
-    made: list[int] = []
+    rows = np.eye(len(vocabulary), dtype=model.parameters.dtype)
+    x, state = rows[[[vocabulary.start]]], None  # (1, 1, V)
+    tokens: list[int] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(length):
             try:
                 y, state = model.forward(x, state)
             except NotFiniteError:
                 break
-            made.append(int(y.argmax()))
-            x = feed_back(y)
-    return alphabet.decode(np.array(made, int))
+            tokens.append(int(y.argmax()))
+            x = y if raw else rows[[[tokens[-1]]]]
+    return vocabulary.decode(tokens)
 
 
-def run(experiment: Experiment, on_epoch: Callable[[int, float], None] = _ignore) -> Recall:
-    """Run the experiment: train once, generate twice from the same weights.
+def run(
+    experiment: Experiment,
+    on_epoch: Callable[[int, float], object] = lambda _epoch, _loss: None,
+) -> RecallResult:
+    """Run the experiment: train once, then generate twice with the same weights.
 
     Parameters
     ----------
     experiment : Experiment
-        What to run.
+        The settings.
     on_epoch : callable
-        Is told the number of each epoch, from 0, and its loss.
+        Called with the number of each epoch, from 0, and its loss.
 
     Returns
     -------
-    result : Recall
-        Weights, losses and both texts.
+    result : RecallResult
 
     Raises
     ------
     TrainingFailedError
-        When a number is no longer finite.
+        If a loss or a weight is no longer finite.
+
+    Examples
+    --------
+    >>> result = run(Experiment(text="abba", characters="ab<>", epochs=300, lr=0.01))
+    >>> result.argmax
+    'abba'
     """
     model = build(experiment)
     losses = train(model, experiment, on_epoch)
-    texts = (
-        generate(model, experiment.alphabet, len(experiment.text), feed_back)
-        for feed_back in (raw_output, one_hot_of_argmax)
+    raw, argmax = (
+        generate(model, experiment.vocabulary, len(experiment.text), raw=raw)
+        for raw in (True, False)
     )
-    return Recall(experiment, model, losses, *texts)
+    return RecallResult(experiment, model, losses, raw, argmax)
 
 
-def save(path: Path, result: Recall) -> None:
-    """Write weights and experiment to a ``.npz`` file, completely or not at all.
+def save(path: str | os.PathLike[str], result: RecallResult) -> None:
+    """Write the weights and the settings to a ``.npz`` file, completely or not at all.
 
     Parameters
     ----------
-    path : Path
-        Where; an existing file is replaced.
-    result : Recall
-        Its model's parameters are stored under their names, its experiment as JSON under
-        ``experiment``.
+    path : str or path
+        An existing file is replaced.
+    result : RecallResult
+        Parameters are stored under their names, the settings as JSON under ``experiment``.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    npz.write(path, FORMAT, asdict(result.experiment), result.model.state_dict())
+    npz.write(Path(path), KIND, asdict(result.experiment), result.model.state_dict())
 
 
-def load(path: Path) -> tuple[Experiment, Sequential]:
-    """Read what :func:`save` wrote.
+def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
+    """Read a file that :func:`save` wrote.
 
     Parameters
     ----------
-    path : Path
-        A file from :func:`save`.
+    path : str or path
+        The file.
 
     Returns
     -------
     experiment : Experiment
-        What was run.
+        The settings.
     model : Sequential
         The trained network.
 
@@ -271,19 +353,16 @@ def load(path: Path) -> tuple[Experiment, Sequential]:
     OSError
         If the file cannot be read.
     ValueError
-        In one line that names the file, if it is not such a file or is damaged.
+        If the file is another kind of file, or damaged; the message is one line and names it.
     """
-    with npz.open_npz(path, FORMAT) as file:
-        experiment = Experiment(**file.settings)
-        dtype = np.dtype(experiment.dtype)
-        layout = {name: (shape, dtype) for name, shape in shapes(experiment).items()}
-        arrays = file.read_arrays(layout)
-    model = build(experiment)  # only now: arrays of its sizes have been seen
+    experiment, arrays = npz.read(Path(path), KIND, _expect)
+    model = build(experiment)  # only now, when the file is known to hold arrays of these sizes
     model.load_state_dict(arrays)
     return experiment, model
 
 
-def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedError:
-    return TrainingFailedError(
-        f"training diverged in epoch {epoch} ({what}); try a lr below {experiment.lr}"
-    )
+def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
+    experiment = Experiment(**settings)
+    dtype = np.dtype(experiment.dtype)
+    shapes = parameter_shapes(experiment)
+    return experiment, {name: (shape, dtype) for name, shape in shapes.items()}

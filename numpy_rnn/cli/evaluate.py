@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.apps.language_model import nats_per_character, read_symbols
+from numpy_rnn.apps.language_model import cross_entropy, read_tokens
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.saved import add_checkpoint, model_of, read_checkpoint
 from numpy_rnn.cli.watch import bits
@@ -47,14 +47,14 @@ def run_command(options: argparse.Namespace) -> None:
     saved = read_checkpoint(options.checkpoint)
     model = model_of(saved, options)
     try:
-        numbers = read_symbols(Path(options.file), saved.vocabulary).numbers
+        tokens = read_tokens(Path(options.file), saved.vocabulary).tokens
         with one_blas_thread():
-            nats = nats_per_character(model, numbers, options.readers)
+            nats = cross_entropy(model, tokens, options.readers)
     except ValueError as error:
         raise RunError(error) from None
     except OSError as error:
         raise RunError(f"{error.filename!r}: {error.strerror or error}") from None
     print(
         f"{nats:.4f} nats, {bits(nats):.4f} bits per character, "
-        f"mean over {len(numbers) - 1:,} characters"
+        f"mean over {len(tokens) - 1:,} characters"
     )

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy.random  # noqa: F401 (see cli/recall.py)
 
+from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import pictures, story
 from numpy_rnn.apps.explain.lesson import Lesson, of_checkpoint, of_recall
 from numpy_rnn.apps.explain.study import Study, study, train
-from numpy_rnn.apps.language_model import recall
 from numpy_rnn.apps.language_model import run as run_of_training
-from numpy_rnn.apps.language_model.language_model import build
-from numpy_rnn.apps.recall import Experiment, TrainingFailedError
+from numpy_rnn.apps.language_model.model import build
+from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
 from numpy_rnn.layers import GRU, LSTM
 from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.process import one_blas_thread
 
 

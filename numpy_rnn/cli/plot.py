@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from numpy_rnn.apps.language_model.run import Run
+from numpy_rnn.apps.language_model.run import TrainingRun
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.files import check_writable, write_atomically
 
@@ -29,14 +29,14 @@ def check_plot(name: str) -> None:
         raise UsageError(f"--plot {name!r}: {error.strerror or error}") from None
 
 
-def plot(path: Path, run: Run) -> None:
+def plot(path: Path, run: TrainingRun) -> None:
     """Draw the losses of training and validation over the steps.
 
     Parameters
     ----------
     path : Path
         A name that ends in ``.png``.
-    run : Run
+    run : TrainingRun
         What was trained.
 
     Raises

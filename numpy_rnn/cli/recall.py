@@ -14,13 +14,13 @@ from typing import Any
 # its compiled modules are being imported can get lost.
 import numpy.random  # noqa: F401
 
-from numpy_rnn.apps.alphabet import Alphabet
-from numpy_rnn.apps.language_model import recall
-from numpy_rnn.apps.recall import Experiment, Recall, TrainingFailedError
+from numpy_rnn.apps import recall
+from numpy_rnn.apps.recall import Experiment, RecallResult
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.marks import compare
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
+from numpy_rnn.training import TrainingFailedError
 
 EVERY = 10  # epochs between two printed losses, as in the notebook
 
@@ -119,7 +119,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     try:
         characters = options.alphabet
         if options.grow_alphabet:
-            characters = Alphabet(characters).grown_for(options.text).characters
+            characters = recall.extend(characters, options.text)
         return Experiment(
             text=options.text,
             characters=characters,
@@ -132,16 +132,16 @@ def _experiment(options: argparse.Namespace) -> Experiment:
             dtype=options.dtype,
         )
     except ValueError as error:
-        hint = ", or --grow-alphabet" if "expected one of the alphabet's" in str(error) else ""
+        hint = ", or --grow-alphabet" if "expected one of the vocabulary's" in str(error) else ""
         raise UsageError(f"{_as_options(str(error))}{hint}") from None
 
 
 def _as_options(message: str) -> str:
     """Name the command line's options where the library names arguments."""
     return re.sub(
-        r"^(?:Experiment: )?(hidden_size|epochs|lr|seed|alphabet) ",
+        r"^(hidden_size|epochs|lr|seed|alphabet) ",
         lambda match: f"--{match[1].replace('_', '-')} ",
-        message,
+        message.removeprefix("Experiment: ").replace("vocabulary has ", "alphabet has ", 1),
     )
 
 
@@ -157,7 +157,7 @@ def _check_save(name: str) -> None:
 
 
 def _headline(experiment: Experiment) -> str:
-    V, H = len(experiment.alphabet), experiment.hidden_size
+    V, H = len(experiment.vocabulary), experiment.hidden_size
     return (
         f"{experiment.nonlinearity} RNN {V}-{H}-{V}, {len(experiment.text) + 1} steps, "
         f"{experiment.loss}, Adam lr {experiment.lr:g}, {experiment.epochs} epochs, "
@@ -165,12 +165,12 @@ def _headline(experiment: Experiment) -> str:
     )
 
 
-def report(result: Recall) -> list[str]:
+def report(result: RecallResult) -> list[str]:
     """Return the lines that show both texts and say what they mean.
 
     Parameters
     ----------
-    result : Recall
+    result : RecallResult
         Of the experiment.
 
     Returns
@@ -195,7 +195,7 @@ def report(result: Recall) -> list[str]:
     return [*lines, "", *conclusion(result)]
 
 
-def conclusion(result: Recall) -> list[str]:
+def conclusion(result: RecallResult) -> list[str]:
     """Return what the two texts mean, in two or three lines."""
     raw, argmax = not result.wrong(result.raw), not result.wrong(result.argmax)
     if argmax and not raw:
@@ -221,12 +221,12 @@ def conclusion(result: Recall) -> list[str]:
     ]
 
 
-def as_data(result: Recall) -> dict[str, Any]:
+def as_data(result: RecallResult) -> dict[str, Any]:
     """Return the result as plain data.
 
     Parameters
     ----------
-    result : Recall
+    result : RecallResult
         Of the experiment.
 
     Returns

@@ -21,7 +21,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_checkpoint(name: str) -> run.Saved:
+def read_checkpoint(name: str) -> run.SavedRun:
     """Return what a checkpoint holds.
 
     Raises
@@ -37,6 +37,6 @@ def read_checkpoint(name: str) -> run.Saved:
         raise RunError(f"{error.filename or name!r}: {error.strerror or error}") from None
 
 
-def model_of(saved: run.Saved, options: argparse.Namespace) -> Sequential:
+def model_of(saved: run.SavedRun, options: argparse.Namespace) -> Sequential:
     """Return the best model, or with ``--last`` the last."""
     return saved.model if options.last else run.best(saved)

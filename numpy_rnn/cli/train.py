@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.language_model import generate, nats_per_character, run
+from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.plot import check_plot, plot
@@ -92,7 +92,7 @@ def _prepare(
     text: Path,
     folder: Path,
     save_every: float,
-) -> run.Run:
+) -> run.TrainingRun:
     """Return the run, new or from its checkpoint."""
     path = folder / run.FILE
     shown = f"--checkpoint {str(folder)!r}"
@@ -133,7 +133,7 @@ def _check_threads(threads: int) -> None:
         )
 
 
-def _fit(job: run.Run, text: Path, folder: Path) -> None:
+def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
     trainer = job.trainer
     try:
         trainer.fit()
@@ -153,13 +153,13 @@ def _fit(job: run.Run, text: Path, folder: Path) -> None:
         raise
 
 
-def _saved(job: run.Run, folder: Path) -> str:
+def _saved(job: run.TrainingRun, folder: Path) -> str:
     if not job.files.saved:
         return "there is no checkpoint yet"
     return f"{str(folder / run.FILE)!r} is of step {job.files.saved}"
 
 
-def _headline(job: run.Run, text: Path, folder: Path) -> list[str]:
+def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     settings, trainer = job.settings, job.trainer
     size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"
     held_out = f"the last {settings.validation_fraction:.0%} held out"
@@ -177,7 +177,7 @@ def _headline(job: run.Run, text: Path, folder: Path) -> list[str]:
     return lines
 
 
-def _conclusion(job: run.Run, folder: Path) -> list[str]:
+def _conclusion(job: run.TrainingRun, folder: Path) -> list[str]:
     trainer = job.trainer
     characters = trainer.num_steps * job.settings.batch_size * job.settings.window
     lines = [
@@ -191,7 +191,7 @@ def _conclusion(job: run.Run, folder: Path) -> list[str]:
         last = parameters.data.copy()
         parameters.data[...] = job.validation.best_parameters
         with one_blas_thread():
-            nats = nats_per_character(trainer.model, job.held_out)
+            nats = cross_entropy(trainer.model, job.held_out)
         parameters.data[...] = last
         lines.append(
             f"Held out, the best model (step {step}): {nats:.4f} nats, {bits(nats):.4f} bits per "
@@ -201,7 +201,7 @@ def _conclusion(job: run.Run, folder: Path) -> list[str]:
     return [*lines, f"To let it write: {again}"]
 
 
-def _sample(job: run.Run, step: int) -> str:
+def _sample(job: run.TrainingRun, step: int) -> str:
     """Return what the model writes now, from a generator of its own."""
     prompt = np.zeros(1, int)  # the first character: in most texts the end of a line
     rng = np.random.default_rng([job.settings.seed, step])

@@ -140,6 +140,7 @@ def seconds(name: str, value: Any) -> float:
 def as_options(message: str) -> str:
     """Name the command line's options where the library names settings."""
     known = "|".join(sorted([*HELP, "epochs", "time_budget"], key=len, reverse=True))
+    message = message.removeprefix("Settings: ")
     return re.sub(rf"^({known})\b(?= is )", lambda match: option(match[1]), message)
 
 

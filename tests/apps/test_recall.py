@@ -8,41 +8,42 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numpy_rnn.apps import Vocabulary
 from numpy_rnn.apps.recall import (
     CHARACTERS,
     SENTENCE,
     Experiment,
-    Recall,
-    TrainingFailedError,
+    RecallResult,
     build,
+    extend,
     generate,
     load,
-    raw_output,
+    parameter_shapes,
     run,
     save,
-    shapes,
     train,
 )
+from numpy_rnn.training import TrainingFailedError
 from tests.apps.notebook import PRINTED
 
 SEEDS = range(20)
 
 
 @pytest.fixture(scope="module")
-def twenty() -> list[Recall]:
+def twenty() -> list[RecallResult]:
     return [run(Experiment(seed=seed)) for seed in SEEDS]
 
 
-def test_argmax_feedback_recalls_the_sentence_for_every_seed(twenty: list[Recall]) -> None:
+def test_argmax_feedback_recalls_the_sentence_for_every_seed(twenty: list[RecallResult]) -> None:
     assert [result.argmax for result in twenty] == [SENTENCE] * len(SEEDS)
 
 
-def test_raw_feedback_recalls_it_for_none(twenty: list[Recall]) -> None:
+def test_raw_feedback_recalls_it_for_none(twenty: list[RecallResult]) -> None:
     assert [result for result in twenty if result.raw == SENTENCE] == []
 
 
 def test_the_losses_the_notebook_printed_lie_in_the_range_of_the_seeds(
-    twenty: list[Recall],
+    twenty: list[RecallResult],
 ) -> None:
     printed = [float(number) for number in PRINTED.split()]
     curves = np.array([result.losses[: 10 * len(printed) : 10] for result in twenty])
@@ -64,9 +65,9 @@ def test_cross_entropy_and_relu_recall_it_too() -> None:
 
 def test_integer_input_is_the_same_network() -> None:
     model = build(Experiment(dtype="float64"))
-    symbols = np.array([[33], [7], [4]])
-    dense, _ = model.forward(np.eye(35)[symbols])
-    looked_up, _ = model.forward(symbols)
+    tokens = np.array([[33], [7], [4]])
+    dense, _ = model.forward(np.eye(35)[tokens])
+    looked_up, _ = model.forward(tokens)
     np.testing.assert_allclose(looked_up, dense, rtol=1e-14)
 
 
@@ -76,16 +77,16 @@ def test_integer_input_is_the_same_network() -> None:
         ({"text": ""}, "text is empty, expected at least one character"),
         ({"text": "hello World"}, "text has 'W' at position 6, expected one of"),
         ({"text": "a\udce9"}, "text is not valid text at position 1, expected UTF-8"),
-        ({"characters": "abca"}, "alphabet has 'a' twice, at positions 0 and 3"),
-        ({"characters": "ab"}, "alphabet has 2 characters, expected at least 3"),
+        ({"characters": "abca"}, "vocabulary has 'a' twice, at positions 0 and 3"),
+        ({"characters": "ab"}, "vocabulary has 2 characters, expected at least 3"),
         ({"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
         ({"epochs": 0}, "epochs is 0, expected at least 1"),
-        ({"nonlinearity": "sine"}, "nonlinearity is 'sine', expected 'tanh' or 'relu'"),
-        ({"loss": "l1"}, "loss is 'l1', expected 'mse' or 'cross-entropy'"),
+        ({"nonlinearity": "sine"}, "nonlinearity is 'sine', expected one of tanh, relu"),
+        ({"loss": "l1"}, "loss is 'l1', expected one of mse, cross-entropy"),
         ({"lr": 0.0}, "lr is 0.0, expected a finite number above 0"),
         ({"lr": math.nan}, "lr is nan, expected"),
         ({"seed": -1}, "seed is -1, expected"),
-        ({"dtype": "float16"}, "dtype is float16, expected one of float32, float64"),
+        ({"dtype": "float16"}, "dtype is 'float16', expected one of float32, float64"),
         ({"dtype": "flaot32"}, "dtype is 'flaot32', expected one of float32, float64"),
         ({"lr": 10**400}, "lr is inf, expected a finite number above 0"),
         ({"hidden_size": 2**31}, "hidden_size is 2147483648, expected fewer"),
@@ -140,7 +141,7 @@ def test_numpys_numbers_become_pythons_and_can_be_saved(tmp_path: Path) -> None:
 
 def test_the_shapes_are_the_models() -> None:
     experiment = Experiment(text="abc", characters="abc<>", hidden_size=4)
-    assert shapes(experiment) == build(experiment).parameters.shapes
+    assert parameter_shapes(experiment) == build(experiment).parameters.shapes
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -162,22 +163,22 @@ def test_raw_feedback_that_explodes_ends_the_text_there() -> None:
     experiment = Experiment(nonlinearity="relu")
     model = build(experiment)
     model.parameters.data *= 1e6
-    text = generate(model, experiment.alphabet, 48, raw_output)
+    text = generate(model, experiment.vocabulary, 48, raw=True)
     assert 0 < len(text) < 48
-    result = Recall(experiment, model, [], text, text)
+    result = RecallResult(experiment, model, [], text, text)
     assert set(range(len(text), 48)) <= set(result.wrong(text))
 
 
-def test_an_alphabet_grows_in_front_of_its_start_and_end() -> None:
-    grown = Experiment(text="abc").alphabet.grown_for("Zebra #Z")
-    assert grown.characters == CHARACTERS[:-2] + "Z#" + CHARACTERS[-2:]
-    assert (grown.start, grown.end) == (35, 36)
-    assert grown.decode(grown.encode("Zebra #Z")) == "Zebra #Z"
+def test_a_vocabulary_is_extended_before_its_start_and_end_tokens() -> None:
+    extended = Vocabulary(extend(CHARACTERS, "Zebra #Z"))
+    assert extended.characters == CHARACTERS[:-2] + "Z#" + CHARACTERS[-2:]
+    assert (extended.start, extended.end) == (35, 36)
+    assert extended.decode(extended.encode("Zebra #Z")) == "Zebra #Z"
 
 
-def test_a_text_that_is_no_text_is_not_blamed_on_the_alphabet() -> None:
+def test_a_text_that_is_not_unicode_is_not_blamed_on_the_vocabulary() -> None:
     with pytest.raises(ValueError, match="text is not valid text at position 1, expected UTF-8"):
-        Experiment().alphabet.grown_for("a\udce9")
+        extend(CHARACTERS, "a\udce9")
 
 
 def test_a_saved_recall_loads_as_it_was(tmp_path: Path) -> None:

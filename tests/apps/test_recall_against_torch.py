@@ -17,8 +17,6 @@ from numpy_rnn.apps.recall import (
     Experiment,
     build,
     generate,
-    one_hot_of_argmax,
-    raw_output,
     train,
 )
 from tests.apps import notebook
@@ -50,8 +48,8 @@ def test_each_of_a_thousand_epochs_in_float64_is_the_notebooks() -> None:
     np.testing.assert_allclose(losses, expected, rtol=1e-9, atol=0)
     assert max(weights) <= 1e-9
 
-    raw = generate(model, experiment.alphabet, len(SENTENCE), raw_output)
-    argmax = generate(model, experiment.alphabet, len(SENTENCE), one_hot_of_argmax)
+    raw = generate(model, experiment.vocabulary, len(SENTENCE), raw=True)
+    argmax = generate(model, experiment.vocabulary, len(SENTENCE))
     assert raw == notebook.generate(theirs, rows, raw=True)
     assert argmax == notebook.generate(theirs, rows, raw=False) == SENTENCE
     assert raw != SENTENCE

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.apps.language_model import Vocabulary
+from numpy_rnn.apps import Vocabulary
 
 
 @settings(max_examples=30)  # a character beyond the first planes costs a table of megabytes
 @given(st.text(min_size=1))
 def test_encoding_and_back(text: str) -> None:
-    vocabulary = Vocabulary(text)
-    symbols = vocabulary.encode(text)
-    assert vocabulary.decode(symbols) == text
-    assert len(vocabulary) == len(set(text)) > symbols.max()
+    vocabulary = Vocabulary.from_text(text)
+    tokens = vocabulary.encode(text)
+    assert vocabulary.decode(tokens) == text
+    assert len(vocabulary) == len(set(text)) > tokens.max()
     assert list(vocabulary.characters) == sorted(set(text))
 
 
@@ -25,22 +25,24 @@ def test_encoding_and_back(text: str) -> None:
 def test_a_character_that_is_lacking_is_named(known: str, text: str) -> None:
     lacking = [i for i, character in enumerate(text) if character not in known]
     if not lacking:
-        assert len(Vocabulary(known).encode(text)) == len(text)
+        assert len(Vocabulary.from_text(known).encode(text)) == len(text)
         return
     with pytest.raises(ValueError, match="expected one of the vocabulary's") as caught:
-        Vocabulary(known).encode(text, "--prompt")
+        Vocabulary.from_text(known).encode(text, "--prompt")
     position = lacking[0]
     assert str(caught.value).startswith(f"--prompt has {text[position]!r} at position {position}, ")
 
 
 def test_numbers_are_as_small_as_can_be() -> None:
     for count, dtype in ((255, np.uint8), (256, np.uint16)):  # one more is for what is lacking
-        vocabulary = Vocabulary(map(chr, range(0x100, 0x100 + count)))
+        vocabulary = Vocabulary("".join(map(chr, range(0x100, 0x100 + count))))
         assert vocabulary.encode("\u0100").dtype == dtype
 
 
 def test_what_is_no_vocabulary() -> None:
     with pytest.raises(ValueError, match="vocabulary is empty"):
         Vocabulary("")
-    with pytest.raises(ValueError, match="half of a surrogate pair"):
+    with pytest.raises(ValueError, match="vocabulary is not valid text at position 1, expected"):
         Vocabulary("a\ud800")
+    with pytest.raises(ValueError, match="vocabulary has 'a' twice, at positions 1 and 3, expec"):
+        Vocabulary("baca")

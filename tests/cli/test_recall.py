@@ -73,7 +73,7 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ([""], "text is empty, expected at least one character"),
-        (["hello World"], "text has 'W' at position 6, expected one of the alphabet's"),
+        (["hello World"], "text has 'W' at position 6, expected one of the vocabulary's"),
         ([b"a\xe9"], "text is not valid text at position 1, expected UTF-8"),
         (["--alphabet", "aba01"], "--alphabet has 'a' twice, at positions 0 and 2"),
         (["--alphabet", "01"], "--alphabet has 2 characters, expected at least 3"),

@@ -197,7 +197,7 @@ def test_a_bad_text_is_one_line(tmp_path: Path, data: bytes | None, message: str
         (["sample", "text.txt"], "'text.txt' is not a checkpoint: File is not a zip file"),
         (["inspect", "text.txt"], "'text.txt' is not a checkpoint: File is not a zip file"),
         (["evaluate", "text.rnn", "other.txt"], "'other.txt' has 'Z' at position 2, expected one"),
-        (["evaluate", "text.rnn", "one.txt"], "1 symbols, expected at least 2"),
+        (["evaluate", "text.rnn", "one.txt"], "tokens has length 1, expected at least 2"),
         (["evaluate", "text.rnn", "text.txt", "--readers", "0"], "--readers is 0, expected"),
         (["train", "text.txt"], "has a checkpoint already, expected --resume to go on"),
         (

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.apps.experiment import Experiment
-from numpy_rnn.apps.language_model.run import Saved
+from numpy_rnn.apps.language_model.run import SavedRun
 from numpy_rnn.apps.language_model.sampling import generate
+from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Sequential
 
@@ -49,8 +49,7 @@ class Lesson(NamedTuple):
 
 def of_recall(experiment: Experiment) -> Lesson:
     """Return an experiment's sentence, with the start and end symbols, as one-hot rows."""
-    alphabet = experiment.alphabet
-    symbols = np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
+    symbols = experiment.tokens
     return Lesson(
         about=(
             f"learned one text by heart: \u201c{_printable(experiment.text)}\u201d. Before it "
@@ -59,18 +58,18 @@ def of_recall(experiment: Experiment) -> Lesson:
         ),
         characters=experiment.characters,
         symbols=symbols,
-        x=np.eye(len(alphabet), dtype=experiment.dtype)[symbols[:-1], None],
+        x=np.eye(len(experiment.characters), dtype=experiment.dtype)[symbols[:-1], None],
         loss=experiment.loss,
         clock="epoch",
     )
 
 
-def of_checkpoint(saved: Saved, model: Sequential, text: str | None = None) -> Lesson:
+def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -> Lesson:
     """Return a text for a language model.
 
     Parameters
     ----------
-    saved : Saved
+    saved : SavedRun
         What the model comes from.
     model : Sequential
         Writes the text if none is given.

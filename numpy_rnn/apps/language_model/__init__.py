@@ -1,22 +1,21 @@
-"""Applications to text: language models, and the recall experiment."""
+"""Character language models: settings, model, training run, sampling and evaluation.
 
-from numpy_rnn.apps import recall
-from numpy_rnn.apps.alphabet import Alphabet
+Training itself is not here but in ``numpy_rnn.training``, the commands are in ``numpy_rnn.cli``.
+Start with ``run.py``, which puts the parts together.
+"""
+
 from numpy_rnn.apps.language_model import run
-from numpy_rnn.apps.language_model.evaluation import nats_per_character
+from numpy_rnn.apps.language_model.evaluation import cross_entropy
 from numpy_rnn.apps.language_model.sampling import distribution, generate
 from numpy_rnn.apps.language_model.settings import Settings
-from numpy_rnn.apps.language_model.symbols import read_symbols
-from numpy_rnn.apps.vocabulary import Vocabulary
+from numpy_rnn.apps.language_model.tokens import TokenizedText, read_tokens
 
 __all__ = [
-    "Alphabet",
     "Settings",
-    "Vocabulary",
+    "TokenizedText",
+    "cross_entropy",
     "distribution",
     "generate",
-    "nats_per_character",
-    "read_symbols",
-    "recall",
+    "read_tokens",
     "run",
 ]

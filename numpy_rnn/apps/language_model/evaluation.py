@@ -1,14 +1,14 @@
-"""What a language model knows of a text, in nats per character.
+"""The cross-entropy of a text under a language model, in nats per character.
 
     (1) e_i = -log p(s_i | s_0 .. s_{i-1})        i = 1 .. N - 1
-    (2) mean of e_i over all i                    nats per character; divided by log 2: bits
+    (2) mean of e_i over all i
 
-The state is carried from the first symbol to the last, so that every symbol counts once and is
-conditioned on all those before it. The first has none before it: it is given, and does not count.
+The state is carried from the first token to the last, so that each token is predicted from all
+tokens before it. The first token has none before it: it is given, and does not count.
 
-To be quicker, the text can be read by several readers side by side, each of which begins with the
-zero state: every symbol but the first still counts once, but the first ones of a reader are
-conditioned on less than there is, so the result is a little too high.
+To be faster, a batch of equal parts of the text can be read side by side, each part from a zero
+state. Still every token but the first counts once. But the first tokens of a part are predicted
+from fewer tokens than there are, so the result is a little too high.
 """
 
 from __future__ import annotations
@@ -21,40 +21,49 @@ from numpy_rnn.layers import CrossEntropyLoss, Sequential
 STEPS = 256  # of a forward pass
 
 
-def nats_per_character(model: Sequential, symbols: Array, readers: int = 1) -> float:
-    """Return equation (2).
+def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> float:
+    """Return the cross-entropy of a text, equation (2). Divide by log 2 for bits per character.
 
     Parameters
     ----------
     model : Sequential
-        Symbols in, logits out. It is put into evaluation mode.
-    symbols : (N,) array of int
+        Token ids in, logits out. It is put into evaluation mode.
+    tokens : (N,) array of int
         At least two.
-    readers : int
-        How many read side by side; 1 for the exact number.
+    batch_size : int
+        Parts that are read side by side; 1 for the exact value.
 
     Returns
     -------
-    nats : float
+    cross_entropy : float
+        Nats per character.
 
     Raises
     ------
     ValueError
         If there is nothing to predict.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN, Linear
+    >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
+    >>> model.parameters.data[:] = 0  # now every token is equally likely
+    >>> print(f"{cross_entropy(model, np.array([0, 3, 1])) / np.log(2):.3f} bits")
+    2.000 bits
     """
-    count = len(symbols) - 1
+    count = len(tokens) - 1
     if count < 1:
-        raise ValueError(f"{len(symbols)} symbols, expected at least 2")
+        raise ValueError(f"tokens has length {len(tokens)}, expected at least 2")
     model.eval()
     criterion = CrossEntropyLoss(reduction="sum")
-    length = -(-count // min(readers, count))
-    starts = np.arange(0, count, length)
+    length = -(-count // min(batch_size, count))
+    firsts = np.arange(0, count, length)  # of the parts
     state, total = None, 0.0
-    for first in range(0, length, STEPS):
-        places = np.arange(first, min(first + STEPS, length))[:, None] + starts  # (T, B)
-        inside = places < count  # the last reader may have less to read
-        places = np.minimum(places, count - 1)
-        y, state = model.forward(symbols[places], state)
-        targets = np.where(inside, symbols[places + 1].astype(int), criterion.ignore_index)
+    for step in range(0, length, STEPS):
+        positions = np.arange(step, min(step + STEPS, length))[:, None] + firsts  # (T, B)
+        inside = positions < count  # the last part may be shorter
+        positions = np.minimum(positions, count - 1)
+        y, state = model.forward(tokens[positions], state)
+        targets = np.where(inside, tokens[positions + 1].astype(int), criterion.ignore_index)
         total += float(criterion.forward(y, targets))
     return total / count

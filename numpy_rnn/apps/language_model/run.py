@@ -1,4 +1,4 @@
-"""Training a language model on a file: from the text to a checkpoint, and on from there."""
+"""A training run of a language model: start it on a text file, save it, resume it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn import npz
-from numpy_rnn.apps.language_model.evaluation import nats_per_character
-from numpy_rnn.apps.language_model.language_model import build, optimizer_for, schedule_for
-from numpy_rnn.apps.language_model.settings import Settings, parameter_count
-from numpy_rnn.apps.language_model.symbols import Symbols, read_symbols
+from numpy_rnn.apps.language_model.evaluation import cross_entropy
+from numpy_rnn.apps.language_model.model import build, optimizer_for, parameter_count, schedule_for
+from numpy_rnn.apps.language_model.settings import Settings
+from numpy_rnn.apps.language_model.tokens import TokenizedText, read_tokens
 from numpy_rnn.apps.vocabulary import Vocabulary
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Sequential
-from numpy_rnn.optim import Optimizer
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
@@ -27,13 +26,13 @@ from numpy_rnn.training import (
     Windows,
     checkpoint,
 )
-from numpy_rnn.training.gradient import leaves
+from numpy_rnn.training.workers import leaves
 
 FILE = "checkpoint.npz"  # in the folder of a run
-MEASURED = 250_000  # held-out characters; more would say the same and take longer
+MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
 
 
-class Run(NamedTuple):
+class TrainingRun(NamedTuple):
     """A run, ready for ``run.trainer.fit()``.
 
     Attributes
@@ -41,18 +40,17 @@ class Run(NamedTuple):
     settings : Settings
     vocabulary : Vocabulary
     characters : int
-        Of the text.
+        Length of the text.
     trainer : Trainer
     validation : Validation or None
         None if nothing is held out.
     held_out : (N,) array of int
-        What is held out, and in front of it the last symbol of the training part, which the
-        first held-out one is conditioned on; MEASURED symbols of it at most. Empty if nothing
-        is held out.
+        The held-out tokens, MAX_HELD_OUT at most, after the last token of the training part,
+        which the first of them is predicted from. Empty if nothing is held out.
     history : History
-        The losses of training.
+        Training losses.
     files : Checkpoints
-        What writes the checkpoint.
+        Writer of the checkpoints.
     """
 
     settings: Settings
@@ -65,24 +63,22 @@ class Run(NamedTuple):
     files: Checkpoints
 
     def add(self, callback: Callback) -> None:
-        """Call this too after each step, before a checkpoint is written."""
+        """Add a callback that is called after each step, before a checkpoint is written."""
         callback.attach(self.trainer)
         self.trainer.callbacks.insert(self.trainer.callbacks.index(self.files), callback)
 
 
-class Saved(NamedTuple):
-    """What a checkpoint holds.
+class SavedRun(NamedTuple):
+    """The content of a checkpoint.
 
     Attributes
     ----------
     settings : Settings
     vocabulary : Vocabulary
     text : dict
-        ``name``, ``characters`` and ``sha256`` of the file it was trained on.
+        ``name``, ``characters`` and ``sha256`` of the training text.
     model : Sequential
         With the parameters of the last step.
-    optimizer : Optimizer
-        As fresh; its state is in `state`.
     state : dict
         For :meth:`Trainer.load_state_dict`.
     """
@@ -91,17 +87,10 @@ class Saved(NamedTuple):
     vocabulary: Vocabulary
     text: dict[str, Any]
     model: Sequential
-    optimizer: Optimizer
     state: dict[str, Any]
 
 
-def start(
-    text: Path,
-    settings: Settings,
-    folder: Path,
-    *,
-    save_every: float = 60.0,
-) -> Run:
+def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0) -> TrainingRun:
     """Prepare a new run.
 
     Parameters
@@ -110,50 +99,40 @@ def start(
         A file in UTF-8.
     settings : Settings
     folder : Path
-        Where the checkpoint, ``checkpoint.npz``, is written. It exists.
+        Existing folder for the checkpoint, ``checkpoint.npz``.
     save_every : float
-        Seconds from one checkpoint to the next.
+        Seconds between two checkpoints.
 
     Returns
     -------
-    run : Run
+    run : TrainingRun
 
     Raises
     ------
     OSError
-        If the text cannot be read, or encoded on the disk.
+        If the text cannot be read, or the encoded text not be written to the folder.
     ValueError
         If the text is not UTF-8, or too short.
     """
-    symbols = read_symbols(text, folder=folder)
-    model = build(settings, len(symbols.vocabulary))
-    optimizer = optimizer_for(settings, model)
-    about = {
-        "settings": asdict(settings),
-        "vocabulary": symbols.vocabulary.characters,
-        "text": {
-            "name": text.name,
-            "characters": len(symbols.numbers),
-            "sha256": symbols.digest,
-        },
-    }
-    files = Checkpoints(folder / FILE, save_every, about)
-    return _assemble(settings, symbols, model, optimizer, files)
+    tokenized = read_tokens(text, folder=folder)
+    model = build(settings, len(tokenized.vocabulary))
+    about = {"name": text.name, "characters": len(tokenized.tokens), "sha256": tokenized.sha256}
+    return _assemble(settings, tokenized, about, model, folder, save_every)
 
 
-def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> Run:
-    """Prepare to go on with a run, to the same bits as if it had never been stopped.
+def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun:
+    """Prepare to continue a run. Its results will have the same bits as without the interruption.
 
     Parameters
     ----------
     text : Path
-        The file it was started with, as it was then.
+        The unchanged file that the run was started with.
     folder, save_every
         As for :func:`start`.
 
     Returns
     -------
-    run : Run
+    run : TrainingRun
 
     Raises
     ------
@@ -166,49 +145,45 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> Run:
     """
     path = folder / FILE
     saved = read(path)
-    symbols = read_symbols(text, saved.vocabulary, folder)
-    if symbols.digest != saved.text.get("sha256"):
+    tokenized = read_tokens(text, saved.vocabulary, folder)
+    if tokenized.sha256 != saved.text.get("sha256"):
         raise ValueError(
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
             f"({saved.text.get('name')!r}), or has changed since"
         )
-    about = {
-        "settings": asdict(saved.settings),
-        "vocabulary": saved.vocabulary.characters,
-        "text": saved.text,
-    }
-    files = Checkpoints(path, save_every, about)
-    with npz.damaged_file_errors(path, checkpoint.FORMAT):
-        run = _assemble(saved.settings, symbols, saved.model, saved.optimizer, files)
+    with npz.refusing(path, checkpoint.KIND):
+        run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
         run.trainer.load_state_dict(saved.state)
     return run
 
 
 def _assemble(
     settings: Settings,
-    symbols: Symbols,
+    tokenized: TokenizedText,
+    text: dict[str, Any],
     model: Sequential,
-    optimizer: Optimizer,
-    files: Checkpoints,
-) -> Run:
-    count = len(symbols.numbers)
-    split = _split(settings, count)
-    held_out = symbols.numbers[split - 1 : split + MEASURED] if split < count else np.zeros(0, int)
+    folder: Path,
+    save_every: float,
+) -> TrainingRun:
+    tokens, vocabulary = tokenized.tokens, tokenized.vocabulary
+    split = _split(settings, len(tokens))
+    held_out = tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
     validation = None
     if len(held_out):
         validation = Validation(
-            lambda: nats_per_character(model, held_out, settings.batch_size),
+            lambda: cross_entropy(model, held_out, settings.batch_size),
             settings.validate_every,
             settings.patience or None,
-            restore_best=False,
         )
+    about = {"settings": asdict(settings), "vocabulary": vocabulary.characters, "text": text}
+    files = Checkpoints(folder / FILE, save_every, about)
     budget = None if settings.time_budget is None else TimeBudget(settings.time_budget, files)
     history = History()
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
-        optimizer,
-        Windows.next_of(symbols.numbers[:split], settings.batch_size, settings.window),
+        optimizer_for(settings, model),
+        Windows.next_of(tokens[:split], settings.batch_size, settings.window),
         schedule=schedule_for(settings),
         clip_norm=settings.clip_norm or None,
         workers=settings.threads,
@@ -216,15 +191,17 @@ def _assemble(
     )
     if settings.epochs is not None:
         trainer.total = trainer.steps_in(settings.epochs)
-    return Run(settings, symbols.vocabulary, count, trainer, validation, held_out, history, files)
+    return TrainingRun(
+        settings, vocabulary, len(tokens), trainer, validation, held_out, history, files
+    )
 
 
 def _split(settings: Settings, count: int) -> int:
-    """Return where in a text of so many characters the part that is held out begins."""
+    """Return the position in a text of `count` characters at which the held-out part begins."""
     return count - int(count * settings.validation_fraction)
 
 
-def read(path: Path) -> Saved:
+def read(path: Path) -> SavedRun:
     """Read a checkpoint.
 
     Parameters
@@ -234,43 +211,45 @@ def read(path: Path) -> Saved:
 
     Returns
     -------
-    saved : Saved
+    saved : SavedRun
 
     Raises
     ------
     OSError
         If the file cannot be read.
     DamagedFileError
-        In one line that names the file, if it is damaged or something else.
+        If the file is damaged or another kind of file. The message is one line and names it.
     """
     path = path / FILE if path.is_dir() else path
 
-    with checkpoint.open_checkpoint(path) as file:
-        settings = Settings(**file.about["settings"])
-        vocabulary = Vocabulary(file.about["vocabulary"])
-        if vocabulary.characters != file.about["vocabulary"]:
-            raise ValueError("its vocabulary is not in order, each character once")
-        # What it says it holds costs memory, so it has to be as large as that.
+    def expect(about: dict[str, Any]) -> tuple[SavedRun, npz.Layout]:
+        settings = Settings(**about["settings"])
+        vocabulary = Vocabulary(about["vocabulary"])
+        if vocabulary.characters != Vocabulary.from_text(vocabulary.characters).characters:
+            raise ValueError("its vocabulary is not in the order of the code points")
+        # Building costs the memory that the settings claim, so the file must be as large as that.
         cells = settings.batch_size * settings.layers * settings.hidden_size
         claimed = 4 * (parameter_count(settings, len(vocabulary)) + cells)
         size = path.stat().st_size
         if claimed > size:
             raise ValueError(f"its settings need {claimed} bytes, it has {size}")
         model = build(settings, len(vocabulary))
-        optimizer = optimizer_for(settings, model)
-        saved = Saved(settings, vocabulary, dict(file.about["text"]), model, optimizer, {})
-        state = file.read_state(_layout(saved))
-        model.load_state_dict(state["model"])
+        saved = SavedRun(settings, vocabulary, dict(about["text"]), model, {})
+        return saved, _layout(saved)
+
+    saved, state = checkpoint.read(path, expect)
+    with npz.refusing(path, checkpoint.KIND):
+        saved.model.load_state_dict(state["model"])
     return saved._replace(state=state)
 
 
-def best(saved: Saved) -> Sequential:
+def best(saved: SavedRun) -> Sequential:
     """Return the saved model with the parameters of its lowest validation loss.
 
     Parameters
     ----------
-    saved : Saved
-        Its model is changed. If nothing was measured, it stays as it is: the last.
+    saved : SavedRun
+        Its model changes. If there was no validation, it keeps the parameters of the last step.
     """
     validation = saved.state["callbacks"].get("validation")
     if validation and validation["history"]:
@@ -279,14 +258,15 @@ def best(saved: Saved) -> Sequential:
     return saved.model
 
 
-def _layout(saved: Saved) -> npz.ArrayLayout:
-    settings, model, optimizer = saved.settings, saved.model, saved.optimizer
-    dtype = model.parameters.dtype
-    flat = model.parameters.data.shape
-    shapes = {f"model/{name}": shape for name, shape in model.parameters.shapes.items()}
-    shapes |= {f"optimizer/{name}": flat for name in optimizer.moments}
+def _layout(saved: SavedRun) -> npz.Layout:
+    """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
+    settings, model = saved.settings, saved.model
+    parameters = model.parameters
+    flat = parameters.data.shape
+    shapes = {f"model/{name}": shape for name, shape in parameters.shapes.items()}
+    shapes |= {f"optimizer/{name}": flat for name in optimizer_for(settings, model).moments}
     carried = leaves(model.zero_state(settings.batch_size))
     shapes |= {f"carried/{k}": leaf.shape for k, leaf in enumerate(carried)}
     if _split(settings, saved.text["characters"]) < saved.text["characters"]:
         shapes["callbacks/validation/best_parameters"] = flat
-    return {name: (shape, np.dtype(dtype)) for name, shape in shapes.items()}
+    return {name: (shape, np.dtype(parameters.dtype)) for name, shape in shapes.items()}

@@ -1,11 +1,11 @@
-"""Writing with a language model, one character at a time.
+"""Generate with a language model, one token at a time.
 
-    (1) p_v ~ exp(y_v / temperature)           temperature 0: the likeliest character
-    (2) top-k   only the k likeliest           Fan, Lewis & Dauphin 2018
-    (3) top-p   only the likeliest that together have the probability p or, the last of them,
-                more; at least one             Holtzman et al. 2020 ("nucleus")
+    (1) p_v ~ exp(y_v / temperature)      temperature 0: the most likely token
+    (2) top-k   only the k most likely tokens             Fan, Lewis & Dauphin 2018
+    (3) top-p   the smallest set of most likely tokens    Holtzman et al. 2020 ("nucleus")
+                whose total probability is at least p
 
-(2) and (3) follow (1) in this order, and what is left is scaled to the sum 1.
+(1), (2) and (3) are applied in this order. The probabilities that are left are scaled to sum 1.
 """
 
 from __future__ import annotations
@@ -22,30 +22,35 @@ from numpy_rnn.layers import Sequential
 def distribution(
     y: Array, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
 ) -> Array:
-    """Return the probability with which each symbol is drawn.
+    """Return the probability with which each token is drawn.
 
     Parameters
     ----------
     y : (V,) array
         Logits.
     temperature : float
-        Equation (1).
+        Temperature of equation (1), at least 0.
     top_k : int, optional
-        Equation (2).
+        k of equation (2), at least 1; default: no limit.
     top_p : float
-        Equation (3).
+        p of equation (3), above 0 and at most 1.
 
     Returns
     -------
     p : (V,) array of float64
-        With sum 1. Of equal logits the one that comes first counts as likelier.
+        Of equal logits, the first counts as the more likely one.
 
     Raises
     ------
     ValueError
         If an option is out of its range.
+
+    Examples
+    --------
+    >>> distribution(np.log([0.1, 0.6, 0.3]), top_k=2).round(3)
+    array([0.   , 0.667, 0.333])
     """
-    check_options(temperature, top_k, top_p)
+    _check_options(temperature, top_k, top_p)
     y = y.astype(np.float64)
     order = np.argsort(-y, kind="stable")
     p = np.zeros(len(y))
@@ -63,16 +68,6 @@ def distribution(
     return p
 
 
-def check_options(temperature: float, top_k: int | None, top_p: float) -> None:
-    """Raise ValueError if an option of :func:`distribution` is out of its range."""
-    if not (temperature >= 0 and math.isfinite(temperature)):
-        raise ValueError(f"temperature is {temperature}, expected a finite number, at least 0")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}, expected at least 1")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
-
-
 def generate(
     model: Sequential,
     prompt: Array,
@@ -82,38 +77,55 @@ def generate(
     top_p: float = 1.0,
     rng: Rng = None,
 ) -> Iterator[int]:
-    """Draw symbols without end, each from what the model expects after those before it.
+    """Draw tokens without end, each from the model's prediction after all tokens before it.
 
     Parameters
     ----------
     model : Sequential
-        Symbols in, logits out. It is put into evaluation mode.
+        Token ids in, logits out. It is put into evaluation mode.
     prompt : (N,) array of int
-        What is read first, from the zero state; at least one symbol.
+        At least one token. It is read first, from a zero state.
     temperature, top_k, top_p
         As for :func:`distribution`.
     rng : numpy.random.Generator, int or None
-        What is drawn from; nothing else is.
+        Generator of the draws, or its seed.
 
     Yields
     ------
-    symbol : int
+    token : int
 
     Raises
     ------
     ValueError
         If the prompt is empty or an option is out of its range.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> from numpy_rnn import RNN, Linear
+    >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
+    >>> len(list(islice(generate(model, np.array([0, 3]), rng=0), 5)))
+    5
     """
-    check_options(temperature, top_k, top_p)
+    _check_options(temperature, top_k, top_p)
     if not len(prompt):
-        raise ValueError("prompt is empty, expected at least one symbol")
+        raise ValueError("prompt is empty, expected at least one token")
     generator = np.random.default_rng(rng)
     model.eval()
     y, state = model.forward(np.asarray(prompt)[:, None])
     y_t = y[-1, 0]
     while True:
         p = distribution(y_t, temperature, top_k, top_p)
-        symbol = int(generator.choice(len(p), p=p))
-        yield symbol
-        y, state = model.step(np.array([symbol]), state)
+        token = int(generator.choice(len(p), p=p))
+        yield token
+        y, state = model.step(np.array([token]), state)
         y_t = y[0]
+
+
+def _check_options(temperature: float, top_k: int | None, top_p: float) -> None:
+    if not (temperature >= 0 and math.isfinite(temperature)):
+        raise ValueError(f"temperature is {temperature}, expected a finite number, at least 0")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}, expected at least 1")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")

@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 
 from numpy_rnn import GRU, LSTM
+from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import Study, of_checkpoint, of_recall, pictures, study, train, write
 from numpy_rnn.apps.explain.pictures import INK
 from numpy_rnn.apps.explain.story import names, tell
 from numpy_rnn.apps.explain.study import gates
-from numpy_rnn.apps.language_model import Settings, recall, run
-from numpy_rnn.apps.language_model.language_model import build
+from numpy_rnn.apps.language_model import Settings, run
+from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from numpy_rnn.functional.types import Array
@@ -45,7 +46,7 @@ def studies() -> list[Study]:
 
 
 def test_a_study_has_both_sides_of_the_training(studies: list[Study]) -> None:
-    T, V = len(SMALL.text) + 1, len(SMALL.alphabet)
+    T, V = len(SMALL.text) + 1, len(SMALL.vocabulary)
     for name, found in zip(KINDS, studies, strict=True):
         assert found.name == name
         assert len(found.losses) == 30
@@ -59,7 +60,7 @@ def test_a_study_has_both_sides_of_the_training(studies: list[Study]) -> None:
 
 
 def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Study]) -> None:
-    targets = np.eye(len(SMALL.alphabet))[LESSON.symbols[1:]]
+    targets = np.eye(len(SMALL.vocabulary))[LESSON.symbols[1:]]
     for found in studies:
         loss = np.mean((found.before.outputs - targets) ** 2, axis=1).sum()
         assert found.losses[0] == pytest.approx(loss, rel=1e-5)
@@ -68,9 +69,9 @@ def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Stu
 def test_influence_comes_from_the_loss_of_each_step(studies: list[Study]) -> None:
     # On the diagonal it is the loss's own gradient: 2 (y - target) / V, through the weights.
     model = recall.build(SMALL)
-    targets = np.eye(len(SMALL.alphabet))[LESSON.symbols[1:]]
+    targets = np.eye(len(SMALL.vocabulary))[LESSON.symbols[1:]]
     before = studies[0].before
-    dy = 2 * (before.outputs - targets) / len(SMALL.alphabet)
+    dy = 2 * (before.outputs - targets) / len(SMALL.vocabulary)
     expected = np.linalg.norm(dy @ model.parameters.values["i2o.weight"], axis=1)
     np.testing.assert_allclose(np.diagonal(before.influence), expected, rtol=1e-5)
 

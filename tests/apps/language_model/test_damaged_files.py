@@ -29,7 +29,7 @@ from benchmarks.damage import (
     swap,
     truncate,
 )
-from numpy_rnn.apps.recall import Experiment, load, run, save, shapes
+from numpy_rnn.apps.recall import Experiment, load, parameter_shapes, run, save
 from numpy_rnn.layers import Sequential
 
 T = TypeVar("T")
@@ -106,7 +106,8 @@ MADE_UP: list[tuple[str, dict[str, bytes], str]] = [
     ("dtype", {"experiment": settings(dtype="f4,(")}, "dtype is|not"),
     ("dtype list", {"experiment": settings(dtype=["f4"])}, "dtype is"),
     ("float64 claimed", {"experiment": settings(dtype="float64")}, "expected float64"),
-    ("long", {"experiment": settings(characters=MANY)}, "text has 'a' at .*[.]{3}$"),
+    ("lacking", {"experiment": settings(characters=MANY)}, "text has 'a' at position 0"),
+    ("long", {"experiment": settings(**{MANY: 1})}, "unexpected keyword argument .*[.]{3}$"),
     ("30000", {"experiment": settings(hidden_size=30_000)}, "expected float32 of shape"),
     ("10**18", {"experiment": settings(hidden_size=10**18)}, "hidden_size is 1000000000000000000"),
 ]
@@ -128,7 +129,7 @@ def test_a_made_up_file_is_refused_and_costs_no_memory(
 
 
 def test_sizes_that_the_file_does_not_have_are_not_allocated(good: Path) -> None:
-    wide = shapes(replace(SMALL, hidden_size=30_000))
+    wide = parameter_shapes(replace(SMALL, hidden_size=30_000))
     assert wide["rnn.weight_hh_l0"] == (30_000, 30_000)
     wide["rnn.weight_hh_l0"] = (3, 3)  # all the others are as large as they should be
     arrays = {f"{name}.npy": npy(np.zeros(shape, "f4")) for name, shape in wide.items()}

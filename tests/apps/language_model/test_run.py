@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numpy_rnn.apps.language_model import Settings, nats_per_character, run
+from numpy_rnn.apps.language_model import Settings, cross_entropy, run
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training import Callback, StepInfo, Trainer
 from tests.apps.language_model.texts import write_text
@@ -50,7 +50,7 @@ def test_what_is_held_out_is_the_end_and_counts_whole(tmp_path: Path) -> None:
     seen = {int(n) for n in job.trainer.source.x}  # type: ignore[attr-defined]  # Windows has it
     assert seen <= set(range(len(job.vocabulary)))
     assert len(job.trainer.source.x) == 1349  # type: ignore[attr-defined]
-    nats = nats_per_character(job.trainer.model, job.held_out)
+    nats = cross_entropy(job.trainer.model, job.held_out)
     assert job.validation is not None
     assert job.validation.history[-1][1] == pytest.approx(nats, rel=0.1)  # by four readers
 

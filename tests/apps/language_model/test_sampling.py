@@ -68,11 +68,11 @@ def test_generating_is_stepping_and_a_seed_repeats_it() -> None:
     net = small.model(dropout=0.5)
     prompt = np.array([1, 2, 3])
     made = list(itertools.islice(generate(net, prompt, temperature=0), 5))
-    symbols = list(prompt)
+    tokens = list(prompt)
     for _ in range(5):
-        y, _ = net.forward(np.array(symbols)[:, None])
-        symbols.append(int(y[-1, 0].argmax()))
-    assert made == symbols[3:]
+        y, _ = net.forward(np.array(tokens)[:, None])
+        tokens.append(int(y[-1, 0].argmax()))
+    assert made == tokens[3:]
     runs = [list(itertools.islice(generate(net, prompt, rng=4), 30)) for _ in range(2)]
     assert runs[0] == runs[1]
     with pytest.raises(ValueError, match="prompt is empty"):

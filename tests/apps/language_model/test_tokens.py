@@ -10,22 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.apps.language_model import Vocabulary, read_symbols, symbols
+from numpy_rnn.apps import Vocabulary
+from numpy_rnn.apps.language_model import read_tokens, tokens
 
 
 @settings(deadline=None)
-@given(text=st.text(min_size=1), piece=st.integers(1, 9))
+@given(text=st.text(min_size=1), chunk=st.integers(1, 9))
 def test_it_is_the_text_however_it_is_cut(
-    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
+    tmp_path_factory: pytest.TempPathFactory, text: str, chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(symbols, "PIECE", piece)
-        read = read_symbols(path)
-    assert read.vocabulary.decode(read.numbers) == text
-    assert read.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert isinstance(read.numbers, np.memmap)
+        patch.setattr(tokens, "CHUNK", chunk)
+        read = read_tokens(path)
+    assert read.vocabulary.decode(read.tokens) == text
+    assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert isinstance(read.tokens, np.memmap)
 
 
 @settings(deadline=None)
@@ -33,10 +34,10 @@ def test_it_is_the_text_however_it_is_cut(
     before=st.text(max_size=20),
     wrong=st.sampled_from([b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\x80", b"\xc0\xaf"]),
     after=st.sampled_from(["", "a", "abcdefgh"]),
-    piece=st.integers(1, 9),
+    chunk=st.integers(1, 9),
 )
 def test_what_is_not_utf8_says_where(
-    tmp_path_factory: pytest.TempPathFactory, before: str, wrong: bytes, after: str, piece: int
+    tmp_path_factory: pytest.TempPathFactory, before: str, wrong: bytes, after: str, chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "text.txt"
     data = before.encode("utf-8") + wrong + after.encode("utf-8")
@@ -45,9 +46,9 @@ def test_what_is_not_utf8_says_where(
         data.decode("utf-8")
     place = expected.value.start
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(symbols, "PIECE", piece)
+        patch.setattr(tokens, "CHUNK", chunk)
         with pytest.raises(ValueError, match=f"is not UTF-8: byte {place} is 0x{data[place]:02x} "):
-            read_symbols(path)
+            read_tokens(path)
 
 
 def test_a_character_that_is_lacking_says_where(
@@ -55,23 +56,23 @@ def test_a_character_that_is_lacking_says_where(
 ) -> None:
     path = tmp_path / "text.txt"
     path.write_text("aäbaß", encoding="utf-8")
-    monkeypatch.setattr(symbols, "PIECE", 3)
+    monkeypatch.setattr(tokens, "CHUNK", 3)
     with pytest.raises(ValueError, match=r"text.txt' has 'ß' at position 4, expected one of the"):
-        read_symbols(path, Vocabulary("abä"))
+        read_tokens(path, Vocabulary("abä"))
 
 
 def test_an_empty_file_and_none_at_all(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     for vocabulary in (None, Vocabulary("a")):
         with pytest.raises(ValueError, match=r"empty.txt' is empty, expected a text"):
-            read_symbols(tmp_path / "empty.txt", vocabulary)
+            read_tokens(tmp_path / "empty.txt", vocabulary)
     with pytest.raises(FileNotFoundError):
-        read_symbols(tmp_path / "no.txt")
+        read_tokens(tmp_path / "no.txt")
 
 
 def test_line_ends_stay_as_they_are_and_nothing_is_left_behind(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"a\r\nb\n")
-    read = read_symbols(path, folder=tmp_path)
-    assert read.vocabulary.decode(read.numbers) == "a\r\nb\n"
+    read = read_tokens(path, folder=tmp_path)
+    assert read.vocabulary.decode(read.tokens) == "a\r\nb\n"
     assert [name.name for name in tmp_path.iterdir()] == ["text.txt"]
