@@ -1,10 +1,10 @@
-"""How far two right runs of the notebook's training drift apart, epoch by epoch.
+"""Measure how far two correct runs of the notebook's training diverge, epoch by epoch.
 
     python -m benchmarks.divergence
 
-Float64, the same initial weights. "one bit" is a run whose first recurrent weight is the
-next number that float64 has. Training at this learning rate amplifies any difference, so
-beyond a few hundred epochs no two implementations agree, nor does one with itself.
+All runs are in float64 and have the same initial weights. In a "one bit" run, the first recurrent
+weight is replaced by the next float64. Training at this learning rate amplifies any difference, so
+after a few hundred epochs no two implementations agree, nor do two such runs of one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ EPOCHS = (1, 100, 200, 250, 300, 350, 400, 600, 1000)
 
 
 def nudged(model: Sequential) -> Sequential:
-    """Move one weight by one last bit."""
+    """Change the last bit of one weight."""
     weight = model.parameters.values["rnn.weight_hh_l0"]
     weight[0, 0] = np.nextafter(weight[0, 0], 1)
     return model
 
 
 def pytorch(model: Sequential, epochs: int) -> list[float]:
-    """Losses of the notebook's own loop from these weights."""
+    """Return the losses of the notebook's own loop from these weights."""
     theirs = notebook.NotebookRNN(model, torch.float64)
     return list(islice(notebook.epochs(theirs, notebook.one_hot_rows(torch.float64)), epochs))
 

@@ -1,4 +1,4 @@
-"""How many of 20 seeds recall the notebook's sentence, by each way of feeding back.
+"""Count the seeds, of 20, that recall the notebook's sentence by each way of feeding back.
 
 python -m benchmarks.recall
 """
@@ -11,8 +11,8 @@ SEEDS = range(20)
 
 
 def main() -> None:
-    """Print a table, a row for each dtype."""
-    print(f"of {len(SEEDS)} seeds at the notebook's settings")
+    """Print a line for each dtype."""
+    print(f"{len(SEEDS)} seeds with the notebook's settings")
     for dtype in ("float32", "float64"):
         results = [recall.run(recall.Experiment(seed=seed, dtype=dtype)) for seed in SEEDS]
         exact = dict.fromkeys(("raw", "argmax"), 0)
@@ -23,9 +23,9 @@ def main() -> None:
             right.append(len(result.experiment.text) - len(result.wrong(result.raw)))
         losses = sorted(result.losses[-1] for result in results)
         print(
-            f"{dtype}: argmax fed back recalled it for {exact['argmax']}, "
-            f"raw output for {exact['raw']} ({min(right)} to {max(right)} of 48 characters "
-            f"right, median {sorted(right)[len(right) // 2]}); "
+            f"{dtype}: exact with the argmax fed back: {exact['argmax']}, "
+            f"with the raw output fed back: {exact['raw']} ({min(right)} to {max(right)} of "
+            f"48 characters right, median {sorted(right)[len(right) // 2]}); "
             f"last loss {losses[0]:.3f} to {losses[-1]:.3f}"
         )
 

@@ -1,15 +1,15 @@
-"""Character language models on a text file: speed beside PyTorch's, and how good they become.
+"""Character language models on a text file: speed against PyTorch, and quality after training.
 
     python -m benchmarks.text speed FILE [--rounds N]
     python -m benchmarks.text short FILE
     python -m benchmarks.text long FILE
 
-``speed`` takes training steps, whole ones with clipping and Adam, of the same model on the same
-batches with numpy_rnn and with PyTorch, in turns, with one thread each and with two, and prints
-ratios of characters a second; numpy_rnn's second thread once takes half of the batch, once half of
-each matrix product. ``short`` trains with the defaults of ``numpy-rnn train`` for three
-minutes, ``long`` with the settings below; both print the mean over the whole held-out tenth, in
-nats per character, the state carried from its first character to its last.
+``speed`` measures whole training steps, with clipping and Adam, of the same model on the same
+batches. numpy_rnn and PyTorch take turns, with one thread and with two, and ratios of characters
+a second are printed. With two threads, numpy_rnn either splits the batch between them ("2") or
+each matrix product ("BLAS 2"). ``short`` trains with the defaults of ``numpy-rnn train`` for three
+minutes, ``long`` with the settings LONG. Both print the cross-entropy of the whole held-out tenth
+in nats per character, with the state carried from its first character to its last.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LONG = replace(
     time_budget=None,
     epochs=12.0,
 )
-COMPARED = (  # and how much of the other's speed is aimed at
+COMPARED = (  # name, reference, and the ratio of their speeds that is the target, 0 = none
     ("numpy_rnn 1", "PyTorch 1", 1.0),
     ("numpy_rnn 2", "PyTorch 2", 0.8),
     ("numpy_rnn 2", "numpy_rnn 1", 0.0),
@@ -61,7 +61,7 @@ COMPARED = (  # and how much of the other's speed is aimed at
 
 
 def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
-    """Return a function that takes some steps with numpy_rnn."""
+    """Return a function that takes TURN steps with numpy_rnn and returns the seconds."""
     model = build(settings, V)
     source = Windows.next_of(tokens, settings.batch_size, settings.window)
     trainer = Trainer(
@@ -84,7 +84,7 @@ def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
 
 
 def torch_turn(settings: Settings, tokens: Any, V: int) -> Turn:
-    """Return a function that takes the same steps with PyTorch."""
+    """Return a function that takes the same steps with PyTorch and returns the seconds."""
     import torch  # noqa: PLC0415 (optional)
 
     kinds = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
@@ -129,7 +129,7 @@ def torch_turn(settings: Settings, tokens: Any, V: int) -> Turn:
 
 
 def with_blas(threads: int, turn: Turn) -> Turn:
-    """Return the same turn with so many threads in each matrix product."""
+    """Return the same turn with this number of threads in each matrix product."""
 
     def limited() -> float:
         with threadpool_limits(threads, user_api="blas"):
@@ -139,7 +139,7 @@ def with_blas(threads: int, turn: Turn) -> Turn:
 
 
 def speed(file: Path, rounds: int) -> None:
-    """Print characters a second beside PyTorch's."""
+    """Print characters a second of both libraries, and their ratios."""
     tokens, vocabulary, _ = read_tokens(file)
     print(", ".join(f"{k} {v}" for k, v in timing.surroundings("numpy", "torch").items()))
     characters = TURN * SHORT.batch_size * SHORT.window
@@ -161,18 +161,18 @@ def speed(file: Path, rounds: int) -> None:
         for name, reference, aim in COMPARED:
             ratios = [r / n for n, r in zip(times[name], times[reference], strict=True)]
             low, middle, high = quantiles(ratios, method="inclusive")
-            aimed = f", aimed at {aim:g}x" if aim else ""
+            aimed = f", target {aim:g}x" if aim else ""
             print(f"  {name} / {reference}: {middle:.2f}x ({low:.2f} to {high:.2f}){aimed}")
 
 
 class Lines(Callback):
-    """Print what is measured."""
+    """Print a line after each validation."""
 
     def __init__(self, validation: Validation) -> None:
         self.history = validation.history
 
     def after_step(self, trainer: Trainer, step: Step) -> None:
-        """Print a line if this step was measured."""
+        """Print a line if this step was followed by a validation."""
         if self.history and self.history[-1][0] == step.number:
             print(
                 f"step {step.number}/{trainer.total}  {trainer.seconds:.0f} s  "
@@ -182,7 +182,7 @@ class Lines(Callback):
 
 
 def train(file: Path, settings: Settings, aim: float) -> None:
-    """Train, and print the mean over the whole held-out part."""
+    """Train, and print the cross-entropy of the whole held-out part."""
     print(settings, flush=True)
     with tempfile.TemporaryDirectory(dir=".") as folder:
         job = run.start(file, settings, Path(folder))
@@ -198,16 +198,16 @@ def train(file: Path, settings: Settings, aim: float) -> None:
         f"{job.trainer.steps} steps in {job.trainer.seconds:.0f} s "
         f"({cpu:.0f} s of processor time); "
         f"held out, all {len(job.held_out) - 1} characters: {nats:.4f} nats per character, "
-        f"aimed at {aim:g}"
+        f"target {aim:g}"
     )
 
 
 def main() -> None:
-    """Run what is asked for."""
+    """Run the chosen benchmark."""
     parser = argparse.ArgumentParser(description="Character language models.")
     parser.add_argument("what", choices=["speed", "short", "long"])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--rounds", type=int, default=15, help="of speed: turns of each")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each library in speed")
     options = parser.parse_args()
     if options.what == "speed":
         speed(options.file, options.rounds)

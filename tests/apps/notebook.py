@@ -1,4 +1,4 @@
-"""The notebook's own model and training, in PyTorch, as the notebook has them."""
+"""The notebook's model, training loop and generation in PyTorch, as the notebook wrote them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy_rnn.apps.recall import CHARACTERS, SENTENCE
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Sequential
 
-# What the notebook printed: the loss at epochs 0, 10, ..., 250.
+# Losses that the notebook printed, at epochs 0, 10, ..., 250.
 PRINTED = (
     "2.5141 1.6394 1.3345 1.2275 1.1483 1.0734 1.0046 0.9369 0.8702 0.8063 0.7463 0.6914 0.6419 "
     "0.5976 0.5572 0.5195 0.4838 0.4499 0.4177 0.3875 0.3597 0.3345 0.3117 0.2911 0.2725 0.2556"
@@ -29,7 +29,7 @@ class NotebookRNN(nn.Module):
         self.i2h = nn.Linear(V, V, dtype=dtype)
         self.h2h = nn.Linear(V, V, dtype=dtype)
         self.i2o = nn.Linear(V, V, dtype=dtype)
-        with torch.no_grad():  # our initial weights, under the notebook's names
+        with torch.no_grad():  # numpy_rnn's initial weights, under the notebook's names
             for theirs, ours in self.names().items():
                 theirs.copy_(torch.from_numpy(model.parameters.values[ours]))
 
@@ -49,15 +49,15 @@ class NotebookRNN(nn.Module):
 
 
 def one_hot_rows(dtype: torch.dtype) -> torch.Tensor:
-    """Start row, one row a character, end row: 50 rows."""
+    """Return the one-hot rows (50, V) of the start token, each character and the end token."""
     places = [V - 2, *(CHARACTERS.index(c) for c in SENTENCE), V - 1]
     return torch.eye(V, dtype=dtype)[places]
 
 
 def epochs(model: NotebookRNN, rows: torch.Tensor) -> Iterator[float]:
-    """Yield each epoch's loss, after its update, by the notebook's loop.
+    """Run the notebook's training loop, and yield the loss of each epoch after its update.
 
-    49 steps, their losses added up, one backward, one step of Adam.
+    An epoch is 49 steps, the sum of their losses, one backward and one step of Adam.
     """
     adam = torch.optim.Adam(model.parameters(), lr=0.001)
     criterion = nn.MSELoss()
@@ -75,7 +75,7 @@ def epochs(model: NotebookRNN, rows: torch.Tensor) -> Iterator[float]:
 
 @torch.no_grad()
 def generate(model: NotebookRNN, rows: torch.Tensor, *, raw: bool) -> str:
-    """Generate by the notebook's loop, or with the one-hot of the argmax fed back."""
+    """Generate by the notebook's loop, or with the one-hot row of the argmax fed back."""
     row, hidden, text = rows[0], torch.zeros(V, dtype=rows.dtype), ""
     for _ in range(len(SENTENCE)):
         output, hidden = model(row, hidden)
@@ -86,7 +86,7 @@ def generate(model: NotebookRNN, rows: torch.Tensor, *, raw: bool) -> str:
 
 
 def largest_difference(model: Sequential, theirs: NotebookRNN) -> float:
-    """Largest difference of a weight, relative to the largest weight of its matrix."""
+    """Return the largest difference of a weight, relative to the largest weight of its matrix."""
     worst = 0.0
     for parameter, name in theirs.names().items():
         want: Array = parameter.detach().numpy()

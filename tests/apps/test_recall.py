@@ -1,4 +1,4 @@
-"""The recall experiment: what the notebook saw, what it did not, and what can go wrong."""
+"""The recall experiment: its results, its settings, its files, and training that diverges."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_cross_entropy_and_relu_recall_it_too() -> None:
     assert run(Experiment(nonlinearity="relu")).argmax == SENTENCE
 
 
-def test_integer_input_is_the_same_network() -> None:
+def test_token_ids_give_the_outputs_of_one_hot_rows() -> None:
     model = build(Experiment(dtype="float64"))
     tokens = np.array([[33], [7], [4]])
     dense, _ = model.forward(np.eye(35)[tokens])
@@ -94,7 +94,7 @@ def test_integer_input_is_the_same_network() -> None:
         ({"hidden_size": np.int64(0)}, "hidden_size is 0, expected at least 1"),
     ],
 )
-def test_bad_settings_are_one_clear_line(options: dict[str, object], message: str) -> None:
+def test_a_setting_out_of_range_is_one_line(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         Experiment(**options)  # type: ignore[arg-type]  # wrong on purpose
     assert "\n" not in str(caught.value)
@@ -118,17 +118,15 @@ def test_bad_settings_are_one_clear_line(options: dict[str, object], message: st
         ({"lr": 1j}, "lr is 1j, expected a number"),
     ],
 )
-def test_settings_of_another_type_are_one_clear_line(
-    options: dict[str, object], message: str
-) -> None:
+def test_a_setting_of_another_type_is_one_line(options: dict[str, object], message: str) -> None:
     with pytest.raises(TypeError, match=message) as caught:
         Experiment(**options)  # type: ignore[arg-type]  # wrong on purpose
     assert "\n" not in str(caught.value)
 
 
-def test_numpys_numbers_become_pythons_and_can_be_saved(tmp_path: Path) -> None:
+def test_numpy_scalars_become_python_numbers_and_can_be_saved(tmp_path: Path) -> None:
     experiment = Experiment(
-        hidden_size=np.int64(3),  # type: ignore[arg-type]  # what an array's element is
+        hidden_size=np.int64(3),  # type: ignore[arg-type]  # the type of an array's element
         lr=np.float32(0.5),  # type: ignore[arg-type]
         epochs=np.int8(1),  # type: ignore[arg-type]
         seed=np.uint32(7),  # type: ignore[arg-type]
@@ -139,13 +137,13 @@ def test_numpys_numbers_become_pythons_and_can_be_saved(tmp_path: Path) -> None:
     assert load(tmp_path / "a.npz")[0] == experiment
 
 
-def test_the_shapes_are_the_models() -> None:
+def test_parameter_shapes_are_those_of_the_model() -> None:
     experiment = Experiment(text="abc", characters="abc<>", hidden_size=4)
     assert parameter_shapes(experiment) == build(experiment).parameters.shapes
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-def test_a_learning_rate_that_explodes_names_the_epoch(nonlinearity: str) -> None:
+def test_training_that_diverges_names_the_epoch(nonlinearity: str) -> None:
     experiment = Experiment(lr=1e30, nonlinearity=nonlinearity)
     with pytest.raises(
         TrainingFailedError, match=r"epoch [12] .*(inf|nan).* try a lr below 1e\+30"
@@ -154,12 +152,12 @@ def test_a_learning_rate_that_explodes_names_the_epoch(nonlinearity: str) -> Non
     assert "expected" not in str(caught.value)
 
 
-def test_weights_that_explode_in_the_last_update_are_noticed() -> None:
+def test_weights_that_overflow_in_the_last_update_are_noticed() -> None:
     with pytest.raises(TrainingFailedError, match=r"epoch 0 .'rnn.weight_ih_l0' is not finite"):
         train(build(Experiment()), Experiment(lr=1e39, epochs=1))
 
 
-def test_raw_feedback_that_explodes_ends_the_text_there() -> None:
+def test_raw_feedback_that_overflows_ends_the_text() -> None:
     experiment = Experiment(nonlinearity="relu")
     model = build(experiment)
     model.parameters.data *= 1e6
@@ -181,7 +179,7 @@ def test_a_text_that_is_not_unicode_is_not_blamed_on_the_vocabulary() -> None:
         extend(CHARACTERS, "a\udce9")
 
 
-def test_a_saved_recall_loads_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_result_loads_with_the_same_bits(tmp_path: Path) -> None:
     result = run(Experiment(epochs=30))
     save(tmp_path / "a.npz", result)
     experiment, model = load(tmp_path / "a.npz")
@@ -190,7 +188,7 @@ def test_a_saved_recall_loads_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_the_defaults_are_the_notebooks() -> None:
+def test_the_defaults_are_those_of_the_notebook() -> None:
     assert (len(CHARACTERS), len(SENTENCE)) == (35, 48)
     default = Experiment()
     assert (default.hidden_size, default.lr, default.epochs) == (35, 0.001, 1000)

@@ -1,10 +1,10 @@
-"""The whole experiment, number by number, beside the notebook's own code in PyTorch.
+"""The whole experiment, number by number, against the notebook's own code in PyTorch.
 
-Run freely for 1,000 epochs, two right implementations do not end at the same weights. From
-about epoch 300 on this training amplifies every rounding error: PyTorch, started one last
-bit away from itself, differs from itself by tenths (`benchmarks/divergence.py` measures
-it). So the thousand epochs are compared one by one, each from PyTorch's weights, and the
-free run as far as arithmetic allows.
+Two correct implementations that run freely for 1,000 epochs do not end with the same weights.
+From about epoch 300 on, this training amplifies every rounding error. Even PyTorch differs by
+tenths from a copy whose first weight differs in its last bit (`benchmarks/divergence.py`). So the
+thousand epochs are compared one by one, each from PyTorch's weights. Free runs are compared only
+as long as rounding errors stay small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy_rnn.apps.recall import (
 from tests.apps import notebook
 
 
-def test_each_of_a_thousand_epochs_in_float64_is_the_notebooks() -> None:
+def test_each_of_a_thousand_epochs_in_float64_is_that_of_the_notebook() -> None:
     experiment = Experiment(dtype="float64")
     model = build(experiment)
     theirs = notebook.NotebookRNN(model, torch.float64)
@@ -31,9 +31,9 @@ def test_each_of_a_thousand_epochs_in_float64_is_the_notebooks() -> None:
     losses, expected, weights = [], [], []
 
     def follow(_: int, loss: float) -> None:
-        """Take the same step in PyTorch, compare, and go on from its weights.
+        """Take the same step in PyTorch, compare, and continue from PyTorch's weights.
 
-        Adam's moments are never taken over: they are running means, which forget errors.
+        Adam's moments are not copied: they are running means, which forget errors.
         """
         losses.append(loss)
         expected.append(next(epochs))
@@ -66,15 +66,15 @@ def check_free_run(dtype: str, epochs: int, loss_rtol: float, weight_rtol: float
     assert notebook.largest_difference(model, theirs) <= weight_rtol
 
 
-def test_the_first_250_epochs_run_freely_in_float64_are_the_notebooks() -> None:
+def test_250_free_epochs_in_float64_are_those_of_the_notebook() -> None:
     check_free_run("float64", 250, 1e-12, 1e-12)  # measured: 7e-16 and 1e-15
 
 
-def test_the_first_100_epochs_run_freely_in_float32_are_the_notebooks() -> None:
+def test_100_free_epochs_in_float32_are_those_of_the_notebook() -> None:
     check_free_run("float32", 100, 5e-6, 5e-6)  # measured: 4e-7 and 4e-7
 
 
-def test_a_thousand_free_epochs_amplify_the_last_bit_until_it_shows() -> None:
+def test_a_thousand_free_epochs_amplify_a_change_of_the_last_bit() -> None:
     experiment = Experiment(dtype="float64")
     ours, nudged = build(experiment), build(experiment)
     weight = nudged.parameters.values["rnn.weight_hh_l0"]

@@ -1,4 +1,4 @@
-"""Characters to numbers and back."""
+"""Vocabulary: text to token ids and back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy_rnn.apps import Vocabulary
 
 
-@settings(max_examples=30)  # a character beyond the first planes costs a table of megabytes
+@settings(max_examples=30)  # a code point beyond the first planes needs a table of megabytes
 @given(st.text(min_size=1))
-def test_encoding_and_back(text: str) -> None:
+def test_decoding_reverses_encoding(text: str) -> None:
     vocabulary = Vocabulary.from_text(text)
     tokens = vocabulary.encode(text)
     assert vocabulary.decode(tokens) == text
@@ -22,24 +22,27 @@ def test_encoding_and_back(text: str) -> None:
 
 @settings(max_examples=30)
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_a_character_that_is_lacking_is_named(known: str, text: str) -> None:
-    lacking = [i for i, character in enumerate(text) if character not in known]
-    if not lacking:
+def test_a_missing_character_is_named(known: str, text: str) -> None:
+    missing = [i for i, character in enumerate(text) if character not in known]
+    if not missing:
         assert len(Vocabulary.from_text(known).encode(text)) == len(text)
         return
     with pytest.raises(ValueError, match="expected one of the vocabulary's") as caught:
         Vocabulary.from_text(known).encode(text, "--prompt")
-    position = lacking[0]
+    position = missing[0]
     assert str(caught.value).startswith(f"--prompt has {text[position]!r} at position {position}, ")
 
 
-def test_numbers_are_as_small_as_can_be() -> None:
-    for count, dtype in ((255, np.uint8), (256, np.uint16)):  # one more is for what is lacking
+def test_token_ids_have_the_smallest_dtype() -> None:
+    for count, dtype in (
+        (255, np.uint8),
+        (256, np.uint16),
+    ):  # one more id marks a missing character
         vocabulary = Vocabulary("".join(map(chr, range(0x100, 0x100 + count))))
         assert vocabulary.encode("\u0100").dtype == dtype
 
 
-def test_what_is_no_vocabulary() -> None:
+def test_characters_that_make_no_vocabulary() -> None:
     with pytest.raises(ValueError, match="vocabulary is empty"):
         Vocabulary("")
     with pytest.raises(ValueError, match="vocabulary is not valid text at position 1, expected"):

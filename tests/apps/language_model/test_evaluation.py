@@ -1,4 +1,4 @@
-"""The mean over a text counts every character but the first once, whoever reads."""
+"""cross_entropy counts every token but the first once, with any batch size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.training import small
 
 
 def by_steps(tokens: list[int]) -> float:
-    """The definition: one token after another, from the zero state."""
+    """Compute the cross-entropy by its definition: one token after another, from a zero state."""
     net = small.model()
     state, total = None, 0.0
     for token, following in pairwise(tokens):
@@ -31,14 +31,14 @@ def test_it_is_the_definition(count: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("count", [2, 7, 20])
 @pytest.mark.parametrize("batch_size", [2, 3, 6, 100])
-def test_readers_count_every_character_once(
+def test_every_part_of_a_batch_counts_every_token_once(
     count: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "STEPS", 4)
     tokens = small.symbols(count).tolist()
     length = -(-(count - 1) // min(batch_size, count - 1))
-    pieces = [tokens[start : start + length + 1] for start in range(0, count - 1, length)]
-    expected = sum(by_steps(piece) * (len(piece) - 1) for piece in pieces) / (count - 1)
+    parts = [tokens[start : start + length + 1] for start in range(0, count - 1, length)]
+    expected = sum(by_steps(part) * (len(part) - 1) for part in parts) / (count - 1)
     got = cross_entropy(small.model(), np.array(tokens), batch_size)
     assert got == pytest.approx(expected, rel=1e-12)
 

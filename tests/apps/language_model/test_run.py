@@ -1,4 +1,4 @@
-"""From a file to a checkpoint and on, as a library."""
+"""Training runs: start on a text file, save a checkpoint, read it, resume."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = Settings(
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_run_learns_is_saved_and_is_read_again(tmp_path: Path, cell: str) -> None:
+def test_a_run_learns_and_its_checkpoint_is_read(tmp_path: Path, cell: str) -> None:
     text = write_text(tmp_path)
     job = run.start(text, replace(SMALL, cell=cell, epochs=6), tmp_path)
     job.trainer.fit()
@@ -41,22 +41,26 @@ def test_a_run_learns_is_saved_and_is_read_again(tmp_path: Path, cell: str) -> N
     assert run.best(saved).parameters.data.tobytes() == job.validation.best_parameters.tobytes()
 
 
-def test_what_is_held_out_is_the_end_and_counts_whole(tmp_path: Path) -> None:
+def test_the_end_of_the_text_is_held_out(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     whole = text.read_text(encoding="utf-8")
     job = run.start(text, SMALL, tmp_path)
-    assert job.vocabulary.decode(job.held_out) == whole[1349:]  # one more in front
+    assert (
+        job.vocabulary.decode(job.held_out) == whole[1349:]
+    )  # one token more, before the held-out part
     job.trainer.fit()
     seen = {int(n) for n in job.trainer.source.x}  # type: ignore[attr-defined]  # Windows has it
     assert seen <= set(range(len(job.vocabulary)))
     assert len(job.trainer.source.x) == 1349  # type: ignore[attr-defined]
     nats = cross_entropy(job.trainer.model, job.held_out)
     assert job.validation is not None
-    assert job.validation.history[-1][1] == pytest.approx(nats, rel=0.1)  # by four readers
+    assert job.validation.history[-1][1] == pytest.approx(
+        nats, rel=0.1
+    )  # the history comes from a batch of four parts
 
 
 @pytest.mark.parametrize("fraction", [0, 1e-4])
-def test_nothing_held_out(tmp_path: Path, fraction: float) -> None:
+def test_nothing_is_held_out(tmp_path: Path, fraction: float) -> None:
     job = run.start(write_text(tmp_path), replace(SMALL, validation_fraction=fraction), tmp_path)
     job.trainer.fit()
     saved = run.read(tmp_path / run.FILE)
@@ -73,7 +77,7 @@ class Stop(Callback):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_going_on_ends_at_the_same_bits(tmp_path: Path, optimizer: str) -> None:
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, optimizer: str) -> None:
     text = write_text(tmp_path)
     settings = replace(SMALL, optimizer=optimizer, layers=2, dropout=0.3, patience=9)
     folders = tmp_path / "whole", tmp_path / "stopped"
@@ -96,7 +100,7 @@ def test_going_on_ends_at_the_same_bits(tmp_path: Path, optimizer: str) -> None:
     assert other.history.losses == whole.history.losses
 
 
-def test_another_text_and_a_text_that_has_changed(tmp_path: Path) -> None:
+def test_another_text_is_refused(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     run.start(text, SMALL, tmp_path).trainer.fit(1)
     data = text.read_bytes()
@@ -108,7 +112,7 @@ def test_another_text_and_a_text_that_has_changed(tmp_path: Path) -> None:
         run.resume(text, tmp_path)
 
 
-def test_a_text_shorter_than_one_window(tmp_path: Path) -> None:
+def test_a_text_shorter_than_one_window_is_refused(tmp_path: Path) -> None:
     text = write_text(tmp_path, 11)
     with pytest.raises(
         ValueError, match="9 elements to predict, expected at least one window of 10"
@@ -116,7 +120,7 @@ def test_a_text_shorter_than_one_window(tmp_path: Path) -> None:
         run.start(text, SMALL, tmp_path)
 
 
-def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path: Path) -> None:
+def test_sizes_that_are_only_claimed_are_not_allocated(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     job = run.start(text, SMALL, tmp_path)
     job.trainer.fit(1)
@@ -127,7 +131,7 @@ def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path: Path) -> None:
             run.read(tmp_path)
 
 
-def test_settings_that_do_not_fit_the_text_are_damage_too(tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     job = run.start(text, SMALL, tmp_path)
     job.trainer.fit(1)
@@ -137,7 +141,7 @@ def test_settings_that_do_not_fit_the_text_are_damage_too(tmp_path: Path) -> Non
         run.resume(text, tmp_path)
 
 
-def test_a_version_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.start(write_text(tmp_path), SMALL, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("numpy_rnn.training.checkpoint.VERSION", 3)

@@ -1,4 +1,4 @@
-"""The distribution that is drawn from, and what draws from it."""
+"""Sampling: the distribution of the next token, and generation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOGITS = st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=12).map(np.
 
 
 @given(LOGITS, st.floats(0.05, 5), st.integers(1, 15), st.floats(0.01, 1))
-def test_it_is_the_definition_with_a_sum_of_one(
+def test_the_distribution_is_the_definition_with_sum_one(
     y: Array, temperature: float, k: int, p: float
 ) -> None:
     got = distribution(y, temperature, k, p)
@@ -26,22 +26,24 @@ def test_it_is_the_definition_with_a_sum_of_one(
     likeliest = sorted(range(len(y)), key=lambda v: (-y[v], v))[:k]
     drawn = [v for v in likeliest if got[v]]
     assert set(drawn) == set(np.flatnonzero(got))
-    assert drawn == likeliest[: len(drawn)]  # the likeliest of them, without a gap
+    assert drawn == likeliest[: len(drawn)]  # the most likely ones, without a gap
     share = weight / weight[likeliest].sum()
-    assert share[drawn[:-1]].sum() < p * (1 + 1e-9)  # without the last of them it is not enough
+    assert share[drawn[:-1]].sum() < p * (
+        1 + 1e-9
+    )  # the set is the smallest: without its last token, p is not reached
     assert share[drawn].sum() > min(p, 1) * (1 - 1e-9)
     np.testing.assert_allclose(got[drawn], weight[drawn] / weight[drawn].sum(), rtol=1e-9)
 
 
 @given(LOGITS)
-def test_temperature_zero_is_the_likeliest(y: Array) -> None:
+def test_temperature_zero_is_the_most_likely_token(y: Array) -> None:
     assert distribution(y, 0).argmax() == y.argmax()
     assert sorted(distribution(y, 0))[-1] == 1
     assert distribution(y, 1, top_k=1)[y.argmax()] == 1
     assert distribution(y, 1, top_p=1e-9)[y.argmax()] == 1
 
 
-def test_the_nucleus_by_hand() -> None:
+def test_top_p_and_top_k_by_hand() -> None:
     y = np.log([0.5, 0.1, 0.3, 0.1])
     np.testing.assert_allclose(distribution(y, top_p=0.7), [0.625, 0, 0.375, 0])
     np.testing.assert_allclose(distribution(y, top_p=0.5 - 1e-9), [1, 0, 0, 0])
@@ -59,12 +61,12 @@ def test_the_nucleus_by_hand() -> None:
         ((1, None, 1.1), r"top_p is 1\.1"),
     ],
 )
-def test_options_out_of_range(options: tuple[float, ...], message: str) -> None:
+def test_an_option_out_of_range_is_refused(options: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         distribution(np.zeros(3), *options)  # type: ignore[arg-type]  # as a user might
 
 
-def test_generating_is_stepping_and_a_seed_repeats_it() -> None:
+def test_generation_is_the_definition_and_a_seed_repeats_it() -> None:
     net = small.model(dropout=0.5)
     prompt = np.array([1, 2, 3])
     made = list(itertools.islice(generate(net, prompt, temperature=0), 5))
@@ -79,7 +81,7 @@ def test_generating_is_stepping_and_a_seed_repeats_it() -> None:
         next(generate(net, np.zeros(0, int)))
 
 
-def test_generating_does_not_disturb_the_training_generators() -> None:
+def test_generation_does_not_change_the_models_generators() -> None:
     net = small.model(dropout=0.5)
     before = [generator.bit_generator.state for generator in net.generators()]
     list(itertools.islice(generate(net, np.array([0]), rng=1), 10))

@@ -1,4 +1,4 @@
-"""Settings: checked by name, and the size of a model without building it."""
+"""Settings: their checks, and the model, optimiser and schedule that they make."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ GOOD = Settings(epochs=1)
     st.integers(1, 5),
     st.integers(1, 8),
 )
-def test_the_count_is_that_of_the_model(cell: str, H: int, L: int, E: int, V: int) -> None:
+def test_parameter_count_is_that_of_the_model(cell: str, H: int, L: int, E: int, V: int) -> None:
     chosen = replace(GOOD, cell=cell, hidden_size=H, layers=L, embedding=E)
     assert parameter_count(chosen, V) == build(chosen, V).parameters.data.size
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_choice_makes_something(optimizer: str, schedule: str) -> None:
+def test_every_optimizer_and_schedule_can_be_chosen(optimizer: str, schedule: str) -> None:
     chosen = replace(GOOD, optimizer=optimizer, schedule=schedule, hidden_size=3, weight_decay=0.1)
     model = build(chosen, 5)
     made = optimizer_for(chosen, model)
@@ -70,11 +70,11 @@ def test_every_choice_makes_something(optimizer: str, schedule: str) -> None:
         ({"warmup": -1}, "warmup is -1, expected at least 0"),
     ],
 )
-def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
+def test_a_wrong_setting_is_named(changed: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         replace(GOOD, **changed)
 
 
-def test_numbers_become_pythons() -> None:
+def test_numpy_scalars_become_python_numbers() -> None:
     chosen = Settings(hidden_size=np.int64(3), lr=np.float32(0.5), epochs=np.int8(2))  # type: ignore[arg-type]  # as a user might
     assert [type(v) for v in (chosen.hidden_size, chosen.lr, chosen.epochs)] == [int, float, float]

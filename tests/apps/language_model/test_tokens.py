@@ -1,4 +1,4 @@
-"""A text file as numbers: pieces that cut characters in two, and texts that are none."""
+"""Text files to token ids: chunks that cut characters in two, and files that are not text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy_rnn.apps.language_model import read_tokens, tokens
 
 @settings(deadline=None)
 @given(text=st.text(min_size=1), chunk=st.integers(1, 9))
-def test_it_is_the_text_however_it_is_cut(
+def test_the_tokens_do_not_depend_on_the_chunks(
     tmp_path_factory: pytest.TempPathFactory, text: str, chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "text.txt"
@@ -36,7 +36,7 @@ def test_it_is_the_text_however_it_is_cut(
     after=st.sampled_from(["", "a", "abcdefgh"]),
     chunk=st.integers(1, 9),
 )
-def test_what_is_not_utf8_says_where(
+def test_a_byte_that_is_not_utf8_is_named(
     tmp_path_factory: pytest.TempPathFactory, before: str, wrong: bytes, after: str, chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "text.txt"
@@ -44,16 +44,16 @@ def test_what_is_not_utf8_says_where(
     path.write_bytes(data)
     with pytest.raises(UnicodeDecodeError) as expected:
         data.decode("utf-8")
-    place = expected.value.start
+    position = expected.value.start
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokens, "CHUNK", chunk)
-        with pytest.raises(ValueError, match=f"is not UTF-8: byte {place} is 0x{data[place]:02x} "):
+        with pytest.raises(
+            ValueError, match=f"is not UTF-8: byte {position} is 0x{data[position]:02x} "
+        ):
             read_tokens(path)
 
 
-def test_a_character_that_is_lacking_says_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_character_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "text.txt"
     path.write_text("aäbaß", encoding="utf-8")
     monkeypatch.setattr(tokens, "CHUNK", 3)
@@ -61,7 +61,7 @@ def test_a_character_that_is_lacking_says_where(
         read_tokens(path, Vocabulary("abä"))
 
 
-def test_an_empty_file_and_none_at_all(tmp_path: Path) -> None:
+def test_an_empty_file_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     for vocabulary in (None, Vocabulary("a")):
         with pytest.raises(ValueError, match=r"empty.txt' is empty, expected a text"):
@@ -70,7 +70,7 @@ def test_an_empty_file_and_none_at_all(tmp_path: Path) -> None:
         read_tokens(tmp_path / "no.txt")
 
 
-def test_line_ends_stay_as_they_are_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_line_ends_are_kept_and_the_temporary_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"a\r\nb\n")
     read = read_tokens(path, folder=tmp_path)

@@ -1,4 +1,4 @@
-"""Small texts that the tests make themselves."""
+"""Small texts for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_text(folder: Path, characters: int = 1500) -> Path:
-    """Write sentences of a few words, the same each time."""
+    """Write sentences of a few words to a file, the same ones each time."""
     rng = random.Random(1)  # noqa: S311 (not a secret)
     words = ["the", "a", "cat", "dog", "sees", "hears", "big", "small", "old", "red"]
     text = ""

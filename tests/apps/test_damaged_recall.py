@@ -1,4 +1,4 @@
-"""A saved recall that is damaged, or made up: one line that names the file, and no garbage."""
+"""Damaged and made-up files: ``load`` raises one line that names the file, or loads it exactly."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def entries(path: Path) -> dict[str, bytes]:
 
 
 def pack(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
-    """Make a sound zip, with the right checksums, of whatever these bytes are."""
+    """Write a valid zip, with the right checksums, that contains these bytes."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
@@ -73,7 +73,7 @@ def refused(path: Path, message: str) -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_one_byte_of_a_header_that_makes_numpy_read_less(good: Path) -> None:
+def test_one_changed_byte_in_a_header_does_not_make_numpy_read_less(good: Path) -> None:
     data = good.read_bytes()
     places = [match.start() for match in re.finditer(b"<f4", data)]
     assert len(places) == 6
@@ -116,7 +116,7 @@ MADE_UP: list[tuple[str, dict[str, bytes], str]] = [
 @pytest.mark.parametrize(
     ("members", "message"), [row[1:] for row in MADE_UP], ids=[row[0] for row in MADE_UP]
 )
-def test_a_made_up_file_is_refused_and_costs_no_memory(
+def test_a_made_up_file_is_refused_without_using_memory(
     good: Path, members: dict[str, bytes], message: str
 ) -> None:
     pack(good, entries(good) | {f"{name}.npy": data for name, data in members.items()})
@@ -128,15 +128,15 @@ def test_a_made_up_file_is_refused_and_costs_no_memory(
         tracemalloc.stop()
 
 
-def test_sizes_that_the_file_does_not_have_are_not_allocated(good: Path) -> None:
+def test_sizes_that_are_only_claimed_are_not_allocated(good: Path) -> None:
     wide = parameter_shapes(replace(SMALL, hidden_size=30_000))
     assert wide["rnn.weight_hh_l0"] == (30_000, 30_000)
-    wide["rnn.weight_hh_l0"] = (3, 3)  # all the others are as large as they should be
+    wide["rnn.weight_hh_l0"] = (3, 3)  # the only array that is smaller than the settings claim
     arrays = {f"{name}.npy": npy(np.zeros(shape, "f4")) for name, shape in wide.items()}
     pack(good, arrays | {"experiment.npy": settings(hidden_size=30_000)})
     data = bytearray(good.read_bytes())
     name = b"rnn.weight_hh_l0.npy"
-    central = data.rindex(name) - 46  # of the directory's header, the sizes at 20 and 24
+    central = data.rindex(name) - 46  # header in the zip's directory; the sizes are at 20 and 24
     assert data[central : central + 4] == b"PK\1\2"
     struct.pack_into("<II", data, central + 20, 3_600_000_128, 3_600_000_128)
     good.write_bytes(data)
@@ -156,7 +156,7 @@ def test_a_claimed_size_beyond_the_file_is_not_read(good: Path) -> None:
     refused(good, "claims 4000000000 bytes of a file of")
 
 
-def test_files_that_are_something_else(good: Path, tmp_path: Path) -> None:
+def test_other_kinds_of_files_are_refused(good: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.npz"
     members = entries(good)
     without = {name: data for name, data in members.items() if name != "i2o.bias.npy"}
@@ -175,16 +175,16 @@ def test_files_that_are_something_else(good: Path, tmp_path: Path) -> None:
         refused(bad, message)
 
 
-def test_an_encrypted_entry(good: Path) -> None:
+def test_an_encrypted_entry_is_refused(good: Path) -> None:
     data = bytearray(good.read_bytes())
     name = b"experiment.npy"
-    data[data.index(name) - 30 + 6] |= 1  # the flag, in the entry's header ...
-    data[data.rindex(name) - 46 + 8] |= 1  # ... and in the directory's
+    data[data.index(name) - 30 + 6] |= 1  # the flag in the header of the entry ...
+    data[data.rindex(name) - 46 + 8] |= 1  # ... and in the header in the directory
     good.write_bytes(data)
     refused(good, "encrypted")
 
 
-def test_the_other_byte_order_is_the_same_numbers(good: Path) -> None:
+def test_the_other_byte_order_gives_the_same_numbers(good: Path) -> None:
     _, model = load(good)
     with np.load(good) as file:
         swapped = {
@@ -195,7 +195,7 @@ def test_the_other_byte_order_is_the_same_numbers(good: Path) -> None:
     assert load(good)[1].parameters.data.tobytes() == model.parameters.data.tobytes()
 
 
-def test_what_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no\.npz"):
         load(tmp_path / "no.npz")
     with pytest.raises(IsADirectoryError):
@@ -203,7 +203,7 @@ def test_what_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
 
 
 def unless_refused(path: Path) -> tuple[Experiment, Sequential] | None:
-    """Load a file or get the one line, whichever it is; anything else is a failure."""
+    """Load a file, or return None if it is refused in one line. Any other error is a failure."""
     try:
         return load(path)
     except ValueError as error:
@@ -213,9 +213,9 @@ def unless_refused(path: Path) -> tuple[Experiment, Sequential] | None:
 
 
 def cost(work: Callable[[], T]) -> tuple[T, int, int]:
-    """Return what it returns, how many calls and returns of functions it takes, and its memory.
+    """Return the result of a function, its number of calls and returns, and its memory in bytes.
 
-    In bytes. Neither depends on the machine's speed.
+    Neither number depends on the speed of the machine.
     """
     calls = itertools.count()
     tracemalloc.start()
@@ -233,7 +233,7 @@ IN_PLACE = [flip, flip_in_directory, truncate, cut_out]
 REPACKED = [repacked(swap), repacked(flip_in_header), repacked(flip_letters_of("experiment.npy"))]
 
 
-@pytest.mark.filterwarnings("default")  # NumPy's about odd headers, which a user may see too
+@pytest.mark.filterwarnings("default")  # NumPy warns of odd headers; a user may see that too
 def test_two_thousand_mutations_are_refused_or_harmless(good: Path) -> None:
     rng = random.Random(0)  # noqa: S311 (not a secret)
     data, (experiment, model) = good.read_bytes(), load(good)
@@ -245,11 +245,11 @@ def test_two_thousand_mutations_are_refused_or_harmless(good: Path) -> None:
         loaded, calls, memory = cost(lambda: unless_refused(good))
         most_calls, most_memory = max(most_calls, calls), max(most_memory, memory)
         refusals += loaded is None
-        # Without a right checksum for it, no change of a number gets through.
+        # No change of a number passes the checksum.
         if loaded is not None and mutate in IN_PLACE:
             assert loaded[0] == experiment
             assert loaded[1].parameters.data.tobytes() == weights
     assert refusals > 1000
-    # Of a sound file: 3,000 calls and 40 kB. A first load compiles patterns and imports.
+    # A sound file takes 3,000 calls and 40 kB. A first load also compiles patterns and imports.
     assert 1000 < most_calls < 100_000
     assert 10_000 < most_memory < 1_000_000
