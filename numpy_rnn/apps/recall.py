@@ -265,16 +265,15 @@ def generate(model: Sequential, vocabulary: Vocabulary, length: int, *, raw: boo
         are fed back grow until they are no longer finite.
     """
     rows = np.eye(len(vocabulary), dtype=model.parameters.dtype)
-    x, state = rows[[[vocabulary.start]]], None  # (1, 1, V)
+    step, x, state = model.stepper(), rows[[vocabulary.start]], None  # x (1, V)
     tokens: list[int] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(length):
-            try:
-                y, state = model.forward(x, state)
-            except NotFiniteError:
+            y, state = step(x, state)
+            if not np.isfinite(y).all():
                 break
             tokens.append(int(y.argmax()))
-            x = y if raw else rows[[[tokens[-1]]]]
+            x = y if raw else rows[tokens[-1:]]
     return vocabulary.decode(tokens)
 
 

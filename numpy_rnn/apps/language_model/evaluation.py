@@ -27,7 +27,7 @@ def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> floa
     Parameters
     ----------
     model : Sequential
-        Token ids in, logits out. It is put into evaluation mode.
+        Token ids in, logits out. It carries a state.
     tokens : (N,) array of int
         At least two.
     batch_size : int
@@ -54,7 +54,7 @@ def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> floa
     count = len(tokens) - 1
     if count < 1:
         raise ValueError(f"tokens has length {len(tokens)}, expected at least 2")
-    model.eval()
+    tokens = np.asarray(tokens)
     criterion = CrossEntropyLoss(reduction="sum")
     length = -(-count // min(batch_size, count))
     firsts = np.arange(0, count, length)  # of the parts
@@ -63,7 +63,7 @@ def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> floa
         positions = np.arange(step, min(step + STEPS, length))[:, None] + firsts  # (T, B)
         inside = positions < count  # the last part may be shorter
         positions = np.minimum(positions, count - 1)
-        y, state = model.forward(tokens[positions], state)
+        y, state = model.predict(tokens[positions], state)
         targets = np.where(inside, tokens[positions + 1].astype(int), criterion.ignore_index)
-        total += float(criterion.forward(y, targets))
+        total += float(criterion.predict(y, targets))
     return total / count

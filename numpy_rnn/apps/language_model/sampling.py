@@ -82,7 +82,7 @@ def generate(
     Parameters
     ----------
     model : Sequential
-        Token ids in, logits out. It is put into evaluation mode.
+        Token ids in, logits out. It is used as it is now and does not change.
     prompt : (N,) array of int
         At least one token. It is read first, from a zero state.
     temperature, top_k, top_p
@@ -111,15 +111,13 @@ def generate(
     if not len(prompt):
         raise ValueError("prompt is empty, expected at least one token")
     generator = np.random.default_rng(rng)
-    model.eval()
-    y, state = model.forward(np.asarray(prompt)[:, None])
-    y_t = y[-1, 0]
+    y, state = model.predict(np.asarray(prompt)[:, None])
+    step, y_t = model.stepper(), y[-1]  # (1, V)
     while True:
-        p = distribution(y_t, temperature, top_k, top_p)
+        p = distribution(y_t[0], temperature, top_k, top_p)
         token = int(generator.choice(len(p), p=p))
         yield token
-        y, state = model.step(np.array([token]), state)
-        y_t = y[0]
+        y_t, state = step(np.array([token]), state)
 
 
 def _check_options(temperature: float, top_k: int | None, top_p: float) -> None:

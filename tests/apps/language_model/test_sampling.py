@@ -72,9 +72,10 @@ def test_generation_is_the_definition_and_a_seed_repeats_it() -> None:
     made = list(itertools.islice(generate(net, prompt, temperature=0), 5))
     tokens = list(prompt)
     for _ in range(5):
-        y, _ = net.forward(np.array(tokens)[:, None])
+        y, _ = net.predict(np.array(tokens)[:, None])
         tokens.append(int(y[-1, 0].argmax()))
     assert made == tokens[3:]
+    assert net.training  # generation does not change the mode
     runs = [list(itertools.islice(generate(net, prompt, rng=4), 30)) for _ in range(2)]
     assert runs[0] == runs[1]
     with pytest.raises(ValueError, match="prompt is empty"):
@@ -83,6 +84,6 @@ def test_generation_is_the_definition_and_a_seed_repeats_it() -> None:
 
 def test_generation_does_not_change_the_models_generators() -> None:
     net = small.model(dropout=0.5)
-    before = [generator.bit_generator.state for generator in net.generators()]
+    before = [rng.bit_generator.state for rng in net.rngs()]
     list(itertools.islice(generate(net, np.array([0]), rng=1), 10))
-    assert [generator.bit_generator.state for generator in net.generators()] == before
+    assert [rng.bit_generator.state for rng in net.rngs()] == before
