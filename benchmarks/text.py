@@ -34,8 +34,8 @@ from threadpoolctl import threadpool_limits
 from numpy_rnn import CrossEntropyLoss
 from numpy_rnn.apps.language_model import Settings, cross_entropy, read_tokens, run
 from numpy_rnn.apps.language_model.model import build, optimizer_for, schedule_for
-from numpy_rnn.training import Callback, Step, Trainer, Validation, Windows
-from numpy_rnn.training.threads import one_blas_thread
+from numpy_rnn.training import Callback, StepInfo, Trainer, Validation, Windows
+from numpy_rnn.training.process import one_blas_thread
 
 Turn = Callable[[], float]
 TURN = 5  # steps
@@ -171,7 +171,7 @@ class Lines(Callback):
     def __init__(self, validation: Validation) -> None:
         self.history = validation.history
 
-    def after_step(self, trainer: Trainer, step: Step) -> None:
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Print a line if this step was followed by a validation."""
         if self.history and self.history[-1][0] == step.number:
             print(
@@ -195,7 +195,7 @@ def train(file: Path, settings: Settings, aim: float) -> None:
         with one_blas_thread():
             nats = cross_entropy(model, job.held_out)
     print(
-        f"{job.trainer.steps} steps in {job.trainer.seconds:.0f} s "
+        f"{job.trainer.num_steps} steps in {job.trainer.seconds:.0f} s "
         f"({cpu:.0f} s of processor time); "
         f"held out, all {len(job.held_out) - 1} characters: {nats:.4f} nats per character, "
         f"target {aim:g}"

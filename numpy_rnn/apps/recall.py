@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,12 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
-from numpy_rnn.training.trainer import TrainingFailedError, first_not_finite
+from numpy_rnn.training import Batch, TrainingFailedError, gradient
+from numpy_rnn.training.gradient import first_not_finite
 
 SENTENCE = "hello pytorch. how long can a rnn cell remember?"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz ?!.,:;01"
-KIND = npz.Kind("a saved recall", settings="experiment")
+FORMAT = npz.FileFormat("a saved recall", settings_entry="experiment")
 
 
 @dataclass(frozen=True)
@@ -209,31 +209,25 @@ def train(
     """
     tokens = experiment.tokens
     rows = np.eye(len(experiment.characters), dtype=experiment.dtype)[tokens][:, None]
-    x, target = rows[:-1], rows[1:]  # (N + 1, 1, V)
+    batch = Batch(rows[:-1], rows[1:])  # (N + 1, 1, V)
     criterion: MSELoss | CrossEntropyLoss = MSELoss("sum_over_time")
     if experiment.loss == "cross-entropy":
         criterion = CrossEntropyLoss(reduction="sum_over_time")
-        target = tokens[1:, None]
+        batch = batch._replace(target=tokens[1:, None])
     adam = Adam(model.parameters, lr=experiment.lr)
     losses: list[float] = []
-    with np.errstate(over="ignore", invalid="ignore"):  # _failed says more than a warning
-        for epoch in range(experiment.epochs):
-            try:
-                y, _ = model.forward(x)
-                loss = float(criterion.forward(y, target))
-                model.zero_grad()
-                model.backward(criterion.backward())
-            except NotFiniteError as error:
-                what = str(error).removesuffix(", expected finite numbers")
-                raise _failed(epoch, experiment, what) from None
+    for epoch in range(experiment.epochs):
+        try:
+            loss, _ = gradient(model, criterion, batch)
+        except NotFiniteError as error:
+            raise _failed(epoch, experiment, str(error)) from None
+        with np.errstate(over="ignore", invalid="ignore"):  # the next gradient notices
             adam.step()
-            losses.append(loss)
-            if not math.isfinite(loss):
-                raise _failed(epoch, experiment, f"the loss is {loss}")
-            on_epoch(epoch, loss)
+        losses.append(loss)
+        on_epoch(epoch, loss)
     name = first_not_finite(model.parameters.values)
     if name is not None:
-        raise _failed(experiment.epochs - 1, experiment, f"{name!r} is not finite")
+        raise _failed(experiment.epochs - 1, experiment, f"parameter {name!r} is not finite")
     return losses
 
 
@@ -329,7 +323,7 @@ def save(path: str | os.PathLike[str], result: RecallResult) -> None:
     OSError
         If the file cannot be written.
     """
-    npz.write(Path(path), KIND, asdict(result.experiment), result.model.state_dict())
+    npz.write(Path(path), FORMAT, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
@@ -354,14 +348,11 @@ def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
     ValueError
         If the file is another kind of file, or damaged; the message is one line and names it.
     """
-    experiment, arrays = npz.read(Path(path), KIND, _expect)
+    with npz.open_npz(Path(path), FORMAT) as file:
+        experiment = Experiment(**file.settings)
+        dtype = np.dtype(experiment.dtype)
+        shapes = parameter_shapes(experiment)
+        arrays = file.read_arrays({name: (shape, dtype) for name, shape in shapes.items()})
     model = build(experiment)  # only now, when the file is known to hold arrays of these sizes
     model.load_state_dict(arrays)
     return experiment, model
-
-
-def _expect(settings: dict[str, Any]) -> tuple[Experiment, npz.Layout]:
-    experiment = Experiment(**settings)
-    dtype = np.dtype(experiment.dtype)
-    shapes = parameter_shapes(experiment)
-    return experiment, {name: (shape, dtype) for name, shape in shapes.items()}

@@ -153,7 +153,9 @@ def test_training_that_diverges_names_the_epoch(nonlinearity: str) -> None:
 
 
 def test_weights_that_overflow_in_the_last_update_are_noticed() -> None:
-    with pytest.raises(TrainingFailedError, match=r"epoch 0 .'rnn.weight_ih_l0' is not finite"):
+    with pytest.raises(
+        TrainingFailedError, match=r"epoch 0 .parameter 'rnn.weight_ih_l0' is not finite"
+    ):
         train(build(Experiment()), Experiment(lr=1e39, epochs=1))
 
 

@@ -15,11 +15,11 @@ from numpy_rnn import init
 from numpy_rnn.apps.language_model.settings import Settings
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, Sequential
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from numpy_rnn.training import Schedule, constant, cosine, steps
+from numpy_rnn.training import Schedule, constant, cosine, step_decay
 
 _CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 _GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-_SCHEDULES = {"constant": constant, "cosine": cosine, "step": steps}
+_SCHEDULES = {"constant": constant, "cosine": cosine, "step": step_decay}
 _OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "adam": (Adam, {"betas": (0.9, 0.99)}),
     "adamw": (AdamW, {"betas": (0.9, 0.99)}),

@@ -26,7 +26,7 @@ from numpy_rnn.training import (
     Windows,
     checkpoint,
 )
-from numpy_rnn.training.workers import leaves
+from numpy_rnn.training.gradient import leaves
 
 FILE = "checkpoint.npz"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
@@ -151,7 +151,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
             f"({saved.text.get('name')!r}), or has changed since"
         )
-    with npz.refusing(path, checkpoint.KIND):
+    with npz.damaged_file_errors(path, checkpoint.FORMAT):
         run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
         run.trainer.load_state_dict(saved.state)
     return run
@@ -174,6 +174,7 @@ def _assemble(
             lambda: cross_entropy(model, held_out, settings.batch_size),
             settings.validate_every,
             settings.patience or None,
+            restore_best=False,  # a checkpoint has both the last and the best parameters
         )
     about = {"settings": asdict(settings), "vocabulary": vocabulary.characters, "text": text}
     files = Checkpoints(folder / FILE, save_every, about)
@@ -222,9 +223,9 @@ def read(path: Path) -> SavedRun:
     """
     path = path / FILE if path.is_dir() else path
 
-    def expect(about: dict[str, Any]) -> tuple[SavedRun, npz.Layout]:
-        settings = Settings(**about["settings"])
-        vocabulary = Vocabulary(about["vocabulary"])
+    with checkpoint.open_checkpoint(path) as file:
+        settings = Settings(**file.about["settings"])
+        vocabulary = Vocabulary(file.about["vocabulary"])
         if vocabulary.characters != Vocabulary.from_text(vocabulary.characters).characters:
             raise ValueError("its vocabulary is not in the order of the code points")
         # Building costs the memory that the settings claim, so the file must be as large as that.
@@ -234,13 +235,10 @@ def read(path: Path) -> SavedRun:
         if claimed > size:
             raise ValueError(f"its settings need {claimed} bytes, it has {size}")
         model = build(settings, len(vocabulary))
-        saved = SavedRun(settings, vocabulary, dict(about["text"]), model, {})
-        return saved, _layout(saved)
-
-    saved, state = checkpoint.read(path, expect)
-    with npz.refusing(path, checkpoint.KIND):
-        saved.model.load_state_dict(state["model"])
-    return saved._replace(state=state)
+        text = dict(file.about["text"])
+        state = file.read_state(_layout(settings, model, text["characters"]))
+        model.load_state_dict(state["model"])
+    return SavedRun(settings, vocabulary, text, model, state)
 
 
 def best(saved: SavedRun) -> Sequential:
@@ -258,15 +256,14 @@ def best(saved: SavedRun) -> Sequential:
     return saved.model
 
 
-def _layout(saved: SavedRun) -> npz.Layout:
+def _layout(settings: Settings, model: Sequential, characters: int) -> npz.ArrayLayout:
     """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
-    settings, model = saved.settings, saved.model
     parameters = model.parameters
     flat = parameters.data.shape
     shapes = {f"model/{name}": shape for name, shape in parameters.shapes.items()}
     shapes |= {f"optimizer/{name}": flat for name in optimizer_for(settings, model).moments}
     carried = leaves(model.zero_state(settings.batch_size))
     shapes |= {f"carried/{k}": leaf.shape for k, leaf in enumerate(carried)}
-    if _split(settings, saved.text["characters"]) < saved.text["characters"]:
+    if _split(settings, characters) < characters:
         shapes["callbacks/validation/best_parameters"] = flat
     return {name: (shape, np.dtype(parameters.dtype)) for name, shape in shapes.items()}
