@@ -345,8 +345,17 @@ def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
     ------
     OSError
         If the file cannot be read.
-    ValueError
+    DamagedFileError
         If the file is another kind of file, or damaged; the message is one line and names it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save(f"{folder}/a.npz", run(Experiment(epochs=1)))
+    ...     experiment, model = load(f"{folder}/a.npz")
+    >>> experiment == Experiment(epochs=1)
+    True
     """
     with npz.open_npz(Path(path), FORMAT) as file:
         experiment = Experiment(**file.settings)

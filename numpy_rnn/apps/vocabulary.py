@@ -17,15 +17,12 @@ class Vocabulary:
     characters : str
         Each character once.
 
-    Attributes
-    ----------
-    characters : str
-        As given.
-
     Raises
     ------
     ValueError
         If there is no character, or one twice, or a lone surrogate, which no text contains.
+    TypeError
+        If the characters are no str.
 
     Examples
     --------
@@ -37,6 +34,9 @@ class Vocabulary:
     """
 
     def __init__(self, characters: str) -> None:
+        if not isinstance(characters, str):
+            kind = type(characters).__name__
+            raise TypeError(f"Vocabulary: characters is a {kind}, expected a str")
         if not characters:
             raise ValueError("vocabulary is empty, expected at least one character")
         check_text("vocabulary", characters)

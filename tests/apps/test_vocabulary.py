@@ -45,6 +45,8 @@ def test_token_ids_have_the_smallest_dtype() -> None:
 def test_characters_that_make_no_vocabulary() -> None:
     with pytest.raises(ValueError, match="vocabulary is empty"):
         Vocabulary("")
+    with pytest.raises(TypeError, match="characters is a set, expected a str"):
+        Vocabulary({"a"})  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ValueError, match="vocabulary is not valid text at position 1, expected"):
         Vocabulary("a\ud800")
     with pytest.raises(ValueError, match="vocabulary has 'a' twice, at positions 1 and 3, expec"):

@@ -54,12 +54,7 @@ def build(settings: Settings, V: int) -> Sequential:
     H, dtype = settings.hidden_size, settings.dtype
     rng = np.random.default_rng(settings.seed)
     rnn = _CELLS[settings.cell](
-        settings.embedding,
-        H,
-        settings.layers,
-        dropout=settings.dropout,
-        rng=rng,
-        dtype=dtype,
+        settings.embedding, H, settings.layers, dropout=settings.dropout, rng=rng, dtype=dtype
     )
     if isinstance(rnn, LSTM):
         init.forget_bias(rnn, 1.0)

@@ -66,6 +66,15 @@ def read_tokens(
     ValueError
         If the file is empty, is not UTF-8 or has a character that `vocabulary` lacks. The message
         says where.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "text.txt")
+    ...     _ = path.write_text("banana", encoding="utf-8")
+    ...     text = read_tokens(path)
+    >>> text.tokens.tolist(), text.vocabulary
+    ([1, 0, 2, 0, 2, 0], Vocabulary('abn'))
     """
     if vocabulary is None:
         characters: set[str] = set()
