@@ -16,17 +16,17 @@ from __future__ import annotations
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Sequential
+from numpy_rnn.layers import CrossEntropyLoss, Layer
 
 STEPS = 256  # of a forward pass
 
 
-def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> float:
+def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
     """Return the cross-entropy of a text, equation (2). Divide by log 2 for bits per character.
 
     Parameters
     ----------
-    model : Sequential
+    model : Layer
         Token ids in, logits out. It carries a state.
     tokens : (N,) array of int
         At least two.
@@ -45,7 +45,7 @@ def cross_entropy(model: Sequential, tokens: Array, batch_size: int = 1) -> floa
 
     Examples
     --------
-    >>> from numpy_rnn import RNN, Linear
+    >>> from numpy_rnn import RNN, Linear, Sequential
     >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
     >>> model.parameters.data[:] = 0  # now every token is equally likely
     >>> print(f"{cross_entropy(model, np.array([0, 3, 1])) / np.log(2):.3f} bits")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from numpy_rnn.functional.types import Array, Rng
-from numpy_rnn.layers import Sequential
+from numpy_rnn.layers import Layer
 
 
 def distribution(
@@ -69,7 +69,7 @@ def distribution(
 
 
 def generate(
-    model: Sequential,
+    model: Layer,
     prompt: Array,
     *,
     temperature: float = 1.0,
@@ -81,7 +81,7 @@ def generate(
 
     Parameters
     ----------
-    model : Sequential
+    model : Layer
         Token ids in, logits out. It is used as it is now and does not change.
     prompt : (N,) array of int
         At least one token. It is read first, from a zero state.
@@ -102,7 +102,7 @@ def generate(
     Examples
     --------
     >>> from itertools import islice
-    >>> from numpy_rnn import RNN, Linear
+    >>> from numpy_rnn import RNN, Linear, Sequential
     >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
     >>> len(list(islice(generate(model, np.array([0, 3]), rng=0), 5)))
     5
