@@ -53,8 +53,9 @@ def build(settings: Settings, V: int) -> Sequential:
     """
     H, dtype = settings.hidden_size, settings.dtype
     rng = np.random.default_rng(settings.seed)
+    between = settings.dropout if settings.layers > 1 else 0.0  # the last layer's is a Dropout
     rnn = _CELLS[settings.cell](
-        settings.embedding, H, settings.layers, dropout=settings.dropout, rng=rng, dtype=dtype
+        settings.embedding, H, settings.layers, dropout=between, rng=rng, dtype=dtype
     )
     if isinstance(rnn, LSTM):
         init.forget_bias(rnn, 1.0)

@@ -38,7 +38,14 @@ def test_parameter_count_is_that_of_the_model(cell: str, H: int, L: int, E: int,
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_optimizer_and_schedule_can_be_chosen(optimizer: str, schedule: str) -> None:
-    chosen = replace(GOOD, optimizer=optimizer, schedule=schedule, hidden_size=3, weight_decay=0.1)
+    chosen = replace(
+        GOOD,
+        optimizer=optimizer,
+        schedule=schedule,
+        hidden_size=3,
+        weight_decay=0.1,
+        dropout=0.5,  # of one layer: no warning
+    )
     model = build(chosen, 5)
     made = optimizer_for(chosen, model)
     assert type(made).__name__.lower() == optimizer
