@@ -18,7 +18,7 @@ import numpy as np
 from numpy_rnn.checking import against_torch
 from numpy_rnn.checking.methods import gradient
 from numpy_rnn.checking.proof import worst
-from numpy_rnn.checking.rtrl import rtrl
+from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.shapes import REGIMES, SIZES, draw, draw_gradients
 from numpy_rnn.checking.shipped import PAIRS
 from numpy_rnn.checking.subject import PairSubject, is_real
