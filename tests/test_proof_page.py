@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from numpy_rnn.checking.proof import TOLERANCES
-from numpy_rnn.checking.shipped import MODELS, PAIRS
+from numpy_rnn.checking.registry import MODELS, PAIRS
 from numpy_rnn.museum import EXHIBITS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "proof.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 
 from numpy_rnn.checking.derivatives import Method, directional, gradient
 from numpy_rnn.checking.shapes import Axes, InputRegime, letter_of, time_axis_of
-from numpy_rnn.checking.target import Gradients, Point, copies, is_real
+from numpy_rnn.checking.target import Gradients, Point, is_real
 from numpy_rnn.functional.types import Array
 
 GATES = {3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # PyTorch's orders

@@ -153,9 +153,9 @@ def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosi
         suggestions.append(f"at t = {t} {_only(wrong_gates)} wrong, the others are right")
     if wrong_gates == ["i", "f", "g"]:
         suggestions.append("those are the gates that feed c: is its gradient wrong, or its carry?")
-    if text := suggest_in_time(dz.got, dz.expected, dz.comparison.wrong_steps):
-        suggestions.append(text)
     columns, name = slice(None), "the pre-activations' gradient"
+    if text := suggest_in_time(dz.got, dz.expected, dz.comparison.wrong_steps):
+        suggestions.append(f"{name} {text}")
     if len(wrong_gates) == 1:
         start = gates.index(wrong_gates[0]) * block
         columns, name = slice(start, start + block), f"the gradient of gate {wrong_gates[0]}"
@@ -181,8 +181,7 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     T, B = _time_and_batch(context, sizes)
     found = [suggest_whole(got, expected, {"T": T, "B": B})]
     if "T" in axes:
-        text = suggest_in_time(got, expected, first.wrong_steps)
-        found.append(f"is {text}" if text and text.startswith(("right", "only")) else text)
+        found.append(suggest_in_time(got, expected, first.wrong_steps))
     elif method == "complex step":
         by_loss = contributions_by_loss(point, name, T, B)
         if by_loss is not None:

@@ -257,13 +257,17 @@ def _torch_gradients(
     return gradients
 
 
+def _one_hot(torch: Any, x: Any, D: int) -> Any:
+    """Return the rows that token ids stand for, or x if it is none."""
+    return x if x.is_floating_point() else torch.nn.functional.one_hot(x, D).double()
+
+
 def _torch_recurrent(torch: Any, x: Any, *rest: Any, kind: str, **options: Any) -> list[Any]:
     """Run torch.nn's module step by step, so that every state is an output."""
     components = 2 if kind == "LSTM" else 1
     states, weights = rest[:components], [w for w in rest[components:] if w is not None]
     D, H = weights[0].shape[1], weights[1].shape[0] // {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
-    if not x.is_floating_point():
-        x = torch.nn.functional.one_hot(x, D).double()
+    x = _one_hot(torch, x, D)
     if len(weights) == 5:
         options["proj_size"] = weights[4].shape[0]
     module = getattr(torch.nn, kind)(D, H, **options).double()
@@ -307,7 +311,7 @@ TORCH_FORWARDS: dict[str, Callable[..., list[Any]]] = {
     "RNN relu": partial(_torch_recurrent, kind="RNN", nonlinearity="relu"),
     "LSTM": partial(_torch_recurrent, kind="LSTM"),
     "GRU": partial(_torch_recurrent, kind="GRU"),
-    "linear": lambda torch, x, W, b: [torch.nn.functional.linear(x, W, b)],
+    "linear": lambda torch, x, W, b: [_one_hot(torch, x, W.shape[1]) @ W.T + b],
     "embedding": lambda torch, tokens, W: [torch.nn.functional.embedding(tokens, W)],
     "layer norm": lambda torch, x, gain, bias: [
         torch.nn.functional.layer_norm(x, gain.shape, gain, bias)

@@ -47,8 +47,6 @@ class RegisteredPair(NamedTuple):
         (generator, sizes), or None.
     gates : tuple of str
         Names of the row blocks of the weights.
-    recurrent : bool
-        Whether it has a state, so that RTRL and a split sequence can verify it.
     torch : str, optional
         The same function in PyTorch, a key of :data:`numpy_rnn.checking.proof.TORCH_FORWARDS`.
     """
@@ -58,7 +56,6 @@ class RegisteredPair(NamedTuple):
     backward: Callable[..., Any]
     shapes: Shapes
     gates: tuple[str, ...] = ()
-    recurrent: bool = False
     torch: str | None = None
 
     def arguments(self, rng: np.random.Generator, T: int, B: int) -> tuple[Any, ...]:
@@ -67,19 +64,22 @@ class RegisteredPair(NamedTuple):
         return tuple(values.values())
 
     @property
+    def recurrent(self) -> bool:
+        """Whether it is a cell, so that RTRL and a split sequence can verify it."""
+        return {"x", "h0"} <= set(self.shapes)
+
+    @property
     def over_time(self) -> tuple[int, ...]:
         """Positions of the arguments whose gradient has time as its first axis."""
-        return tuple(i for i, tokens in enumerate(self._tokens()) if "T" in tokens)
+        return tuple(i for i, axes in enumerate(self._axes()) if "T" in axes)
 
     @property
     def summed(self) -> tuple[int, ...]:
         """Positions of the weights: their gradients are sums whose terms `keep` can keep."""
-        return tuple(
-            i for i, tokens in enumerate(self._tokens()) if tokens and not {"T", "B"} & set(tokens)
-        )
+        return tuple(i for i, axes in enumerate(self._axes()) if axes and not {"T", "B"} & axes)
 
-    def _tokens(self) -> list[list[str]]:
-        return [g.split() if isinstance(g, str) else [] for g in self.shapes.values()]
+    def _axes(self) -> list[set[str]]:
+        return [set(g.split()) if isinstance(g, str) else set() for g in self.shapes.values()]
 
 
 class RegisteredModel(NamedTuple):
@@ -131,89 +131,24 @@ def _weights(gates: int, recurrent: str = "H") -> Shapes:
     return {"W_ih": f"{G} D", "W_hh": f"{G} {recurrent}", "b_ih": G, "b_hh": G}
 
 
-_ONE_STATE: Shapes = {"x": "T B D", "h0": "B H"}
-_TWO_STATES: Shapes = {"x": "T B D", "h0": "B H", "c0": "B H"}
-_DIAGONAL: Shapes = {**_ONE_STATE, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
-_cell = partial(RegisteredPair, recurrent=True)
-
-_CELLS = [
-    _cell("elman tanh", F.elman_forward, F.elman_backward, _ONE_STATE | _weights(1), torch="RNN"),
-    _cell(
-        "elman relu",
-        partial(F.elman_forward, phi=F.RELU),
-        F.elman_backward,
-        _ONE_STATE | _weights(1),
-        torch="RNN relu",
-    ),
-    _cell(
-        "lstm",
-        F.lstm_forward,
-        F.lstm_backward,
-        _TWO_STATES | _weights(4) | {"W_hr": None},
-        gates=("i", "f", "g", "o"),
-        torch="LSTM",
-    ),
-    _cell(
-        "lstm projected",
-        F.lstm_forward,
-        F.lstm_backward,
-        _TWO_STATES | {"h0": "B P"} | _weights(4, "P") | {"W_hr": "P H"},
-        gates=("i", "f", "g", "o"),
-        torch="LSTM",
-    ),
-    _cell(
-        "peephole lstm",
-        F.peephole_lstm_forward,
-        F.peephole_lstm_backward,
-        _TWO_STATES | _weights(4) | {"W_c": "3 H"},
-        gates=("i", "f", "g", "o"),
-    ),
-    _cell(
-        "gru",
-        F.gru_forward,
-        F.gru_backward,
-        _ONE_STATE | _weights(3),
-        gates=("r", "z", "n"),
-        torch="GRU",
-    ),
-    _cell(
-        "gru reset before",
-        F.gru_reset_before_forward,
-        F.gru_reset_before_backward,
-        _ONE_STATE | _weights(3),
-        gates=("r", "z", "n"),
-    ),
-    _cell("indrnn relu", F.indrnn_forward, F.indrnn_backward, _DIAGONAL),
-    _cell("indrnn tanh", partial(F.indrnn_forward, phi=F.TANH), F.indrnn_backward, _DIAGONAL),
-    _cell(
-        "mingru",
-        F.mingru_forward,
-        F.mingru_backward,
-        _ONE_STATE | {"W_ih": "2H D", "b_ih": "2H"},
-        gates=("z", "n"),
-    ),
-    _cell(
-        "lru",
-        F.lru_forward,
-        F.lru_backward,
-        {"x": "T B D", "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"},
-        gates=("real", "imaginary"),
-    ),
-]
-_LINEAR = RegisteredPair(
-    "linear",
-    F.linear_forward,
-    F.linear_backward,
-    {"x": "T B D", "W": "H D", "b": "H"},
-    torch="linear",
-)
-_NORM = RegisteredPair(
-    "layer norm",
-    F.layer_norm_forward,
-    F.layer_norm_backward,
-    {"x": "T B H", "gain": "H", "bias": "H"},
-    torch="layer norm",
-)
+def _pair(
+    name: str,
+    function: str,
+    shapes: Shapes,
+    gates: str = "",
+    torch: str | None = None,
+    **options: Any,
+) -> RegisteredPair:
+    """Return the row of ``function_forward``, with its options, and ``function_backward``."""
+    forward = getattr(F, f"{function}_forward")
+    return RegisteredPair(
+        name,
+        partial(forward, **options) if options else forward,
+        getattr(F, f"{function}_backward"),
+        shapes,
+        tuple(gates),
+        torch,
+    )
 
 
 def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
@@ -222,52 +157,49 @@ def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
     return pair._replace(name=f"{pair.name}, tokens", shapes=shapes)
 
 
-def _loss(name: str, forward: Any, backward: Any, shapes: Shapes) -> list[RegisteredPair]:
-    reductions: tuple[F.Reduction, ...] = ("mean", "sum", "sum_over_time", "none")
-    return [
-        RegisteredPair(
-            f"{name} {reduction}",
-            partial(forward, reduction=reduction),
-            backward,
-            shapes,
-            torch=f"{name} {reduction}",
-        )
-        for reduction in reductions
-    ]
+_h: Shapes = {"x": "T B D", "h0": "B H"}
+_h_and_c: Shapes = {**_h, "c0": "B H"}
+_projected: Shapes = {**_h_and_c, "h0": "B P"}
+_diagonal: Shapes = {**_h, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
+_lru: Shapes = {**_h, "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
+_norm: Shapes = {"x": "T B H", "gain": "H", "bias": "H"}
+_scored: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
+_REDUCTIONS: tuple[F.Reduction, ...] = ("mean", "sum", "sum_over_time", "none")
 
+_CELLS = [
+    _pair("elman tanh", "elman", _h | _weights(1), torch="RNN"),
+    _pair("elman relu", "elman", _h | _weights(1), torch="RNN relu", phi=F.RELU),
+    _pair("lstm", "lstm", _h_and_c | _weights(4) | {"W_hr": None}, "ifgo", "LSTM"),
+    _pair(
+        "lstm projected", "lstm", _projected | _weights(4, "P") | {"W_hr": "P H"}, "ifgo", "LSTM"
+    ),
+    _pair("peephole lstm", "peephole_lstm", _h_and_c | _weights(4) | {"W_c": "3 H"}, "ifgo"),
+    _pair("gru", "gru", _h | _weights(3), "rzn", "GRU"),
+    _pair("gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
+    _pair("indrnn relu", "indrnn", _diagonal),
+    _pair("indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
+    _pair("mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
+    _pair("lru", "lru", _lru),
+]
+_LINEAR = _pair("linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}, torch="linear")
 
 PAIRS = [
     *_CELLS,
-    *(_with_tokens(p) for p in _CELLS if p.name not in ("elman relu", "indrnn tanh")),
-    RegisteredPair(
-        "scan", F.scan_forward, F.scan_backward, {"a": "T B H", "b": "T B H", "h0": "B H"}
-    ),
+    *map(_with_tokens, _CELLS),
+    _pair("scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
     _LINEAR,
     _with_tokens(_LINEAR),
-    RegisteredPair(
-        "embedding",
-        F.embedding_forward,
-        F.embedding_backward,
-        {"tokens": _tokens("V"), "W": "V H"},
-        torch="embedding",
+    _pair("embedding", "embedding", {"tokens": _tokens("V"), "W": "V H"}, torch="embedding"),
+    _pair("layer norm", "layer_norm", _norm, torch="layer norm"),
+    _pair("layer norm, large eps", "layer_norm", _norm, eps=0.5),
+    _pair("dropout", "dropout", {"x": "T B H", "mask": _kept_units}, torch="dropout", p=0.3),
+    *(
+        _pair(f"mse {r}", "mse", {"y": "T B V", "target": "T B V"}, "", f"mse {r}", reduction=r)
+        for r in _REDUCTIONS
     ),
-    _NORM,
-    _NORM._replace(
-        name="layer norm, large eps", forward=partial(F.layer_norm_forward, eps=0.5), torch=None
-    ),
-    RegisteredPair(
-        "dropout",
-        partial(F.dropout_forward, p=0.3),
-        F.dropout_backward,
-        {"x": "T B H", "mask": _kept_units},
-        torch="dropout",
-    ),
-    *_loss("mse", F.mse_forward, F.mse_backward, {"y": "T B V", "target": "T B V"}),
-    *_loss(
-        "cross-entropy",
-        F.cross_entropy_forward,
-        F.cross_entropy_backward,
-        {"logits": "T B V", "targets": _targets, "mask": _mask},
+    *(
+        _pair(f"cross-entropy {r}", "cross_entropy", _scored, "", f"cross-entropy {r}", reduction=r)
+        for r in _REDUCTIONS
     ),
 ]
 

@@ -77,20 +77,19 @@ def suggest_in_time(  # noqa: PLR0911 (a list of suspects)
         return "equals the gradient one step early"
     if wrong == (0,) and T > 1:
         zero = " (it is zero there)" if not got[0].any() else ""
-        return f"only t = 0 is wrong{zero}: is the initial state's step skipped?"
+        return f"is wrong only at t = 0{zero}: is the initial state's step skipped?"
     if wrong == (T - 1,) and T > 1:
-        return "only the last step is wrong: is the loop's first iteration a special case?"
+        return "is wrong only at the last step: is the loop's first iteration a special case?"
     if len(wrong) == 1:
-        return f"only t = {wrong[0]} is wrong"
+        return f"is wrong only at t = {wrong[0]}"
     if wrong and wrong[-1] == T - 2 and len(wrong) > T // 2:
         return (
-            "right at the last step, wrong before it: "
-            "is the carry, the gradient that comes back through time, dropped or wrong?"
+            "is right at the last step, wrong before it: is the carry, the gradient that comes "
+            "back through time, dropped or wrong?"
         )
     if wrong and wrong == tuple(range(wrong[-1] + 1)) and wrong[-1] < T - 2:
-        steps = T - 1 - wrong[-1]
         return (
-            f"right for the last {steps} steps, wrong before them: "
+            f"is right for the last {T - 1 - wrong[-1]} steps, wrong before them: "
             f"does something happen at t = {wrong[-1]}, or is time truncated?"
         )
     return None
@@ -103,7 +102,9 @@ def suggest_from_loss(got: Array, parts: Array) -> str | None:
     suspects: dict[str, Array] = {}
     if B > 1:
         for b in (0, B - 1):
-            text = f"equals what batch row {b} alone contributes: is the batch not summed over?"
+            text = (
+                f"equals what batch row {b} alone contributes: is the sum over the batch missing?"
+            )
             suspects[text] = parts[:, b].sum(axis=0)
     if T > 1:
         first, last = parts[0].sum(axis=0), parts[-1].sum(axis=0)
@@ -174,7 +175,7 @@ def contributions_by_use(point: Point, name: str, axes: Mapping[str, Axes]) -> A
         for index in np.ndindex(weight.shape):
             moved = values | start | {name: _moved(weight, index)}
             outputs = _run_steps(target, moved, sequences, here)
-            total = sum(
+            total: Any = sum(
                 np.sum(o.imag / STEP * d[here]) for o, d in zip(outputs, douts, strict=True)
             )
             if t + 1 < T:

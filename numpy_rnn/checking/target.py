@@ -163,7 +163,7 @@ def read_target(
         return PairTarget(target[0], target[1]), given
     if forward is target:  # an integer vector stands for a real one
         given = {n: g.astype(float) if isinstance(g, np.ndarray) else g for n, g in given.items()}
-        return FunctionTarget(target, laid_out=by_name), given
+        return function_as_pair(target, laid_out=by_name), given
     return ObjectTarget(target, list(given), parameters), given
 
 
@@ -175,13 +175,17 @@ class PairTarget:
     forward, backward : callable
         ``forward(*arguments)`` returns outputs and a cache, ``backward(*douts, cache)`` one
         gradient for each argument.
+    name : str, optional
+        For reports; by default that of `forward`.
     """
 
     repeatable = True
 
-    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    def __init__(
+        self, forward: Callable[..., Any], backward: Callable[..., Any], name: str = ""
+    ) -> None:
         self.forward, self.backward = forward, backward
-        self.name = callable_name(forward).removesuffix("_forward")
+        self.name = name or callable_name(forward).removesuffix("_forward")
 
     def cotangent_names(self, count: int) -> list[str]:
         """Return the names of the gradients that backward is given."""
@@ -212,52 +216,34 @@ class PairTarget:
         return ForwardPass(as_tuple(outputs), backward, cache, inputs)
 
 
-class FunctionTarget:
-    """A function ``theta -> (loss, gradient)``.
+def function_as_pair(function: Callable[..., Any], *, laid_out: bool) -> PairTarget:
+    """Return a function ``theta -> (loss, gradient)`` as a pair whose cache is the gradient.
 
-    Parameters
-    ----------
-    function : callable
-        Takes one array, returns a number and an array like it.
-    laid_out : bool
-        Whether the values are the parts of one flat theta, in order.
+    `laid_out` is whether the arguments are the parts of one flat theta, in order.
     """
+    name = callable_name(function)
 
-    repeatable = False
-
-    def __init__(self, function: Callable[..., Any], *, laid_out: bool = False) -> None:
-        self.function, self.laid_out, self.name = function, laid_out, callable_name(function)
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the name of the loss's gradient, the only one."""
-        return ["the loss's gradient"][:count]
-
-    def run(self, values: Values) -> ForwardPass:
-        """Evaluate the function; `backward` scales the gradient that it returned."""
-        inputs = copied(values)
-        parts = list(inputs.values())
-        theta = np.concatenate([part.ravel() for part in parts]) if self.laid_out else parts[0]
-        expected_shape = theta.shape
-        made = self.function(theta)
+    def forward(*parts: Array) -> tuple[Array, tuple[Array, ...]]:
+        theta = np.concatenate([part.ravel() for part in parts]) if laid_out else parts[0]
+        shape, size = theta.shape, theta.size
+        made = function(theta)
         if not (isinstance(made, tuple) and len(made) == 2):
-            raise TypeError(
-                f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
-            )
+            raise TypeError(f"{name}: returned a {type(made).__name__}, expected (loss, gradient)")
         loss, gradient = np.asarray(made[0]), np.asarray(made[1])
-        if loss.ndim or gradient.shape != expected_shape:
+        if loss.ndim or gradient.shape != shape:
             raise TypeError(
-                f"{self.name}: returned shapes {loss.shape} and {gradient.shape}, "
-                f"expected a number and a gradient of {theta.size} numbers"
+                f"{name}: returned shapes {loss.shape} and {gradient.shape}, "
+                f"expected a number and a gradient of {size} numbers"
             )
+        if not laid_out:
+            return loss, (gradient,) * len(parts)
+        by_part = np.split(gradient, np.cumsum([part.size for part in parts])[:-1])
+        return loss, tuple(g.reshape(p.shape) for g, p in zip(by_part, parts, strict=True))
 
-        def backward(douts: Sequence[Array | None]) -> Gradients:
-            scaled = gradient * douts[0]
-            if not self.laid_out:
-                return dict.fromkeys(values, scaled)
-            by_part = np.split(scaled, np.cumsum([part.size for part in parts])[:-1])
-            return {n: g.reshape(values[n].shape) for n, g in zip(values, by_part, strict=True)}
+    def backward(dloss: Array, cache: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(gradient * dloss for gradient in cache)
 
-        return ForwardPass((loss,), backward, None, inputs)
+    return PairTarget(forward, backward, name)
 
 
 class ObjectTarget:

@@ -110,7 +110,7 @@ def test_pieces_are_the_ledger(steps: int) -> None:
     budget = steps * made.parameters.data.nbytes
     seen = []
     for piece in ledger_pieces(made, symbols, dy, budget=budget):
-        for name, shares in piece.shares.items():
+        for name, shares in piece.gradients.items():
             part = whole[name][piece.start : piece.start + steps]
             np.testing.assert_allclose(shares, part, rtol=1e-11, atol=1e-14)
         seen.append(piece.start)
@@ -146,5 +146,5 @@ def test_what_cannot_be_kept_is_an_error() -> None:
     made.forward(X)
     with pytest.raises(ValueError, match="expected an input of axes T, B and features"):
         made.gradients(np.zeros((B, 2)), None, "t")
-    with pytest.raises(ValueError, match="3 rows of"):
+    with pytest.raises(ValueError, match="3 examples of"):
         per_example(LSTM(D, H, rng=0), X, DY, budget=10)

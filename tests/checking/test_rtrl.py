@@ -1,4 +1,4 @@
-"""BPTT = RTRL, for every recurrent row of the table; and RTRL is not BPTT in disguise."""
+"""BPTT = RTRL, for every recurrent row of the registry; and RTRL is not BPTT in disguise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.proof import worst
 from numpy_rnn.checking import rtrl
+from numpy_rnn.checking.proof import worst
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from tests.case import Case, normal
 from tests.cases import CASES

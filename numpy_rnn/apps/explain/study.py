@@ -13,7 +13,7 @@ from numpy_rnn.apps.explain.influence import by_distance, saturation
 from numpy_rnn.apps.explain.lesson import Lesson, of_recall
 from numpy_rnn.apps.explain.spectrum import spectral_radius
 from numpy_rnn.apps.language_model import recall
-from numpy_rnn.checking.attribution import back_through, jacobians, recurrent_part
+from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
