@@ -34,29 +34,14 @@ SMALL = {"D": 3, "H": 4, "P": 2, "V": 5}
 
 
 class RegisteredPair(NamedTuple):
-    """A forward/backward pair, and how to draw its arguments.
-
-    Attributes
-    ----------
-    name : str
-        The row's name.
-    forward, backward : callable
-        The pair.
-    shapes : dict
-        Each argument of `forward`, in order: a shape in letters, a function of
-        (generator, sizes), or None.
-    gates : tuple of str
-        Names of the row blocks of the weights.
-    torch : str, optional
-        The same function in PyTorch, a key of :data:`numpy_rnn.checking.proof.TORCH_FORWARDS`.
-    """
+    """A forward/backward pair, and how to draw its arguments."""
 
     name: str
     forward: Callable[..., Any]
     backward: Callable[..., Any]
-    shapes: Shapes
-    gates: tuple[str, ...] = ()
-    torch: str | None = None
+    shapes: Shapes  # each argument of forward, in order
+    gates: str = ""  # names of the row blocks of the weights, a letter each
+    torch: str | None = None  # the same function in PyTorch, a key of proof.TORCH_FORWARDS
 
     def arguments(self, rng: np.random.Generator, T: int, B: int) -> tuple[Any, ...]:
         """Return arguments of `forward` in small sizes; T and B may be zero."""
@@ -83,27 +68,13 @@ class RegisteredPair(NamedTuple):
 
 
 class RegisteredModel(NamedTuple):
-    """A layer or a model, and its input.
-
-    Attributes
-    ----------
-    name : str
-        The row's name.
-    make : callable
-        Returns a new one.
-    x : shape, or function of (generator, sizes)
-        Its input.
-    torch : str, optional
-        The class in ``torch.nn`` with the same constructor.
-    carries_state : bool
-        Whether a sequence can be cut in two.
-    """
+    """A layer or a model, and its input."""
 
     name: str
     make: Callable[[], Any]
     x: Given
-    torch: str | None = None
-    carries_state: bool = True
+    torch: str | None = None  # the class in torch.nn with the same constructor
+    carries_state: bool = True  # so that a sequence can be cut in two
 
 
 def _tokens(letter: str) -> Callable[..., Array]:
@@ -140,15 +111,9 @@ def _pair(
     **options: Any,
 ) -> RegisteredPair:
     """Return the row of ``function_forward``, with its options, and ``function_backward``."""
-    forward = getattr(F, f"{function}_forward")
-    return RegisteredPair(
-        name,
-        partial(forward, **options) if options else forward,
-        getattr(F, f"{function}_backward"),
-        shapes,
-        tuple(gates),
-        torch,
-    )
+    forward, backward = getattr(F, f"{function}_forward"), getattr(F, f"{function}_backward")
+    forward = partial(forward, **options) if options else forward
+    return RegisteredPair(name, forward, backward, shapes, gates, torch)
 
 
 def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
@@ -163,8 +128,9 @@ _projected: Shapes = {**_h_and_c, "h0": "B P"}
 _diagonal: Shapes = {**_h, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
 _lru: Shapes = {**_h, "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
 _norm: Shapes = {"x": "T B H", "gain": "H", "bias": "H"}
-_scored: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
-_REDUCTIONS: tuple[F.Reduction, ...] = ("mean", "sum", "sum_over_time", "none")
+_squares: Shapes = {"y": "T B V", "target": "T B V"}
+_scores: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
+_LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)]
 
 _CELLS = [
     _pair("elman tanh", "elman", _h | _weights(1), torch="RNN"),
@@ -194,12 +160,11 @@ PAIRS = [
     _pair("layer norm, large eps", "layer_norm", _norm, eps=0.5),
     _pair("dropout", "dropout", {"x": "T B H", "mask": _kept_units}, torch="dropout", p=0.3),
     *(
-        _pair(f"mse {r}", "mse", {"y": "T B V", "target": "T B V"}, "", f"mse {r}", reduction=r)
-        for r in _REDUCTIONS
-    ),
-    *(
-        _pair(f"cross-entropy {r}", "cross_entropy", _scored, "", f"cross-entropy {r}", reduction=r)
-        for r in _REDUCTIONS
+        _pair(
+            f"{name} {reduction}", function, shapes, "", f"{name} {reduction}", reduction=reduction
+        )
+        for name, function, shapes in _LOSSES
+        for reduction in ("mean", "sum", "sum_over_time", "none")
     ),
 ]
 

@@ -134,13 +134,7 @@ def regroup(parts: Sequence[Any], like: Any) -> Any:
 def read_target(
     target: Any, arguments: Sequence[Any], parameters: Sequence[str] | None
 ) -> tuple[Target, dict[str, Any]]:
-    """Return what check_gradients was given as a Target, and its arguments by name.
-
-    Raises
-    ------
-    TypeError
-        If it is of none of the three forms, or has no arguments.
-    """
+    """Return what check_gradients was given as a Target, and its arguments by name."""
     if isinstance(target, tuple) and len(target) == 2 and all(map(callable, target)):
         forward: Any = target[0]
     elif hasattr(target, "forward") and hasattr(target, "backward"):
@@ -168,16 +162,7 @@ def read_target(
 
 
 class PairTarget:
-    """A forward/backward pair that obeys the mirror rule.
-
-    Parameters
-    ----------
-    forward, backward : callable
-        ``forward(*arguments)`` returns outputs and a cache, ``backward(*douts, cache)`` one
-        gradient for each argument.
-    name : str, optional
-        For reports; by default that of `forward`.
-    """
+    """A forward/backward pair that obeys the mirror rule, as check_gradients describes it."""
 
     repeatable = True
 
@@ -249,16 +234,8 @@ def function_as_pair(function: Callable[..., Any], *, laid_out: bool) -> PairTar
 class ObjectTarget:
     """An object whose forward remembers what its backward needs.
 
-    Each run uses a copy of the object, so the object itself is left as it was.
-
-    Parameters
-    ----------
-    model : object
-        With ``forward(*arguments)`` and ``backward(*douts)``.
-    arguments : sequence of str
-        Names of forward's arguments. Backward returns their gradients, in order, or nothing.
-    parameters : sequence of str, optional
-        Attributes that are parameters, if the object does not show it.
+    Its ``forward(*arguments)`` returns outputs. Its ``backward(*douts)`` returns gradients of the
+    arguments, in order, or nothing. Each run uses a copy, so the object is left as it was.
     """
 
     repeatable = False
@@ -280,16 +257,6 @@ class ObjectTarget:
 
         A parameter is an array that forward leaves unchanged and backward makes a gradient for.
         `overlooked` gets a line for every other array that changes the output.
-
-        Parameters
-        ----------
-        arguments : dict
-            The arguments of forward.
-
-        Raises
-        ------
-        TypeError
-            If the object shows no parameters.
         """
         if self._discovered or _is_of_this_library(self.model):
             return
