@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, MSELoss
+from numpy_rnn.layers import Loss
 from numpy_rnn.parameters import Parameters
 
 Values = dict[str, Any]
@@ -356,7 +356,7 @@ def _has_parameters(model: Any) -> bool:
 
 def _is_of_this_library(model: Any) -> bool:
     """Whether an object is a layer, a model or a loss of this library, or derived from one."""
-    return _has_parameters(model) or isinstance(model, MSELoss | CrossEntropyLoss)
+    return _has_parameters(model) or isinstance(model, Loss)
 
 
 def _as_arguments(douts: Sequence[Array | None], outputs: Any) -> tuple[Any, ...]:

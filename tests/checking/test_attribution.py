@@ -21,11 +21,11 @@ def test_a_linear_recurrence_in_closed_form() -> None:
 
 @pytest.mark.parametrize("layer", [RNN(3, 4, 2, rng=0), GRU(3, 4, rng=0), LSTM(3, 4, 2, rng=0)])
 def test_a_column_is_the_gradient_of_the_state_there(layer: RNN) -> None:
-    """Cut the sequence behind step t: the gradient of the initial state is |dL_tau/ds_t|."""
+    """Cut the sequence after step t: the gradient of the initial state is dL_tau/ds_t."""
     rng = np.random.default_rng(1)
     x, dy, t, tau = rng.standard_normal((7, 2, 3)), rng.standard_normal((7, 2, 4)), 2, 5
     matrices = attribution(layer, x, dy)
-    _, state = layer.forward(x[: t + 1])
+    _, state = layer.predict(x[: t + 1])
     layer.forward(x[t + 1 :], state)
     only = np.zeros_like(dy[t + 1 :])
     only[tau - t - 1] = dy[tau]

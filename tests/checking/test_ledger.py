@@ -45,9 +45,9 @@ def test_a_layers_shares_sum_to_its_gradient(
     layer = GRU(D, H, 2, bidirectional=ways == 2, recompute=recompute, rng=0)
     dy = np.concatenate([DY] * ways, axis=2)
     expected = gradients(layer, X, dy, **options)
-    layer.forward(X, **options)
-    dx, dstate, found = layer.gradients(dy, None, keep)
-    plain_dx, plain_dstate, _ = layer.gradients(dy)
+    _, _, cache = layer.apply(X, **options)
+    dx, dstate, found = layer.vjp(cache, dy, keep=keep)
+    plain_dx, plain_dstate, _ = layer.vjp(cache, dy)
     np.testing.assert_array_equal(dx, plain_dx)
     np.testing.assert_array_equal(dstate, plain_dstate)
     for name, total in expected.items():
@@ -63,9 +63,9 @@ def test_a_rows_share_is_its_gradient_alone(ways: int) -> None:
     ends = np.array([3, 7, 5])
     layer = LSTM(D, H, bidirectional=ways == 2, rng=0)
     dy = np.concatenate([DY] * ways, axis=2)
-    layer.forward(X, lengths=ends)
-    _, _, found = layer.gradients(dy, None, "b")
-    _, _, both = layer.gradients(dy, None, "tb")
+    _, _, cache = layer.apply(X, lengths=ends)
+    _, _, found = layer.vjp(cache, dy, keep="b")
+    _, _, both = layer.vjp(cache, dy, keep="tb")
     for b in range(B):
         alone = gradients(layer, X[: ends[b], b : b + 1], dy[: ends[b], b : b + 1])
         for name, g in alone.items():
@@ -80,8 +80,8 @@ def test_a_steps_share_is_that_of_its_input(ways: int) -> None:
     layer = RNN(D, H, bidirectional=ways == 2, rng=0)
     x = np.zeros((T, B, D))
     x[2] = X[2]  # the input of one step: no other has a share of weight_ih
-    layer.forward(x, lengths=ends)
-    _, _, found = layer.gradients(np.concatenate([DY] * ways, axis=2), None, "t")
+    _, _, cache = layer.apply(x, lengths=ends)
+    _, _, found = layer.vjp(cache, np.concatenate([DY] * ways, axis=2), keep="t")
     for name in ("weight_ih_l0", "weight_ih_l0_reverse")[:ways]:
         assert found[name][2].any()
         assert not np.delete(found[name], 2, axis=0).any()
@@ -139,12 +139,12 @@ def test_a_large_model_stays_within_the_budget() -> None:
 
 def test_what_cannot_be_kept_is_an_error() -> None:
     made = Sequential(LSTM(D, H, batch_first=True, rng=0))
-    made.forward(X)
+    _, _, cache = made.apply(X)
     with pytest.raises(ValueError, match="keep is 't', expected time-major layers"):
-        made.gradients(np.zeros((T, B, H)), None, "t")
+        made.vjp(cache, np.zeros((T, B, H)), keep="t")
     made = Sequential(LSTM(D, H, rng=0), LastStep(), Linear(H, 2, rng=1))
-    made.forward(X)
+    _, _, cache = made.apply(X)
     with pytest.raises(ValueError, match="expected an input of axes T, B and features"):
-        made.gradients(np.zeros((B, 2)), None, "t")
+        made.vjp(cache, np.zeros((B, 2)), keep="t")
     with pytest.raises(ValueError, match="3 examples of"):
         per_example(LSTM(D, H, rng=0), X, DY, budget=10)
