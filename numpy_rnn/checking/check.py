@@ -1,10 +1,10 @@
-"""check_gradients and assert_gradients: is this gradient right, and if not, where is it wrong?"""
+"""check_gradients and assert_gradients: is this gradient right, and if not, where is it wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,8 +38,6 @@ from numpy_rnn.checking.side_effects import (
     why_not_analytic,
 )
 from numpy_rnn.checking.target import ObjectTarget, Point, Target, read_target
-
-MethodOption = Literal["auto", "complex step", "central differences"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def check_gradients(
     axes: Mapping[str, str] | None = None,
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
-    method: MethodOption = "auto",
+    method: Literal["auto"] | Method = "auto",
     project: bool | None = None,
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
@@ -194,16 +192,16 @@ def check_gradients(
             "'central differences'"
         )
     adapted, given = read_target(target, arguments, parameters)
-    options = _Options(axes, gates, method, project, rtol, locate, seed)
-    check = _Check(adapted, given, complete_sizes(sizes), options)
+    settings = CheckSettings(method, project, rtol, gates, seed)
+    check = _Check(adapted, given, complete_sizes(sizes), settings)
     drawn = any(isinstance(g, str) for g in given.values())
     for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):
-        point, known_axes = check.inputs(number, regime)
+        point, known_axes = check.inputs(number, regime, axes)
         if regime is GIVEN_REGIMES[1] and all(dout.all() for dout in point.douts):
             continue  # no output has time: the same inputs again
-        if not check.can_be_compared(point, regime):
+        if not check.can_be_compared(point, known_axes, regime):
             break
-        check.compare(point, known_axes, regime)
+        check.compare(point, known_axes, regime, find_location=locate)
     return check.report()
 
 
@@ -230,26 +228,17 @@ def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **opt
         raise AssertionError(str(report))
 
 
-class _Options(NamedTuple):
-    """The options of check_gradients."""
-
-    axes: Mapping[str, str] | None
-    gates: Sequence[str] | None
-    method: MethodOption
-    project: bool | None
-    rtol: float | None
-    locate: bool
-    seed: int
-
-
 class _Check:
     """One call of check_gradients: the target, and what has been found so far."""
 
     def __init__(
-        self, target: Target, given: dict[str, Given], sizes: dict[str, int], options: _Options
+        self,
+        target: Target,
+        given: dict[str, Given],
+        sizes: dict[str, int],
+        settings: CheckSettings,
     ) -> None:
-        self.target, self.given, self.sizes, self.options = target, given, sizes, options
-        self.settings: CheckSettings | None = None  # from the first inputs
+        self.target, self.given, self.sizes, self.settings = target, given, sizes, settings
         self.real_names: list[str] = []
         self.regimes: list[str] = []
         self.compared: list[Comparison] = []
@@ -257,20 +246,25 @@ class _Check:
         self.notes: list[str] = []
         self.diagnosis = Diagnosis(None, [])
 
-    def inputs(self, number: int, regime: InputRegime) -> tuple[Point, dict[str, Axes]]:
+    def inputs(
+        self, number: int, regime: InputRegime, chosen_axes: Mapping[str, str] | None
+    ) -> tuple[Point, dict[str, Axes]]:
         """Return the inputs of a regime, and the axes that are known."""
-        rng = np.random.default_rng([self.options.seed, number])
+        rng = np.random.default_rng([self.settings.seed, number])
         values, axes = draw(rng, self.given, self.sizes, regime)
         if isinstance(self.target, ObjectTarget):
             self.target.discover(values)
             values |= scale_parameters(self.target.parameters(), regime)
-        axes |= axes_of_arrays(values, axes, self.options.axes)
+        axes |= axes_of_arrays(values, axes, chosen_axes)
         outputs = self.target.run(values).outputs
         douts = draw_gradients(rng, outputs, num_steps(values, axes), regime)
         return Point(self.target, values, douts), axes
 
-    def can_be_compared(self, point: Point, regime: InputRegime) -> bool:
-        """Whether outputs and gradients are finite; the first time, also look for violations."""
+    def can_be_compared(self, point: Point, axes: dict[str, Axes], regime: InputRegime) -> bool:
+        """Whether outputs and gradients are finite.
+
+        With the first inputs, also look for violations, and settle how to compare.
+        """
         first = not self.regimes
         if first:
             _check_types(point)
@@ -284,30 +278,34 @@ class _Check:
             return False
         if first:
             self.violations += find_violations(point)
+            self._settle(point, axes)
         return True
 
-    def compare(self, point: Point, axes: dict[str, Axes], regime: InputRegime) -> None:
+    def compare(
+        self, point: Point, axes: dict[str, Axes], regime: InputRegime, *, find_location: bool
+    ) -> None:
         """Compare every gradient; the first time that one is wrong, find its place."""
-        if self.settings is None:
-            self.settings = self._settle(point, axes)
-        method = self.settings.method
-        if self.options.method == "auto" and method == "complex step":
-            method = self._method_for(point)
-        self.settings = self.settings._replace(method=method)
+        if self.settings.method == "auto" and not all(
+            is_analytic(point, name) for name in self.real_names
+        ):
+            self.settings = self.settings._replace(method="central differences")
+            self.notes.append(
+                f"the code is not analytic: {why_not_analytic(point)}; "
+                "central differences are used, which see about 6 digits"
+            )
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context)
         self.compared += comparisons
         some_wrong = any(not comparison.right for comparison in comparisons)
-        if self.options.locate and some_wrong and self.diagnosis.location is None:
+        if find_location and some_wrong and self.diagnosis.location is None:
             self.diagnosis = locate(context, comparisons, self.given, self.sizes)
 
-    def _settle(self, point: Point, axes: dict[str, Axes]) -> CheckSettings:
-        """Return how to differentiate and compare, with a note if float32 decides."""
-        _, gates, option, project, rtol, _, seed = self.options
+    def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
+        """Replace the settings that were left open, with a note if float32 decides."""
+        method, project, rtol, gates, seed = self.settings
         real = {name: point.values[name] for name in self.real_names}
-        method: Method = "complex step" if option == "auto" else option
         single = [name for name, value in real.items() if value.dtype != np.float64]
-        if option == "auto" and single:
+        if method == "auto" and single:
             method = "central differences"
             self.notes.append(
                 f"{single[0]} is {real[single[0]].dtype}; central differences are used, which see "
@@ -317,25 +315,14 @@ class _Check:
             project = sum(value.size for value in real.values()) > MAX_ELEMENTS
         if gates is None:
             gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
-        return CheckSettings(method, project, rtol, tuple(gates), seed)
-
-    def _method_for(self, point: Point) -> Method:
-        """Return the complex step, or central differences with a note if code is not analytic."""
-        if all(is_analytic(point, name) for name in self.real_names):
-            return "complex step"
-        self.notes.append(
-            f"the code is not analytic: {why_not_analytic(point)}; "
-            "central differences are used, which see about 6 digits"
-        )
-        return "central differences"
+        self.settings = CheckSettings(method, project, rtol, gates, seed)
 
     def report(self) -> Report:
         """Return what was found."""
         method = "no method"
-        if self.settings is not None:
-            along = ", along random directions" if self.settings.project else ""
-            method = f"{self.settings.method}{along}"
         if self.compared:
+            method = "complex step" if self.settings.method == "auto" else self.settings.method
+            method += ", along random directions" if self.settings.project else ""
             without = set(self.real_names) - {comparison.name for comparison in self.compared}
             names = [name for name in self.real_names if name in without]
             self.notes += [f"backward returns no gradient of {name}" for name in names]

@@ -7,8 +7,8 @@ a right late one. Relative to itself it cannot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,12 @@ TRIES = 6  # runs with inputs moved by their last bits
 
 
 class CheckSettings(NamedTuple):
-    """How to differentiate and how to compare."""
+    """How to differentiate and how to compare; None stands for the default."""
 
-    method: Method
-    project: bool  # compare along random directions instead of element by element
-    rtol: float | None  # None: by regime, method and dtype
-    gates: tuple[str, ...]  # names of the row blocks of the weights; empty if there are none
+    method: Literal["auto"] | Method  # auto: the complex step, while the code is analytic
+    project: bool | None  # compare along random directions instead of element by element
+    rtol: float | None
+    gates: Sequence[str] | None  # names of the row blocks of the weights
     seed: int
 
 
@@ -39,6 +39,16 @@ class Context(NamedTuple):
     axes: dict[str, Axes]  # tokens of the axes, where known
     regime: InputRegime
     settings: CheckSettings
+
+    @property
+    def method(self) -> Method:
+        """How to differentiate."""
+        return "complex step" if self.settings.method == "auto" else self.settings.method
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the row blocks of the weights; empty if there are none."""
+        return tuple(self.settings.gates or ())
 
 
 class Location(NamedTuple):
@@ -130,11 +140,11 @@ def _in_extended_precision(point: Point) -> Gradients:
 
 def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:
     """Compare one gradient, by elements or along random directions."""
-    settings, value = context.settings, context.point.values[name]
+    value = context.point.values[name]
     large = value.size > ALWAYS_BY_ELEMENT and np.shape(got) == value.shape
-    if settings.project and large:
+    if context.settings.project and large:
         return _compare_projected(context, name, np.asarray(got), slack)
-    expected, noise = gradient(context.point, name, settings.method)
+    expected, noise = gradient(context.point, name, context.method)
     return compare(context, name, got, expected, noise, slack)
 
 
@@ -143,7 +153,7 @@ def _tolerance(context: Context, name: str) -> float:
         return context.settings.rtol
     if context.point.values[name].dtype == np.float32:
         return 3e-3
-    if context.settings.method == "complex step":
+    if context.method == "complex step":
         return context.regime.rtol
     return min(1e5 * context.regime.rtol, 1e-3)  # central differences see five digits fewer
 
@@ -171,7 +181,7 @@ def compare(
     slack : array, optional
         From :func:`rounding`.
     """
-    axes, gates, regime = context.axes.get(name, ()), context.settings.gates, context.regime.name
+    axes, gates, regime = context.axes.get(name, ()), context.gates, context.regime.name
     rtol = _tolerance(context, name)
     if problem := _problem(got, expected):
         return Comparison(name, expected.shape, np.inf, regime, rtol, problem=problem)
@@ -246,63 +256,62 @@ def _compare_projected(context: Context, name: str, got: Array, slack: Array | N
     A wrong gradient agrees along a random direction with probability zero. A bisection over the
     elements then finds one that is wrong.
     """
-    point, settings = context.point, context.settings
+    point, method = context.point, context.method
     axes, rtol, regime = context.axes.get(name, ()), _tolerance(context, name), context.regime.name
-    rng = np.random.default_rng([settings.seed, *f"{name}, {regime}".encode()])
+    rng = np.random.default_rng([context.settings.seed, *f"{name}, {regime}".encode()])
+    slices = _by_slice(np.arange(got.size).reshape(got.shape), time_axis_of(axes))  # flat indices
     worst, wrong, location, unresolved = 0.0, [], None, 0
-    for t, block in enumerate(_blocks(got.shape, time_axis_of(axes))):
-        direction = np.zeros(got.shape, point.values[name].dtype)
-        direction[block] = rng.standard_normal(np.shape(direction[block]))
-        exact = directional(point, name, direction, settings.method)
-        terms = got[block] * direction[block]
+    for t, elements in enumerate(slices):
+        direction = np.zeros(got.size, point.values[name].dtype)
+        direction[elements] = rng.standard_normal(len(elements))
+        exact = directional(point, name, direction.reshape(got.shape), method)
+        terms = got.flat[elements] * direction[elements]
         off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
         scale = max(scale, abs(exact.value))
-        allowed = 10 * exact.noise + (0 if slack is None else 100 * float(slack[block].sum()))
-        if off > rtol * scale + allowed:
+        rounding_error = 0.0 if slack is None else 100 * float(slack.flat[elements].sum())
+        if off > rtol * scale + 10 * exact.noise + rounding_error:
             wrong.append(t)
             worst = max(worst, off / max(scale, 1e-290))
-            location = _bisect(context, name, got, np.flatnonzero(direction))
+            location = _bisect(context, name, got, elements)
         elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
             unresolved += 1
         elif off > rtol * scale:
             worst = max(worst, rtol)  # within rounding
         else:
             worst = max(worst, off / max(scale, 1e-290))
-    steps = tuple(wrong)
     return Comparison(
-        name, got.shape, worst, regime, rtol, steps, location, None, unresolved, slices=t + 1
+        name,
+        got.shape,
+        error=worst,
+        regime=regime,
+        tolerance=rtol,
+        wrong_steps=tuple(wrong),
+        location=location,
+        unresolved=unresolved,
+        slices=len(slices),
     )
-
-
-def _blocks(shape: tuple[int, ...], time_axis: int | None) -> Iterator[tuple[Any, ...]]:
-    """Yield the slices that are compared one by one: every timestep, or the whole."""
-    if time_axis is None:
-        yield (Ellipsis,)
-        return
-    for t in range(shape[time_axis]):
-        yield (*[slice(None)] * time_axis, t)
 
 
 def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Location:
     """Find an element whose claimed gradient is wrong, among these flat indices."""
-    point, settings = context.point, context.settings
-    dtype, rng = point.values[name].dtype, np.random.default_rng(0)
+    point, rng = context.point, np.random.default_rng(0)
+
+    def both(elements: Array, signs: Any) -> tuple[float, float]:
+        """Return the claimed and the exact derivative along these elements."""
+        direction = np.zeros(claimed.size, point.values[name].dtype)
+        direction[elements] = signs
+        direction = direction.reshape(claimed.shape)
+        exact = directional(point, name, direction, context.method).value
+        return float(np.sum(claimed * direction)), exact
+
     while len(elements) > 1:
-        worst: tuple[float, Array] = (-1.0, elements)
-        for half in np.array_split(elements, 2):
-            direction = np.zeros(claimed.size)
-            direction[half] = rng.choice([-1.0, 1.0], len(half))
-            direction = direction.reshape(claimed.shape).astype(dtype)
-            exact = directional(point, name, direction, settings.method).value
-            off = abs(float(np.sum(claimed * direction)) - exact)
-            worst = max(worst, (off, half), key=lambda pair: pair[0])
-        elements = worst[1]
+        halves = np.array_split(elements, 2)
+        errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
+        elements = halves[int(np.argmax(errors))]
+    got, expected = both(elements, 1)
     index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
-    direction = np.zeros(claimed.shape, dtype)
-    direction[index] = 1
-    exact = directional(point, name, direction, settings.method).value
-    text = words(index, context.axes.get(name, ()), claimed.shape, settings.gates)
-    return Location(name, text, float(claimed[index]), exact)
+    text = words(index, context.axes.get(name, ()), claimed.shape, context.gates)
+    return Location(name, text, got, expected)
 
 
 def words(

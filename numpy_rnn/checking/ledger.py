@@ -296,17 +296,7 @@ def _flatten(model: Any, state: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
-    """Yield J_t of every row of a batch, (B, S, S), the last step first.
-
-    Parameters
-    ----------
-    layer : Recurrent
-        One-directional, time-major.
-    inputs : (T, B, D) array, or (T, B) array of int
-        Its input.
-    initial : optional
-        Its initial state.
-    """
+    """Yield J_t of every row of a batch, (B, S, S), the last step first."""
     T, B = inputs.shape[:2]
     L, dtype = layer.num_layers, layer.parameters.dtype
     sizes = [L * size for size in layer.state_sizes]
@@ -340,21 +330,10 @@ def _state(parts: list[Array]) -> Any:
 
 
 def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:
-    """Return the attribution matrices from the Jacobians of a layer.
+    """Return the attribution matrix (T, T) of each component of a layer's state.
 
-    Parameters
-    ----------
-    layer : Recurrent
-        The layer that the state belongs to.
-    steps : iterable of (B, S, S) arrays
-        From :func:`jacobians`, the last step first.
-    dh : (T, B, K) array
-        Gradient of each step's loss with respect to the layer's output there.
-
-    Returns
-    -------
-    matrices : list of (T, T) arrays
-        Equation (2) for each component of the state.
+    `steps` are from :func:`jacobians`. `dh` (T, B, K) is the gradient of each step's loss with
+    respect to the layer's output there.
     """
     T, B = dh.shape[:2]
     sizes = [size * layer.num_layers for size in layer.state_sizes]

@@ -65,7 +65,7 @@ def locate(
     try:
         in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
         if in_time and (dz := preactivations(context, given, sizes)) and dz.comparison.wrong_steps:
-            return _from_preactivations(dz, context.settings.gates)
+            return _from_preactivations(dz, context.gates)
         first = (in_time or located)[0]
         return Diagnosis(first.location, _suggestions(context, first, sizes))
     except Exception:  # code that cannot be cut in time, or takes no one-hot input
@@ -88,7 +88,7 @@ def preactivations(
     None if no argument is a sequence with a weight of its own, or the complex step is no use.
     """
     target, settings, regime = context.point.target, context.settings, context.regime
-    if not isinstance(target, PairTarget) or settings.method != "complex step":
+    if not isinstance(target, PairTarget) or context.method != "complex step":
         return None
     rng = np.random.default_rng(settings.seed)
     _, axes = draw(rng, given, sizes, regime)
@@ -172,7 +172,7 @@ def _only(gates: list[str]) -> str:
 
 def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) -> list[str]:
     """Return what one wrong gradient looks like."""
-    name, point, method = first.name, context.point, context.settings.method
+    name, point, method = first.name, context.point, context.method
     if first.problem is not None:
         return [f"{name}: {first.problem}"]
     got = np.asarray(point.claimed()[name])
@@ -208,7 +208,7 @@ def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
     """Return which other argument of the same shape the gradient belongs to, if any."""
     for other, value in context.point.values.items():
         if other != name and is_real(value) and value.shape == got.shape:
-            exact, _ = gradient(context.point, other, context.settings.method)
+            exact, _ = gradient(context.point, other, context.method)
             if exact.any() and np.allclose(got, exact, rtol=1e-7, atol=0):
                 return f"equals that of {other}"
     return None

@@ -60,14 +60,7 @@ class Proof(NamedTuple):
 def prove(torch: Any = None) -> Iterator[Proof]:
     """Verify everything the library ships, row by row.
 
-    Parameters
-    ----------
-    torch : module or None
-        PyTorch, or None to leave its column empty; see :func:`torch_or_none`.
-
-    Yields
-    ------
-    proof : Proof
+    `torch` is PyTorch, or None to leave its column empty; see :func:`torch_or_none`.
     """
     for pair in PAIRS:
         yield prove_pair(pair, torch)

@@ -69,14 +69,7 @@ def _first_bad(array: Any, *, earliest: bool = False) -> str:
 def find_violations(point: Point) -> list[Violation]:
     """Run both passes several times and return what they did and must not do.
 
-    Parameters
-    ----------
-    point : Point
-        The inputs. Finite outputs are expected.
-
-    Returns
-    -------
-    violations : list of Violation
+    The outputs at these inputs must be finite.
     """
     found, outputs, first = _find_changes(point)
     again = point.target.run(point.values)
