@@ -22,7 +22,13 @@ import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.checking.derivatives import rtrl
-from numpy_rnn.checking.registry import MODELS, PAIRS, RegisteredModel, RegisteredPair
+from numpy_rnn.checking.registry import (
+    MODELS,
+    PAIRS,
+    TEXTBOOK_PAIRS,
+    RegisteredModel,
+    RegisteredPair,
+)
 from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
 from numpy_rnn.checking.target import (
     ObjectTarget,
@@ -62,7 +68,7 @@ def prove(torch: Any = None) -> Iterator[Proof]:
 
     `torch` is PyTorch, or None to leave its column empty; see :func:`torch_or_none`.
     """
-    for pair in PAIRS:
+    for pair in (*PAIRS, *TEXTBOOK_PAIRS):
         yield prove_pair(pair, torch)
     for model in MODELS:
         yield prove_model(model, torch)
@@ -74,8 +80,9 @@ def prove_pair(pair: RegisteredPair, torch: Any = None) -> Proof:
     values, douts, mine, errors = _measure(target, pair.shapes)
     arguments, gates = list(values.values()), pair.gates or None
     report = _compare_derivatives((pair.forward, pair.backward), pair.shapes, gates, errors)
-    if pair.recurrent:
+    if pair.recurrent and pair.keeps:
         errors["RTRL"] = worst(rtrl(pair.forward, pair.backward, arguments, douts), mine)
+    if pair.recurrent:
         parts = split_pair(pair.forward, pair.backward, arguments, douts)
         errors["split = whole"] = worst(parts, mine)
     if torch is not None and pair.torch is not None:

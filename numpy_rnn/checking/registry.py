@@ -1,10 +1,12 @@
 """The registry: every pair and layer of the library that has a gradient.
 
-``numpy-rnn check`` and the tests of the pairs run on these tables. A new pair costs one row.
+``numpy-rnn check`` and the tests of the pairs run on these tables. A new pair costs one row. The
+pairs of functional/ and of textbook/ have the same names, arguments and results.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn import textbook
 from numpy_rnn.checking.shapes import REGIMES, Given, draw
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
@@ -50,8 +53,13 @@ class RegisteredPair(NamedTuple):
 
     @property
     def recurrent(self) -> bool:
-        """Whether it is a cell, so that RTRL and a split sequence can verify it."""
+        """Whether it is a cell, so that a split sequence can verify it."""
         return {"x", "h0"} <= set(self.shapes)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether `backward` takes ``keep``, which RTRL needs."""
+        return "keep" in inspect.signature(self.backward).parameters
 
     @property
     def over_time(self) -> tuple[int, ...]:
@@ -103,6 +111,7 @@ def _weights(gates: int, recurrent: str = "H") -> Shapes:
 
 
 def _pair(
+    source: Any,
     name: str,
     function: str,
     shapes: Shapes,
@@ -110,9 +119,10 @@ def _pair(
     torch: str | None = None,
     **options: Any,
 ) -> RegisteredPair:
-    """Return the row of ``function_forward``, with its options, and ``function_backward``."""
-    forward, backward = getattr(F, f"{function}_forward"), getattr(F, f"{function}_backward")
+    """Return the row of two functions of a module, functional or textbook."""
+    forward = getattr(source, f"{function}_forward")
     forward = partial(forward, **options) if options else forward
+    backward = getattr(source, f"{function}_backward")
     return RegisteredPair(name, forward, backward, shapes, gates, torch)
 
 
@@ -124,7 +134,8 @@ def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
 
 _h: Shapes = {"x": "T B D", "h0": "B H"}
 _h_and_c: Shapes = {**_h, "c0": "B H"}
-_projected: Shapes = {**_h_and_c, "h0": "B P"}
+_lstm: Shapes = _h_and_c | _weights(4)
+_projected: Shapes = {**_h_and_c, "h0": "B P"} | _weights(4, "P") | {"W_hr": "P H"}
 _diagonal: Shapes = {**_h, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
 _lru: Shapes = {**_h, "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
 _norm: Shapes = {"x": "T B H", "gain": "H", "bias": "H"}
@@ -132,40 +143,62 @@ _squares: Shapes = {"y": "T B V", "target": "T B V"}
 _scores: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
 _LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)]
 
-_CELLS = [
-    _pair("elman tanh", "elman", _h | _weights(1), torch="RNN"),
-    _pair("elman relu", "elman", _h | _weights(1), torch="RNN relu", phi=F.RELU),
-    _pair("lstm", "lstm", _h_and_c | _weights(4) | {"W_hr": None}, "ifgo", "LSTM"),
-    _pair(
-        "lstm projected", "lstm", _projected | _weights(4, "P") | {"W_hr": "P H"}, "ifgo", "LSTM"
-    ),
-    _pair("peephole lstm", "peephole_lstm", _h_and_c | _weights(4) | {"W_c": "3 H"}, "ifgo"),
-    _pair("gru", "gru", _h | _weights(3), "rzn", "GRU"),
-    _pair("gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
-    _pair("indrnn relu", "indrnn", _diagonal),
-    _pair("indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
-    _pair("mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
-    _pair("lru", "lru", _lru),
+
+def _cells(source: Any) -> list[RegisteredPair]:
+    """Return the rows of the cells that functional and textbook have in common."""
+    return [
+        _pair(source, "elman tanh", "elman", _h | _weights(1), torch="RNN"),
+        _pair(source, "peephole lstm", "peephole_lstm", _lstm | {"W_c": "3 H"}, "ifgo"),
+        _pair(source, "gru", "gru", _h | _weights(3), "rzn", "GRU"),
+        _pair(source, "gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
+        _pair(source, "indrnn relu", "indrnn", _diagonal),
+        _pair(source, "mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
+        _pair(source, "lru", "lru", _lru),
+    ]
+
+
+def _without_state(source: Any) -> list[RegisteredPair]:
+    """Return the rows of the other pairs that functional and textbook have in common."""
+    embedded: Shapes = {"tokens": _tokens("V"), "W": "V H"}
+    dropped: Shapes = {"x": "T B H", "mask": _kept_units}
+    return [
+        _pair(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}, torch="linear"),
+        _pair(source, "embedding", "embedding", embedded, torch="embedding"),
+        _pair(source, "layer norm", "layer_norm", _norm, torch="layer norm"),
+        _pair(source, "dropout", "dropout", dropped, torch="dropout", p=0.3),
+        *(
+            _pair(source, f"{name} {r}", function, shapes, "", f"{name} {r}", reduction=r)
+            for name, function, shapes in _LOSSES
+            for r in ("mean", "sum", "sum_over_time", "none")
+        ),
+    ]
+
+
+_RECURRENT = [
+    *_cells(F),
+    _pair(F, "elman relu", "elman", _h | _weights(1), torch="RNN relu", phi=F.RELU),
+    _pair(F, "indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
+    _pair(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo", "LSTM"),
+    _pair(F, "lstm projected", "lstm", _projected, "ifgo", "LSTM"),
 ]
-_LINEAR = _pair("linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}, torch="linear")
+_OTHERS = _without_state(F)
 
 PAIRS = [
-    *_CELLS,
-    *map(_with_tokens, _CELLS),
-    _pair("scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
-    _LINEAR,
-    _with_tokens(_LINEAR),
-    _pair("embedding", "embedding", {"tokens": _tokens("V"), "W": "V H"}, torch="embedding"),
-    _pair("layer norm", "layer_norm", _norm, torch="layer norm"),
-    _pair("layer norm, large eps", "layer_norm", _norm, eps=0.5),
-    _pair("dropout", "dropout", {"x": "T B H", "mask": _kept_units}, torch="dropout", p=0.3),
-    *(
-        _pair(
-            f"{name} {reduction}", function, shapes, "", f"{name} {reduction}", reduction=reduction
-        )
-        for name, function, shapes in _LOSSES
-        for reduction in ("mean", "sum", "sum_over_time", "none")
-    ),
+    *_RECURRENT,
+    *map(_with_tokens, _RECURRENT),
+    _pair(F, "scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
+    *_OTHERS,
+    _with_tokens(_OTHERS[0]),  # linear
+    _pair(F, "layer norm, large eps", "layer_norm", _norm, eps=0.5),
+]
+TEXTBOOK_PAIRS = [
+    pair._replace(name=f"textbook {pair.name}")
+    for pair in (
+        *_cells(textbook),
+        _pair(textbook, "lstm", "lstm", _lstm, "ifgo", "LSTM"),
+        _pair(textbook, "lstm projected", "projected_lstm", _projected, "ifgo", "LSTM"),
+        *_without_state(textbook),
+    )
 ]
 
 

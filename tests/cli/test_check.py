@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn import textbook
 from numpy_rnn.checking import proof, registry
 from numpy_rnn.cli.main import main
 
 
 def few(monkeypatch: pytest.MonkeyPatch, *pairs: registry.RegisteredPair) -> None:
     monkeypatch.setattr(proof, "PAIRS", list(pairs))
+    monkeypatch.setattr(proof, "TEXTBOOK_PAIRS", [])
     monkeypatch.setattr(proof, "MODELS", [])
 
 
@@ -23,7 +25,8 @@ def test_everything_that_is_shipped_is_right(capsys: pytest.CaptureFixture[str])
     table = json.loads(capsys.readouterr().out)
     assert table["right"]
     rows = {row["name"]: row for row in table["rows"]}
-    assert len(rows) == len(registry.PAIRS) + len(registry.MODELS)
+    tables = (registry.PAIRS, registry.TEXTBOOK_PAIRS, registry.MODELS)
+    assert len(rows) == sum(len(table) for table in tables)
     for row in rows.values():
         for column, error in row["errors"].items():
             assert error is None or error <= table["allowed"][column]
@@ -32,9 +35,10 @@ def test_everything_that_is_shipped_is_right(capsys: pytest.CaptureFixture[str])
 
 
 def test_every_pair_of_the_mathematics_has_a_row() -> None:
-    named = {name for name in F.__all__ if name.endswith("_forward")}
-    rows = {getattr(pair.forward, "func", pair.forward).__name__ for pair in registry.PAIRS}
-    assert rows == named
+    for module, pairs in ((F, registry.PAIRS), (textbook, registry.TEXTBOOK_PAIRS)):
+        named = {name for name in module.__all__ if name.endswith("_forward")}
+        rows = {getattr(pair.forward, "func", pair.forward).__name__ for pair in pairs}
+        assert rows == named
 
 
 def test_the_table_is_printed(
