@@ -32,11 +32,11 @@ from numpy_rnn.checking.registry import (
 from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
 from numpy_rnn.checking.target import (
     ObjectTarget,
-    PairTarget,
-    Target,
+    Point,
     Values,
     as_tuple,
     is_real,
+    read_target,
     regroup,
 )
 from numpy_rnn.functional.types import Array
@@ -76,64 +76,64 @@ def prove(torch: Any = None) -> Iterator[Proof]:
 
 def prove_pair(pair: RegisteredPair, torch: Any = None) -> Proof:
     """Return the row of one pair."""
-    target = PairTarget(pair.forward, pair.backward)
-    values, douts, mine, errors = _measure(target, pair.shapes)
-    arguments, gates = list(values.values()), pair.gates or None
-    report = _compare_derivatives((pair.forward, pair.backward), pair.shapes, gates, errors)
-    if pair.recurrent and pair.keeps:
-        errors["RTRL"] = worst(rtrl(pair.forward, pair.backward, arguments, douts), mine)
-    if pair.recurrent:
-        parts = split_pair(pair.forward, pair.backward, arguments, douts)
-        errors["split = whole"] = worst(parts, mine)
-    if torch is not None and pair.torch is not None:
-        errors["PyTorch"] = worst(mine, torch_pair_gradients(torch, pair.torch, arguments, douts))
-    return Proof(pair.name, errors, report.ok and is_within(errors), report)
+
+    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
+        functions, arguments = (pair.forward, pair.backward), list(values.values())
+        found = {}
+        if pair.recurrent:
+            found["split = whole"] = split_pair(*functions, arguments, douts)
+        if pair.recurrent and pair.keeps:
+            found["RTRL"] = rtrl(*functions, arguments, douts)
+        if torch is not None and pair.torch is not None:
+            found["PyTorch"] = torch_pair_gradients(torch, pair.torch, arguments, douts)
+        return found
+
+    return _prove(pair.name, (pair.forward, pair.backward), pair.shapes, pair.gates or None, others)
 
 
 def prove_model(model: RegisteredModel, torch: Any = None) -> Proof:
     """Return the row of one layer or model."""
     made = model.make()
-    target = ObjectTarget(made, ["x"])
-    values, douts, mine, errors = _measure(target, {"x": model.x}, target.parameters())
-    report = _compare_derivatives(made, {"x": model.x}, None, errors)
-    if model.carries_state:
-        errors["split = whole"] = worst(split_model(made, values["x"], douts), mine)
-    if torch is not None and model.torch is not None:
-        theirs = torch_layer_gradients(torch, made, model.torch, values, douts)
-        errors["PyTorch"] = worst(mine, theirs)
-    return Proof(model.name, errors, report.ok and is_within(errors), report)
+
+    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
+        found = {}
+        if model.carries_state:
+            found["split = whole"] = split_model(made, values["x"], douts)
+        if torch is not None and model.torch is not None:
+            found["PyTorch"] = torch_layer_gradients(torch, made, model.torch, values, douts)
+        return found
+
+    return _prove(model.name, made, {"x": model.x}, None, others)
 
 
-def _compare_derivatives(
-    target: Any,
+def _prove(
+    name: str,
+    checked: Any,
     shapes: dict[str, Given],
     gates: Sequence[str] | None,
-    errors: dict[str, float | None],
-) -> Report:
-    """Fill in the first two columns and return the report of the first."""
-    report = check_gradients(target, shapes, gates=gates)
-    rough = check_gradients(target, shapes, method="central differences", regimes=["usual"])
-    errors["complex step"], errors["central differences"] = report.worst, rough.worst
-    return report
-
-
-def _measure(
-    target: Target, shapes: dict[str, Given], parameters: Values | None = None
-) -> tuple[Values, list[Array], Gradients, dict[str, float | None]]:
-    """Return inputs, gradients of the outputs, the claimed gradients, and the row so far."""
+    others: Callable[[Values, list[Array]], dict[str, Gradients]],
+) -> Proof:
+    """Return a row; `others` are the gradients for the columns that not every row has."""
+    report = check_gradients(checked, shapes, gates=gates)
+    rough = check_gradients(checked, shapes, method="central differences", regimes=["usual"])
     rng, usual = np.random.default_rng(0), REGIMES[0]
+    target, _ = read_target(checked, [shapes], None)
     values, _ = draw(rng, shapes, SIZES, usual)
-    values |= parameters or {}
+    if isinstance(target, ObjectTarget):
+        values |= target.parameters()
     outputs = target.run(values).outputs
     u, v = (draw_gradients(rng, outputs, SIZES["T"], usual) for _ in range(2))
     both = [3 * a + b for a, b in zip(u, v, strict=True)]
-    of_u, of_v, of_both = (
-        list(target.run(values).backward(douts).values()) for douts in (u, v, both)
+    mine, of_v, of_both = (
+        list(Point(target, values, douts).claimed().values()) for douts in (u, v, both)
     )
-    expected = [None if a is None else 3 * a + b for a, b in zip(of_u, of_v, strict=True)]
+    combined = [None if a is None else 3 * a + b for a, b in zip(mine, of_v, strict=True)]
     errors: dict[str, float | None] = dict.fromkeys(TOLERANCES)
-    errors["linearity"] = worst(of_both, expected)
-    return values, u, of_u, errors
+    errors |= {"complex step": report.worst, "central differences": rough.worst}
+    errors["linearity"] = worst(of_both, combined)
+    errors |= {column: worst(found, mine) for column, found in others(values, u).items()}
+    right = all(e is None or e <= TOLERANCES[column] for column, e in errors.items())
+    return Proof(name, errors, report.ok and right, report)
 
 
 def worst(found: Sequence[Any], expected: Sequence[Any]) -> float:
@@ -150,11 +150,6 @@ def worst(found: Sequence[Any], expected: Sequence[Any]) -> float:
             off = float(np.abs(np.asarray(a) - b).max(initial=0.0))
             errors.append(off / scale if off else 0.0)
     return max(errors)
-
-
-def is_within(errors: dict[str, float | None]) -> bool:
-    """Whether every entry of a row is within its column's tolerance."""
-    return all(e is None or e <= TOLERANCES[column] for column, e in errors.items())
 
 
 def split_pair(
