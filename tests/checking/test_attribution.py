@@ -48,6 +48,20 @@ def test_a_model_is_looked_at_through_its_head() -> None:
     assert not matrix[np.triu_indices(5, 1)].any()
 
 
+def test_a_nested_model_is_measured_through_its_layers() -> None:
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((5, 2, 3)), rng.standard_normal((5, 2, 2))
+    state = (rng.standard_normal((1, 2, 4)), rng.standard_normal((1, 2, 4)))
+
+    def layers() -> list[RNN | GRU | Linear]:
+        return [RNN(3, 4, rng=0), GRU(4, 4, rng=1), Linear(4, 2, rng=2)]
+
+    first, second, head = layers()
+    nested = Sequential(Sequential(first), Sequential(Sequential(second), head))
+    found = attribution(nested, x, dy, ((state[0],), ((state[1],),)))
+    np.testing.assert_array_equal(found, attribution(Sequential(*layers()), x, dy, state))
+
+
 def test_a_model_without_recurrence_has_none() -> None:
     with pytest.raises(TypeError, match="has no recurrent layer"):
         attribution(Sequential(Linear(3, 2)), np.zeros((2, 1, 3)), np.zeros((2, 1, 2)))

@@ -216,7 +216,7 @@ def test_arguments_that_cannot_be_read(arguments: dict[str, Any], message: str) 
         )
 
 
-def test_subjects_that_cannot_be_checked() -> None:
+def test_targets_that_cannot_be_checked() -> None:
     with pytest.raises(TypeError, match="expected a pair"):
         check_gradients(3, "T B D")
     with pytest.raises(TypeError, match="no arguments, expected those of forward"):

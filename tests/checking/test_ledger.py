@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequential
+from numpy_rnn import GRU, LSTM, RNN, Dropout, Embedding, LastStep, Linear, Sequential
 from numpy_rnn.checking import ledger, ledger_norms, ledger_pieces, per_example
 from numpy_rnn.checking.strategies import lengths, resets
 from numpy_rnn.functional.types import Array
@@ -100,6 +100,15 @@ def test_a_models_ledger_sums_to_its_gradient_and_leaves_no_trace() -> None:
     rows = per_example(made, symbols, dy)
     for name, total in expected.items():
         np.testing.assert_allclose(rows[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
+
+
+def test_dropout_draws_the_same_mask_after_a_ledger() -> None:
+    made = Sequential(GRU(D, H, rng=0), Dropout(0.5, rng=1))
+    shares = ledger(made, X, DY)
+    for name, total in gradients(made, X, DY).items():
+        np.testing.assert_allclose(shares[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
+    for name, total in gradients(made, X, DY).items():  # with the next mask
+        assert not np.allclose(shares[name].sum(axis=0), total)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
