@@ -179,20 +179,31 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     expected, _ = gradient(point, name, method)
     axes = context.axes.get(name, ())
     T, B = _time_and_batch(context, sizes)
-    found = [suggest_whole(got, expected, {"T": T, "B": B})]
+    found = [(name, suggest_whole(got, expected, {"T": T, "B": B}))]
     if "T" in axes:
-        found.append(suggest_in_time(got, expected, first.wrong_steps))
+        found.append((name, suggest_in_time(got, expected, first.wrong_steps)))
     elif method == "complex step":
+        # Of a weight made of blocks, one block may be wrong and the others right.
+        rows = _wrong_rows(got, expected, first.tolerance)
+        part = name if rows.all() else f"{name}, in its wrong rows,"
         by_loss = contributions_by_loss(point, name, T, B)
         if by_loss is not None:
-            found.append(suggest_from_loss(got, by_loss))
+            found.append((part, suggest_from_loss(got[rows], by_loss[:, :, rows])))
         if isinstance(point.target, PairTarget) and "B" not in axes:
             by_use = contributions_by_use(point, name, context.axes)
             if by_use is not None:
-                found.append(suggest_from_use(got, by_use))
-    if not any(found):
-        found.append(_equal_to_another(context, got, name))
-    return [f"the gradient of {name} {text}" for text in found if text]
+                found.append((part, suggest_from_use(got[rows], by_use[:, rows])))
+    if not any(text for _, text in found):
+        found.append((name, _equal_to_another(context, got, name)))
+    return [f"the gradient of {part} {text}" for part, text in found if text]
+
+
+def _wrong_rows(got: Array, expected: Array, tolerance: float) -> Array:
+    """Return which rows of a gradient are wrong, as a mask of the first axis."""
+    off = np.abs(got - expected)
+    largest = off.reshape(len(off), -1).max(axis=1) if off.ndim else off
+    rows: Array = ~(largest <= tolerance * np.abs(expected).max())
+    return rows
 
 
 def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> tuple[int, int]:
