@@ -68,7 +68,7 @@ def locate(
             return _from_preactivations(dz, context.gates)
         first = (in_time or located)[0]
         return Diagnosis(first.location, _suggestions(context, first, sizes))
-    except Exception:  # code that cannot be cut in time, or takes no one-hot input
+    except Exception:  # code that cannot be cut in time
         return plain
 
 
@@ -100,7 +100,11 @@ def preactivations(
     wide = {**sizes, letter_of(axes[x][2]): T * B}
     values, axes = draw(rng, given, wide, regime)
     values[x] = np.eye(T * B).reshape(T, B, T * B)
-    point = Point(target, values, draw_gradients(rng, target.run(values).outputs, T, regime))
+    try:
+        outputs = target.run(values).outputs
+    except Exception:  # code that takes no one-hot input of another size
+        return None
+    point = Point(target, values, draw_gradients(rng, outputs, T, regime))
     expected, _ = gradient(point, W, "complex step")  # (G, T B)
     got = point.claimed()[W]
     if got is None or np.shape(got) != expected.shape:

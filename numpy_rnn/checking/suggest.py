@@ -166,6 +166,8 @@ def contributions_by_use(point: Point, name: str, axes: Mapping[str, Axes]) -> A
     if len(states) != len(douts) or not sequences or not states:
         return None
     weight, T = values[name], len(values[sequences[0]])
+    if any(np.shape(dout)[:1] != (T,) for dout in douts):
+        return None
     parts = np.zeros((T, *weight.shape))
     for t in range(T):
         before, here, later = slice(0, t), slice(t, t + 1), slice(t + 1, T)

@@ -196,6 +196,18 @@ def test_a_diagnosis_never_raises() -> None:
     assert report.location.parameter == "x"
 
 
+def test_a_function_of_a_sequence_gets_a_suggestion() -> None:
+    def doubled(theta: Array) -> Any:
+        x, W = theta[:165].reshape(11, 3, 5), theta[165:].reshape(4, 5)
+        y = x @ W.T
+        dx, dW = backward(y, (x, W))
+        return np.sum(y**2) / 2, np.concatenate([2 * dx.ravel(), dW.ravel()])
+
+    report = check_gradients(doubled, {"x": "T B D", "W": "H D"})
+    assert [row.name for row in report.rows if not row.right] == ["x"]
+    assert report.suggestions == ["the gradient of x is off by a constant factor 2"]
+
+
 def test_code_that_refuses_other_dtypes_is_checked_by_differences() -> None:
     def strict(x: Array, W: Array) -> Any:
         assert x.dtype == W.dtype == np.float64
