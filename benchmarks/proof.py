@@ -1,7 +1,7 @@
 """Write docs/proof.md: the tables of numpy-rnn check and of the museum, as measured here.
 
-Run with ``python -m benchmarks.proof`` (it needs torch, jax and scipy, and takes a few minutes).
-The page is made whole by this command; nothing in it is typed by hand.
+Run with ``python -m benchmarks.proof``. It needs torch, jax and scipy, and takes a few minutes.
+This command writes the whole page; nothing in it is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,35 +15,34 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking import against_torch
-from numpy_rnn.checking.methods import gradient
-from numpy_rnn.checking.proof import worst
-from numpy_rnn.checking.rtrl import rtrl
+from numpy_rnn.checking import rtrl
+from numpy_rnn.checking.derivatives import Method, gradient
+from numpy_rnn.checking.proof import torch_or_none, torch_pair_gradients, worst
+from numpy_rnn.checking.registry import PAIRS
 from numpy_rnn.checking.shapes import REGIMES, SIZES, draw, draw_gradients
-from numpy_rnn.checking.shipped import PAIRS
-from numpy_rnn.checking.subject import PairSubject, is_real
+from numpy_rnn.checking.target import PairTarget, Point, is_real
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
 CELLS = ("elman tanh", "lstm", "gru")
 
 
 def five_derivations(name: str) -> dict[str, list[Any]]:
-    """Return the gradients of a cell by five ways that share no code but the forward pass."""
+    """Return the gradients of a cell by five derivations that share only the forward pass."""
     pair = next(pair for pair in PAIRS if pair.name == name)
     rng = np.random.default_rng(0)
-    values, _ = draw(rng, pair.given, SIZES, REGIMES[0])
-    subject = PairSubject(pair.forward, pair.backward)
-    run = subject.run(values)
-    douts = draw_gradients(rng, run.outputs, SIZES["T"], REGIMES[0])
-    found = {"BPTT": list(run.backward(douts).values())}
-    for method in ("complex step", "central differences"):
+    values, _ = draw(rng, pair.shapes, SIZES, REGIMES[0])
+    target, arguments = PairTarget(pair.forward, pair.backward), list(values.values())
+    outputs = target.run(values).outputs
+    point = Point(target, values, draw_gradients(rng, outputs, SIZES["T"], REGIMES[0]))
+    found = {"BPTT": list(point.claimed().values())}
+    methods: tuple[Method, ...] = ("complex step", "central differences")
+    for method in methods:
         found[method] = [
-            gradient(subject, values, douts, n, method)[0] if is_real(v) else None
-            for n, v in values.items()
+            gradient(point, n, method)[0] if is_real(v) else None for n, v in values.items()
         ]
-    found["RTRL"] = rtrl(pair.forward, pair.backward, list(values.values()), douts)
-    found["PyTorch"] = against_torch.pair_gradients(name, values, douts) or []
-    return found
+    found["RTRL"] = rtrl(pair.forward, pair.backward, arguments, point.douts)
+    theirs = torch_pair_gradients(torch_or_none(), pair.torch or "", arguments, point.douts)
+    return found | {"PyTorch": theirs}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -56,8 +55,8 @@ def agreement(name: str) -> str:
     """Return the table of how far each two derivations differ."""
     found = five_derivations(name)
     rows = [
-        [way, *(f"{worst(a, b):.0e}" if way != other else "" for other, b in found.items())]
-        for way, a in found.items()
+        [method, *(f"{worst(a, b):.0e}" if method != other else "" for other, b in found.items())]
+        for method, a in found.items()
     ]
     return table([name, *found], rows)
 

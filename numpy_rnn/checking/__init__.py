@@ -1,14 +1,20 @@
-"""Gradient checks: prove any gradient, and name the place where it is wrong.
+"""Gradient checks: verify any gradient, name the place where it is wrong, show where it comes from.
 
-``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a report.
-Nothing here is imported by ``import numpy_rnn``.
+The collection of wrong gradients that the checks are measured on is in ``museum/``; training and
+layers are elsewhere, and ``import numpy_rnn`` imports nothing from here. Start reading in
+``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
+report.
 """
 
-from numpy_rnn.checking.attribution import attribution
-from numpy_rnn.checking.check import assert_gradients, check_gradients
-from numpy_rnn.checking.ledger import ledger, ledger_norms, ledger_pieces, per_example
-from numpy_rnn.checking.report import Report
-from numpy_rnn.checking.rtrl import rtrl
+from numpy_rnn.checking.check import Report, assert_gradients, check_gradients
+from numpy_rnn.checking.derivatives import rtrl
+from numpy_rnn.checking.ledger import (
+    attribution,
+    ledger,
+    ledger_norms,
+    ledger_pieces,
+    per_example,
+)
 
 __all__ = [
     "Report",

@@ -3,47 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from numpy_rnn.checking.compare import Comparison, guess_gates
-from numpy_rnn.checking.diagnose import MANY, Diagnosis, Evidence, diagnose
-from numpy_rnn.checking.hygiene import Fault, faults, not_finite
-from numpy_rnn.checking.judge import Settings, compare_all
-from numpy_rnn.checking.methods import Method, is_analytic
-from numpy_rnn.checking.model import ModelSubject
-from numpy_rnn.checking.report import Report, rows_of
+from numpy_rnn.checking.compare import (
+    CheckSettings,
+    Comparison,
+    Context,
+    Location,
+    compare_all,
+    guess_gates,
+)
+from numpy_rnn.checking.derivatives import Method, is_analytic
+from numpy_rnn.checking.locate import MAX_ELEMENTS, Diagnosis, locate
 from numpy_rnn.checking.shapes import (
-    REGIMES,
-    SIZES,
+    GIVEN_REGIMES,
     Axes,
     Given,
-    Regime,
+    InputRegime,
+    axes_of_arrays,
+    choose_regimes,
+    complete_sizes,
     draw,
     draw_gradients,
+    num_steps,
+    scale_parameters,
 )
-from numpy_rnn.checking.subject import (
-    FunctionSubject,
-    PairSubject,
-    Subject,
-    Values,
-    argument_names,
-    is_real,
+from numpy_rnn.checking.side_effects import (
+    Violation,
+    find_not_finite,
+    find_violations,
+    why_not_analytic,
 )
-from numpy_rnn.checking.trace import why_not_analytic
+from numpy_rnn.checking.target import ObjectTarget, Point, Target, read_target
 
-GIVEN = (Regime("given"), Regime("given, last step only", senders="last"))
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a check. It prints as a table.
+
+    Attributes
+    ----------
+    name : str
+        What was checked.
+    method : str
+        How derivatives were taken.
+    regimes : tuple of str
+        The regimes of the inputs.
+    rows : list of Comparison
+        One for each value that has a gradient, from the regime where its error is worst. Its
+        fields are `name`, `shape`, `error`, `regime`, `tolerance`, `right` and `problem`.
+    violations : list of Violation
+        What the passes did and must not do.
+    location : Location or None
+        The first wrong place: the one that causes the others.
+    suggestions : list of str
+        What the pattern of the errors suggests.
+    notes : list of str
+        Remarks, such as the reason for another method.
+
+    Examples
+    --------
+    >>> from numpy_rnn.checking import check_gradients
+    >>> from numpy_rnn.functional import linear_backward, linear_forward
+    >>> report = check_gradients((linear_forward, linear_backward), "T B D", "H D", "H")
+    >>> [(row.name, row.shape) for row in report.rows]
+    [('x', (11, 3, 5)), ('W', (4, 5)), ('b', (4,))]
+    >>> report.ok, report.worst < 1e-14
+    (True, True)
+    """
+
+    name: str
+    method: str
+    regimes: tuple[str, ...]
+    rows: list[Comparison]
+    violations: list[Violation] = field(default_factory=list)
+    location: Location | None = None
+    suggestions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is right and no pass did what it must not do."""
+        return not self.violations and all(row.right for row in self.rows)
+
+    @property
+    def worst(self) -> float:
+        """The largest error of any slice."""
+        return max((row.error for row in self.rows), default=0.0)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: gradients by {self.method}, inputs: {', '.join(self.regimes)}"]
+        width = max((len(row.name) for row in self.rows), default=0)
+        for row in self.rows:
+            shape = "x".join(map(str, row.shape)) or "scalar"
+            verdict = "ok" if row.right else "WRONG"
+            error = row.problem or f"{row.error:8.1e} ({row.regime}, at most {row.tolerance:.0e})"
+            lines.append(f"  {row.name:{width}}  {shape:>10}  {verdict:5}  {error}")
+        lines += [f"  {violation.kind}: {violation.text}" for violation in self.violations]
+        if self.location is not None:
+            lines.append(f"first wrong place: {self.location}")
+        lines += [f"suggestion: {text}" for text in self.suggestions]
+        lines += [f"note: {text}" for text in self.notes]
+        lines.append("all gradients are right" if self.ok else "NOT all gradients are right")
+        return "\n".join(lines)
 
 
 def check_gradients(
-    subject: Any,
+    target: Any,
     *arguments: Given | Mapping[str, Given],
     sizes: Mapping[str, int] | None = None,
     axes: Mapping[str, str] | None = None,
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
-    method: Literal["auto", "complex step", "central differences"] = "auto",
+    method: Literal["auto"] | Method = "auto",
     project: bool | None = None,
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
@@ -54,304 +129,250 @@ def check_gradients(
 
     Parameters
     ----------
-    subject : pair of callables, object or callable
-        ``(forward, backward)`` obeying the mirror rule: ``out, cache = forward(*arguments)``
+    target : pair of callables, object or callable
+        ``(forward, backward)`` that obeys the mirror rule: ``out, cache = forward(*arguments)``
         and ``gradients = backward(*douts, cache)``, one gradient for each argument. Or an
         object with ``forward`` and ``backward`` and named parameters and gradients. Or a
         function ``theta -> (loss, gradient)``.
     *arguments : str, array, callable or None, or one mapping of these by name
-        The arguments of forward. A string is a shape in letters, ``"T B D"`` or ``"4H H"``,
-        and draws inputs that expose bugs, in five regimes; an array is taken as it is; a
-        callable of (generator, sizes) returns what no shape can say, such as targets. For a
-        function, a mapping says what its flat theta is made of, in order.
+        The arguments of forward. A string is a shape in letters, ``"T B D"`` or ``"4H H"``. It
+        draws inputs that expose bugs, in five regimes. An array is taken as it is. A callable of
+        (generator, sizes) returns what no shape can express, such as targets. For a function,
+        a mapping lists the parts of its flat theta, in order.
     sizes : mapping of str to int, optional
-        Sizes of letters, in place of T = 11, B = 3, D = 5, H = 4, P = 2, V = 6.
+        Sizes of letters, instead of T = 11, B = 3, D = 5, H = 4, P = 2, V = 6.
     axes : mapping of str to str, optional
-        Letters of arguments that are given as arrays, so that errors can be said by time.
-        Guessed for arrays with three axes: T, B and another.
+        Letters of arguments that are given as arrays, so that errors are reported by timestep.
+        For arrays with three axes, T, B and another are assumed.
     gates : sequence of str, optional
         Names of the row blocks of the weights; guessed from a weight of 3H or 4H rows.
     parameters : sequence of str, optional
-        Attributes of the object that are its parameters, where it does not say so.
+        Attributes of the object that are its parameters, if it does not show it.
     method : {"auto", "complex step", "central differences"}
-        "auto" is the complex step where the code is analytic, and central differences where
-        it is not, with a note that says which operation it was.
+        "auto" is the complex step if the code is analytic. Otherwise it is central differences,
+        with a note that names the operation.
     project : bool, optional
-        Whether to compare along random directions, one for each time slice, in place of
+        Whether to compare along random directions, one for each time slice, instead of
         element by element; by default with more than 3,000 elements.
     regimes : sequence of str, optional
-        Which of usual, distant, saturated, vanishing, exploding to draw inputs for; all.
+        Regimes to draw inputs for, of usual, last-step-only, saturated, vanishing and
+        exploding; all by default.
     rtol : float, optional
-        How far a time slice may be off, relative to its largest entry. By default 1e-10 (1e-6
-        where inputs saturate or explode) for the complex step, 1e5 times that for central
-        differences.
+        Largest error of a time slice, relative to its largest entry. By default 1e-10 for the
+        complex step (1e-6 where inputs saturate, 1e-8 where they explode), and 1e5 times that
+        for central differences.
     locate : bool
-        Whether to look for the first wrong place, which takes longer than to see that there is
-        one.
+        Whether to look for the first wrong place, which takes longer than to notice an error.
     seed : int
-        For everything that is drawn.
+        Seed of everything that is drawn.
 
     Returns
     -------
     report : Report
-        Prints as a table; ``report.ok`` says whether everything is right.
+        Prints as a table. ``report.ok`` is whether everything is right.
 
     Raises
     ------
     TypeError, ValueError
-        If the subject is of none of the three forms, or an argument cannot be read.
+        If the target is of none of the three forms, or an argument cannot be read.
+
+    Examples
+    --------
+    >>> from numpy_rnn.functional import linear_backward, linear_forward
+    >>> def doubles_db(dy, cache):
+    ...     dx, dW, db = linear_backward(dy, cache)
+    ...     return dx, dW, 2 * db
+    >>> report = check_gradients((linear_forward, doubles_db), "T B D", "H D", "H")
+    >>> report.ok, report.location.parameter, report.suggestions
+    (False, 'b', ['the gradient of b is off by a constant factor 2'])
     """
-    target, given = _read(subject, arguments, parameters)
-    all_sizes = _sizes(sizes)
+    if method not in ("auto", "complex step", "central differences"):
+        raise ValueError(
+            f"check_gradients: method is {method!r}, expected 'auto', 'complex step' or "
+            "'central differences'"
+        )
+    adapted, given = read_target(target, arguments, parameters)
+    settings = CheckSettings(method, project, rtol, gates, seed)
+    check = _Check(adapted, given, complete_sizes(sizes), settings)
     drawn = any(isinstance(g, str) for g in given.values())
-    found: list[tuple[str, Comparison]] = []
-    wrong: list[Fault] = []
-    notes: list[str] = []
-    diagnosis = Diagnosis(None, [])
-    settings: Settings | None = None
-    done: list[str] = []
-    values: Values = {}
-    for number, regime in enumerate(_chosen(regimes) if drawn else GIVEN):
-        rng = np.random.default_rng([seed, number])
-        values, known, douts = _inputs(target, given, all_sizes, regime, axes, rng)
-        if isinstance(target, ModelSubject) and not done:
-            wrong += [Fault("not checked", text) for text in target.overlooked]
-        if not drawn and regime.senders == "last" and all(d.all() for d in douts):
-            continue  # there is no time in it: the same again
-        done.append(regime.name)
-        if fault := not_finite(target, values, douts):
-            wrong.append(fault._replace(text=f"{fault.text} (inputs: {regime.name})"))
+    for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):
+        point, known_axes = check.inputs(number, regime, axes)
+        if regime is GIVEN_REGIMES[1] and all(dout.all() for dout in point.douts):
+            continue  # no output has time: the same inputs again
+        if not check.can_be_compared(point, known_axes, regime):
             break
-        if settings is None:
-            wrong += faults(target, values, douts)
-            _check_something(target, values)
-            settings, notes = _settle(target, values, known, method, project, rtol, gates, seed)
-        if method == "auto":
-            settings = _where_analytic(settings, target, values, douts, notes)
-        comparisons = compare_all(target, values, known, douts, settings, regime)
-        found += [(regime.name, c) for c in comparisons]
-        if locate and diagnosis.place is None and any(not c.right for c in comparisons):
-            evidence = Evidence(target, values, known, douts, regime, settings.gates, seed)
-            diagnosis = diagnose(evidence, comparisons, given, all_sizes, settings.method)
-    how = "no method"
-    if settings:
-        how = settings.method + (", along random directions" if settings.project else "")
-    compared = {comparison.parameter for _, comparison in found}
-    if found:
-        left = [name for name in _real_names(values) if name not in compared]
-        notes += [f"backward returns no gradient of {name}" for name in left]
-    notes += _unresolved(found)
-    return Report(
-        target.name,
-        how,
-        tuple(done),
-        rows_of(found),
-        wrong,
-        diagnosis.place,
-        diagnosis.suggestions,
-        notes,
-    )
+        check.compare(point, known_axes, regime, find_location=locate)
+    return check.report()
 
 
-def assert_gradients(subject: Any, *arguments: Given | Mapping[str, Given], **options: Any) -> None:
+def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **options: Any) -> None:
     """Raise AssertionError with the whole report if a gradient is wrong.
 
     Parameters
     ----------
-    subject, *arguments, **options
+    target, *arguments, **options
         As for :func:`check_gradients`.
 
     Raises
     ------
     AssertionError
         If a gradient is wrong, or a pass did what it must not do.
+
+    Examples
+    --------
+    >>> from numpy_rnn import LSTM, Linear, Sequential
+    >>> assert_gradients(Sequential(LSTM(3, 4, rng=0), Linear(4, 2, rng=1)), "T B 3")
     """
-    report = check_gradients(subject, *arguments, **options)
+    report = check_gradients(target, *arguments, **options)
     if not report.ok:
         raise AssertionError(str(report))
 
 
-def _read(
-    subject: Any,
-    arguments: Sequence[Given | Mapping[str, Given]],
-    parameters: Sequence[str] | None,
-) -> tuple[Subject, dict[str, Given]]:
-    """Return the subject in its common form, and its arguments by name."""
-    if isinstance(subject, tuple) and len(subject) == 2 and all(map(callable, subject)):
-        forward: Any = subject[0]
-    elif hasattr(subject, "forward") and hasattr(subject, "backward"):
-        forward = subject.forward
-    elif callable(subject):
-        forward = subject
-    else:
-        raise TypeError(
-            f"check_gradients: {subject!r}, expected a pair (forward, backward), an object with "
-            "both methods, or a function theta -> (loss, gradient)"
+class _Check:
+    """One call of check_gradients: the target, and what has been found so far."""
+
+    def __init__(
+        self,
+        target: Target,
+        given: dict[str, Given],
+        sizes: dict[str, int],
+        settings: CheckSettings,
+    ) -> None:
+        self.target, self.given, self.sizes, self.settings = target, given, sizes, settings
+        self.real_names: list[str] = []
+        self.regimes: list[str] = []
+        self.compared: list[Comparison] = []
+        self.violations: list[Violation] = []
+        self.notes: list[str] = []
+        self.diagnosis = Diagnosis(None, [])
+
+    def inputs(
+        self, number: int, regime: InputRegime, chosen_axes: Mapping[str, str] | None
+    ) -> tuple[Point, dict[str, Axes]]:
+        """Return the inputs of a regime, and the axes that are known."""
+        rng = np.random.default_rng([self.settings.seed, number])
+        values, axes = draw(rng, self.given, self.sizes, regime)
+        if isinstance(self.target, ObjectTarget):
+            self.target.discover(values)
+            values |= scale_parameters(self.target.parameters(), regime)
+        axes |= axes_of_arrays(values, axes, chosen_axes)
+        outputs = self.target.run(values).outputs
+        douts = draw_gradients(rng, outputs, num_steps(values, axes), regime)
+        return Point(self.target, values, douts), axes
+
+    def can_be_compared(self, point: Point, axes: dict[str, Axes], regime: InputRegime) -> bool:
+        """Whether outputs and gradients are finite.
+
+        With the first inputs, also look for violations, and settle how to compare.
+        """
+        first = not self.regimes
+        if first:
+            _check_types(point)
+            self.real_names = point.real_names()
+            overlooked = getattr(self.target, "overlooked", [])
+            self.violations += [Violation("not checked", text) for text in overlooked]
+        self.regimes.append(regime.name)
+        if violation := find_not_finite(point):
+            text = f"{violation.text} (inputs: {regime.name})"
+            self.violations.append(violation._replace(text=text))
+            return False
+        if first:
+            self.violations += find_violations(point)
+            self._settle(point, axes)
+        return True
+
+    def compare(
+        self, point: Point, axes: dict[str, Axes], regime: InputRegime, *, find_location: bool
+    ) -> None:
+        """Compare every gradient; the first time that one is wrong, find its place."""
+        if self.settings.method == "auto" and not all(
+            is_analytic(point, name) for name in self.real_names
+        ):
+            self.settings = self.settings._replace(method="central differences")
+            self.notes.append(
+                f"the code is not analytic: {why_not_analytic(point)}; "
+                "central differences are used, which see about 6 digits"
+            )
+        context = Context(point, axes, regime, self.settings)
+        comparisons = compare_all(context)
+        self.compared += comparisons
+        some_wrong = any(not comparison.right for comparison in comparisons)
+        if find_location and some_wrong and self.diagnosis.location is None:
+            self.diagnosis = locate(context, comparisons, self.given, self.sizes)
+
+    def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
+        """Replace the settings that were left open, with a note if float32 decides."""
+        method, project, rtol, gates, seed = self.settings
+        real = {name: point.values[name] for name in self.real_names}
+        single = [name for name, value in real.items() if value.dtype != np.float64]
+        if method == "auto" and single:
+            method = "central differences"
+            self.notes.append(
+                f"{single[0]} is {real[single[0]].dtype}; central differences are used, which see "
+                "about 3 digits of it"
+            )
+        if project is None:
+            project = sum(value.size for value in real.values()) > MAX_ELEMENTS
+        if gates is None:
+            gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
+        self.settings = CheckSettings(method, project, rtol, gates, seed)
+
+    def report(self) -> Report:
+        """Return what was found."""
+        method = "no method"
+        if self.compared:
+            method = "complex step" if self.settings.method == "auto" else self.settings.method
+            method += ", along random directions" if self.settings.project else ""
+            without = set(self.real_names) - {comparison.name for comparison in self.compared}
+            names = [name for name in self.real_names if name in without]
+            self.notes += [f"backward returns no gradient of {name}" for name in names]
+        self.notes += [
+            f"{c.name}, inputs {c.regime}: {c.unresolved} slices are too small for central "
+            "differences to resolve"
+            for c in self.compared
+            if c.unresolved
+        ]
+        return Report(
+            self.target.name,
+            method,
+            tuple(self.regimes),
+            _rows(self.compared),
+            self.violations,
+            self.diagnosis.location,
+            self.diagnosis.suggestions,
+            self.notes,
         )
-    named = len(arguments) == 1 and isinstance(arguments[0], Mapping)
-    given: Any = arguments[0] if named else arguments
-    if not named:
-        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
-    if not given:
-        raise TypeError("check_gradients: no arguments, expected those of forward")
-    if forward is subject:  # a vector of whole numbers is meant as one of real numbers
-        given = {n: g.astype(float) if isinstance(g, np.ndarray) else g for n, g in given.items()}
-    if isinstance(subject, tuple):
-        return PairSubject(subject[0], subject[1]), dict(given)
-    if forward is subject:
-        return FunctionSubject(subject, laid_out=named), dict(given)
-    return ModelSubject(subject, list(given), parameters), dict(given)
 
 
-def _real_names(values: Values) -> list[str]:
-    return [name for name, value in values.items() if is_real(value)]
-
-
-def _sizes(given: Mapping[str, int] | None) -> dict[str, int]:
-    sizes = {**SIZES, **(given or {})}
-    for letter, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"sizes: {letter} is {size}, expected at least 1")
-    return sizes
-
-
-def _inputs(
-    subject: Subject,
-    given: Mapping[str, Given],
-    sizes: Mapping[str, int],
-    regime: Regime,
-    axes: Mapping[str, str] | None,
-    rng: np.random.Generator,
-) -> tuple[Values, dict[str, Axes], list[Any]]:
-    """Return what the passes are run on: values, the axes that are known, and gradients."""
-    values, known = draw(rng, given, sizes, regime)
-    if isinstance(subject, ModelSubject):
-        subject.discover(values)
-        values |= _scaled(subject.parameters(), regime)
-    known |= _axes_of(values, known, axes)
-    outputs = subject.run(values).outputs
-    return values, known, draw_gradients(rng, outputs, _steps(values, known), regime)
-
-
-def _chosen(names: Sequence[str] | None) -> tuple[Regime, ...]:
-    known = {regime.name: regime for regime in REGIMES}
-    if names is not None and not names:
-        raise ValueError(f"regimes: none, expected some of {', '.join(known)}")
-    for name in names or ():
-        if name not in known:
-            raise ValueError(f"regimes: {name!r}, expected some of {', '.join(known)}")
-    return REGIMES if names is None else tuple(known[name] for name in names)
-
-
-def _scaled(parameters: Values, regime: Regime) -> Values:
-    """Return a model's parameters as the regime wants them.
-
-    A square matrix, or one with `hh` in its name, counts as recurrent.
-    """
-    recurrent = {
-        name
-        for name, value in parameters.items()
-        if value.ndim == 2 and ("hh" in name or value.shape[0] == value.shape[1])
-    }
-    rng = np.random.default_rng(0)
-    return {
-        # What starts at zero hides what it is multiplied with.
-        name: (value if value.any() else 0.5 * rng.standard_normal(value.shape).astype(value.dtype))
-        * regime.weights
-        * (regime.recurrent if name in recurrent else 1)
-        for name, value in parameters.items()
-    }
-
-
-def _axes_of(
-    values: Values, known: Mapping[str, Axes], axes: Mapping[str, str] | None
-) -> dict[str, Axes]:
-    """Return axes of the arguments that were not given as shapes."""
-    said = {name: tuple(text.split()) for name, text in (axes or {}).items()}
-    for name in said:
-        if name not in values:
-            raise ValueError(f"axes: {name!r}, expected some of {', '.join(values)}")
-    shaped = {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n not in known}
-    sequences = [
-        v for v in shaped.values() if v.ndim >= 3 or (v.dtype.kind in "iu" and v.ndim == 2)
-    ]
-    for name, value in shaped.items():
-        if name not in said and value.ndim >= 3 and value.shape[:2] == sequences[0].shape[:2]:
-            said[name] = ("T", "B", *("",) * (value.ndim - 2))
-    return said
-
-
-def _steps(values: Values, axes: Mapping[str, Axes]) -> int | None:
-    """Return T, if an argument has it."""
-    lengths = [values[n].shape[a.index("T")] for n, a in axes.items() if "T" in a]
-    return int(lengths[0]) if lengths else None
-
-
-def _where_analytic(
-    settings: Settings, subject: Subject, values: Values, douts: list[Any], notes: list[str]
-) -> Settings:
-    """Fall back to central differences, with a note, where the complex step does not serve."""
-    if settings.method == "central differences" or all(
-        is_analytic(subject, values, douts, name) for name in _real_names(values)
-    ):
-        return settings
-    why = f"the code is not analytic: {why_not_analytic(subject, values)}"
-    notes.append(f"{why}; central differences are used, which see about 6 digits")
-    return settings._replace(method="central differences")
-
-
-def _check_something(subject: Subject, values: Values) -> None:
-    """Raise where there is nothing to check, or something that cannot be."""
-    for name, value in values.items():
+def _check_types(point: Point) -> None:
+    """Raise if there is nothing to check, or something that cannot be checked."""
+    name_of_target = point.target.name
+    for name, value in point.values.items():
         if isinstance(value, tuple | list):
             raise TypeError(
-                f"{subject.name}: {name} is a {type(value).__name__}, expected an array: hand in "
-                "its parts as arguments of their own"
+                f"{name_of_target}: {name} is a {type(value).__name__}, expected an array: pass "
+                "its parts as separate arguments"
             )
         if isinstance(value, np.ndarray) and value.dtype.kind == "c":
-            raise TypeError(f"{subject.name}: {name} is complex, expected real numbers")
-    if not any(values[name].size for name in _real_names(values)):
-        raise TypeError(f"{subject.name}: nothing to check, expected arguments of real numbers")
+            raise TypeError(f"{name_of_target}: {name} is complex, expected real numbers")
+    if not any(point.values[name].size for name in point.real_names()):
+        raise TypeError(f"{name_of_target}: nothing to check, expected arguments of real numbers")
 
 
-def _settle(
-    subject: Subject,
-    values: Values,
-    axes: dict[str, Axes],
-    method: str,
-    project: bool | None,
-    rtol: float | None,
-    gates: Sequence[str] | None,
-    seed: int,
-) -> tuple[Settings, list[str]]:
-    """Settle how to differentiate, and say why if it is not the complex step."""
-    if method not in ("auto", "complex step", "central differences"):
-        raise ValueError(
-            f"{subject.name}: method is {method!r}, expected 'auto', 'complex step' or "
-            "'central differences'"
-        )
-    real = {name: values[name] for name in _real_names(values)}
-    notes: list[str] = []
-    chosen: Method = "central differences" if method == "central differences" else "complex step"
-    single = [n for n, v in real.items() if v.dtype != np.float64]
-    if method == "auto" and single:
-        chosen = "central differences"
-        notes.append(
-            f"{single[0]} is {real[single[0]].dtype}; central differences are used, which see "
-            "about 3 digits of it"
-        )
-    many = sum(v.size for v in real.values()) > MANY
-    shapes = {n: v.shape for n, v in real.items()}
-    known_gates = guess_gates(shapes, axes) if gates is None else tuple(gates)
-    projected = many if project is None else project
-    return Settings(chosen, projected, rtol, known_gates, seed), notes
-
-
-def _unresolved(found: list[tuple[str, Comparison]]) -> list[str]:
-    """Say where the method was too coarse to tell anything."""
+def _rows(compared: list[Comparison]) -> list[Comparison]:
+    """Return one row for each value: its worst comparison."""
+    worst: dict[str, Comparison] = {}
+    for comparison in compared:
+        held = worst.get(comparison.name)
+        if held is None or _badness(comparison) > _badness(held):
+            worst[comparison.name] = comparison
+    resolved = {c.name for c in compared if c.unresolved < c.slices or not c.slices}
+    problem = "too small everywhere for central differences to resolve"
     return [
-        f"{c.parameter}, inputs {regime}: {c.unresolved} slices are too small for central "
-        "differences to say anything"
-        for regime, c in found
-        if c.unresolved
+        row if row.problem or row.name in resolved else row._replace(problem=problem)
+        for row in worst.values()
     ]
+
+
+def _badness(comparison: Comparison) -> tuple[bool, float]:
+    return not comparison.right, comparison.error / comparison.tolerance

@@ -1,22 +1,57 @@
-"""Two gradients, compared slice by slice: relative to the largest entry of each timestep.
+"""Claimed gradients against derivatives, slice by slice, on one set of inputs.
 
-With vanishing gradients the first steps of dx are 1e-20 of the last. Relative to the whole
-tensor a wrong early slice hides under a right late one; relative to itself it cannot.
+An error counts relative to the largest entry of its timestep. With vanishing gradients the first
+steps of dx are 1e-20 of the last. Relative to the whole tensor, a wrong early slice hides under
+a right late one. Relative to itself it cannot.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.shapes import Axes, letter
+from numpy_rnn.checking.derivatives import Method, directional, gradient
+from numpy_rnn.checking.shapes import Axes, InputRegime, letter_of, time_axis_of
+from numpy_rnn.checking.target import Gradients, Point, is_real
 from numpy_rnn.functional.types import Array
 
 GATES = {3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # PyTorch's orders
+ALWAYS_BY_ELEMENT = 100  # elements up to which a value is never compared by projections
+TRIES = 6  # runs with inputs moved by their last bits
 
 
-class Place(NamedTuple):
+class CheckSettings(NamedTuple):
+    """How to differentiate and how to compare; None stands for the default."""
+
+    method: Literal["auto"] | Method  # auto: the complex step, while the code is analytic
+    project: bool | None  # compare along random directions instead of element by element
+    rtol: float | None
+    gates: Sequence[str] | None  # names of the row blocks of the weights
+    seed: int
+
+
+class Context(NamedTuple):
+    """One set of inputs, and all that is known about them."""
+
+    point: Point
+    axes: dict[str, Axes]  # tokens of the axes, where known
+    regime: InputRegime
+    settings: CheckSettings
+
+    @property
+    def method(self) -> Method:
+        """How to differentiate."""
+        return "complex step" if self.settings.method == "auto" else self.settings.method
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the row blocks of the weights; empty if there are none."""
+        return tuple(self.settings.gates or ())
+
+
+class Location(NamedTuple):
     """One element of one gradient, in the field's words, and both of its values."""
 
     parameter: str
@@ -30,168 +65,295 @@ class Place(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What comparing one gradient with the exact one said."""
+    """The result of comparing one gradient with the exact one: a row of the report."""
 
-    parameter: str
+    name: str
     shape: tuple[int, ...]
     error: float  # worst, relative to its slice
+    regime: str  # of the inputs
     tolerance: float
-    wrong_steps: tuple[int, ...]  # timesteps that are wrong; (0,) for a tensor without time
-    place: Place | None  # of the worst element of the latest wrong step
-    problem: str | None = None  # no gradient, or of another shape
-    unresolved: int = 0  # slices too small for the method to say anything
+    wrong_steps: tuple[int, ...] = ()  # timesteps that are wrong; (0,) for a tensor without time
+    location: Location | None = None  # of the worst element of the latest wrong step
+    problem: str | None = None  # no gradient, or one of another shape
+    unresolved: int = 0  # slices too small for the method to resolve
     slices: int = 1
 
     @property
     def right(self) -> bool:
-        """Whether there is nothing to complain of."""
+        """Whether the gradient is there, and right at every step."""
         return self.problem is None and not self.wrong_steps
 
 
+def compare_all(context: Context) -> list[Comparison]:
+    """Compare the claimed gradient of every real value.
+
+    A gradient that looks wrong is compared again, with the effect of :func:`rounding` allowed.
+    """
+    point = context.point
+    claimed = point.claimed()
+    comparisons = []
+    slack: dict[str, Array] | None = None
+    for name in point.real_names():
+        if name not in claimed:
+            continue
+        comparison = _compare_one(context, name, claimed[name])
+        if comparison.wrong_steps:
+            slack = rounding(point, claimed) if slack is None else slack
+            comparison = _compare_one(context, name, claimed[name], slack[name])
+        comparisons.append(comparison)
+    return comparisons
+
+
+def rounding(point: Point, claimed: Gradients) -> dict[str, Array]:
+    """Return how far each element of the claimed gradients moves with its inputs' last bits.
+
+    A slope computed from an output, 1 - h^2 with h near 1, has lost digits that no backward
+    pass can restore. The gradient is right, and below that level it is noise. Code that follows
+    the dtype of its inputs is also run in extended precision, where the machine has it.
+    """
+    rng = np.random.default_rng(0)
+    moved = {n: np.zeros(np.shape(g)) for n, g in claimed.items() if g is not None}
+    for name, exact in _in_extended_precision(point).items():
+        if exact is not None and np.shape(exact) == moved[name].shape:
+            moved[name] += np.abs(exact - claimed[name]).astype(float)
+    for _ in range(TRIES):
+        near = {
+            n: v * (1 + np.finfo(v.dtype).eps * rng.integers(-2, 3, v.shape)).astype(v.dtype)
+            if is_real(v)
+            else v
+            for n, v in point.values.items()
+        }
+        again = point._replace(values=near).claimed()
+        for name, most in moved.items():
+            np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
+    return moved
+
+
+def _in_extended_precision(point: Point) -> Gradients:
+    """Return the gradients in extended precision, or nothing if the code refuses it."""
+    longer = {n: v.astype(np.longdouble) if is_real(v) else v for n, v in point.values.items()}
+    try:
+        return point.target.run(longer).backward([d.astype(np.longdouble) for d in point.douts])
+    except Exception:  # whatever code raises that was not written for it
+        return {}
+
+
+def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:
+    """Compare one gradient, by elements or along random directions."""
+    value = context.point.values[name]
+    large = value.size > ALWAYS_BY_ELEMENT and np.shape(got) == value.shape
+    if context.settings.project and large:
+        return _compare_projected(context, name, np.asarray(got), slack)
+    expected, noise = gradient(context.point, name, context.method)
+    return compare(context, name, got, expected, noise, slack)
+
+
+def _tolerance(context: Context, name: str) -> float:
+    if context.settings.rtol is not None:
+        return context.settings.rtol
+    if context.point.values[name].dtype == np.float32:
+        return 3e-3
+    if context.method == "complex step":
+        return context.regime.rtol
+    return min(1e5 * context.regime.rtol, 1e-3)  # central differences see five digits fewer
+
+
 def compare(
+    context: Context,
     name: str,
     got: Any,
     expected: Array,
-    axes: Axes,
-    gates: tuple[str, ...],
-    rtol: float,
     noise: float = 0.0,
     slack: Array | None = None,
 ) -> Comparison:
-    """Compare a claimed gradient with the exact one.
+    """Compare a claimed gradient with the exact one, element by element.
 
     Parameters
     ----------
+    context : Context
+        The axes, the regime and how to compare.
     name : str
-        What it is the gradient of.
+        The value that it is the gradient of.
     got, expected : arrays
         The claimed gradient and the exact one.
-    axes : tuple of str
-        Tokens of the axes; empty where unknown.
-    gates : tuple of str
-        Names of the row blocks of a weight with 3H or 4H rows; empty for none.
-    rtol : float
-        Relative to the largest entry of a slice.
     noise : float
-        What rounding can have added to `expected`. A slice below it is left unresolved.
-    slack : array like them, optional
-        How far `got` moves when its inputs move by their last bits.
-
-    Returns
-    -------
-    comparison : Comparison
+        The largest error of `expected` by rounding. A slice below it is left unresolved.
+    slack : array, optional
+        From :func:`rounding`.
     """
-    if got is None:
-        problem = "backward returns no gradient for it"
-        return Comparison(name, expected.shape, np.inf, rtol, (), None, problem)
-    got = np.asarray(got)
-    if got.shape != expected.shape:
-        problem = f"its gradient has shape {got.shape}, expected {expected.shape}"
-        if got.shape == expected.shape[::-1] and np.allclose(got.T, expected, rtol=1e-6):
-            problem += ": it is the transpose"
-        return Comparison(name, expected.shape, np.inf, rtol, (), None, problem)
-    time_axis = axes.index("T") if "T" in axes else None
-    a, b = (got[None], expected[None]) if time_axis is None else (got, expected)
-    others = tuple(axis for axis in range(a.ndim) if axis != (time_axis or 0))
-    off = np.abs(a - b)
-    error = np.where(np.isfinite(a), off, np.inf).max(axis=others, initial=0.0)
-    scale = np.abs(b).max(axis=others, initial=0.0)
+    axes, gates, regime = context.axes.get(name, ()), context.gates, context.regime.name
+    rtol = _tolerance(context, name)
+    if problem := _problem(got, expected):
+        return Comparison(name, expected.shape, np.inf, regime, rtol, problem=problem)
+    got, time_axis = np.asarray(got), time_axis_of(axes)
+    mine, exact = _by_slice(got, time_axis), _by_slice(expected, time_axis)  # (S, n)
+    off = np.abs(mine - exact)
+    error = np.where(np.isfinite(mine), off, np.inf).max(axis=1, initial=0.0)  # (S,)
+    scale = np.abs(exact).max(axis=1, initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
         relative = np.where(error == 0, 0.0, error / scale)
     resolved = (noise == 0) | (error == 0) | (np.maximum(scale, error) > 1e3 * noise)
     allowed = np.zeros(len(error))
     if slack is not None:
-        allowed = 30 * (slack[None] if time_axis is None else slack).max(axis=others, initial=0.0)
+        allowed = 30 * _by_slice(slack, time_axis).max(axis=1, initial=0.0)
         relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
     wrong = np.flatnonzero((error > rtol * scale + 10 * noise + allowed) & resolved)
-    place = None
+    location = None
     if len(wrong):
         latest = int(wrong[-1])
-        step = np.take(off, latest, axis=time_axis or 0)
-        step = np.where(np.isnan(step), np.inf, step)
-        index = [int(i) for i in np.unravel_index(int(np.argmax(step)), step.shape)]
-        if time_axis is not None:
-            index.insert(time_axis, latest)
-        at = tuple(index)
-        place = Place(
-            name, words(at, axes, expected.shape, gates), float(got[at]), float(expected[at])
-        )
-    worst = float(np.max(relative[resolved], initial=0.0))
-    steps = tuple(int(t) for t in wrong)
-    left = int(np.count_nonzero(~resolved))
-    return Comparison(name, expected.shape, worst, rtol, steps, place, None, left, len(error))
+        worst = int(np.argmax(np.where(np.isnan(off[latest]), np.inf, off[latest])))
+        index = _index_of(worst, latest, expected.shape, time_axis)
+        text = words(index, axes, expected.shape, gates)
+        location = Location(name, text, float(got[index]), float(expected[index]))
+    return Comparison(
+        name,
+        expected.shape,
+        error=float(np.max(relative[resolved], initial=0.0)),
+        regime=regime,
+        tolerance=rtol,
+        wrong_steps=tuple(int(t) for t in wrong),
+        location=location,
+        unresolved=int(np.count_nonzero(~resolved)),
+        slices=len(error),
+    )
+
+
+def _problem(got: Any, expected: Array) -> str | None:
+    """Return what keeps a gradient from being compared, if anything does."""
+    if got is None:
+        return "backward returns no gradient for it"
+    got = np.asarray(got)
+    if got.shape == expected.shape:
+        return None
+    text = f"its gradient has shape {got.shape}, expected {expected.shape}"
+    if got.shape == expected.shape[::-1] and np.allclose(got.T, expected, rtol=1e-6):
+        text += ": it is the transpose"
+    return text
+
+
+def _by_slice(array: Array, time_axis: int | None) -> Array:
+    """Return an array as one row for each timestep, or as one row if it has no time."""
+    if time_axis is None:
+        return array.reshape(1, array.size)
+    T = array.shape[time_axis]
+    return np.moveaxis(array, time_axis, 0).reshape(T, array.size // max(T, 1))
+
+
+def _index_of(
+    column: int, row: int, shape: tuple[int, ...], time_axis: int | None
+) -> tuple[int, ...]:
+    """Return the index of an element of :func:`_by_slice` in the array."""
+    if time_axis is None:
+        return tuple(int(i) for i in np.unravel_index(column, shape))
+    others = (*shape[:time_axis], *shape[time_axis + 1 :])
+    index = [int(i) for i in np.unravel_index(column, others)]
+    return (*index[:time_axis], row, *index[time_axis:])
+
+
+def _compare_projected(context: Context, name: str, got: Array, slack: Array | None) -> Comparison:
+    """Compare along one random direction for each time slice.
+
+    A wrong gradient agrees along a random direction with probability zero. A bisection over the
+    elements then finds one that is wrong.
+    """
+    point, method = context.point, context.method
+    axes, rtol, regime = context.axes.get(name, ()), _tolerance(context, name), context.regime.name
+    rng = np.random.default_rng([context.settings.seed, *f"{name}, {regime}".encode()])
+    slices = _by_slice(np.arange(got.size).reshape(got.shape), time_axis_of(axes))  # flat indices
+    worst, wrong, location, unresolved = 0.0, [], None, 0
+    for t, elements in enumerate(slices):
+        direction = np.zeros(got.size, point.values[name].dtype)
+        direction[elements] = rng.standard_normal(len(elements))
+        exact = directional(point, name, direction.reshape(got.shape), method)
+        terms = got.flat[elements] * direction[elements]
+        off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
+        scale = max(scale, abs(exact.value))
+        rounding_error = 0.0 if slack is None else 100 * float(slack.flat[elements].sum())
+        if off > rtol * scale + 10 * exact.noise + rounding_error:
+            wrong.append(t)
+            worst = max(worst, off / max(scale, 1e-290))
+            location = _bisect(context, name, got, elements)
+        elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
+            unresolved += 1
+        elif off > rtol * scale:
+            worst = max(worst, rtol)  # within rounding
+        else:
+            worst = max(worst, off / max(scale, 1e-290))
+    return Comparison(
+        name,
+        got.shape,
+        error=worst,
+        regime=regime,
+        tolerance=rtol,
+        wrong_steps=tuple(wrong),
+        location=location,
+        unresolved=unresolved,
+        slices=len(slices),
+    )
+
+
+def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Location:
+    """Find an element whose claimed gradient is wrong, among these flat indices."""
+    point, rng = context.point, np.random.default_rng(0)
+
+    def both(elements: Array, signs: Any) -> tuple[float, float]:
+        """Return the claimed and the exact derivative along these elements."""
+        direction = np.zeros(claimed.size, point.values[name].dtype)
+        direction[elements] = signs
+        direction = direction.reshape(claimed.shape)
+        exact = directional(point, name, direction, context.method).value
+        return float(np.sum(claimed * direction)), exact
+
+    while len(elements) > 1:
+        halves = np.array_split(elements, 2)
+        errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
+        elements = halves[int(np.argmax(errors))]
+    got, expected = both(elements, 1)
+    index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
+    text = words(index, context.axes.get(name, ()), claimed.shape, context.gates)
+    return Location(name, text, got, expected)
 
 
 def words(
     index: tuple[int, ...], axes: Axes, shape: tuple[int, ...], gates: tuple[str, ...]
 ) -> str:
-    """Say an index in the field's words.
-
-    Parameters
-    ----------
-    index : tuple of int
-        Of an element.
-    axes : tuple of str
-        Tokens of the axes; empty where unknown.
-    shape : tuple of int
-        Of the array.
-    gates : tuple of str
-        Names of the row blocks.
-
-    Returns
-    -------
-    words : str
-        ``"gate f, unit 2, column 0"``.
-    """
+    """Return the index of an element in the field's words: ``"gate f, unit 2, column 0"``."""
     if len(axes) != len(index):
         axes = ("",) * len(index)
-    said = []
+    found = []
     for place, (i, axis) in enumerate(zip(index, axes, strict=True)):
         if axis == "T":
-            said.append(f"t = {i}")
+            found.append(f"t = {i}")
         elif axis == "B":
-            said.append(f"batch row {i}")
-        elif place == 0 and gates and is_gated(axis, shape[0], gates):
+            found.append(f"batch row {i}")
+        elif place == 0 and gates and _is_gated(axis, shape[0], gates):
             block = shape[0] // len(gates)
-            said.append(f"gate {gates[i // block]}, unit {i % block}")
+            found.append(f"gate {gates[i // block]}, unit {i % block}")
         elif "T" in axes or "B" in axes:
-            said.append(f"unit {i}")
+            found.append(f"unit {i}")
         elif len(index) == 2:
-            said.append(f"{'column' if place else 'row'} {i}")
+            found.append(f"{'column' if place else 'row'} {i}")
         elif axis or len(index) == 1:
-            said.append(f"unit {i}")
+            found.append(f"unit {i}")
         else:
-            said.append(f"index {i} of axis {place}")
-    return ", ".join(said)
+            found.append(f"index {i} of axis {place}")
+    return ", ".join(found)
 
 
-def is_gated(axis: str, rows: int, gates: tuple[str, ...]) -> bool:
-    """Whether an axis holds one block of rows for each gate."""
+def _is_gated(axis: str, rows: int, gates: tuple[str, ...]) -> bool:
+    """Whether an axis has one block of rows for each gate."""
     if axis:
-        return axis == f"{len(gates)}{letter(axis)}"
+        return axis == f"{len(gates)}{letter_of(axis)}"
     return rows % len(gates) == 0
 
 
 def guess_gates(shapes: dict[str, tuple[int, ...]], axes: dict[str, Axes]) -> tuple[str, ...]:
-    """Return the gates that the recurrent weight's shape tells of: (4H, H) is an LSTM's.
-
-    Parameters
-    ----------
-    shapes : dict of str to shape
-        Of every value.
-    axes : dict of str to tuple of str
-        Tokens, where known.
-
-    Returns
-    -------
-    gates : tuple of str
-        Empty if there is no such weight.
-    """
+    """Return the gates that a recurrent weight's shape implies: (4H, H) is an LSTM's."""
     for name, shape in shapes.items():
-        a = axes.get(name, ())
-        if len(a) == 2 and a[0] in ("3H", "4H"):
-            return GATES[int(a[0][0])]
+        tokens = axes.get(name, ())
+        if len(tokens) == 2 and tokens[0] in ("3H", "4H"):
+            return GATES[int(tokens[0][0])]
         recurrent = "hh" in name.lower() and len(shape) == 2 and shape[1]
-        if not a and recurrent and shape[0] // shape[1] in GATES and shape[0] % shape[1] == 0:
+        if not tokens and recurrent and shape[0] // shape[1] in GATES and not shape[0] % shape[1]:
             return GATES[shape[0] // shape[1]]
     return ()

@@ -1,140 +1,88 @@
-"""The ledger: what each timestep contributed to each weight's gradient.
+"""Where a gradient comes from: the ledger and the attribution matrix.
 
-The gradient of a shared weight is a sum over time; its ledger is that sum, not summed:
+The ledger is the per-timestep gradients of the weights. A shared weight's gradient is a sum over
+time, and its ledger is that sum, not summed:
 
     (1) dW = sum_t dW[t],   dW[t] = sum_b dz[t,b] x[t,b]^T           (T, ...) for every weight
 
-A ledger of T steps takes T times the memory of the weights. Where that is more than a budget, it
-is made piece by piece, from the last steps to the first: the states at the pieces' beginnings are
-kept, a piece's forward pass is run again, and what its first state receives is handed to the
-piece before. Each piece can be looked at, reduced and dropped, as :func:`ledger_norms` does.
+A ledger of T steps takes T times the memory of the weights. Above a budget it is made in pieces,
+from the last steps to the first. The states at the beginnings of the pieces are kept. A piece's
+forward pass is run again, and the gradient of its first state goes to the piece before.
+
+The attribution matrix shows how far back a loss reaches:
+
+    (2) A[tau, t] = |dL_tau / ds_t| = |dL_tau / ds_tau  J_tau J_{tau-1} ... J_{t+1}|
+
+Row tau is the step of the loss, column t the step that it reaches. The loss at t = 2 reaches t = 2,
+1 and 0, and what arrives is the length of the product of Jacobians J_t = ds_t / ds_{t-1} (Pascanu
+et al. 2013). Above the diagonal the matrix is zero, because a loss does not reach the future. All
+rows go back side by side, so a step is one product and only the present J_t is needed:
+
+    (3) G_t = G_{t+1} J_{t+1}, and dL_t / ds_t as one more row;   A[tau, t] = |row tau of G_t|
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers import Recurrent, Sequential
 
 BUDGET = 1 << 30  # bytes
 
 
-class Piece(NamedTuple):
+class LedgerPiece(NamedTuple):
     """Some steps of a ledger."""
 
     start: int  # the first step
-    shares: dict[str, Array]  # (steps, ...) for every parameter
+    gradients: dict[str, Array]  # (steps, ...) for every parameter
 
 
 def ledger(
     model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
 ) -> dict[str, Array]:
-    """Return what each timestep contributed to each parameter's gradient.
+    """Return what each timestep contributes to each parameter's gradient.
 
     Parameters
     ----------
     model : recurrent layer or Sequential
-        Time-major. Its parameters' gradients are left as they are.
+        Time-major. Nothing of it is changed.
     x : (T, B, D) array, or (T, B) array of int
         Its input.
     dy : (T, B, K) array
         Gradient of its output.
     state : optional
-        Initial state, as its forward takes it.
+        Initial state, as its forward takes it; zeros by default.
     budget : int
-        Bytes that the result may take.
+        Largest size of the result in bytes.
 
     Returns
     -------
-    shares : dict of str to (T, ...) array
-        Equation (1). Each sums over T to the parameter's gradient, but for rounding.
+    gradients : dict of str to (T, ...) array
+        Equation (1). Each sums over T to the parameter's gradient, up to rounding.
 
     Raises
     ------
     ValueError
-        If the result would take more than the budget.
+        If the result would be larger than the budget.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> dy = np.zeros((5, 1, 4))
+    >>> dy[2] = 1.0  # the loss at t = 2 reaches t = 2, 1 and 0
+    >>> by_step = ledger(RNN(3, 4, rng=0), np.ones((5, 1, 3)), dy)["weight_ih_l0"]
+    >>> by_step.shape, [bool(step.any()) for step in by_step]
+    ((5, 4, 3), [True, True, True, False, False])
     """
-    needed = len(x) * model.parameters.data.nbytes
-    if needed > budget:
-        raise ValueError(
-            f"ledger: {len(x)} steps of {model.parameters.data.size} parameters take {needed} "
-            f"bytes, expected at most the budget of {budget}: use ledger_pieces or ledger_norms"
-        )
-    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
-    model.forward(x, state)
-    shares: dict[str, Array] = model.gradients(dy, None, "t")[2]
-    return shares
-
-
-def ledger_pieces(
-    model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
-) -> Iterator[Piece]:
-    """Yield a ledger piece by piece, the last steps first.
-
-    Parameters
-    ----------
-    model, x, dy, state
-        As for :func:`ledger`; one-directional, because a piece must not need what comes after.
-    budget : int
-        Bytes that a piece may take; a piece has at least one step.
-
-    Yields
-    ------
-    piece : Piece
-
-    Raises
-    ------
-    ValueError
-        If the model cannot be run in pieces, or dy is not as long as x.
-    """
-    steps = max(1, budget // max(1, model.parameters.data.nbytes))
-    if len(dy) != len(x):
-        raise ValueError(f"ledger_pieces: dy has {len(dy)} steps, expected {len(x)}, those of x")
-    for layer in getattr(model, "layers", {"": model}).values():
-        drops = layer.training and (getattr(layer, "dropout", 0) or getattr(layer, "p", 0))
-        if getattr(layer, "bidirectional", False) or getattr(layer, "batch_first", False) or drops:
-            raise ValueError(
-                f"ledger_pieces: {layer!r} is bidirectional, batch-first or drops out, expected "
-                "a time-major layer in one direction, in eval mode"
-            )
-    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
-    starts = range(0, len(x), steps)
-    states = [state]
-    for start in starts[:-1]:
-        _, after = model.forward(x[start : start + steps], states[-1])
-        states.append(after)
-    dstate = None
-    for start, before in zip(reversed(starts), reversed(states), strict=True):
-        piece = slice(start, start + steps)
-        model.forward(x[piece], before)
-        _, dstate, shares = model.gradients(dy[piece], dstate, "t")
-        yield Piece(start, shares)
-
-
-def ledger_norms(
-    model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
-) -> dict[str, Array]:
-    """Return the length of each timestep's contribution to each parameter's gradient.
-
-    Parameters
-    ----------
-    model, x, dy, state, budget
-        As for :func:`ledger_pieces`.
-
-    Returns
-    -------
-    norms : dict of str to (T,) array
-    """
-    norms = {name: np.zeros(len(x)) for name in model.parameters.shapes}
-    for piece in ledger_pieces(model, x, dy, state, budget=budget):
-        for name, shares in piece.shares.items():
-            flat = shares.reshape(len(shares), -1)
-            norms[name][piece.start : piece.start + len(shares)] = np.linalg.norm(flat, axis=1)
-    return norms
+    advice = "use ledger_pieces or ledger_norms"
+    _check_budget("ledger", len(x), "steps", model, budget, advice)
+    return _kept_gradients(model, x, dy, state, "t")
 
 
 def per_example(
@@ -150,20 +98,253 @@ def per_example(
     Returns
     -------
     gradients : dict of str to (B, ...) array
-        Each sums over B to the parameter's gradient, but for rounding.
+        Each sums over B to the parameter's gradient, up to rounding.
 
     Raises
     ------
     ValueError
-        If the result would take more than the budget.
+        If the result would be larger than the budget.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> x, dy = np.ones((5, 2, 3)), np.ones((5, 2, 4))
+    >>> per_example(RNN(3, 4, rng=0), x, dy)["weight_hh_l0"].shape
+    (2, 4, 4)
     """
-    needed = x.shape[1] * model.parameters.data.nbytes
+    _check_budget("per_example", x.shape[1], "examples", model, budget, "pass fewer examples")
+    return _kept_gradients(model, x, dy, state, "b")
+
+
+def _check_budget(where: str, count: int, what: str, model: Any, budget: int, advice: str) -> None:
+    needed = count * model.parameters.data.nbytes
     if needed > budget:
         raise ValueError(
-            f"per_example: {x.shape[1]} rows of {model.parameters.data.size} parameters take "
-            f"{needed} bytes, expected at most the budget of {budget}: hand in fewer rows"
+            f"{where}: {count} {what} of {model.parameters.data.size} parameters take {needed} "
+            f"bytes, expected at most the budget of {budget}: {advice}"
         )
-    model = copy.deepcopy(model)  # so that a backward that is still to come is not disturbed
-    model.forward(x, state)
-    gradients: dict[str, Array] = model.gradients(dy, None, "b")[2]
+
+
+def _kept_gradients(model: Any, x: Array, dy: Array, state: Any, keep: str) -> dict[str, Array]:
+    model = copy.deepcopy(model)  # so that its dropout draws the next mask again
+    _, _, cache = model.apply(x, state)
+    gradients: dict[str, Array] = model.vjp(cache, dy, keep=keep)[2]
     return gradients
+
+
+def ledger_pieces(
+    model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
+) -> Iterator[LedgerPiece]:
+    """Yield a ledger in pieces, the last steps first.
+
+    Parameters
+    ----------
+    model, x, dy, state
+        As for :func:`ledger`. One direction only, because a piece must not need what comes after.
+    budget : int
+        Largest size of a piece in bytes; a piece has at least one step.
+
+    Yields
+    ------
+    piece : LedgerPiece
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be run in pieces, or dy is not as long as x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> x, dy = np.ones((5, 1, 3)), np.ones((5, 1, 4))
+    >>> rnn = RNN(3, 4, rng=0)
+    >>> budget = 2 * rnn.parameters.data.nbytes  # two steps
+    >>> [piece.start for piece in ledger_pieces(rnn, x, dy, budget=budget)]
+    [4, 2, 0]
+    """
+    steps = max(1, budget // max(1, model.parameters.data.nbytes))
+    if len(dy) != len(x):
+        raise ValueError(f"ledger_pieces: dy has {len(dy)} steps, expected {len(x)}, those of x")
+    for layer, _ in _flatten(model, None):
+        drops = layer.training and (getattr(layer, "dropout", 0) or getattr(layer, "p", 0))
+        if getattr(layer, "bidirectional", False) or getattr(layer, "batch_first", False) or drops:
+            raise ValueError(
+                f"ledger_pieces: {layer!r} is bidirectional, batch-first or drops out, expected "
+                "a time-major layer in one direction, in eval mode"
+            )
+    starts = range(0, len(x), steps)
+    states = [state]
+    for start in starts[:-1]:
+        states.append(model.apply(x[start : start + steps], states[-1])[1])
+    dstate = None
+    for start, before in zip(reversed(starts), reversed(states), strict=True):
+        piece = slice(start, start + steps)
+        _, _, cache = model.apply(x[piece], before)
+        _, dstate, gradients = model.vjp(cache, dy[piece], dstate, "t")
+        yield LedgerPiece(start, gradients)
+
+
+def ledger_norms(
+    model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
+) -> dict[str, Array]:
+    """Return the norm of each timestep's contribution to each parameter's gradient.
+
+    Parameters
+    ----------
+    model, x, dy, state, budget
+        As for :func:`ledger_pieces`.
+
+    Returns
+    -------
+    norms : dict of str to (T,) array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> x, dy = np.ones((5, 1, 3)), np.ones((5, 1, 4))
+    >>> ledger_norms(RNN(3, 4, rng=0), x, dy)["weight_hh_l0"].shape
+    (5,)
+    """
+    norms = {name: np.zeros(len(x)) for name in model.parameters.shapes}
+    for piece in ledger_pieces(model, x, dy, state, budget=budget):
+        for name, gradients in piece.gradients.items():
+            flat = gradients.reshape(len(gradients), -1)
+            norms[name][piece.start : piece.start + len(flat)] = np.linalg.norm(flat, axis=1)
+    return norms
+
+
+def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Array]:
+    """Return the attribution matrix of each component of a model's recurrent state.
+
+    Parameters
+    ----------
+    model : recurrent layer or Sequential
+        One-directional and time-major. Of several recurrent layers in a Sequential, the last
+        one is measured.
+    x : (T, B, D) array, or (T, B) array of int
+        Input of the model.
+    dy : (T, B, K) array
+        Row tau is the gradient of the loss at step tau with respect to the output there.
+    state : optional
+        Initial state, as the model's forward takes it; zeros by default.
+
+    Returns
+    -------
+    matrices : list of (T, T) arrays
+        Equation (2), one for each component: h and then c for an LSTM. The norm is over the
+        layers, the batch and the units.
+
+    Raises
+    ------
+    TypeError
+        If the model has no recurrent layer.
+    ValueError
+        If it is bidirectional or batch-first, or dy is not as long as x.
+
+    References
+    ----------
+    Pascanu, Mikolov & Bengio, On the difficulty of training recurrent neural networks, 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> (A,) = attribution(RNN(3, 4, rng=0), np.ones((3, 1, 3)), np.ones((3, 1, 4)))
+    >>> (A > 0).astype(int).tolist()  # row: step of the loss; column: step that it reaches
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    if len(dy) != len(x):
+        raise ValueError(f"attribution: dy has {len(dy)} steps, expected {len(x)}, those of x")
+    layer, inputs, dh, initial = recurrent_part(copy.deepcopy(model), x, dy, state)
+    if layer.bidirectional or layer.batch_first:
+        raise ValueError(f"attribution: {layer!r}, expected one direction, time-major")
+    return back_through(layer, jacobians(layer, inputs, initial), dh)
+
+
+def recurrent_part(model: Any, x: Array, dy: Array, state: Any) -> tuple[Any, Array, Array, Any]:
+    """Return the last recurrent layer, its input, its output's gradient and its initial state."""
+    if not isinstance(model, Recurrent | Sequential):
+        raise TypeError(f"attribution: {model!r}, expected a recurrent layer or a Sequential")
+    stages = list(_flatten(model, state))
+    last = max((i for i, (s, _) in enumerate(stages) if isinstance(s, Recurrent)), default=None)
+    if last is None:
+        raise TypeError(f"attribution: {model!r} has no recurrent layer, expected one")
+    for layer, initial in stages[:last]:
+        x, _, _ = layer.apply(x, initial)
+    recurrent, initial = stages[last]
+    h, _, _ = recurrent.apply(x, initial)
+    caches = []
+    for layer, _ in stages[last + 1 :]:
+        h, _, cache = layer.apply(h)
+        caches.append((layer, cache))
+    for layer, cache in reversed(caches):
+        dy = layer.vjp(cache, dy)[0]
+    return recurrent, x, dy, initial
+
+
+def _flatten(model: Any, state: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the layers of nested Sequentials in order, each with its part of the state."""
+    if not isinstance(model, Sequential):
+        yield model, state
+        return
+    states = iter(() if state is None else state)
+    for layer in model.layers.values():
+        yield from _flatten(layer, next(states, None) if layer.stateful else None)
+
+
+def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
+    """Yield J_t of every row of a batch, (B, S, S), the last step first."""
+    T, B = inputs.shape[:2]
+    L, dtype = layer.num_layers, layer.parameters.dtype
+    sizes = [L * size for size in layer.state_sizes]
+    S = sum(sizes)
+    states = [layer.zero_state(B) if initial is None else initial]
+    for t in range(T - 1):
+        states.append(layer.apply(inputs[t : t + 1], states[t])[1])
+    # The gradients of S copies of a state: copy i asks for row i of J_t.
+    unit = [
+        np.ascontiguousarray(columns.reshape(S, L, -1).transpose(1, 0, 2))  # (L, S, size)
+        for columns in np.split(np.eye(S, dtype=dtype), np.cumsum(sizes)[:-1], axis=1)
+    ]
+    for t in reversed(range(T)):
+        J = np.empty((B, S, S), dtype)
+        for b in range(B):
+            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in _parts(states[t])]
+            x_t = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
+            _, _, cache = layer.apply(x_t, _state(copies))
+            _, dstate, _ = layer.vjp(cache, None, _state(unit))
+            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in _parts(dstate)]
+            J[b] = np.concatenate(rows, axis=1)
+        yield J
+
+
+def _parts(state: Any) -> tuple[Array, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def _state(parts: list[Array]) -> Any:
+    return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:
+    """Return the attribution matrix (T, T) of each component of a layer's state.
+
+    `steps` are from :func:`jacobians`. `dh` (T, B, K) is the gradient of each step's loss with
+    respect to the layer's output there.
+    """
+    T, B = dh.shape[:2]
+    sizes = [size * layer.num_layers for size in layer.state_sizes]
+    # The output is the topmost layer's first component.
+    top = slice(sizes[0] - layer.state_sizes[0], sizes[0])
+    reach = np.zeros((B, T, sum(sizes)))
+    matrices = [np.zeros((T, T)) for _ in sizes]
+    for t, J in zip(reversed(range(T)), steps, strict=True):
+        reach[:, t, top] = dh[t]
+        parts = np.split(reach[:, t:], np.cumsum(sizes)[:-1], axis=2)
+        for matrix, part in zip(matrices, parts, strict=True):
+            matrix[t:, t] = np.sqrt(np.sum(part * part, axis=(0, 2)))
+        reach[:, t:] = reach[:, t:] @ J  # (3)
+    return matrices

@@ -1,18 +1,19 @@
 """Hypothesis strategies for property tests of recurrent code.
 
 Shapes, states, sequences, gradients and lengths, with the corners that bugs live in: no step,
-one step, one row, rows of unequal length, rows of no length. Needs Hypothesis, the only module
-here that does: ``pip install numpy-rnn[test]``.
+one step, one row, rows of unequal length, rows of no length. This is the only module here that
+needs Hypothesis: ``pip install numpy-rnn[test]``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from numpy_rnn.checking.shapes import REGIMES, Given, draw
+from numpy_rnn.checking.target import as_tuple
 from numpy_rnn.functional.types import Array
 
 try:
@@ -26,17 +27,19 @@ except ImportError as error:  # pragma: no cover (the tests need it themselves)
 def sizes(
     *, T: tuple[int, int] = (0, 12), B: tuple[int, int] = (1, 4), other: tuple[int, int] = (1, 6)
 ) -> st.SearchStrategy[dict[str, int]]:
-    """Sizes of all letters.
+    """Return a strategy for the sizes of the letters T, B, D, H, P and V.
 
     Parameters
     ----------
     T, B, other : pairs of int
-        Smallest and largest number of steps, of rows, and of everything else.
+        Smallest and largest number of steps, batch size, and size of everything else. P is
+        at most H.
 
-    Returns
-    -------
-    strategy : of dict with keys T, B, D, H, P, V
-        P is at most H.
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(sizes(), lambda drawn: drawn["P"] > 1)
+    {'T': 0, 'B': 1, 'D': 1, 'H': 2, 'V': 1, 'P': 2}
     """
     return st.fixed_dictionaries(
         {
@@ -53,18 +56,21 @@ def arguments(
     shapes: Mapping[str, Given],
     sizes: st.SearchStrategy[dict[str, int]] | None = None,
 ) -> dict[str, Any]:
-    """Arguments of a forward pass, none of them zero.
+    """Return a strategy for the arguments of a forward pass, none of them zero.
 
     Parameters
     ----------
     shapes : mapping of str to shape
-        As for :func:`numpy_rnn.checking.check_gradients`: ``{"x": "T B D", "h0": "B H"}``.
+        As for :func:`numpy_rnn.checking.check_gradients`.
     sizes : strategy, optional
-        Of the sizes; :func:`sizes` if left out.
+        Of the sizes of the letters; :func:`sizes` by default.
 
-    Returns
-    -------
-    strategy : of dict of str to array
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> drawn = find(arguments({"x": "T B D", "h0": "B H"}), lambda values: len(values["x"]) == 2)
+    >>> drawn["x"].shape, drawn["h0"].shape
+    ((2, 1, 1), (1, 1))
     """
     chosen = draw_from(globals()["sizes"]() if sizes is None else sizes)
     rng = np.random.default_rng(draw_from(seeds()))
@@ -73,38 +79,55 @@ def arguments(
 
 
 def seeds() -> st.SearchStrategy[int]:
-    """Seeds for numpy.random.default_rng."""
+    """Return a strategy for seeds of ``numpy.random.default_rng``.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(seeds(), lambda seed: seed > 2)
+    3
+    """
     return st.integers(0, 2**32 - 1)
 
 
 @st.composite
 def states(draw_from: st.DrawFn, B: int, size: int) -> Array:
-    """States (B, size): random, zero, or saturated at -1 and 1."""
+    """Return a strategy for states (B, size): random, zero, or saturated at -1 and 1.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(states(1, 2), lambda state: not state.any()).tolist()
+    [[0.0, 0.0]]
+    """
     rng = np.random.default_rng(draw_from(seeds()))
     kind = draw_from(st.sampled_from(["random", "zero", "saturated"]))
     state = np.asarray(rng.standard_normal((B, size)))
-    return {"random": state, "zero": 0.0 * state, "saturated": np.sign(state)}[kind]
+    return {"random": state, "zero": np.zeros_like(state), "saturated": np.sign(state)}[kind]
 
 
 @st.composite
 def cotangents(draw_from: st.DrawFn, outputs: Any) -> tuple[Array, ...]:
-    """Gradients for the outputs of a forward pass: everywhere, at one step only, or tiny.
+    """Return a strategy for gradients of outputs: at every step, at one only, or tiny.
 
     Parameters
     ----------
     outputs : array or tuple of arrays
-        What forward returned.
+        What forward returned. The strategy gives a tuple with one gradient for each.
 
-    Returns
-    -------
-    strategy : of tuple of arrays, one for each output
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import find
+    >>> (dh,) = find(cotangents(np.ones((4, 1, 2))), lambda douts: not douts[0][:-1].any())
+    >>> dh.shape, bool(dh[-1].all())
+    ((4, 1, 2), True)
     """
     rng = np.random.default_rng(draw_from(seeds()))
-    flat: Sequence[Array] = outputs if isinstance(outputs, tuple) else (outputs,)
     kind = draw_from(st.sampled_from(["everywhere", "last step", "first step", "tiny"]))
     douts = []
-    for out in flat:
-        dout = np.asarray(rng.standard_normal(np.shape(out)))
+    for out in as_tuple(outputs):
+        dout = np.asarray(rng.standard_normal(out.shape))
         if kind == "tiny":
             dout *= 1e-20
         if kind == "last step":
@@ -116,12 +139,26 @@ def cotangents(draw_from: st.DrawFn, outputs: Any) -> tuple[Array, ...]:
 
 
 def lengths(B: int, T: int) -> st.SearchStrategy[Array]:
-    """Lengths (B,) of the rows of a padded batch, 0 to T, in any order."""
+    """Return a strategy for the lengths (B,) of the rows of a padded batch, 0 to T.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> sorted(find(lengths(3, 5), lambda drawn: drawn.max() == 5).tolist())
+    [0, 0, 5]
+    """
     return st.lists(st.integers(0, T), min_size=B, max_size=B).map(lambda n: np.array(n, int))
 
 
 def resets(T: int, B: int) -> st.SearchStrategy[Array]:
-    """Booleans (T, B): where a row's state is put back."""
+    """Return a strategy for booleans (T, B): the steps before which a row's state is reset.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(resets(2, 2), lambda drawn: drawn.shape == (2, 2)).tolist()
+    [[False, False], [False, False]]
+    """
     return st.lists(st.lists(st.booleans(), min_size=B, max_size=B), min_size=T, max_size=T).map(
         lambda rows: np.array(rows, bool).reshape(T, B)
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from numpy_rnn.checking.check import check_gradients
-from numpy_rnn.checking.report import Report
+from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.museum import (
     Exhibit,
     OptimizerRoom,
@@ -120,8 +119,8 @@ def _check(
 def _findings(report: Report) -> str:
     """Return everything that the report holds against the code."""
     rows = [row.name for row in report.rows if not row.right]
-    faults = [f"{fault.kind} {fault.text}" for fault in report.faults]
-    return "\n".join([*rows, *faults, str(report.place), *report.suggestions])
+    faults = [f"{violation.kind} {violation.text}" for violation in report.violations]
+    return "\n".join([*rows, *faults, str(report.location), *report.suggestions])
 
 
 def _names(said: str, argument: str) -> bool:
@@ -129,6 +128,6 @@ def _names(said: str, argument: str) -> bool:
 
 
 def _line(report: Report) -> str:
-    if report.place is not None:
-        return str(report.place)
-    return "; ".join(f"{fault.kind}: {fault.text}" for fault in report.faults)
+    if report.location is not None:
+        return str(report.location)
+    return "; ".join(f"{violation.kind}: {violation.text}" for violation in report.violations)

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from numpy_rnn.checking.proof import TOLERANCES, Proof, Torch, prove
+from numpy_rnn.checking.proof import TOLERANCES, Proof, prove, torch_or_none
 from numpy_rnn.cli import museum
 from numpy_rnn.cli.errors import RunError
 
@@ -77,7 +77,7 @@ def show(*, as_json: bool) -> list[Proof]:
     proofs : list of Proof
         The rows.
     """
-    torch = _torch()
+    torch = torch_or_none()
     if as_json:
         proofs = list(prove(torch))
         json.dump(as_data(proofs), sys.stdout, indent=2)
@@ -131,11 +131,3 @@ def as_data(proofs: list[Proof]) -> dict[str, Any]:
         "allowed": TOLERANCES,
         "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
     }
-
-
-def _torch() -> Torch | None:
-    try:
-        from numpy_rnn.checking import against_torch  # noqa: PLC0415 (an extra)
-    except ImportError:
-        return None
-    return against_torch

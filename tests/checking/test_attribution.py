@@ -21,11 +21,11 @@ def test_a_linear_recurrence_in_closed_form() -> None:
 
 @pytest.mark.parametrize("layer", [RNN(3, 4, 2, rng=0), GRU(3, 4, rng=0), LSTM(3, 4, 2, rng=0)])
 def test_a_column_is_the_gradient_of_the_state_there(layer: RNN) -> None:
-    """Cut the sequence behind step t: the gradient of the initial state is |dL_tau/ds_t|."""
+    """Cut the sequence after step t: the gradient of the initial state is dL_tau/ds_t."""
     rng = np.random.default_rng(1)
     x, dy, t, tau = rng.standard_normal((7, 2, 3)), rng.standard_normal((7, 2, 4)), 2, 5
     matrices = attribution(layer, x, dy)
-    _, state = layer.forward(x[: t + 1])
+    _, state = layer.predict(x[: t + 1])
     layer.forward(x[t + 1 :], state)
     only = np.zeros_like(dy[t + 1 :])
     only[tau - t - 1] = dy[tau]
@@ -46,6 +46,20 @@ def test_a_model_is_looked_at_through_its_head() -> None:
     np.testing.assert_allclose(matrix, direct, rtol=1e-13)
     np.testing.assert_array_equal(model.parameters.grad, before)
     assert not matrix[np.triu_indices(5, 1)].any()
+
+
+def test_a_nested_model_is_measured_through_its_layers() -> None:
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((5, 2, 3)), rng.standard_normal((5, 2, 2))
+    state = (rng.standard_normal((1, 2, 4)), rng.standard_normal((1, 2, 4)))
+
+    def layers() -> list[RNN | GRU | Linear]:
+        return [RNN(3, 4, rng=0), GRU(4, 4, rng=1), Linear(4, 2, rng=2)]
+
+    first, second, head = layers()
+    nested = Sequential(Sequential(first), Sequential(Sequential(second), head))
+    found = attribution(nested, x, dy, ((state[0],), ((state[1],),)))
+    np.testing.assert_array_equal(found, attribution(Sequential(*layers()), x, dy, state))
 
 
 def test_a_model_without_recurrence_has_none() -> None:

@@ -41,7 +41,7 @@ def test_a_backward_that_destroys_the_evidence_is_caught(which: int, name: str) 
     for arguments in (("T B D", "H D"), (x, W)):
         report = check_gradients((forward, destroys(which)), *arguments)
         assert [row.name for row in report.rows if not row.right] == ["W"]
-        assert any(f"backward changes {name}" in fault.text for fault in report.faults)
+        assert any(f"backward changes {name}" in violation.text for violation in report.violations)
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(W, before[1])
 
@@ -131,9 +131,9 @@ def test_an_array_that_is_overlooked_is_a_fault() -> None:
             del self.db
             return dx
 
-    faults = check_gradients(Hidden(), "T B D").faults
-    assert [fault.kind for fault in faults] == ["not checked"]
-    assert faults[0].text.startswith("self.b changes the output")
+    violations = check_gradients(Hidden(), "T B D").violations
+    assert [violation.kind for violation in violations] == ["not checked"]
+    assert violations[0].text.startswith("self.b changes the output")
 
 
 def test_a_parameter_that_starts_at_zero_hides_nothing() -> None:
@@ -192,8 +192,20 @@ def test_a_diagnosis_never_raises() -> None:
         return dy @ W, np.einsum("tbh,tbd->hd", dy, x * mask)
 
     report = check_gradients((masked, unmasked), "T B D", "H D")
-    assert report.place is not None
-    assert report.place.parameter == "x"
+    assert report.location is not None
+    assert report.location.parameter == "x"
+
+
+def test_a_function_of_a_sequence_gets_a_suggestion() -> None:
+    def doubled(theta: Array) -> Any:
+        x, W = theta[:165].reshape(11, 3, 5), theta[165:].reshape(4, 5)
+        y = x @ W.T
+        dx, dW = backward(y, (x, W))
+        return np.sum(y**2) / 2, np.concatenate([2 * dx.ravel(), dW.ravel()])
+
+    report = check_gradients(doubled, {"x": "T B D", "W": "H D"})
+    assert [row.name for row in report.rows if not row.right] == ["x"]
+    assert report.suggestions == ["the gradient of x is off by a constant factor 2"]
 
 
 def test_code_that_refuses_other_dtypes_is_checked_by_differences() -> None:
@@ -229,7 +241,7 @@ def test_a_loss_that_ignores_its_gradient_is_said() -> None:
         return np.sum(y**2) / 2, y
 
     report = check_gradients((loss, lambda _dloss, y: (y,)), "T B D")
-    assert any("does not depend on the one that comes in" in f.text for f in report.faults)
+    assert any("does not depend on the one that comes in" in f.text for f in report.violations)
 
 
 def test_looking_does_not_disturb_a_backward_to_come() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequential
+from numpy_rnn import GRU, LSTM, RNN, Dropout, Embedding, LastStep, Linear, Sequential
 from numpy_rnn.checking import ledger, ledger_norms, ledger_pieces, per_example
 from numpy_rnn.checking.strategies import lengths, resets
 from numpy_rnn.functional.types import Array
@@ -45,9 +45,9 @@ def test_a_layers_shares_sum_to_its_gradient(
     layer = GRU(D, H, 2, bidirectional=ways == 2, recompute=recompute, rng=0)
     dy = np.concatenate([DY] * ways, axis=2)
     expected = gradients(layer, X, dy, **options)
-    layer.forward(X, **options)
-    dx, dstate, found = layer.gradients(dy, None, keep)
-    plain_dx, plain_dstate, _ = layer.gradients(dy)
+    _, _, cache = layer.apply(X, **options)
+    dx, dstate, found = layer.vjp(cache, dy, keep=keep)
+    plain_dx, plain_dstate, _ = layer.vjp(cache, dy)
     np.testing.assert_array_equal(dx, plain_dx)
     np.testing.assert_array_equal(dstate, plain_dstate)
     for name, total in expected.items():
@@ -63,9 +63,9 @@ def test_a_rows_share_is_its_gradient_alone(ways: int) -> None:
     ends = np.array([3, 7, 5])
     layer = LSTM(D, H, bidirectional=ways == 2, rng=0)
     dy = np.concatenate([DY] * ways, axis=2)
-    layer.forward(X, lengths=ends)
-    _, _, found = layer.gradients(dy, None, "b")
-    _, _, both = layer.gradients(dy, None, "tb")
+    _, _, cache = layer.apply(X, lengths=ends)
+    _, _, found = layer.vjp(cache, dy, keep="b")
+    _, _, both = layer.vjp(cache, dy, keep="tb")
     for b in range(B):
         alone = gradients(layer, X[: ends[b], b : b + 1], dy[: ends[b], b : b + 1])
         for name, g in alone.items():
@@ -80,8 +80,8 @@ def test_a_steps_share_is_that_of_its_input(ways: int) -> None:
     layer = RNN(D, H, bidirectional=ways == 2, rng=0)
     x = np.zeros((T, B, D))
     x[2] = X[2]  # the input of one step: no other has a share of weight_ih
-    layer.forward(x, lengths=ends)
-    _, _, found = layer.gradients(np.concatenate([DY] * ways, axis=2), None, "t")
+    _, _, cache = layer.apply(x, lengths=ends)
+    _, _, found = layer.vjp(cache, np.concatenate([DY] * ways, axis=2), keep="t")
     for name in ("weight_ih_l0", "weight_ih_l0_reverse")[:ways]:
         assert found[name][2].any()
         assert not np.delete(found[name], 2, axis=0).any()
@@ -102,6 +102,15 @@ def test_a_models_ledger_sums_to_its_gradient_and_leaves_no_trace() -> None:
         np.testing.assert_allclose(rows[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
 
 
+def test_dropout_draws_the_same_mask_after_a_ledger() -> None:
+    made = Sequential(GRU(D, H, rng=0), Dropout(0.5, rng=1))
+    shares = ledger(made, X, DY)
+    for name, total in gradients(made, X, DY).items():
+        np.testing.assert_allclose(shares[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
+    for name, total in gradients(made, X, DY).items():  # with the next mask
+        assert not np.allclose(shares[name].sum(axis=0), total)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_pieces_are_the_ledger(steps: int) -> None:
     made, symbols = model(), RNG.integers(0, 6, (T, B))
@@ -110,7 +119,7 @@ def test_pieces_are_the_ledger(steps: int) -> None:
     budget = steps * made.parameters.data.nbytes
     seen = []
     for piece in ledger_pieces(made, symbols, dy, budget=budget):
-        for name, shares in piece.shares.items():
+        for name, shares in piece.gradients.items():
             part = whole[name][piece.start : piece.start + steps]
             np.testing.assert_allclose(shares, part, rtol=1e-11, atol=1e-14)
         seen.append(piece.start)
@@ -139,12 +148,12 @@ def test_a_large_model_stays_within_the_budget() -> None:
 
 def test_what_cannot_be_kept_is_an_error() -> None:
     made = Sequential(LSTM(D, H, batch_first=True, rng=0))
-    made.forward(X)
+    _, _, cache = made.apply(X)
     with pytest.raises(ValueError, match="keep is 't', expected time-major layers"):
-        made.gradients(np.zeros((T, B, H)), None, "t")
+        made.vjp(cache, np.zeros((T, B, H)), keep="t")
     made = Sequential(LSTM(D, H, rng=0), LastStep(), Linear(H, 2, rng=1))
-    made.forward(X)
+    _, _, cache = made.apply(X)
     with pytest.raises(ValueError, match="expected an input of axes T, B and features"):
-        made.gradients(np.zeros((B, 2)), None, "t")
-    with pytest.raises(ValueError, match="3 rows of"):
+        made.vjp(cache, np.zeros((B, 2)), keep="t")
+    with pytest.raises(ValueError, match="3 examples of"):
         per_example(LSTM(D, H, rng=0), X, DY, budget=10)

@@ -1,4 +1,4 @@
-"""BPTT = RTRL, for every recurrent row of the table; and RTRL is not BPTT in disguise."""
+"""BPTT = RTRL, for every recurrent row of the registry; and RTRL is not BPTT in disguise."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.proof import worst
-from numpy_rnn.checking.rtrl import rtrl
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from tests.case import Case, normal
 from tests.cases import CASES
 from tests.complex_step import as_tuple
 
-RECURRENT = [
-    case for case in CASES if case.summed and min(case.summed) > 1 and "layer norm" not in case.name
-]
+RECURRENT = [case for case in CASES if case.recurrent]
 
 
 def arguments_and_gradients(case: Case, T: int, B: int) -> Any:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-import numpy_rnn.checking
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.checking import proof, shipped
+from numpy_rnn import textbook
+from numpy_rnn.checking import proof, registry
 from numpy_rnn.cli.main import main
 
 
-def few(monkeypatch: pytest.MonkeyPatch, *pairs: shipped.Pair) -> None:
+def few(monkeypatch: pytest.MonkeyPatch, *pairs: registry.RegisteredPair) -> None:
     monkeypatch.setattr(proof, "PAIRS", list(pairs))
+    monkeypatch.setattr(proof, "TEXTBOOK_PAIRS", [])
     monkeypatch.setattr(proof, "MODELS", [])
 
 
@@ -24,7 +25,8 @@ def test_everything_that_is_shipped_is_right(capsys: pytest.CaptureFixture[str])
     table = json.loads(capsys.readouterr().out)
     assert table["right"]
     rows = {row["name"]: row for row in table["rows"]}
-    assert len(rows) == len(shipped.PAIRS) + len(shipped.MODELS)
+    tables = (registry.PAIRS, registry.TEXTBOOK_PAIRS, registry.MODELS)
+    assert len(rows) == sum(len(table) for table in tables)
     for row in rows.values():
         for column, error in row["errors"].items():
             assert error is None or error <= table["allowed"][column]
@@ -33,15 +35,16 @@ def test_everything_that_is_shipped_is_right(capsys: pytest.CaptureFixture[str])
 
 
 def test_every_pair_of_the_mathematics_has_a_row() -> None:
-    named = {name for name in F.__all__ if name.endswith("_forward")}
-    rows = {getattr(pair.forward, "func", pair.forward).__name__ for pair in shipped.PAIRS}
-    assert rows == named
+    for module, pairs in ((F, registry.PAIRS), (textbook, registry.TEXTBOOK_PAIRS)):
+        named = {name for name in module.__all__ if name.endswith("_forward")}
+        rows = {getattr(pair.forward, "func", pair.forward).__name__ for pair in pairs}
+        assert rows == named
 
 
 def test_the_table_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few(monkeypatch, shipped.PAIRS[0])
+    few(monkeypatch, registry.PAIRS[0])
     assert main(["check"]) == 0
     heading, allowed, row, end = capsys.readouterr().out.splitlines()
     assert heading.split() == [
@@ -60,7 +63,7 @@ def test_a_wrong_gradient_is_told_and_the_status_is_1(
         dx, dW, db = F.linear_backward(dy, cache, keep)
         return dx, dW, db * 1.0001
 
-    linear = next(pair for pair in shipped.PAIRS if pair.name == "linear")
+    linear = next(pair for pair in registry.PAIRS if pair.name == "linear")
     few(monkeypatch, linear._replace(backward=wrong))
     assert main(["check"]) == 1
     out, err = capsys.readouterr()
@@ -74,9 +77,7 @@ def test_without_pytorch_its_column_is_empty(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "numpy_rnn.checking.against_torch", raising=False)
-    monkeypatch.delattr(numpy_rnn.checking, "against_torch", raising=False)
-    few(monkeypatch, shipped.PAIRS[0])
+    few(monkeypatch, registry.PAIRS[0])
     assert main(["check"]) == 0
     out = capsys.readouterr().out
     assert "PyTorch is not installed: pip install numpy-rnn[test] adds its column." in out

@@ -18,11 +18,10 @@ from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forw
 from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.functional.types import Array
 from tests.case import Case, D, H, normal
+from tests.cases import CASE, gru_arguments, peephole_lstm_arguments
 from tests.complex_step import as_tuple, complex_step, slice_errors
-from tests.functional.cases_gated import GATED_CASES, gru_arguments, peephole_lstm_arguments
 
-CELL = {case.name: case for case in GATED_CASES}
-CELLS = [CELL[name] for name in ("gru", "gru reset before", "peephole lstm")]
+CELLS = [CASE[name] for name in ("gru", "gru reset before", "peephole lstm")]
 each_cell = pytest.mark.parametrize("case", CELLS, ids=lambda case: case.name)
 each_size = pytest.mark.parametrize(("T", "B"), [(11, 3), (1, 1), (40, 2)])
 
@@ -117,7 +116,7 @@ def gru_reset_before_loop(*arguments: torch.Tensor) -> torch.Tensor:
 def test_equals_pytorchs_autograd_of_the_plain_loop(
     name: str, loop: Callable[..., Any], T: int, B: int
 ) -> None:
-    rng, case = np.random.default_rng(T), CELL[name]
+    rng, case = np.random.default_rng(T), CASE[name]
     arguments = case.arguments(rng, T, B)
     outputs, cache = case.forward(*arguments)
     douts = [normal(rng, T, B, H) for _ in as_tuple(outputs)]

@@ -18,9 +18,13 @@ from numpy_rnn.functional.gru import gru_forward, gru_stepper
 from numpy_rnn.functional.lstm import lstm_forward, lstm_stepper
 from numpy_rnn.functional.types import Array
 from tests.case import D, Rng
-from tests.cases import elman_arguments, lstm_arguments, projected_lstm_arguments
+from tests.cases import (
+    elman_arguments,
+    gru_arguments,
+    lstm_arguments,
+    projected_lstm_arguments,
+)
 from tests.complex_step import as_tuple, is_real
-from tests.functional.cases_gated import gru_arguments
 
 
 class Stepper(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.apps import recall
+from numpy_rnn.apps.experiment import Experiment
 from numpy_rnn.apps.explain.influence import by_distance, saturation
 from numpy_rnn.apps.explain.lesson import Lesson, of_recall
 from numpy_rnn.apps.explain.spectrum import spectral_radius
-from numpy_rnn.apps.recall import Experiment
-from numpy_rnn.checking.attribution import back_through, jacobians, recurrent_part
+from numpy_rnn.apps.language_model import recall
+from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
@@ -108,7 +108,7 @@ def train(
     """
     model = recall.build(experiment)
     if kind is not None:
-        V, H, dtype = len(experiment.vocabulary), experiment.hidden_size, experiment.dtype
+        V, H, dtype = len(experiment.alphabet), experiment.hidden_size, experiment.dtype
         rng = np.random.default_rng(experiment.seed)
         model = Sequential(
             rnn=kind(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype)

@@ -11,7 +11,7 @@ from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
 from numpy_rnn.apps.explain.influence import by_distance, saturation
 from numpy_rnn.apps.explain.study import top
 from numpy_rnn.checking import attribution
-from numpy_rnn.checking.attribution import jacobians as jacobians_of_batch
+from numpy_rnn.checking.ledger import jacobians as jacobians_of_batch
 from numpy_rnn.functional.types import Array
 
 T, D, H = 7, 3, 4

@@ -1,0 +1,235 @@
+"""The registry: every pair and layer of the library that has a gradient.
+
+``numpy-rnn check`` and the tests of the pairs run on these tables. A new pair costs one row. The
+pairs of functional/ and of textbook/ have the same names, arguments and results.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
+from numpy_rnn import textbook
+from numpy_rnn.checking.shapes import REGIMES, Given, draw
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers import (
+    GRU,
+    LRU,
+    LSTM,
+    RNN,
+    Embedding,
+    IndRNN,
+    LayerNorm,
+    Linear,
+    MinGRU,
+    PeepholeLSTM,
+    Sequential,
+)
+
+Shapes = dict[str, Given]
+# Small sizes, for tests that run a pair hundreds of times.
+SMALL = {"D": 3, "H": 4, "P": 2, "V": 5}
+
+
+class RegisteredPair(NamedTuple):
+    """A forward/backward pair, and how to draw its arguments."""
+
+    name: str
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    shapes: Shapes  # each argument of forward, in order
+    gates: str = ""  # names of the row blocks of the weights, a letter each
+    torch: str | None = None  # the same function in PyTorch, a key of proof.TORCH_FORWARDS
+
+    def arguments(self, rng: np.random.Generator, T: int, B: int) -> tuple[Any, ...]:
+        """Return arguments of `forward` in small sizes; T and B may be zero."""
+        values, _ = draw(rng, self.shapes, SMALL | {"T": T, "B": B}, REGIMES[0])
+        return tuple(values.values())
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is a cell, so that a split sequence can verify it."""
+        return {"x", "h0"} <= set(self.shapes)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether `backward` takes ``keep``, which RTRL needs."""
+        return "keep" in inspect.signature(self.backward).parameters
+
+    @property
+    def over_time(self) -> tuple[int, ...]:
+        """Positions of the arguments whose gradient has time as its first axis."""
+        return tuple(i for i, axes in enumerate(self._axes()) if "T" in axes)
+
+    @property
+    def summed(self) -> tuple[int, ...]:
+        """Positions of the weights: their gradients are sums whose terms `keep` can keep."""
+        return tuple(i for i, axes in enumerate(self._axes()) if axes and not {"T", "B"} & axes)
+
+    def _axes(self) -> list[set[str]]:
+        return [set(g.split()) if isinstance(g, str) else set() for g in self.shapes.values()]
+
+
+class RegisteredModel(NamedTuple):
+    """A layer or a model, and its input."""
+
+    name: str
+    make: Callable[[], Any]
+    x: Given
+    torch: str | None = None  # the class in torch.nn with the same constructor
+    carries_state: bool = True  # so that a sequence can be cut in two
+
+
+def _tokens(letter: str) -> Callable[..., Array]:
+    """Return a function that draws token ids (T, B) below the size of a letter."""
+    return lambda rng, sizes: rng.integers(0, sizes[letter], (sizes["T"], sizes["B"]))
+
+
+def _targets(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    targets: Array = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
+    targets[rng.random(targets.shape) < 0.2] = -100
+    return targets
+
+
+def _mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    return rng.random((sizes["T"], sizes["B"])) < 0.8
+
+
+def _kept_units(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    return rng.random((sizes["T"], sizes["B"], sizes["H"])) >= 0.3
+
+
+def _weights(gates: int, recurrent: str = "H") -> Shapes:
+    """Return the weights of a cell with this many gates."""
+    G = f"{gates}H" if gates > 1 else "H"
+    return {"W_ih": f"{G} D", "W_hh": f"{G} {recurrent}", "b_ih": G, "b_hh": G}
+
+
+def _pair(
+    source: Any,
+    name: str,
+    function: str,
+    shapes: Shapes,
+    gates: str = "",
+    torch: str | None = None,
+    **options: Any,
+) -> RegisteredPair:
+    """Return the row of two functions of a module, functional or textbook."""
+    forward = getattr(source, f"{function}_forward")
+    forward = partial(forward, **options) if options else forward
+    backward = getattr(source, f"{function}_backward")
+    return RegisteredPair(name, forward, backward, shapes, gates, torch)
+
+
+def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
+    """Return the pair with token ids, the positions of ones in one-hot rows, as its input."""
+    shapes = pair.shapes | {"x": _tokens("D")}
+    return pair._replace(name=f"{pair.name}, tokens", shapes=shapes)
+
+
+_h: Shapes = {"x": "T B D", "h0": "B H"}
+_h_and_c: Shapes = {**_h, "c0": "B H"}
+_lstm: Shapes = _h_and_c | _weights(4)
+_projected: Shapes = {**_h_and_c, "h0": "B P"} | _weights(4, "P") | {"W_hr": "P H"}
+_diagonal: Shapes = {**_h, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
+_lru: Shapes = {**_h, "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
+_norm: Shapes = {"x": "T B H", "gain": "H", "bias": "H"}
+_squares: Shapes = {"y": "T B V", "target": "T B V"}
+_scores: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
+_LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)]
+
+
+def _cells(source: Any) -> list[RegisteredPair]:
+    """Return the rows of the cells that functional and textbook have in common."""
+    return [
+        _pair(source, "elman tanh", "elman", _h | _weights(1), torch="RNN"),
+        _pair(source, "peephole lstm", "peephole_lstm", _lstm | {"W_c": "3 H"}, "ifgo"),
+        _pair(source, "gru", "gru", _h | _weights(3), "rzn", "GRU"),
+        _pair(source, "gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
+        _pair(source, "indrnn relu", "indrnn", _diagonal),
+        _pair(source, "mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
+        _pair(source, "lru", "lru", _lru),
+    ]
+
+
+def _without_state(source: Any) -> list[RegisteredPair]:
+    """Return the rows of the other pairs that functional and textbook have in common."""
+    embedded: Shapes = {"tokens": _tokens("V"), "W": "V H"}
+    dropped: Shapes = {"x": "T B H", "mask": _kept_units}
+    return [
+        _pair(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}, torch="linear"),
+        _pair(source, "embedding", "embedding", embedded, torch="embedding"),
+        _pair(source, "layer norm", "layer_norm", _norm, torch="layer norm"),
+        _pair(source, "dropout", "dropout", dropped, torch="dropout", p=0.3),
+        *(
+            _pair(source, f"{name} {r}", function, shapes, "", f"{name} {r}", reduction=r)
+            for name, function, shapes in _LOSSES
+            for r in ("mean", "sum", "sum_over_time", "none")
+        ),
+    ]
+
+
+_RECURRENT = [
+    *_cells(F),
+    _pair(F, "elman relu", "elman", _h | _weights(1), torch="RNN relu", phi=F.RELU),
+    _pair(F, "indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
+    _pair(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo", "LSTM"),
+    _pair(F, "lstm projected", "lstm", _projected, "ifgo", "LSTM"),
+]
+_OTHERS = _without_state(F)
+
+PAIRS = [
+    *_RECURRENT,
+    *map(_with_tokens, _RECURRENT),
+    _pair(F, "scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
+    *_OTHERS,
+    _with_tokens(_OTHERS[0]),  # linear
+    _pair(F, "layer norm, large eps", "layer_norm", _norm, eps=0.5),
+]
+TEXTBOOK_PAIRS = [
+    pair._replace(name=f"textbook {pair.name}")
+    for pair in (
+        *_cells(textbook),
+        _pair(textbook, "lstm", "lstm", _lstm, "ifgo", "LSTM"),
+        _pair(textbook, "lstm projected", "projected_lstm", _projected, "ifgo", "LSTM"),
+        *_without_state(textbook),
+    )
+]
+
+
+def _language_model() -> Sequential:
+    return Sequential(Embedding(6, 3, rng=0), LSTM(3, 4, 2, rng=1), Linear(4, 6, rng=2))
+
+
+def _normalised() -> Sequential:
+    return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
+
+
+_model = partial(RegisteredModel, x="T B 3")
+
+MODELS = [
+    _model("RNN(3, 4)", partial(RNN, 3, 4, rng=0), torch="RNN"),
+    _model("LSTM(3, 4)", partial(LSTM, 3, 4, rng=0), torch="LSTM"),
+    _model("GRU(3, 4)", partial(GRU, 3, 4, rng=0), torch="GRU"),
+    _model("PeepholeLSTM(3, 4)", partial(PeepholeLSTM, 3, 4, rng=0)),
+    _model("GRU(3, 4, reset_after=False)", partial(GRU, 3, 4, reset_after=False, rng=0)),
+    _model("IndRNN(3, 4)", partial(IndRNN, 3, 4, rng=0)),
+    _model("MinGRU(3, 4)", partial(MinGRU, 3, 4, rng=0)),
+    _model("LRU(3, 4)", partial(LRU, 3, 4, rng=0)),
+    _model("LSTM(3, 4, recompute=3)", partial(LSTM, 3, 4, recompute=3, rng=0), torch="LSTM"),
+    _model(
+        "LSTM, 2 layers, bidirectional, projected",
+        partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
+        torch="LSTM",
+        carries_state=False,
+    ),
+    _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), torch="Linear", carries_state=False),
+    _model("LayerNorm(3)", partial(LayerNorm, 3), torch="LayerNorm", carries_state=False),
+    _model("Embedding -> LSTM -> Linear", _language_model, x=_tokens("V")),
+    _model("GRU -> LayerNorm -> RNN", _normalised),
+]
