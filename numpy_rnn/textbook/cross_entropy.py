@@ -21,7 +21,7 @@ Forward, for every timestep and sequence
     (5)  nll = -log p_target = log Z - (y_target - m)
     (6)  loss = (sum of nll where it counts) / N     N = how many count   for reduction "mean"
                                                      N = B   for "sum_over_time",   1   for "sum"
-         loss = nll, without a sum, for "none"; dloss then has the shape of nll
+         loss = nll, N = 1, for "none"; dloss then has the shape of nll. If nothing counts, N = 1
 
 Paths from y_v to the loss
 
@@ -31,14 +31,15 @@ Paths from y_v to the loss
     m is subtracted so that exp does not overflow. It cancels: log Z is log(sum_v exp(y_v)) - m, so
     nll is log(sum_v exp(y_v)) - y_target for every m. Nothing depends on m: its gradient is 0.
 
-Backward. The gradients of what (n) gives have the number (n'). Along an arrow, the gradient at its
-head is multiplied by the derivative of its equation. What comes back along several arrows is added.
+Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+Along an arrow, the gradient at its head is multiplied by the derivative of its equation. What comes
+back along several arrows is added.
     (6') dloss                              given
     (5') dnll = dloss / N                   a nll that counts is in the sum, with factor 1 / N
-         dZ = dnll / Z                      log' Z = 1 / Z
-         de_v = dZ                          e_v is in Z with factor 1
-         dy_v = de_v * e_v - [v = target] * dnll     first arrow: exp' = exp; second: factor -1
-    (0') dy_v = dnll * (p_v - [v = target])          e_v / Z is p_v, by (4)
+    (3') dZ = dnll / Z                      log' Z = 1 / Z
+    (2') de_v = dZ                          e_v is in Z with factor 1
+    (0') dy_v = de_v * e_v - [v = target] * dnll     first arrow: exp' = exp; second: factor -1
+              = dnll * (p_v - [v = target])          e_v / Z is p_v, by (4)
 
     [v = target] is 1 for the right class, else 0. Where a step does not count, dy is 0.
     Targets and mask are choices, not numbers that can change by a little: their gradients are None.

@@ -13,8 +13,8 @@ Forward, for every element
     (0)  given: x, mask, p
     (1)  y = x * mask / (1 - p)        the mean of mask is 1 - p, so the mean of y is x
 
-Backward. The gradients of what (n) gives have the number (n'). The one path is x ---> y ---> L, so
-what the loss sends to y is all of dy.
+Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+The one path is x ---> y ---> L, so what the loss sends to y is all of dy.
     (1') dy                            given
     (0') dx = dy * mask / (1 - p)      x is in y alone, with factor mask / (1 - p)
 

@@ -20,12 +20,14 @@ Paths to the loss
 
     One arrow leaves each y[t,b]. So what the loss sends along it, dy[t,b], is its whole gradient.
 
-Backward. The gradients of what (n) gives have the number (n').
+Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
     (1') dy[t,b]                                                given
     (0') dW_v = sum of dy[t,b] over all t, b with tokens[t,b] = v
 
     Each arrow from W_v copies it, a factor 1. What comes back along several arrows is added: += in
-    the code. A row whose token does not occur gets 0. What each timestep adds is called the ledger.
+    the code, where t and b count from 0. A row whose token does not occur gets 0. The terms, listed
+    by t, are called the ledger. Running this page prints it. embedding_backward in
+    numpy_rnn.functional returns it for keep="t".
     A token is an integer and cannot change by a little, so None is returned for its gradient.
 
 Bengio, Ducharme, Vincent & Jauvin (2003).

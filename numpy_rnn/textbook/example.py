@@ -7,6 +7,7 @@ of its equation. ``python -m numpy_rnn.textbook.elman`` does this, and so does e
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -69,6 +70,16 @@ def trace(function: Any, *arguments: Any, **options: Any) -> tuple[Any, list[Eve
 
 def show(forward: Any, backward: Any, arguments: Mapping[str, Any], **options: Any) -> None:
     """Print forward, backward and ledger of a page; draw the arguments given as "T B 4H"."""
+    try:
+        _print_page(forward, backward, arguments, options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+
+
+def _print_page(
+    forward: Any, backward: Any, arguments: Mapping[str, Any], options: dict[str, Any]
+) -> None:
     rng = np.random.default_rng(43)
     given = {name: _draw(a, rng) for name, a in arguments.items()}
     (outputs, cache), forward_events = trace(forward, *given.values(), **options)

@@ -2,15 +2,17 @@
 
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
-    r, z           reset gate and update gate, between 0 and 1;  n  candidate, between -1 and 1
     m_t            the reset state, r_t * h_{t-1}
-    a_t            what the input and the biases send to r, z and n, in three blocks a_r, a_z, a_n
+    r, z           reset gate and update gate, between 0 and 1;  n  candidate, between -1 and 1
+    a_t            what the input and the biases send to them, in three blocks. Indices r, z, n
+                   name a block, not a timestep: a_r and da_r are written without t
     W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep. The blocks of
                    W_hh are called W_hr, W_hz and W_hn
     T, B, D, H     number of timesteps, sequences in the batch, inputs, units
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
-                   of L per change of element j of a_t, all consequences of that change included
+                   of L per change of element j of a_t, all consequences of that change included.
+                   Only dh[t], defined below, leaves some consequences out
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T da as da @ W.
@@ -21,7 +23,7 @@ Forward, t = 1, ..., T
     (2)  r_t = sigma(a_r + W_hr h_{t-1})         sigma(v) = 1 / (1 + e^-v)
     (3)  z_t = sigma(a_z + W_hz h_{t-1})
     (4)  m_t = r_t * h_{t-1}
-    (5)  n_t = tanh(a_n + W_hn m_t)
+    (5)  n_t = tanh(a_n + W_hn m_t)    tanh(v) = p / q,  p = e^v - e^-v,  q = e^v + e^-v
     (6)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
 Paths from h_t to the loss
@@ -29,29 +31,30 @@ Paths from h_t to the loss
          L
          ^
          | dh[t]
-        h_t ---W_hr---> r_{t+1} --* h_t--> m_{t+1} ---W_hn---> n_{t+1} ---> h_{t+1}
-        |||                                ^                              ^ ^
-        ||+----------- * r_{t+1} ----------+                              | |
-        |+-------------W_hz----------> z_{t+1} ---------------------------+ |
-        +----------------------- * z_{t+1} ---------------------------------+
+        h_t ---W_hr, sigma---> r_{t+1} ---* h_t---> m_{t+1} ---W_hn, tanh---> n_{t+1} ---> h_{t+1}
+        |||                                          ^                                      ^ ^
+        ||+-------------* r_{t+1}--------------------+                                      | |
+        |+--------------W_hz, sigma---> z_{t+1} --------------------------------------------+ |
+        +---------------* z_{t+1}-------------------------------------------------------------+
 
     Five arrows leave h_t: to the loss, to r_{t+1}, to m_{t+1}, to z_{t+1} and straight to h_{t+1}.
-    The derivative along the arrow to the loss alone, with all later states held fixed, is the
+    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
     partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
     The total derivative counts every arrow. It is written dh_t, without brackets.
 
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
        y = v + w      dv = dy                 factor 1
        y = v * w      dv = dy * w             the other factor
-       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
-                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = W v        y_j = sum_k W_jk v_k
+                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
 
-Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
-arrow, by A, and its factors are those of B.
+Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
+Each term is one arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_{t+1}
              dh[t]                       to the loss: given
              [z * dh]_{t+1}              to h_{t+1}, which contains z_{t+1} * h_t
@@ -60,29 +63,31 @@ arrow, by A, and its factors are those of B.
              [W_hz^T da_z]_{t+1}         to z_{t+1}, alike
     (5') dn_t = dh_t * (1 - z_t)         h_t contains (1 - z_t) * n_t: the other factor
     (1') da_n = dn_t * (1 - n_t^2)       tanh'
-    (4') dm_t = W_hn^T da_n              to n_t; W_hn m_t is added to a_n
+    (4') dm_t = W_hn^T da_n              to n_t; W_hn m_t is added to a_n: the same gradient
     (3') dz_t = dh_t * (h_{t-1} - n_t)   z_t is in (6) twice: times h_{t-1}, and times -n_t
     (1') da_z = dz_t * z_t * (1 - z_t)   sigma'
     (2') dr_t = dm_t * h_{t-1}           m_t = r_t * h_{t-1}: the other factor
     (1') da_r = dr_t * r_t * (1 - r_t)   sigma'
 
-    In [ ]_{t+1}, every quantity is that of step t + 1. The term z * dh has no factor but z. Where z
-    is near 1, gradients reach far back.
-    The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
-    It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
+    In [ ]_{t+1}, every quantity is that of step t + 1. The only factor on dh there is z. Where z is
+    near 1 over many steps, gradients reach far back.
+    The recursion begins at t = T. No step follows: all that has index T + 1 is 0. It ends at h_0.
+    The loss does not read h_0 directly, so only the terms of step 1 remain.
 
 Gradients of what was given
     The same W_hr is used at every timestep, so T arrows leave it, one to each r_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
+    this page prints it. gru_reset_before_backward in numpy_rnn.functional returns it for keep="t".
     (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        B: dW = dy v^T
          dW_hn = sum_t da_n m_t^T        dW_hz = sum_t da_z h_{t-1}^T
          db_ih = db_hh = sum_t da_t      each bias is added to a_t
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(6') takes from step t + 1, computed one iteration ago.
+In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and gates[t] belong to that
+step. h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1].
+da.T @ x[t] and da.sum(axis=0) also add up the sequences of the batch. dh_next is what (6') takes
+from the step after, computed one iteration ago. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Cho et al. (2014, arXiv:1406.1078v3); Chung et al. (2014), who exchange z and 1 - z.
 """

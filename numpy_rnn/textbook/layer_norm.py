@@ -10,7 +10,7 @@ Symbols
                    element j of X, all consequences of that change included
 
 Forward, for every row
-    (0)  given: x, weight, bias
+    (0)  given: x, weight, bias, eps
     (1)  mean = (x_1 + ... + x_H) / H
     (2)  d_k = x_k - mean
     (3)  variance = (d_1^2 + ... + d_H^2) / H
@@ -21,16 +21,16 @@ Forward, for every row
 Paths from x_k to the loss
 
         x_k ---------> d_k ---------------------> u_k ---> y_k ---dy_k---> L
-         |              ^ |                        ^
-         |              | +---> variance ---> s ---+      s leads to every u of the row
-         +---> mean ----+                                 mean leads to every d of the row
+         |             ^ |                         ^
+         |             | +---> variance ---> s ----+      s leads to every u of the row
+         +---> mean ---+                                  mean leads to every d of the row
 
     Two arrows leave x_k and two leave d_k. One arrow leaves y_k. So what the loss sends along it,
     dy_k, is the whole gradient: the partial and the total derivative of y are the same.
 
-Backward, for every row. The gradients of what (n) gives have the number (n'). Along an arrow, the
-gradient at its head is multiplied by the derivative of its equation. What comes back along several
-arrows is added.
+Backward, for every row. (n') is the gradient of the left side of (n), (0') that of what is given.
+Along an arrow, the gradient at its head is multiplied by the derivative of its equation. What comes
+back along several arrows is added.
     (6') dy_k                                          given
     (5') du_k = dy_k * weight_k                        the one arrow from u_k
     (4') ds = sum_k du_k * d_k                         s is in every u_k, with factor d_k
@@ -41,7 +41,9 @@ arrows is added.
          dweight_k = sum of dy_k * u_k over all rows   one arrow to each row
          dbias_k = sum of dy_k over all rows           one arrow to each row, factor 1
 
-    The sums over all rows are += over time in the code. What each timestep adds is the ledger.
+    In the code, .sum(axis=0) adds up the rows of one timestep, and += the timesteps. The terms,
+    listed by t, are called the ledger. Running this page prints it. layer_norm_backward in
+    numpy_rnn.functional returns it for keep="t".
 
 Ba, Kiros & Hinton (2016).
 """

@@ -21,16 +21,17 @@ Paths to the loss
     One arrow leaves y_t. So what the loss sends along it, dy[t], is all of dy_t: without a
     recurrence, the partial and the total derivative are the same.
 
-Backward. The gradients of what (n) gives have the number (n'). Element j of (1) is
-y_j = sum_k W_jk x_k + b_j.
+Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+Element j of (1) is y_j = sum_k W_jk x_k + b_j.
     (1') dy_t = dy[t]               given
     (0') dx_t = W^T dy_t            x_k is in every y_j, with factor W_jk: dx_k = sum_j W_jk dy_j
-         dW = sum_t dy_t x_t^T      W_jk is in y_j alone, with factor x_k
+         dW = sum_t dy_t x_t^T      W_jk is in y_j alone, with factor x_k: dW_jk = sum_t dy_j x_k
          db = sum_t dy_t            b_j is in y_j alone, with factor 1
 
     The same W is used at every timestep, so T arrows leave it. What comes back along several arrows
-    is added: += in the code. One term is what one timestep contributes. All of them, listed by t,
-    are called the ledger. The product dy[t].T @ x[t] also adds up the sequences of the batch.
+    is added: += in the code. The terms, listed by t, are called the ledger. Running this page
+    prints it. linear_backward in numpy_rnn.functional returns it for keep="t". In the code t counts
+    from 0. dy[t].T @ x[t] and dy[t].sum(axis=0) also add up the sequences of the batch.
 """
 
 from __future__ import annotations

@@ -3,14 +3,15 @@
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
     re, im         the two halves of h_t: real and imaginary part of one complex number a unit
-    u_t            what the input sends to them, in two blocks u_re and u_im
+    u_t            what the input sends to them: blocks u_re and u_im, written without t
     r, omega, s    factor and angle of one step, and scale of the input, the same at every timestep
     p, q           real and imaginary part of lambda = r e^(i omega)
     W_ih, nu, theta, gamma   weights; by (1), any nu gives an r between 0 and 1
     T, B, D, H     number of timesteps, sequences in the batch, inputs, units
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So du_t is dL/du_t: its element j is the change
-                   of L per change of element j of u_t, all consequences of that change included
+                   of L per change of element j of u_t, all consequences of that change included.
+                   Only dh[t], defined below, leaves some consequences out
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T du as du @ W.
@@ -26,14 +27,16 @@ Forward, t = 1, ..., T
 
 Paths from h_t to the loss
 
-         L                                   L
-         ^                                   ^
-         | dh[t]                             | dh[t+1]
-        re_t, im_t ---p, q, -q, p---> re_{t+1}, im_{t+1} ---p, q, -q, p---> ...
+         L                                    L
+         ^                                    ^
+         | dre[t]                             | dim[t]
+        re_t ---* p---> re_{t+1} <---* -q--- im_t
+         |                                    |
+         +------* q---> im_{t+1} <---* p------+
 
     Three arrows leave re_t: to the loss, to re_{t+1} with factor p, to im_{t+1} with factor q.
     Three arrows leave im_t: to the loss, to re_{t+1} with factor -q, to im_{t+1} with factor p.
-    The derivative along the arrow to the loss alone, with all later states held fixed, is the
+    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
     partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
     The total derivative counts every arrow. It is written dh_t, without brackets.
     The halves of dh[t] are dre[t] and dim[t], those of dh_t are dre_t and dim_t.
@@ -43,11 +46,12 @@ The chain rule, in two parts
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
        y = v + w      dv = dy                 factor 1
        y = v * w      dv = dy * w             the other factor
-       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
-                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = W v        y_j = sum_k W_jk v_k
+                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
        y = exp(v)     dv = dy * y             exp' = exp; likewise cos' = -sin and sin' = cos
 
-Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
+Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
     (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
          dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
     (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone
@@ -57,21 +61,24 @@ Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n').
          dr = dp * cos(omega) + dq * sin(omega)              r is in p and in q
          domega = dq * p - dp * q                            p' = -q and q' = p, as omega changes
 
-    The recursion begins at t = T. No step follows: dre_{T+1} = dim_{T+1} = 0.
-    It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
+    The recursion begins at t = T. No step follows: dre_{T+1} = dim_{T+1} = 0. It ends at h_0. The
+    loss does not read h_0 directly, so only the terms of step 1 remain.
 
 Gradients of what was given
     The same p, q, s and W_ih are used at every timestep: arrows leave them at each t. By A their
     gradients are sums over t: += in the code. The terms, listed by t, are called the ledger.
+    Running this page prints it. lru_backward in numpy_rnn.functional returns that of the weights
+    for keep="t".
     (0') dW_ih = sum_t du_t x_t^T            dx_t = W_ih^T du_t: used at one timestep only, no sum
          dnu = dr * r * (-exp(nu))           r = exp(v) with v = -exp(nu), and dv/dnu = v
          dtheta = domega * omega             omega = exp(theta)
          dgamma = ds * s                     s = exp(gamma)
          dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. du.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(4') takes from step t + 1, computed one iteration ago. h_re and h_im are re_{t-1} and im_{t-1}.
+In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and u[t] belong to that step.
+h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1]. du.T @ x[t]
+and .sum(axis=0) also add up the sequences of the batch. dh_next is what (4') takes from the step
+after, computed one iteration ago. h_re and h_im are re_{t-1} and im_{t-1}.
 
 Orvieto et al. (2023, arXiv:2303.06349).
 """

@@ -3,12 +3,13 @@
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
     z, n           gate, between 0 and 1, and candidate
-    a_t            what the input sends to them, in two blocks: a_z and n itself
+    a_t            what the input sends to them, in two blocks: a_z, written without t, and n_t
     W_ih, b_ih     weights and biases: the same ones at every timestep
     T, B, D, H     number of timesteps, sequences in the batch, inputs, units
     L              the loss: one number, computed from h_1, ..., h_T outside this page
     dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
-                   of L per change of element j of a_t, all consequences of that change included
+                   of L per change of element j of a_t, all consequences of that change included.
+                   Only dh[t], defined below, leaves some consequences out
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T da as da @ W.
@@ -27,7 +28,7 @@ Paths from h_t to the loss
         h_t ---* (1 - z_{t+1})---> h_{t+1} ---* (1 - z_{t+2})---> h_{t+2} ---> ...
 
     Two arrows leave h_t: to the loss, and to h_{t+1}. Gate and candidate read x_{t+1} only.
-    The derivative along the arrow to the loss alone, with all later states held fixed, is the
+    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
     partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
     The total derivative counts every arrow. It is written dh_t, without brackets.
 
@@ -37,11 +38,12 @@ The chain rule, in two parts
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
        y = v + w      dv = dy                 factor 1
        y = v * w      dv = dy * w             the other factor
-       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
-                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = W v        y_j = sum_k W_jk v_k
+                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
 
-Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
-arrow, by A, and its factors are those of B.
+Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
+Each term is one arrow, by A, and its factors are those of B.
     (3') dh_t = dh[t] + (1 - z_{t+1}) * dh_{t+1}
              dh[t]                           to the loss: given
              (1 - z_{t+1}) * dh_{t+1}        to h_{t+1}, which contains (1 - z_{t+1}) * h_t
@@ -49,19 +51,22 @@ arrow, by A, and its factors are those of B.
     (1') da_z = dz_t * z_t * (1 - z_t)       sigma'
          dn_t = dh_t * z_t                   h_t contains z_t * n_t: the other factor
 
-    The recursion begins at t = T. No step follows: dh_{T+1} = 0.
-    It ends at h_0. The loss does not read h_0 itself, so only the terms of step 1 remain.
+    The recursion begins at t = T. No step follows: dh_{T+1} = 0. It ends at h_0. The loss does not
+    read h_0 directly, so only the terms of step 1 remain.
 
 Gradients of what was given
     The same W_ih is used at every timestep, so T arrows leave it, one to each a_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
+    this page prints it. mingru_backward in numpy_rnn.functional returns it for keep="t".
     (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      B: dW = dy v^T, and factor 1
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = (1 - z_1) * dh_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] is the state before it,
-h[t + 1] the state after it. da.T @ x[t] also adds up the sequences of the batch. dh_next is what
-(3') takes from step t + 1, computed one iteration ago.
+In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and gates[t] belong to that
+step. h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1].
+da.T @ x[t] and da.sum(axis=0) also add up the sequences of the batch. dh_next is what (3') takes
+from the step after, computed one iteration ago. sigmoid uses tanh(v) = p / q, with p = e^v - e^-v,
+q = e^v + e^-v and v = z / 2: 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Feng et al. (2024, arXiv:2410.01201). Its z takes in the new, where z of other GRUs keeps the old.
 """

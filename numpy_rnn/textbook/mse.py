@@ -15,14 +15,15 @@ Forward, for every element
     (2)  e = difference^2
     (3)  loss = (sum of e) / N         N = how many count, for reduction "mean";  1 for "sum";
                                        B V for "sum_over_time": a sum of T means
-         loss = e, without a sum, for "none"; dloss then has the shape of e
+         loss = e, N = 1, for "none"; dloss then has the shape of e. If nothing counts, N = 1
 
-Backward. The gradients of what (n) gives have the number (n'). The one path from y is
-y ---> difference ---> e ---> loss.
+Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+The one path from y is y ---> difference ---> e ---> loss.
     (3') dloss                         given
     (2') de = dloss / N                e is in the sum, with factor 1 / N
-    (1') dy = de * 2 * difference      the derivative of a square. difference has the same gradient
-                                       as y, which is in it with factor 1; 0 where mask is False
+    (1') dy = de * 2 * difference      the gradient of difference, by the derivative of a square.
+                                       y is in difference with factor 1, so its gradient is the
+                                       same. Where mask is False, it is 0
     (0') dtarget = -dy                 target is in difference with factor -1
 
 Legendre (1805), as the method of least squares.

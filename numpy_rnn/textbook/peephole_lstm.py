@@ -2,14 +2,16 @@
 
 Symbols
     x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in four blocks z_i, z_f, z_g, z_o
+    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Indices i, f, g, o name
+                   a block, not a timestep: z_i and dz_i are written without t
     i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
     W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
     w_i, w_f, w_o  the peepholes, one number for each unit: the three rows of W_c
     T, B, D, H     number of timesteps, sequences in the batch, inputs, units
     L              the loss: one number, computed from all h_t and c_t outside this page
     dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
-                   of L per change of element j of z_t, all consequences of that change included
+                   of L per change of element j of z_t, all consequences of that change included.
+                   Only dh[t] and dc[t], defined below, leave some consequences out
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dz as dz @ W.
@@ -17,47 +19,48 @@ row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 Forward, t = 1, ..., T
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_c
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-    (2)  i_t = sigma(z_i + w_i * c_{t-1}),   f_t = sigma(z_f + w_f * c_{t-1})
-    (3)  g_t = tanh(z_g)                       sigma(v) = 1 / (1 + e^-v)
+    (2)  i_t = sigma(z_i + w_i * c_{t-1})      sigma(v) = 1 / (1 + e^-v)
+         f_t = sigma(z_f + w_f * c_{t-1})
+    (3)  g_t = tanh(z_g)                       tanh(v) = p / q,  p = e^v - e^-v,  q = e^v + e^-v
     (4)  c_t = f_t * c_{t-1} + i_t * g_t
     (5)  o_t = sigma(z_o + w_o * c_t)          the new cell state, not the one before
     (6)  h_t = o_t * tanh(c_t)
 
 Paths from c_t and h_t to the loss
 
-         L                    L
-         ^                    ^
-         | dc[t]              | dh[t]
-        c_t --* o_t, tanh---> h_t ---W_hh---> z_{t+1} -----------> i, f, g, o of step t+1
-        |||                   ^                                        |
-        ||+---w_o---> o_t ----+                                        |
-        |+----w_i, w_f------> i, f of step t+1 --------+               |
-        +-----* f_{t+1}-----> c_{t+1} <----------------+---------------+
+         L                      L
+         ^                      ^
+         | dc[t]                | dh[t]
+        c_t ---tanh, * o_t---> h_t ---W_hh---> z_{t+1} ---sigma---> o_{t+1} ---> h_{t+1}
+        |||                     ^               |
+        ||+---* w_o, sigma---> o_t              +---sigma, tanh---> i, f, g of step t+1
+        |+----* w_i, sigma, and * w_f, sigma------------------------^--^     |
+        +-----* f_{t+1}---> c_{t+1} <----------------------------------------+
 
-    Two arrows leave h_t: to the loss, and to z_{t+1}.
-    Six arrows leave c_t: to the loss, to h_t, to o_t by w_o, and three to the next step, which are
-    to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
-    The derivative along an arrow to the loss alone, all else held fixed, is a partial derivative of
-    L. It is written dh[t] or dc[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+    Two arrows leave h_t: to the loss and to z_{t+1}. Six leave c_t: to the loss, to h_t, to o_t by
+    w_o, and three to the next step: to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
+    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
+    partial derivative of L. It is written dh[t] or dc[t], with brackets, and the backward function
+    takes it. The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
 
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
        y = v + w      dv = dy                 factor 1
        y = v * w      dv = dy * w             the other factor
-       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
-                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = W v        y_j = sum_k W_jk v_k
+                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
 
-Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
-arrow, by A, and its factors are those of B.
+Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
+Each term is one arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + W_hh^T dz_{t+1}
              dh[t]                           to the loss: given
              W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
     (5') do_t = dh_t * tanh(c_t)             h_t = o_t * tanh(c_t): the other factor
-         dz_o = do_t * o_t * (1 - o_t)       sigma'; (4') needs it, so it comes first
+    (1') dz_o = do_t * o_t * (1 - o_t)       sigma'; (4') needs it, so it comes first
     (4') dc_t = dc[t] + dh_t * o_t * (1 - tanh(c_t)^2) + w_o * dz_o
                 + [f * dc + w_i * dz_i + w_f * dz_f]_{t+1}
              dc[t]                           to the loss: given
@@ -73,23 +76,28 @@ arrow, by A, and its factors are those of B.
 
     In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both
     have the gradient dz_i.
-    The recursion begins at t = T. No step follows: all that has index T + 1 is 0.
-    It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
+    The recursion begins at t = T. No step follows: all that has index T + 1 is 0. It ends at h_0
+    and c_0. The loss reads neither directly, and no o_0 or h_0 is computed from c_0. So only the
+    terms of step 1 remain.
 
 Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
+    this page prints it. peephole_lstm_backward in numpy_rnn.functional returns it for keep="t".
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
-before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
-batch. dh_next and dc_next are what (6') and (4') take from step t + 1, computed one iteration ago.
+In the code t counts from 0: its t is step t + 1 above. x[t], dh[t], dc[t] and gates[t] belong to
+that step. h[t] and c[t] are the states before it, h[t + 1] and c[t + 1] those after it. So dh[t]
+goes with h[t + 1]. dz.T @ x[t] and dz.sum(axis=0) also add up the sequences of the batch. dh_next
+and dc_next are what (6') and (4') take from the step after, computed one iteration ago. sigmoid
+uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
-Gers & Schmidhuber (2000); with tanh in (6) and the full gradient: Graves (2013).
+Gers & Schmidhuber (2000), who leave W_hh^T dz_{t+1} out of (6'); with tanh in (6) and the full
+gradient: Graves (2013).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Symbols
     x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in four blocks z_i, z_f, z_g, z_o
+    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Indices i, f, g, o name
+                   a block, not a timestep: z_i and dz_i are written without t
     i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
     m_t            what is projected: the output of the LSTM without a projection
     W_ih, W_hh     weights, W_hr projection, b_ih, b_hh biases: the same ones at every timestep
@@ -10,7 +11,8 @@ Symbols
     T, B, D, H     number of timesteps, sequences in the batch, inputs, units
     L              the loss: one number, computed from all h_t and c_t outside this page
     dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
-                   of L per change of element j of z_t, all consequences of that change included
+                   of L per change of element j of z_t, all consequences of that change included.
+                   Only dh[t] and dc[t], defined below, leave some consequences out
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
 row: it writes W x as x @ W.T, and W^T dz as dz @ W.
@@ -19,7 +21,7 @@ Forward, t = 1, ..., T
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_hr
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     (2)  i_t = sigma(z_i),   f_t = sigma(z_f),   o_t = sigma(z_o)      sigma(v) = 1 / (1 + e^-v)
-    (3)  g_t = tanh(z_g)
+    (3)  g_t = tanh(z_g)       tanh(v) = p / q,  p = e^v - e^-v,  q = e^v + e^-v
     (4)  c_t = f_t * c_{t-1} + i_t * g_t
     (5)  m_t = o_t * tanh(c_t)
     (6)  h_t = W_hr m_t
@@ -29,28 +31,30 @@ Paths from c_t and h_t to the loss
          L                                  L
          ^                                  ^
          | dc[t]                            | dh[t]
-        c_t --* o_t, tanh---> m_t --W_hr--> h_t --W_hh--> z_{t+1} ------> i, f, g, o of step t+1
-         |                                                                |
-         +----* f_{t+1}---> c_{t+1} <-------------------------------------+
+        c_t --tanh, * o_t--> m_t --W_hr--> h_t --W_hh--> z_{t+1} --sigma--> o_{t+1} --> m_{t+1}
+         |                                                +--sigma, tanh--> i, f, g of step t+1
+         |                                                                   |
+         +---* f_{t+1}---> c_{t+1} <-----------------------------------------+
 
-    Two arrows leave h_t: to the loss, and to z_{t+1}. One arrow leaves m_t: to h_t.
-    Three arrows leave c_t: to the loss, to c_{t+1}, and to m_t.
-    The derivative along an arrow to the loss alone, all else held fixed, is a partial derivative of
-    L. It is written dh[t] or dc[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+    Two arrows leave h_t: to the loss and to z_{t+1}. One leaves m_t: to h_t. Three leave c_t: to
+    the loss, to c_{t+1} and to m_t.
+    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
+    partial derivative of L. It is written dh[t] or dc[t], with brackets, and the backward function
+    takes it. The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
 
 The chain rule, in two parts
     A. Where several arrows leave a quantity, the gradients that come back along them are added.
     B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       y = tanh(v)    dv = dy * (1 - y^2)     tanh' = 1 - tanh^2
+       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
        y = v + w      dv = dy                 factor 1
        y = v * w      dv = dy * w             the other factor
-       y = W v        dv = W^T dy             y_j = sum_k W_jk v_k. So v_k is in every y_j, with
-                      dW = dy v^T             factor W_jk, and W_jk is in y_j alone, with factor v_k
+       y = W v        y_j = sum_k W_jk v_k
+                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
 
-Backward, t = T, ..., 1. The gradients of what (n) gives have the number (n'). Each term is one
-arrow, by A, and its factors are those of B.
+Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
+Each term is one arrow, by A, and its factors are those of B.
     (6') dh_t = dh[t] + W_hh^T dz_{t+1}
              dh[t]                           to the loss: given
              W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
@@ -66,24 +70,27 @@ arrow, by A, and its factors are those of B.
     (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f and dz_o alike, from df_t and do_t
          dz_g = dg_t * (1 - g_t^2)           tanh'
 
-    The projection is inside the recurrence, since z_{t+1} reads h_t and not m_t. c_t reaches the
-    gates of step t + 1 through m_t only, so the second term of (4') holds f_{t+1} fixed.
-    The recursion begins at t = T. No step follows: dz_{T+1} = 0 and dc_{T+1} = 0.
-    It ends at h_0 and c_0. The loss does not read them itself, so only the terms of step 1 remain.
+    The projection is inside the recurrence: z_{t+1} reads h_t, not m_t. c_t reaches the gates of
+    step t + 1 through m_t only. So the second term of (4') holds f, i and g of step t + 1 fixed.
+    The recursion begins at t = T. No step follows: dz_{T+1} = 0 and dc_{T+1} = 0. It ends at h_0
+    and c_0. The loss reads neither directly, and h_0 is given, not computed from c_0. So only the
+    terms of step 1 remain.
 
 Gradients of what was given
     The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger.
+    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
+    this page prints it. lstm_backward in numpy_rnn.functional returns it for keep="t".
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
          dW_hr = sum_t dh_t m_t^T        the total dh_t again, since (6) makes all of h_t
          db_ih = db_hh = sum_t dz_t      each bias is added to z_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
 
-In the code, rows count from 0: x[t] and dh[t] belong to one timestep, h[t] and c[t] are the states
-before it, h[t + 1] and c[t + 1] those after it. dz.T @ x[t] also adds up the sequences of the
-batch. dh_next and dc_next are what (6') and (4') take from step t + 1, computed one iteration ago.
-m has no initial entry: m[t] belongs to x[t].
+In the code t counts from 0: its t is step t + 1 above. x[t], dh[t], dc[t] and gates[t] belong to
+that step. h[t] and c[t] are the states before it, h[t + 1] and c[t + 1] those after it. So dh[t]
+goes with h[t + 1]. dz.T @ x[t] and dz.sum(axis=0) also add up the sequences of the batch. dh_next
+and dc_next are what (6') and (4') take from the step after, computed one iteration ago. sigmoid
+uses 1 + p / q = 2 e^v / q = 2 sigma(2 v). m has no initial entry: m[t] belongs to x[t].
 
 Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); projection: Sak,
 Senior & Beaufays (2014).

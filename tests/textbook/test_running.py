@@ -37,6 +37,21 @@ def test_a_page_prints_an_example_with_all_its_numbers(name: str) -> None:
     assert max(map(len, run.stdout.splitlines())) <= 80
 
 
+def test_a_closed_pipe_ends_a_page_without_an_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as head does when it has seen enough
+    run = subprocess.run(
+        [sys.executable, "-m", "numpy_rnn.textbook.elman"],
+        check=True,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+    )
+    os.close(writing)
+    assert run.stderr == ""
+
+
 @each_name
 def test_the_examples_of_a_page_hold(name: str) -> None:
     result = doctest.testmod(import_module(f"numpy_rnn.textbook.{name}"))
