@@ -1,8 +1,8 @@
-"""The checker raises no false alarm: right code in random configurations, 10,000 by default.
+"""Count the checker's false alarms on correct code, by default in 10,000 configurations.
 
-Run with ``python -m benchmarks.false_alarms [COUNT]``. Every room of the museum holds right
-textbook code; sizes (T from 1, B from 1, odd and even), inputs and regimes are drawn at random.
-Exit status 1 and the reports, if any is called wrong.
+Run with ``python -m benchmarks.false_alarms [COUNT]``. Every reference of the museum is correct.
+Sizes (T and B from 1, odd and even), inputs and regimes are random. The reports are printed and the
+exit status is 1 if there is a false alarm.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import sys
 
 import numpy as np
 
-from numpy_rnn.checking.tour import false_alarm
 from numpy_rnn.cli.progress import progress
-from numpy_rnn.museum import ROOMS
+from numpy_rnn.museum import REFERENCES, false_alarm
 
 
 def random_sizes(rng: np.random.Generator) -> dict[str, int]:
@@ -36,13 +35,13 @@ def main() -> int:
     alarms = 0
     with progress(count, "configuration") as bar:
         for number in range(count):
-            room, sizes = ROOMS[number % len(ROOMS)], random_sizes(rng)
-            report = false_alarm(room, sizes, seed=number)
+            reference, sizes = REFERENCES[number % len(REFERENCES)], random_sizes(rng)
+            report = false_alarm(reference, sizes, seed=number)
             if report is not None:
                 alarms += 1
-                bar.write(f"{room.name}, {sizes}, seed {number}\n{report}")
+                bar.write(f"{reference.name}, {sizes}, seed {number}\n{report}")
             bar.advance(f"{alarms} false alarms")
-    print(f"{alarms} false alarms in {count} right configurations of {len(ROOMS)} rooms")
+    print(f"{alarms} false alarms in {count} right configurations of {len(REFERENCES)} references")
     return min(alarms, 1)
 
 

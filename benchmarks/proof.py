@@ -92,8 +92,8 @@ def page(proof: Any, museum: Any) -> str:
         for checker in checkers
     ]
     missed = [
-        f"- {item['room']}, {item['name']}: {item['story']}"
-        for item in museum["mistakes"]
+        f"- {item['reference']}, {item['name']}: {item['cause']}"
+        for item in museum["bugs"]
         if len(item["caught"]["typical"]) > 1 and sum(item["caught"]["typical"].values()) == 1
     ]
     return "\n".join(
@@ -117,7 +117,7 @@ def page(proof: Any, museum: Any) -> str:
             "",
             "## The museum",
             "",
-            f"Of {len(museum['mistakes'])} mistakes, those that each checker catches. Optimisers",
+            f"Of {len(museum['bugs'])} bugs, those that each checker catches. Optimisers",
             "are no pairs: only our own checker takes them, and compares them with closed forms.",
             "",
             table(["checker", "typical inputs", "vanishing gradients"], counted),

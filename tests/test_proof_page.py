@@ -7,7 +7,7 @@ from pathlib import Path
 
 from numpy_rnn.checking.proof import TOLERANCES
 from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
-from numpy_rnn.museum import EXHIBITS
+from numpy_rnn.museum import BUGS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "proof.md").read_text(encoding="utf-8")
 
@@ -23,7 +23,7 @@ def test_every_row_is_there_and_within_what_is_allowed() -> None:
 
 
 def test_the_museum_is_counted() -> None:
-    assert f"Of {len(EXHIBITS)} mistakes" in PAGE
+    assert f"Of {len(BUGS)} bugs" in PAGE
     caught = re.search(r"\| numpy_rnn.checking \| (\d+) of (\d+) \|", PAGE)
     assert caught is not None
-    assert caught[1] == caught[2] == str(len(EXHIBITS))
+    assert caught[1] == caught[2] == str(len(BUGS))

@@ -7,15 +7,15 @@ import sys
 import textwrap
 from typing import Any
 
-from numpy_rnn.checking.tour import judge, judge_vanishing
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.museum import (
-    EXHIBITS,
-    REGIMES,
-    Exhibit,
-    Room,
+    BUGS,
+    INPUTS,
+    Bug,
+    Evaluation,
     diff,
+    evaluate,
     installed,
     patched,
     usual_checkers,
@@ -38,70 +38,73 @@ def run(*, as_json: bool) -> None:
         If the library's own checker misses a mistake or does not name its place.
     """
     shown: list[dict[str, Any]] = []
-    with progress(len(EXHIBITS), "mistake") as bar:
-        for exhibit in EXHIBITS:
-            shown.append(look_at(exhibit))
-            bar.advance(exhibit.room.name)
+    with progress(len(BUGS), "bug") as bar:
+        for bug in BUGS:
+            shown.append(look_at(bug))
+            bar.advance(bug.reference.name)
             if not as_json:
-                bar.write(label(exhibit, shown[-1]))
+                bar.write(label(bug, shown[-1]))
     missing = [name for name in usual_checkers() if not installed(name)]
     if as_json:
-        json.dump({"mistakes": shown, "caught": count(shown), "not installed": missing}, sys.stdout)
+        json.dump({"bugs": shown, "caught": count(shown), "not installed": missing}, sys.stdout)
         print()
     else:
         print("\n".join(totals(shown)))
         for name in missing:
             print(f"{name}: not installed")
     missed = [
-        f"{item['room']}: {item['name']}"
+        f"{item['reference']}: {item['name']}"
         for item in shown
-        if not item["named"] or not all(by[OURS] for by in item["caught"].values())
+        if not item["located"] or not all(by[OURS] for by in item["caught"].values())
     ]
     if missed:
-        raise RunError(f"{len(missed)} of {len(shown)} missed or not named: {'; '.join(missed)}")
+        raise RunError(f"{len(missed)} of {len(shown)} missed or not located: {'; '.join(missed)}")
 
 
-def look_at(exhibit: Exhibit) -> dict[str, Any]:
+def look_at(bug: Bug) -> dict[str, Any]:
     """Return what every checker says of a mistake.
 
     Parameters
     ----------
-    exhibit : Exhibit
+    bug : Bug
         The mistake.
 
     Returns
     -------
     data : dict
-        ``room``, ``name``, ``story``, ``patch``, ``named`` and ``finding`` of the library's own
-        checker, and ``caught``: for "typical" and "vanishing" inputs, by checker.
+        ``reference``, ``name``, ``cause``, ``patch``, ``located`` and ``finding`` of the library's
+        own checker, and ``caught``: for "typical" and "vanishing" inputs, by checker.
     """
-    verdict, vanishing = judge(exhibit), judge_vanishing(exhibit)
-    caught: dict[str, dict[str, bool]] = {"typical": {OURS: verdict.caught}}
-    if vanishing is not None:
-        caught["vanishing"] = {OURS: vanishing.caught}
-    if isinstance(exhibit.room, Room):
-        for regime in REGIMES:
-            for name, checker in usual_checkers().items():
-                said = checker(patched(exhibit), exhibit.room, regime)
-                if said is not None and regime in caught:
-                    caught[regime][name] = said
+    caught: dict[str, dict[str, bool]] = {}
+    found: list[Evaluation] = []
+    for inputs in INPUTS:
+        ours = evaluate(bug, inputs)
+        if ours is None:
+            continue
+        found.append(ours)
+        caught[inputs] = {OURS: ours.caught}
+        for name, checker in usual_checkers().items():
+            result = checker(patched(bug), bug.reference, inputs)
+            if result is not None:
+                caught[inputs][name] = result
     return {
-        "room": exhibit.room.name,
-        "name": exhibit.name,
-        "story": exhibit.story,
-        "patch": diff(exhibit),
-        "named": verdict.named,
-        "finding": verdict.text,
+        "reference": bug.reference.name,
+        "name": bug.name,
+        "cause": bug.cause,
+        "patch": diff(bug),
+        "located": found[0].located,
+        "finding": found[0].finding,
+        "suggestions": found[0].suggestions,
         "caught": caught,
     }
 
 
-def label(exhibit: Exhibit, data: dict[str, Any]) -> str:
+def label(bug: Bug, data: dict[str, Any]) -> str:
     """Return the text beside a mistake.
 
     Parameters
     ----------
-    exhibit : Exhibit
+    bug : Bug
         The mistake.
     data : dict
         Of :func:`look_at`.
@@ -111,9 +114,9 @@ def label(exhibit: Exhibit, data: dict[str, Any]) -> str:
     text : str
         Several lines.
     """
-    lines = [f"{exhibit.room.name}: {exhibit.name}"]
+    lines = [str(bug)]
     lines += textwrap.indent(data["patch"], "    ").splitlines()
-    lines += [f"  {exhibit.story}", f"  found: {data['finding'] or 'nothing'}"]
+    lines += [f"  {bug.cause}", f"  found: {data['finding'] or 'nothing'}"]
     for regime, by in data["caught"].items():
         caught = [name for name, yes in by.items() if yes]
         missed = [name for name, yes in by.items() if not yes]
@@ -138,7 +141,8 @@ def count(shown: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
 
 def totals(shown: list[dict[str, Any]]) -> list[str]:
     """Return the table at the end: who caught how many."""
-    lines = [f"{len(shown)} mistakes"]
+    suggestions = sum(bool(item["suggestions"]) for item in shown)
+    lines = [f"{len(shown)} bugs", f"  {OURS} suggests a cause for {suggestions}"]
     for regime, by in count(shown).items():
         for name, (caught, of) in by.items():
             lines.append(f"  {regime:10} {name:28} caught {caught:3} of {of}")

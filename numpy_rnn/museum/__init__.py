@@ -1,36 +1,41 @@
-"""The museum of wrong gradients: textbook code, and the mistakes that people make in it."""
+"""The museum: 198 gradient bugs that people make, as patches of correct code, and who finds them.
 
-from numpy_rnn.museum.collection import EXHIBITS, OPTIMIZER_ROOMS, ROOMS
-from numpy_rnn.museum.exhibit import (
-    Exhibit,
-    OptimizerRoom,
-    Room,
-    arguments,
+The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bugs is in
+``numpy_rnn/checking/``. Start reading in ``bug.py``, then ``elman.py``.
+"""
+
+from numpy_rnn.museum.bug import (
+    Bug,
+    OptimizerReference,
+    Reference,
     diff,
+    draw_arguments,
     patched,
-    source,
+    read_bugs,
 )
-from numpy_rnn.museum.optimizer_check import WrongStep, check_optimizer, stepper
-from numpy_rnn.museum.problem import REGIMES, Regime
-from numpy_rnn.museum.usual import UsualChecker, installed, usual_checkers
+from numpy_rnn.museum.collection import BUGS, OPTIMIZER_REFERENCES, REFERENCES
+from numpy_rnn.museum.evaluate import Evaluation, evaluate, false_alarm
+from numpy_rnn.museum.optimizer_check import WrongStep, check_optimizer
+from numpy_rnn.museum.usual import INPUTS, UsualChecker, installed, usual_checkers
 
 __all__ = [
-    "EXHIBITS",
-    "OPTIMIZER_ROOMS",
-    "REGIMES",
-    "ROOMS",
-    "Exhibit",
-    "OptimizerRoom",
-    "Regime",
-    "Room",
+    "BUGS",
+    "INPUTS",
+    "OPTIMIZER_REFERENCES",
+    "REFERENCES",
+    "Bug",
+    "Evaluation",
+    "OptimizerReference",
+    "Reference",
     "UsualChecker",
     "WrongStep",
-    "arguments",
     "check_optimizer",
     "diff",
+    "draw_arguments",
+    "evaluate",
+    "false_alarm",
     "installed",
     "patched",
-    "source",
-    "stepper",
+    "read_bugs",
     "usual_checkers",
 ]

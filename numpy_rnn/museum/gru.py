@@ -1,255 +1,167 @@
-"""Room: the GRU, reset gate after the product: n = tanh(a_n + r (W_hn h + b_hn))."""
+"""Bugs in the GRU, with the reset gate after and before the matrix product.
+
+The pages are ``gru.py`` and ``gru_reset_before.py`` in ``numpy_rnn/textbook/``. The carry is the
+gradient that step t + 1 hands back to step t: ``dh_next`` in the code. Its direct part goes past
+the weights, through the update gate z.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import NamedTuple
+from numpy_rnn.museum.bug import Reference
+from numpy_rnn.textbook.gru import gru_backward, gru_forward
+from numpy_rnn.textbook.gru_reset_before import (
+    gru_reset_before_backward,
+    gru_reset_before_forward,
+)
 
-import numpy as np
+GATES = ("r", "z", "n")
+SHAPES = {"x": "T B D", "h0": "B H", "W_ih": "3H D", "W_hh": "3H H", "b_ih": "3H", "b_hh": "3H"}
 
-from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.exhibit import Exhibit, Room
-from numpy_rnn.museum.sigmoid import sigmoid
+GRU = Reference("gru", gru_forward, gru_backward, SHAPES, GATES)
+GRU_RESET_BEFORE = Reference(
+    "gru_reset_before", gru_reset_before_forward, gru_reset_before_backward, SHAPES, GATES
+)
 
+REFERENCES = [GRU, GRU_RESET_BEFORE]
 
-class GRUCache(NamedTuple):
-    """What backward needs; gates are r, z, n and the state's part of n."""
-
-    x: Array
-    h: list[Array]
-    gates: Sequence[tuple[Array, ...]]
-    W_ih: Array
-    W_hh: Array
-    b_ih: Array
-    b_hh: Array
-
-
-def gru_forward(
-    x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[Array, GRUCache]:
-    """Return h at every step."""
-    H = h0.shape[-1]
-    h, gates = [h0], []
-    for t in range(len(x)):
-        a = x[t] @ W_ih.T + b_ih
-        s = h[t] @ W_hh.T + b_hh
-        r = sigmoid(a[:, :H] + s[:, :H])
-        z = sigmoid(a[:, H : 2 * H] + s[:, H : 2 * H])
-        n = np.tanh(a[:, 2 * H :] + r * s[:, 2 * H :])
-        h.append((1 - z) * n + z * h[t])
-        gates.append((r, z, n, s[:, 2 * H :]))
-    return np.stack(h[1:]), GRUCache(x, h, gates, W_ih, W_hh, b_ih, b_hh)
-
-
-def gru_backward(dh: Array, cache: GRUCache) -> tuple[Array, ...]:
-    """Backpropagation through time."""
-    x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
-    T = len(x)
-    dx, dh_next = np.zeros_like(x), np.zeros_like(h[0])
-    dW_ih, dW_hh = np.zeros_like(W_ih), np.zeros_like(W_hh)
-    db_ih, db_hh = np.zeros_like(b_ih), np.zeros_like(b_hh)
-    for t in reversed(range(T)):
-        r, z, n, s_n = gates[t]
-        dh_t = dh[t] + dh_next
-        dn = dh_t * (1 - z)
-        dz = dh_t * (h[t] - n)
-        da_n = dn * (1 - n**2)
-        dr = da_n * s_n
-        da_r = dr * r * (1 - r)
-        da_z = dz * z * (1 - z)
-        da = np.concatenate([da_r, da_z, da_n], axis=1)
-        ds = np.concatenate([da_r, da_z, da_n * r], axis=1)
-        dx[t] = da @ W_ih
-        dW_ih += da.T @ x[t]
-        dW_hh += ds.T @ h[t]
-        db_ih += da.sum(axis=0)
-        db_hh += ds.sum(axis=0)
-        dh_next = dh_t * z + ds @ W_hh
-    return dx, dh_next, dW_ih, dW_hh, db_ih, db_hh
-
-
-GRU_SHAPES = {
-    "x": "T B D",
-    "h0": "B H",
-    "W_ih": "3H D",
-    "W_hh": "3H H",
-    "b_ih": "3H",
-    "b_hh": "3H",
-}
-GRU = Room("gru", gru_forward, gru_backward, GRU_SHAPES, ("r", "z", "n"))
-_bug = partial(Exhibit, GRU)
-
-GRU_EXHIBITS = [
-    _bug(
-        "1 - z in the carry",
-        "dh_next = dh_t * z + ds",
-        "dh_next = dh_t * (1 - z) + ds",
-        "Papers exchange z and 1 - z; backward follows another one than forward.",
-        ("h0",),
-    ),
-    _bug(
-        "z for 1 - z",
-        "dn = dh_t * (1 - z)",
-        "dn = dh_t * z",
-        "Papers exchange z and 1 - z; backward follows another one than forward.",
-        ("dx",),
-    ),
-    _bug(
-        "direct carry forgotten",
-        "dh_next = dh_t * z + ds @ W_hh",
-        "dh_next = ds @ W_hh",
-        "h_{t-1} is used four times; the one without a weight is overlooked.",
-        ("h0",),
-    ),
-    _bug(
-        "carry through the weights forgotten",
-        "dh_next = dh_t * z + ds @ W_hh",
-        "dh_next = dh_t * z",
-        "The direct carry is most of the gradient where z is near 1.",
-        ("h0",),
-    ),
-    _bug(
-        "direct carry without the carry",
-        "dh_next = dh_t * z + ds",
-        "dh_next = dh[t] * z + ds",
-        "dh[t] for dh_t: one has the carry, the other has not.",
-        ("dx",),
-    ),
-    _bug(
-        "sign of the update gate",
-        "dz = dh_t * (h[t] - n)",
-        "dz = dh_t * (n - h[t])",
-        "Right for the papers with h = z n + (1 - z) h.",
-        ("gate z",),
-    ),
-    _bug(
-        "update gate sees the new state",
-        "dz = dh_t * (h[t] - n)",
-        "dz = dh_t * (h[t + 1] - n)",
-        "z multiplies h_{t-1}, which is h[t] in a list that starts with h0.",
-        ("gate z",),
-    ),
-    _bug(
-        "reset gate forgotten on the way to the state",
-        "[da_r, da_z, da_n * r]",
-        "[da_r, da_z, da_n]",
-        "One gradient of the pre-activations for both products, as in every other cell.",
-        ("W_hh", "gate n"),
-    ),
-    _bug(
-        "b_hn treated as b_in",
-        "db_hh += ds.sum(axis=0)",
-        "db_hh += da.sum(axis=0)",
-        "The two biases have equal gradients in every other cell, and in every other gate.",
-        ("b_hh", "gate n"),
-    ),
-    _bug(
-        "recurrent weight with the input's gradient",
-        "dW_hh += ds.T @ h[t]",
-        "dW_hh += da.T @ h[t]",
-        "da and ds have the same shape and differ in one block of three.",
-        ("W_hh", "gate n"),
-    ),
-    _bug(
-        "carry with the input's gradient",
-        "+ ds @ W_hh",
-        "+ da @ W_hh",
-        "da and ds have the same shape and differ in one block of three.",
-        ("h0",),
-    ),
-    _bug(
-        "reset before the product",
-        "dr = da_n * s_n",
-        "dr = da_n * h[t]",
-        "The formula of the other variant: r multiplies the product here, not the state.",
-        ("gate r",),
-    ),
-    _bug(
-        "reset gate from n's gradient before the slope",
-        "dr = da_n * s_n",
-        "dr = dn * s_n",
-        "dn and da_n are a tanh apart, and for small numbers equal.",
-        ("gate r",),
-    ),
-    _bug(
-        "slope of n forgotten",
-        "da_n = dn * (1 - n**2)",
-        "da_n = dn",
-        "A line that seems done by the one before.",
-        ("dx",),
-    ),
-    _bug(
-        "sigma' = s (1 + s)",
-        "da_r = dr * r * (1 - r)",
-        "da_r = dr * r * (1 + r)",
-        "A sign.",
-        ("gate r",),
-    ),
-    _bug(
-        "slope of the update gate, half of it",
-        "da_z = dz * z * (1 - z)",
-        "da_z = dz * (1 - z)",
-        "dz = dh_t * ... * z was in the line before, and then was not.",
-        ("gate z",),
-    ),
-    _bug(
-        "gates in another order",
-        "[da_r, da_z, da_n],",
-        "[da_z, da_r, da_n],",
-        "Keras and ONNX have z first, PyTorch has r.",
-        ("W_ih",),
-    ),
-    _bug(
-        "t = 0 skipped",
-        "reversed(range(T))",
-        "range(T - 1, 0, -1)",
-        "range() stops before its end, also when it counts down.",
-        ("t = 0",),
-    ),
-    _bug(
-        "the new state in the weight's gradient",
-        "ds.T @ h[t]",
-        "ds.T @ h[t + 1]",
-        "The cache has T + 1 states, and h[t + 1] looks like the state of this step: it is.",
-        ("W_hh",),
-    ),
-    _bug(
-        "initial state's gradient forgotten",
-        "return dx, dh_next,",
-        "return dx, np.zeros_like(dh_next),",
-        "The first state is zero in the tutorial, so its gradient is too.",
-        ("h0",),
-    ),
-    _bug(
-        "clipped inside",
-        "dh_next = dh_t * z + ds @ W_hh",
-        "dh_next = np.clip(dh_t * z + ds @ W_hh, -10, 10)",
-        "Clipping against explosion, put into the loop instead of behind it.",
-        ("dx",),
-        kind="nonlinear",
-    ),
-    _bug(
-        "cache overwritten",
-        "da_n = dn * (1 - n**2)",
-        "n *= -n\n        n += 1\n        da_n = dn * n",
-        "In place, to save an allocation; a second backward starts from another cache.",
-        ("gates",),
-        kind="mutates",
-    ),
-    _bug(
-        "stops 25 steps back",
-        "reversed(range(T))",
-        "range(T - 1, max(T - 26, -1), -1)",
-        "Truncated backpropagation through time, in a library that does not say so.",
-        ("dx",),
-        steps=30,
-    ),
-    _bug(
-        "0.05 % in one element of one step",
-        "da_z = dz * z * (1 - z)",
-        "da_z = dz * z * (1 - z)\n        da_z[0, 1] *= 1.0005 if t == 4 else 1",
-        "What is left of an experiment, or of a damaged memory chip.",
-        ("t = 4",),
-    ),
+BUGS = [
+    *GRU.bugs("""
+1 - z instead of z in the carry | h0
+    - dh_next = dh_t * z + ds
+    + dh_next = dh_t * (1 - z) + ds
+    Some papers swap z and 1 - z. Backward follows one convention and forward the other.
+z instead of 1 - z in the candidate's gradient | dx
+    - dn = dh_t * (1 - z)
+    + dn = dh_t * z
+    Some papers swap z and 1 - z. Backward follows one convention and forward the other.
+direct carry missing | h0
+    - dh_next = dh_t * z + ds @ W_hh
+    + dh_next = ds @ W_hh
+    The previous state is used four times. The use that has no weight is overlooked.
+carry through the weights missing | h0
+    - dh_next = dh_t * z + ds @ W_hh
+    + dh_next = dh_t * z
+    Where z is near 1, the direct carry is most of the gradient.
+direct carry without the later steps | dx
+    - dh_next = dh_t * z + ds
+    + dh_next = dh[t] * z + ds
+    dh[t] is used instead of dh_t, and only dh_t includes the carry.
+update gate gradient with the wrong sign | gate z
+    - dz = dh_t * (h[t] - n)
+    + dz = dh_t * (n - h[t])
+    The line is correct for papers in which z multiplies n and 1 - z the state.
+update gate gradient from the new state | gate z
+    - dz = dh_t * (h[t] - n)
+    + dz = dh_t * (h[t + 1] - n)
+    z multiplies the previous state. In a list that begins with h0, that is h[t].
+reset gate missing in the state's pre-activations | W_hh, gate n
+    - [da_r, da_z, da_n * r]
+    + [da_r, da_z, da_n]
+    In every other cell, both products have the same pre-activation gradient.
+b_hn treated like b_in | b_hh, gate n
+    - db_hh += ds.sum(axis=0)
+    + db_hh += da.sum(axis=0)
+    In every other cell, and in the other two gates, the two biases have equal gradients.
+recurrent weight gradient from da instead of ds | W_hh, gate n
+    - dW_hh += ds.T @ h[t]
+    + dW_hh += da.T @ h[t]
+    da and ds have the same shape and differ in one block of three.
+carry from da instead of ds | h0
+    - + ds @ W_hh
+    + + da @ W_hh
+    da and ds have the same shape and differ in one block of three.
+reset gate gradient of the other variant | gate r
+    - dr = da_n * s_n
+    + dr = da_n * h[t]
+    In the other variant r multiplies the state. Here it multiplies the product with W_hn.
+reset gate gradient without the tanh derivative | gate r
+    - dr = da_n * s_n
+    + dr = dn * s_n
+    dn and da_n differ by the tanh derivative. For small numbers they are equal.
+tanh derivative missing | dx
+    - da_n = dn * (1 - n**2)
+    + da_n = dn
+    The step from n to its pre-activation seems to be done in the line before.
+sigmoid derivative with the wrong sign | gate r
+    - da_r = dr * r * (1 - r)
+    + da_r = dr * r * (1 + r)
+    s * (1 + s) is typed instead of s * (1 - s).
+half of the sigmoid derivative missing | gate z
+    - da_z = dz * z * (1 - z)
+    + da_z = dz * (1 - z)
+    The factor z was part of the line before, and was then removed there.
+gates in the order of another library | W_ih
+    - [da_r, da_z, da_n],
+    + [da_z, da_r, da_n],
+    Keras and ONNX put z first, PyTorch puts r first.
+t = 0 skipped | t = 0
+    - reversed(range(T))
+    + range(T - 1, 0, -1)
+    range() excludes its stop value, also when it counts down.
+weight gradient from the new state | W_hh
+    - ds.T @ h[t]
+    + ds.T @ h[t + 1]
+    The cache holds T + 1 states: h[t] is the state before step t, h[t + 1] the one after it.
+gradient of the initial state missing | h0
+    - return dx, dh_next,
+    + return dx, np.zeros_like(dh_next),
+    Tutorials start from a zero state, so its gradient is assumed to be zero as well.
+carry clipped inside the loop | dx | nonlinear
+    - dh_next = dh_t * z + ds @ W_hh
+    + dh_next = np.clip(dh_t * z + ds @ W_hh, -10, 10)
+    Clipping against exploding gradients is put inside the loop instead of after it.
+cache overwritten | gates | mutates
+    - da_n = dn * (1 - n**2)
+    + n *= -n
+    + n += 1
+    + da_n = dn * n
+    The product is computed in place to save an allocation. A second backward is then wrong.
+truncated after 25 steps | dx | T = 30
+    - reversed(range(T))
+    + range(T - 1, max(T - 26, -1), -1)
+    A library truncates backpropagation through time without documenting it.
+0.05 % error in one element of one step | t = 4
+    - da_z = dz * z * (1 - z)
+    + da_z = dz * z * (1 - z)
+    + da_z[0, 1] *= 1.0005 if t == 4 else 1
+    A line of an experiment is left in the code, or a memory chip is damaged.
+"""),
+    *GRU_RESET_BEFORE.bugs("""
+weight gradient from the state without reset | W_hh, gate n
+    - da_n.T @ (r * h[t])
+    + da_n.T @ h[t]
+    W_hn multiplies r * h. The other two blocks of W_hh multiply h.
+carry through the reset state missing | h0
+    - dh_next = dh_t * z + dm * r + da_r
+    + dh_next = dh_t * z + da_r
+    The previous state is used four times. The use inside the product is overlooked.
+carry through the reset state without the reset gate | h0
+    - dm * r
+    + dm
+    dm is the gradient of r * h, not of h.
+carry through the gates missing | h0
+    - dh_next = dh_t * z + dm * r + da_r @ W_hr + da_z @ W_hz
+    + dh_next = dh_t * z + dm * r
+    The gates r and z depend on the previous state as well.
+reset gate gradient without the weights | gate r
+    - dr = dm * h[t]
+    + dr = da_n * h[t]
+    The gradient skips the product with W_hn. The shapes match either way.
+reset gate gradient from the reset state | gate r
+    - dr = dm * h[t]
+    + dr = dm * (r * h[t])
+    The derivative of a product by one factor is the other factor, not the product.
+product with the transposed weights | gate r
+    - dm = da_n @ W_hn
+    + dm = da_n @ W_hn.T
+    W_hn is square, so the wrong product has the right shape.
+= instead of += | W_hh, gate n
+    - dW_hn += da_n
+    + dW_hn = da_n
+    The block was split off from W_hh later, without the += of the other weights.
+1 - z instead of z in the carry | h0
+    - dh_next = dh_t * z
+    + dh_next = dh_t * (1 - z)
+    Chung et al. (2014) swap z and 1 - z. Backward follows their convention, forward does not.
+"""),
 ]

@@ -1,42 +1,81 @@
-"""What the usual checkers say of an exhibit, each with its own defaults.
+"""The usual gradient checkers, each with its own defaults, applied to the bugs.
 
-| checker | how | what it calls wrong |
+| checker | method | calls wrong |
 | --- | --- | --- |
-| central differences | loss = sum, step 1e-5 (cs231n) | a tensor, by 1e-5 of its largest |
-| torch.autograd.gradcheck | the whole Jacobian, step 1e-6 | an entry, by 1e-5 and 1e-3 of it |
-| jax.test_util.check_grads | one direction, float32 (JAX's default) | it, by 2e-3 and 2e-3 of it |
-| scipy.optimize.check_grad | loss = sum, one-sided, step 1.5e-8 | the norm of the error over 1e-5 |
+| central differences | loss = sum, step 1e-5 (cs231n) | a tensor off by 1e-5 of its largest entry |
+| torch.autograd.gradcheck | whole Jacobian, step 1e-6 | an entry off by 1e-5 and by 1e-3 of it |
+| jax.test_util.check_grads | one direction, float32 | a derivative off by 2e-3 and by 2e-3 of it |
+| scipy.optimize.check_grad | loss = sum, one-sided, step 1.5e-8 | an error norm above 1e-5 |
 
-The inputs are those of problem.py. What raises an error counts as caught.
+A checker is given a pair as a function of one vector. This is the first output, h or the loss, as a
+function of all real arguments, including the initial states. There are two kinds of inputs:
+
+typical
+    Normal numbers with standard deviation 0.1, initial states of zero, and 5 steps.
+vanishing
+    30 steps, of which only the last is seen. W_hh has norm 0.1, and a bias sets the forget or
+    update gate to 0.1, so the gradient that reaches t = 0 is 1e-29 or less.
+
+An exception in a checker counts as caught.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import itertools
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.exhibit import Function, OptimizerRoom, Room
-from numpy_rnn.museum.problem import Problem, Regime, problem
+from numpy_rnn.museum.bug import Function, OptimizerReference, Reference, draw_arguments
 
-Pair: TypeAlias = tuple[Function, ...]
-UsualChecker: TypeAlias = Callable[[Pair, Room | OptimizerRoom, Regime], bool | None]
+Inputs: TypeAlias = Literal["typical", "vanishing"]
+UsualChecker: TypeAlias = Callable[
+    [tuple[Function, ...], "Reference | OptimizerReference", Inputs], "bool | None"
+]
 
+INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
+SIZES: dict[Inputs, dict[str, int]] = {
+    "typical": {"T": 5, "B": 2, "D": 2, "H": 2, "P": 2, "V": 3},
+    "vanishing": {"T": 30, "B": 2, "D": 1, "H": 2, "P": 2, "V": 2},
+}
+SCALE = 0.1
+CARRY_BIAS = float(np.log(0.1 / 0.9))  # the logit of a gate of 0.1
 TOLERANCE = 1e-5
 
 
+class Problem(NamedTuple):
+    """A pair as a function of one vector.
+
+    ``out, pull = run(theta)`` returns the output, (M,), and the function from the output's
+    gradient, (M,), to that of theta, (N,).
+    """
+
+    theta: Array  # (N,): all real arguments, flattened and concatenated
+    tensors: tuple[slice, ...]  # the place of each argument in theta
+    run: Callable[[Array], tuple[Array, Callable[[Array], Array]]]
+
+
 def usual_checkers() -> dict[str, UsualChecker]:
-    """Return each usual checker by its name.
+    """Return the usual checkers by name.
 
     Returns
     -------
     checkers : dict of str to callable
-        ``checker((forward, backward), room, regime)`` says whether the gradient was found wrong;
-        None where the checker is not installed or the room has nothing for it to check.
+        ``checker((forward, backward), reference, inputs)`` is True if the gradient was found
+        wrong, and False if not. It is None if the checker's package is not installed, or if the
+        reference has nothing to check.
+
+    Examples
+    --------
+    >>> from numpy_rnn.museum import REFERENCES
+    >>> check = usual_checkers()["central differences"]
+    >>> check(REFERENCES[0].functions, REFERENCES[0], "typical")
+    False
     """
     return {
         "central differences": partial(_caught, _central_differences, "numpy"),
@@ -47,28 +86,87 @@ def usual_checkers() -> dict[str, UsualChecker]:
 
 
 def installed(name: str) -> bool:
-    """Return whether a usual checker's package is there.
+    """Return whether the package of a usual checker is installed.
 
     Parameters
     ----------
     name : str
         A key of :func:`usual_checkers`.
+
+    Returns
+    -------
+    installed : bool
+
+    Examples
+    --------
+    >>> installed("central differences")
+    True
     """
     package = name.partition(".")[0]
     return "." not in name or importlib.util.find_spec(package) is not None
 
 
+def pose_problem(
+    forward: Function, backward: Function, reference: Reference, inputs: Inputs
+) -> Problem | None:
+    """Return a pair as a function of one vector, as a user would give it to a usual checker.
+
+    None for vanishing inputs of a pair that is not recurrent.
+    """
+    if inputs == "vanishing" and not reference.recurrent:
+        return None
+    drawn = _draw(reference, inputs)
+    real = [k for k, argument in enumerate(drawn) if argument.dtype.kind == "f"]
+    ends = list(itertools.accumulate((drawn[k].size for k in real), initial=0))
+    tensors = tuple(slice(start, stop) for start, stop in itertools.pairwise(ends))
+
+    def run(theta: Array) -> tuple[Array, Callable[[Array], Array]]:
+        arguments: list[Any] = list(drawn)
+        for k, tensor in zip(real, tensors, strict=True):
+            arguments[k] = theta[tensor].reshape(drawn[k].shape)
+        out, cache = forward(*arguments)
+        first = np.asarray(out[0] if isinstance(out, tuple) else out)
+        seen = first if inputs == "typical" else first[-1]
+
+        def pull(dseen: Array) -> Array:
+            dfirst = dseen.reshape(seen.shape)
+            if inputs == "vanishing":
+                dfirst = np.zeros_like(first)
+                dfirst[-1] = dseen.reshape(seen.shape)
+            others = [np.zeros_like(o) for o in out[1:]] if isinstance(out, tuple) else []
+            gradients = backward(dfirst, *others, cache)
+            return np.concatenate([gradients[k].ravel() for k in real])
+
+        return seen.ravel(), pull
+
+    return Problem(np.concatenate([drawn[k].ravel() for k in real]), tensors, run)
+
+
+def _draw(reference: Reference, inputs: Inputs) -> tuple[Array, ...]:
+    drawn = draw_arguments(reference, np.random.default_rng(0), SIZES[inputs], SCALE)
+    named = dict(zip(reference.shapes, drawn, strict=True))
+    for name, argument in named.items():
+        if name[:2] in {"h0", "c0"}:
+            argument[...] = 0
+        if inputs == "vanishing" and name.startswith("W_hh"):
+            argument[...] = argument * (SCALE / np.linalg.norm(argument, 2))
+    if inputs == "vanishing" and reference.gates:
+        H = SIZES[inputs]["H"]  # f of i, f, g, o and z of r, z, n: both are the second block
+        named["b_ih"][H : 2 * H] = CARRY_BIAS
+    return tuple(named.values())
+
+
 def _caught(
     passes: Callable[[Problem], bool],
     package: str,
-    pair: Pair,
-    room: Room | OptimizerRoom,
-    regime: Regime,
+    pair: tuple[Function, ...],
+    reference: Reference | OptimizerReference,
+    inputs: Inputs,
 ) -> bool | None:
-    if isinstance(room, OptimizerRoom) or importlib.util.find_spec(package) is None:
+    if isinstance(reference, OptimizerReference) or importlib.util.find_spec(package) is None:
         return None
     forward, backward = pair
-    posed = problem(forward, backward, room, regime)
+    posed = pose_problem(forward, backward, reference, inputs)
     if posed is None:
         return None
     try:
@@ -112,7 +210,7 @@ def _scipy(posed: Problem) -> bool:
 def _torch(posed: Problem) -> bool:
     torch: Any = importlib.import_module("torch")
 
-    class Pair(torch.autograd.Function):  # type: ignore[misc]
+    class PosedFunction(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, theta: Any) -> Any:
             out, ctx.pull = posed.run(theta.detach().numpy())
@@ -123,7 +221,7 @@ def _torch(posed: Problem) -> bool:
             return torch.from_numpy(ctx.pull(dout.detach().numpy()))
 
     theta = torch.from_numpy(posed.theta.copy()).requires_grad_()
-    return bool(torch.autograd.gradcheck(Pair.apply, (theta,)))
+    return bool(torch.autograd.gradcheck(PosedFunction.apply, (theta,)))
 
 
 def _jax(posed: Problem) -> bool:
@@ -138,9 +236,9 @@ def _jax(posed: Problem) -> bool:
 
 @cache
 def _jax_function(size: int) -> tuple[Any, list[Problem]]:
-    """Return a function (N,) -> (size,) in JAX, and the list whose last problem it computes.
+    """Return a function (N,) -> (size,) in JAX, and a list. It computes the list's last problem.
 
-    JAX compiles anew for every function that it calls back; one for all problems is compiled
+    JAX compiles each function that it calls back. With one function for all problems, it compiles
     once per size.
     """
     jax: Any = importlib.import_module("jax")

@@ -1,0 +1,274 @@
+"""References and bugs around a cell: windows, padding, two directions, the last step.
+
+None of these is a textbook page, so the readable code is here. The carry is the gradient that step
+t + 1, or the next window, hands back to the one before: ``dh_next`` or ``dstate``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.bug import Reference
+from numpy_rnn.museum.elman import ELMAN
+from numpy_rnn.textbook.elman import ElmanCache, elman_backward, elman_forward
+
+WINDOW = 4  # steps of a window; the last window may be shorter
+
+
+class WindowsCache(NamedTuple):
+    """What :func:`windows_backward` needs: for each window its first step and the cell's cache."""
+
+    x: Array  # (T, B, D)
+    windows: list[tuple[int, ElmanCache]]
+
+
+def windows_forward(
+    x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
+) -> tuple[Array, WindowsCache]:
+    """Return h at every step. Each window passes its last state to the next one."""
+    outputs, windows, state = [], [], h0
+    for start in range(0, len(x), WINDOW):
+        h, cache = elman_forward(x[start : start + WINDOW], state, W_ih, W_hh, b_ih, b_hh)
+        state = h[-1]
+        outputs.append(h)
+        windows.append((start, cache))
+    return np.concatenate(outputs), WindowsCache(x, windows)
+
+
+def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
+    """Return the gradient of every argument of :func:`windows_forward`."""
+    x, windows = cache
+    first = windows[0][1]
+    dx, dstate = np.zeros_like(x), np.zeros_like(first.h[0])
+    dweights = [
+        np.zeros_like(weight) for weight in (first.W_ih, first.W_hh, first.b_ih, first.b_hh)
+    ]
+    for start, window in reversed(windows):
+        dh_window = dh[start : start + WINDOW].copy()
+        dh_window[-1] += dstate
+        dx_window, dstate, *dweights_window = elman_backward(dh_window, window)
+        dx[start : start + WINDOW] = dx_window
+        for k, dweight in enumerate(dweights_window):
+            dweights[k] += dweight
+    return dx, dstate, *dweights
+
+
+class PaddedCache(NamedTuple):
+    """What :func:`padded_backward` needs. The mask is 1 before a sequence ends, and 0 after."""
+
+    x: Array  # (T, B, D)
+    h: list[Array]  # (T + 1, B, H): h_0 to h_T
+    mask: Array  # (T, B, 1)
+    W_ih: Array  # (H, D)
+    W_hh: Array  # (H, H)
+    b: Array  # (H,)
+
+
+def padded_forward(
+    x: Array, lengths: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array
+) -> tuple[tuple[Array, Array], PaddedCache]:
+    """Return h at every step, zero after a sequence's end, and the state at its end."""
+    mask = (np.arange(len(x))[:, None] < lengths)[..., None].astype(x.dtype)
+    h = [h0]
+    for t in range(len(x)):
+        new = np.tanh(x[t] @ W_ih.T + h[t] @ W_hh.T + b)
+        h.append(mask[t] * new + (1 - mask[t]) * h[t])
+    return (mask * np.stack(h[1:]), h[-1]), PaddedCache(x, h, mask, W_ih, W_hh, b)
+
+
+def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array | None, ...]:
+    """Return the gradient of every argument of :func:`padded_forward`."""
+    x, h, mask, W_ih, W_hh, b = cache
+    dx, dW_ih, dW_hh, db = np.zeros_like(x), np.zeros_like(W_ih), np.zeros_like(W_hh), 0 * b
+    dh_next = dlast
+    for t in reversed(range(len(x))):
+        dh_t = mask[t] * dy[t] + dh_next
+        dz = mask[t] * dh_t * (1 - h[t + 1] ** 2)
+        dx[t] = dz @ W_ih
+        dW_ih += dz.T @ x[t]
+        dW_hh += dz.T @ h[t]
+        db += dz.sum(axis=0)
+        dh_next = dz @ W_hh + (1 - mask[t]) * dh_t
+    return dx, None, dh_next, dW_ih, dW_hh, db
+
+
+class BidirectionalCache(NamedTuple):
+    """What :func:`bidirectional_backward` needs: the cell's cache of each direction."""
+
+    ahead: ElmanCache
+    back: ElmanCache
+
+
+def bidirectional_forward(x: Array, *arguments: Array) -> tuple[Array, BidirectionalCache]:
+    """Return h of both directions at every step, (T, B, 2H)."""
+    ahead, ahead_cache = elman_forward(x, *arguments[:5])
+    back, back_cache = elman_forward(x[::-1], *arguments[5:])
+    h = np.concatenate([ahead, back[::-1]], axis=-1)
+    return h, BidirectionalCache(ahead_cache, back_cache)
+
+
+def bidirectional_backward(dh: Array, cache: BidirectionalCache) -> tuple[Array, ...]:
+    """Return the gradient of every argument of :func:`bidirectional_forward`."""
+    H = dh.shape[-1] // 2
+    dx_ahead, *ahead = elman_backward(dh[..., :H], cache.ahead)
+    dx_back, *back = elman_backward(dh[::-1, :, H:], cache.back)
+    dx = dx_ahead + dx_back[::-1]
+    return dx, *ahead, *back
+
+
+class LastStepCache(NamedTuple):
+    """What :func:`last_step_backward` needs."""
+
+    h: Array  # (T, B, H)
+    lengths: Array  # (B,)
+
+
+def last_step_forward(h: Array, lengths: Array) -> tuple[Array, LastStepCache]:
+    """Return ``h[lengths[b] - 1, b]`` of each sequence b, (B, H)."""
+    return h[lengths - 1, np.arange(len(lengths))], LastStepCache(h, lengths)
+
+
+def last_step_backward(dlast: Array, cache: LastStepCache) -> tuple[Array, None]:
+    """Return the gradient of every argument of :func:`last_step_forward`."""
+    h, lengths = cache
+    dh = np.zeros_like(h)
+    for b in range(len(lengths)):
+        dh[lengths[b] - 1, b] = dlast[b]
+    return dh, None
+
+
+def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw sequence lengths: the first is T, the others are shorter, in descending order."""
+    T, B = sizes["T"], sizes["B"]
+    lengths = np.sort(rng.integers(1, max(T, 2), B))[::-1].copy()
+    lengths[0] = T
+    return lengths
+
+
+WINDOWS = Reference("windows", windows_forward, windows_backward, ELMAN.shapes)
+PADDED = Reference(
+    "padded",
+    padded_forward,
+    padded_backward,
+    {"x": "T B D", "lengths": draw_lengths, "h0": "B H", "W_ih": "H D", "W_hh": "H H", "b": "H"},
+)
+BIDIRECTIONAL = Reference(
+    "bidirectional",
+    bidirectional_forward,
+    bidirectional_backward,
+    {**ELMAN.shapes, **{f"{name}_reverse": ELMAN.shapes[name] for name in [*ELMAN.shapes][1:]}},
+)
+LAST_STEP = Reference(
+    "last_step", last_step_forward, last_step_backward, {"h": "T B H", "lengths": draw_lengths}
+)
+
+REFERENCES = [WINDOWS, PADDED, BIDIRECTIONAL, LAST_STEP]
+
+BUGS = [
+    *WINDOWS.bugs("""
+state detached between windows | dx
+    - dh_window[-1] += dstate
+    + pass
+    The state is passed on and its gradient is not. The gradient is truncated at each window.
+carry at the first step of the window | dx
+    - dh_window[-1] += dstate
+    + dh_window[0] += dstate
+    The next window begins where this window ends, not where this window begins.
+windows in forward order | dx
+    - reversed(windows)
+    + windows
+    The backward of each window is correct, so the order of the loop seems not to matter.
+incoming gradient modified in place | dh | mutates
+    - dh[start : start + WINDOW].copy()
+    + dh[start : start + WINDOW]
+    A slice is a view of the caller's array, and += writes into it.
+= instead of += | W_ih
+    - dweights[k] += dweight
+    + dweights[k] = dweight
+    Each window overwrites the contributions of the others.
+short last window left out | dx
+    - reversed(windows)
+    + reversed(windows[: len(x) // WINDOW])
+    len(x) // WINDOW rounds down, and the number of windows must be rounded up.
+carry accumulated over windows | dx
+    - dx_window, dstate, *dweights_window = elman_backward(dh_window, window)
+    + dx_window, dfirst, *dweights_window = elman_backward(dh_window, window)
+    + dstate = dstate + dfirst
+    The gradients of the weights are summed over the windows, and the carry must not be.
+"""),
+    *PADDED.bugs("""
+gradient of the last state lost in the padding | h0
+    - dh_next = dz @ W_hh + (1 - mask[t]) * dh_t
+    + dh_next = dz @ W_hh
+    The gradient begins at T and is multiplied by zeros before it reaches the sequence's end.
+output gradient of the padding not masked | dx
+    - dh_t = mask[t] * dy[t] + dh_next
+    + dh_t = dy[t] + dh_next
+    The loss masks its padding, so the gradient is assumed to be zero there already.
+padding passes through the cell | dx
+    - dz = mask[t] * dh_t
+    + dz = dh_t
+    The incoming gradient is masked, and the gradient of the pre-activation is not.
+carry counted twice in the padding | h0
+    - (1 - mask[t]) * dh_t
+    + dh_t
+    A state that is held looks like a residual connection, which adds to the new state.
+mask shifted by one step | dx
+    - dz = mask[t] * dh_t
+    + dz = mask[min(t + 1, len(x) - 1)] * dh_t
+    The mask is indexed like h, so the last step of a sequence is treated as padding.
+gradient of the last state missing | dx
+    - dh_next = dlast
+    + dh_next = np.zeros_like(dlast)
+    The state at the end became an output later, and backward was not changed.
+tanh derivative at the previous state | dx
+    - (1 - h[t + 1] ** 2)
+    + (1 - h[t] ** 2)
+    The cache holds T + 1 states. The one that step t computes is at t + 1.
+"""),
+    *BIDIRECTIONAL.bugs("""
+incoming gradient not reversed | dx, W_ih_reverse
+    - dh[::-1, :, H:]
+    + dh[:, :, H:]
+    Forward reverses the time axis twice, and backward reverses it once.
+input gradient not reversed | dx
+    - dx_ahead + dx_back[::-1]
+    + dx_ahead + dx_back
+    Forward reverses the time axis twice, and backward reverses it once.
+input gradient of one direction only | dx
+    - dx = dx_ahead + dx_back[::-1]
+    + dx = dx_ahead
+    dx is assigned by the first direction, and no shape reveals what is missing.
+halves of the incoming gradient swapped | dx, h0
+    - elman_backward(dh[..., :H], cache.ahead)
+    + elman_backward(dh[..., H:], cache.ahead)
+    - elman_backward(dh[::-1, :, H:], cache.back)
+    + elman_backward(dh[::-1, :, :H], cache.back)
+    Both halves have the same shape.
+directions swapped in the returned gradients | h0
+    - return dx, *ahead, *back
+    + return dx, *back, *ahead
+    The weights of both directions have the same shapes.
+"""),
+    *LAST_STEP.bugs("""
+gradient at step T instead of the sequence's end | dh
+    - dh[lengths[b] - 1, b]
+    + dh[-1, b]
+    The line is correct for a batch of sequences of equal length.
+gradient one step early | dh
+    - dh[lengths[b] - 1, b]
+    + dh[lengths[b] - 2, b]
+    The length is converted to an index twice.
+gradient of one sequence written to all | dh
+    - dh[lengths[b] - 1, b] = dlast[b]
+    + dh[lengths[b] - 1] = dlast[b]
+    The index of the sequence is missing, and broadcasting hides it.
+gradient written to all steps up to the end | dh
+    - dh[lengths[b] - 1, b] = dlast[b]
+    + dh[: lengths[b], b] = dlast[b]
+    This is the gradient of a sum over time, and forward selects one step.
+"""),
+]

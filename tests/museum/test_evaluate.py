@@ -1,0 +1,59 @@
+"""The checker on the museum: every bug is caught and located, and no correct code called wrong."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpy_rnn.checking.strategies import sizes
+from numpy_rnn.museum import (
+    BUGS,
+    REFERENCES,
+    Bug,
+    Evaluation,
+    Reference,
+    evaluate,
+    false_alarm,
+)
+
+RECURRENT = [b for b in BUGS if isinstance(b.reference, Reference) and b.reference.recurrent]
+
+
+@cache
+def evaluated(number: int) -> Evaluation:
+    evaluation = evaluate(BUGS[number])
+    assert evaluation is not None
+    return evaluation
+
+
+@pytest.mark.parametrize("number", range(len(BUGS)), ids=[str(bug) for bug in BUGS])
+def test_a_bug_is_caught_and_located(number: int) -> None:
+    evaluation = evaluated(number)
+    assert evaluation.caught
+    assert evaluation.located, evaluation.finding
+
+
+def test_118_of_170_bugs_have_suggestions() -> None:
+    assert sum(bool(evaluated(number).suggestions) for number in range(len(BUGS))) >= 118
+
+
+@pytest.mark.parametrize("bug", RECURRENT[::6], ids=str)
+def test_a_bug_is_caught_where_gradients_vanish(bug: Bug) -> None:
+    evaluation = evaluate(bug, "vanishing")
+    assert evaluation is not None
+    assert evaluation.caught
+
+
+@settings(max_examples=40)
+@given(
+    reference=st.sampled_from(REFERENCES),
+    drawn=sizes(T=(1, 6), B=(1, 3), other=(1, 3)),
+    seed=st.integers(0, 10**6),
+)
+def test_correct_code_raises_no_alarm(
+    reference: Reference, drawn: dict[str, int], seed: int
+) -> None:
+    assert false_alarm(reference, {**drawn, "V": drawn["V"] + 1}, seed) is None
