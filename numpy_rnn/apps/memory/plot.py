@@ -14,25 +14,9 @@ from numpy_rnn.files import write_atomically
 def draw(
     path: Path, config: TrainingConfig, runs: Sequence[Run], max_lengths: Sequence[int]
 ) -> None:
-    """Draw every run, length over seed, and the median of the longest solved lengths.
+    """Draw every run, length over seed, and the median of each seed's longest solved length.
 
-    Parameters
-    ----------
-    path : Path
-        Its suffix gives the format: png, svg or pdf.
-    config : TrainingConfig
-        For the title.
-    runs : sequence of Run
-        At least one.
-    max_lengths : sequence of int
-        The longest solved length of each seed.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    OSError
-        If the file cannot be written.
+    The suffix of `path` gives the format: png, svg or pdf. There is at least one run.
     """
     figure = require_matplotlib().figure.Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()

@@ -19,7 +19,17 @@ from numpy_rnn.apps.memory.tasks import (
     Result,
     Task,
 )
-from numpy_rnn.layers.validate import NotFiniteError, check_size
+from numpy_rnn.apps.to_builtin import (
+    Validated,
+    boolean,
+    checked,
+    integer,
+    one_of,
+    optional,
+    real,
+    required,
+)
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
 
 TASKS: dict[str, type[Task]] = {
@@ -34,7 +44,7 @@ EVALUATE_EVERY = 50  # updates between two evaluations
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Validated):
     """The settings that all runs of a search share.
 
     Parameters
@@ -63,27 +73,13 @@ class TrainingConfig:
     'GRU, chrono initialisation (Tallec & Ollivier 2018)'
     """
 
-    task: str = "recall"
-    cell: str = "rnn"
-    hidden_size: int = 35
-    updates: int = 1000
-    batch_size: int = 32
-    lr: float = 3e-3
-    clip_norm: float = 1.0
-
-    def __post_init__(self) -> None:
-        where = type(self).__name__
-        for name, known in (("task", TASKS), ("cell", CELLS)):
-            value = getattr(self, name)
-            if value not in known:
-                expected = ", ".join(known)
-                raise ValueError(f"{where}: {name} is {value!r}, expected one of {expected}")
-        for name in ("hidden_size", "updates", "batch_size"):
-            check_size(where, name, getattr(self, name))
-        for name in ("lr", "clip_norm"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{where}: {name} is {value}, expected a finite number above 0")
+    task: str = checked("recall", one_of(*TASKS))
+    cell: str = checked("rnn", one_of(*CELLS))
+    hidden_size: int = checked(35, integer(1))
+    updates: int = checked(1000, integer(1))
+    batch_size: int = checked(32, integer(1))
+    lr: float = checked(3e-3, real(above=0))
+    clip_norm: float = checked(1.0, real(above=0))
 
     @property
     def spec(self) -> CellSpec:
@@ -92,18 +88,18 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class Run:
-    """The outcome of one training run. All fields but `seconds` repeat exactly from the seed."""
+class Run(Validated):
+    """The outcome of one training run, which repeats from its seed in all but `seconds`."""
 
-    length: int  # of the task
-    seed: int
-    solved: bool
-    score: float | None  # of the last evaluation; None if training diverged
-    loss: float | None  # training loss, mean since the evaluation before; None if it diverged
-    baseline: float  # expected loss of a model without memory
-    updates: int  # that were taken
-    parameters: int  # numbers in the model
-    seconds: float = field(compare=False)  # of processor time
+    length: int = required(integer(1))  # of the task
+    seed: int = required(integer(0))
+    solved: bool = required(boolean)
+    score: float | None = required(optional(real()))  # of the last evaluation, None if diverged
+    loss: float | None = required(optional(real()))  # mean of the updates before it, or None
+    baseline: float = required(real())  # expected loss of a model without memory
+    updates: int = required(integer(1))  # that were taken
+    parameters: int = required(integer(1))  # numbers in the model
+    seconds: float = field(compare=False, metadata={"check": real(minimum=0)})  # processor time
 
 
 def _ignore(update: int, loss: float) -> None:
