@@ -225,5 +225,5 @@ def _fading(network: Measurements) -> str:
     found = []
     for snapshot, when in ((network.before, "before"), (network.after, "after")):
         small = np.flatnonzero(snapshot.by_distance < 0.01)
-        found.append(f"{when} training " + (f"after {small[0]} steps" if small.size else "never"))
-    return f"{network.name} falls below a hundredth: {', '.join(found)}"
+        found.append((f"{small[0]} steps back" if small.size else "never") + f" {when} training")
+    return f"{network.name} falls below a hundredth {', '.join(found)}"

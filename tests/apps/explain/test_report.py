@@ -285,8 +285,7 @@ def test_the_caption_tells_whether_the_gradient_fades(networks: list[Measurement
         sections = render(SAMPLE, [replace(networks[0], before=before, after=after)])
         caption = next(section.caption for section in sections if section.name == "distance")
     assert (
-        caption
-        == "RNN falls below a hundredth: before training after 2 steps, after training never."
+        caption == "RNN falls below a hundredth 2 steps back before training, never after training."
     )
 
 
