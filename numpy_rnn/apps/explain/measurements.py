@@ -18,9 +18,17 @@ from numpy_rnn.apps.explain.metrics import (
 )
 from numpy_rnn.apps.explain.sample import Sample, of_recall
 from numpy_rnn.apps.recall import Experiment
-from numpy_rnn.checking.attribution import back_through, jacobians, recurrent_part
+from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
+from numpy_rnn.layers import (
+    RNN,
+    CrossEntropyLoss,
+    Linear,
+    Loss,
+    MSELoss,
+    Recurrent,
+    Sequential,
+)
 
 
 class Snapshot(NamedTuple):
@@ -150,16 +158,16 @@ def snapshot(
     """
     model.eval()
     targets = sample.tokens[1:, None]
-    y, _ = model.forward(sample.x)
+    y, _ = model.predict(sample.x)
+    outputs: Array = y
+    criterion: Loss = MSELoss("sum_over_time")
     if sample.loss == "cross-entropy":
-        entropy = CrossEntropyLoss(reduction="sum_over_time")
-        entropy.forward(y, targets)
-        dy, outputs = entropy.backward(), np.exp(y - y.max(axis=-1, keepdims=True))
+        criterion = CrossEntropyLoss("sum_over_time")
+        outputs = np.exp(y - y.max(axis=-1, keepdims=True))
         outputs /= outputs.sum(axis=-1, keepdims=True)
     else:
-        squares = MSELoss("sum_over_time")
-        squares.forward(y, np.eye(y.shape[-1], dtype=y.dtype)[targets])
-        dy, outputs = squares.backward(), y
+        targets = np.eye(y.shape[-1], dtype=y.dtype)[targets]
+    dy = criterion.vjp(criterion.apply(y, targets)[1])
     stack, x, dh, _ = recurrent_part(model, sample.x, dy, None)
     layer, x = top_layer(stack, x)
     name, T = type(layer).__name__, len(x)
@@ -172,7 +180,7 @@ def snapshot(
             on_progress(f"{name}: back to step {t}")
 
     A = back_through(layer, measured(), dh)[0]
-    h = layer.forward(x)[0][:, 0]
+    h = layer.predict(x)[0][:, 0]
     return Snapshot(
         outputs=outputs[:, 0],
         attribution=A,

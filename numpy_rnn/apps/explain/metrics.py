@@ -17,9 +17,9 @@ from __future__ import annotations
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import GRU, LSTM, Recurrent, RecurrentLayer
+from numpy_rnn.layers import GRU, LSTM, Recurrent
 
-GATES: dict[type[RecurrentLayer], dict[str, int]] = {  # name -> block of the stacked weights
+GATES: dict[type[Recurrent], dict[str, int]] = {  # name -> block of the stacked weights
     LSTM: {"input": 0, "forget": 1, "output": 3},
     GRU: {"reset": 0, "update": 1},
 }
@@ -90,7 +90,7 @@ def top_layer(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:
         top = type(layer)(output.shape[-1], layer.hidden_size, dtype=layer.parameters.dtype)
         names = top.parameters.values
         top.load_state_dict({name: values[f"{name.removesuffix('_l0')}_l{k}"] for name in names})
-        x, (output, _) = output, top.forward(output)
+        x, (output, _) = output, top.predict(output)
     return top, x
 
 

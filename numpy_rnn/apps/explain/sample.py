@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.apps.experiment import Experiment
-from numpy_rnn.apps.language_model.run import Saved
-from numpy_rnn.apps.language_model.sampling import generate
+from numpy_rnn.apps.language_model import generate
+from numpy_rnn.apps.language_model.run import SavedRun
+from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Sequential
 
@@ -46,12 +46,10 @@ def of_recall(experiment: Experiment) -> Sample:
 
     Examples
     --------
-    >>> from numpy_rnn.apps.recall import Experiment
     >>> of_recall(Experiment(text="an rnn")).x.shape
     (7, 1, 35)
     """
-    alphabet, characters = experiment.alphabet, experiment.characters
-    tokens = np.array([alphabet.start, *alphabet.encode(experiment.text), alphabet.end])
+    characters, tokens = experiment.characters, experiment.tokens
     return Sample(
         about=(
             f"memorised one text: \u201c{_printable(experiment.text)}\u201d. The start token "
@@ -65,12 +63,12 @@ def of_recall(experiment: Experiment) -> Sample:
     )
 
 
-def of_checkpoint(saved: Saved, model: Sequential, text: str | None = None) -> Sample:
+def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -> Sample:
     """Return a text for a language model.
 
     Parameters
     ----------
-    saved : Saved
+    saved : SavedRun
         The checkpoint of the model.
     model : Sequential
         Generates the text if none is given.

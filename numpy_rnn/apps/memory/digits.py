@@ -13,7 +13,7 @@ import numpy as np
 
 from numpy_rnn.apps.memory.tasks import DTYPE, Task
 from numpy_rnn.functional.types import Array
-from numpy_rnn.training.batch import Batch
+from numpy_rnn.training import Batch
 
 SIDE, TRAINING_IMAGES = 8, 1200
 

@@ -31,6 +31,7 @@ from numpy_rnn.apps.to_builtin import (
 )
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
+from numpy_rnn.training import gradient
 
 TASKS: dict[str, type[Task]] = {
     "recall": RecallTask,
@@ -157,10 +158,8 @@ def run(
             while update < config.updates and not (result and result.solved):
                 update += 1
                 batch = task.sample(config.batch_size, training)
-                y, _ = model.forward(batch.x)
-                losses.append(float(criterion.forward(y, batch.target)))
-                model.zero_grad()
-                model.backward(criterion.backward())
+                loss, _ = gradient(model, criterion, batch)
+                losses.append(loss)
                 for grad in frozen:
                     grad.fill(0)
                 clip_grad_norm(model.parameters, config.clip_norm)

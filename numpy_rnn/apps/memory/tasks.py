@@ -17,7 +17,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, MSELoss, Sequential
-from numpy_rnn.training.batch import Batch
+from numpy_rnn.training import Batch
 
 DTYPE = np.dtype(np.float32)
 TEST_SEQUENCES = 256  # generated for one evaluation
@@ -250,9 +250,9 @@ class RecallTask(Task):
 
     def evaluate(self, model: Sequential, batch_size: int, rng: np.random.Generator) -> Result:  # noqa: ARG002 (nothing is drawn)
         """Return which fraction of the string is generated before the first error."""
-        token, state = self.START, None
+        step, token, state = model.stepper(), self.START, None
         for right, expected in enumerate(self.string):
-            y, state = model.step(one_hot(np.array([token]), self.input_size), state)
+            y, state = step(one_hot(np.array([token]), self.input_size), state)
             token = int(y.argmax())
             if token != expected:
                 return Result(right / self.length, solved=False)
@@ -262,7 +262,7 @@ class RecallTask(Task):
 def predict(model: Sequential, x: Array, batch_size: int) -> Array:
     """Return a model's outputs for sequences (T, N, D), computed `batch_size` at a time."""
     batches = range(0, x.shape[1], batch_size)
-    return np.concatenate([model.forward(x[:, k : k + batch_size])[0] for k in batches], axis=-2)
+    return np.concatenate([model.predict(x[:, k : k + batch_size])[0] for k in batches], axis=-2)
 
 
 def one_hot(tokens: Array, size: int) -> Array:

@@ -122,7 +122,7 @@ def test_the_top_layer_of_a_stack_computes_the_same_alone(kind: Any, layers: int
     x = np.random.default_rng(5).standard_normal((T, 2, D))
     alone, read = top_layer(layer, x)
     assert alone.num_layers == 1
-    np.testing.assert_array_equal(alone.forward(read)[0], layer.forward(x)[0])
+    np.testing.assert_array_equal(alone.predict(read)[0], layer.predict(x)[0])
     if layers > 1:
         dy = np.zeros((T, 2, H))
         dy[-1] = 1
@@ -144,7 +144,7 @@ def blocks(layer: Any, x: Array, h: Array) -> tuple[Any, Any]:
 
 def test_gates_are_those_that_make_the_lstms_next_state() -> None:
     layer, x = LSTM(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
-    opened = gates(layer, x, layer.forward(x)[0])
+    opened = gates(layer, x, layer.predict(x)[0])
     h, c = np.zeros((2, 1, 4))
     for t in range(6):
         a, s = blocks(layer, x[t], h[0])
@@ -156,7 +156,7 @@ def test_gates_are_those_that_make_the_lstms_next_state() -> None:
 
 def test_gates_are_those_that_make_the_grus_next_state() -> None:
     layer, x = GRU(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
-    opened = gates(layer, x, layer.forward(x)[0])
+    opened = gates(layer, x, layer.predict(x)[0])
     h = np.zeros((1, 4))
     for t in range(6):
         a, s = blocks(layer, x[t], h[0])

@@ -33,8 +33,9 @@ from numpy_rnn.apps.explain import (
 )
 from numpy_rnn.apps.explain.pictures import INK
 from numpy_rnn.apps.explain.report import picture_names, render
-from numpy_rnn.apps.language_model import Settings, recall, run
-from numpy_rnn.apps.language_model.language_model import build
+from numpy_rnn.apps import recall
+from numpy_rnn.apps.language_model import Settings, run
+from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
@@ -52,7 +53,7 @@ def networks() -> list[Measurements]:
 
 
 def test_measurements_are_from_before_and_after_training(networks: list[Measurements]) -> None:
-    T, V = len(SMALL.text) + 1, len(SMALL.alphabet)
+    T, V = len(SMALL.text) + 1, len(SMALL.characters)
     for name, found in zip(KINDS, networks, strict=True):
         assert found.name == name
         assert len(found.losses) == 30
@@ -68,7 +69,7 @@ def test_measurements_are_from_before_and_after_training(networks: list[Measurem
 def test_the_first_loss_is_that_of_the_outputs_before_training(
     networks: list[Measurements],
 ) -> None:
-    targets = np.eye(len(SMALL.alphabet))[SAMPLE.tokens[1:]]
+    targets = np.eye(len(SMALL.characters))[SAMPLE.tokens[1:]]
     for found in networks:
         loss = np.mean((found.before.outputs - targets) ** 2, axis=1).sum()
         assert found.losses[0][0] == 0
@@ -78,9 +79,9 @@ def test_the_first_loss_is_that_of_the_outputs_before_training(
 def test_attribution_comes_from_the_loss_of_each_step(networks: list[Measurements]) -> None:
     # On the diagonal it is the loss's own gradient: 2 (y - target) / V, through the weights.
     model = recall.build(SMALL)
-    targets = np.eye(len(SMALL.alphabet))[SAMPLE.tokens[1:]]
+    targets = np.eye(len(SMALL.characters))[SAMPLE.tokens[1:]]
     before = networks[0].before
-    dy = 2 * (before.outputs - targets) / len(SMALL.alphabet)
+    dy = 2 * (before.outputs - targets) / len(SMALL.characters)
     expected = np.linalg.norm(dy @ model.parameters.values["i2o.weight"], axis=1)
     np.testing.assert_allclose(np.diagonal(before.attribution), expected, rtol=1e-5)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy_rnn import LSTM, RNN
 from numpy_rnn.apps.explain import metrics
 from numpy_rnn.apps.explain.metrics import SMALL, spectral_radius
-from numpy_rnn.checking.attribution import jacobians
+from numpy_rnn.checking.ledger import jacobians
 from numpy_rnn.functional.types import Array
 
 LARGE = 2 * SMALL

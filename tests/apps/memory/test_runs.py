@@ -13,7 +13,7 @@ from numpy_rnn.apps.memory.cells import CELLS
 from numpy_rnn.apps.memory.tasks import AddingTask, FirstTokenTask
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim import Adam
-from numpy_rnn.training.batch import Batch
+from numpy_rnn.training import Batch
 
 SMALL = TrainingConfig("first-token", "rnn", hidden_size=8, updates=100, batch_size=8, lr=1e-2)
 

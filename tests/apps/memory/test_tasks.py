@@ -46,7 +46,7 @@ class Function:
     def __init__(self, function: Callable[[Array], Array]) -> None:
         self.function = function
 
-    def forward(self, x: Array) -> tuple[Array, None]:
+    def predict(self, x: Array) -> tuple[Array, None]:
         return self.function(x), None
 
 
@@ -73,7 +73,7 @@ def test_adding_marks_every_place_and_costs_its_baseline() -> None:
     x, target = task.sample(20_000, np.random.default_rng(0))[:2]
     frequencies = x[..., 1].mean(axis=1)
     assert (abs(frequencies - 0.2) < 0.015).all()  # standard error 0.003
-    loss = float(task.criterion().forward(np.ones_like(target), target))
+    loss = float(task.criterion().predict(np.ones_like(target), target))
     assert abs(loss - task.baseline()) < 0.006  # standard error 0.0013
     assert task.baseline() == 1 / 6
 
@@ -105,7 +105,7 @@ def until_the_delimiter(x: Array) -> Array:
 def test_copying_without_memory_costs_its_baseline(T: int) -> None:
     task = CopyTask(T)
     x, target = task.sample(4, np.random.default_rng(0))[:2]
-    loss = float(task.criterion().forward(until_the_delimiter(x), target))
+    loss = float(task.criterion().predict(until_the_delimiter(x), target))
     assert abs(loss - task.baseline()) < 1e-6
     result = evaluate(task, until_the_delimiter)
     assert not result.solved
@@ -156,7 +156,7 @@ def test_a_guess_costs_the_baseline(kind: type[Task]) -> None:
         y[-1, :, 34] = 50
     else:
         y = np.zeros((x.shape[1], task.output_size), np.float32)
-    assert abs(float(task.criterion().forward(y, target)) - task.baseline()) < 1e-6
+    assert abs(float(task.criterion().predict(y, target)) - task.baseline()) < 1e-6
 
 
 def test_adding_is_solved_up_to_an_error_of_a_hundredth() -> None:
@@ -267,6 +267,9 @@ class Generates:
     def __init__(self, string: Array) -> None:
         self.string = string
         self.inputs: list[int] = []
+
+    def stepper(self) -> Callable[[Array, int | None], tuple[Array, int]]:
+        return self.step
 
     def step(self, x: Array, state: int | None) -> tuple[Array, int]:
         place = 0 if state is None else state
