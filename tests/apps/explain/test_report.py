@@ -22,6 +22,7 @@ import pytest
 
 import numpy_rnn
 from numpy_rnn import GRU, LSTM
+from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import (
     Measurements,
     measure,
@@ -33,7 +34,6 @@ from numpy_rnn.apps.explain import (
 )
 from numpy_rnn.apps.explain.pictures import INK
 from numpy_rnn.apps.explain.report import picture_names, render
-from numpy_rnn.apps import recall
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
