@@ -48,9 +48,9 @@ def checked(default: T, check: Check) -> T:
     return declared
 
 
-def required(check: Check) -> Any:
+def required(check: Check, *, compare: bool = True) -> Any:
     """Return a dataclass field without a default."""
-    return field(metadata={"check": check})
+    return field(compare=compare, metadata={"check": check})
 
 
 def integer(minimum: int) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
@@ -100,7 +100,7 @@ class Run(Validated):
     baseline: float = required(real())  # expected loss of a model without memory
     updates: int = required(integer(1))  # that were taken
     parameters: int = required(integer(1))  # numbers in the model
-    seconds: float = field(compare=False, metadata={"check": real(minimum=0)})  # processor time
+    seconds: float = required(real(minimum=0), compare=False)  # processor time
 
 
 def _ignore(update: int, loss: float) -> None:
