@@ -1,11 +1,11 @@
-"""The results of docs/memory.md: trials and searches, recorded as they are done, and their tables.
+"""The results of docs/memory.md: runs and searches, recorded as they are done, and their tables.
 
-python -m benchmarks.memory                what is missing in docs/memory-results/, then the tables
-python -m benchmarks.memory --only recall  of the entries whose names contain this
-python -m benchmarks.memory --table        the tables alone
+python -m benchmarks.memory                run what docs/memory-results/ lacks, print the tables
+python -m benchmarks.memory --only recall  only entries whose names contain "recall"
+python -m benchmarks.memory --table        only the tables
 
-A file there is a record like those of ``numpy-rnn memory --record``; a run that is ended goes on
-where it was. One thread.
+The files are records as ``numpy-rnn memory --record`` writes them. A benchmark that is interrupted
+continues where it stopped. One thread.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ os.environ |= ONE_THREAD
 from benchmarks.memory_plan import PLAN, recorded
 from benchmarks.memory_rates import FOLDER
 from benchmarks.memory_tables import tables
-from numpy_rnn.apps.memory import longest, record, run
+from numpy_rnn.apps.memory import run, search_max_length, write_record
 
 
 def fill(name: str) -> None:
-    """Run what is missing of an entry, and write its record after every trial."""
-    entry, trials = PLAN[name], recorded(name)
+    """Run what an entry lacks, and write its record after every run."""
+    entry, runs = PLAN[name], recorded(name)
 
     def solves(seed: int, length: int) -> bool:
-        for trial in trials:
-            if (trial.length, trial.seed) == (length, seed):
-                return trial.solved
-        trials.append(run(entry.budget, length, seed))
-        record.write(FOLDER / f"{name}.json", entry.budget, trials)
-        print(name, trials[-1], flush=True)
-        return trials[-1].solved
+        for known in runs:
+            if (known.length, known.seed) == (length, seed):
+                return known.solved
+        runs.append(run(entry.config, length, seed))
+        write_record(FOLDER / f"{name}.json", entry.config, runs)
+        print(name, runs[-1], flush=True)
+        return runs[-1].solved
 
     for seed in range(entry.seeds):
         if entry.length:
             solves(seed, entry.length)
         else:
-            longest(partial(solves, seed), entry.start, entry.limit, entry.resolution)
+            search_max_length(partial(solves, seed), entry.start, entry.limit, entry.resolution)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The picture of docs/memory.md: how long each cell remembers, a dot for each seed.
+"""The picture of docs/memory.md: the longest length of each cell on each task, a dot for each seed.
 
-python -m benchmarks.memory_picture      writes docs/memory.svg, from docs/memory-results/
+python -m benchmarks.memory_picture      write docs/memory.svg from docs/memory-results/
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from benchmarks.memory_rates import FOLDER, LIMIT, START, TASKS
 from numpy_rnn.apps.memory import CELLS
 
 LONGEST = 2 * LIMIT
-NONE = START / 2  # where a cell stands that does not learn the shortest
+NONE = START / 2  # where cells are drawn that do not learn the shortest length
 
 
 def draw() -> Figure:
-    """Return a panel for each task, and in it a row for each cell."""
+    """Return a figure with a panel for each task and a row for each cell."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     panels = figure.subplots(1, len(TASKS), sharey=True)
     for axes, task in zip(panels, TASKS, strict=True):

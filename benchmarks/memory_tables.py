@@ -18,20 +18,20 @@ def tables() -> list[str]:
 def _lengths() -> str:
     rows = []
     for name, entry in PLAN.items():
-        trials, budget = recorded(name), entry.budget
-        if trials and entry.length:
+        runs, config = recorded(name), entry.config
+        if runs and entry.length:
             updates, seconds = (
-                median(getattr(t, what) for t in trials) for what in ("updates", "seconds")
+                median(getattr(run, what) for run in runs) for what in ("updates", "seconds")
             )
             rows.append(
                 [
-                    budget.task,
+                    config.task,
                     entry.length,
-                    budget.cell,
-                    trials[0].parameters,
-                    f"{budget.lr:g}",
-                    f"{updates:g} of {budget.updates}",
-                    f"{sum(t.solved for t in trials)} of {len(trials)}",
+                    config.cell,
+                    runs[0].parameters,
+                    f"{config.lr:g}",
+                    f"{updates:g} of {config.updates}",
+                    f"{sum(run.solved for run in runs)} of {len(runs)}",
                     f"{seconds:.0f}",
                 ]
             )
@@ -42,15 +42,15 @@ def _lengths() -> str:
 def _recall() -> str:
     rows = []
     for name, entry in PLAN.items():
-        budget, lengths = entry.budget, found(name)
+        config, lengths = entry.config, found(name)
         if lengths and not entry.length and "limit" in name:
             rows.append(
                 [
-                    budget.task,
-                    budget.cell,
-                    budget.hidden,
+                    config.task,
+                    config.cell,
+                    config.hidden_size,
                     recorded(name)[0].parameters,
-                    budget.updates,
+                    config.updates,
                     f"**{median(lengths):g}**",
                     ", ".join(_shown(n, entry.limit) for n in lengths),
                 ]
@@ -69,7 +69,7 @@ def _cells() -> str:
             if not lengths:
                 row.append("")
                 continue
-            sizes |= {trial.parameters for trial in recorded(name)}
+            sizes |= {run.parameters for run in recorded(name)}
             limit, middle = PLAN[name].limit, median(lengths)
             spread = f"{_shown(min(lengths), limit)} to {_shown(max(lengths), limit)}"
             row.append(f"**{_shown(middle, limit)}** ({spread})")
@@ -79,7 +79,7 @@ def _cells() -> str:
 
 
 def _shown(length: float, limit: int) -> str:
-    """Return a length with a + if a longer one was not tried."""
+    """Return a length as text, with a + if it is the limit of the search."""
     return f"{length:g}{'+' * (length >= limit)}"
 
 

@@ -48,6 +48,11 @@ def checked(default: T, check: Check) -> T:
     return declared
 
 
+def required(check: Check, *, compare: bool = True) -> Any:
+    """Return a dataclass field without a default."""
+    return field(compare=compare, metadata={"check": check})
+
+
 def integer(minimum: int) -> Check:
     """Return the check of a whole number of at least `minimum`, True and False excepted."""
 
@@ -76,6 +81,13 @@ def real(*, minimum: float = -math.inf, above: float = -math.inf, below: float =
     limits = {"at least": minimum, "above": above, "below": below}
     expected = " and ".join(f"{k} {v:g}" for k, v in limits.items() if math.isfinite(v))
     return check
+
+
+def boolean(where: str, name: str, value: Any) -> bool:
+    """Return True or False as it is."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{where}: {name} is {one_line(value)}, expected True or False")
+    return value
 
 
 def string(where: str, name: str, value: Any) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy.random  # noqa: F401 (see cli/recall.py)
 
 from numpy_rnn.apps import recall
-from numpy_rnn.apps.explain import pictures, story
-from numpy_rnn.apps.explain.lesson import Lesson, of_checkpoint, of_recall
-from numpy_rnn.apps.explain.study import Study, study, train
+from numpy_rnn.apps.explain import report
+from numpy_rnn.apps.explain.measurements import Measurements, measure, train
+from numpy_rnn.apps.explain.sample import Sample, of_checkpoint, of_recall
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
+from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.progress import progress
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: {options.out!r} is a file, expected a folder")
     try:
-        pictures.require_matplotlib()
+        require_matplotlib()
         check_writable(folder / "index.html" if folder.is_dir() else folder)
     except ImportError as error:
         raise UsageError(str(error)) from None
@@ -75,9 +76,9 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--out{where}: {error.strerror or error}") from None
     if options.what == "recall":
         experiment = Experiment()
-        lesson, kinds = of_recall(experiment), (None, LSTM, GRU)
+        sample, kinds = of_recall(experiment), (None, LSTM, GRU)
         _check_no_text(options)
-        steps = experiment.epochs + _steps(lesson)
+        steps = experiment.epochs + _steps(sample)
         try:
             with progress(len(kinds) * steps, "step") as bar:
                 studies = [train(experiment, kind, bar.advance) for kind in kinds]
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         try:
             with one_blas_thread():  # eigenvalues come later from two than from one
-                lesson, found = _read(Path(options.what), options)
+                sample, found = _read(Path(options.what), options)
         except OSError as error:
             name = error.filename or options.what
             raise UsageError(f"{str(name)!r}: {error.strerror or error}") from None
@@ -94,14 +95,14 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError(error) from None
         studies = [found]
     try:
-        with progress(len(story.names(studies)), "picture") as bar:
-            names = story.write(folder, lesson, studies, bar.advance)
+        with progress(len(report.picture_names(studies)), "picture") as bar:
+            names = report.write(folder, sample, studies, bar.advance)
     except OSError as error:
         raise RunError(f"--out {options.out!r}: {error.strerror or error}") from None
     print(f"Wrote {len(names)} files to {options.out}; open {folder / 'index.html'}")
 
 
-def _read(path: Path, options: argparse.Namespace) -> tuple[Lesson, Study]:
+def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements]:
     """Return the study of a file, of whichever kind it is."""
     reasons = ""
     if not path.is_dir():
@@ -111,26 +112,28 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Lesson, Study]:
             reasons = f"{error}; "
         else:
             _check_no_text(options)
-            lesson = of_recall(experiment)
-            with progress(_steps(lesson), "step") as bar:
-                return lesson, study(lesson, recall.build(experiment), model, moved=bar.advance)
+            sample = of_recall(experiment)
+            with progress(_steps(sample), "step") as bar:
+                return sample, measure(
+                    sample, recall.build(experiment), model, on_progress=bar.advance
+                )
     try:
         saved = run_of_training.read(path)
     except DamagedFileError as error:
         raise UsageError(f"{reasons}{error}") from None
     model = run_of_training.best(saved)
-    lesson = of_checkpoint(saved, model, options.text)
+    sample = of_checkpoint(saved, model, options.text)
     kept = saved.state["callbacks"]
     losses = kept.get("history", {}).get("losses", [])
     held_out = kept.get("validation", {}).get("history", [])
     fresh = build(saved.settings, len(saved.vocabulary))
-    with progress(_steps(lesson), "step") as bar:
-        return lesson, study(lesson, fresh, model, losses, held_out, bar.advance)
+    with progress(_steps(sample), "step") as bar:
+        return sample, measure(sample, fresh, model, losses, held_out, bar.advance)
 
 
-def _steps(lesson: Lesson) -> int:
+def _steps(sample: Sample) -> int:
     """Return how many steps a study goes back: the text's, in the fresh and the trained one."""
-    return 2 * len(lesson.x)
+    return 2 * len(sample.x)
 
 
 def _check_no_text(options: argparse.Namespace) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 # its compiled modules are being imported can get lost.
 import numpy.random
 
-from numpy_rnn.apps.memory import plot, record, trial
+from numpy_rnn.apps.memory import plot, runs, search
 from numpy_rnn.apps.memory.cells import CELLS
-from numpy_rnn.apps.memory.search import longest
-from numpy_rnn.apps.memory.trial import TASKS, Budget, Trial
+from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig
+from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.progress import progress
 from numpy_rnn.files import check_writable
@@ -31,14 +31,14 @@ FORMATS = (".png", ".svg", ".pdf")
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
-    default = Budget()
+    default = TrainingConfig()
     parser = commands.add_parser(
         "memory",
         help="find the longest length of a task that a cell learns",
         description="For each seed, double a task's length until the cell does not learn it any "
         "more within its budget of updates, then bisect. Success is judged on what training "
         "never saw.",
-        epilog="cells: " + "; ".join(f"{name}: {scheme.says}" for name, scheme in CELLS.items()),
+        epilog="cells: " + "; ".join(f"{name}: {spec.description}" for name, spec in CELLS.items()),
     )
     parser.add_argument(
         "task", nargs="?", default=default.task, choices=TASKS, help="default: recall"
@@ -51,13 +51,13 @@ def add_to(commands: Any) -> None:
         metavar="NAME",
     )
     for name, kind, help_text in (
-        ("--hidden", int, "units of each recurrent layer"),
-        ("--updates", int, "the budget of one training"),
-        ("--rows", int, "sequences in an update; recall has one"),
+        ("--hidden-size", int, "units of each recurrent layer"),
+        ("--updates", int, "maximum number of updates in a run"),
+        ("--batch-size", int, "sequences per update; recall has one"),
         ("--lr", float, "Adam's learning rate"),
-        ("--clip", float, "largest norm of a gradient"),
+        ("--clip-norm", float, "maximum gradient norm"),
     ):
-        value = getattr(default, name[2:])
+        value = getattr(default, name[2:].replace("-", "_"))
         parser.add_argument(
             name, type=kind, default=value, metavar="N", help=f"{help_text} (default: {value})"
         )
@@ -104,49 +104,54 @@ def run(options: argparse.Namespace) -> None:
     UsageError, RunError
         With one line for the user.
     """
-    budget = _budget(options)
+    config = _config(options)
     path = None if options.record is None else Path(options.record)
-    trials = _resume(path, budget)
+    trials = _resume(path, config)
     _check_plot(options.plot)
     lines = not options.json
     if lines:
-        print(_headline(budget), flush=True)
+        print(_headline(config), flush=True)
         if trials:
-            print(f"{len(trials)} trials of {options.record} are not repeated", flush=True)
+            print(f"{len(trials)} runs of {options.record} are not repeated", flush=True)
     found = []
     for seed in range(options.seeds):
-        solves = partial(_solves, budget, trials, path, lines, seed)
-        found.append(longest(solves, options.start, options.limit, options.resolution))
+        solves = partial(_solves, config, trials, path, lines, seed)
+        found.append(
+            search.search_max_length(solves, options.start, options.limit, options.resolution)
+        )
         if lines:
             print(f"seed {seed}: {_reached(found[-1], options)}", flush=True)
     wanted = [t for t in trials if t.seed < options.seeds]
     if options.plot is not None:
         try:
-            plot.draw(Path(options.plot), budget, wanted, found)
+            plot.draw(Path(options.plot), config, wanted, found)
         except OSError as error:
             raise RunError(f"--plot {options.plot!r}: {error.strerror or error}") from None
     if lines:
         middle = median(found)
         print(f"median of {len(found)}: {_reached(middle, options)}")
     else:
-        search = {
-            name: getattr(options, name) for name in ("seeds", "start", "limit", "resolution")
-        }
-        data = {"search": search, "longest": found, "median": median(found)}
-        json.dump(record.as_data(budget, wanted) | data, sys.stdout)
+        asked = {name: getattr(options, name) for name in ("seeds", "start", "limit", "resolution")}
+        data = {"search": asked, "max_lengths": found, "median": median(found)}
+        json.dump(search.record_data(config, wanted) | data, sys.stdout)
         print()
 
 
 def _solves(
-    budget: Budget, trials: list[Trial], path: Path | None, lines: bool, seed: int, length: int
+    config: TrainingConfig,
+    trials: list[Run],
+    path: Path | None,
+    lines: bool,
+    seed: int,
+    length: int,
 ) -> bool:
     """Run one trial, or find it among those that were run."""
     for known in trials:
         if (known.length, known.seed) == (length, seed):
             return known.solved
-    with progress(budget.updates, "update") as bar:
-        done = trial.run(
-            budget,
+    with progress(config.updates, "update") as bar:
+        done = runs.run(
+            config,
             length,
             seed,
             lambda _, loss: bar.advance(f"seed {seed}, length {length}: loss {loss:.4f}"),
@@ -154,7 +159,7 @@ def _solves(
     trials.append(done)
     if path is not None:
         try:
-            record.write(path, budget, trials)
+            search.write_record(path, config, trials)
         except OSError as error:
             raise RunError(f"--record {str(path)!r}: {error.strerror or error}") from None
     if lines:
@@ -169,33 +174,38 @@ def _solves(
     return done.solved
 
 
-def _budget(options: argparse.Namespace) -> Budget:
-    names = ("task", "cell", "hidden", "updates", "rows", "lr", "clip")
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    names = ("task", "cell", "hidden_size", "updates", "batch_size", "lr", "clip_norm")
     try:
-        budget = Budget(**{name: getattr(options, name) for name in names})
+        config = TrainingConfig(**{name: getattr(options, name) for name in names})
     except ValueError as error:
-        raise UsageError(re.sub(r"^Budget: (\w+)", r"--\1", str(error))) from None
-    shortest = TASKS[budget.task].shortest
+        raise UsageError(
+            re.sub(
+                r"^TrainingConfig: (\w+)", lambda name: f"--{name[1].replace('_', '-')}", str(error)
+            )
+        ) from None
+    shortest = TASKS[config.task].min_length
     if options.start is None:
         options.start = max(START, shortest)
     for name, least in (("seeds", 1), ("start", shortest), ("limit", options.start)):
         if getattr(options, name) < least:
             raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")
-    for name in ("hidden", "rows", "limit"):
+    for name in ("hidden_size", "batch_size", "limit"):
         if getattr(options, name) > MOST:
-            raise UsageError(f"--{name} is {getattr(options, name)}, expected at most {MOST}")
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is {getattr(options, name)}, expected at most {MOST}")
     if not (options.resolution >= 0 and math.isfinite(options.resolution)):
         raise UsageError(
             f"--resolution is {options.resolution}, expected a finite number, at least 0"
         )
     try:
-        TASKS[budget.task](options.start).sample(1, numpy.random.default_rng(0))
+        TASKS[config.task](options.start).sample(1, numpy.random.default_rng(0))
     except ImportError as error:  # of an extra
         raise UsageError(str(error)) from None
-    return budget
+    return config
 
 
-def _resume(path: Path | None, budget: Budget) -> list[Trial]:
+def _resume(path: Path | None, config: TrainingConfig) -> list[Run]:
     """Return the trials of the record, if there is one, and see that it can be written."""
     if path is None:
         return []
@@ -203,14 +213,14 @@ def _resume(path: Path | None, budget: Budget) -> list[Trial]:
         check_writable(path)
         if not path.exists():
             return []
-        recorded, trials = record.read(path)
+        recorded, trials = search.read_record(path)
     except OSError as error:
         raise UsageError(f"--record{_named(path, error)}") from None
     except ValueError as error:
         raise UsageError(f"--record: {error}") from None
-    if recorded != budget:
+    if recorded != config:
         raise UsageError(
-            f"--record: {str(path)!r} is of another search, {recorded}, expected {budget}"
+            f"--record: {str(path)!r} is of another search, {recorded}, expected {config}"
         )
     return trials
 
@@ -221,7 +231,7 @@ def _check_plot(name: str | None) -> None:
     if Path(name).suffix not in FORMATS:
         raise UsageError(f"--plot {name!r}: expected a name that ends in {', '.join(FORMATS)}")
     try:
-        plot.require_matplotlib()
+        require_matplotlib()
         check_writable(Path(name))
     except ImportError as error:
         raise UsageError(f"--plot: {error}") from None
@@ -234,11 +244,11 @@ def _named(path: Path, error: OSError) -> str:
     return f" {str(path)!r}: {error.strerror}" if error.strerror else f": {error}"
 
 
-def _headline(budget: Budget) -> str:
+def _headline(config: TrainingConfig) -> str:
     return (
-        f"{budget.task}: {budget.scheme.says}, {budget.hidden} units, "
-        f"at most {budget.updates} updates of Adam, lr {budget.lr:g}\n"
-        f"solved: {TASKS[budget.task].criterion}"
+        f"{config.task}: {config.spec.description}, {config.hidden_size} units, "
+        f"at most {config.updates} updates of Adam, lr {config.lr:g}\n"
+        f"solved: {TASKS[config.task].solved_when}"
     )
 
 

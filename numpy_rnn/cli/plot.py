@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from numpy_rnn.apps.language_model.run import TrainingRun
+from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.files import check_writable, write_atomically
 
@@ -18,9 +19,9 @@ def check_plot(name: str) -> None:
         If matplotlib is missing, or the file cannot be written.
     """
     try:
-        import matplotlib  # noqa: F401, ICN001, PLC0415 (an extra)
-    except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'numpy-rnn[plot]'") from None
+        require_matplotlib()
+    except ImportError as error:
+        raise UsageError(f"--plot: {error}") from None
     if Path(name).suffix != ".png":
         raise UsageError(f"--plot {name!r}: expected a name that ends in .png")
     try:

@@ -12,7 +12,7 @@ import pytest
 
 COMMAND = [sys.executable, "-m", "numpy_rnn", "memory"]
 QUICK = (
-    *("first-symbol", "--hidden", "8", "--updates", "100", "--rows", "8", "--lr", "0.01"),
+    *("first-token", "--hidden-size", "8", "--updates", "100", "--batch-size", "8", "--lr", "0.01"),
     *("--seeds", "2", "--start", "2", "--limit", "6", "--resolution", "0"),
 )
 
@@ -29,11 +29,11 @@ def without_seconds(text: str) -> list[str]:
     ]
 
 
-def test_it_says_every_trial_each_seed_and_the_median() -> None:
+def test_it_prints_every_run_each_seed_and_the_median() -> None:
     done = run(*QUICK)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("first-symbol: tanh, PyTorch's default start, 8 units")
+    assert lines[0].startswith("first-token: tanh RNN, PyTorch's default initialisation, 8 units")
     assert lines[1] == "solved: 99 % of the answers right on new sequences"
     assert lines[2].startswith("  length      2  solved  score ")
     assert "of 1.3863" in lines[2]
@@ -49,18 +49,18 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
         run(*arguments[:-2], "r.json", "--json", "--seeds", "1", cwd=tmp_path).stdout
     )
     kept = json.loads((tmp_path / "r.json").read_bytes())
-    assert kept["trials"] == first["trials"]
+    assert kept["runs"] == first["runs"]
     # Cut the record short, as a kill would have.
-    kept["trials"] = kept["trials"][:2]
+    kept["runs"] = kept["runs"][:2]
     (tmp_path / "r.json").write_text(json.dumps(kept), encoding="utf-8")
     done = json.loads(run(*arguments, cwd=tmp_path).stdout)
-    assert done["trials"][:2] == kept["trials"]  # with the seconds they took then
+    assert done["runs"][:2] == kept["runs"]  # with the seconds they took then
     for data in (whole, done):
-        for trial in data["trials"]:
-            del trial["seconds"]
+        for entry in data["runs"]:
+            del entry["seconds"]
     assert done == whole
     again = run(*QUICK, "--record", "r.json", cwd=tmp_path).stdout
-    assert f"{len(whole['trials'])} trials of r.json are not repeated" in again
+    assert f"{len(whole['runs'])} runs of r.json are not repeated" in again
     assert "  length" not in again
 
 
@@ -68,12 +68,12 @@ def test_the_result_as_data(tmp_path: Path) -> None:
     done = run(*QUICK, "--json", "--plot", "p.svg", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads(done.stdout)
-    assert data["budget"]["task"] == "first-symbol"
+    assert data["config"]["task"] == "first-token"
     assert data["search"] == {"seeds": 2, "start": 2, "limit": 6, "resolution": 0.0}
-    for seed, found in enumerate(data["longest"]):
-        trials = {t["length"]: t["solved"] for t in data["trials"] if t["seed"] == seed}
-        assert found == max((n for n, solved in trials.items() if solved), default=0)
-    assert data["median"] == sum(data["longest"]) / 2
+    for seed, found in enumerate(data["max_lengths"]):
+        runs = {r["length"]: r["solved"] for r in data["runs"] if r["seed"] == seed}
+        assert found == max((n for n, solved in runs.items() if solved), default=0)
+    assert data["median"] == sum(data["max_lengths"]) / 2
     assert b"<svg" in (tmp_path / "p.svg").read_bytes()
 
 
@@ -90,7 +90,7 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
     assert process.returncode == 130
     assert errors == "numpy-rnn memory: error: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
-    assert json.loads((tmp_path / "r.json").read_bytes())["trials"][0]["solved"] is True
+    assert json.loads((tmp_path / "r.json").read_bytes())["runs"][0]["solved"] is True
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
     [
         (["sorting"], "argument task: invalid choice: 'sorting'"),
         (["--cell", "qrnn"], "argument --cell: invalid choice: 'qrnn'"),
-        (["--hidden", "0"], "--hidden is 0, expected at least 1"),
+        (["--hidden-size", "0"], "--hidden-size is 0, expected at least 1"),
         (["--updates", "x"], "argument --updates: invalid int value: 'x'"),
         (["--lr", "nan"], "--lr is nan, expected a finite number above 0"),
-        (["--clip", "0"], "--clip is 0.0, expected a finite number above 0"),
+        (["--clip-norm", "0"], "--clip-norm is 0.0, expected a finite number above 0"),
         (["--seeds", "0"], "--seeds is 0, expected at least 1"),
         (["--start", "0"], "--start is 0, expected at least 1"),
         (["digits", "--start", "7"], "--start is 7, expected at least 8"),
@@ -110,8 +110,11 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         (["--limit", "10"], "--limit is 10, expected at least 25"),
         (["--resolution", "-1"], "--resolution is -1.0, expected a finite number, at least 0"),
         (["--resolution", "inf"], "--resolution is inf, expected a finite number, at least 0"),
-        (["--hidden", "9" * 30], "--hidden is 999999999999999999999999999999, expected at most"),
-        (["--rows", "9" * 12], "--rows is 999999999999, expected at most 100000000"),
+        (
+            ["--hidden-size", "9" * 30],
+            "--hidden-size is 999999999999999999999999999999, expected at most",
+        ),
+        (["--batch-size", "9" * 12], "--batch-size is 999999999999, expected at most 100000000"),
         (["--start", "9" * 19, "--limit", "9" * 19], "--limit is 9999999999999999999, expected"),
         (["--record", "r" * 300], f"--record '{'r' * 300}': "),
         (["--plot", "p" * 300 + ".svg"], f"--plot '{'p' * 300}.svg': "),
@@ -136,8 +139,8 @@ def test_a_record_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert run(*QUICK, "--seeds", "1", "--record", "r.json", cwd=tmp_path).returncode == 0
     before = path.read_bytes()
     for arguments, message in (
-        ((*QUICK, "--hidden", "9"), "is of another search"),
-        ((*QUICK, "--hidden", "9", "--json"), "hidden=9"),
+        ((*QUICK, "--hidden-size", "9"), "is of another search"),
+        ((*QUICK, "--hidden-size", "9", "--json"), "hidden_size=9"),
     ):
         done = run(*arguments, "--record", "r.json", cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -1,22 +1,20 @@
-"""Why a network forgets: measured from its own backward passes, drawn and explained."""
+"""Measurements of why a network forgets, from its own backward passes, as pictures on a page.
 
-from numpy_rnn.apps.explain.influence import by_distance, saturation
-from numpy_rnn.apps.explain.lesson import Lesson, of_checkpoint, of_recall
-from numpy_rnn.apps.explain.spectrum import spectral_radius
-from numpy_rnn.apps.explain.story import write
-from numpy_rnn.apps.explain.study import Study, Trace, study, trace, train
+Not here: the attribution matrix itself, which is in :mod:`numpy_rnn.checking`, and how long cells
+remember, which is :mod:`numpy_rnn.apps.memory`. Start reading in ``measurements.py``.
+"""
+
+from numpy_rnn.apps.explain.measurements import Measurements, Snapshot, measure, train
+from numpy_rnn.apps.explain.report import write
+from numpy_rnn.apps.explain.sample import Sample, of_checkpoint, of_recall
 
 __all__ = [
-    "Lesson",
-    "Study",
-    "Trace",
-    "by_distance",
+    "Measurements",
+    "Sample",
+    "Snapshot",
+    "measure",
     "of_checkpoint",
     "of_recall",
-    "saturation",
-    "spectral_radius",
-    "study",
-    "trace",
     "train",
     "write",
 ]

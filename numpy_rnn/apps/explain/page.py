@@ -1,4 +1,4 @@
-"""One page of HTML that explains the pictures in order: one file, no script, no network."""
+"""A page of HTML with numbered sections and pictures: one file without scripts or links."""
 
 from __future__ import annotations
 
@@ -21,31 +21,20 @@ img { width: 100%; min-width: 42rem; height: auto; } figcaption, .soft { color: 
 
 
 class Section(NamedTuple):
-    """A heading, text, and a picture with what it shows."""
+    """A heading, text, and a picture with its caption."""
 
-    name: str  # of the picture
+    name: str  # of the picture's file, without the suffix
     heading: str
-    text: str  # paragraphs with an empty line between them
+    text: str  # paragraphs, separated by empty lines
     picture: bytes  # SVG
     caption: str
 
 
 def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
-    """Return the page.
+    """Return the page as HTML in UTF-8, with the pictures inside.
 
-    Parameters
-    ----------
-    title : str
-        Its heading.
-    lead : str
-        Text before the first section.
-    sections : iterable of Section
-        In the order of reading.
-
-    Returns
-    -------
-    data : bytes
-        HTML in UTF-8, the pictures inside.
+    >>> b"<h1>Why &lt;b&gt;</h1>" in page("Why <b>", "A lead.", [])
+    True
     """
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -61,11 +50,11 @@ def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
         parts += [
             f"<h2>{number}. {html.escape(section.heading)}</h2>",
             *_paragraphs(section.text),
-            '<figure><div tabindex="0">',  # scrolls sideways on a phone, also by keys
+            '<figure><div tabindex="0">',  # so that the keyboard can scroll it on a narrow screen
             f'<img src="data:image/svg+xml;base64,{data}" alt="{caption}"></div>',
             f"<figcaption>{caption}</figcaption></figure>",
         ]
-    parts.append('<p class="soft">Every number of every picture is in numbers.json.</p>')
+    parts.append('<p class="soft">The numbers of all pictures are in numbers.json.</p>')
     parts.append("</body>\n</html>\n")
     return "\n".join(parts).encode()
 

@@ -1,31 +1,25 @@
-"""How long a recurrent cell remembers: tasks, cells, trials and the search for the longest."""
+"""Measurements of how long a recurrent cell remembers: tasks, cells, runs and a search.
 
-from numpy_rnn.apps.memory.adding import Adding
-from numpy_rnn.apps.memory.cells import CELLS, Scheme, build
-from numpy_rnn.apps.memory.copying import Copying
-from numpy_rnn.apps.memory.digits import Digits, Pixels
-from numpy_rnn.apps.memory.first_symbol import FirstSymbol
-from numpy_rnn.apps.memory.recall import Recall
-from numpy_rnn.apps.memory.search import longest
-from numpy_rnn.apps.memory.task import Batch, Task, Verdict
-from numpy_rnn.apps.memory.trial import TASKS, Budget, Trial, run
+Not here: recall of the notebook's sentence, which is :mod:`numpy_rnn.apps.recall`, and the reasons
+for forgetting, which are :mod:`numpy_rnn.apps.explain`. Start reading in ``tasks.py``, then in
+``runs.py``.
+"""
+
+from numpy_rnn.apps.memory.cells import CELLS, build
+from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig, run
+from numpy_rnn.apps.memory.search import read_record, search_max_length, write_record
+from numpy_rnn.apps.memory.tasks import Result, Task
 
 __all__ = [
     "CELLS",
     "TASKS",
-    "Adding",
-    "Batch",
-    "Budget",
-    "Copying",
-    "Digits",
-    "FirstSymbol",
-    "Pixels",
-    "Recall",
-    "Scheme",
+    "Result",
+    "Run",
     "Task",
-    "Trial",
-    "Verdict",
+    "TrainingConfig",
     "build",
-    "longest",
+    "read_record",
     "run",
+    "search_max_length",
+    "write_record",
 ]

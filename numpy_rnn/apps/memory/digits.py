@@ -1,72 +1,72 @@
-"""Sequential digits: read an image bit by bit, wait, then say which digit it was.
+"""Sequential digits: read an image step by step, wait, then classify it.
 
-Real data: the 1,797 images of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998,
-UCI "Optical Recognition of Handwritten Digits"); reading images as sequences of pixels is Le,
-Jaitly & Hinton's (2015). The first of T steps are the image from the top, 8 steps of a row or 64
-steps of a pixel, the others are blank, and the answer after the last step is the digit. The first
-1,200 images are for training, the other 597 for judging.
-
-    baseline     one of ten at random: ln 10
-    solved       at least 90 % of the images right that training never saw
+The data are the 1,797 images of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998,
+UCI "Optical Recognition of Handwritten Digits"). Le, Jaitly & Hinton (2015) introduced images as
+sequences of pixels. The first 1,200 images are for training, the other 597 for evaluation.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
 
-from numpy_rnn.apps.memory.task import DTYPE, Batch, Task, Verdict, answers
+from numpy_rnn.apps.memory.tasks import DTYPE, Task
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Sequential
+from numpy_rnn.training import Batch
 
-SIDE, TRAINING = 8, 1200
+SIDE, TRAINING_IMAGES = 8, 1200
 
 
-class Digits(Task):
-    """Digits by rows; the length is T, the blank steps included."""
+class DigitsTask(Task):
+    """Digits by rows: one image row a step, 8 steps, then blanks up to length T.
 
-    inputs, outputs, at_end, shortest = SIDE, 10, True, SIDE  # inputs x shortest: an image
-    criterion = "90 % of the images right that training never saw"
+    The target, after the last step, is the digit. The baseline guesses one of ten: ln 10.
 
-    def sample(self, rows: int, rng: np.random.Generator) -> Batch:
+    Examples
+    --------
+    >>> batch = DigitsTask(12).sample(2, np.random.default_rng(0))
+    >>> batch.x.shape, batch.target.shape
+    ((12, 2, 8), (2,))
+    """
+
+    input_size, output_size, min_length = SIDE, 10, SIDE
+    solved_when, min_accuracy = "90 % of the test images right", 0.9
+
+    def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
         """Draw training images, (T, B, 8), and their digits (B,)."""
-        return self._batch(rng.integers(0, TRAINING, rows))
+        return self._batch(rng.integers(0, TRAINING_IMAGES, batch_size))
 
-    def loss(self) -> CrossEntropyLoss:
-        """Return the cross-entropy of the answer."""
-        return CrossEntropyLoss()
+    def test_batch(self, rng: np.random.Generator) -> Batch:  # noqa: ARG002 (nothing is drawn)
+        """Return the images that training never draws."""
+        return self._batch(np.arange(TRAINING_IMAGES, len(_load()[1])))
 
-    def baseline(self) -> float:
-        """Return the loss of guessing."""
-        return math.log(10)
-
-    def judge(self, model: Sequential, rows: int, rng: np.random.Generator) -> Verdict:  # noqa: ARG002 (nothing to draw)
-        """Return the share of right answers for the images kept back."""
-        batch = self._batch(np.arange(TRAINING, len(_load()[1])))
-        right = float((answers(model, batch, rows).argmax(axis=-1) == batch.target).mean())
-        return Verdict(right, right >= 0.9)
-
-    def _batch(self, places: Array) -> Batch:
+    def _batch(self, indices: Array) -> Batch:
         images, digits = _load()
-        x = np.zeros((self.length, len(places), self.inputs), DTYPE)
-        steps = images[places].reshape(len(places), self.shortest, self.inputs)
-        x[: self.shortest] = steps.swapaxes(0, 1)
-        return Batch(x, digits[places])
+        x = np.zeros((self.length, len(indices), self.input_size), DTYPE)
+        # input_size * min_length is the size of an image
+        steps = images[indices].reshape(len(indices), self.min_length, self.input_size)
+        x[: self.min_length] = steps.swapaxes(0, 1)
+        return Batch(x, digits[indices], per_step=False)
 
 
-class Pixels(Digits):
-    """Digits by pixels, row by row; the length is T, the blank steps included."""
+class PixelsTask(DigitsTask):
+    """Digits by pixels: one pixel a step, row by row, 64 steps, then blanks up to length T.
 
-    inputs, shortest = 1, SIDE * SIDE
+    Examples
+    --------
+    >>> PixelsTask(64).sample(2, np.random.default_rng(0)).x.shape
+    (64, 2, 1)
+    """
+
+    input_size, min_length = 1, SIDE * SIDE
 
 
 @cache
 def _load() -> tuple[Array, Array]:
     """Return the images (N, 8, 8), from 0 to 1, and the digits (N,)."""
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks alone)
+        from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
     except ImportError:
         raise ImportError(
             "digits and pixels need scikit-learn: pip install numpy-rnn[digits]"

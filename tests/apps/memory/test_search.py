@@ -1,12 +1,30 @@
-"""The search finds the border, and asks only as often as it has to."""
+"""The search finds the border in few runs, and its record is read as it was written."""
 
 from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_rnn.apps.memory import longest
+from numpy_rnn.apps.memory import (
+    Run,
+    TrainingConfig,
+    read_record,
+    search_max_length,
+    write_record,
+)
+from numpy_rnn.apps.memory.search import record_data
+
+CONFIG = TrainingConfig(task="copy", cell="lru", hidden_size=4, lr=0.01)
+RUNS = [
+    Run(25, 0, True, 0.995, 0.125, 0.46, 50, 300, 1.5),
+    Run(50, 0, False, None, None, 0.3, 7, 300, 0.25),
+]
 
 
 @given(border=st.integers(0, 3000), start=st.integers(1, 100), limit=st.integers(100, 2000))
@@ -15,12 +33,12 @@ def test_it_finds_the_border_exactly(border: int, start: int, limit: int) -> Non
 
     def solves(length: int) -> bool:
         assert length <= limit
-        assert length not in asked  # a trial takes minutes
+        assert length not in asked  # a run takes minutes
         asked.append(length)
         return length <= border
 
     expected = min(border, limit) if border >= start else 0
-    assert longest(solves, start, limit, resolution=0) == expected
+    assert search_max_length(solves, start, limit, resolution=0) == expected
     assert len(asked) <= 2 * limit.bit_length() + 2
 
 
@@ -32,7 +50,7 @@ def test_the_resolution_is_kept(border: int) -> None:
         tried[length] = length <= border
         return tried[length]
 
-    found = longest(solves, 25, 100_000, resolution=0.1)
+    found = search_max_length(solves, 25, 100_000, resolution=0.1)
     assert tried[found]
     nearest = min(length for length, solved in tried.items() if not solved)
     assert nearest - found <= max(1, 0.1 * found)
@@ -55,5 +73,76 @@ def test_it_doubles_then_bisects(border: int, asked: list[int]) -> None:
         tried.append(length)
         return length <= border
 
-    longest(solves, 25, 100, resolution=0)
+    search_max_length(solves, 25, 100, resolution=0)
     assert tried == asked
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_record(path, CONFIG, RUNS)
+    config, runs = read_record(path)
+    assert config == CONFIG
+    assert runs == RUNS
+    assert [run.seconds for run in runs] == [1.5, 0.25]
+    json.loads(path.read_bytes(), parse_constant=pytest.fail)  # plain JSON, without NaN
+
+
+def damaged(**changes: Any) -> bytes:
+    data = record_data(CONFIG, RUNS)
+    for name, value in changes.items():
+        if name in data:
+            data[name] = value
+        else:
+            data["runs"][0][name] = value
+    return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "Expecting value"),
+        (b"[1]", "list indices must be integers"),
+        (b'{"a": "\xff"}', "can't decode"),
+        (b"[" * 100_000, ""),
+        (b"{}", "'config'"),
+        (damaged(config={"task": "sorting"}), "task is 'sorting', expected one of"),
+        (damaged(config={"tasks": 1}), "unexpected keyword argument 'tasks'"),
+        (damaged(config={"hidden_size": "3"}), "hidden_size is '3', expected a whole number"),
+        (damaged(runs=3), "not iterable"),
+        (damaged(runs=[{}]), "missing"),
+        (damaged(runs=[3]), "must be a mapping"),
+        (damaged(length="25"), "length is '25', expected a whole number"),
+        (damaged(length=True), "length is True, expected a whole number"),
+        (damaged(solved=1), "solved is 1, expected True or False"),
+        (damaged(score="x"), "score is 'x', expected a number"),
+        (damaged(baseline=None), "baseline is None, expected a number"),
+        (damaged(score=float("nan")), "score is nan, expected a finite number"),
+        (damaged(loss=float("inf")), "loss is inf, expected a finite number"),
+        (damaged(seconds=10**400), "seconds is inf, expected a finite number"),
+    ],
+)
+def test_a_file_that_is_no_record_is_a_one_line_error(
+    data: bytes, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="is not a record of a memory search: ") as caught:
+        read_record(path)
+    message = str(caught.value)
+    assert reason in message
+    assert "a.json" in message
+    assert "\n" not in message
+
+
+@given(cut=st.integers(0, 10_000), other=st.binary(max_size=4))
+def test_damage_is_found_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, other: bytes
+) -> None:
+    data = damaged()
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    cut %= len(data)
+    path.write_bytes(data[:cut] + other + data[cut + len(other) :])
+    with contextlib.suppress(ValueError):  # no other error is raised
+        config, runs = read_record(path)
+        assert isinstance(config, TrainingConfig)
+        assert all(isinstance(run, Run) for run in runs)

@@ -1,4 +1,4 @@
-"""Studies measure what the networks do; the page is whole, in order, and needs nothing else."""
+"""Measurements match the networks, and the page is complete, in order and self-contained."""
 
 from __future__ import annotations
 
@@ -20,103 +20,81 @@ from typing import Any
 import numpy as np
 import pytest
 
+import numpy_rnn
 from numpy_rnn import GRU, LSTM
 from numpy_rnn.apps import recall
-from numpy_rnn.apps.explain import Study, of_checkpoint, of_recall, pictures, study, train, write
+from numpy_rnn.apps.explain import (
+    Measurements,
+    measure,
+    of_checkpoint,
+    of_recall,
+    pictures,
+    train,
+    write,
+)
 from numpy_rnn.apps.explain.pictures import INK
-from numpy_rnn.apps.explain.story import names, tell
-from numpy_rnn.apps.explain.study import gates
+from numpy_rnn.apps.explain.report import picture_names, render
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
-from numpy_rnn.functional.types import Array
 from tests.apps.language_model.texts import write_text
 from tests.terminal import EVERY_STEP, read_all
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
-LESSON = of_recall(SMALL)
+SAMPLE = of_recall(SMALL)
 BOX = "\u25a1"
 KINDS = {"RNN": None, "LSTM": LSTM, "GRU": GRU}
 
 
 @pytest.fixture(scope="module")
-def studies() -> list[Study]:
+def networks() -> list[Measurements]:
     return [train(SMALL, kind) for kind in KINDS.values()]
 
 
-def test_a_study_has_both_sides_of_the_training(studies: list[Study]) -> None:
-    T, V = len(SMALL.text) + 1, len(SMALL.vocabulary)
-    for name, found in zip(KINDS, studies, strict=True):
+def test_measurements_are_from_before_and_after_training(networks: list[Measurements]) -> None:
+    T, V = len(SMALL.text) + 1, len(SMALL.characters)
+    for name, found in zip(KINDS, networks, strict=True):
         assert found.name == name
         assert len(found.losses) == 30
-        for trace in (found.before, found.after):
-            assert trace.outputs.shape == (T, V)
-            assert trace.influence.shape == (T, T)
-            assert not np.triu(trace.influence, 1).any()
-            assert trace.by_distance[0] == 1
-            assert trace.radii.shape == trace.saturated.shape == (T,)
+        for snapshot in (found.before, found.after):
+            assert snapshot.outputs.shape == (T, V)
+            assert snapshot.attribution.shape == (T, T)
+            assert not np.triu(snapshot.attribution, 1).any()
+            assert snapshot.by_distance[0] == 1
+            assert snapshot.radii.shape == snapshot.saturated.shape == (T,)
         assert not np.array_equal(found.before.outputs, found.after.outputs)
 
 
-def test_the_first_loss_is_that_of_the_outputs_before_training(studies: list[Study]) -> None:
-    targets = np.eye(len(SMALL.vocabulary))[LESSON.symbols[1:]]
-    for found in studies:
+def test_the_first_loss_is_that_of_the_outputs_before_training(
+    networks: list[Measurements],
+) -> None:
+    targets = np.eye(len(SMALL.characters))[SAMPLE.tokens[1:]]
+    for found in networks:
         loss = np.mean((found.before.outputs - targets) ** 2, axis=1).sum()
-        assert found.losses[0] == pytest.approx(loss, rel=1e-5)
+        assert found.losses[0][0] == 0
+        assert found.losses[0][1] == pytest.approx(loss, rel=1e-5)
 
 
-def test_influence_comes_from_the_loss_of_each_step(studies: list[Study]) -> None:
+def test_attribution_comes_from_the_loss_of_each_step(networks: list[Measurements]) -> None:
     # On the diagonal it is the loss's own gradient: 2 (y - target) / V, through the weights.
     model = recall.build(SMALL)
-    targets = np.eye(len(SMALL.vocabulary))[LESSON.symbols[1:]]
-    before = studies[0].before
-    dy = 2 * (before.outputs - targets) / len(SMALL.vocabulary)
+    targets = np.eye(len(SMALL.characters))[SAMPLE.tokens[1:]]
+    before = networks[0].before
+    dy = 2 * (before.outputs - targets) / len(SMALL.characters)
     expected = np.linalg.norm(dy @ model.parameters.values["i2o.weight"], axis=1)
-    np.testing.assert_allclose(np.diagonal(before.influence), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.diagonal(before.attribution), expected, rtol=1e-5)
 
 
-def blocks(layer: Any, x: Array, h: Array) -> tuple[Any, Any]:
-    """W_ih x + b_ih and W_hh h + b_hh, cut into gates."""
-    values, H = layer.parameters.values, layer.hidden_size
-    a = values["weight_ih_l0"] @ x + values["bias_ih_l0"]
-    s = values["weight_hh_l0"] @ h + values["bias_hh_l0"]
-    return a.reshape(-1, H), s.reshape(-1, H)
-
-
-def test_gates_are_those_that_make_the_lstms_next_state() -> None:
-    layer, x = LSTM(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
-    opened = gates(layer, x, layer.forward(x)[0])
-    h, c = np.zeros((2, 1, 4))
-    for t in range(6):
-        a, s = blocks(layer, x[t], h[0])
-        kept = opened["forget"][t] * c[0] + opened["input"][t] * np.tanh(a[2] + s[2])
-        _, (h, c) = layer.step(x[t], (h, c))
-        np.testing.assert_allclose(c[0], kept, rtol=1e-12)
-        np.testing.assert_allclose(h[0], opened["output"][t] * np.tanh(c[0]), rtol=1e-12)
-
-
-def test_gates_are_those_that_make_the_grus_next_state() -> None:
-    layer, x = GRU(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
-    opened = gates(layer, x, layer.forward(x)[0])
-    h = np.zeros((1, 4))
-    for t in range(6):
-        a, s = blocks(layer, x[t], h[0])
-        new = np.tanh(a[2] + opened["reset"][t] * s[2])
-        expected = new + opened["update"][t] * (h[0] - new)
-        _, h = layer.step(x[t], h)
-        np.testing.assert_allclose(h[0], expected, rtol=1e-12)
-
-
-def test_a_saved_network_is_studied_as_it_is(studies: list[Study], tmp_path: Path) -> None:
+def test_a_saved_network_is_measured_as_it_is(networks: list[Measurements], tmp_path: Path) -> None:
     result = recall.run(SMALL)
     path = tmp_path / "a.npz"
     recall.save(path, result)
     experiment, model = recall.load(path)
-    found = study(of_recall(experiment), recall.build(experiment), model)
+    found = measure(of_recall(experiment), recall.build(experiment), model)
     assert found.losses == []
-    np.testing.assert_array_equal(found.after.influence, studies[0].after.influence)
-    np.testing.assert_array_equal(found.before.influence, studies[0].before.influence)
+    np.testing.assert_array_equal(found.after.attribution, networks[0].after.attribution)
+    np.testing.assert_array_equal(found.before.attribution, networks[0].before.attribution)
 
 
 def checkpoint(folder: Path, cell: str = "gru", layers: int = 1, held_out: float = 0.1) -> Path:
@@ -140,15 +118,15 @@ def checkpoint(folder: Path, cell: str = "gru", layers: int = 1, held_out: float
 
 
 @pytest.mark.parametrize(("cell", "layers"), [("gru", 1), ("lstm", 2), ("rnn", 2)])
-def test_a_language_model_is_studied_on_a_text(cell: str, layers: int, tmp_path: Path) -> None:
+def test_a_language_model_is_measured_on_a_text(cell: str, layers: int, tmp_path: Path) -> None:
     saved = run.read(checkpoint(tmp_path / "run", cell, layers))
     model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
-    lesson = of_checkpoint(saved, model, "the cat sees a dog")
+    sample = of_checkpoint(saved, model, "the cat sees a dog")
     kept = saved.state["callbacks"]
-    found = study(lesson, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
+    found = measure(sample, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
-    assert found.at == [50, 67]
-    assert found.losses[0] > found.losses[1]
+    assert [step for step, _ in found.losses] == [50, 67]
+    assert found.losses[0][1] > found.losses[1][1]
     assert [step for step, _ in found.held_out] == [10, 20, 30, 40, 50, 60, 67]
     assert found.held_out[0][1] > found.held_out[-1][1]
     T, after = len("the cat sees a dog") - 1, found.after
@@ -164,20 +142,20 @@ def test_a_language_model_is_studied_on_a_text(cell: str, layers: int, tmp_path:
         assert gate.shape == (T, 8)
     np.testing.assert_allclose(after.outputs.sum(axis=1), 1, rtol=1e-5)
     # On the diagonal it is the gradient of -log p, p - target, through the output's weights.
-    dy = after.outputs - np.eye(len(saved.vocabulary))[lesson.symbols[1:]]
+    dy = after.outputs - np.eye(len(saved.vocabulary))[sample.tokens[1:]]
     expected = np.linalg.norm(dy @ model.parameters.values["output.weight"], axis=1)
-    np.testing.assert_allclose(np.diagonal(after.influence), expected, rtol=1e-4)
-    assert not np.triu(after.influence, 1).any()
-    assert np.tril(after.influence).any(axis=0).all()
+    np.testing.assert_allclose(np.diagonal(after.attribution), expected, rtol=1e-4)
+    assert not np.triu(after.attribution, 1).any()
+    assert np.tril(after.attribution).any(axis=0).all()
 
 
-def test_without_a_text_the_model_reads_what_it_writes(tmp_path: Path) -> None:
+def test_without_a_text_the_model_reads_what_it_generates(tmp_path: Path) -> None:
     saved = run.read(checkpoint(tmp_path / "run"))
-    lessons = [of_checkpoint(saved, saved.model) for _ in range(2)]
-    assert lessons[0].symbols.shape == (49,)
-    assert lessons[0].symbols.tolist() == lessons[1].symbols.tolist()
-    assert saved.vocabulary.decode(lessons[0].symbols)[0] == "\n"
-    assert "what it wrote itself" in lessons[0].about
+    samples = [of_checkpoint(saved, saved.model) for _ in range(2)]
+    assert samples[0].tokens.shape == (49,)
+    assert samples[0].tokens.tolist() == samples[1].tokens.tolist()
+    assert saved.vocabulary.decode(samples[0].tokens)[0] == "\n"
+    assert "a text that it generated" in samples[0].about
 
 
 class Reader(HTMLParser):
@@ -202,10 +180,10 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(studies: list[Study], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(networks: list[Measurements], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("explained") / "new"
-    names = write(path, LESSON, studies)
-    assert sorted(names) == sorted(file.name for file in path.iterdir())
+    files = write(path, SAMPLE, networks)
+    assert sorted(files) == sorted(file.name for file in path.iterdir())
     return path
 
 
@@ -238,87 +216,92 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
         assert INK.encode() not in data
 
 
-def test_every_picture_is_there_as_numbers(folder: Path, studies: list[Study]) -> None:
+def test_every_picture_is_there_as_numbers(folder: Path, networks: list[Measurements]) -> None:
     numbers = json.loads((folder / "numbers.json").read_bytes())
     assert list(numbers) == ["text", *KINDS]
     assert numbers["text"] == {
         "characters": "<b>& $xz?01",
-        "symbols": LESSON.symbols.tolist(),
+        "tokens": SAMPLE.tokens.tolist(),
     }
-    for found in studies:
+    for found in networks:
         data = numbers[found.name]
-        assert data["losses"] == found.losses
-        for when, trace in (("before", found.before), ("after", found.after)):
-            for name, value in trace._asdict().items():
+        assert data["losses"] == [list(entry) for entry in found.losses]
+        for when, snapshot in (("before", found.before), ("after", found.after)):
+            for name, value in snapshot._asdict().items():
                 if name != "gates":
                     np.testing.assert_allclose(data[when][name], value, rtol=1e-12)
-            for name, gate in trace.gates.items():
+            for name, gate in snapshot.gates.items():
                 np.testing.assert_allclose(data[when]["gates"][name], gate, rtol=1e-6)
 
 
-def test_the_same_study_gives_the_same_files(
-    folder: Path, studies: list[Study], tmp_path: Path
+def test_the_same_measurements_give_the_same_files(
+    folder: Path, networks: list[Measurements], tmp_path: Path
 ) -> None:
-    for name in write(tmp_path, LESSON, studies):
+    for name in write(tmp_path, SAMPLE, networks):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_the_names_of_the_pictures_are_known_before_they_are_drawn(
-    folder: Path, studies: list[Study], tmp_path: Path
+    folder: Path, networks: list[Measurements], tmp_path: Path
 ) -> None:
     drawn: list[str] = []
-    write(tmp_path, LESSON, studies, drawn.append)
-    assert drawn == names(studies)
+    write(tmp_path, SAMPLE, networks, drawn.append)
+    assert drawn == picture_names(networks)
     assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
 
 
-def test_progress_is_told_of_each_step_and_epoch() -> None:
-    T, said = len(LESSON.x), list[str]()
-    train(SMALL, LSTM, said.append)
+def test_progress_is_reported_for_each_epoch_and_step() -> None:
+    T, notes = len(SAMPLE.x), list[str]()
+    train(SMALL, LSTM, notes.append)
     back = [f"LSTM: back to step {t}" for t in reversed(range(T))]
-    assert said[:T] == said[-T:] == back
-    assert len(said) == SMALL.epochs + 2 * T
-    assert all(note.startswith("LSTM: loss ") for note in said[T:-T])
+    assert notes[SMALL.epochs :] == 2 * back
+    assert len(notes) == SMALL.epochs + 2 * T
+    assert all(note.startswith("LSTM: loss ") for note in notes[: SMALL.epochs])
 
 
 @pytest.mark.parametrize(
-    ("kind", "nonlinearity", "said"),
+    ("kind", "nonlinearity", "expected"),
     [
-        (None, "tanh", "hardly pass a change on: their slope is below 0.1"),
-        (None, "relu", "of a relu those that are 0, pass no change on"),
-        (GRU, "tanh", "what a gate keeps goes past the slope"),
+        (None, "tanh", "Their slope is below 0.1, so they hardly pass a change on."),
+        (None, "relu", "Saturated units of a relu have h = 0."),
+        (GRU, "tanh", "what a gate keeps does not pass through the tanh"),
     ],
 )
-def test_what_saturation_means_depends_on_the_cell(kind: Any, nonlinearity: str, said: str) -> None:
+def test_what_saturation_means_depends_on_the_cell(
+    kind: Any, nonlinearity: str, expected: str
+) -> None:
     experiment = replace(SMALL, nonlinearity=nonlinearity, epochs=2)
     found = train(experiment, kind)
     with pictures.style():
-        sections = {section.name: section for section in tell(of_recall(experiment), [found])}
-    assert said in " ".join(sections["states"].text.split())
-    if nonlinearity == "relu":  # half of the units are off at first
+        sections = {section.name: section for section in render(of_recall(experiment), [found])}
+    assert expected in " ".join(sections["states"].text.split())
+    if nonlinearity == "relu":  # half of the units are 0 at first
         assert 0.2 < found.before.saturated.mean() < 0.8
 
 
-def test_a_gradient_that_does_not_fade_is_said_so(studies: list[Study]) -> None:
+def test_the_caption_tells_whether_the_gradient_fades(networks: list[Measurements]) -> None:
     slow, never = np.array([1, 0.1, 0.001]), np.ones(3)
-    before, after = (studies[0].before._replace(by_distance=d) for d in (slow, never))
+    before, after = (networks[0].before._replace(by_distance=d) for d in (slow, never))
     with pictures.style():
-        sections = tell(LESSON, [replace(studies[0], before=before, after=after)])
+        sections = render(SAMPLE, [replace(networks[0], before=before, after=after)])
         caption = next(section.caption for section in sections if section.name == "distance")
-    assert caption == "RNN, below a hundredth: before training after 2 steps, after training never."
+    assert (
+        caption == "RNN falls below a hundredth 2 steps back before training, never after training."
+    )
 
 
-def test_characters_that_cannot_be_drawn_are_boxes_and_turn_nothing_round() -> None:
+def test_characters_that_cannot_be_drawn_are_boxes_and_change_no_direction() -> None:
     text = "a\u202eb\u6f22 $\u200b"
     experiment = Experiment(text, f"{text}01", hidden_size=4, epochs=1)
-    lesson = of_recall(experiment)
+    sample = of_recall(experiment)
     assert [pictures.shown(c) for c in text] == ["a", BOX, "b", BOX, "\u2423", r"\$", BOX]
-    assert f"\u201ca{BOX}b\u6f22 ${BOX}\u201d" in lesson.about
-    assert "the start symbol, 0, after it the end symbol, 1." in lesson.about
+    assert f"\u201ca{BOX}b\u6f22 ${BOX}\u201d" in sample.about
+    assert "The start token before it is 0, the end token after it is 1." in sample.about
     with pictures.style():  # a missing glyph is a warning, and a warning here an error
-        assert len(list(tell(lesson, [train(experiment)]))) == 5
+        assert len(list(render(sample, [train(experiment)]))) == 5
 
 
+PACKAGE = Path(numpy_rnn.__file__).parents[1]
 COMMAND = [sys.executable, "-m", "numpy_rnn", "explain"]
 
 
@@ -349,7 +332,7 @@ def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> Non
     at, lowest = min(measured, key=lambda row: row[1])
     assert f"Held out, the lowest is {lowest:.3g}, after update {at}." in page
     assert "\u201ca big dog. the\u201d" in page
-    assert "states, gradients and gates are the top one" in page
+    assert "States, gradients and gates are those of the top layer." in page
 
 
 def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
@@ -359,7 +342,7 @@ def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
     assert not list((tmp_path / "why").glob("gates*"))
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "An RNN with 8 units was trained" in page
-    assert "The cell of an RNN has no gates to draw." in page
+    assert "An RNN has no gates to draw." in page
     assert "It learns" in page
     assert "eld out" not in page
 
@@ -435,7 +418,7 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)},
+        env=os.environ | EVERY_STEP | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE}"},
     ) as process:
         assert process.stdout is not None
         os.close(terminal)

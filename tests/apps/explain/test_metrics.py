@@ -1,4 +1,4 @@
-"""What the pictures show, against what is known in closed form and by differences."""
+"""The metrics, against closed forms and finite differences."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
-from numpy_rnn.apps.explain.influence import by_distance, saturation
-from numpy_rnn.apps.explain.study import top
+from numpy_rnn.apps.explain.metrics import by_distance, gates, saturation, top_layer
 from numpy_rnn.checking import attribution
 from numpy_rnn.checking.ledger import jacobians as jacobians_of_batch
 from numpy_rnn.functional.types import Array
@@ -18,7 +17,7 @@ T, D, H = 7, 3, 4
 KINDS = [RNN, LSTM, GRU, IndRNN, MinGRU, LRU]
 
 
-def influence(layer: Any, x: Array, dy: Array) -> Array:
+def attribution_of_one(layer: Any, x: Array, dy: Array) -> Array:
     """|dL_t/dh_s| of one sequence."""
     return attribution(layer, x[:, None], dy[:, None])[0]
 
@@ -29,7 +28,7 @@ def jacobians(layer: Any, x: Array) -> Array:
 
 
 def adding_layer(rng: np.random.Generator) -> tuple[RNN, Array]:
-    """A relu layer that is never off: a linear recurrence with the returned matrix."""
+    """A relu layer with all units on: a linear recurrence with the returned matrix."""
     layer = RNN(D, H, nonlinearity="relu", bias=False)
     W = rng.uniform(0, 0.5, (H, H))
     layer.parameters.values["weight_hh_l0"][...] = W
@@ -37,11 +36,11 @@ def adding_layer(rng: np.random.Generator) -> tuple[RNN, Array]:
     return layer, W
 
 
-def test_the_influence_of_a_linear_recurrence_is_a_power_of_its_matrix() -> None:
+def test_the_attribution_of_a_linear_recurrence_is_a_power_of_its_matrix() -> None:
     rng = np.random.default_rng(0)
     layer, W = adding_layer(rng)
     x, dy = rng.random((T, D)), rng.standard_normal((T, H))
-    A = influence(layer, x, dy)
+    A = attribution_of_one(layer, x, dy)
     for t in range(T):
         for s in range(T):
             power = np.linalg.matrix_power(W.T, t - s) @ dy[t] if s <= t else np.zeros(H)
@@ -86,12 +85,12 @@ def like(state: Any, numbers: Array) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_influence_is_the_product_of_the_jacobians(kind: Any) -> None:
+def test_attribution_is_the_product_of_the_jacobians(kind: Any) -> None:
     rng = np.random.default_rng(3)
     layer = kind(D, H, rng=1)
     x, K = rng.standard_normal((T, D)), layer.state_sizes[0]
     dy = rng.standard_normal((T, K))
-    A, J = influence(layer, x, dy), jacobians(layer, x)
+    A, J = attribution_of_one(layer, x, dy), jacobians(layer, x)
     for t in range(T):
         d = np.zeros(J.shape[1])
         d[:K] = dy[t]
@@ -101,7 +100,7 @@ def test_influence_is_the_product_of_the_jacobians(kind: Any) -> None:
         assert not A[t, t + 1 :].any()
 
 
-def test_by_distance_is_the_median_share() -> None:
+def test_by_distance_is_the_median_ratio() -> None:
     A = np.array([[2.0, 0, 0], [1, 4, 0], [3, 2, 1]])
     np.testing.assert_allclose(by_distance(A), [1, np.median([1 / 4, 2 / 1]), 3])
 
@@ -111,20 +110,20 @@ def test_saturation_counts_units() -> None:
     assert saturation(h).tolist() == [0.5, 0]
 
 
-def test_a_relu_is_saturated_where_it_is_off() -> None:
+def test_a_relu_is_saturated_where_it_is_zero() -> None:
     h = np.array([[0.0, 3.0, 0.5, 0.96], [0, 0, 0, 0]])
     assert saturation(h, relu=True).tolist() == [0.25, 1]
 
 
 @pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_top_of_a_stack_does_what_it_did_there(kind: Any, layers: int) -> None:
+def test_the_top_layer_of_a_stack_computes_the_same_alone(kind: Any, layers: int) -> None:
     layer = kind(D, H, layers, rng=4)
     x = np.random.default_rng(5).standard_normal((T, 2, D))
-    alone, read = top(layer, x)
+    alone, read = top_layer(layer, x)
     assert alone.num_layers == 1
-    np.testing.assert_array_equal(alone.forward(read)[0], layer.forward(x)[0])
-    if layers > 1:  # what the loss of a step says to the state before, through the top alone
+    np.testing.assert_array_equal(alone.predict(read)[0], layer.predict(x)[0])
+    if layers > 1:
         dy = np.zeros((T, 2, H))
         dy[-1] = 1
         layer.forward(x)
@@ -133,3 +132,35 @@ def test_the_top_of_a_stack_does_what_it_did_there(kind: Any, layers: int) -> No
         alone.forward(read)
         alone.backward(dy)
         np.testing.assert_allclose(alone.parameters.grads["weight_hh_l0"], expected, rtol=1e-12)
+
+
+def blocks(layer: Any, x: Array, h: Array) -> tuple[Any, Any]:
+    """W_ih x + b_ih and W_hh h + b_hh, a row for each gate."""
+    values, H = layer.parameters.values, layer.hidden_size
+    a = values["weight_ih_l0"] @ x + values["bias_ih_l0"]
+    s = values["weight_hh_l0"] @ h + values["bias_hh_l0"]
+    return a.reshape(-1, H), s.reshape(-1, H)
+
+
+def test_gates_are_those_that_make_the_lstms_next_state() -> None:
+    layer, x = LSTM(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
+    opened = gates(layer, x, layer.predict(x)[0])
+    h, c = np.zeros((2, 1, 4))
+    for t in range(6):
+        a, s = blocks(layer, x[t], h[0])
+        kept = opened["forget"][t] * c[0] + opened["input"][t] * np.tanh(a[2] + s[2])
+        _, (h, c) = layer.step(x[t], (h, c))
+        np.testing.assert_allclose(c[0], kept, rtol=1e-12)
+        np.testing.assert_allclose(h[0], opened["output"][t] * np.tanh(c[0]), rtol=1e-12)
+
+
+def test_gates_are_those_that_make_the_grus_next_state() -> None:
+    layer, x = GRU(3, 4, rng=0), np.random.default_rng(0).standard_normal((6, 3))
+    opened = gates(layer, x, layer.predict(x)[0])
+    h = np.zeros((1, 4))
+    for t in range(6):
+        a, s = blocks(layer, x[t], h[0])
+        new = np.tanh(a[2] + opened["reset"][t] * s[2])
+        expected = new + opened["update"][t] * (h[0] - new)
+        _, h = layer.step(x[t], h)
+        np.testing.assert_allclose(h[0], expected, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The spectral radius, against all eigenvalues and against closed forms, on both sides of SMALL."""
+"""The spectral radius, against all eigenvalues and closed forms, for small and large matrices."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_rnn import LSTM, RNN
-from numpy_rnn.apps.explain import spectrum
-from numpy_rnn.apps.explain.spectrum import SMALL, spectral_radius
+from numpy_rnn.apps.explain import metrics
+from numpy_rnn.apps.explain.metrics import SMALL, spectral_radius
 from numpy_rnn.checking.ledger import jacobians
 from numpy_rnn.functional.types import Array
 
@@ -19,7 +19,7 @@ LARGE = 2 * SMALL
 
 
 def rotation(n: int, angle: float) -> Array:
-    """A matrix that turns each of n / 2 planes, each by another angle."""
+    """A matrix that rotates each of n / 2 planes by a different angle."""
     J = np.zeros((n, n))
     for k in range(0, n, 2):
         turn = angle * (k + 1)
@@ -39,7 +39,7 @@ def basis(n: int, seed: int) -> Array:
 )
 @settings(max_examples=25)
 def test_a_matrix_of_known_eigenvalues(n: int, radius: float, gap: float, seed: int) -> None:
-    """Of one at the radius, and others anywhere within (1 - gap) of it."""
+    """One eigenvalue has the radius, the others are at most (1 - gap) of it."""
     rng = np.random.default_rng(seed)
     others = (1 - gap) * rng.uniform(-1, 1, n - 1)
     eigenvalues = radius * np.array([rng.choice([-1, 1]), *others])
@@ -53,10 +53,10 @@ def test_a_matrix_of_known_eigenvalues(n: int, radius: float, gap: float, seed: 
     [
         (lambda n: np.zeros((n, n)), 0.0),
         (lambda n: -0.5 * np.eye(n), 0.5),
-        (lambda n: 0.9 * rotation(n, 0.01), 0.9),  # no eigenvalue is larger than another
+        (lambda n: 0.9 * rotation(n, 0.01), 0.9),  # all eigenvalues have the same size
         (lambda n: np.outer(np.ones(n), np.arange(n)), None),  # rank 1: the trace
         (lambda n: np.diag(np.r_[3.0, np.full(n - 1, 1e-9)]), 3.0),
-        (lambda n: np.diag(1 - np.arange(n) / 1e4), 1.0),  # a crowd at the rim
+        (lambda n: np.diag(1 - np.arange(n) / 1e4), 1.0),  # many eigenvalues near the radius
     ],
     ids=["zero", "identity", "rotation", "rank 1", "one alone", "crowd"],
 )
@@ -78,9 +78,9 @@ def test_the_jacobians_of_large_layers(kind: type[LSTM | RNN], scale: float) -> 
         assert spectral_radius(J[0]) == pytest.approx(all_of_them, rel=1e-5)
 
 
-def test_what_does_not_come_soon_is_left_to_all_eigenvalues(
+def test_all_eigenvalues_are_computed_if_the_iteration_does_not_converge(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(spectrum, "TOLERANCE", 0.0)  # no vector is as good as that
+    monkeypatch.setattr(metrics, "TOLERANCE", 0.0)  # that no vector reaches
     J = np.random.default_rng(0).standard_normal((SMALL + 1, SMALL + 1))
     assert spectral_radius(J) == np.abs(np.linalg.eigvals(J)).max()

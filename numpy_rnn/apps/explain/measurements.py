@@ -1,0 +1,204 @@
+"""Measurements of a network on a text, before and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.apps import recall
+from numpy_rnn.apps.explain.metrics import (
+    by_distance,
+    gates,
+    saturation,
+    spectral_radius,
+    top_layer,
+)
+from numpy_rnn.apps.explain.sample import Sample, of_recall
+from numpy_rnn.apps.recall import Experiment
+from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers import (
+    RNN,
+    CrossEntropyLoss,
+    Linear,
+    Loss,
+    MSELoss,
+    Recurrent,
+    Sequential,
+)
+
+
+class Snapshot(NamedTuple):
+    """The metrics of a network with its weights at one time of the training.
+
+    With several recurrent layers, all but the outputs are of the top one.
+    """
+
+    outputs: Array  # (T, V); probabilities if the loss is the cross-entropy
+    attribution: Array  # (T, T): |dL_t / dh_s|
+    by_distance: Array  # (T,): what is left of it k steps back, median
+    radii: Array  # (T,): spectral radius of the state's Jacobian
+    saturated: Array  # (T,): fraction of units with |h| > 0.95, or with h = 0 for a relu
+    gates: dict[str, Array]  # (T, H) each
+
+    def to_lists(self) -> dict[str, Any]:
+        """Return the metrics as lists of numbers, ready for JSON."""
+        lists = {name: value.tolist() for name, value in self._asdict().items() if name != "gates"}
+        return lists | {"gates": {name: gate.tolist() for name, gate in self.gates.items()}}
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """A network before and after training."""
+
+    name: str  # of its cell
+    units: int  # per recurrent layer
+    layers: int  # recurrent ones
+    nonlinearity: str  # of the states: "tanh" or "relu"
+    losses: list[tuple[int, float]]  # epoch or update, and loss; empty if they were not kept
+    held_out: list[tuple[int, float]]  # the same on held-out text; empty if there is none
+    before: Snapshot
+    after: Snapshot
+
+
+def _ignore(note: str) -> None:
+    """Ignore the progress."""
+
+
+def train(
+    experiment: Experiment,
+    kind: type[Recurrent] | None = None,
+    on_progress: Callable[[str], None] = _ignore,
+) -> Measurements:
+    """Train a network on a recall experiment's sentence, and measure it before and after.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Text, sizes, loss, epochs and seed.
+    kind : type, optional
+        ``LSTM`` or ``GRU`` instead of the experiment's own cell.
+    on_progress : callable
+        Called with a note after each epoch, and after each step of the two measurements.
+
+    Returns
+    -------
+    measurements : Measurements
+
+    Raises
+    ------
+    TrainingFailedError
+        If training diverges.
+
+    Examples
+    --------
+    >>> measured = train(Experiment(text="an rnn", epochs=3))
+    >>> len(measured.losses), measured.after.attribution.shape
+    (3, (7, 7))
+    """
+    fresh, trained = _build(experiment, kind), _build(experiment, kind)
+    name = type(trained.layers["rnn"]).__name__
+    losses = recall.train(
+        trained, experiment, lambda _, loss: on_progress(f"{name}: loss {loss:.4f}")
+    )
+    sample, numbered = of_recall(experiment), list(enumerate(losses))
+    return measure(sample, fresh, trained, numbered, on_progress=on_progress)
+
+
+def measure(
+    sample: Sample,
+    fresh: Sequential,
+    trained: Sequential,
+    losses: Sequence[tuple[int, float]] = (),
+    held_out: Sequence[tuple[int, float]] = (),
+    on_progress: Callable[[str], None] = _ignore,
+) -> Measurements:
+    """Measure a trained network, and the same network with its initial weights.
+
+    Parameters
+    ----------
+    sample : Sample
+        The text.
+    fresh, trained : Sequential
+        Of the same architecture, with a recurrent layer named "rnn".
+    losses : sequence of (int, float)
+        Epoch or update, and training loss.
+    held_out : sequence of (int, float)
+        The same for the loss on held-out text.
+    on_progress : callable
+        Called with a note after each step of the two measurements.
+
+    Returns
+    -------
+    measurements : Measurements
+    """
+    layer = trained.layers["rnn"]
+    assert isinstance(layer, Recurrent)  # noqa: S101 (both apps name their recurrent layer so)
+    return Measurements(
+        name=type(layer).__name__,
+        units=layer.hidden_size,
+        layers=layer.num_layers,
+        nonlinearity=_nonlinearity(layer),
+        losses=list(losses),
+        held_out=list(held_out),
+        before=snapshot(fresh, sample, on_progress),
+        after=snapshot(trained, sample, on_progress),
+    )
+
+
+def snapshot(
+    model: Sequential, sample: Sample, on_progress: Callable[[str], None] = _ignore
+) -> Snapshot:
+    """Measure a network on a text; it is set to evaluation mode.
+
+    ``on_progress(note)`` is called after each step, from the last to the first.
+    """
+    model.eval()
+    targets = sample.tokens[1:, None]
+    y, _ = model.predict(sample.x)
+    outputs: Array = y
+    criterion: Loss = MSELoss("sum_over_time")
+    if sample.loss == "cross-entropy":
+        criterion = CrossEntropyLoss("sum_over_time")
+        outputs = np.exp(y - y.max(axis=-1, keepdims=True))
+        outputs /= outputs.sum(axis=-1, keepdims=True)
+    else:
+        targets = np.eye(y.shape[-1], dtype=y.dtype)[targets]
+    dy = criterion.vjp(criterion.apply(y, targets)[1])
+    stack, x, dh, _ = recurrent_part(model, sample.x, dy, None)
+    layer, x = top_layer(stack, x)
+    name, T = type(layer).__name__, len(x)
+    radii = np.zeros(T)
+
+    def measured() -> Iterator[Array]:
+        for t, J in zip(reversed(range(T)), jacobians(layer, x, None), strict=True):
+            radii[t] = spectral_radius(J[0])
+            yield J
+            on_progress(f"{name}: back to step {t}")
+
+    A = back_through(layer, measured(), dh)[0]
+    h = layer.predict(x)[0][:, 0]
+    return Snapshot(
+        outputs=outputs[:, 0],
+        attribution=A,
+        by_distance=by_distance(A),
+        radii=radii,
+        saturated=saturation(h, relu=_nonlinearity(layer) == "relu"),
+        gates=gates(layer, x[:, 0], h),
+    )
+
+
+def _build(experiment: Experiment, kind: type[Recurrent] | None) -> Sequential:
+    """Return the experiment's model, or the same with another cell."""
+    if kind is None:
+        return recall.build(experiment)
+    V, H, dtype = len(experiment.characters), experiment.hidden_size, experiment.dtype
+    rng = np.random.default_rng(experiment.seed)
+    return Sequential(rnn=kind(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype))
+
+
+def _nonlinearity(layer: Recurrent) -> str:
+    return layer.nonlinearity if isinstance(layer, RNN) else "tanh"

@@ -1,0 +1,31 @@
+"""Access to matplotlib, an optional dependency that all plots need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def require_matplotlib() -> Any:
+    """Return matplotlib, with the modules imported that plots use.
+
+    Returns
+    -------
+    matplotlib : module
+        Figures are made without pyplot, by ``matplotlib.figure.Figure``.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed. The message names the extra to install.
+
+    Examples
+    --------
+    >>> figure = require_matplotlib().figure.Figure(figsize=(6, 4))
+    """
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 (an extra, only for plots)
+        import matplotlib.figure  # noqa: PLC0415
+        import matplotlib.font_manager  # noqa: PLC0415
+    except ImportError:
+        raise ImportError("plots need matplotlib: pip install numpy-rnn[plot]") from None
+    return mpl
