@@ -10,6 +10,15 @@ equal. Checks of shapes and dtypes live in layers/. Start reading with elman.py,
 W^T dz is ``dz @ W``. A pair never changes its inputs, its cache or an incoming gradient. It
 follows the dtype of its arrays and runs on complex numbers. A transpose is never conjugated,
 because that would not be analytic.
+
+The backward of a recurrent pair, ``x_backward(dh, [dc,] cache, keep="")``:
+
+    dh, dc   (T, B, .)  what the loss sends to the states of each step directly; None is zero
+    cache               from the forward pass
+    keep                axes not summed over in the weights' gradients: "", "t", "b" or "tb"
+    dx       (T, B, D)  first result: the gradient of the input, None for token ids
+    dh0, dc0 (B, .)     then those of the initial states
+    dW, db              then those of the weights and biases, of their shapes, kept axes in front
 """
 
 from numpy_rnn.functional.activations import RELU, TANH, Activation

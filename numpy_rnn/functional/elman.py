@@ -119,25 +119,7 @@ def elman_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`elman_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : ElmanCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, H) array
-        Gradient of the initial state.
-    dW_ih, dW_hh : (H, D) and (H, H) arrays, with the kept axes in front
-        Gradients of the weights.
-    db_ih, db_hh : (H,) arrays, with the kept axes in front
-        Gradients of the biases: equal, in two arrays.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     projection, h, W_hh, phi = cache
     if dh is None:

@@ -108,25 +108,7 @@ def gru_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`gru_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : GRUCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, H) array
-        Gradient of the initial state.
-    dW_ih, dW_hh : (3H, D) and (3H, H) arrays, with the kept axes in front
-        Gradients of the weights.
-    db_ih, db_hh : (3H,) arrays, with the kept axes in front
-        Gradients of the biases: they differ in block n.
+    The arguments and results of every backward are explained in functional/__init__.py. db_ih and db_hh differ in block n.
     """
     projection, h, gates, n, W_hh = cache
     T, B, _, H = gates.shape

@@ -69,25 +69,7 @@ def gru_reset_before_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`gru_reset_before_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : GRUResetBeforeCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, H) array
-        Gradient of the initial state.
-    dW_ih, dW_hh : (3H, D) and (3H, H) arrays, with the kept axes in front
-        Gradients of the weights.
-    db_ih, db_hh : (3H,) arrays, with the kept axes in front
-        Gradients of the biases: equal, in two arrays.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     projection, h, gates, W_hh = cache
     (T, B, _), H = gates.shape, W_hh.shape[1]

@@ -89,23 +89,7 @@ def indrnn_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array]:
     """Return the gradients of :func:`indrnn_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : IndRNNCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, H) array
-        Gradient of the initial state.
-    dW_ih, dw_hh, db_ih : (H, D), (H,) and (H,) arrays, with the kept axes in front
-        Gradients of the weights and of the bias.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     projection, h, w_hh, phi = cache
     if dh is None:

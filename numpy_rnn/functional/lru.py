@@ -92,25 +92,8 @@ def lru_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`lru_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, 2H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : LRUCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, 2H) array
-        Gradient of the initial state.
-    dW_ih : (2H, D) array, with the kept axes in front
-        Gradient of the weights.
-    dnu, dtheta, dgamma : (H,) arrays, with the kept axes in front
-        Gradients of the logarithms.
+    The arguments and results of every backward are explained in functional/__init__.py. dnu, dtheta and dgamma are those of
+    the logarithms.
     """
     projection, scan, v, rotation, nu, omega, scale = cache
     H = len(nu)

@@ -184,27 +184,8 @@ def lstm_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array | None]:
     """Return the gradients of :func:`lstm_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh, dc : (T, B, P) and (T, B, H) arrays or None
-        Gradients that the loss sends to the state of each step directly; None is zero.
-    cache : LSTMCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0, dc0 : (B, P) and (B, H) arrays
-        Gradients of the initial state.
-    dW_ih, dW_hh : (4H, D) and (4H, P) arrays, with the kept axes in front
-        Gradients of the weights.
-    db_ih, db_hh : (4H,) arrays, with the kept axes in front
-        Gradients of the biases: equal, in two arrays.
-    dW_hr : (P, H) array, with the kept axes in front, or None without projection
-        Gradient of the projection.
+    The arguments and results of every backward are explained in functional/__init__.py. dW_hr is None without
+    projection.
     """
     projection, h, c, gates, tanh_c, W_hh, W_hr = cache
     T, B, _, H = gates.shape

@@ -69,23 +69,7 @@ def mingru_backward(
 ) -> tuple[Array | None, Array, Array, Array]:
     """Return the gradients of :func:`mingru_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : MinGRUCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0 : (B, H) array
-        Gradient of the initial state.
-    dW_ih, db_ih : (2H, D) and (2H,) arrays, with the kept axes in front
-        Gradients of the weights and of the bias.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     projection, scan, z, n = cache
     dkept, dh_t, dh0 = scan_backward(dh, scan)  # (3'); dkept is that of 1 - z

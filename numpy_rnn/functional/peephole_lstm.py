@@ -92,27 +92,7 @@ def peephole_lstm_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`peephole_lstm_forward`, one per argument: BPTT.
 
-    Parameters
-    ----------
-    dh, dc : (T, B, H) arrays or None
-        Gradients that the loss sends to the state of each step directly; None is zero.
-    cache : PeepholeLSTMCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dh0, dc0 : (B, H) arrays
-        Gradients of the initial state.
-    dW_ih, dW_hh : (4H, D) and (4H, H) arrays, with the kept axes in front
-        Gradients of the weights.
-    db_ih, db_hh : (4H,) arrays, with the kept axes in front
-        Gradients of the biases: equal, in two arrays.
-    dW_c : (3, H) array, with the kept axes in front
-        Gradient of the peephole weights.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     projection, h, c, gates, tanh_c, W_hh, W_c = cache
     T, B, _, H = gates.shape
