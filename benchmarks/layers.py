@@ -27,9 +27,9 @@ if "--threads" in sys.argv:  # before the libraries are imported
     os.environ.update(timing.threads(int(sys.argv[sys.argv.index("--threads") + 1])))
 
 import numpy as np
+from numpy_rnn.functional.few_rows import few_rows
 
 from numpy_rnn import LSTM
-from numpy_rnn.functional.few_rows import few_rows
 from numpy_rnn.functional.types import Array
 
 SIZES = (  # B, T, D, H, and what to reach in forward + backward against torch on one thread

@@ -108,7 +108,8 @@ def gru_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`gru_forward`, one per argument: BPTT.
 
-    The arguments and results of every backward are explained in functional/__init__.py. db_ih and db_hh differ in block n.
+    The arguments and results of every backward are explained in functional/__init__.py.
+    db_ih and db_hh differ in block n.
     """
     projection, h, gates, n, W_hh = cache
     T, B, _, H = gates.shape

@@ -92,8 +92,8 @@ def lru_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
     """Return the gradients of :func:`lru_forward`, one per argument: BPTT.
 
-    The arguments and results of every backward are explained in functional/__init__.py. dnu, dtheta and dgamma are those of
-    the logarithms.
+    The arguments and results of every backward are explained in functional/__init__.py.
+    dnu, dtheta and dgamma are those of the logarithms.
     """
     projection, scan, v, rotation, nu, omega, scale = cache
     H = len(nu)

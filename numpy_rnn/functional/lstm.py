@@ -184,8 +184,8 @@ def lstm_backward(
 ) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array | None]:
     """Return the gradients of :func:`lstm_forward`, one per argument: BPTT.
 
-    The arguments and results of every backward are explained in functional/__init__.py. dW_hr is None without
-    projection.
+    The arguments and results of every backward are explained in functional/__init__.py.
+    dW_hr is None without projection.
     """
     projection, h, c, gates, tanh_c, W_hh, W_hr = cache
     T, B, _, H = gates.shape
