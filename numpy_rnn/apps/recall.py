@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy_rnn import npz
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_line, one_of, real, string
 from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Sequential
+from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
 from numpy_rnn.training import Batch, TrainingFailedError, gradient
@@ -160,13 +161,15 @@ def parameter_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
     }
 
 
-def build(experiment: Experiment) -> Sequential:
+def build(experiment: Experiment, cell: Callable[..., Recurrent] | None = None) -> Sequential:
     """Return the notebook's model with initial weights from the experiment's seed.
 
     Parameters
     ----------
     experiment : Experiment
         Sizes, nonlinearity, dtype and seed.
+    cell : {LSTM, GRU}, optional
+        Recurrent layer to use instead of the notebook's RNN.
 
     Returns
     -------
@@ -175,10 +178,8 @@ def build(experiment: Experiment) -> Sequential:
     """
     V, H, dtype = len(experiment.characters), experiment.hidden_size, experiment.dtype
     rng = np.random.default_rng(experiment.seed)
-    return Sequential(
-        rnn=RNN(V, H, nonlinearity=experiment.nonlinearity, rng=rng, dtype=dtype),
-        i2o=Linear(H, V, rng=rng, dtype=dtype),
-    )
+    cell = cell or partial(RNN, nonlinearity=experiment.nonlinearity)
+    return Sequential(rnn=cell(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype))
 
 
 def train(

@@ -23,7 +23,6 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     RNN,
     CrossEntropyLoss,
-    Linear,
     Loss,
     MSELoss,
     Recurrent,
@@ -64,14 +63,10 @@ class Measurements:
     after: Snapshot
 
 
-def _ignore(note: str) -> None:
-    """Ignore the progress."""
-
-
 def train(
     experiment: Experiment,
-    kind: type[Recurrent] | None = None,
-    on_progress: Callable[[str], None] = _ignore,
+    cell: type[Recurrent] | None = None,
+    on_progress: Callable[[str], object] = lambda _note: None,
 ) -> Measurements:
     """Train a network on a recall experiment's sentence, and measure it before and after.
 
@@ -79,14 +74,10 @@ def train(
     ----------
     experiment : Experiment
         Text, sizes, loss, epochs and seed.
-    kind : type, optional
-        ``LSTM`` or ``GRU`` instead of the experiment's own cell.
+    cell : {LSTM, GRU}, optional
+        Instead of the experiment's own cell.
     on_progress : callable
         Called with a note after each epoch, and after each step of the two measurements.
-
-    Returns
-    -------
-    measurements : Measurements
 
     Raises
     ------
@@ -99,7 +90,7 @@ def train(
     >>> len(measured.losses), measured.after.attribution.shape
     (3, (7, 7))
     """
-    fresh, trained = _build(experiment, kind), _build(experiment, kind)
+    fresh, trained = recall.build(experiment, cell), recall.build(experiment, cell)
     name = type(trained.layers["rnn"]).__name__
     losses = recall.train(
         trained, experiment, lambda _, loss: on_progress(f"{name}: loss {loss:.4f}")
@@ -114,7 +105,7 @@ def measure(
     trained: Sequential,
     losses: Sequence[tuple[int, float]] = (),
     held_out: Sequence[tuple[int, float]] = (),
-    on_progress: Callable[[str], None] = _ignore,
+    on_progress: Callable[[str], object] = lambda _note: None,
 ) -> Measurements:
     """Measure a trained network, and the same network with its initial weights.
 
@@ -124,16 +115,10 @@ def measure(
         The text.
     fresh, trained : Sequential
         Of the same architecture, with a recurrent layer named "rnn".
-    losses : sequence of (int, float)
-        Epoch or update, and training loss.
-    held_out : sequence of (int, float)
-        The same for the loss on held-out text.
+    losses, held_out : sequence of (int, float)
+        Epoch or update, and the loss in training or on held-out text.
     on_progress : callable
         Called with a note after each step of the two measurements.
-
-    Returns
-    -------
-    measurements : Measurements
     """
     layer = trained.layers["rnn"]
     assert isinstance(layer, Recurrent)  # noqa: S101 (both apps name their recurrent layer so)
@@ -149,9 +134,7 @@ def measure(
     )
 
 
-def snapshot(
-    model: Sequential, sample: Sample, on_progress: Callable[[str], None] = _ignore
-) -> Snapshot:
+def snapshot(model: Sequential, sample: Sample, on_progress: Callable[[str], object]) -> Snapshot:
     """Measure a network on a text; it is set to evaluation mode.
 
     ``on_progress(note)`` is called after each step, from the last to the first.
@@ -189,15 +172,6 @@ def snapshot(
         saturated=saturation(h, relu=_nonlinearity(layer) == "relu"),
         gates=gates(layer, x[:, 0], h),
     )
-
-
-def _build(experiment: Experiment, kind: type[Recurrent] | None) -> Sequential:
-    """Return the experiment's model, or the same with another cell."""
-    if kind is None:
-        return recall.build(experiment)
-    V, H, dtype = len(experiment.characters), experiment.hidden_size, experiment.dtype
-    rng = np.random.default_rng(experiment.seed)
-    return Sequential(rnn=kind(V, H, rng=rng, dtype=dtype), i2o=Linear(H, V, rng=rng, dtype=dtype))
 
 
 def _nonlinearity(layer: Recurrent) -> str:

@@ -37,12 +37,12 @@ def by_distance(A: Array) -> Array:
     >>> by_distance(np.array([[2.0, 0.0], [1.0, 4.0]])).tolist()
     [1.0, 0.25]
     """
-    own = np.diagonal(A)
-    counted = own > 0
-    remaining = np.zeros(len(A))
-    for k in range(len(A)):
-        if counted[k:].any():
-            remaining[k] = np.median(np.diagonal(A, -k)[counted[k:]] / own[k:][counted[k:]])
+    own, T = np.diagonal(A), len(A)
+    remaining = np.zeros(T)
+    for k in range(T):
+        counted = own[k:] > 0
+        if counted.any():
+            remaining[k] = np.median(np.diagonal(A, -k)[counted] / own[k:][counted])
     return remaining
 
 

@@ -37,7 +37,7 @@ def style() -> Any:
 
 def losses(networks: Sequence[Measurements], sample: Sample) -> bytes:
     """Draw the training loss, and the loss on held-out text, over epochs or updates."""
-    figure, axes = _figure(3)
+    figure, [axes] = _figure(3)
     for network in networks:
         at, values = zip(*network.losses, strict=True)
         marker = "." if len(at) < 20 else ""  # a single point would not show as a line
@@ -60,7 +60,7 @@ def predictions(network: Measurements, sample: Sample) -> bytes:
     rows = np.union1d(targets, predicted)  # the other characters would only add height
     colors = require_matplotlib().colors
     blues = colors.LinearSegmentedColormap.from_list("blues", ["#1f77b400", "#1f77b4b0"])
-    figure, axes = _figure(1.5 + 0.14 * len(rows))
+    figure, [axes] = _figure(1.5 + 0.14 * len(rows))
     axes.imshow(outputs[:, rows].T, cmap=blues, vmin=0, vmax=max(1, outputs.max()), aspect="auto")
     for correct, colour, label in ((True, "tab:green", "predicted"), (False, "tab:red", "missed")):
         steps = np.flatnonzero((predicted == targets) == correct)
@@ -82,17 +82,16 @@ def predictions(network: Measurements, sample: Sample) -> bytes:
 
 def attribution(network: Measurements, sample: Sample) -> bytes:
     """Draw the attribution matrix, relative to its diagonal, before and after training."""
-    figure = _empty_figure(4)
-    for number, (snapshot, title) in enumerate(
-        ((network.before, "before training"), (network.after, "after training")), 1
+    figure, panels = _figure(4, columns=2)
+    for axes, snapshot, when in zip(
+        panels, (network.before, network.after), ("before", "after"), strict=True
     ):
-        axes = figure.add_subplot(1, 2, number)
         A = snapshot.attribution
         relative = A / np.maximum(np.diagonal(A)[:, None], 1e-300)
         with np.errstate(divide="ignore"):
             powers = np.log10(relative)
         image = axes.imshow(np.where(relative > 0, powers, np.nan), cmap="viridis", vmin=-8, vmax=1)
-        axes.set(title=title, ylabel="loss of step t")
+        axes.set(title=f"{when} training", ylabel="loss of step t")
         _label_steps(axes, sample, "state after step s", every=4)
     figure.colorbar(image, ax=figure.axes, label="log10, relative to s = t")
     return _svg(figure)
@@ -100,7 +99,7 @@ def attribution(network: Measurements, sample: Sample) -> bytes:
 
 def distances(networks: Sequence[Measurements]) -> bytes:
     """Draw what is left of a gradient over the distance in time."""
-    figure, axes = _figure(3.5)
+    figure, [axes] = _figure(3.5)
     for number, network in enumerate(networks):
         for snapshot, line, when in (
             (network.before, ":", "before"),
@@ -120,7 +119,7 @@ def distances(networks: Sequence[Measurements]) -> bytes:
 
 def states(network: Measurements, sample: Sample) -> bytes:
     """Draw the spectral radius of the state's Jacobian and the saturated units over the text."""
-    figure, axes = _figure(3.5)
+    figure, [axes] = _figure(3.5)
     for snapshot, line, when in ((network.before, ":", "before"), (network.after, "-", "after")):
         axes.plot(snapshot.radii, line, color="C0", label=f"spectral radius, {when}")
         axes.plot(snapshot.saturated, line, color="C1", label=f"saturated units, {when}")
@@ -132,9 +131,8 @@ def states(network: Measurements, sample: Sample) -> bytes:
 def gates(network: Measurements, sample: Sample) -> bytes:
     """Draw the activations of each gate over the text, units in the order of their means."""
     found = network.after.gates
-    figure = _empty_figure(2.2 * len(found))
-    for number, (name, gate) in enumerate(found.items(), 1):
-        axes = figure.add_subplot(len(found), 1, number)
+    figure, panels = _figure(2.2 * len(found), rows=len(found))
+    for axes, (name, gate) in zip(panels, found.items(), strict=True):
         order = np.argsort(gate.mean(axis=0))
         image = axes.imshow(gate[:, order].T, cmap="viridis", vmin=0, vmax=1, aspect="auto")
         axes.set(title=f"{network.name}: {name} gate", ylabel="unit")
@@ -158,13 +156,10 @@ def _has_glyph(character: str) -> bool:
     return bool(font.get_char_index(ord(character)))
 
 
-def _empty_figure(height: float) -> Any:
-    return require_matplotlib().figure.Figure(figsize=(8, height), layout="constrained")
-
-
-def _figure(height: float) -> tuple[Any, Any]:
-    figure = _empty_figure(height)
-    return figure, figure.add_subplot()
+def _figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
+    """Return a figure and its panels."""
+    figure = require_matplotlib().figure.Figure(figsize=(8, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _label_steps(axes: Any, sample: Sample, label: str, every: int = 1) -> None:

@@ -73,17 +73,13 @@ state. A row of the {keeps} gate that stays bright is a long memory.
 """
 
 
-def _ignore(name: str) -> None:
-    """Ignore the progress."""
-
-
 def write(
     folder: Path,
     sample: Sample,
     networks: Sequence[Measurements],
-    on_picture: Callable[[str], None] = _ignore,
+    on_picture: Callable[[str], object] = lambda _name: None,
 ) -> list[str]:
-    """Write ``index.html``, each picture as SVG, and ``numbers.json``.
+    """Write ``index.html``, each picture as SVG, and ``numbers.json``; return their names.
 
     Parameters
     ----------
@@ -96,17 +92,10 @@ def write(
     on_picture : callable
         Called with the name of each finished picture, one of :func:`picture_names`.
 
-    Returns
-    -------
-    files : list of str
-        The names of the files.
-
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
-    OSError
-        If a file cannot be written.
+    ImportError, OSError
+        If matplotlib is not installed, or a file cannot be written.
     """
     sections: list[Section] = []
     with pictures.style():

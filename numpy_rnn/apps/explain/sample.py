@@ -32,20 +32,8 @@ class Sample(NamedTuple):
 
 
 def of_recall(experiment: Experiment) -> Sample:
-    """Return the sentence of a recall experiment, with the start and end tokens.
+    """Return the sentence of a recall experiment with start and end token, as one-hot inputs.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Its sentence and characters.
-
-    Returns
-    -------
-    sample : Sample
-        With one-hot inputs.
-
-    Examples
-    --------
     >>> of_recall(Experiment(text="an rnn")).x.shape
     (7, 1, 35)
     """
@@ -64,7 +52,7 @@ def of_recall(experiment: Experiment) -> Sample:
 
 
 def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -> Sample:
-    """Return a text for a language model.
+    """Return a text for a language model, as token ids.
 
     Parameters
     ----------
@@ -74,11 +62,6 @@ def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -
         Generates the text if none is given.
     text : str, optional
         2 to 256 characters of the vocabulary.
-
-    Returns
-    -------
-    sample : Sample
-        With token ids as inputs.
 
     Raises
     ------

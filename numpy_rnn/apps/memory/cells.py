@@ -89,26 +89,8 @@ CELLS = {
 
 
 def build(spec: CellSpec, task: Task, hidden_size: int, rng: np.random.Generator) -> Sequential:
-    """Return a model for a task: recurrent layers, then a linear layer.
+    """Return a float32 model for a task: recurrent layers, then a linear layer.
 
-    Parameters
-    ----------
-    spec : CellSpec
-        The cell.
-    task : Task
-        Its input size, output size and length.
-    hidden_size : int
-        Units of each recurrent layer.
-    rng : numpy.random.Generator
-        For the initial weights.
-
-    Returns
-    -------
-    model : Sequential
-        In float32.
-
-    Examples
-    --------
     >>> from numpy_rnn.apps.memory.tasks import AddingTask
     >>> model = build(CELLS["indrnn"], AddingTask(20), 8, np.random.default_rng(0))
     >>> [type(layer).__name__ for layer in model.layers.values()]

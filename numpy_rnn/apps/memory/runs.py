@@ -48,21 +48,6 @@ EVALUATE_EVERY = 50  # updates between two evaluations
 class TrainingConfig(Validated):
     """The settings that all runs of a search share.
 
-    Parameters
-    ----------
-    task, cell : str
-        Keys of `TASKS` and `CELLS`.
-    hidden_size : int
-        Units of each recurrent layer.
-    updates : int
-        Maximum number of parameter updates in a run.
-    batch_size : int
-        Sequences per update. Recall has only one.
-    lr : float
-        Adam's learning rate.
-    clip_norm : float
-        Maximum gradient norm.
-
     Raises
     ------
     ValueError, TypeError
@@ -76,11 +61,11 @@ class TrainingConfig(Validated):
 
     task: str = checked("recall", one_of(*TASKS))
     cell: str = checked("rnn", one_of(*CELLS))
-    hidden_size: int = checked(35, integer(1))
-    updates: int = checked(1000, integer(1))
-    batch_size: int = checked(32, integer(1))
-    lr: float = checked(3e-3, real(above=0))
-    clip_norm: float = checked(1.0, real(above=0))
+    hidden_size: int = checked(35, integer(1))  # units of each recurrent layer
+    updates: int = checked(1000, integer(1))  # maximum number of parameter updates in a run
+    batch_size: int = checked(32, integer(1))  # sequences per update; recall has only one
+    lr: float = checked(3e-3, real(above=0))  # Adam's learning rate
+    clip_norm: float = checked(1.0, real(above=0))  # maximum gradient norm
 
     @property
     def spec(self) -> CellSpec:
@@ -103,15 +88,11 @@ class Run(Validated):
     seconds: float = required(real(minimum=0), compare=False)  # processor time
 
 
-def _ignore(update: int, loss: float) -> None:
-    """Ignore the progress."""
-
-
 def run(
     config: TrainingConfig,
     length: int,
     seed: int,
-    on_update: Callable[[int, float], None] = _ignore,
+    on_update: Callable[[int, float], object] = lambda _update, _loss: None,
 ) -> Run:
     """Train a new model, evaluate it every 50 updates, and stop when the task is solved.
 

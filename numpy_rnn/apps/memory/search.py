@@ -62,24 +62,8 @@ def search_max_length(
 
 
 def write_record(path: Path, config: TrainingConfig, runs: Sequence[Run]) -> None:
-    """Write a record file, completely or not at all.
+    """Write a record file, completely or not at all; OSError if it cannot be written.
 
-    Parameters
-    ----------
-    path : Path
-        The file. An existing one is replaced.
-    config : TrainingConfig
-        The settings of every run.
-    runs : sequence of Run
-        In the order in which they were run.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-
-    Examples
-    --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     write_record(Path(folder, "search.json"), TrainingConfig(), [])
@@ -104,24 +88,9 @@ def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
-    """Read a record file that :func:`write_record` wrote.
+    """Read a record file; OSError if it cannot be read, ValueError if it is no record file.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    config : TrainingConfig
-    runs : list of Run
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it is no record file. The message is one line and names the file.
+    The message of the ValueError is one line and names the file.
     """
     try:
         data = json.loads(path.read_bytes())
