@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from numpy_rnn.cli.progress import progress
+from numpy_rnn.cli.terminal import progress
 from numpy_rnn.museum import REFERENCES, false_alarm
 
 

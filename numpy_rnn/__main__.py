@@ -1,17 +1,19 @@
-"""``python -m numpy_rnn``: the same as the ``numpy-rnn`` command."""
+"""The ``numpy-rnn`` command, also as ``python -m numpy_rnn``."""
 
 import sys
 
 
-def _main() -> int:
-    # The import takes a while, and Ctrl-C may come in it. Python has imported the package, and
-    # with it NumPy, before this line: what happens there is out of our hands.
+def main() -> int:
+    """Run the command line and return its exit status."""
+    # Ctrl-C may come during this import, which takes a while. Python has imported the package
+    # and NumPy before this line, and an interrupt there is beyond our control.
     try:
-        from numpy_rnn.cli.main import main  # noqa: PLC0415
+        from numpy_rnn.cli.main import main as run  # noqa: PLC0415
     except KeyboardInterrupt:
         sys.stderr.write("numpy-rnn: error: interrupted\n")
         return 130
-    return main()
+    return run()
 
 
-sys.exit(_main())
+if __name__ == "__main__":
+    sys.exit(main())

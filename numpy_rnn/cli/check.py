@@ -1,133 +1,199 @@
-"""``numpy-rnn check``: prove every gradient that the library ships, in one table."""
+"""``numpy-rnn check``: verify every gradient of the library, or tour the museum of bugs."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from numpy_rnn.checking.proof import TOLERANCES, Proof, prove, torch_or_none
-from numpy_rnn.cli import museum
 from numpy_rnn.cli.errors import RunError
+from numpy_rnn.cli.options import add_command, add_option
+from numpy_rnn.cli.terminal import progress
+from numpy_rnn.museum import (
+    BUGS,
+    INPUTS,
+    Bug,
+    Evaluation,
+    diff,
+    evaluate,
+    installed,
+    patched,
+    usual_checkers,
+)
 
-NAME = 40  # columns of the terminal that a row's name takes
-SHORT = {  # headings, as wide as their columns
+NAME_WIDTH = 36  # columns
+HEADINGS = {  # as wide as their columns
     "complex step": "complex",
     "central differences": "central",
-    "RTRL": "RTRL",
+    "RTRL": " RTRL",
     "linearity": "linear",
     "split = whole": "split",
     "PyTorch": "PyTorch",
 }
+OURS = "numpy_rnn.checking"
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
-    parser = commands.add_parser(
-        "check",
-        help="prove the gradient of everything the library ships",
-        description="Prove the gradient of every pair and layer: complex step, central "
-        "differences, real-time recurrent learning, linearity, split sequence = whole, and "
-        "PyTorch's autograd where it is installed. Each entry is the worst relative error. "
-        "The exit status is 1 if any gradient falls short.",
+    text = (
+        "Verify the gradient of every function pair and layer by complex step, central "
+        "differences, real-time recurrent learning, linearity, split sequence = whole sequence, "
+        "and PyTorch's autograd where it is installed. Each entry of the table is the worst "
+        "relative error. The exit status is 1 if any error exceeds its tolerance."
     )
-    parser.add_argument("--json", action="store_true", help="print the table as JSON instead")
-    parser.add_argument(
-        "--museum",
-        action="store_true",
-        help="show the museum of wrong gradients instead: each mistake, and which checkers "
-        "catch it (takes a few minutes)",
-    )
-    parser.set_defaults(run=run, prog=parser.prog)
+    parser = add_command(commands, "check", run, "verify every gradient of the library", text)
+    museum = "show which checkers catch the museum's gradient bugs instead (a few minutes)"
+    add_option(parser, "--json", bool, False, "print the table as JSON")
+    add_option(parser, "--museum", bool, False, museum)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        As parsed.
-
-    Raises
-    ------
-    RunError
-        If a gradient falls short, or a mistake is not caught.
-    """
+    """Run the command; raise RunError if a gradient is wrong or a bug is not caught."""
     if options.museum:
-        museum.run(as_json=options.json)
+        run_museum(as_json=options.json)
         return
-    proofs = show(as_json=options.json)
+    if options.json:
+        proofs = list(prove(torch_or_none()))
+        print(json.dumps(as_data(proofs), indent=2))
+    else:
+        proofs = print_table(torch_or_none())
     wrong = [proof.name for proof in proofs if not proof.right]
     if wrong:
-        raise RunError(f"{len(wrong)} of {len(proofs)} fall short: {', '.join(wrong)}")
+        raise RunError(f"{len(wrong)} of {len(proofs)} are wrong: {', '.join(wrong)}")
 
 
-def show(*, as_json: bool) -> list[Proof]:
-    """Print the table, row by row, and the report of each row that is wrong.
-
-    Parameters
-    ----------
-    as_json : bool
-        Whether to print data instead.
-
-    Returns
-    -------
-    proofs : list of Proof
-        The rows.
-    """
-    torch = torch_or_none()
-    if as_json:
-        proofs = list(prove(torch))
-        json.dump(as_data(proofs), sys.stdout, indent=2)
-        print()
-        return proofs
-    print(heading())
+def print_table(torch: Any) -> list[Proof]:
+    """Print the table row by row, then the report of each wrong row; return the rows."""
     proofs = []
+    print(heading())
     for proof in prove(torch):
         proofs.append(proof)
         print(line(proof), flush=True)
     if torch is None:
-        print("PyTorch is not installed: pip install numpy-rnn[test] adds its column.")
-    for proof in proofs:
-        if not proof.right:
-            print(f"\n{proof.name}: {proof.report}")
-    if all(proof.right for proof in proofs):
+        print("PyTorch is not installed: pip install 'numpy-rnn[test]' adds its column.")
+    wrong = [proof for proof in proofs if not proof.right]
+    for proof in wrong:
+        print(f"\n{proof.name}: {proof.report}")
+    if not wrong:
         print(f"{len(proofs)} of {len(proofs)}: every gradient is right.")
     return proofs
 
 
 def heading() -> str:
-    """Return the line above the table, and what each column allows."""
-    names = "".join(f"{SHORT[column]:>9}" for column in TOLERANCES)
-    allowed = "".join(f"{tolerance:>9.0e}" for tolerance in TOLERANCES.values())
-    return f"{'worst relative error':{NAME}}{names}\n{'allowed':{NAME}}{allowed}"
+    """Return the two lines above the table: the methods and their tolerances."""
+    names = "".join(f" {heading}" for heading in HEADINGS.values())
+    return f"{'worst relative error':{NAME_WIDTH}}{names}\n{_row('tolerance', TOLERANCES)}"
 
 
 def line(proof: Proof) -> str:
     """Return a row of the table."""
-    entries = "".join(
-        f"{'-' if error is None else format(error, '.0e'):>9}" for error in proof.errors.values()
+    return f"{_row(proof.name, proof.errors)}{'' if proof.right else '  WRONG'}"
+
+
+def _row(name: str, errors: Mapping[str, float | None]) -> str:
+    entries = (
+        f" {'-' if error is None else format(error, '.0e'):>{len(HEADINGS[column])}}"
+        for column, error in errors.items()
     )
-    return f"{proof.name:{NAME}}{entries}{'' if proof.right else '  WRONG'}"
+    return f"{name:{NAME_WIDTH}}{''.join(entries)}"
 
 
 def as_data(proofs: list[Proof]) -> dict[str, Any]:
-    """Return the table as plain data.
-
-    Parameters
-    ----------
-    proofs : list of Proof
-        Its rows.
-
-    Returns
-    -------
-    data : dict
-        ``right``, ``allowed`` by column, and ``rows`` with ``name``, ``right`` and ``errors``.
-    """
+    """Return the table as plain data: the verdict, the tolerances by column, and the rows."""
     return {
         "right": all(proof.right for proof in proofs),
         "allowed": TOLERANCES,
         "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
     }
+
+
+def run_museum(*, as_json: bool) -> None:
+    """Print every bug of the museum with the checkers that catch it.
+
+    Raise RunError if the library's own checker misses a bug or does not locate it.
+    """
+    shown: list[dict[str, Any]] = []
+    with progress(len(BUGS), "bug") as bar:
+        for bug in BUGS:
+            shown.append(bug_data(bug))
+            bar.advance(bug.reference.name)
+            if not as_json:
+                bar.write(label(shown[-1]))
+    missing = [name for name in usual_checkers() if not installed(name)]
+    if as_json:
+        print(json.dumps({"bugs": shown, "caught": count(shown), "not installed": missing}))
+    else:
+        print("\n".join([*totals(shown), *(f"{name}: not installed" for name in missing)]))
+    missed = [
+        f"{item['reference']}: {item['name']}"
+        for item in shown
+        if not item["located"] or not all(by[OURS] for by in item["caught"].values())
+    ]
+    if missed:
+        raise RunError(f"{len(missed)} of {len(shown)} missed or not located: {'; '.join(missed)}")
+
+
+def bug_data(bug: Bug) -> dict[str, Any]:
+    """Return a bug as plain data, with the checkers that catch it by kind of inputs."""
+    caught: dict[str, dict[str, bool]] = {}
+    found: list[Evaluation] = []
+    for inputs in INPUTS:
+        ours = evaluate(bug, inputs)
+        if ours is None:
+            continue
+        found.append(ours)
+        caught[inputs] = {OURS: ours.caught}
+        for name, checker in usual_checkers().items():
+            result = checker(patched(bug), bug.reference, inputs)
+            if result is not None:
+                caught[inputs][name] = result
+    return {
+        "reference": bug.reference.name,
+        "name": bug.name,
+        "cause": bug.cause,
+        "patch": diff(bug),
+        "located": found[0].located,
+        "finding": found[0].finding,
+        "suggestions": found[0].suggestions,
+        "caught": caught,
+    }
+
+
+def label(data: dict[str, Any]) -> str:
+    """Return the lines about a bug, from the result of :func:`bug_data`."""
+    lines = [f"{data['reference']}: {data['name']}"]
+    lines += textwrap.indent(data["patch"], "    ").splitlines()
+    lines += [f"  {data['cause']}", f"  found: {data['finding'] or 'nothing'}"]
+    for inputs, by in data["caught"].items():
+        caught = [name for name, yes in by.items() if yes]
+        missed = [name for name, yes in by.items() if not yes]
+        lines.append(
+            f"  {inputs}: caught by {', '.join(caught) or 'none'}"
+            f"{'; missed by ' if missed else ''}{', '.join(missed)}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def count(shown: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """Return, by inputs and checker, how many bugs were caught of how many were checked."""
+    counted: dict[str, dict[str, list[int]]] = {}
+    for item in shown:
+        for inputs, by in item["caught"].items():
+            for name, yes in by.items():
+                entry = counted.setdefault(inputs, {}).setdefault(name, [0, 0])
+                entry[0] += yes
+                entry[1] += 1
+    return counted
+
+
+def totals(shown: list[dict[str, Any]]) -> list[str]:
+    """Return the lines at the end: how many bugs each checker caught."""
+    suggestions = sum(bool(item["suggestions"]) for item in shown)
+    lines = [f"{len(shown)} bugs", f"  {OURS} suggests a cause for {suggestions}"]
+    for inputs, by in count(shown).items():
+        for name, (caught, of) in by.items():
+            lines.append(f"  {inputs:10} {name:28} caught {caught:3} of {of}")
+    return lines

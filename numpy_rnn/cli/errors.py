@@ -1,9 +1,91 @@
-"""The two ways in which a command can end early, each one line for the user."""
+"""Errors that end a command in one line, and the option or file that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from numpy_rnn.apps.plotting import require_matplotlib
+from numpy_rnn.files import check_writable
 
 
 class UsageError(Exception):
-    """What was asked for cannot be: exit status 2."""
+    """The command line asks for something impossible: exit status 2."""
 
 
 class RunError(Exception):
-    """What was asked for was tried and failed: exit status 1."""
+    """The command started and failed: exit status 1."""
+
+
+@contextmanager
+def naming_option(
+    option: str, name: str, kind: type[UsageError | RunError] = UsageError
+) -> Iterator[None]:
+    """Turn an OSError or ValueError about an option's file into one line that names both.
+
+    >>> with naming_option("--log", "no/log.jsonl"):
+    ...     open("no/log.jsonl")
+    Traceback (most recent call last):
+    numpy_rnn.cli.errors.UsageError: --log 'no/log.jsonl': No such file or directory
+    """
+    try:
+        yield
+    except OSError as error:
+        # Without strerror, it is a message of numpy_rnn.files, which names the file itself.
+        where = f"{option} {name!r}" if error.strerror else option
+        raise kind(f"{where}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise kind(f"{option}: {error}") from None
+
+
+@contextmanager
+def naming_file(name: str, kind: type[UsageError | RunError] = RunError) -> Iterator[None]:
+    """Turn an OSError or ValueError about a file into one line that names it.
+
+    The name given here is used if the system names none. The library's ValueErrors name the file
+    themselves.
+
+    >>> with naming_file("text.txt"):
+    ...     open("text.txt")
+    Traceback (most recent call last):
+    numpy_rnn.cli.errors.RunError: 'text.txt': No such file or directory
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{str(error.filename or name)!r}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise kind(error) from None
+
+
+def check_text(name: str) -> None:
+    """Raise an error before a run if its text file cannot be read.
+
+    A pipe or a device is refused: it may never end, and a text is read twice.
+    """
+    path = Path(name)
+    with naming_file(name):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
+        path.open("rb").close()
+
+
+def check_output(option: str, name: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Raise UsageError before a run if its output file cannot be written after it.
+
+    `suffixes` are the permitted endings of the name; an empty tuple permits any.
+    """
+    if suffixes and Path(name).suffix not in suffixes:
+        raise UsageError(f"{option} {name!r}: expected a name that ends in {', '.join(suffixes)}")
+    with naming_option(option, name):
+        check_writable(Path(name))
+
+
+def check_plot(name: str) -> None:
+    """Raise UsageError before a run if ``--plot`` cannot be fulfilled after it."""
+    check_output("--plot", name, (".png", ".svg", ".pdf"))
+    try:
+        require_matplotlib()
+    except ImportError as error:
+        raise UsageError(f"--plot: {error}") from None

@@ -1,7 +1,7 @@
-"""``numpy-rnn``: one command a module, one line for whatever goes wrong.
+"""``numpy-rnn``: one module for each command, one line for every error.
 
-Exit status: 0 done; 1 the run failed; 2 wrong usage; 130 interrupted, or 128 and the number of
-another signal that ended it.
+Exit status: 0 success; 1 the run failed; 2 wrong usage; 130 interrupted, or 128 plus the number
+of another signal that ended the command.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from numpy_rnn.cli import check, evaluate, explain, inspect, memory, recall, sample, train
+from numpy_rnn.cli import check, checkpoint, explain, memory, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
+from numpy_rnn.cli.terminal import strip_control_characters
 from numpy_rnn.version import __version__
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors take one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2 and the message."""
+        """Print the message and exit with status 2."""
         if message.startswith("unrecognized arguments"):
-            message += "; a text with spaces is expected in quotes"
-        _say(self.prog, message)
+            message += "; put a text with spaces in quotes"
+        _print_error(self.prog, message)
         sys.exit(2)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Write ``--help`` or ``--version``; argparse's own hides that it cannot be written."""
+        """Write ``--help`` or ``--version``; argparse's own method hides a failure to write."""
         print(message, end="", file=file)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Refuse ``--option=--``, for which argparse before Python 3.13 raises a traceback."""
+        if arg_strings == ["--"] and action.option_strings:
+            raise argparse.ArgumentError(action, "expected one argument")
+        return super()._get_values(action, arg_strings)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal other than Ctrl-C's has asked the program to end."""
+    """A signal other than that of Ctrl-C asks the program to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Instead of ``sys.argv[1:]``.
+        Arguments to use instead of ``sys.argv[1:]``.
 
     Returns
     -------
@@ -58,13 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     _open_missing_streams()
-    for stream in (sys.stdout, sys.stderr):  # a character the terminal lacks is no failure
+    for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
     parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
     parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, sample, evaluate, inspect, memory, explain, check):
+    for command in (recall, train, checkpoint, memory, explain, check):
         command.add_to(commands)
     prog, status = parser.prog, 0
     try:
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     parser.error(f"expected a command: {', '.join(commands.choices)}")
                 prog = options.prog
                 options.run(options)
-            except SystemExit as done:  # --help, --version or wrong usage, and said so
+            except SystemExit as done:  # after --help, --version or a message on wrong usage
                 status = int(done.code or 0)
             sys.stdout.flush()
     except (UsageError, RunError, MemoryError, OSError, KeyboardInterrupt) as error:
@@ -85,12 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, tidying up on the way."""
+    """Let SIGTERM and SIGHUP end the program with an exception, as Ctrl-C does."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # no other may set handlers
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            # Whoever ignores a signal, as nohup does, or handles it, has a reason to.
+            # Respect a caller that ignores the signal, as nohup does, or handles it.
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, _raise_stopped)
     try:
@@ -105,22 +112,22 @@ def _raise_stopped(number: int, _frame: object) -> NoReturn:
 
 
 def _open_missing_streams() -> None:
-    """Give a stream that is closed (``>&-``) the null device.
+    """Replace a closed standard stream (``>&-``) by the null device.
 
-    Python then has None in its place. Its number would also go to the next file that is
-    opened, so that what is meant for the stream could end up in there.
+    Python sets such a stream to None. Its descriptor would go to the next file that is opened,
+    and output meant for the stream could end up in that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (for as long as the process runs)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (open until the process ends)
 
 
 def _fail(prog: str, error: BaseException) -> int:
-    """Say in one line what ended the command, and return the exit status."""
+    """Print one line about the error that ended the command, and return the exit status."""
     message = str(error)
-    if isinstance(error, OSError):  # standard output may be what failed: write no more to it
+    if isinstance(error, OSError):  # standard output may have failed: write no more to it
         _silence(sys.stdout)
-    if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has left
         return 1
     if isinstance(error, OSError) and error.filename is None:
         message = f"standard output: {error.strerror or error}"
@@ -128,23 +135,24 @@ def _fail(prog: str, error: BaseException) -> int:
         message = f"not enough memory: {error}"
     if isinstance(error, KeyboardInterrupt):
         message = message or "interrupted"
-    _say(prog, message)
+    _print_error(prog, message)
     if isinstance(error, Stopped):
         return 128 + error.number
     return {UsageError: 2, KeyboardInterrupt: 130}.get(type(error), 1)
 
 
-def _say(prog: str, message: str) -> None:
-    """Write one line to standard error; if that fails, the exit status has to do."""
+def _print_error(prog: str, message: str) -> None:
+    """Write one line to standard error; if that fails, only the exit status remains."""
+    line = strip_control_characters(" ".join(message.split()))  # a message may quote a file
     try:
-        print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"{prog}: error: {line}", file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
 
 def _silence(stream: Any) -> None:
-    """Send what a stream still holds nowhere, so that closing it cannot fail."""
-    with contextlib.suppress(OSError):  # what has no number is in memory
+    """Redirect a stream to the null device, so that flushing it at exit cannot fail."""
+    with contextlib.suppress(OSError):  # a stream in memory has no descriptor
         null = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(null, stream.fileno())

@@ -1,12 +1,27 @@
-"""Times, and texts that a terminal must not take for orders."""
+"""Output on a terminal: durations, safe text, a character diff, progress bars."""
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Characters that change the order in which a terminal shows the ones after them.
+REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+WIDTH = 64  # characters in a line of a diff
+MISSING = "\0"  # placeholder for a character that a text does not have
 
 
-def duration(seconds: float) -> str:
-    """Return a time as ``5s``, ``3m05s`` or ``2h03m``."""
+def format_duration(seconds: float) -> str:
+    """Return a duration as ``5s``, ``3m05s`` or ``2h03m``.
+
+    >>> format_duration(185.2)
+    '3m05s'
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -15,9 +30,167 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def harmless(text: str) -> str:
-    """Return a text without the control characters that move a cursor or ring a bell."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c
-        for c in text
+def strip_control_characters(text: str) -> str:
+    r"""Return a text in which U+FFFD replaces what a terminal would take for a command.
+
+    These are control characters other than line feed and tab, line and paragraph separators,
+    and characters that reorder text.
+
+    >>> strip_control_characters("a\x1b[2J") == "a\N{REPLACEMENT CHARACTER}[2J"
+    True
+    """
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+
+
+def _is_control(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    is_reordering = unicodedata.bidirectional(character) in REORDERING
+    return is_reordering or unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
+def diff(text: str, output: str) -> Iterator[str]:
+    r"""Yield the lines of two texts in turn, with ``^`` under each character that differs.
+
+    `text` is the expected one; `output` is the generated one and may be shorter.
+
+    >>> print("\n".join(diff("abc", "abd")))
+      text    abc
+      output  abd
+                ^
+    """
+    for start in range(0, len(text), WIDTH):
+        expected = text[start : start + WIDTH]
+        actual = output[start : start + WIDTH].ljust(len(expected), MISSING)
+        cells = [_cells(a, b) for a, b in zip(expected, actual, strict=True)]
+        for label, row in zip(("text", "output", ""), zip(*cells, strict=True), strict=True):
+            line = "".join(row).rstrip()
+            if label or line:
+                yield f"  {label:8}{line}"
+
+
+def _cells(expected: str, actual: str) -> tuple[str, str, str]:
+    """Return both characters and the mark, padded to the same width on the screen."""
+    shown = _visible(expected), _visible(actual)
+    width = max(map(_columns, shown))
+    mark = "^" if expected != actual else " "
+    a, b = (character + " " * (width - _columns(character)) for character in shown)
+    return a, b, mark.ljust(width)
+
+
+def _visible(character: str) -> str:
+    """Return a stand-in for a character that would break the line."""
+    if character == MISSING:
+        return " "
+    if unicodedata.combining(character):
+        return f"\N{DOTTED CIRCLE}{character}"
+    if not character.isprintable():
+        return f"<{ord(character):x}>"
+    return character
+
+
+def _columns(shown: str) -> int:
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in shown
     )
+
+
+class Progress:
+    """Progress output where standard error is not a terminal: lines only, no bar."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self.total, self.unit, self.done = total, unit, 0
+
+    def advance(self, note: str) -> None:
+        """Count one more item as done, and show `note` beside the bar."""
+        self.reach(self.done + 1, self.total, note)
+
+    def reach(self, done: int, total: int, note: str) -> None:  # noqa: ARG002 (for subclasses)
+        """Set how many items are done, and of how many."""
+        self.done, self.total = done, total
+
+    def write(self, line: str) -> None:
+        """Print a line to standard output, above the bar."""
+        print(line)
+
+    def close(self) -> None:
+        """Remove the bar."""
+
+
+class StatusLine(Progress):
+    """One line that is overwritten, for a terminal without tqdm."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        super().__init__(total, unit)
+        self.text, self.shown, self._last = "", "", 0.0
+
+    def reach(self, done: int, total: int, note: str) -> None:
+        """Update the line, at most ten times a second and at the end."""
+        super().reach(done, total, note)
+        self.text = f"{self.unit} {done}/{total}  {note}"
+        if time.monotonic() - self._last >= 0.1 or done == total:
+            self._show(self.text)
+            self._last = time.monotonic()
+
+    def write(self, line: str) -> None:
+        """Print a line and show the status line again below it."""
+        self._show("")
+        print(line, flush=True)
+        self._show(self.text)
+
+    def close(self) -> None:
+        """Clear the line."""
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        text = text[: shutil.get_terminal_size().columns - 1]  # a second line could not be cleared
+        sys.stderr.write(f"\r{' ' * len(self.shown)}\r{text}")
+        sys.stderr.flush()
+        self.shown = text
+
+
+class TqdmBar(Progress):
+    """A bar by tqdm, which is removed at the end."""
+
+    def __init__(self, tqdm: Any, total: int, unit: str) -> None:
+        super().__init__(total, unit)
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
+        self.bar = tqdm(
+            total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def reach(self, done: int, total: int, note: str) -> None:
+        """Update the bar."""
+        super().reach(done, total, note)
+        self.bar.total = total
+        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(line, file=sys.stdout)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self.bar.close()
+
+
+@contextmanager
+def progress(total: int, unit: str) -> Iterator[Progress]:
+    """Show the progress of a loop over `total` items on a terminal, by tqdm if it is installed.
+
+    Call ``advance`` or ``reach`` of the bar after each item.
+    """
+    bar = Progress(total, unit)
+    if sys.stderr.isatty():
+        try:
+            from tqdm import tqdm  # noqa: PLC0415 (an extra, imported only for a terminal)
+        except ImportError:
+            bar = StatusLine(total, unit)
+        else:
+            bar = TqdmBar(tqdm, total, unit)
+    try:
+        yield bar
+    finally:
+        bar.close()

@@ -1,10 +1,11 @@
-"""``numpy-rnn train``: a character language model from a text file."""
+"""``numpy-rnn train``: train a character language model on a text file."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +13,46 @@ import numpy as np
 
 from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.cli import train_options
-from numpy_rnn.cli.errors import RunError, UsageError
-from numpy_rnn.cli.plot import check_plot, plot
-from numpy_rnn.cli.progress import progress
-from numpy_rnn.cli.terminal import duration, harmless
-from numpy_rnn.cli.watch import Watch, bits
+from numpy_rnn.cli.display import ConsoleCallback, bits, plot_losses
+from numpy_rnn.cli.errors import (
+    RunError,
+    UsageError,
+    check_output,
+    check_plot,
+    check_text,
+    naming_file,
+    naming_option,
+)
+from numpy_rnn.cli.options import add_command, add_option
+from numpy_rnn.cli.terminal import format_duration, progress, strip_control_characters
 from numpy_rnn.files import check_writable, naming
 from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.process import can_limit, one_blas_thread
 
 SAVE_EVERY = "60s"
-SAMPLE = 160  # characters
+SAMPLE_LENGTH = 160  # characters
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
-    parser = commands.add_parser(
-        "train",
-        help="train a character language model on a text file",
-        description="Train a character language model on a text file, and save it so that "
-        "training can go on from any moment at which it was stopped.",
-    )
-    parser.add_argument("file", metavar="FILE", help="a text in UTF-8")
+    summary = "train a character language model on a text file"
+    text = f"T{summary[1:]}. Training can be resumed from its checkpoints."
+    parser = add_command(commands, "train", run_command, summary, text)
+    parser.add_argument("file", metavar="FILE", help="UTF-8 text file")
     train_options.add_to(parser)
-    parser.add_argument(
-        "--checkpoint", metavar="DIR", help="folder to save to (default: FILE's name, .rnn)"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on from the saved checkpoint")
-    parser.add_argument(
-        "--save-every", metavar="TIME", help=f"between two checkpoints (default: {SAVE_EVERY})"
-    )
-    parser.add_argument("--log", metavar="FILE.jsonl", help="write a line of JSON now and then")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the losses at the end")
-    parser.set_defaults(run=run_command, prog=parser.prog)
+    save_every = f"time between two checkpoints (default: {SAVE_EVERY})"
+    for option, kind, help_text in (
+        ("--checkpoint", "DIR", "checkpoint folder (default: FILE's name with the ending .rnn)"),
+        ("--resume", bool, "resume training from the checkpoint"),
+        ("--save-every", "TIME", save_every),
+        ("--log", "FILE.jsonl", "log file, one JSON object a line"),
+        ("--plot", "FILE.png", "plot of the losses (.png, .svg, .pdf)"),
+    ):
+        add_option(parser, option, kind, None, help_text)
 
 
 def run_command(options: argparse.Namespace) -> None:
-    """Run the command.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        As parsed.
-
-    Raises
-    ------
-    UsageError, RunError
-        With one line for the user.
-    """
+    """Run the command; raise UsageError or RunError for one line about a failure."""
     given = train_options.merged(options)
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))
@@ -67,62 +60,57 @@ def run_command(options: argparse.Namespace) -> None:
     if "plot" in given:
         check_plot(given["plot"])
     if "log" in given:
-        _check(lambda: check_writable(Path(given["log"])), f"--log {given['log']!r}")
-    job = _prepare(options, given, text, folder, save_every)
-    # At once: a reader who leaves after a line ends a run only when there is something to keep.
+        check_output("--log", given["log"])
+    with naming_file(str(folder)):
+        prepare = _resume if options.resume else _start
+        job = prepare(given, text, folder, save_every)
+    # Print at once: if the reader leaves after one line, there is already something to keep.
     print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
     if job.trainer.done:
-        print(f"The run has ended already, at step {job.trainer.num_steps}.")
+        print(f"The run has already ended, at step {job.trainer.num_steps}.")
     else:
         with progress(job.trainer.total or 1, "steps") as bar:
             characters = job.settings.batch_size * job.settings.window
-            job.add(Watch(bar, characters, job.validation, lambda step: _sample(job, step)))
+            job.add(ConsoleCallback(bar, characters, job.validation, partial(_sample, job)))
             if "log" in given:
                 job.add(JsonLines(Path(given["log"]), validation=job.validation))
             _fit(job, text, folder)
     for line in _conclusion(job, folder):
         print(line, flush=True)
     if "plot" in given:
-        _check(lambda: plot(Path(given["plot"]), job), f"--plot {given['plot']!r}")
+        with naming_option("--plot", given["plot"]):
+            plot_losses(Path(given["plot"]), job)
 
 
-def _prepare(
-    options: argparse.Namespace,
-    given: dict[str, Any],
-    text: Path,
-    folder: Path,
-    save_every: float,
-) -> run.TrainingRun:
-    """Return the run, new or from its checkpoint."""
+def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
+    """Return a new run."""
+    path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
+    settings = train_options.settings_from(given)
+    _check_threads(settings.threads)
+    if path.exists():
+        raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
+    check_text(str(text))
+    with naming_option("--checkpoint", str(folder)):
+        folder.mkdir(exist_ok=True)
+    with naming(path):
+        check_writable(path)
+    return run.start(text, settings, folder, save_every=save_every)
+
+
+def _resume(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
+    """Return the run of a checkpoint."""
     path = folder / run.FILE
-    shown = f"--checkpoint {str(folder)!r}"
-    try:
-        if options.resume:
-            if not path.exists():
-                raise UsageError(f"{shown} has no {run.FILE}, expected one to go on from")
-            job = run.resume(text, folder, save_every=save_every)
-            train_options.check_unchanged(given, job.settings)
-            _check_threads(job.settings.threads)
-            with naming(path):
-                check_writable(path)
-            return job
-        settings = train_options.settings_from(given)
-        _check_threads(settings.threads)
-        if path.exists():
-            raise UsageError(
-                f"{shown} has a checkpoint already, expected --resume to go on, or another folder"
-            )
-        if not text.is_file():
-            text.open("rb").close()  # says why, if it can
-            raise UsageError(f"{str(text)!r} is no regular file, expected one to be read twice")
-        _check(lambda: folder.mkdir(exist_ok=True), shown)
-        with naming(path):
-            check_writable(path)
-        return run.start(text, settings, folder, save_every=save_every)
-    except ValueError as error:  # of the text, or of a damaged checkpoint
-        raise RunError(error) from None
-    except OSError as error:
-        raise RunError(f"{error.filename or str(folder)!r}: {error.strerror or error}") from None
+    if not path.exists():
+        raise UsageError(
+            f"--checkpoint {str(folder)!r} has no {run.FILE}, expected one to resume from"
+        )
+    check_text(str(text))
+    job = run.resume(text, folder, save_every=save_every)
+    train_options.check_unchanged(given, job.settings)
+    _check_threads(job.settings.threads)
+    with naming(path):
+        check_writable(path)
+    return job
 
 
 def _check_threads(threads: int) -> None:
@@ -140,14 +128,14 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
     except TrainingFailedError as error:
         raise RunError(f"{error}; {_saved(job, folder)}") from None
     except OSError as error:
-        if error.filename is None:  # standard output's, between two steps
+        if error.filename is None:  # standard output failed, between two steps
             job.files.save(trainer)
             raise
         what = f"{error.filename!r}: {error.strerror or error}"
         raise RunError(f"{what}; {_saved(job, folder)}") from None
     except KeyboardInterrupt as error:
         again = shlex.join(["numpy-rnn", "train", str(text), "--checkpoint", str(folder)])
-        how = f"to go on: {again} --resume" if job.files.saved else "nothing was saved"
+        how = f"to resume: {again} --resume" if job.files.saved else "nothing was saved"
         what = str(error) or "interrupted"
         error.args = (f"{what} at step {trainer.num_steps}; {_saved(job, folder)}; {how}",)
         raise
@@ -156,24 +144,23 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
 def _saved(job: run.TrainingRun, folder: Path) -> str:
     if not job.files.saved:
         return "there is no checkpoint yet"
-    return f"{str(folder / run.FILE)!r} is of step {job.files.saved}"
+    return f"{str(folder / run.FILE)!r} holds step {job.files.saved}"
 
 
 def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     settings, trainer = job.settings, job.trainer
-    size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"
     held_out = f"the last {settings.validation_fraction:.0%} held out"
-    kinds = f"{len(job.vocabulary)} different ones"
+    layers = f"{settings.layers} x {settings.hidden_size} {settings.cell}"
+    size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"
     lines = [
-        f"{str(text)!r}: {job.characters:,} characters, {kinds}; {held_out}",
-        (
-            f"{settings.layers} x {settings.hidden_size} {settings.cell}, {size}, "
-            f"threads {settings.threads}"
-        ),
+        f"{str(text)!r}: {job.characters:,} characters, {len(job.vocabulary)} distinct; {held_out}",
+        f"{layers}, {size}, threads {settings.threads}",
         f"Checkpoint: {str(folder / run.FILE)!r}",
     ]
     if trainer.num_steps:
-        lines.append(f"Going on from step {trainer.num_steps}, after {duration(trainer.seconds)}")
+        lines.append(
+            f"Resuming from step {trainer.num_steps}, after {format_duration(trainer.seconds)}"
+        )
     return lines
 
 
@@ -181,36 +168,27 @@ def _conclusion(job: run.TrainingRun, folder: Path) -> list[str]:
     trainer = job.trainer
     characters = trainer.num_steps * job.settings.batch_size * job.settings.window
     lines = [
-        f"Done: {trainer.num_steps} steps in {duration(trainer.seconds)}, "
+        f"Done: {trainer.num_steps} steps in {format_duration(trainer.seconds)}, "
         f"{characters / max(trainer.seconds, 1e-9):,.0f} characters a second"
         + (f" ({trainer.stopped})" if trainer.stopped else "")
     ]
     if job.validation is not None:
         step = next(s for s, loss in job.validation.history if loss == job.validation.best)
-        parameters = trainer.model.parameters
-        last = parameters.data.copy()
-        parameters.data[...] = job.validation.best_parameters
+        trainer.show(job.validation.best_parameters)
         with one_blas_thread():
             nats = cross_entropy(trainer.model, job.held_out)
-        parameters.data[...] = last
         lines.append(
-            f"Held out, the best model (step {step}): {nats:.4f} nats, {bits(nats):.4f} bits per "
-            f"character, mean over all {len(job.held_out) - 1:,} characters"
+            f"Held out, the best model (step {step}):\n  {nats:.4f} nats, {bits(nats):.4f} bits "
+            f"per character, mean over all {len(job.held_out) - 1:,} characters"
         )
     again = shlex.join(["numpy-rnn", "sample", str(folder)])
-    return [*lines, f"To let it write: {again}"]
+    return [*lines, f"To generate text: {again}"]
 
 
 def _sample(job: run.TrainingRun, step: int) -> str:
-    """Return what the model writes now, from a generator of its own."""
+    """Return text that the model generates now, drawn from a generator of the step."""
     prompt = np.zeros(1, int)  # the first character: in most texts the end of a line
     rng = np.random.default_rng([job.settings.seed, step])
-    made = generate(job.trainer.model, prompt, temperature=0.8, rng=rng)
-    return harmless(job.vocabulary.decode(itertools.islice(made, SAMPLE)))
-
-
-def _check(action: Any, shown: str) -> None:
-    try:
-        action()
-    except OSError as error:
-        raise UsageError(f"{shown}: {error.strerror or error}") from None
+    tokens = generate(job.trainer.model, prompt, temperature=0.8, rng=rng)
+    text = job.vocabulary.decode(itertools.islice(tokens, SAMPLE_LENGTH))
+    return strip_control_characters(text)

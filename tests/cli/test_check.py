@@ -70,7 +70,7 @@ def test_a_wrong_gradient_is_told_and_the_status_is_1(
     assert "WRONG" in out
     assert "first wrong place: b, unit" in out
     assert "off by a constant factor 1.0001" in out
-    assert err.splitlines() == ["numpy-rnn check: error: 1 of 1 fall short: linear"]
+    assert err.splitlines() == ["numpy-rnn check: error: 1 of 1 are wrong: linear"]
 
 
 def test_without_pytorch_its_column_is_empty(
@@ -80,5 +80,5 @@ def test_without_pytorch_its_column_is_empty(
     few(monkeypatch, registry.PAIRS[0])
     assert main(["check"]) == 0
     out = capsys.readouterr().out
-    assert "PyTorch is not installed: pip install numpy-rnn[test] adds its column." in out
+    assert "PyTorch is not installed: pip install 'numpy-rnn[test]' adds its column." in out
     assert out.splitlines()[2].split()[-1] == "-"

@@ -92,7 +92,7 @@ def test_a_hidden_size_beyond_any_memory_is_wrong_usage(size: str) -> None:
 
 
 def test_a_text_that_is_no_text_is_not_blamed_on_the_alphabet() -> None:
-    done = shell(r"$RNN recall --grow-alphabet $'a\xe9'")
+    done = shell(r"$RNN recall --extend-vocabulary $'a\xe9'")
     assert done.returncode == 2
     assert done.stderr.endswith("error: text is not valid text at position 1, expected UTF-8\n")
 
@@ -156,7 +156,12 @@ def test_the_tests_pass_under_a_caller_that_ignores_and_blocks_signals() -> None
         test_a_signal_while_saving_removes_the_temporary_file,
     )
     which = [f"{__file__}::{test.__name__}" for test in tests]
-    which.append(str(Path(__file__).parents[1] / "training" / "test_signals.py"))
+    process = Path(__file__).parents[1] / "training" / "test_process.py"
+    which += [
+        f"{process}::test_a_signal_is_delivered_when_the_block_is_left",
+        f"{process}::test_an_ignored_signal_stays_ignored",
+        f"{process}::test_another_thread_defers_nothing_and_does_not_fail",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", DEAF, *which],
         check=False,

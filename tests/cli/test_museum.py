@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from numpy_rnn.cli import museum
+from numpy_rnn.cli import check
 from numpy_rnn.cli.main import main
 from numpy_rnn.museum import BUGS
 
@@ -14,7 +14,7 @@ from numpy_rnn.museum import BUGS
 def test_the_command_shows_patch_cause_and_checkers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(museum, "BUGS", [BUGS[0], BUGS[-1]])
+    monkeypatch.setattr(check, "BUGS", [BUGS[0], BUGS[-1]])
     assert main(["check", "--museum"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(BUGS[0])
@@ -32,7 +32,7 @@ def test_a_bug_that_is_missed_is_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     elsewhere = BUGS[0]._replace(located=("b_hh",))
-    monkeypatch.setattr(museum, "BUGS", [elsewhere])
+    monkeypatch.setattr(check, "BUGS", [elsewhere])
     assert main(["check", "--museum", "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["bugs"][0]["located"] is False

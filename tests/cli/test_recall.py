@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 from pathlib import Path
 
@@ -15,16 +14,14 @@ import numpy as np
 import pytest
 
 from numpy_rnn.apps.recall import SENTENCE, load
-from numpy_rnn.cli.marks import compare
+from tests.cli.command import COMMAND, run_command
 from tests.terminal import EVERY_STEP, read_all
 
-COMMAND = [sys.executable, "-m", "numpy_rnn", "recall"]
+RECALL = [*COMMAND, "recall"]
 
 
 def run(*arguments: str | bytes, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], check=False, capture_output=True, text=True, cwd=cwd
-    )
+    return run_command("recall", *arguments, cwd=cwd)
 
 
 def test_the_main_job() -> None:
@@ -34,9 +31,14 @@ def test_the_main_job() -> None:
     losses = [line for line in lines if line.startswith("epoch")]
     assert len(losses) == 101  # every tenth of 1,000, and the last
     assert losses[0].startswith("epoch    0  loss 2.")
-    assert "With the one-hot of the argmax fed back: all 48 characters right" in lines
-    assert [line for line in lines if line == f"  made  {SENTENCE}"] == [f"  made  {SENTENCE}"]
-    assert lines[-1].endswith("the loop was at fault.")
+    found = lines.index("With the one-hot of the argmax fed back:")
+    assert lines[found + 1] == "  all 48 characters right"
+    assert [line for line in lines if line == f"  output  {SENTENCE}"] == [f"  output  {SENTENCE}"]
+    assert lines[-2:] == [
+        "trained on one-hot vectors and has never seen a raw output: the feedback loop",
+        "was at fault.",
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_result_as_data() -> None:
@@ -54,7 +56,7 @@ def test_the_result_as_data() -> None:
 
 def test_options_reach_the_experiment(tmp_path: Path) -> None:
     done = run(
-        *("Ach, so!", "--grow-alphabet", "--alphabet", "abc<>", "--hidden-size", "12"),
+        *("Ach, so!", "--extend-vocabulary", "--vocabulary", "abc<>", "--hidden-size", "12"),
         *("--nonlinearity", "relu", "--loss", "cross-entropy", "--lr", "0.01"),
         *("--epochs", "200", "--seed", "1", "--save", "kept.npz"),
         cwd=tmp_path,
@@ -75,8 +77,8 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
         ([""], "text is empty, expected at least one character"),
         (["hello World"], "text has 'W' at position 6, expected one of the vocabulary's"),
         ([b"a\xe9"], "text is not valid text at position 1, expected UTF-8"),
-        (["--alphabet", "aba01"], "--alphabet has 'a' twice, at positions 0 and 2"),
-        (["--alphabet", "01"], "--alphabet has 2 characters, expected at least 3"),
+        (["--vocabulary", "aba01"], "--vocabulary has 'a' twice, at positions 0 and 2"),
+        (["--vocabulary", "01"], "--vocabulary has 2 characters, expected at least 3"),
         (["--hidden-size", "0"], "--hidden-size is 0, expected at least 1"),
         (["--hidden-size", "x"], "argument --hidden-size: invalid int value: 'x'"),
         (["--epochs", "-3"], "--epochs is -3, expected at least 1"),
@@ -86,9 +88,12 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16'"),
         (["--save", "a.txt"], "--save 'a.txt': expected a name that ends in .npz"),
         (["--save", ""], "--save '': expected a name that ends in .npz"),
-        (["two", "words"], "unrecognized arguments: words; a text with spaces is expected in"),
+        (["two", "words"], "unrecognized arguments: words; put a text with spaces in quotes"),
         (["--save", "no/a.npz"], "--save: folder 'no' does not exist"),
         (["--what"], "unrecognized arguments: --what"),
+        (["--what\x1b[2J"], "unrecognized arguments: --what\N{REPLACEMENT CHARACTER}[2J"),
+        (["--seed=--"], "argument --seed: "),
+        (["--save=--"], "argument --save: "),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(
@@ -114,7 +119,7 @@ def test_a_failed_run_is_one_line_and_status_1(arguments: list[str], tmp_path: P
 def test_standard_output_that_is_full_is_one_line_and_status_1() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            [*COMMAND, "--epochs", "1"], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+            [*RECALL, "--epochs", "1"], check=False, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -122,7 +127,7 @@ def test_standard_output_that_is_full_is_one_line_and_status_1() -> None:
 
 
 def test_a_reader_that_stops_reading_is_no_traceback() -> None:
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(RECALL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -131,7 +136,7 @@ def test_a_reader_that_stops_reading_is_no_traceback() -> None:
 
 
 def test_an_interrupt_is_one_line_and_saves_nothing(tmp_path: Path) -> None:
-    command = [*COMMAND, "--epochs", "1000000", "--save", "a.npz"]
+    command = [*RECALL, "--epochs", "1000000", "--save", "a.npz"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
@@ -155,7 +160,7 @@ def test_a_terminal_shows_progress_and_keeps_the_lines_whole(
     termios.tcsetwinsize(terminal, (24, 80))
     environment = os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
-        [*COMMAND, "--epochs", "300"], stdout=subprocess.PIPE, stderr=terminal, env=environment
+        [*RECALL, "--epochs", "300"], stdout=subprocess.PIPE, stderr=terminal, env=environment
     ) as process:
         assert process.stdout is not None
         os.close(terminal)
@@ -166,14 +171,3 @@ def test_a_terminal_shows_progress_and_keeps_the_lines_whole(
     assert b"300" in shown
     assert (b"epoch 300/300" in shown) is not with_tqdm
     assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
-
-
-def test_marks_stand_under_what_differs() -> None:
-    assert list(compare("abc", "abd")) == ["  text  abc", "  made  abd", "          ^"]
-    assert list(compare("abc", "abc")) == ["  text  abc", "  made  abc"]
-    assert list(compare("abc", "a")) == ["  text  abc", "  made  a", "         ^^"]
-    assert list(compare("한a", "ab")) == ["  text  한a", "  made  a b", "        ^ ^"]
-    assert list(compare("a\nb", "a b")) == ["  text  a<a>b", "  made  a   b", "         ^"]
-    assert next(compare("e\u0301", "ee")) == "  text  e\u25cc\u0301"
-    long = list(compare("a" * 100, "a" * 99 + "b"))
-    assert [len(line) for line in long] == [72, 72, 44, 44, 44]

@@ -1,0 +1,171 @@
+"""``numpy-rnn sample``, ``evaluate`` and ``inspect``: the commands that read a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.apps.language_model import cross_entropy, generate, read_tokens, run
+from numpy_rnn.cli.display import bits
+from numpy_rnn.cli.errors import UsageError, check_text, naming_file
+from numpy_rnn.cli.options import add_command, add_option, naming_options
+from numpy_rnn.cli.terminal import format_duration, strip_control_characters
+from numpy_rnn.layers import Sequential
+from numpy_rnn.npz import damaged_file_errors
+from numpy_rnn.training.checkpoint import FORMAT
+from numpy_rnn.training.process import one_blas_thread
+
+Losses = list[tuple[int, float]]  # by step
+MAX_LINES = 20  # lines of the history that inspect prints
+
+
+def add_to(commands: Any) -> None:
+    """Add the three commands to the parser's subcommands."""
+    text = "Generate text with a trained model, one character at a time."
+    sample = add_command(commands, "sample", run_sample, "generate text with a trained model", text)
+    text = (
+        "Print the mean of -log p(character | all characters before it) over a text. The first "
+        "character is given and does not count."
+    )
+    summary = "measure a trained model's cross-entropy on a text"
+    evaluate = add_command(commands, "evaluate", run_evaluate, summary, text)
+    text = "Show a checkpoint's settings, layers, parameters and loss history."
+    inspect = add_command(
+        commands, "inspect", run_inspect, "show the contents of a checkpoint", text
+    )
+    for parser in (sample, evaluate, inspect):
+        parser.add_argument(
+            "checkpoint", metavar="CHECKPOINT", help="folder or file written by numpy-rnn train"
+        )
+    for parser in (sample, evaluate):
+        add_option(parser, "--last", bool, False, "use the last parameters instead of the best")
+    prompt = "text to continue (default: the vocabulary's first character, often a line end)"
+    for option, kind, default, text in (
+        ("--prompt", "TEXT", None, prompt),
+        ("--length", int, 500, "number of characters"),
+        ("--temperature", float, 1.0, "softmax temperature, 0 = always the likeliest character"),
+        ("--top-k", int, None, "number of likeliest characters to choose from"),
+        ("--top-p", float, 1.0, "probability mass of the likeliest characters to choose from"),
+        ("--seed", int, None, "seed of the random draws"),
+    ):
+        add_option(sample, option, kind, default, text)
+    evaluate.add_argument("file", metavar="FILE", help="UTF-8 text file")
+    parallel = "segments read in parallel, each from a zero state: faster, a little too high"
+    add_option(evaluate, "--batch-size", int, 1, parallel)
+
+
+def load_model(options: argparse.Namespace) -> tuple[run.SavedRun, Sequential]:
+    """Return a checkpoint's contents and its best model, or its last with ``--last``."""
+    with _reading(options.checkpoint):
+        saved = run.read(Path(options.checkpoint))
+        return saved, saved.model if options.last else run.best(saved)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn anything wrong with a checkpoint into a RunError that names the file."""
+    with naming_file(name), damaged_file_errors(Path(name), FORMAT):
+        yield
+
+
+def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
+    """Return the training losses and the validation losses of a checkpoint."""
+    callbacks = saved.state["callbacks"]
+    training = callbacks.get("history", {}).get("losses", [])
+    validation = callbacks.get("validation", {}).get("history", [])
+    return _as_losses(training), _as_losses(validation)
+
+
+def _as_losses(losses: Any) -> Losses:
+    return [(int(step), float(loss)) for step, loss in losses]
+
+
+def run_sample(options: argparse.Namespace) -> None:
+    """Generate text."""
+    saved, model = load_model(options)
+    for name in ("length", "seed"):
+        value = getattr(options, name)
+        if value is not None and value < 0:
+            raise UsageError(f"--{name} is {value}, expected at least 0")
+    prompt = saved.vocabulary.characters[0] if options.prompt is None else options.prompt
+    show = strip_control_characters if sys.stdout.isatty() else str
+    with naming_options("temperature", "top_k", "top_p", "prompt"):
+        tokens = generate(
+            model,
+            saved.vocabulary.encode(prompt, "--prompt"),
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            rng=options.seed,
+        )
+        print(show(options.prompt or ""), end="", flush=True)
+        with one_blas_thread():
+            for token in itertools.islice(tokens, options.length):
+                print(show(saved.vocabulary.characters[token]), end="", flush=True)
+    print()
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Print the cross-entropy of a text."""
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size is {options.batch_size}, expected at least 1")
+    saved, model = load_model(options)
+    check_text(options.file)
+    with naming_file(options.file):
+        tokens = read_tokens(Path(options.file), saved.vocabulary).tokens
+        with one_blas_thread():
+            nats = cross_entropy(model, tokens, options.batch_size)
+    print(
+        f"{nats:.4f} nats, {bits(nats):.4f} bits per character, "
+        f"mean over {len(tokens) - 1:,} characters"
+    )
+
+
+def run_inspect(options: argparse.Namespace) -> None:
+    """Print the contents of a checkpoint."""
+    with _reading(options.checkpoint):
+        lines = _description(run.read(Path(options.checkpoint)))
+    print(strip_control_characters("\n".join(lines)))
+
+
+def _description(saved: run.SavedRun) -> list[str]:
+    state, parameters = saved.state, saved.model.parameters
+    total = state["total"]
+    lines = [
+        f"Trained on {str(saved.text.get('name'))!r}, {saved.text.get('characters')} characters",
+        f"Step {state['optimizer']['step']} of {'?' if total is None else total}, "
+        f"after {format_duration(state['seconds'])} {state['stopped']}".rstrip(),
+        "\nSettings",
+        *(f"  {name:20} {value}" for name, value in asdict(saved.settings).items()),
+        f"  {'vocabulary':20} {saved.vocabulary.characters!r}",
+        f"\nModel: {parameters.data.size:,} parameters, {parameters.dtype}",
+        *(f"  {name:20} {layer!r}" for name, layer in saved.model.layers.items()),
+        f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}",
+    ]
+    for name, value in parameters.values.items():
+        norm, largest = np.linalg.norm(value), np.abs(value).max(initial=0)
+        lines.append(f"  {name:24} {value.shape!s:>14} {norm:12.4f} {largest:12.4f}")
+    return lines + _loss_table(*map(dict, loss_histories(saved)))
+
+
+def _loss_table(training: dict[int, float], validation: dict[int, float]) -> list[str]:
+    """Return a table of the losses, of at most MAX_LINES + 1 steps."""
+    steps = sorted(validation or training)
+    shown = steps[:: -(-len(steps) // MAX_LINES) or 1]
+    if steps and shown[-1] != steps[-1]:
+        shown.append(steps[-1])
+    lines = [f"\n  {'step':>8} {'training':>10} {'validation':>10}   nats per character"]
+    for step in shown:
+        before = [at for at in training if at <= step]
+        left = f"{training[max(before)]:10.4f}" if before else f"{'':10}"
+        right = f"{validation[step]:10.4f}" if step in validation else ""
+        lines.append(f"  {step:8} {left} {right}")
+    return lines

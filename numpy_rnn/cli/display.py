@@ -1,0 +1,87 @@
+"""Display of a training run: lines and a progress bar on the console, losses as a plot."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from numpy_rnn.apps.language_model.run import TrainingRun
+from numpy_rnn.apps.plotting import require_matplotlib
+from numpy_rnn.cli.terminal import Progress, format_duration
+from numpy_rnn.files import write_atomically
+from numpy_rnn.training import Callback, StepInfo, Trainer, Validation
+
+SMOOTHING = 0.95  # weight of the past in the moving average of the loss
+LINE_EVERY = 500  # steps between two lines if there is no validation
+
+
+class ConsoleCallback(Callback):
+    """Show the speed and the losses of training, and samples of generated text.
+
+    A training step reads `characters` characters. `sample` maps the number of a step to text
+    that the model generates at that step.
+    """
+
+    def __init__(
+        self,
+        bar: Progress,
+        characters: int,
+        validation: Validation | None,
+        sample: Callable[[int], str],
+    ) -> None:
+        self.bar, self.characters = bar, characters
+        self.validation, self.sample = validation, sample
+        self.loss = math.nan  # moving average
+        self._shown = 0  # validation losses
+
+    def begin(self, trainer: Trainer) -> None:
+        """Start the clock of this session."""
+        validation = self.validation
+        self._shown = 0 if validation is None else len(validation.history)
+        self._first, self._start = trainer.num_steps, time.monotonic()
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
+        """Update the bar, and print a line if there is a new validation loss."""
+        is_first = math.isnan(self.loss)
+        self.loss = step.loss if is_first else SMOOTHING * self.loss + (1 - SMOOTHING) * step.loss
+        speed = (step.number - self._first) / max(time.monotonic() - self._start, 1e-9)
+        total = trainer.total or step.number
+        note = f"loss {self.loss:.3f} {bits(self.loss):.2f} bits {self.characters * speed:,.0f}/s"
+        if trainer.total:
+            note += f" {format_duration((total - step.number) / speed)} left"
+        self.bar.reach(step.number, total, note)
+        validation = self.validation
+        if validation is None:
+            if step.number % LINE_EVERY == 0 or trainer.done:
+                self.bar.write(f"step {step.number:6d}  loss {self.loss:.4f}")
+        elif len(validation.history) > self._shown:
+            self._shown = len(validation.history)
+            self._write_validation(step.number, validation)
+
+    def _write_validation(self, step: int, validation: Validation) -> None:
+        loss = validation.history[-1][1]
+        self.bar.write(
+            f"step {step:6d}  loss {self.loss:.4f}  validation {loss:.4f} nats, "
+            f"{bits(loss):.3f} bits per character{'  best' if loss == validation.best else ''}"
+        )
+        for line in self.sample(step).splitlines():
+            self.bar.write(f"  | {line}")
+
+
+def bits(nats: float) -> float:
+    """Return a number of nats in bits."""
+    return nats / math.log(2)
+
+
+def plot_losses(path: Path, run: TrainingRun) -> None:
+    """Plot the training and validation losses to a .png, .svg or .pdf file."""
+    figure = require_matplotlib().figure.Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="nats per character")
+    axes.plot(*zip(*run.history.losses, strict=True), label="training")
+    if run.validation is not None and run.validation.history:
+        axes.plot(*zip(*run.validation.history, strict=True), "o-", label="validation")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=120))

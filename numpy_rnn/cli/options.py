@@ -1,0 +1,94 @@
+"""Options of a command, generated from short descriptions and from dataclass fields."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from numpy_rnn.cli.errors import UsageError
+
+METAVARS = {int: "N", float: "X"}
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, text: str
+) -> argparse.ArgumentParser:
+    """Add a subcommand that calls `run`, and return its parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=text)
+    parser.set_defaults(run=run, prog=parser.prog)
+    return parser
+
+
+def add_option(
+    parser: argparse.ArgumentParser,
+    option: str,
+    kind: type | str | Collection[str],
+    default: Any,
+    text: str,
+) -> None:
+    """Add an option.
+
+    `kind` is int, float, bool for a flag, a placeholder such as ``"FILE.npz"`` for a string, or
+    the permitted words. The help shows the default, if there is one and `text` does not
+    describe it.
+    """
+    value: dict[str, Any] = {"choices": kind}
+    if kind is bool:
+        value = {"action": "store_true"}
+    elif isinstance(kind, type):
+        value = {"type": kind, "metavar": METAVARS[kind]}
+    elif isinstance(kind, str):
+        value = {"metavar": kind}
+    if default not in (None, False) and "(default:" not in text:
+        text += (
+            f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+        )
+    parser.add_argument(option, default=default, help=text, **value)
+
+
+def add_options(
+    parser: argparse.ArgumentParser,
+    settings: type,
+    helps: Mapping[str, str],
+    choices: Mapping[str, Collection[str]],
+) -> None:
+    """Add an option for each field of a dataclass that `helps` describes, in its order.
+
+    Types and defaults are those of the dataclass. `choices` are the permitted words by field.
+    """
+    kinds = get_type_hints(settings)
+    defaults = {field.name: field.default for field in fields(settings)}
+    for name, text in helps.items():
+        add_option(parser, option_name(name), choices.get(name, kinds[name]), defaults[name], text)
+
+
+def option_name(name: str) -> str:
+    """Return the option of a field: ``hidden_size`` gives ``--hidden-size``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def values(options: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
+    """Return the values of some options by name."""
+    return {name: getattr(options, name) for name in names}
+
+
+@contextmanager
+def naming_options(*names: str) -> Iterator[None]:
+    """Turn a library error about a setting into a UsageError about its option.
+
+    >>> with naming_options("top_k"):
+    ...     raise ValueError("top_k is 0, expected at least 1")
+    Traceback (most recent call last):
+    numpy_rnn.cli.errors.UsageError: --top-k is 0, expected at least 1
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = re.sub(r"^\w+: ", "", str(error))  # without the name of the class
+        pattern = rf"^({'|'.join(names)})(?= is | has )"
+        message = re.sub(pattern, lambda match: option_name(match[1]), message)
+        raise UsageError(message) from None

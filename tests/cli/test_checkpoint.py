@@ -1,0 +1,134 @@
+"""``sample``, ``evaluate`` and ``inspect`` on a trained model."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn.apps.language_model import run
+from tests.cli.command import assert_refused, run_command, run_shell
+
+
+def test_sampling_repeats_with_a_seed_and_continues_the_prompt(trained: Path) -> None:
+    arguments = ["sample", "text.rnn", "--prompt", "the cat", "--length", "40", "--seed", "1"]
+    first, second = (run_command(*arguments, cwd=trained) for _ in range(2))
+    assert first.returncode == 0
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith("the cat")
+    assert len(first.stdout) == 7 + 40 + 1
+    greedy = run_command(*arguments[:-2], "--temperature", "0", cwd=trained)
+    assert (
+        greedy.stdout == run_command(*arguments[:-2], "--top-k", "1", "--last", cwd=trained).stdout
+    )
+
+
+def test_evaluating_is_what_training_printed(trained: Path) -> None:
+    text = (trained / "text.txt").read_text(encoding="utf-8")
+    (trained / "end.txt").write_text(text[1349:], encoding="utf-8")  # and the one before
+    done = run_command("evaluate", "text.rnn", "end.txt", cwd=trained)
+    nats = re.match(r"([\d.]+) nats, ([\d.]+) bits per character, mean over 150 ", done.stdout)
+    assert nats is not None
+    shown = (trained / "shown.txt").read_text(encoding="utf-8")
+    assert f"{nats[1]} nats, {nats[2]} bits per character, mean over all 150" in shown
+
+
+def test_inspecting_shows_parameters_and_history(trained: Path) -> None:
+    done = run_command("inspect", "text.rnn", cwd=trained)
+    assert done.returncode == 0
+    saved = run.read(trained / "text.rnn")
+    for name, value in saved.model.parameters.values.items():
+        row = re.search(rf"{re.escape(name)} +\([\d, ]+\) +([\d.]+)", done.stdout)
+        assert row is not None
+        assert float(row[1]) == pytest.approx(np.linalg.norm(value), abs=1e-4)
+    assert re.search(r"\n +34 +[\d.]+ +[\d.]+\n", done.stdout)
+    assert "Step 34 of 34" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["sample", "text.rnn", "--prompt", "Zoo"], 2, "--prompt has 'Z' at position 0, expected"),
+        (["sample", "text.rnn", "--prompt", ""], 2, "--prompt is empty"),
+        (["sample", "text.rnn", "--temperature", "-1"], 2, "--temperature is -1.0, expected"),
+        (["sample", "text.rnn", "--top-k", "0"], 2, "--top-k is 0, expected at least 1"),
+        (["sample", "text.rnn", "--top-p", "2"], 2, "--top-p is 2.0, expected above 0"),
+        (["sample", "text.rnn", "--length", "-1"], 2, "--length is -1, expected at least 0"),
+        (["sample", "text.rnn", "--seed", "-1"], 2, "--seed is -1, expected at least 0"),
+        (["sample", "no.rnn"], 1, "'no.rnn': No such file or directory"),
+        (["sample", "text.txt"], 1, "'text.txt' is not a checkpoint: File is not a zip file"),
+        (["inspect", "text.txt"], 1, "'text.txt' is not a checkpoint: File is not a zip file"),
+        (["evaluate", "text.rnn", "other.txt"], 1, "'other.txt' has 'Z' at position 2, expected"),
+        (["evaluate", "text.rnn", "no.txt"], 1, "'no.txt': No such file or directory"),
+        (["evaluate", "text.rnn", "/dev/zero"], 2, "'/dev/zero' is not a regular file"),
+        (["evaluate", "text.rnn", "one.txt"], 1, "tokens has length 1, expected at least 2"),
+        (["evaluate", "text.rnn", "text.txt", "--batch-size", "0"], 2, "--batch-size is 0, exp"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    trained: Path, arguments: list[str], status: int, message: str
+) -> None:
+    (trained / "other.txt").write_text("a Zoo", encoding="utf-8")
+    (trained / "one.txt").write_text("a", encoding="utf-8")
+    assert_refused(run_command(*arguments, cwd=trained), status, message)
+
+
+@pytest.mark.parametrize(
+    ("command", "keys", "value"),
+    [
+        ("inspect", ("seconds",), "x"),
+        ("inspect", ("total",), None),
+        ("inspect", ("callbacks", "validation", "history"), [[1]]),
+        ("inspect", ("callbacks", "history"), 3),
+        ("sample", ("callbacks", "validation"), 3),
+        ("explain", ("callbacks", "history", "losses"), "abc"),
+    ],
+)
+def test_a_checkpoint_with_a_wrong_state_is_one_line(
+    trained: Path, tmp_path: Path, command: str, keys: tuple[str, ...], value: Any
+) -> None:
+    with np.load(trained / "text.rnn" / "checkpoint.npz") as file:
+        entries = dict(file)
+    settings = json.loads(entries["checkpoint"].item())
+    *path, last = keys
+    place = settings["state"]
+    for key in path:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    entries["checkpoint"] = np.array(json.dumps(settings))
+    np.savez(tmp_path / "bad.npz", **entries)
+    done = run_command(command, "bad.npz", cwd=tmp_path)
+    assert_refused(done, 2 if command == "explain" else 1, "'bad.npz' is not a checkpoint: ")
+
+
+SAMPLE_AND_COUNT = """
+import sys
+from numpy_rnn.cli import checkpoint
+from numpy_rnn.cli.main import main
+def counted(*arguments, **options):
+    global made
+    for made, token in enumerate(generate(*arguments, **options), 1):
+        yield token
+generate, checkpoint.generate = checkpoint.generate, counted
+status = main(sys.argv[1:])
+print(made, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_the_reader_of_a_sample_may_go(trained: Path) -> None:
+    script = shlex.join([sys.executable, "-c", SAMPLE_AND_COUNT])
+    length, pipe = 10_000_000, 1 << 20  # a pipe holds no more than that, and mostly less
+    line = f"{script} sample text.rnn --length {length} | head -c 10"
+    done = run_shell(f"set -o pipefail; {line}", trained)
+    assert (done.returncode, len(done.stdout)) == (1, 10)
+    assert 10 <= int(done.stderr) <= pipe
