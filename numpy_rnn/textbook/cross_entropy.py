@@ -10,7 +10,7 @@ Symbols
                    weighted sum of losses, the weight of this one
     dX             the gradient with respect to X, of X's shape: its element j is dloss times the
                    change of the loss per change of element j of X
-    T, B, V        number of timesteps, sequences in the batch, classes
+    T, B, V        numbers of timesteps, sequences and classes
 
 Forward, for every timestep and sequence
     (0)  given: y, targets, mask
@@ -24,16 +24,15 @@ Forward, for every timestep and sequence
          loss = nll, N = 1, for "none"; dloss then has the shape of nll. If nothing counts, N = 1
 
 Paths from y_v to the loss
-
         y_v ---> e_v ---> Z ---> nll ---> loss       for every v
         y_target ----------------^                   for v = target, a second arrow
 
     m is subtracted so that exp does not overflow. It cancels: log Z is log(sum_v exp(y_v)) - m, so
     nll is log(sum_v exp(y_v)) - y_target for every m. Nothing depends on m: its gradient is 0.
 
-Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
-Along an arrow, the gradient at its head is multiplied by the derivative of its equation. What comes
-back along several arrows is added.
+Backward. (k') is the gradient of what equation (k) defines, (0') of what is given.
+Add one term per arrow. To come back along an arrow v -> y, multiply dy by the derivative of y with
+respect to v.
     (6') dloss                              given
     (5') dnll = dloss / N                   a nll that counts is in the sum, with factor 1 / N
     (3') dZ = dnll / Z                      log' Z = 1 / Z
@@ -57,7 +56,7 @@ from numpy_rnn.functional.types import Array
 
 
 class CrossEntropyCache(NamedTuple):
-    """What :func:`cross_entropy_backward` needs from the forward pass."""
+    """The cache: what :func:`cross_entropy_backward` needs from the forward pass."""
 
     p: Array  # (T, B, V)
     targets: Array  # (T, B)
@@ -109,7 +108,7 @@ def cross_entropy_backward(
 
     Parameters
     ----------
-    dloss, cache : number ((T, B) array for "none") and CrossEntropyCache
+    dloss, cache : as above, a number ((T, B) array for "none"), and CrossEntropyCache
     """
     p, targets, counts, N = cache
     dnll = np.asarray(dloss, p.dtype) / N  # (5') ()

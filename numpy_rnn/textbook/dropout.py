@@ -4,17 +4,17 @@ Symbols
     x, y           input and output
     mask           1 (or True) where a value is kept, which has probability 1 - p, else 0
     p              probability that a value is dropped, 0 <= p < 1
-    T, B, H        number of timesteps, sequences in the batch, units
-    L              the loss: one number, computed from y outside this page
-    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
-                   element j of X, all consequences of that change included
+    T, B, H        numbers of timesteps, sequences and units
+    L              the loss: one number, computed elsewhere from y
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included
 
 Forward, for every element
     (0)  given: x, mask, p
     (1)  y = x * mask / (1 - p)        the mean of mask is 1 - p, so the mean of y is x
 
-Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
-The one path is x ---> y ---> L, so what the loss sends to y is all of dy.
+Backward. (k') is the gradient of what equation (k) defines, (0') of what is given.
+The one path is x ---> y ---> L, and its arrow to the loss gives all of dy.
     (1') dy                            given
     (0') dx = dy * mask / (1 - p)      x is in y alone, with factor mask / (1 - p)
 
@@ -36,7 +36,7 @@ from numpy_rnn.functional.types import Array
 
 
 class DropoutCache(NamedTuple):
-    """What :func:`dropout_backward` needs from the forward pass."""
+    """The cache: what :func:`dropout_backward` needs from the forward pass."""
 
     mask: Array  # (T, B, H)
     p: float
@@ -64,7 +64,7 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, None]:
 
     Parameters
     ----------
-    dy, cache : (T, B, H) array and DropoutCache
+    dy, cache : (T, B, H) array, the gradient of L with respect to y, and DropoutCache
     """
     mask, p = cache
     dx = dy * mask / (1 - p)  # (0') (T, B, H)

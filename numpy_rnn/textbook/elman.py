@@ -1,67 +1,64 @@
-"""The Elman cell: a layer of tanh units that also receives its own values of the step before.
+"""The Elman cell: a layer of tanh units that read the input and the layer's previous state.
 
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
-    z_t            the sum that tanh is applied to
-    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from h_1, ..., h_T outside this page
-    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
-                   of L per change of element j of z_t, all consequences of that change included.
-                   Only dh[t], defined below, leaves some consequences out
+    z_t            the sum that tanh is applied to. On the GRU pages, z is the update gate
+    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from h_1, ..., h_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. The exception is dh[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     (2)  h_t = tanh(z_t)       tanh(v) = p / q,  p = e^v - e^-v,  q = e^v + e^-v
 
 Paths from h_t to the loss
-
                       L                                 L
                       ^                                 ^
                       | dh[t]                           | dh[t+1]
        z_t --tanh--> h_t ---W_hh---> z_{t+1} --tanh--> h_{t+1} ---W_hh---> z_{t+2} ---> ...
 
     Two arrows leave h_t: to the loss and to z_{t+1}. Through z_{t+1}, h_t reaches everything later.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t, without brackets.
+    dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
+    to the backward function. dh_t counts every arrow: it is the total derivative.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
-       y = v + w      dv = dy                 factor 1
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-         dh_t = dh[t] + (what comes back from z_{t+1})     A: two arrows leave h_t
-    (2') dh_t = dh[t] + W_hh^T dz_{t+1}                    B: z_{t+1} contains W_hh h_t
-         dz_t = dh_t * (1 - tanh(z_t)^2)                   B: the one arrow from z_t leads to h_t
-    (1') dz_t = dh_t * (1 - h_t^2)                         tanh(z_t) is h_t, by (2)
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (2') dh_t = dh[t]                    to the loss: given
+              + W_hh^T dz_{t+1}          to z_{t+1}, which contains W_hh h_t
+    (1') dz_t = dh_t * (1 - h_t^2)       the one arrow from z_t: h_t = tanh(z_t), so z_t is not kept
 
-    Both lines for dz_t give the same numbers. The states are kept for dW_hh anyway, so z_t is not.
-    The recursion begins at t = T. No step follows: dz_{T+1} = 0. It ends at h_0. The loss does not
-    read h_0 directly, so only the terms of step 1 remain.
+    Time runs backwards: dz_{t+1} must be complete before dh_t. At t = T no step follows, so
+    dz_{T+1} = 0. The loss does not read h_0 directly, so dh_0 has one term, that of z_1.
 
 Gradients of what was given
-    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. elman_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
-         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
+    W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.elman_backward(..., keep="t").
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
+         db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t] and dh[t] belong to that step. h[t] is
-the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1]. dz.T @ x[t] and
-dz.sum(axis=0) also add up the sequences of the batch. dh_next is what (2') takes from the step
-after, computed one iteration ago.
+    Example: one unit, W_hh = w, T = 3, and a loss that reads h_3 only. Term t = 1 of dW_hh is
+         dh[3] * (1 - h_3^2) * w * (1 - h_2^2) * w * (1 - h_1^2) * h_0
+    The power w^2, and w^k over k steps, is why the effect of old steps fades or explodes.
+
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dz is dz @ W. dz.T @ x[t]
+and dz.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t]
+belongs to h_{t+1}. But h[k] is h_k, not shifted. Easy mistake: h[t + 1] for h[t] in dW_hh. Its
+shape fits: no error appears. dh_next is what (2') takes from step t + 1.
 
 Elman (1990) for the cell; Rumelhart, Hinton & Williams (1986) and Werbos (1990) for the gradient.
 """
@@ -76,7 +73,7 @@ from numpy_rnn.functional.types import Array
 
 
 class ElmanCache(NamedTuple):
-    """What :func:`elman_backward` needs from the forward pass."""
+    """The cache: what :func:`elman_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -111,11 +108,12 @@ def elman_forward(
 
 
 def elman_backward(dh: Array, cache: ElmanCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
+    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
-    dh, cache : (T, B, H) array and ElmanCache
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    cache : ElmanCache
     """
     x, h, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -3,31 +3,30 @@
 Symbols
     tokens         integers from 0 to V - 1, one for each timestep t and sequence b
     W              the table: row v, written W_v, belongs to token v and has E numbers
-    T, B, V, E     number of timesteps, sequences in the batch, tokens to choose from, columns
-    L              the loss: one number, computed from y outside this page
-    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
-                   element j of X, all consequences of that change included
+    T, B, V, E     numbers of timesteps, sequences, tokens to choose from and columns
+    L              the loss: one number, computed elsewhere from y
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included
 
 Forward, for every t and b
     (0)  given: tokens, W
     (1)  y[t,b] = W_v  with  v = tokens[t,b]
 
 Paths to the loss
-
               +---> y[1,2] ---+
         W_v --+---> y[4,1] ---+---> L      one arrow for each place where token v stands
               +---> y[5,1] ---+
 
-    One arrow leaves each y[t,b]. So what the loss sends along it, dy[t,b], is its whole gradient.
+    One arrow leaves each y[t,b], to the loss. So dy[t,b] is its whole gradient.
 
-Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+Backward. (k') is the gradient of what equation (k) defines, (0') of what is given.
     (1') dy[t,b]                                                given
     (0') dW_v = sum of dy[t,b] over all t, b with tokens[t,b] = v
 
-    Each arrow from W_v copies it, a factor 1. What comes back along several arrows is added: += in
-    the code, where t and b count from 0. A row whose token does not occur gets 0. The terms, listed
-    by t, are called the ledger. Running this page prints it. embedding_backward in
-    numpy_rnn.functional returns it for keep="t".
+    Add one term per arrow: += in the code, where t and b count from 0. Each arrow from W_v copies
+    it, a factor 1. A row whose token does not occur gets 0. Term t is the effect on L of looking up
+    W at step t. The terms are the ledger: run this page, or functional.embedding_backward
+    with keep="t".
     A token is an integer and cannot change by a little, so None is returned for its gradient.
 
 Bengio, Ducharme, Vincent & Jauvin (2003).
@@ -43,7 +42,7 @@ from numpy_rnn.functional.types import Array
 
 
 class EmbeddingCache(NamedTuple):
-    """What :func:`embedding_backward` needs from the forward pass."""
+    """The cache: what :func:`embedding_backward` needs from the forward pass."""
 
     tokens: Array  # (T, B)
     W: Array  # (V, E)
@@ -71,7 +70,7 @@ def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Array]:
 
     Parameters
     ----------
-    dy, cache : (T, B, E) array and EmbeddingCache
+    dy, cache : (T, B, E) array, the gradient of L with respect to y, and EmbeddingCache
     """
     tokens, W = cache
     dW = np.zeros_like(W)  # (0') (V, E)

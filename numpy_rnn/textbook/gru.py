@@ -1,21 +1,19 @@
-"""The GRU, reset gate after the product: a state that is a mixture of itself and a new candidate.
+"""The GRU, reset gate after the product: its state is a mixture of the old state and a candidate.
 
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
-    r, z           reset gate and update gate, between 0 and 1;  n  candidate, between -1 and 1
-    a_t, s_t       what the input and what the state send to them, in three blocks each. Indices
-                   r, z, n name a block, not a timestep: a_r and da_r are written without t
-    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from h_1, ..., h_T outside this page
-    dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
-                   of L per change of element j of a_t, all consequences of that change included.
-                   Only dh[t], defined below, leaves some consequences out
+    r, z           reset gate and update gate, between 0 and 1. On the LSTM pages, z is a sum
+    n              candidate for the new state, between -1 and 1
+    a_t, s_t       sums of input and of state, in blocks r, z and n. Blocks such as a_r, s_n and
+                   da_n belong to timestep t, but are written without t
+    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from h_1, ..., h_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. The exception is dh[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T da as da @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
     (1)  a_t = W_ih x_t + b_ih                   blocks a_r, a_z, a_n
     (2)  s_t = W_hh h_{t-1} + b_hh               blocks s_r, s_z, s_n
@@ -25,7 +23,6 @@ Forward, t = 1, ..., T
     (6)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
 Paths from h_t to the loss
-
          L
          ^
          | dh[t]
@@ -35,60 +32,63 @@ Paths from h_t to the loss
          |              +-----sigma---> z_{t+1} --------------------------------------+ |
          +---* z_{t+1}------------------------------------------------------------------+
 
-    Three arrows leave h_t: to the loss, straight to h_{t+1}, and to s_{t+1}. All that the gates and
-    the candidate of the next step read of h_t, they read through s_{t+1}.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t, without brackets.
+    Three arrows leave h_t: to the loss, straight to h_{t+1}, and to s_{t+1}. The gates and the
+    candidate of step t + 1 read h_t only through s_{t+1}.
+    dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
+    to the backward function. dh_t counts every arrow: it is the total derivative.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v - w      dv = dy,  dw = -dy      factors 1 and -1; y = 1 - v likewise: dv = -dy
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
+    A quantity that is used twice in an equation, as z is in z * h - z * n, has two arrows.
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-Each term is one arrow, by A, and its factors are those of B.
-    (6') dh_t = dh[t] + z_{t+1} * dh_{t+1} + W_hh^T ds_{t+1}
-             dh[t]                       to the loss: given
-             z_{t+1} * dh_{t+1}          to h_{t+1}, which contains z_{t+1} * h_t
-             W_hh^T ds_{t+1}             to s_{t+1}, which contains W_hh h_t
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (6') dh_t = dh[t]                    to the loss: given
+              + z_{t+1} * dh_{t+1}       to h_{t+1}, which contains z_{t+1} * h_t
+              + W_hh^T ds_{t+1}          to s_{t+1}, which contains W_hh h_t. In blocks, this is
+                                         W_hr^T ds_r + W_hz^T ds_z + W_hn^T ds_n of step t + 1
     (5') dn_t = dh_t * (1 - z_t)         h_t contains (1 - z_t) * n_t: the other factor
     (4') dz_t = dh_t * (h_{t-1} - n_t)   z_t is in (6) twice: times h_{t-1}, and times -n_t
     (1') da_n = dn_t * (1 - n_t^2)       tanh'
-    (3') dr_t = da_n * s_n               r_t * s_n is added to a_n: same gradient; the other factor
+    (3') dr_t = da_n * s_n               the gradient of r_t * s_n, times the other factor
     (1') da_r = dr_t * r_t * (1 - r_t)   sigma'
          da_z = dz_t * z_t * (1 - z_t)   sigma'
     (2') ds_r = da_r,  ds_z = da_z       s_r and s_z are added to a_r and a_z with factor 1
-         ds_n = da_n * r_t               s_n is multiplied by r_t before it is added to a_n
+         ds_n = da_n * r_t               the gradient of r_t * s_n, times the other factor
 
-    da_t and ds_t differ in block n only, by the factor r_t. So b_ih and b_hh have different
-    gradients here. In most cells they are equal.
-    In the second term of (6'), the only factor on dh_{t+1} is z_{t+1}. Where z is near 1 over many
-    steps, gradients reach far back.
-    The recursion begins at t = T. No step follows: dh_{T+1} = 0 and ds_{T+1} = 0. It ends at h_0.
-    The loss does not read h_0 directly, so only the terms of step 1 remain.
+    The product r_t * s_n is added to a_n, so its gradient is da_n. By the product rule, dr_t is
+    da_n * s_n. So (1') comes in parts: da_r needs dr_t, and dr_t needs da_n.
+    r_t multiplies s_n and with it block n of b_hh, but not that of b_ih. So these two blocks have
+    different gradients, and two biases are needed. In most cells one would do.
+    In the second term of (6'), dh_{t+1} is multiplied only by z_{t+1}: no matrix, no slope. Over k
+    steps the factor is a product of k update gates. If all are near 1, gradients reach far back.
+    Time runs backwards: dh_{t+1} and ds_{t+1} must be complete before dh_t. At t = T no step
+    follows, so both are 0. The loss does not read h_0 directly: dh_0 has only the terms of step 1.
 
 Gradients of what was given
-    The same W_hh is used at every timestep, so T arrows leave it, one to each s_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. gru_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t da_t x_t^T        dW_hh = sum_t ds_t h_{t-1}^T        B: dW = dy v^T
+    W_hh is used T times, once for each s_t. Each use is an arrow, so dW_hh is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.gru_backward(..., keep="t").
+    (0') dW_ih = sum_t da_t x_t^T        dW_hh = sum_t ds_t h_{t-1}^T        rule dW = dy v^T
          db_ih = sum_t da_t              db_hh = sum_t ds_t                  factor 1
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = z_1 * dh_1 + W_hh^T ds_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and gates[t] belong to that
-step. h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1].
-da.T @ x[t] and da.sum(axis=0) also add up the sequences of the batch. dh_next is what (6') takes
-from the step after, computed one iteration ago. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T da is da @ W. da.T @ x[t]
+and da.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t]
+belongs to h_{t+1}. But h[k] is h_k, not shifted. Easy mistake: h[t + 1] for h[t] in dW_hh. Its
+shape fits: no error appears. dh_next is what (6') takes from step t + 1. sigmoid uses
+1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
-Cho et al. (2014, arXiv:1406.1078v1); PyTorch has this form.
+Cho et al. (2014, arXiv:1406.1078v1). PyTorch uses this form.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class GRUCache(NamedTuple):
-    """What :func:`gru_backward` needs from the forward pass."""
+    """The cache: what :func:`gru_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -151,11 +151,12 @@ def gru_forward(
 
 
 def gru_backward(dh: Array, cache: GRUCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
+    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
-    dh, cache : (T, B, H) array and GRUCache
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    cache : GRUCache
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

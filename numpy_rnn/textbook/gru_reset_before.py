@@ -3,21 +3,19 @@
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
     m_t            the reset state, r_t * h_{t-1}
-    r, z           reset gate and update gate, between 0 and 1;  n  candidate, between -1 and 1
-    a_t            what the input and the biases send to them, in three blocks. Indices r, z, n
-                   name a block, not a timestep: a_r and da_r are written without t
-    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep. The blocks of
-                   W_hh are called W_hr, W_hz and W_hn
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from h_1, ..., h_T outside this page
-    dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
-                   of L per change of element j of a_t, all consequences of that change included.
-                   Only dh[t], defined below, leaves some consequences out
+    r, z           reset gate and update gate, between 0 and 1. On the LSTM pages, z is a sum
+    n              candidate for the new state, between -1 and 1
+    a_t            sums of input and biases, in blocks r, z and n. Blocks such as a_r and da_n
+                   belong to timestep t, but are written without t
+    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden.
+                   The blocks of W_hh are W_hr, W_hz and W_hn
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from h_1, ..., h_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. The exception is dh[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T da as da @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
     (1)  a_t = W_ih x_t + b_ih + b_hh            blocks a_r, a_z, a_n
     (2)  r_t = sigma(a_r + W_hr h_{t-1})         sigma(v) = 1 / (1 + e^-v)
@@ -27,7 +25,6 @@ Forward, t = 1, ..., T
     (6)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
 Paths from h_t to the loss
-
          L
          ^
          | dh[t]
@@ -38,29 +35,28 @@ Paths from h_t to the loss
         +---------------* z_{t+1}-------------------------------------------------------------+
 
     Five arrows leave h_t: to the loss, to r_{t+1}, to m_{t+1}, to z_{t+1} and straight to h_{t+1}.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t, without brackets.
+    dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
+    to the backward function. dh_t counts every arrow: it is the total derivative.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v - w      dv = dy,  dw = -dy      factors 1 and -1; y = 1 - v likewise: dv = -dy
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
+    A quantity that is used twice in an equation, as z is in z * h - z * n, has two arrows.
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-Each term is one arrow, by A, and its factors are those of B.
-    (6') dh_t = dh[t] + [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_{t+1}
-             dh[t]                       to the loss: given
-             [z * dh]_{t+1}              to h_{t+1}, which contains z_{t+1} * h_t
-             [r * dm]_{t+1}              to m_{t+1} = r_{t+1} * h_t
-             [W_hr^T da_r]_{t+1}         to r_{t+1}; W_hr h_t is added to a_r: the same gradient
-             [W_hz^T da_z]_{t+1}         to z_{t+1}, alike
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (6') dh_t = dh[t]                    to the loss: given
+              + [z * dh]_{t+1}           to h_{t+1}, which contains z_{t+1} * h_t
+              + [r * dm]_{t+1}           to m_{t+1} = r_{t+1} * h_t
+              + [W_hr^T da_r]_{t+1}      to r_{t+1}; W_hr h_t is added to a_r: the same gradient
+              + [W_hz^T da_z]_{t+1}      to z_{t+1}, alike
     (5') dn_t = dh_t * (1 - z_t)         h_t contains (1 - z_t) * n_t: the other factor
     (1') da_n = dn_t * (1 - n_t^2)       tanh'
     (4') dm_t = W_hn^T da_n              to n_t; W_hn m_t is added to a_n: the same gradient
@@ -69,25 +65,28 @@ Each term is one arrow, by A, and its factors are those of B.
     (2') dr_t = dm_t * h_{t-1}           m_t = r_t * h_{t-1}: the other factor
     (1') da_r = dr_t * r_t * (1 - r_t)   sigma'
 
-    In [ ]_{t+1}, every quantity is that of step t + 1. The only factor on dh there is z. Where z is
-    near 1 over many steps, gradients reach far back.
-    The recursion begins at t = T. No step follows: all that has index T + 1 is 0. It ends at h_0.
-    The loss does not read h_0 directly, so only the terms of step 1 remain.
+    In [ ]_{t+1}, every quantity is that of step t + 1. (1') comes in parts: da_r needs dr_t, which
+    needs dm_t, which needs da_n.
+    In the second term of (6'), dh_{t+1} is multiplied only by z_{t+1}: no matrix, no slope. Over k
+    steps the factor is a product of k update gates. If all are near 1, gradients reach far back.
+    Time runs backwards: the gradients of step t + 1 must be complete before dh_t. At t = T no step
+    follows, so they are 0. The loss does not read h_0 directly: dh_0 has only the terms of step 1.
 
 Gradients of what was given
-    The same W_hr is used at every timestep, so T arrows leave it, one to each r_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. gru_reset_before_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        B: dW = dy v^T
+    W_hr is used T times, once for each r_t. Each use is an arrow, so dW_hr is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.gru_reset_before_backward(..., keep="t").
+    (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        rule dW = dy v^T
          dW_hn = sum_t da_n m_t^T        dW_hz = sum_t da_z h_{t-1}^T
-         db_ih = db_hh = sum_t da_t      each bias is added to a_t
+         db_ih = db_hh = sum_t da_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and gates[t] belong to that
-step. h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1].
-da.T @ x[t] and da.sum(axis=0) also add up the sequences of the batch. dh_next is what (6') takes
-from the step after, computed one iteration ago. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T da is da @ W. da.T @ x[t]
+and da.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t]
+belongs to h_{t+1}. But h[k] is h_k, not shifted. Easy mistake: h[t + 1] for h[t] in dW_hr. Its
+shape fits: no error appears. dh_next is what (6') takes from step t + 1. sigmoid uses
+1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Cho et al. (2014, arXiv:1406.1078v3); Chung et al. (2014), who exchange z and 1 - z.
 """
@@ -109,7 +108,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class GRUResetBeforeCache(NamedTuple):
-    """What :func:`gru_reset_before_backward` needs from the forward pass."""
+    """The cache: what :func:`gru_reset_before_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -152,11 +151,12 @@ def gru_reset_before_forward(
 
 
 def gru_reset_before_backward(dh: Array, cache: GRUResetBeforeCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each of its argument's shape.
+    """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
-    dh, cache : (T, B, H) array and GRUResetBeforeCache
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    cache : GRUResetBeforeCache
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     W_hr, W_hz, W_hn = np.split(W_hh, 3)  # (0) (H, H)

@@ -4,10 +4,10 @@ Symbols
     x_k            element k of one row of x, k = 1, ..., H. A row is one timestep of one sequence
     weight, bias   scale and shift: the same ones for every row
     eps            a small constant, so that a row of equal elements is no division by zero
-    T, B, H        number of timesteps, sequences in the batch, elements in a row
-    L              the loss: one number, computed from y outside this page
-    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
-                   element j of X, all consequences of that change included
+    T, B, H        numbers of timesteps, sequences and elements in a row
+    L              the loss: one number, computed elsewhere from y
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included
 
 Forward, for every row
     (0)  given: x, weight, bias, eps
@@ -19,18 +19,16 @@ Forward, for every row
     (6)  y_k = weight_k * u_k + bias_k
 
 Paths from x_k to the loss
-
         x_k ---------> d_k ---------------------> u_k ---> y_k ---dy_k---> L
          |             ^ |                         ^
          |             | +---> variance ---> s ----+      s leads to every u of the row
          +---> mean ---+                                  mean leads to every d of the row
 
-    Two arrows leave x_k and two leave d_k. One arrow leaves y_k. So what the loss sends along it,
-    dy_k, is the whole gradient: the partial and the total derivative of y are the same.
+    Two arrows leave x_k and two leave d_k. One leaves y_k: its gradient dy_k is given.
 
-Backward, for every row. (n') is the gradient of the left side of (n), (0') that of what is given.
-Along an arrow, the gradient at its head is multiplied by the derivative of its equation. What comes
-back along several arrows is added.
+Backward, for every row. (k') is the gradient of what equation (k) defines, (0') of what is given.
+Add one term per arrow. To come back along an arrow v -> y, multiply dy by the derivative of y with
+respect to v.
     (6') dy_k                                          given
     (5') du_k = dy_k * weight_k                        the one arrow from u_k
     (4') ds = sum_k du_k * d_k                         s is in every u_k, with factor d_k
@@ -41,9 +39,9 @@ back along several arrows is added.
          dweight_k = sum of dy_k * u_k over all rows   one arrow to each row
          dbias_k = sum of dy_k over all rows           one arrow to each row, factor 1
 
-    In the code, .sum(axis=0) adds up the rows of one timestep, and += the timesteps. The terms,
-    listed by t, are called the ledger. Running this page prints it. layer_norm_backward in
-    numpy_rnn.functional returns it for keep="t".
+    In the code, .sum(axis=0) adds up the rows of one timestep, and += the timesteps. Term t is the
+    effect on L of using weight or bias at step t. The terms are the ledger: run this page,
+    or functional.layer_norm_backward with keep="t".
 
 Ba, Kiros & Hinton (2016).
 """
@@ -58,7 +56,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LayerNormCache(NamedTuple):
-    """What :func:`layer_norm_backward` needs from the forward pass."""
+    """The cache: what :func:`layer_norm_backward` needs from the forward pass."""
 
     d: Array  # (T, B, H)
     s: Array  # (T, B, 1)
@@ -92,11 +90,11 @@ def layer_norm_forward(
 
 
 def layer_norm_backward(dy: Array, cache: LayerNormCache) -> tuple[Array, Array, Array]:
-    """Return dx, dweight and dbias, each of its argument's shape.
+    """Return dx, dweight and dbias, each shaped like its argument.
 
     Parameters
     ----------
-    dy, cache : (T, B, H) array and LayerNormCache
+    dy, cache : (T, B, H) array, the gradient of L with respect to y, and LayerNormCache
     """
     d, s, u, weight = cache
     H = d.shape[-1]

@@ -2,36 +2,35 @@
 
 Symbols
     x_t, y_t       input and output at timestep t = 1, ..., T;  W, b  weights and bias
-    T, B, D, G     number of timesteps, sequences in the batch, inputs, outputs
-    L              the loss: one number, computed from y_1, ..., y_T outside this page
-    dX             the gradient dL/dX, of X's shape: its element j is the change of L per change of
-                   element j of X, all consequences of that change included
+    T, B, D, G     numbers of timesteps, sequences, inputs and outputs
+    L              the loss: one number, computed elsewhere from y_1, ..., y_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included
     v w^T          outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T dy as dy @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, W, b
     (1)  y_t = W x_t + b
 
 Paths to the loss
-
         x_t ---W---> y_t ---dy[t]---> L
 
-    One arrow leaves y_t. So what the loss sends along it, dy[t], is all of dy_t: without a
-    recurrence, the partial and the total derivative are the same.
+    One arrow leaves y_t, so its gradient dy[t] is all of dy_t. Without a recurrence, the partial
+    and the total derivative are the same.
 
-Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+Backward. (k') is the gradient of what equation (k) defines, (0') of what is given.
 Element j of (1) is y_j = sum_k W_jk x_k + b_j.
     (1') dy_t = dy[t]               given
     (0') dx_t = W^T dy_t            x_k is in every y_j, with factor W_jk: dx_k = sum_j W_jk dy_j
          dW = sum_t dy_t x_t^T      W_jk is in y_j alone, with factor x_k: dW_jk = sum_t dy_j x_k
          db = sum_t dy_t            b_j is in y_j alone, with factor 1
 
-    The same W is used at every timestep, so T arrows leave it. What comes back along several arrows
-    is added: += in the code. The terms, listed by t, are called the ledger. Running this page
-    prints it. linear_backward in numpy_rnn.functional returns it for keep="t". In the code t counts
-    from 0. dy[t].T @ x[t] and dy[t].sum(axis=0) also add up the sequences of the batch.
+    W is used T times, once for each y_t. Each use is an arrow, so dW is a sum over t: += in the
+    code. Term t is the effect on L of using W at step t. The terms are the ledger: run this
+    page, or functional.linear_backward with keep="t".
+
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dy is dy @ W. dy[t].T @
+x[t] and dy[t].sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LinearCache(NamedTuple):
-    """What :func:`linear_backward` needs from the forward pass."""
+    """The cache: what :func:`linear_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     W: Array  # (G, D)
@@ -69,11 +68,11 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
-    """Return dx, dW and db, each of its argument's shape.
+    """Return dx, dW and db, each shaped like its argument.
 
     Parameters
     ----------
-    dy, cache : (T, B, G) array and LinearCache
+    dy, cache : (T, B, G) array, the gradient of L with respect to y, and LinearCache
     """
     x, W, b = cache
     dx = np.zeros_like(x)  # (0') (T, B, D)

@@ -1,22 +1,19 @@
-"""The LRU, a linear recurrent unit: at every step a complex number is shrunk, turned and added to.
+"""The LRU, a linear recurrent unit: its complex state is scaled and rotated, and the input added.
 
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
-    re, im         the two halves of h_t: real and imaginary part of one complex number a unit
-    u_t            what the input sends to them: blocks u_re and u_im, written without t
+    re, im         the two halves of h_t: real and imaginary parts of one complex number per unit
+    u_t            what the input adds to them: blocks u_re and u_im, written without t
     r, omega, s    factor and angle of one step, and scale of the input, the same at every timestep
     p, q           real and imaginary part of lambda = r e^(i omega)
-    W_ih, nu, theta, gamma   weights; by (1), any nu gives an r between 0 and 1
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from h_1, ..., h_T outside this page
-    dX             the gradient dL/dX, of X's shape. So du_t is dL/du_t: its element j is the change
-                   of L per change of element j of u_t, all consequences of that change included.
-                   Only dh[t], defined below, leaves some consequences out
+    W_ih, nu, theta, gamma   weights (ih: input to hidden); by (1), 0 < r < 1 for any nu
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from h_1, ..., h_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. The exception is dh[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T du as du @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, nu, theta, gamma
     (1)  r = exp(-exp(nu)),  omega = exp(theta),  s = exp(gamma)
     (2)  p = r * cos(omega),  q = r * sin(omega)
@@ -26,7 +23,6 @@ Forward, t = 1, ..., T
          im_t = q * re_{t-1} + p * im_{t-1} + s * u_im
 
 Paths from h_t to the loss
-
          L                                    L
          ^                                    ^
          | dre[t]                             | dim[t]
@@ -36,23 +32,23 @@ Paths from h_t to the loss
 
     Three arrows leave re_t: to the loss, to re_{t+1} with factor p, to im_{t+1} with factor q.
     Three arrows leave im_t: to the loss, to re_{t+1} with factor -q, to im_{t+1} with factor p.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t, without brackets.
+    dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
+    to the backward function. dh_t counts every arrow: it is the total derivative.
     The halves of dh[t] are dre[t] and dim[t], those of dh_t are dre_t and dim_t.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v - w      dv = dy,  dw = -dy      factors 1 and -1; y = 1 - v likewise: dv = -dy
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
        y = exp(v)     dv = dy * y             exp' = exp; likewise cos' = -sin and sin' = cos
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-    (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      A and B: the three arrows from re_t
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (4') dre_t = dre[t] + p * dre_{t+1} + q * dim_{t+1}      the three arrows from re_t
          dim_t = dim[t] + p * dim_{t+1} - q * dre_{t+1}      the three arrows from im_t
     (3') du_re = s * dre_t,  du_im = s * dim_t               s * u_re is in re_t alone
     (2') dp = sum_t dre_t * re_{t-1} + dim_t * im_{t-1}      p multiplies re in re_t, im in im_t
@@ -61,24 +57,25 @@ Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that
          dr = dp * cos(omega) + dq * sin(omega)              r is in p and in q
          domega = dq * p - dp * q                            p' = -q and q' = p, as omega changes
 
-    The recursion begins at t = T. No step follows: dre_{T+1} = dim_{T+1} = 0. It ends at h_0. The
-    loss does not read h_0 directly, so only the terms of step 1 remain.
+    Time runs backwards: dh_{t+1} must be complete before dh_t. At t = T no step follows, so
+    dh_{T+1} = 0. The loss does not read h_0 directly: dh_0 has only the terms of step 1.
 
 Gradients of what was given
-    The same p, q, s and W_ih are used at every timestep: arrows leave them at each t. By A their
-    gradients are sums over t: += in the code. The terms, listed by t, are called the ledger.
-    Running this page prints it. lru_backward in numpy_rnn.functional returns that of the weights
-    for keep="t".
+    p, q, s and W_ih are used at each t. Each use is an arrow, so their gradients are sums over t:
+    += in the code. Term t is the whole effect on L, at step t and every later step, of the use at
+    step t. The terms are the ledger: run this page. Those of the weights are also returned by
+    functional.lru_backward(..., keep="t").
     (0') dW_ih = sum_t du_t x_t^T            dx_t = W_ih^T du_t: used at one timestep only, no sum
          dnu = dr * r * (-exp(nu))           r = exp(v) with v = -exp(nu), and dv/dnu = v
          dtheta = domega * omega             omega = exp(theta)
          dgamma = ds * s                     s = exp(gamma)
          dh_0: p * dre_1 + q * dim_1, and p * dim_1 - q * dre_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and u[t] belong to that step.
-h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1]. du.T @ x[t]
-and .sum(axis=0) also add up the sequences of the batch. dh_next is what (4') takes from the step
-after, computed one iteration ago. h_re and h_im are re_{t-1} and im_{t-1}.
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T du is du @ W. du.T @ x[t]
+and .sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, u[t] is u_{t+1},
+and dh[t] belongs to h_{t+1}. But h[k] is h_k, not shifted. So h_re and h_im, the halves of h[t],
+are re_{t-1} and im_{t-1}. Easy mistake: h[t + 1]. Its shape fits: no error appears. dh_next is what
+(4') takes from step t + 1.
 
 Orvieto et al. (2023, arXiv:2303.06349).
 """
@@ -93,7 +90,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LRUCache(NamedTuple):
-    """What :func:`lru_backward` needs from the forward pass."""
+    """The cache: what :func:`lru_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, 2H): h_0 to h_T
@@ -137,11 +134,12 @@ def lru_forward(
 
 
 def lru_backward(dh: Array, cache: LRUCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dW_ih, dnu, dtheta and dgamma, each of its argument's shape.
+    """Return dx, dh0, dW_ih, dnu, dtheta and dgamma, each shaped like its argument.
 
     Parameters
     ----------
-    dh, cache : (T, B, 2H) array and LRUCache
+    dh : (T, B, 2H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    cache : LRUCache
     """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)

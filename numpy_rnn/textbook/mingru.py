@@ -2,71 +2,66 @@
 
 Symbols
     x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
-    z, n           gate, between 0 and 1, and candidate
-    a_t            what the input sends to them, in two blocks: a_z, written without t, and n_t
-    W_ih, b_ih     weights and biases: the same ones at every timestep
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from h_1, ..., h_T outside this page
-    dX             the gradient dL/dX, of X's shape. So da_t is dL/da_t: its element j is the change
-                   of L per change of element j of a_t, all consequences of that change included.
-                   Only dh[t], defined below, leaves some consequences out
+    z, n           gate, between 0 and 1, and candidate. On the LSTM pages, z is a sum
+    a_t            sums of the input, in two blocks: n_t, and a_z, written without t
+    W_ih, b_ih     weights and biases, input to hidden: the same ones at every timestep
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from h_1, ..., h_T
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. The exception is dh[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T da as da @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, b_ih
     (1)  a_t = W_ih x_t + b_ih                   blocks a_z and n_t
     (2)  z_t = sigma(a_z)                        sigma(v) = 1 / (1 + e^-v)
     (3)  h_t = (1 - z_t) * h_{t-1} + z_t * n_t
 
 Paths from h_t to the loss
-
          L                          L
          ^                          ^
          | dh[t]                    | dh[t+1]
         h_t ---* (1 - z_{t+1})---> h_{t+1} ---* (1 - z_{t+2})---> h_{t+2} ---> ...
 
     Two arrows leave h_t: to the loss, and to h_{t+1}. Gate and candidate read x_{t+1} only.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t], with brackets, and given to the backward function.
-    The total derivative counts every arrow. It is written dh_t, without brackets.
+    dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
+    to the backward function. dh_t counts every arrow: it is the total derivative.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v - w      dv = dy,  dw = -dy      factors 1 and -1; y = 1 - v likewise: dv = -dy
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
+    A quantity that is used twice in an equation, as z is in z * n - z * h, has two arrows.
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-Each term is one arrow, by A, and its factors are those of B.
-    (3') dh_t = dh[t] + (1 - z_{t+1}) * dh_{t+1}
-             dh[t]                           to the loss: given
-             (1 - z_{t+1}) * dh_{t+1}        to h_{t+1}, which contains (1 - z_{t+1}) * h_t
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (3') dh_t = dh[t]                        to the loss: given
+              + (1 - z_{t+1}) * dh_{t+1}     to h_{t+1}, which contains (1 - z_{t+1}) * h_t
     (2') dz_t = dh_t * (n_t - h_{t-1})       z_t is in (3) twice: times n_t, and times -h_{t-1}
     (1') da_z = dz_t * z_t * (1 - z_t)       sigma'
          dn_t = dh_t * z_t                   h_t contains z_t * n_t: the other factor
 
-    The recursion begins at t = T. No step follows: dh_{T+1} = 0. It ends at h_0. The loss does not
-    read h_0 directly, so only the terms of step 1 remain.
+    Time runs backwards: dh_{t+1} must be complete before dh_t. At t = T no step follows, so
+    dh_{T+1} = 0. The loss does not read h_0 directly, so dh_0 has one term, that of h_1.
 
 Gradients of what was given
-    The same W_ih is used at every timestep, so T arrows leave it, one to each a_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. mingru_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      B: dW = dy v^T, and factor 1
+    W_ih is used T times, once for each a_t. Each use is an arrow, so dW_ih is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.mingru_backward(..., keep="t").
+    (0') dW_ih = sum_t da_t x_t^T        db_ih = sum_t da_t      rule dW = dy v^T, and factor 1
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = (1 - z_1) * dh_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t] and gates[t] belong to that
-step. h[t] is the state before it, h[t + 1] the state after it. So dh[t] goes with h[t + 1].
-da.T @ x[t] and da.sum(axis=0) also add up the sequences of the batch. dh_next is what (3') takes
-from the step after, computed one iteration ago. sigmoid uses tanh(v) = p / q, with p = e^v - e^-v,
-q = e^v + e^-v and v = z / 2: 1 + p / q = 2 e^v / q = 2 sigma(2 v).
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T da is da @ W. da.T @ x[t]
+and da.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t]
+belongs to h_{t+1}. But h[k] is h_k, not shifted. Easy mistake: h[t + 1] for h[t] in dz. Its shape
+fits: no error appears. dh_next is what (3') takes from step t + 1. sigmoid uses tanh(v / 2) =
+(e^v - 1) / (e^v + 1) = 2 sigma(v) - 1.
 
 Feng et al. (2024, arXiv:2410.01201). Its z takes in the new, where z of other GRUs keeps the old.
 """
@@ -88,7 +83,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class MinGRUCache(NamedTuple):
-    """What :func:`mingru_backward` needs from the forward pass."""
+    """The cache: what :func:`mingru_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -123,11 +118,12 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
 
 
 def mingru_backward(dh: Array, cache: MinGRUCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dW_ih and db_ih, each of its argument's shape.
+    """Return dx, dh0, dW_ih and db_ih, each shaped like its argument.
 
     Parameters
     ----------
-    dh, cache : (T, B, H) array and MinGRUCache
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    cache : MinGRUCache
     """
     x, h, gates, W_ih, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (3') (B, H)

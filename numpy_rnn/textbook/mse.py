@@ -7,7 +7,7 @@ Symbols
                    weighted sum of losses, the weight of this one
     dX             the gradient with respect to X, of X's shape: its element j is dloss times the
                    change of the loss per change of element j of X
-    T, B, V        number of timesteps, sequences in the batch, outputs
+    T, B, V        numbers of timesteps, sequences and outputs
 
 Forward, for every element
     (0)  given: y, target, mask
@@ -17,7 +17,7 @@ Forward, for every element
                                        B V for "sum_over_time": a sum of T means
          loss = e, N = 1, for "none"; dloss then has the shape of e. If nothing counts, N = 1
 
-Backward. (n') is the gradient of the left side of (n), (0') that of what is given.
+Backward. (k') is the gradient of what equation (k) defines, (0') of what is given.
 The one path from y is y ---> difference ---> e ---> loss.
     (3') dloss                         given
     (2') de = dloss / N                e is in the sum, with factor 1 / N
@@ -39,7 +39,7 @@ from numpy_rnn.functional.types import Array
 
 
 class MSECache(NamedTuple):
-    """What :func:`mse_backward` needs from the forward pass."""
+    """The cache: what :func:`mse_backward` needs from the forward pass."""
 
     difference: Array  # (T, B, V)
     N: int
@@ -73,11 +73,11 @@ def mse_forward(
 
 
 def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
-    """Return dy and dtarget, each of its argument's shape.
+    """Return dy and dtarget, each shaped like its argument.
 
     Parameters
     ----------
-    dloss, cache : number ((T, B, V) array for "none") and MSECache
+    dloss, cache : as above, a number ((T, B, V) array for "none"), and MSECache
     """
     difference, N = cache
     de = dloss / N  # (2') ()

@@ -2,21 +2,18 @@
 
 Symbols
     x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Indices i, f, g, o name
-                   a block, not a timestep: z_i and dz_i are written without t
+    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Blocks such as z_i and
+                   dz_i belong to timestep t, but are written without t. In GRUs, z is a gate
     i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
-    W_ih, W_hh     weights, and b_ih, b_hh, biases: the same ones at every timestep
+    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
     w_i, w_f, w_o  the peepholes, one number for each unit: the three rows of W_c
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from all h_t and c_t outside this page
-    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
-                   of L per change of element j of z_t, all consequences of that change included.
-                   Only dh[t] and dc[t], defined below, leave some consequences out
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from all h_t and c_t
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. Exceptions: dh[t] and dc[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_c
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     (2)  i_t = sigma(z_i + w_i * c_{t-1})      sigma(v) = 1 / (1 + e^-v)
@@ -27,7 +24,6 @@ Forward, t = 1, ..., T
     (6)  h_t = o_t * tanh(c_t)
 
 Paths from c_t and h_t to the loss
-
          L                      L
          ^                      ^
          | dc[t]                | dh[t]
@@ -39,62 +35,57 @@ Paths from c_t and h_t to the loss
 
     Two arrows leave h_t: to the loss and to z_{t+1}. Six leave c_t: to the loss, to h_t, to o_t by
     w_o, and three to the next step: to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t] or dc[t], with brackets, and the backward function
-    takes it. The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+    dh[t] and dc[t], with brackets, count only the direct arrow to the loss: partial derivatives of
+    L, given to the backward function. dh_t and dc_t count every arrow: the total derivatives.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-Each term is one arrow, by A, and its factors are those of B.
-    (6') dh_t = dh[t] + W_hh^T dz_{t+1}
-             dh[t]                           to the loss: given
-             W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
-    (5') do_t = dh_t * tanh(c_t)             h_t = o_t * tanh(c_t): the other factor
-    (1') dz_o = do_t * o_t * (1 - o_t)       sigma'; (4') needs it, so it comes first
-    (4') dc_t = dc[t] + dh_t * o_t * (1 - tanh(c_t)^2) + w_o * dz_o
-                + [f * dc + w_i * dz_i + w_f * dz_f]_{t+1}
-             dc[t]                           to the loss: given
-             dh_t * o_t * (1 - tanh(c_t)^2)  to h_t = o_t * tanh(c_t): factor o_t, then tanh'
-             w_o * dz_o                      to o_t, whose sigma is applied to z_o + w_o * c_t
-             [f * dc]_{t+1}                  to c_{t+1}, which contains f_{t+1} * c_t
-             [w_i * dz_i]_{t+1}              to i_{t+1}, by its peephole; [w_f * dz_f]_{t+1} alike
-    (2') di_t = dc_t * g_t                   c_t contains i_t * g_t: the other factor
-         df_t = dc_t * c_{t-1}               c_t contains f_t * c_{t-1}: the other factor
-    (3') dg_t = dc_t * i_t                   c_t contains i_t * g_t: the other factor
-    (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f alike, from df_t
-         dz_g = dg_t * (1 - g_t^2)           tanh'
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (6') dh_t = dh[t]                           to the loss: given
+              + W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
+    (5') do_t = dh_t * tanh(c_t)                h_t = o_t * tanh(c_t): the other factor
+    (1') dz_o = do_t * o_t * (1 - o_t)          sigma'; (4') needs it, so it comes first
+    (4') dc_t = dc[t]                           to the loss: given
+              + dh_t * o_t * (1 - tanh(c_t)^2)  to h_t = o_t * tanh(c_t): factor o_t, then tanh'
+              + w_o * dz_o                      to o_t, whose sigma is applied to z_o + w_o * c_t
+              + [f * dc]_{t+1}                  to c_{t+1}, which contains f_{t+1} * c_t
+              + [w_i * dz_i + w_f * dz_f]_{t+1} to i_{t+1} and to f_{t+1}, by their peepholes
+    (2') di_t = dc_t * g_t                      c_t contains i_t * g_t: the other factor
+         df_t = dc_t * c_{t-1}                  c_t contains f_t * c_{t-1}: the other factor
+    (3') dg_t = dc_t * i_t                      c_t contains i_t * g_t: the other factor
+    (1') dz_i = di_t * i_t * (1 - i_t)          sigma'; dz_f alike, from df_t
+         dz_g = dg_t * (1 - g_t^2)              tanh'
 
     In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both
     have the gradient dz_i.
-    The recursion begins at t = T. No step follows: all that has index T + 1 is 0. It ends at h_0
-    and c_0. The loss reads neither directly, and no o_0 or h_0 is computed from c_0. So only the
-    terms of step 1 remain.
+    Time runs backwards: the gradients of step t + 1 must be complete before dh_t and dc_t. At t = T
+    no step follows, so they are 0. The loss does not read h_0 or c_0 directly, and no o_0 or h_0 is
+    computed from c_0. So dh_0 and dc_0 have only the terms of step 1.
 
 Gradients of what was given
-    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. peephole_lstm_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
-         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
+    W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.peephole_lstm_backward(..., keep="t").
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
+         db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t], dc[t] and gates[t] belong to
-that step. h[t] and c[t] are the states before it, h[t + 1] and c[t + 1] those after it. So dh[t]
-goes with h[t + 1]. dz.T @ x[t] and dz.sum(axis=0) also add up the sequences of the batch. dh_next
-and dc_next are what (6') and (4') take from the step after, computed one iteration ago. sigmoid
-uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dz is dz @ W. dz.T @ x[t]
+and dz.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t] and
+dc[t] belong to h_{t+1} and c_{t+1}. But h[k] is h_k and c[k] is c_k, not shifted. Easy mistake:
+h[t + 1] for h[t] in dW_hh. Its shape fits: no error appears. dh_next and dc_next are what (6') and
+(4') take from step t + 1. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Gers & Schmidhuber (2000), who leave W_hh^T dz_{t+1} out of (6'); with tanh in (6) and the full
 gradient: Graves (2013).
@@ -117,7 +108,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class PeepholeLSTMCache(NamedTuple):
-    """What :func:`peephole_lstm_backward` needs from the forward pass."""
+    """The cache: what :func:`peephole_lstm_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -165,11 +156,12 @@ def peephole_lstm_forward(
 
 
 def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each of its argument's shape.
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each shaped like its argument.
 
     Parameters
     ----------
-    dh, dc, cache : two (T, B, H) arrays and PeepholeLSTMCache
+    dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
+    cache : PeepholeLSTMCache
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)

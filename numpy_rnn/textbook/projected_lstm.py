@@ -2,22 +2,20 @@
 
 Symbols
     x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Indices i, f, g, o name
-                   a block, not a timestep: z_i and dz_i are written without t
+    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Blocks such as z_i and
+                   dz_i belong to timestep t, but are written without t. In GRUs, z is a gate
     i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
     m_t            what is projected: the output of the LSTM without a projection
-    W_ih, W_hh     weights, W_hr projection, b_ih, b_hh biases: the same ones at every timestep
+    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
+    W_hr           weights of the projection
     P              number of elements of h_t; c_t and m_t have H
-    T, B, D, H     number of timesteps, sequences in the batch, inputs, units
-    L              the loss: one number, computed from all h_t and c_t outside this page
-    dX             the gradient dL/dX, of X's shape. So dz_t is dL/dz_t: its element j is the change
-                   of L per change of element j of z_t, all consequences of that change included.
-                   Only dh[t] and dc[t], defined below, leave some consequences out
+    T, B, D, H     numbers of timesteps, sequences, inputs and units
+    L              the loss: one number, computed elsewhere from all h_t and c_t
+    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
+                   element j of X, all consequences included. Exceptions: dh[t] and dc[t], below
     v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
-The equations are for one sequence, with column vectors. The code holds a batch, one sequence a
-row: it writes W x as x @ W.T, and W^T dz as dz @ W.
 
-Forward, t = 1, ..., T
+Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_hr
     (1)  z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     (2)  i_t = sigma(z_i),   f_t = sigma(z_f),   o_t = sigma(z_o)      sigma(v) = 1 / (1 + e^-v)
@@ -27,7 +25,6 @@ Forward, t = 1, ..., T
     (6)  h_t = W_hr m_t
 
 Paths from c_t and h_t to the loss
-
          L                                  L
          ^                                  ^
          | dc[t]                            | dh[t]
@@ -38,59 +35,55 @@ Paths from c_t and h_t to the loss
 
     Two arrows leave h_t: to the loss and to z_{t+1}. One leaves m_t: to h_t. Three leave c_t: to
     the loss, to c_{t+1} and to m_t.
-    Count only the arrow that goes directly to the loss, and hold everything else fixed: this is a
-    partial derivative of L. It is written dh[t] or dc[t], with brackets, and the backward function
-    takes it. The total derivative counts every arrow. It is written dh_t or dc_t, without brackets.
+    dh[t] and dc[t], with brackets, count only the direct arrow to the loss: partial derivatives of
+    L, given to the backward function. dh_t and dc_t count every arrow: the total derivatives.
 
-The chain rule, in two parts
-    A. Where several arrows leave a quantity, the gradients that come back along them are added.
-    B. Along one arrow, the gradient at its head is multiplied by the derivative of its equation:
+The chain rule
+    Take the quantities in the order of the equations, last equation first. For each, list the
+    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
+    gradient at its head, dy, by the derivative of y with respect to v:
        y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
        y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy                 factor 1
-       y = v * w      dv = dy * w             the other factor
-       y = W v        y_j = sum_k W_jk v_k
-                      dv = W^T dy             dv_k = sum_j W_jk dy_j     v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k           W_jk is in y_j alone
+       y = v + w      dv = dy,  dw = dy       factor 1
+       y = v * w      dv = dy * w             the other factor; dw = dy * v
+       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
+                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
 
-Backward, t = T, ..., 1. (n') is the gradient of the left side of (n), (0') that of what is given.
-Each term is one arrow, by A, and its factors are those of B.
-    (6') dh_t = dh[t] + W_hh^T dz_{t+1}
-             dh[t]                           to the loss: given
-             W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
-    (5') dm_t = W_hr^T dh_t                  to h_t = W_hr m_t: dh_t, the total, not dh[t]
-    (4') dc_t = dc[t] + f_{t+1} * dc_{t+1} + dm_t * o_t * (1 - tanh(c_t)^2)
-             dc[t]                           to the loss: given
-             f_{t+1} * dc_{t+1}              to c_{t+1}, which contains f_{t+1} * c_t
-             dm_t * o_t * (1 - tanh(c_t)^2)  to m_t = o_t * tanh(c_t): factor o_t, then tanh'
-    (2') di_t = dc_t * g_t                   c_t contains i_t * g_t: the other factor
-         df_t = dc_t * c_{t-1}               c_t contains f_t * c_{t-1}: the other factor
-    (3') dg_t = dc_t * i_t                   c_t contains i_t * g_t: the other factor
-    (2') do_t = dm_t * tanh(c_t)             m_t = o_t * tanh(c_t): the other factor
-    (1') dz_i = di_t * i_t * (1 - i_t)       sigma'; dz_f and dz_o alike, from df_t and do_t
-         dz_g = dg_t * (1 - g_t^2)           tanh'
+Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
+    (6') dh_t = dh[t]                           to the loss: given
+              + W_hh^T dz_{t+1}                 to z_{t+1}, which contains W_hh h_t
+    (5') dm_t = W_hr^T dh_t                     to h_t = W_hr m_t: dh_t, the total, not dh[t]
+    (4') dc_t = dc[t]                           to the loss: given
+              + f_{t+1} * dc_{t+1}              to c_{t+1}, which contains f_{t+1} * c_t
+              + dm_t * o_t * (1 - tanh(c_t)^2)  to m_t = o_t * tanh(c_t): factor o_t, then tanh'
+    (2') di_t = dc_t * g_t                      c_t contains i_t * g_t: the other factor
+         df_t = dc_t * c_{t-1}                  c_t contains f_t * c_{t-1}: the other factor
+    (3') dg_t = dc_t * i_t                      c_t contains i_t * g_t: the other factor
+    (2') do_t = dm_t * tanh(c_t)                m_t = o_t * tanh(c_t): the other factor
+    (1') dz_i = di_t * i_t * (1 - i_t)          sigma'; dz_f and dz_o alike, from df_t and do_t
+         dz_g = dg_t * (1 - g_t^2)              tanh'
 
     The projection is inside the recurrence: z_{t+1} reads h_t, not m_t. c_t reaches the gates of
     step t + 1 through m_t only. So the second term of (4') holds f, i and g of step t + 1 fixed.
-    The recursion begins at t = T. No step follows: dz_{T+1} = 0 and dc_{T+1} = 0. It ends at h_0
-    and c_0. The loss reads neither directly, and h_0 is given, not computed from c_0. So only the
-    terms of step 1 remain.
+    Time runs backwards: dz_{t+1} and dc_{t+1} must be complete before dh_t and dc_t. At t = T no
+    step follows, so both are 0. The loss does not read h_0 or c_0 directly, and h_0 is not computed
+    from c_0. So dh_0 and dc_0 have one term each.
 
 Gradients of what was given
-    The same W_hh is used at every timestep, so T arrows leave it, one to each z_t. By A its
-    gradient is a sum over t: += in the code. The terms, listed by t, are called the ledger. Running
-    this page prints it. lstm_backward in numpy_rnn.functional returns it for keep="t".
-    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        B: dW = dy v^T
+    W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
+    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
+    The terms are the ledger: run this page, or functional.lstm_backward(..., keep="t").
+    (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
          dW_hr = sum_t dh_t m_t^T        the total dh_t again, since (6) makes all of h_t
-         db_ih = db_hh = sum_t dz_t      each bias is added to z_t
+         db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
 
-In the code t counts from 0: its t is step t + 1 above. x[t], dh[t], dc[t] and gates[t] belong to
-that step. h[t] and c[t] are the states before it, h[t + 1] and c[t + 1] those after it. So dh[t]
-goes with h[t + 1]. dz.T @ x[t] and dz.sum(axis=0) also add up the sequences of the batch. dh_next
-and dc_next are what (6') and (4') take from the step after, computed one iteration ago. sigmoid
-uses 1 + p / q = 2 e^v / q = 2 sigma(2 v). m has no initial entry: m[t] belongs to x[t].
+In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dz is dz @ W. dz.T @ x[t]
+and dz.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t] and
+dc[t] belong to h_{t+1} and c_{t+1}. m[t] is m_{t+1}. But h[k] is h_k and c[k] is c_k, not shifted.
+Easy mistake: h[t + 1] for h[t] in dW_hh. Its shape fits: no error appears. dh_next and dc_next are
+what (6') and (4') take from step t + 1. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); projection: Sak,
 Senior & Beaufays (2014).
@@ -113,7 +106,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class ProjectedLSTMCache(NamedTuple):
-    """What :func:`projected_lstm_backward` needs from the forward pass."""
+    """The cache: what :func:`projected_lstm_backward` needs from the forward pass."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, P): h_0 to h_T
@@ -167,11 +160,12 @@ def projected_lstm_forward(
 
 
 def projected_lstm_backward(dh: Array, dc: Array, cache: ProjectedLSTMCache) -> tuple[Array, ...]:
-    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_hr, each of its argument's shape.
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_hr, each shaped like its argument.
 
     Parameters
     ----------
-    dh, dc, cache : (T, B, P) and (T, B, H) arrays and ProjectedLSTMCache
+    dh, dc : (T, B, P) and (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
+    cache : ProjectedLSTMCache
     """
     x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr = cache
     dh_next = np.zeros_like(h[0])  # (6') (B, P)
