@@ -14,7 +14,6 @@ error of each step. A mask marks steps that do not count, such as padding.
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -107,7 +106,7 @@ def mse_forward(
     counted = difference.size
     if mask is not None:
         difference = np.where(mask[..., None], difference, 0)
-        counted = int(np.count_nonzero(mask)) * math.prod(y.shape[2:])
+        counted = int(np.count_nonzero(mask)) * int(np.prod(y.shape[2:]))
     per_step = difference.size // max(len(difference), 1)
     scale = reduction_scale(reduction, counted=counted, per_step=per_step)
     squared = difference * difference  # (2)
