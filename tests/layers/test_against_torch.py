@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, Module, MSELoss, Sequential
+from numpy_rnn.layers import RNN, CrossEntropyLoss, Layer, Linear, MSELoss, Sequential
 
 TOLERANCE = 1e-12
 
@@ -28,13 +28,13 @@ def tensor(array: Array) -> torch.Tensor:
     return torch.from_numpy(array.copy()).requires_grad_()
 
 
-def load(theirs: torch.nn.Module, ours: Module) -> None:
+def load(theirs: torch.nn.Module, ours: Layer) -> None:
     """Both ways: ours takes PyTorch's state dict as it is, and PyTorch takes ours."""
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     theirs.load_state_dict({k: torch.from_numpy(v) for k, v in ours.state_dict().items()})
 
 
-def gradients_equal(ours: Module, theirs: torch.nn.Module) -> None:
+def gradients_equal(ours: Layer, theirs: torch.nn.Module) -> None:
     names = dict(theirs.named_parameters())
     assert list(names) == list(ours.parameters.shapes)
     for name, parameter in names.items():
@@ -139,7 +139,7 @@ def test_cross_entropy_loss(reduction: Any, ignore_index: int, shape: tuple[int,
     want = theirs(ty.reshape(-1, 4), torch.from_numpy(targets.ravel()))
     dloss = rng.standard_normal(targets.shape if reduction == "none" else ())
     (want * torch.from_numpy(np.asarray(dloss).reshape(want.shape))).sum().backward()
-    ours = CrossEntropyLoss(ignore_index, reduction)
+    ours = CrossEntropyLoss(reduction, ignore_index=ignore_index)
     equal(np.asarray(ours.forward(y, targets)).reshape(want.shape), want)
     equal(ours.backward(dloss), ty.grad)
 

@@ -139,8 +139,8 @@ def test_dropout_with_the_same_masks_gives_the_same_numbers(kind: str) -> None:
         )
     rng = np.random.default_rng(1)
     x, dy = rng.standard_normal((6, 2, 3)), rng.standard_normal((6, 2, size))
-    y, _ = ours.forward(x)
-    masks = [torch.from_numpy(cache.mask / 0.6) for cache in ours._cache.dropouts]
+    y, _, cache = ours.apply(x)
+    masks = [torch.from_numpy(mask.mask / 0.6) for mask in cache.masks]
     assert len(masks) == 2
     tx = tensor(x)
     t = tx
@@ -149,14 +149,15 @@ def test_dropout_with_the_same_masks_gives_the_same_numbers(kind: str) -> None:
     loss = (t * torch.from_numpy(dy)).sum()
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's hints lack it
     equal(y, t)
-    equal(ours.backward(dy)[0], tx.grad)
+    dx, _, gradients = ours.vjp(cache, dy)
+    assert dx is not None
+    equal(dx, tx.grad)
     for layer, cell in enumerate(cells):
         for name, parameter in cell.named_parameters():
-            grad = ours.parameters.grads[name.replace("_l0", f"_l{layer}")]
-            equal(grad, parameter.grad)
-    ours.eval()
-    assert not np.array_equal(ours.forward(x)[0], y)
-    assert ours._cache.dropouts == []
+            equal(gradients[name.replace("_l0", f"_l{layer}")], parameter.grad)
+    y_eval, _, cache = ours.eval().apply(x)
+    assert not np.array_equal(y_eval, y)
+    assert cache.masks == []
 
 
 def test_a_hundred_steps_of_adam_on_a_stacked_bidirectional_lstm() -> None:

@@ -1,8 +1,9 @@
-"""Checkpointing gives what keeping everything gives.
+"""With `recompute` the gradients are those of storing every step.
 
-Not in every bit: the sum over time of a weight's gradient is made segment by segment, and a
-product of k rows may round otherwise than one of T. Where nothing is rounded, as with small whole
-numbers, nothing differs; and the bits are always those of the same pieces run by hand.
+They are not equal in every bit: the sum over time of a weight's gradient is computed segment by
+segment, and a product of k rows may round differently from one of T. Where nothing is rounded, as
+with small whole numbers, nothing differs. The bits are always those of the same segments run by
+hand.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def same(got: Array | None, want: Array | None) -> None:
     with_resets=st.booleans(),
     seed=seeds,
 )
-def test_it_is_the_full_backward_for_every_cell_and_option(
+def test_recomputing_is_storing_for_every_cell_and_option(
     kind: str,
     T: int,
     recompute: bool | int,
@@ -89,7 +90,7 @@ def test_nothing_differs_where_nothing_is_rounded(recompute: Any, kind: Any) -> 
 
 
 @each_kind
-def test_every_bit_is_that_of_the_pieces_by_hand(kind: str) -> None:
+def test_every_bit_is_that_of_the_segments_by_hand(kind: str) -> None:
     rng = np.random.default_rng(0)
     saving, whole = KINDS[kind](recompute=4, rng=1), KINDS[kind](rng=1)
     x, state = rng.standard_normal((10, 2, D)), random_state(saving, rng, 2)
@@ -98,26 +99,28 @@ def test_every_bit_is_that_of_the_pieces_by_hand(kind: str) -> None:
     dx, dstate = saving.backward(dy, dfinal)
     states, cuts = [state], [0, 4, 8, 10]
     for start, stop in pairwise(cuts):
-        y_piece, after = whole.forward(x[start:stop], states[-1])
-        same(y[start:stop], y_piece)
+        y_part, after, _ = whole.apply(x[start:stop], states[-1])
+        same(y[start:stop], y_part)
         states.append(after)
     for got, want in zip(parts(final), parts(states[-1]), strict=True):
         same(got, want)
     d = dfinal
     for start, stop, before in [(8, 10, states[2]), (4, 8, states[1]), (0, 4, states[0])]:
         whole.forward(x[start:stop], before)
-        dx_piece, d = whole.backward(dy[start:stop], d)
-        same(dx[start:stop], dx_piece)
+        dx_part, d = whole.backward(dy[start:stop], d)
+        same(dx[start:stop], dx_part)
     for got, want in zip(parts(dstate), parts(d), strict=True):
         same(got, want)
     same(saving.parameters.grad, whole.parameters.grad)
 
 
-def test_backward_twice_gives_the_same() -> None:
+def test_vjp_twice_gives_the_same() -> None:
     layer = LSTM(D, H, recompute=3, rng=0)
-    y, _ = layer.forward(np.random.default_rng(0).standard_normal((10, 2, D)))
-    first, second = (layer.backward(np.ones_like(y))[0] for _ in range(2))
-    same(first, second)
+    y, _, cache = layer.apply(np.random.default_rng(0).standard_normal((10, 2, D)))
+    first, second = (layer.vjp(cache, np.ones_like(y)) for _ in range(2))
+    same(first[0], second[0])
+    for name, gradient in first[2].items():
+        same(gradient, second[2][name])
 
 
 @pytest.mark.parametrize("kind", [RNN, LSTM])
@@ -136,7 +139,7 @@ def test_memory_is_the_formula(kind: Any) -> None:
     finally:
         tracemalloc.stop()
     k, row = 31, 8 * B  # k of T = 900
-    kept = (T + (T // k + 1) * components) * units * row
+    kept = (T + (T // k + 1) * components) * units * row + x.nbytes  # forward copies x
     weights = 4 * layer.parameters.data.nbytes + 100_000
     assert y.nbytes <= after <= kept + weights
     assert most <= kept + (T * inputs + k * ((peak + 4) * units + inputs)) * row + weights
@@ -152,6 +155,6 @@ def test_memory_is_the_formula(kind: Any) -> None:
         ("yes", TypeError, "LSTM: recompute is 'yes', expected a whole number"),
     ],
 )
-def test_a_wrong_checkpoint_is_one_line(value: Any, error: type[Exception], message: str) -> None:
+def test_a_wrong_distance_is_one_line(value: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         LSTM(D, H, recompute=value)

@@ -1,4 +1,4 @@
-"""Lengths, resets, splits and streaming: each is the same as running the rows or pieces alone."""
+"""Lengths, resets and splits are the same as running the rows, segments or parts alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS: dict[str, Any] = {
     "indrnn": lambda **o: IndRNN(D, H, **o),
     "mingru": lambda **o: MinGRU(D, H, **o),
     "lru": lambda **o: LRU(D, H, **o),
-    "one's own": lambda **o: MGU(D, H, **o),
+    "custom cell": lambda **o: MGU(D, H, **o),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
 seeds = st.integers(0, 2**31)
@@ -74,7 +74,7 @@ def test_lengths_are_each_row_alone(
     lengths = rng.integers(0, T + 1, B)
     x, state = rng.standard_normal((T, B, D)), random_state(layer, rng, B)
     padding = np.arange(T)[:, None] >= lengths
-    x[padding] = np.nan  # what stands behind a row's end is not looked at
+    x[padding] = np.nan  # what is beyond a row's end is not read
 
     def user(array: Array) -> Array:
         return array.swapaxes(0, 1) if batch_first else array
@@ -107,7 +107,7 @@ def test_lengths_are_each_row_alone(
     padded=st.booleans(),
     seed=seeds,
 )
-def test_resets_are_the_pieces_alone(
+def test_resets_are_the_segments_alone(
     kind: str, T: int, B: int, bidirectional: bool, padded: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -127,16 +127,16 @@ def test_resets_are_the_pieces_alone(
         for start, stop in pairwise(cuts):
             y_b, final_b = alone.forward(x[start:stop, b : b + 1], row(state, b))
             close(y[start:stop, b : b + 1], y_b)
-            # The final state of a direction is that of the piece in which it ends.
+            # The final state of a direction is that of the segment in which it ends.
             ends_here = np.zeros((len(parts(final_b)[0]), 1, 1), bool)
             ends_here[0] = stop == n
             ends_here[1:] = start == 0
             d = [np.where(ends_here, c, 0) for c in parts(row(dfinal, b))]
             for got, want in zip(parts(row(final, b)), parts(final_b), strict=True):
                 close(np.where(ends_here, got, 0), np.where(ends_here, want, 0))
-            dx_b, dpiece = alone.backward(dy[start:stop, b : b + 1], whole(d))
+            dx_b, dsegment = alone.backward(dy[start:stop, b : b + 1], whole(d))
             close(dx[start:stop, b : b + 1], dx_b)
-            dstate_b = [a + c for a, c in zip(dstate_b, parts(dpiece), strict=True)]
+            dstate_b = [a + c for a, c in zip(dstate_b, parts(dsegment), strict=True)]
         if n == 0:
             dstate_b = list(parts(row(dfinal, b)))
         for got, want in zip(parts(row(dstate, b)), dstate_b, strict=True):
@@ -169,37 +169,6 @@ def test_a_split_sequence_with_carried_state_is_the_whole(
         (*parts(last), *parts(dfirst)), (*parts(final), *parts(dstate)), strict=True
     ):
         close(got, want)
-
-
-@each_kind
-@pytest.mark.parametrize("symbols", [False, True])
-@pytest.mark.parametrize("batched", [False, True])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_streaming_is_the_whole_sequence(
-    kind: str, symbols: bool, batched: bool, num_layers: int
-) -> None:
-    rng = np.random.default_rng(0)
-    layer = KINDS[kind](rng=1, num_layers=num_layers)
-    shape = (7, 2) if batched else (7,)
-    x = rng.integers(0, D, shape) if symbols else rng.standard_normal((*shape, D))
-    y, final = layer.forward(x)
-    state: Any = None
-    for t in range(7):
-        before = None if state is None else [part.copy() for part in parts(state)]
-        y_t, after = layer.step(x[t] if x[t].ndim else np.asarray(x[t]), state)
-        if before is not None:  # a server can hand the same state in twice
-            for part, copy in zip(parts(state), before, strict=True):
-                np.testing.assert_array_equal(part, copy)
-        np.testing.assert_allclose(y_t, y[t], rtol=1e-12, atol=1e-15)
-        state = after
-    for got, want in zip(parts(state), parts(final), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
-        assert got.shape == want.shape
-
-
-def test_a_bidirectional_layer_cannot_stream() -> None:
-    with pytest.raises(ValueError, match=r"LSTM\(3, 4\)\.step: the layer is bidirectional"):
-        LSTM(D, H, bidirectional=True).step(np.ones((1, D)))
 
 
 @each_kind

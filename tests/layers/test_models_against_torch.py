@@ -46,26 +46,6 @@ def test_embedding_stack_and_head(many_to_one: bool) -> None:
     gradients_equal(ours, theirs)
 
 
-def test_a_row_without_a_step_has_no_last_one() -> None:
-    last = LastStep(batch_first=True)
-    x = np.arange(12.0).reshape(2, 3, 2)
-    assert last.forward(x, np.array([0, 2])).tolist() == [[0, 0], [8, 9]]
-    dx = last.backward(np.array([[1.0, 1.0], [2.0, 3.0]]))
-    assert dx is not None
-    assert dx[0].tolist() == [[0, 0]] * 3
-    assert dx[1].tolist() == [[0, 0], [2, 3], [0, 0]]
-
-
-def test_a_model_streams() -> None:
-    model = Sequential(Embedding(7, 3, rng=0), LSTM(3, 4, 2, rng=1), Linear(4, 5, rng=2))
-    x = np.random.default_rng(0).integers(0, 7, (6, 2))
-    y, _ = model.forward(x)
-    state = None
-    for t in range(6):
-        y_t, state = model.step(x[t], state)
-        np.testing.assert_allclose(y_t, y[t], rtol=1e-12)
-
-
 def test_dropout_is_for_training() -> None:
     model = Sequential(LSTM(3, 8, 2, dropout=0.5, rng=1), Linear(8, 5, rng=2))
     x = np.ones((4, 2, 3))
