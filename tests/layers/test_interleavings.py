@@ -28,7 +28,7 @@ ANY_ORDER = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 # One failure is enough, and it need not be the smallest.
-FIND = settings(ANY_ORDER, max_examples=60, phases=(Phase.generate,), report_multiple_bugs=False)
+FIND = settings(ANY_ORDER, max_examples=200, phases=(Phase.generate,), report_multiple_bugs=False)
 
 
 @pytest.mark.parametrize("architecture", MODELS)
