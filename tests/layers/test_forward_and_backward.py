@@ -201,7 +201,7 @@ class Modulo(StatelessLayer):
     def __init__(self) -> None:
         self.parameters = Parameters({}, "float64")
 
-    def _apply(self, x: Array, *_: Any) -> tuple[Array, None]:
+    def _apply(self, x: Array, _: Any) -> tuple[Array, None]:
         return x % 3, None
 
     def _vjp(self, *_: Any) -> Any:

@@ -73,38 +73,40 @@ def step_of_a_model_calls_forward_of_its_layers(patch: pytest.MonkeyPatch) -> No
 
 def backward_of_parts(self: Any, dy: Any, dstate: Any = None) -> Any:
     """Backpropagate; a part that has its own pass in memory uses that, as if caches were shared."""
-    cache = self._memory.recall(repr(self), training=self.training)
-    if isinstance(self, Sequential):
+    if isinstance(self, Sequential) and self._memory.caches.get(self.training) is not None:
+        caches = self._memory.caches[self.training].caches
         for n, part in enumerate(self.layers.values()):
             if part._memory.caches.get(part.training) is not None:
-                cache.caches[n] = part._memory.caches[part.training]
-    dx, dinitial, gradients = self.vjp(cache, dy, dstate)
-    self._memory.forget(training=self.training)
+                caches[n] = part._memory.caches[part.training]
+    dx, dinitial, gradients = self._memory.use_up(self, self.vjp, dy, dstate, training=self.training)
     self.parameters.add(gradients)
     return (dx, dinitial) if self.stateful else dx
 
 
 @bug("chain")
 def backward_keeps_the_cache(patch: pytest.MonkeyPatch) -> None:
-    def backward(self: Any, dy: Any, dstate: Any = None) -> Any:
-        cache = self._memory.recall(repr(self), training=self.training)
-        dx, dinitial, gradients = self.vjp(cache, dy, dstate)
-        self.parameters.add(gradients)
-        return (dx, dinitial) if self.stateful else dx
+    use_up = base.Memory.use_up
 
-    patch.setattr(Layer, "backward", backward)
+    def keeping(self: Any, where: Any, vjp: Any, *d: Any, training: bool = True) -> Any:
+        before = dict(self.caches), dict(self.forwards)
+        result = use_up(self, where, vjp, *d, training=training)
+        self.caches, self.forwards = before
+        return result
+
+    patch.setattr(base.Memory, "use_up", keeping)
 
 
 @bug("linear")
 def backward_forgets_the_cache_when_it_fails(patch: pytest.MonkeyPatch) -> None:
-    recall = base.Memory.recall
+    use_up = base.Memory.use_up
 
-    def recalling(self: Any, where: str, *, training: bool = True) -> Any:
-        cache = recall(self, where, training=training)
-        self.forget(training=training)
-        return cache
+    def using_up(self: Any, where: Any, vjp: Any, *d: Any, training: bool = True) -> Any:
+        try:
+            return use_up(self, where, vjp, *d, training=training)
+        finally:
+            self.forget(training=training)
 
-    patch.setattr(base.Memory, "recall", recalling)
+    patch.setattr(base.Memory, "use_up", using_up)
 
 
 @bug("gru")
@@ -140,7 +142,7 @@ def a_forward_that_fails_is_remembered(patch: pytest.MonkeyPatch) -> None:
 
 @bug("lru")
 def evaluation_and_training_share_a_memory(patch: pytest.MonkeyPatch) -> None:
-    for name in ("remember", "recall", "forget"):
+    for name in ("remember", "use_up", "forget"):
         method = getattr(base.Memory, name)
 
         def in_one_mode(self: Any, *args: Any, method: Any = method, training: bool = True) -> Any:
@@ -152,7 +154,7 @@ def evaluation_and_training_share_a_memory(patch: pytest.MonkeyPatch) -> None:
 
 @bug("mingru")
 def threads_share_a_memory(patch: pytest.MonkeyPatch) -> None:
-    members = {name: vars(base.Memory)[name] for name in ("__init__", "remember", "recall", "forget")}
+    members = {name: vars(base.Memory)[name] for name in ("__init__", "remember", "use_up", "forget")}
     patch.setattr(base, "Memory", type("Shared", (), members))
 
 
@@ -189,9 +191,10 @@ def forward_keeps_the_callers_input(patch: pytest.MonkeyPatch) -> None:
 @bug("gru, reset before")
 def lengths_are_the_callers(patch: pytest.MonkeyPatch) -> None:
     def read(*args: Any, **options: Any) -> Any:
-        x, arranged = batch.read_batch(*args, **options)
-        given = args[4]
-        return x, arranged if given is None else arranged._replace(order=_Late(given))
+        x, initial, arranged = batch.read_arguments(*args, **options)
+        given = args[3]
+        late = arranged if given is None else arranged._replace(order=_Late(given))
+        return x, initial, late
 
     class _Late:
         """The order of rows, computed when it is used."""
@@ -202,7 +205,7 @@ def lengths_are_the_callers(patch: pytest.MonkeyPatch) -> None:
         def __array__(self, *_: Any, **__: Any) -> Any:
             return np.argsort(-self.given, kind="stable")
 
-    patch.setattr(recurrent, "read_batch", read)
+    patch.setattr(recurrent, "read_arguments", read)
 
 
 @bug("relu rnn, stored states")
@@ -280,9 +283,9 @@ def a_stepper_reads_the_weights_as_they_are(patch: pytest.MonkeyPatch) -> None:
 def predict_draws_masks(patch: pytest.MonkeyPatch) -> None:
     apply = Dropout._apply
 
-    def drawing(self: Any, x: Any, lengths: Any, training: bool, rng: Any) -> Any:
-        y, mask = apply(self, x, lengths, True, rng)
-        return (y, mask) if training else (x.copy(), None)
+    def drawing(self: Any, x: Any, call: Any) -> Any:
+        y, mask = apply(self, x, call._replace(training=True))
+        return (y, mask) if call.training else (x.copy(), None)
 
     patch.setattr(Dropout, "_apply", drawing)
 
