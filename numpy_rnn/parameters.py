@@ -59,6 +59,10 @@ class _Views(dict[str, Array]):
             f"expected [{name!r}][...] = array"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle as a dict: a copy is nobody's view."""
+        return dict, (dict(self),)
+
     __delitem__ = pop = setdefault = _refuse
     clear = popitem = update = __ior__ = _refuse  # type: ignore[assignment]  # they refuse
 
@@ -118,7 +122,15 @@ class Parameters:
         return f"Parameters({shapes}; {self.dtype})"
 
     def _live_in(self, data: Array, grad: Array) -> None:
-        """Make `data` and `grad` this object's vectors, and point the views at them."""
+        """Make `data` and `grad` this object's vectors, and point the views at them.
+
+        The vectors before them become read-only: to write to one would change nothing.
+        """
+        before = self.__dict__.get("data")
+        if before is not None and before is not data:
+            views = (*self.values.values(), *self.grads.values())
+            for array in (before, self.grad, *views):
+                array.setflags(write=False)
         values: dict[str, Array] = {}
         grads: dict[str, Array] = {}
         start = 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -26,9 +27,11 @@ from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
-    check_cache,
     check_flag,
+    check_keep,
     check_no_state,
+    to_dtype,
+    wrong_cache,
 )
 from numpy_rnn.parameters import IncompatibleKeys, Parameters
 
@@ -37,6 +40,10 @@ if TYPE_CHECKING:  # see functional/types.py
 
 Step = Callable[..., tuple[Array, State]]
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
+if hasattr(os, "register_at_fork"):  # so that no child inherits the lock of another thread
+    os.register_at_fork(
+        before=_ADDING.acquire, after_in_parent=_ADDING.release, after_in_child=_ADDING.release
+    )
 
 
 class Memory(threading.local):
@@ -120,6 +127,7 @@ class Layer(Remembers, ABC):
     # For repr: positional arguments, and options with their defaults.
     _positional: ClassVar[tuple[str, ...]] = ()
     _options: ClassVar[Mapping[str, Any]] = {}
+    _any_dtype: bool = True  # of a layer without parameters: whether no dtype is required
 
     def __repr__(self) -> str:
         shown = [f"{getattr(self, name)!r}" for name in self._positional]
@@ -128,7 +136,8 @@ class Layer(Remembers, ABC):
             for name, default in self._options.items()
             if getattr(self, name) != default
         ]
-        if self.parameters.shapes and self.parameters.dtype != np.float64:
+        any_dtype = self._any_dtype and not self.parameters.shapes
+        if not any_dtype and (self.parameters.dtype != np.float64 or not self.parameters.shapes):
             shown.append(f"dtype={self.parameters.dtype}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -236,10 +245,14 @@ class Layer(Remembers, ABC):
             without state returns ``()`` for it. It may own buffers: use one stepper per thread.
         """
         frozen = copy.deepcopy(self)
+        if self.stateful:
+            return frozen.step
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:
-            check_no_state(repr(frozen), state)
-            return frozen.step(x_t), ()
+            if state is not None:
+                check_no_state(Where(frozen, "step"), state)
+            own = frozen.parameters
+            return frozen.step(to_dtype(x_t, own.dtype) if own.shapes else x_t), ()
 
         return step
 
@@ -305,7 +318,7 @@ class Layer(Remembers, ABC):
         """
         return self.predict(x_t, state)
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
 
     def zero_state(self, B: int) -> State:  # noqa: ARG002 (a layer without state has none for any B)
@@ -394,7 +407,9 @@ class StatelessLayer(Layer):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Return the gradients of input and parameters; see :meth:`Layer.vjp`."""
         if not isinstance(cache, StatelessCache) or cache.kind is not type(self):
-            check_cache(Where(self, "backward"), cache, StatelessCache, type(self))
+            raise wrong_cache(Where(self, "backward"), cache)
+        if keep:
+            check_keep(Where(self, "backward"), keep)
         if dstate is not None:
             check_no_state(Where(self, "backward"), dstate)
         dy = np.zeros(cache.shape, cache.dtype) if dy is None else dy

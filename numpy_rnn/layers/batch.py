@@ -98,7 +98,8 @@ class SequenceBatch(NamedTuple):
         for (part_name, part), size in zip(parts, sizes, strict=True):
             array = check_array(where, part_name, part, dtype, (self.state_shape(L, size),))
             array = array.reshape(L, self.B, size)
-            read.append(array if self.order is None else array[:, self.order])
+            # A copy, because a cell may keep it.
+            read.append(array.copy() if self.order is None else array[:, self.order])
         return read
 
     def restore_state(self, parts: list[Array]) -> list[Array]:

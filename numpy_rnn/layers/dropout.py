@@ -78,10 +78,14 @@ class Dropout(StatelessLayer):
         """Return the generator of the masks, if any are drawn."""
         return [self._rng] if self.p else []
 
-    def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutMask | None]:
-        x = check_float("Dropout.forward", "x", x)
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is treated like the rest)
+        """Raise TypeError or ValueError if `x` is not an input of this layer."""
+        check_float("Dropout.forward", "x", x)
         if not self._any_dtype:
             check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
+
+    def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutMask | None]:
+        self.check_input(x)
         if not (self.p and call.training):
             return x.copy(), None
         mask = draw_mask(x, self.p, self._rng if call.rng is None else call.rng)

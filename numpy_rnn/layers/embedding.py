@@ -56,7 +56,7 @@ class Embedding(StatelessLayer):
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
         self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
         where = Where(self)
         if x.dtype.kind not in "iu":

@@ -89,7 +89,7 @@ class LayerNorm(StatelessLayer):
         if self.elementwise_affine:
             self.parameters.values["weight"][...] = 1
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
         where = Where(self)
         dtype = (

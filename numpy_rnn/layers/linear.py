@@ -18,6 +18,7 @@ from numpy_rnn.layers.validate import (
     check_no_state,
     check_size,
     check_tokens,
+    to_dtype,
 )
 from numpy_rnn.parameters import Parameters
 
@@ -76,7 +77,7 @@ class Linear(StatelessLayer):
         self.parameters = Parameters(shapes, dtype, "Linear")
         uniform(self.parameters, self.in_features, rng)
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
         where = Where(self)
         if x.dtype.kind in "iu":
@@ -110,7 +111,7 @@ class Linear(StatelessLayer):
         b = self.parameters.values["bias"].copy() if self.bias else np.zeros(1, W_T.dtype)
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:
-            x = np.asarray(x_t)
+            x = to_dtype(x_t, W_T.dtype)
             if x.dtype is not W_T.dtype or x.shape[-1:] != W_T.shape[:1]:
                 self.check_input(x)
             if state is not None:

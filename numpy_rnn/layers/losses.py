@@ -24,12 +24,12 @@ from numpy_rnn.layers.base import Remembers
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
-    check_cache,
     check_float,
     check_loss_gradient,
     check_shape,
     check_size,
     check_tokens,
+    wrong_cache,
 )
 
 
@@ -187,6 +187,7 @@ class MSELoss(Loss):
         if not y.ndim:
             raise ValueError(f"{where}: y is a single number, expected an array")
         target = np.asarray(target)
+        check_shape(where, "target", target, (y.shape,))  # before the mask would broadcast it
         if mask is not None:
             mask = check_bool(where, "mask", mask, y.shape[:-1])
             target = np.where(mask[..., None], target, 0).astype(target.dtype)
@@ -196,9 +197,10 @@ class MSELoss(Loss):
 
     def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y. See :meth:`Loss.vjp`."""
-        check_cache("MSELoss", cache, LossCache)
-        dloss = check_loss_gradient("MSELoss.backward", dloss, cache.loss_shape, cache.dtype)
-        assert isinstance(cache.pair, MSECache)  # noqa: S101 (for the type checker)
+        where = "MSELoss.backward"
+        if not isinstance(cache, LossCache) or not isinstance(cache.pair, MSECache):
+            raise wrong_cache(where, getattr(cache, "pair", cache))
+        dloss = check_loss_gradient(where, dloss, cache.loss_shape, cache.dtype)
         return mse_backward(dloss, cache.pair)[0]
 
     def count(self, target: Array, mask: Array | None = None) -> int:
@@ -278,10 +280,11 @@ class CrossEntropyLoss(Loss):
 
     def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of the logits. See :meth:`Loss.vjp`."""
-        check_cache("CrossEntropyLoss", cache, LossCache)
+        where = "CrossEntropyLoss.backward"
+        if not isinstance(cache, LossCache) or not isinstance(cache.pair, CrossEntropyCache):
+            raise wrong_cache(where, getattr(cache, "pair", cache))
         pair, shape, loss_shape, dtype = cache
-        assert isinstance(pair, CrossEntropyCache)  # noqa: S101 (for the type checker)
-        dloss = check_loss_gradient("CrossEntropyLoss.backward", dloss, loss_shape, dtype)
+        dloss = check_loss_gradient(where, dloss, loss_shape, dtype)
         if loss_shape:
             dloss = dloss.reshape(pair.counts.shape)
         return cross_entropy_backward(dloss, pair)[0].reshape(shape)

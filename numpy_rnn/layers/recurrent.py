@@ -24,11 +24,13 @@ from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_c
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
-    check_cache,
     check_flag,
+    check_keep,
     check_probability,
     check_shape,
     check_size,
+    check_tokens,
+    wrong_cache,
 )
 from numpy_rnn.parameters import Parameters
 
@@ -114,7 +116,7 @@ class Recurrent(Layer):
             warnings.warn(
                 f"{kind}: dropout is {dropout} and num_layers is 1, expected num_layers above 1 "
                 "(dropout is applied between layers)",
-                stacklevel=2 if type(self) is Recurrent else 3,
+                stacklevel=2 if type(self).__init__ is Recurrent.__init__ else 3,
             )
         self.recompute = recompute
         if not isinstance(recompute, bool):
@@ -182,9 +184,9 @@ class Recurrent(Layer):
             for name, shape in zip(names, self._cells[layer].weights.values(), strict=True)
         ]
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        self._read(x, None, None, None)
+        self._read(x, None, lengths, None)
 
     def apply(
         self,
@@ -269,9 +271,11 @@ class Recurrent(Layer):
         self, cache: RecurrentCache, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time; see :meth:`Layer.vjp`."""
-        if not isinstance(cache, RecurrentCache):
-            check_cache(Where(self, "backward"), cache, RecurrentCache)
         where, dtype = Where(self, "backward"), self.parameters.dtype
+        if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
+            raise wrong_cache(where, cache)
+        if keep:
+            check_keep(where, keep)
         batch, runs, masks = cache
         ways, size, L = len(self._directions), self.state_sizes[0], len(self._names)
         dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
@@ -387,7 +391,12 @@ class Recurrent(Layer):
         self._check_one_direction("step")
         x_t = np.asarray(x_t)
         row = () if x_t.dtype.kind in "iu" else (self.input_size,)
-        check_shape(Where(self, "step"), "x_t", x_t, (("B", *row), row))
+        where = Where(self, "step")
+        check_shape(where, "x_t", x_t, (("B", *row), row))
+        if row:
+            check_array(where, "x_t", x_t, self.parameters.dtype, (x_t.shape,))
+        else:
+            check_tokens(where, "x_t", x_t, self.input_size)
         batched = x_t.ndim > len(row)
         y, state, _ = self.apply(
             x_t[:, None] if self.batch_first and batched else x_t[None], state, training=False
@@ -442,6 +451,12 @@ class Recurrent(Layer):
             dtype=self.parameters.dtype,
             batch_first=self.batch_first,
         )
+
+    def _is_own(self, cache: RecurrentCache) -> bool:
+        """Whether a cache is from a layer with the same cells."""
+        first, cell = cache.runs[0].cell, self._cells[0]
+        same = first is cell or (first.weights, first.states) == (cell.weights, cell.states)
+        return same and len(cache.runs) == len(self._names)
 
     def _check_one_direction(self, method: str) -> None:
         if self.bidirectional:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer, Step
+from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.last_step import LastStep
-from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.streaming import predict_in_chunks
-from numpy_rnn.layers.validate import check_cache
+from numpy_rnn.layers.validate import to_dtype, wrong_cache
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -75,7 +77,12 @@ class Sequential(Layer):
         )
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(f'{k}={v!r}' for k, v in self.layers.items())})"
+        numbered = [f"{layer!r}" for layer in self.layers.values()]
+        shown = [
+            text if name == str(n) else f"{name}={text}"
+            for n, (name, text) in enumerate(zip(self.layers, numbered, strict=True))
+        ]
+        return f"Sequential({', '.join(shown)})"
 
     def train(self, mode: bool = True) -> Sequential:
         """Switch dropout on (or off) in every layer, and return the model."""
@@ -93,9 +100,9 @@ class Sequential(Layer):
         """Return the zero state of a batch of B sequences: one entry per layer with a state."""
         return tuple(layer.zero_state(B) for layer in self.layers.values() if layer.stateful)
 
-    def check_input(self, x: Array) -> None:
+    def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of the first layer."""
-        next(iter(self.layers.values())).check_input(x)
+        next(iter(self.layers.values())).check_input(x, lengths)
 
     def apply(
         self,
@@ -149,7 +156,7 @@ class Sequential(Layer):
             to a model that is batch-first or has layers after a :class:`LastStep`.
         """
         if not isinstance(cache, SequentialCache):
-            check_cache("Sequential.backward", cache, SequentialCache)
+            raise wrong_cache("Sequential.backward", cache)
         if keep and self.batch_first:
             raise ValueError(f"Sequential.backward: keep is {keep!r}, expected time-major layers")
         dstates = list(self._states("backward", "dstate", dstate))
@@ -220,10 +227,12 @@ class Sequential(Layer):
             It is a pure function, but owns buffers: use one stepper per thread or stream.
         """
         steps = [(layer.stepper(), layer.stateful) for layer in self.layers.values()]
-        count = self._states
+        count, dtype = self._states, self.parameters.dtype
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:
             states = iter(count("step", "state", state))
+            if type(x_t) is not np.ndarray or x_t.dtype is not dtype:
+                x_t = to_dtype(x_t, dtype)
             after = []
             for layer_step, stateful in steps:
                 if stateful:
@@ -266,9 +275,9 @@ class Sequential(Layer):
         for name, layer in self._flat_layers():
             if isinstance(layer, Recurrent):
                 bidirectional, mixed = layer.bidirectional, False
-            elif isinstance(layer, Linear):
-                mixed = True
-            elif isinstance(layer, LastStep) and (bidirectional or layer.bidirectional):
+            elif not isinstance(layer, LastStep):
+                mixed = mixed or not isinstance(layer, Dropout)
+            elif bidirectional or layer.bidirectional:
                 if not bidirectional:
                     raise ValueError(
                         f"Sequential: part {name!r} is {layer!r} after a layer of one direction, "

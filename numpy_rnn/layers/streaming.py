@@ -56,7 +56,6 @@ def predict_in_chunks(
     if T <= PREDICT_STEPS:
         y, state, _ = layer.apply(x, state, lengths=lengths, reset=reset, training=False)
         return y, state
-    layer.check_input(x)  # as a whole, so that an error names the index in x
     where = Where(layer)
     if lengths is not None:
         lengths = check_lengths(where, lengths, T, x.shape[1 - axis] if batched else 1)
@@ -72,7 +71,12 @@ def predict_in_chunks(
             state = _reset_rows(initial, state, reset[start])
         piece = x[:, start:stop] if axis else x[start:stop]
         lengths_left = None if lengths is None else np.clip(lengths - start, 0, stop - start)
-        y_piece, state, _ = layer.apply(piece, state, lengths=lengths_left, training=False)
+        try:
+            y_piece, state, _ = layer.apply(piece, state, lengths=lengths_left, training=False)
+        except (TypeError, ValueError) as error:
+            layer.check_input(x, lengths)  # as a whole: such an error names the index in x
+            error.add_note(f"in steps {start} to {stop - 1} of {T}, counted from 0")
+            raise
         if whole is None:
             shape = (*y_piece.shape[:axis], T, *y_piece.shape[axis + 1 :])
             whole = np.empty(shape, y_piece.dtype)

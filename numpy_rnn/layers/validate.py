@@ -55,11 +55,21 @@ def check_no_state(where: object, state: Any) -> None:
         raise ValueError(f"{where}: state is a {type(state).__name__}, expected none")
 
 
-def check_cache(where: object, cache: Any, kind: type, layer: type | None = None) -> None:
-    """Raise TypeError if `cache` is not what ``apply`` of this kind of layer returned."""
-    of = getattr(cache, "kind", type(cache))  # a layer without state writes its kind down
-    if not isinstance(cache, kind) or (layer is not None and of is not layer):
-        raise TypeError(f"{where}: cache is of a {of.__name__}, expected the third result of apply")
+def wrong_cache(where: object, cache: object) -> TypeError:
+    """Return the error for a `cache` that ``apply`` of this layer did not return."""
+    return TypeError(f"{where}: cache is a {type(cache).__name__}, expected one from its own apply")
+
+
+def check_keep(where: object, keep: object) -> None:
+    """Raise ValueError if `keep` is none of the four."""
+    if keep not in ("", "t", "b", "tb"):
+        raise ValueError(f"{where}: keep is {keep!r}, expected one of '', 't', 'b', 'tb'")
+
+
+def to_dtype(x: Any, dtype: np.dtype[Any]) -> Array:
+    """Return `x` as an array, and floating-point numbers in this dtype."""
+    array = x if type(x) is np.ndarray else np.asarray(x)
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
 
 def is_number(value: object) -> bool:
