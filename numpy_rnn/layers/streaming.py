@@ -9,6 +9,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import (
+    NotFiniteError,
     Where,
     check_bool,
     check_lengths,
@@ -62,6 +63,9 @@ def predict_in_chunks(
     cuts = set(range(0, T, PREDICT_STEPS))
     if reset is not None:
         reset = np.moveaxis(check_bool(where, "reset", reset, x.shape[: 1 + batched]), axis, 0)
+        if lengths is not None:  # beyond a row's end nothing is reset
+            steps = np.arange(T)
+            reset = reset & (steps[:, None] < lengths if batched else steps < lengths[0])
         cuts |= set(np.flatnonzero(reset.any(axis=1) if batched else reset).tolist())
     points = sorted(cuts)
     initial = state
@@ -75,7 +79,8 @@ def predict_in_chunks(
             y_piece, state, _ = layer.apply(piece, state, lengths=lengths_left, training=False)
         except (TypeError, ValueError) as error:
             layer.check_input(x, lengths)  # as a whole: such an error names the index in x
-            error.add_note(f"in steps {start} to {stop - 1} of {T}, counted from 0")
+            if isinstance(error, NotFiniteError):  # of a layer further up
+                error.add_note(f"in steps {start} to {stop - 1} of {T}, counted from 0")
             raise
         if whole is None:
             shape = (*y_piece.shape[:axis], T, *y_piece.shape[axis + 1 :])
