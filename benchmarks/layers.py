@@ -4,10 +4,10 @@
 
 Forward alone and forward + backward, all in alternating turns of one run, first with one thread
 each, then with two. Ratios are the other's time divided by numpy_rnn's: above 1, numpy_rnn is
-faster. Beside them stands the share of the machine's own matrix-product rate that numpy_rnn's
-forward + backward reaches: its products' operations in the time that one large product would take.
-In the column "bound" stands torch's time divided by that of the matrix products alone, called from
-NumPy as numpy_rnn calls them: what no implementation of the rest could exceed.
+faster. The column "share" is the share of the machine's matrix-product rate that numpy_rnn's forward +
+backward reaches: its products' operations in the time that one large product would take. The
+column "bound" is torch's time divided by that of the matrix products alone, called from NumPy as
+numpy_rnn calls them. No implementation of the rest can exceed it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if "--threads" in sys.argv:  # before the libraries are imported
     os.environ.update(timing.threads(int(sys.argv[sys.argv.index("--threads") + 1])))
 
 import numpy as np
-from numpy_rnn.functional.few_rows import few_rows
 
 from numpy_rnn import LSTM
+from numpy_rnn.functional.blocking import blocked_matmul
 from numpy_rnn.functional.types import Array
 
 SIZES = (  # B, T, D, H, and what to reach in forward + backward against torch on one thread
@@ -60,8 +60,8 @@ def products_alone(x: Array, dy: Array, H: int) -> Run:
     (T, B, D), f32 = x.shape, np.float32
     rows, h, dz = x.reshape(T * B, D), dy, np.ones((T, B, 4 * H), f32)
     W_ih, W_hh = np.ones((4 * H, D), f32), np.ones((4 * H, H), f32)
-    forth = few_rows(W_hh.T, np.empty((B, 4 * H), f32), T)
-    back = few_rows(W_hh, np.empty((B, H), f32), T)
+    forth = blocked_matmul(W_hh.T, np.empty((B, 4 * H), f32), T)
+    back = blocked_matmul(W_hh, np.empty((B, H), f32), T)
 
     def run() -> None:
         rows.dot(W_ih.T)

@@ -39,7 +39,7 @@ Epoch = Callable[[], Any]  # trains once over the sentence and returns the loss
 
 
 def one_hot_sentence() -> tuple[Array, Array]:
-    """Return input and target, (49, 35) each: the sentence and the same one symbol later."""
+    """Return input and target, (49, 35) each: the sentence and the same one token later."""
     rows = np.eye(SIZE, dtype=np.float32)[Vocabulary(CHARACTERS).encode(f"0{SENTENCE}1")]
     return rows[:-1], rows[1:]
 

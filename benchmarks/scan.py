@@ -35,7 +35,7 @@ def seconds(wide: int, a: Array, b: Array, h0: Array) -> tuple[float, Array]:
 def main() -> None:
     """Print the loop's time, and how many times faster the rounds are."""
     rng = np.random.default_rng(0)
-    print(f"rounds in place of the loop, times as fast; scan.WIDE is {scan.WIDE}")
+    print(f"rounds instead of the loop, times as fast; scan.WIDE is {scan.WIDE}")
     for dtype in (np.float32, np.float64):
         for T in (100, 1000, 10_000):
             line = f"{np.dtype(dtype).name}  T = {T:6}"

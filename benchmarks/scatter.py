@@ -22,19 +22,19 @@ SIZES = (
     (2048, 65, 128),
     (512, 65, 512),
     (2048, 65, 2048),
-)  # rows, symbols, width
+)  # rows, tokens, width
 
 
-def add_at(dz: Array, symbols: Array, size: int) -> Array:
+def add_at(dz: Array, tokens: Array, size: int) -> Array:
     """Scatter by NumPy's unbuffered addition."""
     table = np.zeros((size, dz.shape[-1]), dz.dtype)
-    np.add.at(table, symbols.ravel(), dz[:, 0])
+    np.add.at(table, tokens.ravel(), dz[:, 0])
     return table
 
 
-def sorted_sums(dz: Array, symbols: Array, size: int) -> Array:
-    """Sort the rows by symbol and sum each run."""
-    rows, flat = dz[:, 0], symbols.ravel()
+def sorted_sums(dz: Array, tokens: Array, size: int) -> Array:
+    """Sort the rows by token and sum each run."""
+    rows, flat = dz[:, 0], tokens.ravel()
     order = flat.argsort(kind="stable")
     present, starts = np.unique(flat[order], return_index=True)
     table = np.zeros((size, rows.shape[-1]), rows.dtype)
@@ -51,14 +51,14 @@ def main() -> None:
         "reduceat": sorted_sums,
     }
     for rows, size, width in SIZES:
-        dz, symbols = rng.standard_normal((rows, 1, width)), rng.integers(0, size, (rows, 1))
+        dz, tokens = rng.standard_normal((rows, 1, width)), rng.integers(0, size, (rows, 1))
         times: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(REPETITIONS):
             for name, way in ways.items():
                 start = time.perf_counter()
-                result = way(dz, symbols, size)
+                result = way(dz, tokens, size)
                 times[name].append(time.perf_counter() - start)
-                np.testing.assert_allclose(result, add_at(dz, symbols, size), rtol=1e-10)
+                np.testing.assert_allclose(result, add_at(dz, tokens, size), rtol=1e-10)
         medians = {name: float(np.median(t)) for name, t in times.items()}
         ratios = "  ".join(f"{name} {t / medians['loop']:.2f}x" for name, t in medians.items())
         print(f"{rows:5d} rows of {width:4d} into {size}: {ratios}")

@@ -1,12 +1,11 @@
-"""One step for one user: what a service pays for each symbol, in float32 on one thread.
+"""One timestep at batch size 1, in float32 on one thread: what a service pays for each token.
 
     python -m benchmarks.streaming [--rounds N]
 
-``layer.step`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of one, and ONNX
+A function of ``layer.stepper()`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of one, and ONNX
 Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's. "calls alone"
-are the NumPy calls that a step cannot do without, on arrays that lie ready and are written over:
-what is left of a step when it hands back nothing and looks at nothing. Packages
-that are not installed are left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
+is the time of the NumPy calls that a step needs at least, on existing arrays that are overwritten:
+nothing is checked and nothing new is returned. Packages that are not installed are left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
 """
 
 from __future__ import annotations
@@ -34,12 +33,13 @@ SIZES = (32, 128, 512)
 
 def this_library(layer: Any, x: Array) -> Run:
     """Step with numpy_rnn."""
-    state: Any = layer.step(x)[1]
+    take_step = layer.stepper()
+    state: Any = take_step(x)[1]
 
     def step() -> Array:
         nonlocal state
         y: Array
-        y, state = layer.step(x, state)
+        y, state = take_step(x, state)
         return y
 
     return step

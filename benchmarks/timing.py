@@ -1,8 +1,8 @@
-"""Fair clocks: contenders take turns, everything has one thread, medians are compared.
+"""Fair timing: contenders take turns, everything has one thread, medians are compared.
 
-Machines have moods (frequency, neighbours, caches) that last for seconds. Contenders that
-take short turns share them, and the ratio of two turns of the same round is worth more
-than the ratio of two times measured minutes apart.
+The speed of a machine changes for seconds at a time (frequency, other processes, caches).
+Contenders that take short turns share these changes, so the ratio of two turns of the same round
+is more exact than the ratio of two times measured minutes apart.
 """
 
 from __future__ import annotations

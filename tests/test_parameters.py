@@ -45,10 +45,10 @@ def test_joining_moves_values_and_keeps_the_parts_working() -> None:
     assert joined.data[9] == -3
 
 
-def test_parts_can_be_joined_in_floors() -> None:
+def test_joined_parts_can_be_joined_again() -> None:
     a, _, joined = two()
     top = Parameters.join({"model": joined, "head": Parameters({"w": (1,)}, np.float64)})
-    a.values["w"][0, 0] = 42  # two floors below
+    a.values["w"][0, 0] = 42  # two levels below
     joined.values["second.w"][0, 0] = 43
     assert top.values["model.first.w"][0, 0] == top.data[0] == 42
     assert top.values["model.second.w"][0, 0] == 43
@@ -155,3 +155,93 @@ def test_uniform_fills_the_interval_from_a_seed() -> None:
     again = Parameters({"w": (100, 100)}, np.float32)
     uniform(again, 25, np.random.default_rng(7))
     np.testing.assert_array_equal(again.data, parameters.data.astype(np.float32))
+
+
+def test_numbers_can_be_edited_in_every_way_and_the_views_follow() -> None:
+    a, _, joined = two()
+    joined.data *= 2
+    assert a.values["w"].ravel().tolist() == [0, 2, 4, 6, 8, 10]
+    joined.data = np.ones(12)
+    joined.values["first.b"] *= 3
+    joined.values["first.b"] += 1
+    joined.values["second.w"][...] = 7
+    assert joined.data.tolist() == [1] * 6 + [4] * 3 + [7] * 3
+    a.data = 5
+    assert joined.data.tolist() == [5] * 9 + [7] * 3
+    joined.grad = np.arange(12)
+    joined.grads["first.w"] -= 1
+    assert a.grad.tolist() == [-1, 0, 1, 2, 3, 4, 6, 7, 8]
+    numbers = np.zeros(12)
+    joined.data = numbers
+    numbers[...] = 9
+    assert not joined.data.any()  # assigning copies
+    with pytest.raises(ValueError, match="broadcast"):
+        joined.data = np.ones(5)
+
+
+def test_the_views_cannot_be_replaced() -> None:
+    parameters = Parameters({"w": (2, 3), "b": (3,)}, np.float64)
+    for name in ("values", "grads"):
+        with pytest.raises(AttributeError, match=rf"parameters\.{name} cannot be replaced"):
+            setattr(parameters, name, {})
+        views = getattr(parameters, name)
+        for replace in (
+            lambda v: v.__setitem__("w", np.ones((2, 3))),
+            lambda v: v.__setitem__("new", np.ones(1)),
+            lambda v: v.__delitem__("w"),
+            lambda v: v.pop("w"),
+            lambda v: v.update(w=np.ones((2, 3))),
+            lambda v: v.setdefault("new", 1),
+            lambda v: v.__ior__({"w": 1}),
+            lambda v: v.clear(),
+            lambda v: v.popitem(),
+        ):
+            with pytest.raises(TypeError, match=r"is a view into the flat vector .*\[\.\.\.\] ="):
+                replace(views)
+        assert list(views) == ["w", "b"]
+    parameters.values["b"][...] = 1
+    assert parameters.data[6:].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, dict, lambda v: pickle.loads(pickle.dumps(v))],  # noqa: S301 (our own bytes)
+)
+def test_the_views_are_copied_as_a_plain_dict(copied: Callable[[Any], Any]) -> None:
+    _, _, joined = two()
+    stored = copied(joined.values)
+    assert type(stored) is dict
+    assert list(stored) == list(joined.values)
+    for name, value in stored.items():
+        np.testing.assert_array_equal(value, joined.values[name])
+    stored["first.w"] = 1
+    assert joined.values["first.w"].shape == (2, 3)
+
+
+def test_what_was_a_view_before_a_join_or_a_conversion_cannot_be_written_to() -> None:
+    part = Parameters({"w": (2, 3)}, np.float64)
+    before = [part.data, part.grad, part.values["w"], part.grads["w"]]
+    joined = Parameters.join({"part": part})
+    between = [joined.data, joined.values["part.w"], part.values["w"]]
+    joined.to(np.float32)
+    for array in (*before, *between):  # writing would change nothing of the model
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
+    part.values["w"][...] = 1
+    assert joined.data.all()
+
+
+def test_conversion_keeps_numbers_parts_and_names() -> None:
+    a, b, joined = two()
+    for dtype in (np.float32, np.float64, np.complex128):
+        joined.to(dtype)
+        for each in (a, b, joined):
+            assert each.dtype == each.data.dtype == each.grad.dtype == dtype
+            assert all(value.dtype == dtype for value in each.values.values())
+        assert joined.data.real.tolist() == list(range(12))
+        assert np.shares_memory(a.data, joined.data)
+    for dtype in ("float16", "int64", "complex64"):
+        with pytest.raises(ValueError, match="expected one of float32, float64"):
+            joined.to(dtype)
+    with pytest.raises(ValueError, match="part of a model"):
+        a.to(np.float32)

@@ -63,9 +63,8 @@ def predict_in_chunks(
     cuts = set(range(0, T, PREDICT_STEPS))
     if reset is not None:
         reset = np.moveaxis(check_bool(where, "reset", reset, x.shape[: 1 + batched]), axis, 0)
-        if lengths is not None:  # beyond a row's end nothing is reset
-            steps = np.arange(T)
-            reset = reset & (steps[:, None] < lengths if batched else steps < lengths[0])
+        steps = np.arange(T)[:, None] if batched else np.arange(T)
+        reset = reset & (steps < (T if lengths is None else lengths))  # not beyond a row's end
         cuts |= set(np.flatnonzero(reset.any(axis=1) if batched else reset).tolist())
     points = sorted(cuts)
     initial = state

@@ -18,7 +18,7 @@ KEEPS = ["", "t", "b", "tb"]
 
 RNG = np.random.default_rng(0)
 DZ, X = normal(RNG, T, B, G), normal(RNG, T, B, D)
-SYMBOLS = RNG.integers(0, D, (T, B))
+TOKENS = RNG.integers(0, D, (T, B))
 
 each_keep = pytest.mark.parametrize("keep", KEEPS)
 
@@ -38,8 +38,8 @@ def test_contract_bias_is_the_sum(keep: Any) -> None:
 @each_keep
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.uint64])
 def test_contract_one_hot_is_contract_of_the_dense_rows(keep: Any, dtype: type) -> None:
-    expected = np.einsum(f"tbg,tbd->{keep}dg", DZ, np.eye(D)[SYMBOLS])
-    made = F.contract_one_hot(DZ, SYMBOLS.astype(dtype), D, keep)
+    expected = np.einsum(f"tbg,tbd->{keep}dg", DZ, np.eye(D)[TOKENS])
+    made = F.contract_one_hot(DZ, TOKENS.astype(dtype), D, keep)
     np.testing.assert_allclose(made, expected, rtol=1e-13)
 
 
@@ -51,7 +51,7 @@ def test_an_unknown_keep_is_an_error(keep: Any) -> None:
     with pytest.raises(ValueError, match=message):
         F.contract_bias(DZ, keep)
     with pytest.raises(ValueError, match=message):
-        F.contract_one_hot(DZ, SYMBOLS, D, keep)
+        F.contract_one_hot(DZ, TOKENS, D, keep)
 
 
 def ledger_by_loop(
@@ -97,5 +97,5 @@ def test_nothing_is_kept_unless_it_is_asked_for() -> None:
     np.testing.assert_array_equal(F.contract(DZ, X), F.contract(DZ, X, ""))
     np.testing.assert_array_equal(F.contract_bias(DZ), F.contract_bias(DZ, ""))
     np.testing.assert_array_equal(
-        F.contract_one_hot(DZ, SYMBOLS, D), F.contract_one_hot(DZ, SYMBOLS, D, "")
+        F.contract_one_hot(DZ, TOKENS, D), F.contract_one_hot(DZ, TOKENS, D, "")
     )

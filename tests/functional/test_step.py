@@ -50,21 +50,21 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64, np.comple
 
 
 def prepare(
-    stepper: Stepper, T: int, B: int, dtype: type = np.float64, symbols: bool = False, seed: int = 0
+    stepper: Stepper, T: int, B: int, dtype: type = np.float64, tokens: bool = False, seed: int = 0
 ) -> tuple[Array, tuple[Array, ...], tuple[Any, ...]]:
     """Input, states as a step takes them, and weights."""
     rng = np.random.default_rng(seed)
     arguments = stepper.arguments(rng, T, B)
     arguments = tuple(a.astype(dtype) if is_real(a) else a for a in arguments)
-    x = rng.integers(0, D, (T, B)) if symbols else arguments[0]
+    x = rng.integers(0, D, (T, B)) if tokens else arguments[0]
     return x, tuple(s[None] for s in arguments[1 : stepper.first]), arguments[stepper.first :]
 
 
 @each_stepper
 @each_dtype
-@pytest.mark.parametrize("symbols", [False, True])
-def test_step_by_step_is_forward(stepper: Stepper, dtype: type, symbols: bool) -> None:
-    x, states, weights = prepare(stepper, 5, 3, dtype, symbols)
+@pytest.mark.parametrize("tokens", [False, True])
+def test_step_by_step_is_forward(stepper: Stepper, dtype: type, tokens: bool) -> None:
+    x, states, weights = prepare(stepper, 5, 3, dtype, tokens)
     trajectories = as_tuple(stepper.forward(x, *(s[0] for s in states), *weights)[0])
     step, close = stepper.arrange(*weights), 1e-5 if dtype is np.float32 else 1e-13
     for t, x_t in enumerate(x):

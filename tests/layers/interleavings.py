@@ -59,7 +59,7 @@ def in_a_thread(work: Callable[[], Any]) -> Any:
     def run() -> None:
         try:
             result.append(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised again)
+        except BaseException as error:
             result.append(error)
 
     thread = threading.Thread(target=run)
@@ -221,7 +221,7 @@ class Interleavings(RuleBasedStateMachine):
     def one_step(self, call: Call) -> tuple[Array, Any]:
         """Return output and state of the first step, by `apply`."""
         _, y, final, _ = call._replace(x=call.x[:1], options={}).replay(self.name)
-        return (y[0] if y.ndim == 3 else y), final  # noqa: PLR2004 (T, B, K)
+        return (y[0] if y.ndim == 3 else y), final
 
     @precondition(lambda self: self.layer.causal or self.name == "nested")
     @rule(seed=seeds)
@@ -271,13 +271,13 @@ class Interleavings(RuleBasedStateMachine):
             parameters.data = numbers
             self.weights = numbers.copy()
             numbers[...] = 0
-        elif how == 2:  # noqa: PLR2004 (one of five)
+        elif how == 2:
             name = rng.choice(list(parameters.values))
             for each in (parameters, twin.parameters):
                 each.values[name] *= 0.5
                 each.values[name][..., 0] = 0.25
             self.weights = twin.parameters.data.copy()
-        elif how == 3:  # noqa: PLR2004 (one of five)
+        elif how == 3:
             twin.parameters.data[...] = numbers
             state = twin.state_dict()
             assert self.layer.load_state_dict(state) == ([], [])
@@ -343,7 +343,10 @@ class Interleavings(RuleBasedStateMachine):
         np.testing.assert_allclose(parameters.data, self.weights, rtol=1e-12, atol=1e-15)
         np.testing.assert_array_equal(parameters.grad, self.grad)
         assert str(states_of_generators(self.layer)) == str(self.generators)
-        for views, vector in ((parameters.values, parameters.data), (parameters.grads, parameters.grad)):
+        for views, vector in (
+            (parameters.values, parameters.data),
+            (parameters.grads, parameters.grad),
+        ):
             assert all(np.shares_memory(view, vector) for view in views.values())
 
 

@@ -90,7 +90,9 @@ FLAGS += [(LastStep, "bidirectional"), (LayerNorm, "bias"), (LayerNorm, "element
 @pytest.mark.parametrize("value", ["False", 1, 0, None, 0.0])
 def test_a_flag_is_true_or_false(kind: Any, flag: str, value: Any) -> None:
     sizes = (3,) if kind is LayerNorm else () if kind is LastStep else (3, 4)
-    with pytest.raises(TypeError, match=rf"^{kind.__name__}: {flag} is {value!r}, expected True or"):
+    with pytest.raises(
+        TypeError, match=rf"^{kind.__name__}: {flag} is {value!r}, expected True or"
+    ):
         kind(*sizes, **{flag: value})
     for wanted in (True, np.False_):
         assert getattr(kind(*sizes, **{flag: wanted}), flag) is bool(wanted)
@@ -180,13 +182,23 @@ def test_mixed_layouts_are_refused() -> None:
 
 def test_a_nested_model_is_the_flat_one() -> None:
     def layers() -> list[Layer]:
-        return [LSTM(3, 4, 2, rng=0), LayerNorm(4), GRU(4, 4, rng=1), LastStep(), Linear(4, 2, rng=2)]
+        return [
+            LSTM(3, 4, 2, rng=0),
+            LayerNorm(4),
+            GRU(4, 4, rng=1),
+            LastStep(),
+            Linear(4, 2, rng=2),
+        ]
 
     flat, (a, b, c, d, e) = Sequential(*layers()), layers()
     nested = Sequential(Sequential(a), Sequential(Sequential(b, c), d), e)
     np.testing.assert_array_equal(flat.parameters.data, nested.parameters.data)
     rng = np.random.default_rng(0)
-    x, lengths, dy = rng.standard_normal((5, 3, 3)), np.array([2, 0, 5]), rng.standard_normal((3, 2))
+    x, lengths, dy = (
+        rng.standard_normal((5, 3, 3)),
+        np.array([2, 0, 5]),
+        rng.standard_normal((3, 2)),
+    )
     (y, state), (want, wanted_state) = nested(x, lengths=lengths), flat(x, lengths=lengths)
     np.testing.assert_array_equal(y, want)
     # One entry for each part with a state; of an inner model that is a tuple of its own.

@@ -88,7 +88,9 @@ def test_layers_without_parameters_take_the_dtype_of_their_model() -> None:
 
 def test_one_layer_with_dropout_is_a_warning_where_the_layer_is_made() -> None:
     for kind in (RNN, LSTM):
-        with pytest.warns(UserWarning, match=rf"{kind.__name__}: dropout is 0.5 and num_layers is 1"):
+        with pytest.warns(
+            UserWarning, match=rf"{kind.__name__}: dropout is 0.5 and num_layers is 1"
+        ):
             kind(3, 4, dropout=0.5)
 
 
@@ -97,7 +99,9 @@ def test_what_is_refused() -> None:
         with pytest.raises(error, match="Dropout: p is"):
             Dropout(p)  # type: ignore[arg-type]  # wrong on purpose
     layer: Any = Dropout(0.5, dtype="float64")
-    with pytest.raises(RuntimeError, match=r"Dropout\(0\.5.*\).backward: nothing to go back through"):
+    with pytest.raises(
+        RuntimeError, match=r"Dropout\(0\.5.*\).backward: nothing to go back through"
+    ):
         layer.backward(np.ones(3))
     with pytest.raises(TypeError, match="x has dtype float32, expected float64"):
         layer.forward(np.ones(3, np.float32))

@@ -277,7 +277,7 @@ CHANGES: dict[str, Callable[[Layer], Any]] = {
     "load": lambda layer: layer.load_state_dict(
         {name: value + 1 for name, value in layer.state_dict().items()}
     ),
-    "scale": lambda layer: layer.parameters.data.__imul__(-3),
+    "scale": lambda layer: np.multiply(layer.parameters.data, -3, layer.parameters.data),
     "assign": lambda layer: setattr(layer.parameters, "data", 0.5 - layer.parameters.data),
     "write": lambda layer: [v.__setitem__(..., 0.3) for v in layer.parameters.values.values()],
 }

@@ -16,8 +16,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from numpy_rnn.layers import Dropout, Layer, Linear, Recurrent, Sequential, base, batch, recurrent
-from numpy_rnn.layers import validate
+from numpy_rnn.layers import (
+    Dropout,
+    Layer,
+    Linear,
+    Recurrent,
+    Sequential,
+    base,
+    batch,
+    recurrent,
+    validate,
+)
 from numpy_rnn.parameters import Parameters
 from tests.layers.interleavings import machine
 from tests.layers.models import MODELS
@@ -78,7 +87,9 @@ def backward_of_parts(self: Any, dy: Any, dstate: Any = None) -> Any:
         for n, part in enumerate(self.layers.values()):
             if part._memory.caches.get(part.training) is not None:
                 caches[n] = part._memory.caches[part.training]
-    dx, dinitial, gradients = self._memory.use_up(self, self.vjp, dy, dstate, training=self.training)
+    dx, dinitial, gradients = self._memory.use_up(
+        self, self.vjp, dy, dstate, training=self.training
+    )
     self.parameters.add(gradients)
     return (dx, dinitial) if self.stateful else dx
 
@@ -154,7 +165,9 @@ def evaluation_and_training_share_a_memory(patch: pytest.MonkeyPatch) -> None:
 
 @bug("mingru")
 def threads_share_a_memory(patch: pytest.MonkeyPatch) -> None:
-    members = {name: vars(base.Memory)[name] for name in ("__init__", "remember", "use_up", "forget")}
+    members = {
+        name: vars(base.Memory)[name] for name in ("__init__", "remember", "use_up", "forget")
+    }
     patch.setattr(base, "Memory", type("Shared", (), members))
 
 
@@ -374,4 +387,6 @@ def test_the_machine_finds_a_planted_bug(name: str) -> None:
     with planted(name) as architecture, pytest.raises(BaseException) as caught:  # noqa: PT011 (any)
         run_state_machine_as_test(machine(architecture), settings=FIND)
     # An error of the planted code itself, such as an AttributeError, would show nothing.
-    assert isinstance(caught.value, (AssertionError, RuntimeError, ValueError, pytest.fail.Exception))
+    assert isinstance(
+        caught.value, (AssertionError, RuntimeError, ValueError, pytest.fail.Exception)
+    )

@@ -57,7 +57,9 @@ def test_after_a_bidirectional_layer_it_is_the_two_final_states(
     class Theirs(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.rnn = getattr(torch.nn, kind.__name__)(3, 4, num_layers, dtype=torch.float64, **options)
+            self.rnn = getattr(torch.nn, kind.__name__)(
+                3, 4, num_layers, dtype=torch.float64, **options
+            )
             self.head = torch.nn.Linear(8, 2, dtype=torch.float64)
 
     theirs = Theirs()
@@ -99,10 +101,14 @@ def test_what_would_pick_a_wrong_step_is_refused_and_says_what_to_use() -> None:
         (RNN(3, 3), both(), LastStep()),
     ]
     for layers in wrong:
-        with pytest.raises(ValueError, match=r"after a bidirectional .*LastStep\(bidirectional=True"):
+        with pytest.raises(
+            ValueError, match=r"after a bidirectional .*LastStep\(bidirectional=True"
+        ):
             Sequential(*layers)
     for layers in ((RNN(3, 4), two), (both(), RNN(8, 4), two), (Sequential(RNN(3, 4)), two)):
-        with pytest.raises(ValueError, match=r"after a layer of one direction, expected LastStep\(\)"):
+        with pytest.raises(
+            ValueError, match=r"after a layer of one direction, expected LastStep\(\)"
+        ):
             Sequential(*layers)
     Sequential(both(), RNN(8, 4), LastStep())
     Sequential(both(), Dropout(0.5), LastStep(bidirectional=True))

@@ -168,5 +168,7 @@ def test_the_cache_of_another_loss_is_refused() -> None:
     _, mse = MSELoss().apply(Y, Y)
     _, cross_entropy = CrossEntropyLoss().apply(Y, TARGET)
     for loss, cache in ((MSELoss(), cross_entropy), (CrossEntropyLoss(), mse), (MSELoss(), Y)):
-        with pytest.raises(TypeError, match=r"backward: cache is a .*, expected one from its own apply"):
+        with pytest.raises(
+            TypeError, match=r"backward: cache is a .*, expected one from its own apply"
+        ):
             loss.vjp(cache)  # type: ignore[arg-type]  # wrong on purpose

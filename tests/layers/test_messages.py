@@ -1,4 +1,4 @@
-"""Every wrong argument is refused in one line: where, which argument, its value, what was expected."""
+"""Every wrong argument is refused in one line: where, which, its value, what was expected."""
 
 from __future__ import annotations
 

@@ -60,7 +60,11 @@ def test_it_is_forward_in_evaluation_mode(
     rng, B = np.random.default_rng(seed), 3
     options: Any = {"dropout": 0.5} if num_layers > 1 else {}
     layer = KINDS[kind](
-        num_layers=num_layers, bidirectional=bidirectional, batch_first=batch_first, rng=1, **options
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        batch_first=batch_first,
+        rng=1,
+        **options,
     )
     x = rng.integers(0, D, (T, B)) if tokens else rng.standard_normal((T, B, D))
     lengths = rng.integers(0, T + 1, B) if padded else None
@@ -178,7 +182,9 @@ def test_an_error_names_the_index_in_the_whole_input(first: str, at: int) -> Non
 
 
 def test_an_overflow_between_layers_names_its_chunk() -> None:
-    model = Sequential(Linear(1, 1, rng=0), LayerNorm(1, elementwise_affine=False), RNN(1, 1, rng=0))
+    model = Sequential(
+        Linear(1, 1, rng=0), LayerNorm(1, elementwise_affine=False), RNN(1, 1, rng=0)
+    )
     model.parameters.data[:1] = 1e200
     x = np.zeros((150, 1, 1))
     x[130] = 1e200

@@ -378,7 +378,9 @@ TOKEN_MODELS: dict[str, Any] = {
 def test_a_token_that_is_none_is_an_error(name: str, method: str, token: int) -> None:
     step = stepping(TOKEN_MODELS[name](), method)
     for tokens, index in (([0, token, 1], r"\(1,\)"), ([token], r"\(0,\)"), (token, r"\(0?,?\)")):
-        with pytest.raises(ValueError, match=rf"x(_t)? is {token} at index {index}.*, expected 0 to 2"):
+        with pytest.raises(
+            ValueError, match=rf"x(_t)? is {token} at index {index}.*, expected 0 to 2"
+        ):
             step(np.array(tokens))
 
 

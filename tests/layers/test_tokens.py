@@ -50,9 +50,7 @@ def test_a_chain_that_begins_with_tokens_has_no_gradient_for_them() -> None:
 
 def test_two_linear_layers_begin_with_tokens() -> None:
     tokens = np.array([[0, 1], [2, 0]])
-    looked_up, dense = (
-        Sequential(Linear(3, 4, rng=0), Linear(4, 2, rng=1)) for _ in range(2)
-    )
+    looked_up, dense = (Sequential(Linear(3, 4, rng=0), Linear(4, 2, rng=1)) for _ in range(2))
     dy = np.arange(8.0).reshape(2, 2, 2)
     dense.forward(np.eye(3)[tokens])
     looked_up.forward(tokens)
