@@ -4,10 +4,10 @@
 
 Forward alone and forward + backward, all in alternating turns of one run, first with one thread
 each, then with two. Ratios are the other's time divided by numpy_rnn's: above 1, numpy_rnn is
-faster. The column "share" is the share of the machine's matrix-product rate that numpy_rnn's forward +
-backward reaches: its products' operations in the time that one large product would take. The
-column "bound" is torch's time divided by that of the matrix products alone, called from NumPy as
-numpy_rnn calls them. No implementation of the rest can exceed it.
+faster. The column "share" is the share of the machine's matrix-product rate that numpy_rnn's
+forward + backward reaches: its products' operations in the time that one large product would
+take. The column "bound" is torch's time divided by that of the matrix products alone, called from
+NumPy as numpy_rnn calls them. No implementation of the rest can exceed it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def this_library(x: Array, dy: Array, H: int) -> tuple[Run, Run, dict[str, Array
         layer.backward(dy)
         return y
 
-    return lambda: layer.forward(x)[0], both, layer.state_dict()
+    return lambda: layer.apply(x)[0], both, layer.state_dict()
 
 
 def products_alone(x: Array, dy: Array, H: int) -> Run:

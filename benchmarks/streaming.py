@@ -2,10 +2,11 @@
 
     python -m benchmarks.streaming [--rounds N]
 
-A function of ``layer.stepper()`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of one, and ONNX
-Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's. "calls alone"
-is the time of the NumPy calls that a step needs at least, on existing arrays that are overwritten:
-nothing is checked and nothing new is returned. Packages that are not installed are left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
+A function of ``layer.stepper()`` at B = 1 beside torch.nn.LSTMCell, torch.nn.LSTM on a sequence of
+one, and ONNX Runtime, each carrying its state. Ratios are the other's time divided by numpy_rnn's.
+"calls alone" is the time of the NumPy calls that a step needs at least, on existing arrays that are
+overwritten: nothing is checked and nothing new is returned. Packages that are not installed are
+left out; for ONNX Runtime: ``pip install onnxruntime onnx``.
 """
 
 from __future__ import annotations

@@ -412,6 +412,8 @@ class StatelessLayer(Layer):
             check_keep(Where(self, "backward"), keep)
         if dstate is not None:
             check_no_state(Where(self, "backward"), dstate)
+        if dy is None and cache.dtype.kind in "iu":  # an output of tokens has no gradient
+            return None, (), {}
         dy = np.zeros(cache.shape, cache.dtype) if dy is None else dy
         dy = check_array(Where(self, "backward"), "dy", dy, cache.dtype, (cache.shape,))
         dx, gradients = self._vjp(cache.own, dy, keep)
