@@ -47,6 +47,7 @@ def this_library(x: Array, dy: Array, H: int) -> tuple[Run, Run, dict[str, Array
     layer = LSTM(x.shape[2], H, rng=0, dtype=np.float32)
 
     def both() -> Array:
+        y: Array
         y, _ = layer.forward(x)
         layer.zero_grad()
         layer.backward(dy)

@@ -28,7 +28,7 @@ from numpy_rnn import GRU, LSTM
 from numpy_rnn.functional.types import Array
 
 Run = Callable[[], Any]
-CELLS = {"LSTM": LSTM, "GRU": GRU}
+CELLS: dict[str, Any] = {"LSTM": LSTM, "GRU": GRU}
 SIZES = (32, 128, 512)
 
 

@@ -166,7 +166,7 @@ def test_numbers_can_be_edited_in_every_way_and_the_views_follow() -> None:
     joined.values["first.b"] += 1
     joined.values["second.w"][...] = 7
     assert joined.data.tolist() == [1] * 6 + [4] * 3 + [7] * 3
-    a.data = 5
+    a.data = np.array(5.0)
     assert joined.data.tolist() == [5] * 9 + [7] * 3
     joined.grad = np.arange(12)
     joined.grads["first.w"] -= 1
@@ -185,7 +185,7 @@ def test_the_views_cannot_be_replaced() -> None:
         with pytest.raises(AttributeError, match=rf"parameters\.{name} cannot be replaced"):
             setattr(parameters, name, {})
         views = getattr(parameters, name)
-        for replace in (
+        replacements: list[Callable[[Any], Any]] = [
             lambda v: v.__setitem__("w", np.ones((2, 3))),
             lambda v: v.__setitem__("new", np.ones(1)),
             lambda v: v.__delitem__("w"),
@@ -195,7 +195,8 @@ def test_the_views_cannot_be_replaced() -> None:
             lambda v: v.__ior__({"w": 1}),
             lambda v: v.clear(),
             lambda v: v.popitem(),
-        ):
+        ]
+        for replace in replacements:
             with pytest.raises(TypeError, match=r"is a view into the flat vector .*\[\.\.\.\] ="):
                 replace(views)
         assert list(views) == ["w", "b"]
@@ -240,8 +241,8 @@ def test_conversion_keeps_numbers_parts_and_names() -> None:
             assert all(value.dtype == dtype for value in each.values.values())
         assert joined.data.real.tolist() == list(range(12))
         assert np.shares_memory(a.data, joined.data)
-    for dtype in ("float16", "int64", "complex64"):
+    for wrong in ("float16", "int64", "complex64"):
         with pytest.raises(ValueError, match="expected one of float32, float64"):
-            joined.to(dtype)
+            joined.to(wrong)
     with pytest.raises(ValueError, match="part of a model"):
         a.to(np.float32)

@@ -82,7 +82,7 @@ class LastStep(StatelessLayer):
         steps = ends[rows] - 1
         y = np.zeros((B, D), x.dtype)
         y[rows] = x[steps, rows]
-        if self.bidirectional:
+        if self.bidirectional and len(rows):  # then there is a step 0
             half = self._reverse_half(D)
             y[rows, half:] = x[0, rows, half:]
         return y, LastStepCache(x.shape, rows, steps)
@@ -97,7 +97,8 @@ class LastStep(StatelessLayer):
         dx = np.zeros((T, B, D), dy.dtype)
         half = self._reverse_half(D) if self.bidirectional else D
         dx[steps, rows, :half] = dy[rows, :half]
-        dx[0, rows, half:] = dy[rows, half:]
+        if len(rows):  # then there is a step 0
+            dx[0, rows, half:] = dy[rows, half:]
         return dx.swapaxes(0, 1) if self.batch_first else dx, {}
 
     def step(self, x_t: Array, state: State = None) -> Array:

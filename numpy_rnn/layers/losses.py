@@ -208,7 +208,8 @@ class MSELoss(Loss):
         target = np.asarray(target)
         if mask is None:
             return int(target.size)
-        return int(np.count_nonzero(mask)) * int(target.size // max(np.size(mask), 1))
+        mask = check_bool("MSELoss.count", "mask", mask, target.shape[:-1])
+        return int(np.count_nonzero(mask)) * target.shape[-1]
 
 
 class CrossEntropyLoss(Loss):
@@ -292,4 +293,6 @@ class CrossEntropyLoss(Loss):
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of steps that count."""
         counts = np.asarray(target) != self.ignore_index
-        return int(np.count_nonzero(counts if mask is None else counts & mask))
+        if mask is not None:
+            counts = counts & check_bool("CrossEntropyLoss.count", "mask", mask, counts.shape)
+        return int(np.count_nonzero(counts))

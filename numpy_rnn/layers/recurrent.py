@@ -454,9 +454,12 @@ class Recurrent(Layer):
 
     def _is_own(self, cache: RecurrentCache) -> bool:
         """Whether a cache is from a layer with the same cells."""
-        first, cell = cache.runs[0].cell, self._cells[0]
-        same = first is cell or (first.weights, first.states) == (cell.weights, cell.states)
-        return same and len(cache.runs) == len(self._names)
+        theirs = [run.cell for run in cache.runs]
+        ours = [cell for cell in self._cells for _ in self._directions]
+        return len(theirs) == len(ours) and all(
+            a is b or (a.weights, a.states) == (b.weights, b.states)
+            for a, b in zip(theirs, ours, strict=True)
+        )
 
     def _check_one_direction(self, method: str) -> None:
         if self.bidirectional:

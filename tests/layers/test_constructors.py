@@ -166,7 +166,7 @@ def test_repr_shows_every_option_and_rebuilds_it(shown: str) -> None:
 
 
 def test_mixed_layouts_are_refused() -> None:
-    batch_first = {"batch_first": True}
+    batch_first: Any = {"batch_first": True}
     for layers in (
         lambda: (RNN(3, 4, **batch_first), RNN(4, 4)),
         lambda: (RNN(3, 4, **batch_first), LastStep()),
@@ -175,7 +175,7 @@ def test_mixed_layouts_are_refused() -> None:
         lambda: (Sequential(Sequential(RNN(3, 4, **batch_first))), Sequential(LastStep())),
     ):
         with pytest.raises(ValueError, match=r"Sequential: batch_first is \{.*\}, expected one"):
-            Sequential(*layers())  # type: ignore[no-untyped-call]
+            Sequential(*layers())
     model = Sequential(RNN(3, 4, **batch_first), Sequential(Linear(4, 4), LastStep(True)))
     assert model(np.ones((2, 5, 3)))[0].shape == (2, 4)
 

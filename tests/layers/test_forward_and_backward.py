@@ -11,14 +11,17 @@ import pytest
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
+    GRU,
     LSTM,
     RNN,
+    Cell,
     CrossEntropyLoss,
     LastStep,
     Layer,
     LayerNorm,
     Linear,
     MSELoss,
+    Recurrent,
     Sequential,
 )
 from numpy_rnn.layers.base import StatelessLayer
@@ -324,6 +327,62 @@ def test_what_goes_in_and_comes_out_may_be_written_to_before_backward(name: str)
     np.testing.assert_array_equal(layer.parameters.grad, pure.parameters.grad)
 
 
+def decay_forward(x: Array, h0: Array, w: Array) -> tuple[Array, Any]:
+    """h_t = w^(t + 1) h0, by a cell that keeps what it is given as it is."""
+    powers = w ** np.arange(1, len(x) + 1)[:, None, None]
+    return powers * h0, (x, h0, w)
+
+
+def decay_backward(dh: Array | None, cache: Any) -> tuple[Any, ...]:
+    x, h0, w = cache
+    dh = np.zeros((*x.shape[:2], len(w))) if dh is None else dh
+    t = np.arange(1, len(x) + 1)[:, None, None]
+    return 0 * x, (dh * w**t).sum(axis=0), (dh * h0 * t * w ** (t - 1)).sum(axis=(0, 1))
+
+
+class Decay(Recurrent):
+    def cell(self, input_size: int) -> Cell:  # noqa: ARG002 (it does not look at x)
+        return Cell(decay_forward, decay_backward, {"weight": (self.hidden_size,)}, (4,))
+
+
+@pytest.mark.parametrize("recompute", [False, 2])
+def test_a_custom_cell_may_keep_its_arguments(recompute: Any) -> None:
+    layer, pure = (Decay(3, 4, recompute=recompute, rng=0) for _ in range(2))
+    state = np.ones((1, 2, 4))
+    for each in (layer, pure):
+        each.forward(X, state.copy() if each is pure else state)
+    state[...] = 99
+    layer.parameters.data *= 2
+    same_trees(layer.backward(DY), pure.backward(DY))
+    np.testing.assert_array_equal(layer.parameters.grad, pure.parameters.grad)
+    assert layer.parameters.grad.any()
+
+
+@pytest.mark.parametrize("keep", ["x", "bt", "tt", True, ["t"]])
+@each_model
+def test_an_unknown_keep_is_an_error(name: str, keep: Any) -> None:
+    layer = MODELS[name]()
+    _, _, cache = layer.apply(an_input(layer, 0), lengths=np.array([4, 0, 6]))
+    with pytest.raises(ValueError, match=r"keep is .*, expected one of '', 't', 'b', 'tb'"):
+        layer.vjp(cache, *a_gradient(layer, 1), keep)
+
+
+def test_the_cache_of_another_layer_is_refused() -> None:
+    layers: list[Layer] = [rnn(), LSTM(3, 4), GRU(3, 4), rnn(num_layers=2), rnn(bidirectional=True)]
+    layers += [Linear(3, 4), LayerNorm(3), model(), RNN(3, 5)]
+    for layer in layers:
+        for other in layers:
+            y, _, cache = other.apply(X)
+            if other is layer:
+                layer.vjp(cache, y)
+                copy.deepcopy(layer).vjp(cache, y)  # of the same architecture, as workers have it
+            else:
+                with pytest.raises(
+                    TypeError, match="cache is a .*, expected one from its own apply"
+                ):
+                    layer.vjp(cache, y)
+
+
 @pytest.mark.parametrize("x", [X, X[:, 0], X[:1], X[:1, 0]], ids=lambda x: str(x.shape))
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_an_output_is_never_the_final_state(x: Array, bidirectional: bool) -> None:
@@ -357,7 +416,7 @@ def test_switching_the_mode_returns_the_layer() -> None:
         assert layer.training
         assert layer.train(False) is layer
         with pytest.raises(TypeError, match="mode is 'False', expected True or False"):
-            layer.train("False")  # type: ignore[arg-type]  # wrong on purpose
+            layer.train("False")
     nested = Sequential(Sequential(rnn())).eval()
     assert not any(part.training for part in nested.layers.values())
 

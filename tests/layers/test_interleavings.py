@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,7 +24,9 @@ from numpy_rnn.layers import (
     Sequential,
     base,
     batch,
+    dropout,
     recurrent,
+    segments,
     validate,
 )
 from numpy_rnn.parameters import Parameters
@@ -206,7 +208,7 @@ def lengths_are_the_callers(patch: pytest.MonkeyPatch) -> None:
     def read(*args: Any, **options: Any) -> Any:
         x, initial, arranged = batch.read_arguments(*args, **options)
         given = args[3]
-        late = arranged if given is None else arranged._replace(order=_Late(given))
+        late = arranged if given is None else arranged._replace(order=cast(Any, _Late(given)))
         return x, initial, late
 
     class _Late:
@@ -223,7 +225,7 @@ def lengths_are_the_callers(patch: pytest.MonkeyPatch) -> None:
 
 @bug("relu rnn, stored states")
 def the_state_is_the_callers(patch: pytest.MonkeyPatch) -> None:
-    run = recurrent.run_segments
+    run = segments.run_segments
 
     def aliasing(cell: Any, x: Any, initial: Any, *args: Any, **options: Any) -> Any:
         y, final, cache = run(cell, x, initial, *args, **options)
@@ -246,7 +248,7 @@ def _read_state_without_copies(
 
 @bug("custom cell")
 def the_output_is_the_cache(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recurrent.SegmentsCache, "whole", False)
+    patch.setattr(segments.SegmentsCache, "whole", False)
 
 
 @bug("gru")
@@ -254,7 +256,8 @@ def the_final_state_of_a_step_is_a_buffer(patch: pytest.MonkeyPatch) -> None:
     stepper = Recurrent.stepper
 
     def buffered(self: Any) -> Any:
-        step, buffers = stepper(self), {}
+        step = stepper(self)
+        buffers: dict[Any, Any] = {}
 
         def into_a_buffer(x_t: Any, state: Any = None) -> Any:
             y, after = step(x_t, state)
@@ -308,7 +311,7 @@ def vjp_draws_the_masks_again(patch: pytest.MonkeyPatch) -> None:
     vjp = Recurrent.vjp
 
     def redrawn(self: Any, cache: Any, *args: Any, **options: Any) -> Any:
-        masks = [recurrent.draw_mask(m.mask, m.p, self._rng) for m in cache.masks]
+        masks = [dropout.draw_mask(m.mask, m.p, self._rng) for m in cache.masks]
         return vjp(self, cache._replace(masks=masks), *args, **options)
 
     patch.setattr(Recurrent, "vjp", redrawn)

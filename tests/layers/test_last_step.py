@@ -32,6 +32,18 @@ def test_a_row_without_a_step_has_no_last_one() -> None:
     assert dx[1].tolist() == [[0, 0], [2, 3], [0, 0]]
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("shape", [(0, 2, 4), (3, 0, 4), (0, 0, 4), (3, 2, 4)])
+def test_without_any_step_there_is_nothing(shape: tuple[int, ...], bidirectional: bool) -> None:
+    last = LastStep(bidirectional=bidirectional)
+    y = last.forward(np.ones(shape), lengths=np.zeros(shape[1], int))
+    assert y.shape == shape[1:]
+    assert not y.any()
+    dx = last.backward(np.ones(y.shape))
+    assert dx.shape == shape
+    assert not dx.any()
+
+
 def test_without_lengths_it_is_the_last_step() -> None:
     x = np.random.default_rng(0).standard_normal((5, 2, 3))
     np.testing.assert_array_equal(LastStep()(x), x[-1])

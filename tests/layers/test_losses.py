@@ -26,7 +26,7 @@ def test_the_reduction_is_the_first_argument_of_every_loss(kind: Any, reduction:
 def test_ignore_index_is_given_by_name_and_is_a_whole_number() -> None:
     assert CrossEntropyLoss(ignore_index=2).ignore_index == 2
     with pytest.raises(TypeError, match="positional"):
-        CrossEntropyLoss("sum", 2)  # type: ignore[misc]  # wrong on purpose
+        CrossEntropyLoss("sum", 2)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(TypeError, match="ignore_index is 'sum', expected a whole number"):
         CrossEntropyLoss(ignore_index="sum")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ValueError, match=r"CrossEntropyLoss: reduction is 2, expected 'mean'"):
@@ -172,3 +172,12 @@ def test_the_cache_of_another_loss_is_refused() -> None:
             TypeError, match=r"backward: cache is a .*, expected one from its own apply"
         ):
             loss.vjp(cache)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_count_takes_no_mask_of_another_shape() -> None:
+    assert MSELoss().count(Y) == Y.size
+    assert CrossEntropyLoss().count(TARGET) == TARGET.size
+    for mask in (np.ones(5, bool), np.ones(2, bool), np.ones((2, 5), bool)):
+        for loss, target in ((MSELoss(), Y), (CrossEntropyLoss(), TARGET)):
+            with pytest.raises(ValueError, match=r"count: mask has shape .*, expected \(5, 2\)"):
+                loss.count(target, mask)  # type: ignore[attr-defined]  # both are losses
