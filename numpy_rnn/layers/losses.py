@@ -209,7 +209,7 @@ class MSELoss(Loss):
         if mask is None:
             return int(target.size)
         mask = check_bool("MSELoss.count", "mask", mask, target.shape[:-1])
-        return int(np.count_nonzero(mask)) * target.shape[-1]
+        return int(np.count_nonzero(mask)) * int(target.shape[-1])
 
 
 class CrossEntropyLoss(Loss):

@@ -377,9 +377,7 @@ def test_the_cache_of_another_layer_is_refused() -> None:
                 layer.vjp(cache, y)
                 copy.deepcopy(layer).vjp(cache, y)  # of the same architecture, as workers have it
             else:
-                with pytest.raises(
-                    TypeError, match="cache is a .*, expected one from its own apply"
-                ):
+                with pytest.raises(TypeError, match=r"cache is a .*, expected one from its own"):
                     layer.vjp(cache, y)
 
 
