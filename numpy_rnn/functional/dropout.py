@@ -18,7 +18,15 @@ class DropoutCache(NamedTuple):
 
 
 def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutCache]:
-    """Return x with the values outside the mask set to zero and the others scaled up."""
+    """Return x with the values outside the mask set to zero and the others scaled up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, cache = dropout_forward(np.ones(3), np.array([True, False, True]), p=0.5)
+    >>> y
+    array([2., 0., 2.])
+    """
     y = x * mask / (1 - p)  # (1)
     return y, DropoutCache(mask, p)
 

@@ -46,6 +46,14 @@ def gru_reset_before_forward(
         The state after every step. Read-only, because it is also the cache.
     cache : GRUResetBeforeCache
         For :func:`gru_reset_before_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, h0, b = np.ones((5, 1, 2)), np.zeros((1, 3)), np.zeros(9)
+    >>> h, cache = gru_reset_before_forward(x, h0, np.ones((9, 2)), np.ones((9, 3)), b, b)
+    >>> h.shape
+    (5, 1, 3)
     """
     H = W_hh.shape[1]
     a, projection = linear_forward(x, W_ih, b_ih + b_hh)  # (1)

@@ -58,6 +58,15 @@ def peephole_lstm_forward(
         The state after every step. Read-only, because it is also the cache.
     cache : PeepholeLSTMCache
         For :func:`peephole_lstm_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, zero, b = np.ones((5, 1, 2)), np.zeros((1, 3)), np.zeros(12)
+    >>> weights = np.ones((12, 2)), np.ones((12, 3)), b, b, np.ones((3, 3))
+    >>> (h, c), cache = peephole_lstm_forward(x, zero, zero, *weights)
+    >>> h.shape
+    (5, 1, 3)
     """
     H = W_hh.shape[1]
     a, projection = linear_forward(x, W_ih, b_ih + b_hh)

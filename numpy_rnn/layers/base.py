@@ -118,6 +118,16 @@ class Layer(Remembers, ABC):
     causal : bool
         Whether the output of a step depends on no later step, so that a long sequence can be
         cut in time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import Linear
+    >>> layer = Linear(3, 2, rng=0)
+    >>> y, state, cache = layer.apply(np.ones((5, 3)))
+    >>> dx, dstate, gradients = layer.vjp(cache, np.ones_like(y))
+    >>> gradients["bias"]
+    array([5., 5.])
     """
 
     parameters: Parameters

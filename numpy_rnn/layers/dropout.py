@@ -63,7 +63,7 @@ class Dropout(StatelessLayer):
     >>> import numpy as np
     >>> dropout = Dropout(0.5, rng=0)
     >>> dropout(np.ones(4)), dropout.eval()(np.ones(4))
-    (array([2., 0., 0., 0.]), array([1., 1., 1., 1.]))
+    (array([2., 2., 2., 0.]), array([1., 1., 1., 1.]))
     """
 
     _positional: ClassVar = ("p",)

@@ -55,6 +55,15 @@ class Loss(Remembers, ABC):
     ------
     ValueError
         If `reduction` is none of the four.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import MSELoss
+    >>> criterion = MSELoss("sum")
+    >>> loss, cache = criterion.apply(np.array([[1.0, 5.0]]), np.array([[0.0, 2.0]]))
+    >>> criterion.vjp(cache)
+    array([[2., 6.]])
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:

@@ -49,6 +49,14 @@ class Cell(NamedTuple):
         ``stepper(*weights)`` returns ``step(x_t, *states)``, which takes a (B, D) input and
         (1, B, size) states and returns the state components after one timestep, as new arrays. By
         default every step is a sequence of one.
+
+    Examples
+    --------
+    >>> from numpy_rnn import Cell
+    >>> from numpy_rnn.functional import mingru_backward, mingru_forward
+    >>> weights = {"weight_ih": (8, 3), "bias_ih": (8,)}  # D, H = 3, 4
+    >>> Cell(mingru_forward, mingru_backward, weights, states=(4,)).states
+    (4,)
     """
 
     forward: Callable[..., tuple[Any, Any]]
