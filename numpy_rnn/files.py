@@ -30,12 +30,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise now what a write would raise after hours of work.
-
-    Raises
-    ------
-    OSError
-        If no file can be created in the folder, or `path` exists and is not a regular file.
+    """Raise now the OSError that a write would raise after hours of work.
 
     Examples
     --------
@@ -55,19 +50,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     folder is synced. A crash leaves the old file or the new one. It may also leave the temporary
     file, which the next write to the folder removes.
 
-    Parameters
-    ----------
-    path : Path
-        The file to be written or replaced. A replaced file keeps its permissions. Of a symbolic
-        link, the file that it points to is replaced.
-    write : callable
-        Receives the open temporary file.
-
-    Raises
-    ------
-    OSError
-        If the disk is full, the folder is not writable, or `path` exists and is not a regular
-        file. An old file is unchanged.
+    `write` receives the open temporary file. A replaced file keeps its permissions. Of a symbolic
+    link, the file that it points to is replaced. If there is an OSError (a full disk, a folder that
+    is not writable, a path that is not a regular file), the old file is unchanged.
 
     Examples
     --------
