@@ -131,8 +131,6 @@ def _remove_stale(folder: Path) -> None:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)  # signal 0 only asks whether the process exists
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's process
-        return True
+    except OSError as error:  # of another user's process it is a PermissionError
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -57,8 +57,8 @@ def write(
     path: Path, file_format: FileFormat, settings: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> None:
     """Write settings, which are values for JSON, and arrays: completely or not at all."""
-    entries: dict[str, Any] = dict(arrays)
-    entries[file_format.settings_entry] = np.array(json.dumps(dict(settings)))
+    text = np.array(json.dumps(dict(settings)))
+    entries: dict[str, Any] = {**arrays, file_format.settings_entry: text}
     write_atomically(path, lambda file: np.savez(file, **entries))
 
 
@@ -79,9 +79,7 @@ class Reader:
             )
         text = self._read(settings_entry)
         if text.dtype.kind != "U" or text.shape != ():
-            raise ValueError(
-                f"{settings_entry!r} is {text.dtype} of shape {text.shape}, not a text"
-            )
+            raise ValueError(f"{settings_entry!r} is {text.dtype} of {text.shape}, not a text")
         self.settings: dict[str, Any] = json.loads(str(text[()]))
         if not isinstance(self.settings, dict):
             raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
@@ -121,7 +119,11 @@ class Reader:
         for info in self._entries.values():
             if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
                 raise ValueError(f"{info.filename!r} is compressed, expected it uncompressed")
-        # Entries that overlap could each fit into the file, so it is the sum that has to fit.
+            if info.file_size > file_size:
+                raise ValueError(
+                    f"{info.filename!r} claims {info.file_size} bytes of a file of {file_size}"
+                )
+        # Entries that overlap could each fit into the file, so the sum has to fit too.
         claimed = sum(self._sizes.values())
         if claimed > file_size:
             raise ValueError(f"its entries claim {claimed} bytes of a file of {file_size}")

@@ -39,10 +39,8 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
 
     Raises
     ------
-    OSError
-        If the file cannot be written.
-    TrainingFailedError
-        If a parameter is not finite; the old file is unchanged.
+    OSError, TrainingFailedError
+        If the file cannot be written or a parameter is not finite; the old file is unchanged.
 
     Examples
     --------
@@ -81,10 +79,8 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
 
     Raises
     ------
-    OSError
-        If the file cannot be read.
-    DamagedFileError
-        In one line, if it is not a checkpoint, is damaged, or belongs to another run.
+    OSError, DamagedFileError
+        If the file cannot be read; if it is not a checkpoint, is damaged, or is of another run.
 
     Examples
     --------
@@ -95,46 +91,34 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
     with open_checkpoint(path) as file:
         expected = dict(_arrays(trainer.state_dict()))
         layout = {name: (array.shape, array.dtype) for name, array in expected.items()}
-        trainer.load_state_dict(file.read_state(layout))
-        return file.about
-
-
-class Checkpoint:
-    """The contents of an open file; :func:`open_checkpoint` returns it.
-
-    Attributes
-    ----------
-    about : dict
-        As given to :func:`save`.
-    """
-
-    def __init__(self, file: npz.Reader) -> None:
-        if file.settings.get("version") != VERSION:
-            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
-        self._file = file
-        self.about: dict[str, Any] = file.settings["about"]
-
-    def read_state(self, layout: npz.ArrayLayout) -> dict[str, Any]:
-        """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
-        state: dict[str, Any] = self._file.settings["state"]
-        for name, array in self._file.read_arrays(layout).items():
-            *folders, last = name.split("/")
-            place = state
-            for folder in folders:
-                place = place[folder]
-            place[last] = array
-        return state
+        trainer.load_state_dict(read_state(file, layout))
+        about: dict[str, Any] = file.settings["about"]
+        return about
 
 
 @contextmanager
-def open_checkpoint(path: Path | str) -> Iterator[Checkpoint]:
-    """Open a file that :func:`save` wrote, without a trainer.
+def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
+    """Open a file that :func:`save` wrote; ``settings["about"]`` is what that was given.
 
     As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
     DamagedFileError.
     """
     with npz.open_npz(path, FORMAT) as file:
-        yield Checkpoint(file)
+        if file.settings.get("version") != VERSION:
+            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
+        yield file
+
+
+def read_state(file: npz.Reader, layout: npz.ArrayLayout) -> dict[str, Any]:
+    """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
+    state: dict[str, Any] = file.settings["state"]
+    for name, array in file.read_arrays(layout).items():
+        *folders, last = name.split("/")
+        place = state
+        for folder in folders:
+            place = place[folder]
+        place[last] = array
+    return state
 
 
 def _arrays(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
