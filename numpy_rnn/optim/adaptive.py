@@ -65,8 +65,6 @@ class Adagrad(Optimizer):
     {'sum': array([0.5, 0.5])}
     """
 
-    hyperparameters = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
-
     def __init__(
         self,
         parameters: Parameters,
@@ -118,8 +116,6 @@ class RMSprop(Optimizer):
     >>> RMSprop(Parameters({"w": (2,)}, np.float64), centered=True).moments
     {'square_avg': array([0., 0.]), 'grad_avg': array([0., 0.])}
     """
-
-    hyperparameters = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
 
     def __init__(
         self,
@@ -185,8 +181,6 @@ class Adam(Optimizer):
     >>> Adam(Parameters({"w": (2,)}, np.float64), lr=0.1)
     Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)
     """
-
-    hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad")
 
     def __init__(
         self,

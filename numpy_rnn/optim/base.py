@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from abc import ABC, abstractmethod
@@ -18,9 +19,10 @@ from numpy_rnn.parameters import Parameters
 class Optimizer(ABC):
     """Base of the optimisers.
 
-    A subclass names its hyperparameters and its moments and implements one method,
-    :meth:`_update`. A moment is a vector with the layout of the parameters. Every constructor
-    raises TypeError for an option of another type and ValueError for a number out of its range.
+    A subclass names its moments, keeps each argument of its constructor under the argument's name,
+    and implements one method, :meth:`_update`. A moment is a vector with the layout of the
+    parameters. Every constructor raises TypeError for an option of another type and ValueError for
+    a number out of its range.
 
     Parameters
     ----------
@@ -43,7 +45,6 @@ class Optimizer(ABC):
     Examples
     --------
     >>> class SignSGD(Optimizer):
-    ...     hyperparameters = ("lr",)
     ...     def __init__(self, parameters, lr):
     ...         super().__init__(parameters, lr, weight_decay=0.0, moments=())
     ...     def _update(self, theta, g):
@@ -51,8 +52,6 @@ class Optimizer(ABC):
     >>> SignSGD(Parameters({"w": (2,)}, np.float64), lr=0.1)
     SignSGD(lr=0.1)
     """
-
-    hyperparameters: tuple[str, ...]  # constructor arguments, in its order
 
     def __init__(
         self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
@@ -68,6 +67,11 @@ class Optimizer(ABC):
         self.num_steps = 0
         self.moments = {name: np.zeros_like(parameters.data) for name in moments}
         self._work = np.empty_like(parameters.data)
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """The names of the constructor's arguments after the parameters."""
+        return tuple(inspect.signature(type(self)).parameters)[1:]
 
     def __repr__(self) -> str:
         options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)

@@ -9,9 +9,8 @@ PyTorch and this file keep it outside. With a constant lr and no dampening, v_t 
 take the same path.
 
 Nesterov evaluates the gradient at the point that the momentum leads to. In (3) theta is that
-point, so the gradient is taken at the weights as they are.
-
-Dampening does not apply to the first gradient, u_1 = g, as in PyTorch.
+point, so the gradient is taken at the weights as they are. As in PyTorch, dampening does not apply
+to the first gradient.
 """
 
 from __future__ import annotations
@@ -46,8 +45,6 @@ class SGD(Optimizer):
     >>> weights.data
     array([-0.5,  1. ])
     """
-
-    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
 
     def __init__(
         self,

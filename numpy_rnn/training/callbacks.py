@@ -1,4 +1,7 @@
-"""Callbacks: loss history, log, validation, checkpoints and a time budget."""
+"""Callbacks: loss history, validation, log, checkpoints and a time budget.
+
+The argument `every` is the number of steps between two entries, measurements or lines.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,6 @@ def _numbered(convert: type) -> Callable[[Any], list[tuple[int, Any]]]:
 
 class History(Callback):
     """Keep the mean loss over every few steps; it is part of a checkpoint.
-
-    Parameters
-    ----------
-    every : int
-        Number of steps of a mean.
 
     Attributes
     ----------
@@ -65,9 +63,8 @@ class Validation(Callback):
     Parameters
     ----------
     measure : callable
-        Returns the held-out loss of the model, which is in evaluation mode; lower is better.
-    every : int
-        Number of steps between two measurements. There is also one at the end of the run.
+        Returns the held-out loss of the model, which is in evaluation mode; lower is better. It is
+        called at the end of the run too.
     patience : int, optional
         Number of measurements without a new best that ends the run (early stopping; Prechelt
         1998). None is no limit.
@@ -142,9 +139,7 @@ class JsonLines(Callback):
     ----------
     path : Path
         The file. A resumed run keeps the lines up to its step and drops later ones, which belong
-        to lost steps that are taken again.
-    every : int
-        Number of steps between two lines; the loss is the mean over them.
+        to lost steps that are taken again. The loss of a line is the mean since the line before.
     validation : Validation, optional
         Its measurements are written too.
 
@@ -208,12 +203,10 @@ class Checkpoints(Callback):
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path, about
+        As for :func:`save`.
     seconds : float
         Time between two files.
-    about : mapping, optional
-        As for :func:`save`.
 
     Attributes
     ----------
@@ -236,10 +229,11 @@ class Checkpoints(Callback):
     def save(self, trainer: Trainer) -> None:
         """Write the file."""
         checkpoint.save(self.path, trainer, self.about)
-        self.due, self.saved, self._last = False, trainer.num_steps, time.monotonic()
+        self.due = False
+        self.begin(trainer)
 
     def begin(self, trainer: Trainer) -> None:
-        """Start the clock; a resumed run is in the file already."""
+        """Start the clock; the run is in the file up to this step."""
         self.saved, self._last = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002

@@ -47,12 +47,10 @@ class Batch(NamedTuple):
     ----------
     x : (T, B, D) array, or (T, B) array of int
         Input.
-    target : (T, B, ...) or (B, ...) array
-        Desired output of each step, or of each row.
+    target : (T, B, ...) array if `per_step`, or (B, ...) array
+        Desired output of each step, or of each row. Steps past a row's end do not count.
     lengths : (B,) array of int or None
         Number of valid steps of each row; T if None.
-    per_step : bool
-        Whether `target` has a time axis. Its steps past a row's end do not count in the loss.
 
     Examples
     --------
@@ -126,14 +124,10 @@ class Examples(Described):
     ----------
     x : (T, N, D) array, or (T, N) array of int
         N sequences, padded to T steps if their lengths differ.
-    target : (N, ...) array, or (T, N, ...) array
-        One for each sequence or, with ``per_step``, for each step.
+    target, lengths, per_step
+        As for a :class:`Batch` of N rows.
     batch_size : int
         B, at most N. The remainder of an epoch begins the next epoch's first batch.
-    lengths : (N,) array of int, optional
-        Number of valid steps of each sequence.
-    per_step : bool
-        Whether `target` has a time axis.
     rng : numpy.random.Generator, int or None
         Source of the order.
 
@@ -187,11 +181,8 @@ class Examples(Described):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this epoch, the position in it, and the generator's state."""
-        return {
-            "order": self.order.copy(),
-            "position": self.position,
-            "rng": self.rng.bit_generator.state,
-        }
+        rng = self.rng.bit_generator.state
+        return {"order": self.order.copy(), "position": self.position, "rng": rng}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position; raise ValueError if it belongs to other data."""

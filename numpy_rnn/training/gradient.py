@@ -111,13 +111,13 @@ def gradient(
     model : Layer
         Time-major. Only ``parameters.grad`` is changed; what it held before is overwritten.
     criterion : Loss
-        With any reduction but "none". Steps past a row's end do not count.
+        With reduction "mean" or "sum"; with one worker, also "sum_over_time".
     batch : Batch
         With at least a row for each worker.
     state : state, optional
         State before the first step; None is zero.
     workers : Workers, optional
-        Threads; None is one. With more than one, the reduction is "mean" or "sum".
+        Threads; None is one.
 
     Returns
     -------

@@ -34,6 +34,7 @@ class constant:  # noqa: N801 (called like a function)
     warmup: int = 0
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: ARG002 (a Schedule)
+        """Return the factor of a step, from 0; `total` is the number of steps of the run."""
         return min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0  # (1)
 
 
@@ -49,7 +50,7 @@ class cosine(constant):  # noqa: N801
 
     end: float = 0.05
 
-    def __call__(self, step: int, total: int | None) -> float:
+    def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         wave = (1 + math.cos(math.pi * _progress(step, total))) / 2
         return super().__call__(step, total) * (self.end + (1 - self.end) * wave)
 
@@ -67,7 +68,7 @@ class step_decay(constant):  # noqa: N801
     drops: tuple[float, ...] = (0.5, 0.75)
     factor: float = 0.1
 
-    def __call__(self, step: int, total: int | None) -> float:
+    def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         passed = sum(drop <= _progress(step, total) for drop in self.drops)
         return super().__call__(step, total) * self.factor**passed
 

@@ -7,9 +7,8 @@ A step is
     (3) g <- g min(1, max_norm / (|g| + 1e-6))                 if the norm is clipped
     (4) lr_n = base f(n, N), and the optimiser's update
 
-It depends only on what :meth:`Trainer.state_dict` returns: parameters, moments, the source's
-position, the carried state and the generators. So a resumed run ends at the same bits as one that
-was never stopped.
+It depends only on what :meth:`Trainer.state_dict` returns. So a resumed run ends at the same bits
+as one that was never stopped.
 
 ``optimizer.lr`` is the current rate. If a callback or the user changes it while a schedule runs,
 the schedule continues from the new rate: base becomes lr / f of the last step. (If that f was 0,
@@ -295,8 +294,7 @@ class Trainer(Described):
         self._shown = parameters.copy(), last
 
     def _last_parameters(self) -> dict[str, Array]:
-        """Return the parameters of the last step."""
-        # If the user has changed the model since show(), that change is kept.
+        """Return those of the last step, or what the user has put there since :meth:`show`."""
         if self._shown and np.array_equal(self._shown[0], self.model.parameters.data):
             return self._shown[1]
         return self.model.state_dict()
