@@ -30,12 +30,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise now what a write would raise after hours of work.
-
-    Raises
-    ------
-    OSError
-        If no file can be created in the folder, or `path` exists and is not a regular file.
+    """Raise now the OSError that a write would raise after hours of work.
 
     Examples
     --------
@@ -55,19 +50,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     folder is synced. A crash leaves the old file or the new one. It may also leave the temporary
     file, which the next write to the folder removes.
 
-    Parameters
-    ----------
-    path : Path
-        The file to be written or replaced. A replaced file keeps its permissions. Of a symbolic
-        link, the file that it points to is replaced.
-    write : callable
-        Receives the open temporary file.
-
-    Raises
-    ------
-    OSError
-        If the disk is full, the folder is not writable, or `path` exists and is not a regular
-        file. An old file is unchanged.
+    `write` receives the open temporary file. A replaced file keeps its permissions. Of a symbolic
+    link, the file that it points to is replaced. If there is an OSError (a full disk, a folder that
+    is not writable, a path that is not a regular file), the old file is unchanged.
 
     Examples
     --------
@@ -146,8 +131,6 @@ def _remove_stale(folder: Path) -> None:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)  # signal 0 only asks whether the process exists
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's process
-        return True
+    except OSError as error:  # of another user's process it is a PermissionError
+        return not isinstance(error, ProcessLookupError)
     return True

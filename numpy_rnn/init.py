@@ -1,7 +1,10 @@
 """Initialisation schemes, each with its source.
 
 A scheme changes the parameters of a recurrent layer in place, in all its layers and directions.
-Schemes can be combined. Every layer is created with ``uniform``.
+Schemes can be combined. Every layer is created with ``uniform``. In every scheme, `layer` is a
+layer of the kind that the scheme is for, and `rng` is the source of the numbers: a Generator, a
+seed for one, or None. A layer without the parameters that a scheme sets raises ValueError, and so
+does a number out of its range.
 
 >>> from numpy_rnn import LSTM
 >>> layer = LSTM(3, 2)
@@ -43,8 +46,8 @@ def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
     fan : int
         Number of inputs of a unit, at least 1.
     rng : numpy.random.Generator, int or None
-        Source of the numbers, or a seed for one. They are drawn in float64 and then rounded, so a
-        seed gives the same weights in every dtype.
+        The numbers are drawn in float64 and then rounded, so a seed gives the same weights in every
+        dtype.
     """
     bound = 1 / math.sqrt(fan)
     generator = np.random.default_rng(rng)
@@ -56,14 +59,7 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
 
     Glorot & Bengio (2010): the variance of activations and gradients stays about the same from
     layer to layer. Biases are set to zero. Vectors (IndRNN's recurrent weights, LRU's eigenvalues)
-    have no such rule and stay unchanged.
-
-    Parameters
-    ----------
-    layer : layer
-        Recurrent or linear.
-    rng : numpy.random.Generator, int or None
-        Source of the numbers.
+    have no such rule and stay unchanged. The layer is recurrent or linear.
     """
     generator = np.random.default_rng(rng)
     for name, value in layer.parameters.values.items():
@@ -86,10 +82,6 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
 
     Parameters
     ----------
-    layer : layer
-        Recurrent.
-    rng : numpy.random.Generator, int or None
-        Source of the numbers.
     gain : float
         Factor of the matrix.
     """
@@ -107,8 +99,6 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
 
     Parameters
     ----------
-    layer : layer
-        Recurrent.
     gain : float
         Factor of the identity.
     """
@@ -127,15 +117,8 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
 
     Parameters
     ----------
-    layer : layer
-        LSTM.
     value : float
         Sum of b_ih and b_hh.
-
-    Raises
-    ------
-    ValueError
-        If the layer has no biases, or not an LSTM's four gates.
     """
     for b_ih, b_hh in _biases(layer, 4):
         b_ih[1], b_hh[1] = value, 0
@@ -150,17 +133,8 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
 
     Parameters
     ----------
-    layer : layer
-        LSTM, GRU or MinGRU.
     longest : int
         Longest dependency expected, at least 3 steps.
-    rng : numpy.random.Generator, int or None
-        Source of the numbers.
-
-    Raises
-    ------
-    ValueError
-        If `longest` is below 3, or the layer has no biases or other gates.
     """
     if longest < 3:
         raise ValueError(f"chrono: longest is {longest}, expected at least 3")
@@ -185,19 +159,10 @@ def indrnn_uniform(
 
     Parameters
     ----------
-    layer : layer
-        IndRNN.
     longest : int
         Longest dependency expected, at least 1 step.
-    rng : numpy.random.Generator, int or None
-        Source of the numbers.
     least, most : float
         Fraction of a state after `longest` steps, 0 <= least <= most.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or the layer is not an IndRNN.
     """
     if longest < 1:
         raise ValueError(f"indrnn_uniform: longest is {longest}, expected at least 1")
@@ -227,19 +192,10 @@ def lru_ring(
 
     Parameters
     ----------
-    layer : layer
-        LRU.
-    rng : numpy.random.Generator, int or None
-        Source of the numbers.
     r_min, r_max : float
         Radii of the ring, 0 <= r_min < r_max <= 1.
     max_phase : float
         Maximum angle, above 0, in radians per step.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or the layer is not an LRU.
     """
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")

@@ -56,57 +56,30 @@ class FileFormat(NamedTuple):
 def write(
     path: Path, file_format: FileFormat, settings: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> None:
-    """Write settings and arrays to a ``.npz`` file, completely or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file to be written or replaced.
-    file_format : FileFormat
-        The name of the settings' entry.
-    settings : mapping
-        Values that JSON can represent.
-    arrays : mapping of str to array
-        Stored under their names.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    entries: dict[str, Any] = dict(arrays)
-    entries[file_format.settings_entry] = np.array(json.dumps(dict(settings)))
+    """Write settings, which are values for JSON, and arrays: completely or not at all."""
+    text = np.array(json.dumps(dict(settings)))
+    entries: dict[str, Any] = {**arrays, file_format.settings_entry: text}
     write_atomically(path, lambda file: np.savez(file, **entries))
 
 
 class Reader:
-    """The settings of an open file, and its arrays on demand; :func:`open_npz` returns it.
-
-    Attributes
-    ----------
-    settings : dict
-        What :func:`write` was given.
-    sizes : dict of str to int
-        Name of each array, and the bytes of its entry.
-    """
+    """The settings of an open file, and its arrays on demand; :func:`open_npz` returns it."""
 
     def __init__(self, archive: ZipFile, file_size: int, settings_entry: str) -> None:
         self._archive = archive
         self._entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        self.sizes = {name: info.file_size for name, info in self._entries.items()}
+        self._sizes = {name: info.file_size for name, info in self._entries.items()}  # bytes
         self._check_sizes(file_size)
-        if settings_entry not in self.sizes:
+        if settings_entry not in self._sizes:
             raise ValueError(f"{settings_entry!r} is missing")
-        size = self.sizes.pop(settings_entry)
+        size = self._sizes.pop(settings_entry)
         if size > SETTINGS_BUDGET:
             raise ValueError(
                 f"{settings_entry!r} claims {size} bytes, expected at most {SETTINGS_BUDGET}"
             )
         text = self._read(settings_entry)
         if text.dtype.kind != "U" or text.shape != ():
-            raise ValueError(
-                f"{settings_entry!r} is {text.dtype} of shape {text.shape}, not a text"
-            )
+            raise ValueError(f"{settings_entry!r} is {text.dtype} of {text.shape}, not a text")
         self.settings: dict[str, Any] = json.loads(str(text[()]))
         if not isinstance(self.settings, dict):
             raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
@@ -114,18 +87,15 @@ class Reader:
     def read_arrays(self, layout: ArrayLayout) -> dict[str, Array]:
         """Return all arrays, if the file has exactly those of `layout` and they are finite.
 
-        Parameters
-        ----------
-        layout : mapping of str to (shape, dtype)
-            The expected arrays. No memory is allocated before all names and sizes agree.
+        No memory is allocated before all names and sizes agree.
         """
-        wrong = [f"{name!r} is missing" for name in layout if name not in self.sizes]
-        wrong += [f"{name!r} is unexpected" for name in self.sizes if name not in layout]
+        wrong = [f"{name!r} is missing" for name in layout if name not in self._sizes]
+        wrong += [f"{name!r} is unexpected" for name in self._sizes if name not in layout]
         for name, (shape, dtype) in layout.items():
             expected = math.prod(shape) * dtype.itemsize
-            if not expected < self.sizes.get(name, expected + 1) <= expected + MAX_NPY_HEADER:
+            if not expected < self._sizes.get(name, expected + 1) <= expected + MAX_NPY_HEADER:
                 wrong.append(
-                    f"{name!r} has {self.sizes[name]} bytes, expected {dtype} of shape {shape}, "
+                    f"{name!r} has {self._sizes[name]} bytes, expected {dtype} of shape {shape}, "
                     f"{expected} bytes and a header"
                 )
         if wrong:
@@ -154,7 +124,7 @@ class Reader:
                     f"{info.filename!r} claims {info.file_size} bytes of a file of {file_size}"
                 )
         # Entries that overlap could each fit into the file, so the sum has to fit too.
-        claimed = sum(self.sizes.values())
+        claimed = sum(self._sizes.values())
         if claimed > file_size:
             raise ValueError(f"its entries claim {claimed} bytes of a file of {file_size}")
 
@@ -173,27 +143,12 @@ class Reader:
 
 
 @contextmanager
-def open_npz(path: Path | str, file_format: FileFormat, budget: int = BUDGET) -> Iterator[Reader]:
+def open_npz(path: Path | str, file_format: FileFormat) -> Iterator[Reader]:
     """Open a file that :func:`write` wrote, and read its settings.
 
     The file stays open between the settings and the arrays, so they belong together even if the
-    file is replaced. Any exception in the ``with`` block becomes a DamagedFileError.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file.
-    file_format : FileFormat
-        The expected kind of file.
-    budget : int
-        Maximum size of the file in bytes.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    DamagedFileError
-        In one line that names the file, for whatever is wrong with its content.
+    file is replaced. Whatever is wrong with the content, and any exception in the ``with`` block,
+    becomes a DamagedFileError. An OSError says that the file cannot be read.
 
     Examples
     --------
@@ -212,8 +167,8 @@ def open_npz(path: Path | str, file_format: FileFormat, budget: int = BUDGET) ->
             raise ValueError("it is not a regular file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size > budget:
-                raise ValueError(f"it has {size} bytes, expected at most {budget}")
+            if size > BUDGET:
+                raise ValueError(f"it has {size} bytes, expected at most {BUDGET}")
             with ZipFile(file) as archive:
                 yield Reader(archive, size, file_format.settings_entry)
 

@@ -38,7 +38,7 @@ FLOORS = [
     ["functional"],
     ["parameters"],
     ["init", "optim.base", "optim.clip"],
-    ["optim.adam", "optim.sgd", "optim.rmsprop", "optim.adagrad"],
+    ["optim.sgd", "optim.adaptive"],
     ["optim"],
     ["layers.validate"],
     ["layers.base", "layers.batch", "layers.segments"],

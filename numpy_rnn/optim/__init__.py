@@ -4,11 +4,9 @@ Gradients and learning-rate schedules are elsewhere: layers compute the gradient
 ``training/schedule.py`` sets the rates. Start reading in ``sgd.py``, then ``base.py``.
 """
 
-from numpy_rnn.optim.adagrad import Adagrad
-from numpy_rnn.optim.adam import Adam, AdamW
+from numpy_rnn.optim.adaptive import Adagrad, Adam, AdamW, RMSprop
 from numpy_rnn.optim.base import Optimizer
 from numpy_rnn.optim.clip import clip_grad_norm, clip_grad_value
-from numpy_rnn.optim.rmsprop import RMSprop
 from numpy_rnn.optim.sgd import SGD
 
 __all__ = [

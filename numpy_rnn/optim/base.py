@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from abc import ABC, abstractmethod
@@ -18,16 +19,24 @@ from numpy_rnn.parameters import Parameters
 class Optimizer(ABC):
     """Base of the optimisers.
 
-    A subclass names its hyperparameters and its moments and implements one method,
-    :meth:`_update`. A moment is a vector with the layout of the parameters. Every constructor
-    raises TypeError for an option of another type and ValueError for a number out of its range.
+    A subclass names its moments, keeps each argument of its constructor under the argument's name,
+    and implements one method, :meth:`_update`. A moment is a vector with the layout of the
+    parameters. Every constructor raises TypeError for an option of another type and ValueError for
+    a number out of its range.
 
-    Attributes
+    Parameters
     ----------
     parameters : Parameters
         The parameters that :meth:`step` changes.
     lr : float
         Learning rate; may be set between steps.
+    weight_decay : float
+        Weight of an L2 penalty: before each step, g <- g + weight_decay theta.
+    moments : tuple of str
+        Names of the moments, which are zero at first.
+
+    Attributes
+    ----------
     num_steps : int
         Number of steps taken.
     moments : dict of str to (N,) array
@@ -36,7 +45,6 @@ class Optimizer(ABC):
     Examples
     --------
     >>> class SignSGD(Optimizer):
-    ...     hyperparameters = ("lr",)
     ...     def __init__(self, parameters, lr):
     ...         super().__init__(parameters, lr, weight_decay=0.0, moments=())
     ...     def _update(self, theta, g):
@@ -44,8 +52,6 @@ class Optimizer(ABC):
     >>> SignSGD(Parameters({"w": (2,)}, np.float64), lr=0.1)
     SignSGD(lr=0.1)
     """
-
-    hyperparameters: tuple[str, ...]  # constructor arguments, in its order
 
     def __init__(
         self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
@@ -62,6 +68,11 @@ class Optimizer(ABC):
         self.moments = {name: np.zeros_like(parameters.data) for name in moments}
         self._work = np.empty_like(parameters.data)
 
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """The names of the constructor's arguments after the parameters."""
+        return tuple(inspect.signature(type(self)).parameters)[1:]
+
     def __repr__(self) -> str:
         options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
         return f"{type(self).__name__}({', '.join(options)})"
@@ -69,11 +80,16 @@ class Optimizer(ABC):
     def step(self) -> None:
         """Update the parameters once, with the gradients as they are."""
         self.num_steps += 1
-        self._update(self.parameters.data, self.parameters.grad)
+        theta = self.parameters.data
+        self._update(theta, self._decay(theta, self.parameters.grad))
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         self.parameters.zero_grad()
+
+    def _decay(self, theta: Array, g: Array) -> Array:
+        """Return the gradient with the weight decay in it; `g` stays unchanged."""
+        return g + self.weight_decay * theta if self.weight_decay else g
 
     @abstractmethod
     def _update(self, theta: Array, g: Array) -> None:
@@ -91,17 +107,10 @@ class Optimizer(ABC):
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned. All of it, or on an error nothing.
+        """Restore what :meth:`state_dict` of an optimiser of the same class and size returned.
 
-        Parameters
-        ----------
-        state : mapping
-            From an optimiser of the same class and size, with its hyperparameters.
-
-        Raises
-        ------
-        ValueError
-            If something is missing, unexpected, misshapen or out of its range.
+        If something is missing, unexpected, misshapen or out of its range, there is a ValueError
+        and nothing changes.
         """
         where = f"{type(self).__name__}.load_state_dict"
         missing = [name for name in ("step", *self.hyperparameters) if name not in state]
@@ -126,22 +135,17 @@ class Optimizer(ABC):
         vars(self).update(vars(new))
 
     def _non_negative(self, name: str, value: float) -> float:
-        if not (self._number(name, value) >= 0 and math.isfinite(value)):
-            raise ValueError(
-                f"{type(self).__name__}: {name} is {value!r}, expected a finite number >= 0"
-            )
-        return float(value)
+        return self._number(name, value, math.inf, "a finite number >= 0")
 
     def _decay_rate(self, name: str, value: float) -> float:
-        if not 0 <= self._number(name, value) < 1:
-            raise ValueError(
-                f"{type(self).__name__}: {name} is {value!r}, expected 0 <= {name} < 1"
-            )
-        return float(value)
+        return self._number(name, value, 1, f"0 <= {name} < 1")
 
-    def _number(self, name: str, value: float) -> float:
+    def _number(self, name: str, value: float, limit: float, expected: str) -> float:
+        """Return a number of the constructor as a float, if 0 <= number < limit."""
         if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(f"{type(self).__name__}: {name} is {value!r}, expected a number")
+        if not 0 <= value < limit:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
         return float(value)
 
     def _flag(self, name: str, value: bool) -> bool:

@@ -24,17 +24,12 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     parameters : Parameters
         Its ``grad`` is scaled.
     max_norm : float
-        Above 0. With infinity the norm is only measured.
+        A number above 0, or a ValueError. With infinity the norm is only measured.
 
     Returns
     -------
     norm : float
         The Euclidean norm before clipping. If it is not finite, the gradients stay unchanged.
-
-    Raises
-    ------
-    ValueError
-        If `max_norm` is not a number above 0.
 
     Examples
     --------
@@ -66,12 +61,7 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
     parameters : Parameters
         Its ``grad`` is clipped.
     clip_value : float
-        Above 0.
-
-    Raises
-    ------
-    ValueError
-        If `clip_value` is not a number above 0.
+        A number above 0, or a ValueError.
 
     Examples
     --------

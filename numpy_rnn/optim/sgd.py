@@ -1,18 +1,16 @@
 """Stochastic gradient descent, with momentum (Polyak 1964; Nesterov 1983).
 
-    (1) g <- g + weight_decay theta
-    (2) u_t = momentum u_{t-1} + (1 - dampening) g,       u_1 = g
-    (3) theta_t = theta_{t-1} - lr u_t                    without momentum u_t = g
-    (4) theta_t = theta_{t-1} - lr (g + momentum u_t)     with nesterov
+    (1) u_t = momentum u_{t-1} + (1 - dampening) g,       u_1 = g
+    (2) theta_t = theta_{t-1} - lr u_t                    without momentum u_t = g
+    (3) theta_t = theta_{t-1} - lr (g + momentum u_t)     with nesterov
 
 Sutskever et al. (2013) put the learning rate inside the velocity, v_t = momentum v_{t-1} - lr g.
 PyTorch and this file keep it outside. With a constant lr and no dampening, v_t = -lr u_t and both
 take the same path.
 
-Nesterov evaluates the gradient at the point that the momentum leads to. In (4) theta is that
-point, so the gradient is taken at the weights as they are.
-
-Dampening does not apply to the first gradient, u_1 = g, as in PyTorch.
+Nesterov evaluates the gradient at the point that the momentum leads to. In (3) theta is that
+point, so the gradient is taken at the weights as they are. As in PyTorch, dampening does not apply
+to the first gradient.
 """
 
 from __future__ import annotations
@@ -29,18 +27,14 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    parameters : Parameters
-        The parameters to update.
-    lr : float
-        Learning rate.
+    parameters, lr, weight_decay
+        As for :class:`Optimizer`.
     momentum : float
-        Factor of the velocity from step to step, equation (2).
+        Factor of the velocity from step to step, equation (1).
     dampening : float
-        Fraction of a new gradient that the velocity leaves out, equation (2).
-    weight_decay : float
-        Equation (1).
+        Fraction of a new gradient that the velocity leaves out, equation (1).
     nesterov : bool
-        Equation (4).
+        Equation (3).
 
     Examples
     --------
@@ -51,8 +45,6 @@ class SGD(Optimizer):
     >>> weights.data
     array([-0.5,  1. ])
     """
-
-    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
 
     def __init__(
         self,
@@ -74,8 +66,6 @@ class SGD(Optimizer):
             )
 
     def _update(self, theta: Array, g: Array) -> None:
-        if self.weight_decay:
-            g = g + self.weight_decay * theta  # (1)
         direction = g
         if self.momentum:
             u = self.moments["momentum_buffer"]
@@ -83,6 +73,6 @@ class SGD(Optimizer):
                 u[...] = g
             else:
                 u *= self.momentum
-                u += np.multiply(g, 1 - self.dampening, out=self._work)  # (2)
+                u += np.multiply(g, 1 - self.dampening, out=self._work)  # (1)
             direction = g + self.momentum * u if self.nesterov else u
-        theta -= np.multiply(direction, self.lr, out=self._work)  # (3), (4)
+        theta -= np.multiply(direction, self.lr, out=self._work)  # (2), (3)

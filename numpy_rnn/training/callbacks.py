@@ -1,4 +1,7 @@
-"""Callbacks: loss history, log, validation, checkpoints and a time budget."""
+"""Callbacks: loss history, validation, log, checkpoints and a time budget.
+
+The argument `every` is the number of steps between two entries, measurements or lines.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,13 +21,13 @@ from numpy_rnn.training import checkpoint
 from numpy_rnn.training.trainer import MAX_STEPS, Callback, StepInfo, Trainer
 
 
+def _numbered(convert: type) -> Callable[[Any], list[tuple[int, Any]]]:
+    """Return the conversion of a list of steps and values, as JSON has them."""
+    return lambda rows: [(int(step), convert(value)) for step, value in rows]
+
+
 class History(Callback):
     """Keep the mean loss over every few steps; it is part of a checkpoint.
-
-    Parameters
-    ----------
-    every : int
-        Number of steps of a mean.
 
     Attributes
     ----------
@@ -38,28 +41,20 @@ class History(Callback):
     """
 
     name = "history"
+    state: ClassVar = {"losses": _numbered(float), "sum": float, "count": int}
 
     def __init__(self, every: int = 50) -> None:
         self.every = check_size("History", "every", every)
         self.losses: list[tuple[int, float]] = []
-        self._sum, self._count = 0.0, 0
+        self.sum, self.count = 0.0, 0  # of the next mean
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Add the loss to the mean."""
-        self._sum += step.loss
-        self._count += 1
+        self.sum += step.loss
+        self.count += 1
         if step.number % self.every == 0 or trainer.done:
-            self.losses.append((step.number, self._sum / self._count))
-            self._sum, self._count = 0.0, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the losses and the sum of the next mean."""
-        return {"losses": list(self.losses), "sum": self._sum, "count": self._count}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.losses = [(int(step), float(loss)) for step, loss in state["losses"]]
-        self._sum, self._count = float(state["sum"]), int(state["count"])
+            self.losses.append((step.number, self.sum / self.count))
+            self.sum, self.count = 0.0, 0
 
 
 class Validation(Callback):
@@ -68,9 +63,8 @@ class Validation(Callback):
     Parameters
     ----------
     measure : callable
-        Returns the held-out loss of the model, which is in evaluation mode; lower is better.
-    every : int
-        Number of steps between two measurements. There is also one at the end of the run.
+        Returns the held-out loss of the model, which is in evaluation mode; lower is better. It is
+        called at the end of the run too.
     patience : int, optional
         Number of measurements without a new best that ends the run (early stopping; Prechelt
         1998). None is no limit.
@@ -92,6 +86,7 @@ class Validation(Callback):
     """
 
     name = "validation"
+    state: ClassVar = {"history": _numbered(float), "best_parameters": np.array}
 
     def __init__(
         self,
@@ -136,15 +131,6 @@ class Validation(Callback):
         if self.restore_best and self.history:
             trainer.show(self.best_parameters)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the measurements and the best parameters."""
-        return {"history": list(self.history), "best_parameters": self.best_parameters.copy()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.history = [(int(step), float(loss)) for step, loss in state["history"]]
-        self.best_parameters = np.array(state["best_parameters"])
-
 
 class JsonLines(Callback):
     """Write a log with one JSON object a line.
@@ -153,9 +139,7 @@ class JsonLines(Callback):
     ----------
     path : Path
         The file. A resumed run keeps the lines up to its step and drops later ones, which belong
-        to lost steps that are taken again.
-    every : int
-        Number of steps between two lines; the loss is the mean over them.
+        to lost steps that are taken again. The loss of a line is the mean since the line before.
     validation : Validation, optional
         Its measurements are written too.
 
@@ -219,12 +203,10 @@ class Checkpoints(Callback):
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path, about
+        As for :func:`save`.
     seconds : float
         Time between two files.
-    about : mapping, optional
-        As for :func:`save`.
 
     Attributes
     ----------
@@ -247,10 +229,11 @@ class Checkpoints(Callback):
     def save(self, trainer: Trainer) -> None:
         """Write the file."""
         checkpoint.save(self.path, trainer, self.about)
-        self.due, self.saved, self._last = False, trainer.num_steps, time.monotonic()
+        self.due = False
+        self.begin(trainer)
 
     def begin(self, trainer: Trainer) -> None:
-        """Start the clock; a resumed run is in the file already."""
+        """Start the clock; the run is in the file up to this step."""
         self.saved, self._last = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
@@ -287,16 +270,17 @@ class TimeBudget(Callback):
     """
 
     name = "time budget"
+    state: ClassVar = {"plans": _numbered(int), "next": float}
     FIRST = 20
 
     def __init__(self, seconds: float, checkpoints: Checkpoints | None = None) -> None:
         self.seconds, self.checkpoints = seconds, checkpoints
         self.plans: list[tuple[int, int]] = []
-        self._next = 0.0  # seconds
+        self.next = 0.0  # seconds at the next plan
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Plan if it is time; end the run if the time is over."""
-        over, due = trainer.seconds >= self.seconds, trainer.seconds >= self._next
+        over, due = trainer.seconds >= self.seconds, trainer.seconds >= self.next
         if not self.plans:
             due = step.number >= self.FIRST or trainer.seconds >= self.seconds / 20
         if trainer.done or not (over or due):
@@ -304,15 +288,6 @@ class TimeBudget(Callback):
         planned = round(min(step.number * self.seconds / trainer.seconds, MAX_STEPS))
         trainer.total = step.number if over else max(step.number + 1, planned)
         self.plans.append((step.number, trainer.total))
-        self._next = trainer.seconds + self.seconds / 20
+        self.next = trainer.seconds + self.seconds / 20
         if self.checkpoints is not None:
             self.checkpoints.due = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the plans and the time of the next one."""
-        return {"plans": list(self.plans), "next": self._next}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.plans = [(int(step), int(total)) for step, total in state["plans"]]
-        self._next = float(state["next"])

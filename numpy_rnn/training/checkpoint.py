@@ -1,10 +1,9 @@
 """Checkpoints: one file with everything that the next step of a run depends on.
 
-The file is a ``.npz`` that NumPy opens without pickle. Arrays have path-like names,
+The file is a ``.npz`` (:mod:`numpy_rnn.npz`). Arrays have path-like names,
 ``model/rnn.weight_hh_l0``, ``optimizer/exp_avg``, ``carried/0``. Everything else is JSON under
 ``checkpoint``: the version of the format, what the caller says about the run, and the rest of the
-state. The file is written completely or not at all (:mod:`numpy_rnn.files`), and reading validates
-all of it (:mod:`numpy_rnn.npz`).
+state.
 """
 
 from __future__ import annotations
@@ -35,14 +34,12 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     trainer : Trainer
         Between two steps.
     about : mapping, optional
-        Values for JSON that describe the run, for the reader of the file.
+        Values for JSON that describe the run.
 
     Raises
     ------
-    OSError
-        If the file cannot be written.
-    TrainingFailedError
-        If a parameter is not finite; the old file is unchanged.
+    OSError, TrainingFailedError
+        If the file cannot be written or a parameter is not finite; the old file is unchanged.
 
     Examples
     --------
@@ -58,33 +55,21 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     {'seed': 0}
     """
     trainer.check_finite()
-    state = trainer.state_dict()
-    rest = {"version": VERSION, "about": dict(about or {}), "state": _without_arrays(state)}
+    arrays, rest = _split(trainer.state_dict())
+    settings = {"version": VERSION, "about": dict(about or {}), "state": rest}
     with naming(Path(path)):
-        npz.write(Path(path), FORMAT, rest, dict(_arrays(state)))
+        npz.write(Path(path), FORMAT, settings, arrays)
 
 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
-    """Resume a run from a file.
+    """Resume a run from a file of :func:`save`, and return what that was told about it.
 
-    Parameters
-    ----------
-    path : Path or str
-        From :func:`save`.
-    trainer : Trainer
-        Made of the same parts as the one that was saved.
-
-    Returns
-    -------
-    about : dict
-        As given to :func:`save`.
+    The trainer is made of the same parts as the one that was saved.
 
     Raises
     ------
-    OSError
-        If the file cannot be read.
-    DamagedFileError
-        In one line, if it is not a checkpoint, is damaged, or belongs to another run.
+    OSError, DamagedFileError
+        If the file cannot be read; if it is not a checkpoint, is damaged, or is of another run.
 
     Examples
     --------
@@ -93,61 +78,47 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
     FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
     with open_checkpoint(path) as file:
-        expected = dict(_arrays(trainer.state_dict()))
+        expected, _ = _split(trainer.state_dict())
         layout = {name: (array.shape, array.dtype) for name, array in expected.items()}
-        trainer.load_state_dict(file.read_state(layout))
-        return file.about
-
-
-class Checkpoint:
-    """The contents of an open file; :func:`open_checkpoint` returns it.
-
-    Attributes
-    ----------
-    about : dict
-        As given to :func:`save`.
-    """
-
-    def __init__(self, file: npz.Reader) -> None:
-        if file.settings.get("version") != VERSION:
-            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
-        self._file = file
-        self.about: dict[str, Any] = file.settings["about"]
-
-    def read_state(self, layout: npz.ArrayLayout) -> dict[str, Any]:
-        """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
-        state: dict[str, Any] = self._file.settings["state"]
-        for name, array in self._file.read_arrays(layout).items():
-            *folders, last = name.split("/")
-            place = state
-            for folder in folders:
-                place = place[folder]
-            place[last] = array
-        return state
+        trainer.load_state_dict(read_state(file, layout))
+        about: dict[str, Any] = file.settings["about"]
+        return about
 
 
 @contextmanager
-def open_checkpoint(path: Path | str) -> Iterator[Checkpoint]:
-    """Open a file that :func:`save` wrote, without a trainer.
+def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
+    """Open a file that :func:`save` wrote; ``settings["about"]`` is what that was given.
 
     As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
     DamagedFileError.
     """
     with npz.open_npz(path, FORMAT) as file:
-        yield Checkpoint(file)
+        if file.settings.get("version") != VERSION:
+            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
+        yield file
 
 
-def _arrays(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+def read_state(file: npz.Reader, layout: npz.ArrayLayout) -> dict[str, Any]:
+    """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
+    state: dict[str, Any] = file.settings["state"]
+    for name, array in file.read_arrays(layout).items():
+        *folders, last = name.split("/")
+        place = state
+        for folder in folders:
+            place = place[folder]
+        place[last] = array
+    return state
+
+
+def _split(tree: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the arrays of a tree by their paths, and the tree without them."""
+    arrays, rest = dict[str, Array](), dict[str, Any]()
     for name, value in tree.items():
         if isinstance(value, np.ndarray):
-            yield prefix + name, value
+            arrays[prefix + name] = value
         elif isinstance(value, Mapping):
-            yield from _arrays(value, f"{prefix}{name}/")
-
-
-def _without_arrays(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_arrays(value) if isinstance(value, Mapping) else value
-        for name, value in tree.items()
-        if not isinstance(value, np.ndarray)
-    }
+            inside, rest[name] = _split(value, f"{prefix}{name}/")
+            arrays |= inside
+        else:
+            rest[name] = value
+    return arrays, rest

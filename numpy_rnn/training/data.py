@@ -25,6 +25,21 @@ from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths, check_size
 
 
+class Described:
+    """Base of a class whose attributes are named like its constructor's arguments: its repr."""
+
+    def __repr__(self) -> str:
+        names = [name for name in inspect.signature(type(self)).parameters if hasattr(self, name)]
+        shown = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in names)
+        return f"{type(self).__name__}({shown})"
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {value.shape}>"
+    return str(getattr(value, "__qualname__", None) or repr(value))
+
+
 class Batch(NamedTuple):
     """The input of one training step and its targets, time-major.
 
@@ -32,12 +47,10 @@ class Batch(NamedTuple):
     ----------
     x : (T, B, D) array, or (T, B) array of int
         Input.
-    target : (T, B, ...) or (B, ...) array
-        Desired output of each step, or of each row.
+    target : (T, B, ...) array if `per_step`, or (B, ...) array
+        Desired output of each step, or of each row. Steps past a row's end do not count.
     lengths : (B,) array of int or None
         Number of valid steps of each row; T if None.
-    per_step : bool
-        Whether `target` has a time axis. Its steps past a row's end do not count in the loss.
 
     Examples
     --------
@@ -104,28 +117,19 @@ class Source(Protocol):
         """Continue from a position."""
 
 
-class Examples:
+class Examples(Described):
     """Mini-batches of independent sequences; a :class:`Source`.
 
     Parameters
     ----------
     x : (T, N, D) array, or (T, N) array of int
         N sequences, padded to T steps if their lengths differ.
-    target : (N, ...) array, or (T, N, ...) array
-        One for each sequence or, with ``per_step``, for each step.
+    target, lengths, per_step
+        As for a :class:`Batch` of N rows.
     batch_size : int
-        B. The remainder of an epoch is the beginning of the next epoch's first batch.
-    lengths : (N,) array of int, optional
-        Number of valid steps of each sequence.
-    per_step : bool
-        Whether `target` has a time axis.
+        B, at most N. The remainder of an epoch begins the next epoch's first batch.
     rng : numpy.random.Generator, int or None
         Source of the order.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument does not fit x.
 
     Examples
     --------
@@ -158,14 +162,12 @@ class Examples:
         if lengths is not None:
             lengths = check_lengths("Examples", lengths, T, N)
         self.x, self.target, self.lengths, self.per_step = x, target, lengths, per_step
-        Batch(x, target, lengths, per_step).check_finite("example")
+        self._all = Batch(x, target, lengths, per_step)
+        self._all.check_finite("example")
         self.per_epoch = N / self.batch_size
         self.rng = np.random.default_rng(rng)
         self.order = self.rng.permutation(N)
         self.position = 0
-
-    def __repr__(self) -> str:
-        return describe(self)
 
     def next(self) -> Batch:
         """Return the next mini-batch."""
@@ -175,29 +177,24 @@ class Examples:
             self.order = self.rng.permutation(len(self.order))
             self.position = self.batch_size - len(which)
             which = np.concatenate([which, self.order[: self.position]])
-        return Batch(self.x, self.target, self.lengths, self.per_step).rows(which)
+        return self._all.rows(which)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this epoch, the position in it, and the generator's state."""
-        return {
-            "order": self.order.copy(),
-            "position": self.position,
-            "rng": self.rng.bit_generator.state,
-        }
+        rng = self.rng.bit_generator.state
+        return {"order": self.order.copy(), "position": self.position, "rng": rng}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position; raise ValueError if it belongs to other data."""
         N = len(self.order)
-        order, position = np.asarray(state["order"]), operator.index(state["position"])
+        order, position = np.asarray(state["order"]), _position(state, N)
         if not np.array_equal(np.sort(order), np.arange(N)):
             raise ValueError(f"order is not a permutation of {N} examples")
-        if not 0 <= position <= N:
-            raise ValueError(f"position is {position}, expected 0 to {N}")
         self.rng.bit_generator.state = state["rng"]
         self.order, self.position = order, position
 
 
-class Windows:
+class Windows(Described):
     """Consecutive windows of one long sequence; a :class:`Source`.
 
     Parameters
@@ -208,14 +205,9 @@ class Windows:
         Desired output at each element. For the prediction of the next element, see
         :meth:`next_of`.
     batch_size : int
-        B, the number of readers.
+        B, the number of readers, at most N.
     window : int
-        T.
-
-    Raises
-    ------
-    ValueError
-        If the sequence is shorter than one window, or there are more readers than elements.
+        T, at most N.
 
     Examples
     --------
@@ -246,9 +238,6 @@ class Windows:
         self._starts = np.arange(self.batch_size) * N // self.batch_size
         self.position = 0  # of the first reader
 
-    def __repr__(self) -> str:
-        return describe(self)
-
     @classmethod
     def next_of(cls, sequence: Array, batch_size: int, window: int) -> Windows:
         """Return windows of a sequence in which each element is the target of the one before."""
@@ -267,19 +256,11 @@ class Windows:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position; raise ValueError if the sequence has no such position."""
-        position = operator.index(state["position"])
-        if not 0 <= position < len(self.x):
-            raise ValueError(f"position is {position}, expected 0 to {len(self.x) - 1}")
-        self.position = position
+        self.position = _position(state, len(self.x) - 1)
 
 
-def describe(thing: object) -> str:
-    """Return the constructor call of an object, from the attributes named like its arguments."""
-    names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
-    return f"{type(thing).__name__}({', '.join(f'{n}={_brief(getattr(thing, n))}' for n in names)})"
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"<{value.dtype} {value.shape}>"
-    return str(getattr(value, "__qualname__", None) or repr(value))
+def _position(state: dict[str, Any], most: int) -> int:
+    position = operator.index(state["position"])
+    if not 0 <= position <= most:
+        raise ValueError(f"position is {position}, expected 0 to {most}")
+    return position

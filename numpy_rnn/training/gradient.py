@@ -17,6 +17,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +54,8 @@ class Workers:
     count : int
         Number of threads, at least 1.
     model : Layer
-        Its generators seed those of the workers.
-
-    Attributes
-    ----------
-    rngs : list of (numpy.random.Generator or None)
-        Source of each shard's dropout masks; None, for the first, is the model's own.
+        Its generators seed `rngs`, the sources of each shard's dropout masks. The first of these is
+        None: the model's own.
 
     Examples
     --------
@@ -114,13 +111,13 @@ def gradient(
     model : Layer
         Time-major. Only ``parameters.grad`` is changed; what it held before is overwritten.
     criterion : Loss
-        With any reduction but "none". Steps past a row's end do not count.
+        With reduction "mean" or "sum"; with one worker, also "sum_over_time".
     batch : Batch
         With at least a row for each worker.
     state : state, optional
         State before the first step; None is zero.
     workers : Workers, optional
-        Threads; None is one. With more than one, the reduction is "mean" or "sum".
+        Threads; None is one.
 
     Returns
     -------
@@ -131,10 +128,8 @@ def gradient(
 
     Raises
     ------
-    NotFiniteError
-        If the computation diverged: a parameter, an activation or the loss is not finite.
-    ValueError
-        If the data has a NaN or an infinity; the message names its row and step.
+    NotFiniteError, ValueError
+        If the computation diverged; if the data is not finite, with its row and step.
 
     Examples
     --------
@@ -149,14 +144,10 @@ def gradient(
     cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
     slices = [slice(*cut) for cut in pairwise(cuts)]
     shards = [batch.rows(rows) for rows in slices]
-    shares = _shares(criterion, shards)
-
-    def task(k: int) -> Callable[[], tuple[float, State, Mapping[str, Array]]]:
-        rows = _rows_of(state, slices[k])
-        return lambda: _shard(model, criterion, shards[k], rows, shares[k], workers.rngs[k])
-
+    states = [_rows_of(state, rows) for rows in slices]
+    arguments = zip(shards, states, _shares(criterion, shards), workers.rngs, strict=True)
     try:
-        results = workers.run([task(k) for k in range(workers.count)])
+        results = workers.run([partial(_shard, model, criterion, *each) for each in arguments])
         loss = sum(part for part, _, _ in results)
         if not math.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss}")  # noqa: TRY301 (explained below)

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -18,12 +19,7 @@ def defer_signals() -> Iterator[list[int]]:
     """Hold back a signal that ends the program, and deliver it at the end of the block.
 
     A second signal is delivered at once. Threads other than the main one receive no signals, so
-    nothing is deferred there.
-
-    Yields
-    ------
-    received : list of int
-        The signal's number, once it has arrived.
+    nothing is deferred there. The list holds the signal's number, once it has arrived.
     """
     received: list[int] = []
     before: dict[int, Any] = {}
@@ -62,11 +58,8 @@ def default_threads() -> int:
 
 def can_limit() -> bool:
     """Return whether :func:`one_blas_thread` has its effect."""
-    try:
-        import threadpoolctl  # noqa: F401, PLC0415 (an extra)
-    except ImportError:
-        return any(os.environ.get(name) == "1" for name in VARIABLES)
-    return True
+    one_by_default = any(os.environ.get(name) == "1" for name in VARIABLES)
+    return one_by_default or find_spec("threadpoolctl") is not None
 
 
 @contextmanager

@@ -9,91 +9,68 @@ p = n / N the progress:
     (4) step decay   f(n) = w(n) q^(number of the drops d with d <= p)
 
 A schedule is a function of n and N alone, so a resumed run continues with the same rates. While N
-is unknown, p is 0.
+is unknown, p is 0. The three are classes only so that they can be pickled and show their options.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 Schedule = Callable[[int, int | None], float]
 
 
-class _Schedule(partial[float]):
-    """A schedule with its options: it can be pickled, and its repr is the call that made it."""
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
-        return f"{self.func.__name__.lstrip('_')}({options})"
-
-
-def constant(warmup: int = 0) -> Schedule:
-    """Return equation (2); `warmup` is W.
+@dataclass(frozen=True)
+class constant:  # noqa: N801 (called like a function)
+    """Equation (2); `warmup` is W.
 
     Examples
     --------
     >>> [constant(warmup=4)(n, None) for n in range(6)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    return _Schedule(_constant, warmup=warmup)
+
+    warmup: int = 0
+
+    def __call__(self, step: int, total: int | None) -> float:  # noqa: ARG002 (a Schedule)
+        """Return the factor of a step, from 0; `total` is the number of steps of the run."""
+        return min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0  # (1)
 
 
-def cosine(warmup: int = 0, end: float = 0.05) -> Schedule:
-    """Return equation (3).
-
-    Parameters
-    ----------
-    warmup : int
-        W.
-    end : float
-        e, the factor at the end of the run.
+@dataclass(frozen=True)
+class cosine(constant):  # noqa: N801
+    """Equation (3); `end` is e, the factor at the end of the run.
 
     Examples
     --------
     >>> [round(cosine(end=0.1)(n, 4), 3) for n in range(5)]
     [1.0, 0.868, 0.55, 0.232, 0.1]
     """
-    return _Schedule(_cosine, warmup=warmup, end=end)
+
+    end: float = 0.05
+
+    def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
+        wave = (1 + math.cos(math.pi * _progress(step, total))) / 2
+        return super().__call__(step, total) * (self.end + (1 - self.end) * wave)
 
 
-def step_decay(
-    warmup: int = 0, drops: Sequence[float] = (0.5, 0.75), factor: float = 0.1
-) -> Schedule:
-    """Return equation (4).
-
-    Parameters
-    ----------
-    warmup : int
-        W.
-    drops : sequence of float
-        Progress of the run, 0 to 1, at each drop of the rate.
-    factor : float
-        q, the factor of each drop.
+@dataclass(frozen=True)
+class step_decay(constant):  # noqa: N801
+    """Equation (4); `drops` are progresses of the run, 0 to 1, and `factor` is q.
 
     Examples
     --------
     >>> [round(step_decay()(n, 8), 3) for n in range(8)]
     [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
-    return _Schedule(_step_decay, warmup=warmup, drops=tuple(drops), factor=factor)
 
+    drops: tuple[float, ...] = (0.5, 0.75)
+    factor: float = 0.1
 
-def _constant(step: int, total: int | None, *, warmup: int) -> float:  # noqa: ARG001 (a Schedule)
-    return min(1.0, (step + 1) / warmup) if warmup else 1.0  # (1)
-
-
-def _cosine(step: int, total: int | None, *, warmup: int, end: float) -> float:
-    wave = (1 + math.cos(math.pi * _progress(step, total))) / 2
-    return _constant(step, total, warmup=warmup) * (end + (1 - end) * wave)
-
-
-def _step_decay(
-    step: int, total: int | None, *, warmup: int, drops: Sequence[float], factor: float
-) -> float:
-    passed = sum(drop <= _progress(step, total) for drop in drops)
-    return _constant(step, total, warmup=warmup) * factor**passed
+    def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
+        passed = sum(drop <= _progress(step, total) for drop in self.drops)
+        return super().__call__(step, total) * self.factor**passed
 
 
 def _progress(step: int, total: int | None) -> float:

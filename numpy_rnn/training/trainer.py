@@ -7,9 +7,8 @@ A step is
     (3) g <- g min(1, max_norm / (|g| + 1e-6))                 if the norm is clipped
     (4) lr_n = base f(n, N), and the optimiser's update
 
-It depends only on what :meth:`Trainer.state_dict` returns: parameters, moments, the source's
-position, the carried state and the generators. So a resumed run ends at the same bits as one that
-was never stopped.
+It depends only on what :meth:`Trainer.state_dict` returns. So a resumed run ends at the same bits
+as one that was never stopped.
 
 ``optimizer.lr`` is the current rate. If a callback or the user changes it while a schedule runs,
 the schedule continues from the new rate: base becomes lr / f of the last step. (If that f was 0,
@@ -21,8 +20,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError, check_size, is_number
 from numpy_rnn.optim import Optimizer, clip_grad_norm
-from numpy_rnn.training.data import Source, describe
+from numpy_rnn.training.data import Described, Source
 from numpy_rnn.training.gradient import (
     TrainingFailedError,
     Workers,
@@ -63,13 +63,16 @@ class StepInfo(NamedTuple):
     lr: float
 
 
-class Callback:
+class Callback(Described):
     """Base of the callbacks: each method does nothing unless it is overridden.
 
     Attributes
     ----------
     name : str
         The name of its state in a checkpoint; "" for a callback without a state.
+    state : mapping of str to callable
+        The attributes that are its state. Each has a function that converts a value from a file,
+        or raises TypeError or ValueError.
 
     Examples
     --------
@@ -81,9 +84,7 @@ class Callback:
     """
 
     name: str = ""
-
-    def __repr__(self) -> str:
-        return describe(self)
+    state: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def attach(self, trainer: Trainer) -> None:
         """Receive the trainer, before its first step."""
@@ -99,13 +100,15 @@ class Callback:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the rest of the run depends on."""
-        return {}
+        return {name: copy(getattr(self, name)) for name in self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
+        for name, convert in self.state.items():
+            setattr(self, name, convert(state[name]))
 
 
-class Trainer:
+class Trainer(Described):
     """A model, its optimiser and its data, and the loop that trains it.
 
     It can be copied, pickled and used after a fork, between two steps.
@@ -141,11 +144,6 @@ class Trainer:
         Time in :meth:`fit`, callbacks included.
     stopped : str
         Why a callback ended the run early, or "".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the parts do not fit each other.
 
     Examples
     --------
@@ -198,9 +196,6 @@ class Trainer:
         for callback in self.callbacks:
             callback.attach(self)
 
-    def __repr__(self) -> str:
-        return describe(self)
-
     @property
     def done(self) -> bool:
         """Whether the run has ended."""
@@ -209,12 +204,8 @@ class Trainer:
     def step(self) -> StepInfo:
         """Take one step.
 
-        Raises
-        ------
-        TrainingFailedError
-            If a number is no longer finite. The parameters stay as the last step left them.
-        ValueError
-            If the data has a NaN or an infinity.
+        If a number is no longer finite, there is a TrainingFailedError, or a ValueError if it is in
+        the data. The parameters stay as the last step left them.
         """
         self._restore_last()
         parameters, optimizer = self.model.parameters, self.optimizer
@@ -254,11 +245,6 @@ class Trainer:
         epochs : float, optional
             The same in epochs. Without either, `total` is unchanged; if it is None, a callback has
             to end the run.
-
-        Raises
-        ------
-        TrainingFailedError, ValueError
-            As for :meth:`step`.
         """
         if steps is not None and epochs is not None:
             raise ValueError("Trainer.fit: steps and epochs are given, expected one of the two")
@@ -308,8 +294,7 @@ class Trainer:
         self._shown = parameters.copy(), last
 
     def _last_parameters(self) -> dict[str, Array]:
-        """Return the parameters of the last step."""
-        # If the user has changed the model since show(), that change is kept.
+        """Return those of the last step, or what the user has put there since :meth:`show`."""
         if self._shown and np.array_equal(self._shown[0], self.model.parameters.data):
             return self._shown[1]
         return self.model.state_dict()

@@ -93,7 +93,7 @@ MADE_UP: list[tuple[str, dict[str, bytes], str]] = [
     ("unexpected", {"more": npy(np.zeros(1))}, "'more' is unexpected"),
     ("too long", {"i2o.bias": npy(np.zeros(5, np.float32)) + b"more"}, "has 24 bytes, not"),
     ("no settings", {"experiment": b""}, "magic string"),
-    ("settings of bytes", {"experiment": npy(b"{}")}, r"'experiment' is \|S2 of shape"),
+    ("settings of bytes", {"experiment": npy(b"{}")}, r"'experiment' is \|S2 of \(\), not a text"),
     ("pickle", {"experiment": npy(np.zeros(1)).replace(b"<f8", b"|O ")}, "not"),
     ("no JSON", {"experiment": npy("{")}, "Expecting property name"),
     ("no object", {"experiment": npy("[]")}, "'experiment' is not a JSON object"),

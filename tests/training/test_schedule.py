@@ -40,7 +40,7 @@ def test_steps_drop_where_they_should() -> None:
     [
         (constant(), "constant(warmup=0)"),
         (cosine(5), "cosine(warmup=5, end=0.05)"),
-        (step_decay(1, [0.3]), "step_decay(warmup=1, drops=(0.3,), factor=0.1)"),
+        (step_decay(1, (0.3,)), "step_decay(warmup=1, drops=(0.3,), factor=0.1)"),
     ],
 )
 def test_a_schedule_is_pickled_and_shows_its_options(schedule: Schedule, shown: str) -> None:

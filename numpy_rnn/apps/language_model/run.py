@@ -224,8 +224,9 @@ def read(path: Path) -> SavedRun:
     path = path / FILE if path.is_dir() else path
 
     with checkpoint.open_checkpoint(path) as file:
-        settings = Settings(**file.about["settings"])
-        vocabulary = Vocabulary(file.about["vocabulary"])
+        about = file.settings["about"]
+        settings = Settings(**about["settings"])
+        vocabulary = Vocabulary(about["vocabulary"])
         if vocabulary.characters != Vocabulary.from_text(vocabulary.characters).characters:
             raise ValueError("its vocabulary is not in the order of the code points")
         # Building costs the memory that the settings claim, so the file must be as large as that.
@@ -235,8 +236,8 @@ def read(path: Path) -> SavedRun:
         if claimed > size:
             raise ValueError(f"its settings need {claimed} bytes, it has {size}")
         model = build(settings, len(vocabulary))
-        text = dict(file.about["text"])
-        state = file.read_state(_layout(settings, model, text["characters"]))
+        text = dict(about["text"])
+        state = checkpoint.read_state(file, _layout(settings, model, text["characters"]))
         model.load_state_dict(state["model"])
     return SavedRun(settings, vocabulary, text, model, state)
 
