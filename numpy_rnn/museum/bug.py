@@ -4,18 +4,20 @@ A :class:`Reference` is readable code of a forward/backward pair, mostly a page 
 ``numpy_rnn.textbook``. An :class:`OptimizerReference` is readable code of an optimiser's step. A
 :class:`Bug` replaces one or two lines of the backward pass or of the step. The patched function
 is compiled from the patched source, so a traceback, a debugger and ``inspect.getsource`` show the
-mistake.
+mistake. The bugs of a reference are in ``bugs/NAME.txt``.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib.resources
 import inspect
 import itertools
 import linecache
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
@@ -25,6 +27,15 @@ from numpy_rnn.functional.types import Array
 
 Function: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["value", "nonlinear", "float32", "mutates", "random"]
+
+TABLES = importlib.resources.files("numpy_rnn.museum") / "bugs"
+# An entry of a table: the first line, the patch in pairs of before and after, the cause.
+_ENTRY = re.compile(
+    rf"(?P<name>[^|\n]+) \| (?P<located>[^|\n]+?)"
+    rf"( \| (?P<kind>{'|'.join(get_args(Kind))}))?( \| T = (?P<steps>\d+))?\n"
+    r"(?P<patch>((    - .*\n)+(    \+ .*\n)+)+)"
+    r"(?P<cause>(    (?![-+] ).+\n)+)"
+)
 
 
 class Reference(NamedTuple):
@@ -40,24 +51,20 @@ class Reference(NamedTuple):
     shapes : mapping of str to shape or callable
         Each argument of forward in order: a shape in letters such as ``"T B D"``, or a function
         of a generator and the sizes.
-    gates : tuple of str
-        The names of the blocks of every argument whose first axis is a multiple of H.
+    gates : str
+        A letter for each block of the arguments whose first axis is a multiple of H.
     """
 
     name: str
     forward: Function
     backward: Function
     shapes: Mapping[str, Drawn]
-    gates: tuple[str, ...] = ()
+    gates: str = ""
 
     @property
     def functions(self) -> tuple[Function, ...]:
         """The pair. Bugs patch the last function."""
         return self.forward, self.backward
-
-    def bugs(self, table: str) -> list[Bug]:
-        """Return bugs of this pair, see :func:`read_bugs`."""
-        return read_bugs(self, table)
 
     @property
     def recurrent(self) -> bool:
@@ -72,11 +79,8 @@ class OptimizerReference(NamedTuple):
     ----------
     name : str
         The optimiser.
-    step : callable
-        ``step(theta, grad, state, **options)`` changes the arrays of the dicts `theta` and
-        `state` in place.
-    closed_form : callable
-        ``closed_form(path, gradients, **options)``, see ``museum/optimizer_check.py``.
+    step, closed_form : callable
+        As :func:`numpy_rnn.museum.check_optimizer` takes them.
     options : mapping of str to float
         The hyperparameters to check it with.
     """
@@ -90,10 +94,6 @@ class OptimizerReference(NamedTuple):
     def functions(self) -> tuple[Function, ...]:
         """The step, which bugs patch."""
         return (self.step,)
-
-    def bugs(self, table: str) -> list[Bug]:
-        """Return bugs of this step, see :func:`read_bugs`."""
-        return read_bugs(self, table)
 
 
 class Bug(NamedTuple):
@@ -132,21 +132,20 @@ class Bug(NamedTuple):
         return f"{self.reference.name}: {self.name}"
 
 
-def read_bugs(reference: Reference | OptimizerReference, table: str) -> list[Bug]:
-    r"""Read the bugs of a reference from a table.
+def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = TABLES) -> list[Bug]:
+    """Read the bugs of a reference from ``NAME.txt``, whose head explains the format.
 
     Parameters
     ----------
     reference : Reference or OptimizerReference
         The correct code.
-    table : str
-        The first line of an entry is ``name | located | kind | T = steps``; the last two parts are
-        optional. The patch and the cause follow, indented by four spaces.
+    folder : pathlib.Path or Traversable
+        The folder of the file.
 
     Returns
     -------
     bugs : list of Bug
-        In the order of the table.
+        In the order of the file.
 
     Raises
     ------
@@ -156,28 +155,30 @@ def read_bugs(reference: Reference | OptimizerReference, table: str) -> list[Bug
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> linear = next(reference for reference in REFERENCES if reference.name == "linear")
-    >>> read_bugs(linear, "sign | dW\n    - dW +=\n    + dW -=\n    A typing error.")[0].located
-    ('dW',)
+    >>> read_bugs(REFERENCES[0])[0].located
+    ('W_hh',)
     """
-    entries = re.split(r"\n(?! )", table.strip("\n"))
-    return [_read_bug(reference, *entry.splitlines()) for entry in entries]
-
-
-def _read_bug(reference: Reference | OptimizerReference, header: str, *lines: str) -> Bug:
-    name, located, *options = header.split(" | ")
-    patch = [line[4:] for line in lines if line[4:6] in {"- ", "+ "}]
-    cause = [line.strip() for line in lines if line[4:6] not in {"- ", "+ "}]
-    bug = Bug(reference, name, tuple(located.split(", ")), "\n".join(patch), " ".join(cause))
-    for option in options:
-        if option.startswith("T = "):
-            bug = bug._replace(steps=int(option[4:]))
-        elif option in get_args(Kind):
-            bug = bug._replace(kind=cast("Kind", option))
-        else:
-            kinds = ", ".join(get_args(Kind))
-            raise ValueError(f"read_bugs: {option!r} in {header!r}, expected T = steps or {kinds}")
-    return bug
+    file = folder / f"{reference.name}.txt"
+    text = file.read_text("utf-8")
+    bugs = []
+    for block in re.finditer(r"(?:.+(?:\n|$))+", text):
+        if block[0].startswith("#"):
+            continue
+        entry = _ENTRY.fullmatch(block[0].rstrip("\n") + "\n")
+        if entry is None:
+            line = text.count("\n", 0, block.start()) + 1
+            raise ValueError(
+                f"read_bugs: {file.name}, line {line}: {block[0].splitlines()[0]!r} begins an "
+                f"entry, expected name | places | {' or '.join(get_args(Kind))} | T = steps, "
+                "of which the last two are optional, lines marked - and +, and a cause"
+            )
+        located = tuple(entry["located"].split(", "))
+        patch = textwrap.dedent(entry["patch"]).rstrip("\n")
+        kind = cast("Kind", entry["kind"] or "value")
+        cause = " ".join(entry["cause"].split())
+        steps = int(entry["steps"] or 11)
+        bugs.append(Bug(reference, entry["name"], located, patch, cause, kind, steps))
+    return bugs
 
 
 def patched(bug: Bug) -> tuple[Function, ...]:
@@ -287,37 +288,17 @@ def draw_arguments(
 
 def _patched_source(bug: Bug) -> str:
     code = inspect.getsource(bug.reference.functions[-1])
-    for before, after in _hunks(bug.patch):
-        found = _occurrences(code, before)
-        if len(found) != 1 or before == after:
-            raise ValueError(
-                f"patched: {before!r} of bug {str(bug)!r} occurs {len(found)} times in the code, "
-                "expected once and a different replacement"
-            )
-        start, indent = found[0]
-        stop = start + len(_indented(before, indent))
-        code = code[:start] + _indented(after, indent) + code[stop:]
-    return code
-
-
-def _hunks(patch: str) -> list[tuple[str, str]]:
-    """Return the pairs (lines before, lines after) of a patch."""
-    groups = itertools.groupby(patch.splitlines(), key=lambda line: line[0])
-    blocks = ["\n".join(line[2:] for line in lines) for _, lines in groups]
-    return list(zip(blocks[::2], blocks[1::2], strict=True))
-
-
-def _occurrences(code: str, before: str) -> list[tuple[int, str]]:
-    """Return each place of `before` in the code, and the indentation of the line it starts in."""
-    found = []
-    for match in re.finditer(re.escape(before.partition("\n")[0]), code):
-        line = code[code.rfind("\n", 0, match.start()) + 1 :]
+    groups = itertools.groupby(bug.patch.splitlines(), key=lambda line: line[0])
+    blocks = [[line[2:] for line in lines] for _, lines in groups]
+    for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
+        # A patch does not hold the indentation of the line of code in which it begins.
+        line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
         indent = line[: len(line) - len(line.lstrip(" "))]
-        if code.startswith(_indented(before, indent), match.start()):
-            found.append((match.start(), indent))
-    return found
-
-
-def _indented(lines: str, indent: str) -> str:
-    """Return lines with all but the first indented."""
-    return lines.replace("\n", "\n" + indent)
+        before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
+        if code.count(before) != 1 or before == after:
+            raise ValueError(
+                f"patched: {before!r} of bug {str(bug)!r} occurs {code.count(before)} times in "
+                "the code, expected once and a different replacement"
+            )
+        code = code.replace(before, after)
+    return code

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference, patched
@@ -44,74 +43,56 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     >>> evaluate(BUGS[0]).suggestions
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
-    reference = bug.reference
+    reference, functions = bug.reference, patched(bug)
     if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
         return None
     if isinstance(reference, OptimizerReference):
-        (step,) = patched(bug)
-        wrong = check_optimizer(step, reference.closed_form, reference.options)
+        wrong = check_optimizer(*functions, reference.closed_form, reference.options)
         finding = "" if wrong is None else str(wrong)
         return Evaluation(wrong is not None, all(word in finding for word in bug.located), finding)
-    pair, sizes = patched(bug), {"T": bug.steps}
     if inputs == "vanishing":
-        report = _check(pair, reference, VANISHING_SIZES, regimes=["vanishing"], locate=False)
+        report = check_reference(
+            reference, functions, sizes=VANISHING_SIZES, regimes=["vanishing"], locate=False
+        )
     else:
         # If the first regime shows the bug, the others need not be run.
-        report = _check(pair, reference, sizes, regimes=["usual"])
+        report = check_reference(reference, functions, sizes={"T": bug.steps}, regimes=["usual"])
         if report.ok:
-            report = _check(pair, reference, sizes)
+            report = check_reference(reference, functions, sizes={"T": bug.steps})
     located = all(_names(report, reference, word) for word in bug.located)
     violations = "; ".join(f"{found.kind}: {found.text}" for found in report.violations)
     finding = str(report.location) if report.location else violations
     return Evaluation(not report.ok, located, finding, tuple(report.suggestions))
 
 
-def false_alarm(reference: Reference, sizes: Mapping[str, int], seed: int) -> Report | None:
-    """Check the correct code of a reference.
+def check_reference(
+    reference: Reference, functions: tuple[Function, ...] | None = None, **options: Any
+) -> Report:
+    """Check the correct code of a reference, or a patched pair, with ``check_gradients``.
 
     Parameters
     ----------
     reference : Reference
-        The code to be checked.
-    sizes : mapping of str to int
-        The sizes of the letters.
-    seed : int
-        The seed of the inputs.
+        The pair and the shapes of its arguments.
+    functions : tuple of callable, optional
+        A patched pair to check instead.
+    **options
+        Further options of :func:`numpy_rnn.checking.check_gradients`, such as `sizes` and `seed`.
 
     Returns
     -------
-    report : Report or None
-        A false alarm, or None if the checker finds nothing wrong.
+    report : Report
+        If it is not ``ok`` for the correct code, that is a false alarm.
 
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> print(false_alarm(REFERENCES[0], {"T": 3, "B": 2}, seed=0))
-    None
+    >>> check_reference(REFERENCES[0], sizes={"T": 3, "B": 2}).ok
+    True
     """
-    report = _check(reference.functions, reference, sizes, seed=seed)
-    return None if report.ok else report
-
-
-def _check(
-    pair: tuple[Function, ...],
-    reference: Reference,
-    sizes: Mapping[str, int],
-    *,
-    regimes: list[str] | None = None,
-    locate: bool = True,
-    seed: int = 0,
-) -> Report:
-    forward, backward = pair
-    return check_gradients(
-        (forward, backward),
-        dict(reference.shapes),
-        gates=reference.gates or None,
-        sizes=sizes,
-        regimes=regimes,
-        locate=locate,
-        seed=seed,
-    )
+    forward, backward = functions or reference.functions
+    shapes, gates = dict(reference.shapes), reference.gates or None
+    return check_gradients((forward, backward), shapes, gates=gates, **options)
 
 
 def _names(report: Report, reference: Reference, word: str) -> bool:
