@@ -13,8 +13,13 @@ from numpy_rnn.museum.bug import (
     patched,
     read_bugs,
 )
-from numpy_rnn.museum.evaluate import Evaluation, check_reference, evaluate
-from numpy_rnn.museum.optimizer_check import WrongStep, check_optimizer
+from numpy_rnn.museum.evaluate import (
+    Evaluation,
+    WrongStep,
+    check_optimizer,
+    check_reference,
+    evaluate,
+)
 from numpy_rnn.museum.references import BUGS, OPTIMIZER_REFERENCES, REFERENCES
 from numpy_rnn.museum.usual import INPUTS, USUAL_CHECKERS, UsualChecker
 

@@ -41,25 +41,17 @@ _ENTRY = re.compile(
 class Reference(NamedTuple):
     """A forward/backward pair that is correct.
 
-    Attributes
-    ----------
-    name : str
-        The name of its textbook page, where it has one.
-    forward, backward : callable
-        ``out, cache = forward(...)`` and ``gradients = backward(*douts, cache)``, with one
-        gradient per argument of forward.
-    shapes : mapping of str to shape or callable
-        Each argument of forward in order: a shape in letters such as ``"T B D"``, or a function
-        of a generator and the sizes.
-    gates : str
-        A letter for each block of the arguments whose first axis is a multiple of H.
+    ``out, cache = forward(...)`` and ``gradients = backward(*douts, cache)``, with one gradient
+    per argument of forward.
     """
 
-    name: str
+    name: str  # that of its textbook page, where it has one
     forward: Function
     backward: Function
+    # Each argument of forward in order: a shape in letters, such as "T B D", or a function of a
+    # generator and the sizes.
     shapes: Mapping[str, Drawn]
-    gates: str = ""
+    gates: str = ""  # a letter for each block of the arguments whose first axis is a multiple of H
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -73,22 +65,12 @@ class Reference(NamedTuple):
 
 
 class OptimizerReference(NamedTuple):
-    """An optimiser's step that is correct, and a closed form of its path.
-
-    Attributes
-    ----------
-    name : str
-        The optimiser.
-    step, closed_form : callable
-        As :func:`numpy_rnn.museum.check_optimizer` takes them.
-    options : mapping of str to float
-        The hyperparameters to check it with.
-    """
+    """An optimiser's step that is correct, as :func:`check_optimizer` takes it."""
 
     name: str
     step: Function
-    closed_form: Function
-    options: Mapping[str, float]
+    closed_form: Function  # of the path that the steps take
+    options: Mapping[str, float]  # the hyperparameters to check it with
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -99,34 +81,19 @@ class OptimizerReference(NamedTuple):
 class Bug(NamedTuple):
     """A mistake in the code of a reference.
 
-    Attributes
-    ----------
-    reference : Reference or OptimizerReference
-        The correct code.
-    name : str
-        The mistake in a few words.
-    located : tuple of str
-        What a report must name: an argument ("W_hh"), a gradient ("dx"), "gate f",
-        "row 2" or "t = 0".
-    patch : str
-        Lines of code to be replaced, marked ``-``, and their replacement, marked ``+``.
-    cause : str
-        How the mistake comes about, in one line.
-    kind : {"value", "nonlinear", "float32", "mutates", "random"}
-        "value": the gradient is wrong. "nonlinear": it is wrong only for large or only for small
-        incoming gradients. "float32": it has the precision of float32. "mutates": backward
-        changes its cache or the caller's arrays. "random": two calls differ.
-    steps : int
-        A sequence length that shows the mistake.
+    The kinds: "value": the gradient is wrong. "nonlinear": it is wrong only for large or only for
+    small incoming gradients. "float32": it has the precision of float32. "mutates": backward
+    changes its cache or the caller's arrays. "random": two calls differ.
     """
 
     reference: Reference | OptimizerReference
-    name: str
+    name: str  # the mistake in a few words
+    # What a report must name: an argument ("W_hh"), a gradient ("dx"), "gate f", "row 2", "t = 0".
     located: tuple[str, ...]
-    patch: str
-    cause: str
+    patch: str  # lines of code to be replaced, marked "-", and their replacement, marked "+"
+    cause: str  # how the mistake comes about, in one line
     kind: Kind = "value"
-    steps: int = 11
+    steps: int = 11  # a sequence length that shows the mistake
 
     def __str__(self) -> str:
         return f"{self.reference.name}: {self.name}"

@@ -71,13 +71,6 @@ class UsualChecker(NamedTuple):
     and False if not. An exception in the checker counts as found wrong. The answer is None if the
     checker's package is not installed, or if the reference has nothing to check.
 
-    Attributes
-    ----------
-    package : str
-        The package that holds the checker.
-    passes : callable
-        The checker: whether it calls the gradient of a :class:`Problem` correct.
-
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
@@ -85,8 +78,8 @@ class UsualChecker(NamedTuple):
     False
     """
 
-    package: str
-    passes: Callable[[Problem], bool]
+    package: str  # that holds the checker
+    passes: Callable[[Problem], bool]  # whether the checker calls the gradient correct
 
     @property
     def installed(self) -> bool:

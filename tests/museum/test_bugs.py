@@ -7,7 +7,8 @@ import inspect
 import traceback
 from collections import Counter
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum import BUGS, REFERENCES, Bug, Reference, diff, patched, read_bugs
+from numpy_rnn.museum.bug import Kind
 from tests.complex_step import as_tuple, complex_step, slice_errors
 from tests.museum.test_references import run
 
@@ -209,20 +211,62 @@ def test_a_patch_that_does_not_fit_is_an_error(patch: str, found: int) -> None:
         patched(BUGS[0]._replace(patch=patch))
 
 
-def test_a_patch_may_replace_several_lines_in_several_places() -> None:
+def table(folder: Path, text: str) -> list[Bug]:
+    """The bugs of a table for the Elman cell, below a head of two lines."""
+    (folder / "elman.txt").write_text("# Head.\n\n" + text, encoding="utf-8")
+    return read_bugs(REFERENCES[0], folder)
+
+
+def test_a_patch_may_replace_several_lines_in_several_places(tmp_path: Path) -> None:
     patch = "- dx[t] = dz @ W_ih\n+ if t:\n+     dx[t] = dz\n- return dx,\n+ return 2 * dx,"
-    (bug,) = read_bugs(
-        REFERENCES[0], "a | b\n    " + patch.replace("\n", "\n    ") + "\n    Long\n    cause."
-    )
+    text = "a | b\n    " + patch.replace("\n", "\n    ") + "\n    Long\n    cause.\n"
+    (bug,) = table(tmp_path, text)
     assert (bug.patch, bug.cause) == (patch, "Long cause.")
     code = inspect.getsource(patched(bug)[1])
     assert "        if t:\n            dx[t] = dz" in code
     assert "    return 2 * dx, dh_next" in code
 
 
-def test_a_table_with_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"read_bugs: 'wrong' in .*, expected T = steps or value"):
-        read_bugs(REFERENCES[0], "a | b | wrong\n    - dz\n    + dy\n    Cause.")
+@pytest.mark.parametrize(
+    ("first", "kind", "steps"),
+    [
+        ("a | b, c", "value", 11),
+        ("a | b, c | mutates", "mutates", 11),
+        ("a | b, c | T = 30", "value", 30),
+        ("a | b, c | mutates | T = 30", "mutates", 30),
+    ],
+)
+def test_the_kind_and_the_number_of_steps_are_optional(
+    tmp_path: Path, first: str, kind: str, steps: int
+) -> None:
+    (bug,) = table(tmp_path, first + "\n    - x\n    + y\n    Cause.")
+    assert bug == Bug(
+        REFERENCES[0], "a", ("b", "c"), "- x\n+ y", "Cause.", cast("Kind", kind), steps
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("a | b | wrong", "    - dz\n    + dy\n    Cause."),
+        ("a | b | T = many", "    - dz\n    + dy\n    Cause."),
+        ("a", "    - dz\n    + dy\n    Cause."),
+        ("a | b", "    - dz\n    + dy"),
+        ("a | b", "    + dy\n    - dz\n    Cause."),
+        ("a | b", "    - dz\n    Cause."),
+        ("a | b", "    Cause."),
+        ("a | b", "    - dz\n    + dy\n    Cause.\nc | d\n    - dz\n    + dy\n    Cause."),
+    ],
+)
+def test_an_entry_of_another_form_is_an_error_with_its_line(
+    tmp_path: Path, first: str, rest: str
+) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n\n"
+    with pytest.raises(ValueError, match=r"^read_bugs: elman.txt, line 8: .*, expected ") as caught:
+        table(tmp_path, entry + f"{first}\n{rest}\n\n" + entry)
+    assert repr(first) in str(caught.value)
+    assert "value or nonlinear or float32 or mutates or random" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_traceback_shows_the_patched_line() -> None:
