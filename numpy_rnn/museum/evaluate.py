@@ -67,7 +67,8 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
         return None
     if isinstance(reference, OptimizerReference):
-        wrong = check_optimizer(*functions, reference.closed_form, reference.options)
+        (step,) = functions
+        wrong = check_optimizer(step, reference.closed_form, reference.options)
         finding = "" if wrong is None else str(wrong)
         return Evaluation(wrong is not None, all(word in finding for word in bug.located), finding)
     if inputs == "vanishing":

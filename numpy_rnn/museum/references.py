@@ -77,6 +77,5 @@ REFERENCES: list[Reference] = [
 
 OPTIMIZER_REFERENCES: list[OptimizerReference] = optimizers.REFERENCES
 
-BUGS: list[Bug] = [
-    bug for reference in (*REFERENCES, *OPTIMIZER_REFERENCES) for bug in read_bugs(reference)
-]
+_ALL: list[Reference | OptimizerReference] = [*REFERENCES, *OPTIMIZER_REFERENCES]
+BUGS: list[Bug] = [bug for reference in _ALL for bug in read_bugs(reference)]

@@ -147,8 +147,8 @@ def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
     return lengths
 
 
-_WEIGHTS = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
-ELMAN_SHAPES: dict[str, Drawn] = {"x": "T B D"} | _WEIGHTS
+_WEIGHTS: dict[str, Drawn] = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
+ELMAN_SHAPES: dict[str, Drawn] = {"x": "T B D", **_WEIGHTS}
 _PADDED: dict[str, Drawn] = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
 _PADDED |= {"W_ih": "H D", "W_hh": "H H", "b": "H"}
 _TWO = ELMAN_SHAPES | {f"{name}_reverse": shape for name, shape in _WEIGHTS.items()}

@@ -95,7 +95,7 @@ class UsualChecker(NamedTuple):
         """Return whether the gradient was found wrong."""
         if isinstance(reference, OptimizerReference) or not self.installed:
             return None
-        problem = pose_problem(*functions, reference, inputs)
+        problem = pose_problem(functions, reference, inputs)
         if problem is None:
             return None
         try:
@@ -105,7 +105,7 @@ class UsualChecker(NamedTuple):
 
 
 def pose_problem(
-    forward: Function, backward: Function, reference: Reference, inputs: Inputs
+    functions: tuple[Function, ...], reference: Reference, inputs: Inputs
 ) -> Problem | None:
     """Return a pair as a function of one vector, as a user would give it to a usual checker.
 
@@ -113,6 +113,7 @@ def pose_problem(
     """
     if inputs == "vanishing" and not reference.recurrent:
         return None
+    forward, backward = functions
     drawn = _draw(reference, inputs)
     real = [k for k, argument in enumerate(drawn) if argument.dtype.kind == "f"]
     ends = list(itertools.accumulate((drawn[k].size for k in real), initial=0))

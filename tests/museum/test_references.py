@@ -47,7 +47,8 @@ def test_every_reference_has_bugs() -> None:
 
 
 def test_every_table_of_bugs_belongs_to_a_reference() -> None:
-    names = [reference.name for reference in (*REFERENCES, *OPTIMIZER_REFERENCES)]
+    names = [reference.name for reference in REFERENCES]
+    names += [reference.name for reference in OPTIMIZER_REFERENCES]
     assert sorted(table.name for table in TABLES.iterdir()) == sorted(f"{n}.txt" for n in names)
 
 

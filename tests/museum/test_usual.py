@@ -84,7 +84,7 @@ def test_an_exception_counts_as_caught() -> None:
 
 def test_the_vanishing_gradient_is_1e_29_of_the_whole() -> None:
     for reference in REFERENCES:
-        posed = pose_problem(reference.forward, reference.backward, reference, "vanishing")
+        posed = pose_problem(reference.functions, reference, "vanishing")
         if posed is None:
             continue
         out, pull = posed.run(posed.theta)
