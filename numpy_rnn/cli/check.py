@@ -18,9 +18,7 @@ from numpy_rnn.museum import (
     USUAL_CHECKERS,
     Bug,
     Evaluation,
-    diff,
     evaluate,
-    patched,
 )
 
 NAME_WIDTH = 36  # columns
@@ -146,14 +144,14 @@ def bug_data(bug: Bug) -> dict[str, Any]:
         found.append(ours)
         caught[inputs] = {OURS: ours.caught}
         for name, checker in USUAL_CHECKERS.items():
-            result = checker(patched(bug), bug.reference, inputs)
+            result = checker(bug.patched(), bug.reference, inputs)
             if result is not None:
                 caught[inputs][name] = result
     return {
         "reference": bug.reference.name,
         "name": bug.name,
         "cause": bug.cause,
-        "patch": diff(bug),
+        "patch": bug.diff(),
         "located": found[0].located,
         "finding": found[0].finding,
         "suggestions": found[0].suggestions,

@@ -4,15 +4,7 @@ The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bu
 ``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.
 """
 
-from numpy_rnn.museum.bug import (
-    Bug,
-    OptimizerReference,
-    Reference,
-    diff,
-    draw_arguments,
-    patched,
-    read_bugs,
-)
+from numpy_rnn.museum.bug import Bug, OptimizerReference, Reference, draw_arguments, read_bugs
 from numpy_rnn.museum.evaluate import (
     Evaluation,
     WrongStep,
@@ -37,9 +29,7 @@ __all__ = [
     "WrongStep",
     "check_optimizer",
     "check_reference",
-    "diff",
     "draw_arguments",
     "evaluate",
-    "patched",
     "read_bugs",
 ]

@@ -98,6 +98,64 @@ class Bug(NamedTuple):
     def __str__(self) -> str:
         return f"{self.reference.name}: {self.name}"
 
+    def patched(self) -> tuple[Function, ...]:
+        """Return the functions of the reference, with the bug in the last of them.
+
+        A line to be replaced that does not occur exactly once in the code is a ValueError.
+
+        Examples
+        --------
+        >>> from numpy_rnn.museum import BUGS
+        >>> forward, wrong_backward = BUGS[0].patched()
+        >>> wrong_backward.__name__
+        'elman_backward'
+        """
+        *others, function = self.reference.functions
+        code = self._patched_source()
+        filename = f"<museum: {self}>"
+        # Tracebacks and inspect look up in linecache the lines of code that is in no file.
+        linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+        namespace = {"np": np, **function.__globals__}
+        exec(compile(code, filename, "exec"), namespace)  # noqa: S102 (our own source, patched)
+        return *others, namespace[function.__name__]
+
+    def diff(self) -> str:
+        """Return the lines that the bug changes, without their common indentation.
+
+        Examples
+        --------
+        >>> from numpy_rnn.museum import BUGS
+        >>> print(BUGS[0].diff())
+        - dW_hh += dz.T @ h[t]  # (0') (H, H)
+        + dW_hh = dz.T @ h[t]  # (0') (H, H)
+        """
+        before = inspect.getsource(self.reference.functions[-1]).splitlines()
+        lines = [
+            line
+            for line in difflib.unified_diff(before, self._patched_source().splitlines(), n=0)
+            if not line.startswith(("---", "+++", "@@"))
+        ]
+        code = textwrap.dedent("\n".join(line[1:] for line in lines)).splitlines()
+        return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
+
+    def _patched_source(self) -> str:
+        code = inspect.getsource(self.reference.functions[-1])
+        groups = itertools.groupby(self.patch.splitlines(), key=lambda line: line[0])
+        blocks = [[line[2:] for line in lines] for _, lines in groups]
+        for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
+            # A patch does not hold the indentation of the line of code in which it begins.
+            line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
+            indent = line[: len(line) - len(line.lstrip(" "))]
+            before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
+            found = code.count(before)
+            if found != 1 or before == after:
+                raise ValueError(
+                    f"patched: {before!r} of bug {str(self)!r} occurs {found} times in the code, "
+                    "expected once and a different replacement"
+                )
+            code = code.replace(before, after)
+        return code
+
 
 def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = TABLES) -> list[Bug]:
     """Read the bugs of a reference from ``NAME.txt``, whose head explains the format.
@@ -148,71 +206,6 @@ def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = T
     return bugs
 
 
-def patched(bug: Bug) -> tuple[Function, ...]:
-    """Return the functions of a bug's reference, with the bug in the last of them.
-
-    Parameters
-    ----------
-    bug : Bug
-        The reference and the patch.
-
-    Returns
-    -------
-    functions : tuple of callable
-        ``(forward, backward)``, or ``(step,)`` for an :class:`OptimizerReference`.
-
-    Raises
-    ------
-    ValueError
-        If a line to be replaced does not occur exactly once in the code.
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import BUGS
-    >>> forward, wrong_backward = patched(BUGS[0])
-    >>> wrong_backward.__name__
-    'elman_backward'
-    """
-    *others, function = bug.reference.functions
-    code = _patched_source(bug)
-    filename = f"<museum: {bug}>"
-    # Tracebacks and inspect look up in linecache the lines of code that is in no file.
-    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
-    namespace = {"np": np, **function.__globals__}
-    exec(compile(code, filename, "exec"), namespace)  # noqa: S102 (our own source, patched)
-    return *others, namespace[function.__name__]
-
-
-def diff(bug: Bug) -> str:
-    """Return the lines that a bug changes, marked ``-`` before and ``+`` after.
-
-    Parameters
-    ----------
-    bug : Bug
-        The reference and the patch.
-
-    Returns
-    -------
-    diff : str
-        Whole lines, without their common indentation.
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import BUGS
-    >>> print(diff(BUGS[0]))
-    - dW_hh += dz.T @ h[t]  # (0') (H, H)
-    + dW_hh = dz.T @ h[t]  # (0') (H, H)
-    """
-    before = inspect.getsource(bug.reference.functions[-1]).splitlines()
-    lines = [
-        line
-        for line in difflib.unified_diff(before, _patched_source(bug).splitlines(), n=0)
-        if not line.startswith(("---", "+++", "@@"))
-    ]
-    code = textwrap.dedent("\n".join(line[1:] for line in lines)).splitlines()
-    return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
-
-
 def draw_arguments(
     reference: Reference,
     rng: np.random.Generator,
@@ -251,21 +244,3 @@ def draw_arguments(
         else shape(rng, sizes)
         for name, shape in reference.shapes.items()
     )
-
-
-def _patched_source(bug: Bug) -> str:
-    code = inspect.getsource(bug.reference.functions[-1])
-    groups = itertools.groupby(bug.patch.splitlines(), key=lambda line: line[0])
-    blocks = [[line[2:] for line in lines] for _, lines in groups]
-    for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
-        # A patch does not hold the indentation of the line of code in which it begins.
-        line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
-        indent = line[: len(line) - len(line.lstrip(" "))]
-        before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
-        if code.count(before) != 1 or before == after:
-            raise ValueError(
-                f"patched: {before!r} of bug {str(bug)!r} occurs {code.count(before)} times in "
-                "the code, expected once and a different replacement"
-            )
-        code = code.replace(before, after)
-    return code

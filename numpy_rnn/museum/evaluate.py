@@ -12,7 +12,7 @@ import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference, patched
+from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference
 from numpy_rnn.museum.usual import Inputs
 
 VANISHING_SIZES = {"T": 30, "D": 2, "H": 3}
@@ -63,7 +63,7 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     >>> evaluate(BUGS[0]).suggestions
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
-    reference, functions = bug.reference, patched(bug)
+    reference, functions = bug.reference, bug.patched()
     if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
         return None
     if isinstance(reference, OptimizerReference):

@@ -14,7 +14,6 @@ from numpy_rnn.museum import (
     REFERENCES,
     USUAL_CHECKERS,
     Bug,
-    patched,
 )
 from numpy_rnn.museum.usual import Inputs, pose_problem
 
@@ -26,7 +25,7 @@ def bug(text: str) -> Bug:
 
 
 def caught(found: Bug, inputs: Inputs) -> set[bool | None]:
-    functions = patched(found)
+    functions = found.patched()
     return {checker(functions, found.reference, inputs) for checker in INSTALLED.values()}
 
 
