@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.museum import REFERENCES, false_alarm
+from numpy_rnn.museum import REFERENCES, check_reference
 
 
 def random_sizes(rng: np.random.Generator) -> dict[str, int]:
@@ -36,8 +36,8 @@ def main() -> int:
     with progress(count, "configuration") as bar:
         for number in range(count):
             reference, sizes = REFERENCES[number % len(REFERENCES)], random_sizes(rng)
-            report = false_alarm(reference, sizes, seed=number)
-            if report is not None:
+            report = check_reference(reference, sizes=sizes, seed=number)
+            if not report.ok:
                 alarms += 1
                 bar.write(f"{reference.name}, {sizes}, seed {number}\n{report}")
             bar.advance(f"{alarms} false alarms")

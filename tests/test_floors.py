@@ -56,10 +56,8 @@ FLOORS = [
     ["checking.proof"],
     ["checking"],
     ["museum.bug"],
-    ["museum.elman", "museum.lstm", "museum.gru", "museum.stateless"],
-    ["museum.sequences", "museum.optimizer_check", "museum.usual"],
-    ["museum.optimizers", "museum.evaluate"],
-    ["museum.collection"],
+    ["museum.sequences", "museum.optimizers", "museum.usual"],
+    ["museum.references", "museum.evaluate"],
     ["museum"],
     [""],  # numpy_rnn itself
     ["training.data", "training.schedule", "training.process"],

@@ -15,13 +15,10 @@ from numpy_rnn.cli.terminal import progress
 from numpy_rnn.museum import (
     BUGS,
     INPUTS,
+    USUAL_CHECKERS,
     Bug,
     Evaluation,
-    diff,
     evaluate,
-    installed,
-    patched,
-    usual_checkers,
 )
 
 NAME_WIDTH = 36  # columns
@@ -122,7 +119,7 @@ def run_museum(*, as_json: bool) -> None:
             bar.advance(bug.reference.name)
             if not as_json:
                 bar.write(label(shown[-1]))
-    missing = [name for name in usual_checkers() if not installed(name)]
+    missing = [name for name, checker in USUAL_CHECKERS.items() if not checker.installed]
     if as_json:
         print(json.dumps({"bugs": shown, "caught": count(shown), "not installed": missing}))
     else:
@@ -146,15 +143,15 @@ def bug_data(bug: Bug) -> dict[str, Any]:
             continue
         found.append(ours)
         caught[inputs] = {OURS: ours.caught}
-        for name, checker in usual_checkers().items():
-            result = checker(patched(bug), bug.reference, inputs)
+        for name, checker in USUAL_CHECKERS.items():
+            result = checker(bug.patched(), bug.reference, inputs)
             if result is not None:
                 caught[inputs][name] = result
     return {
         "reference": bug.reference.name,
         "name": bug.name,
         "cause": bug.cause,
-        "patch": diff(bug),
+        "patch": bug.diff(),
         "located": found[0].located,
         "finding": found[0].finding,
         "suggestions": found[0].suggestions,

@@ -4,18 +4,20 @@ A :class:`Reference` is readable code of a forward/backward pair, mostly a page 
 ``numpy_rnn.textbook``. An :class:`OptimizerReference` is readable code of an optimiser's step. A
 :class:`Bug` replaces one or two lines of the backward pass or of the step. The patched function
 is compiled from the patched source, so a traceback, a debugger and ``inspect.getsource`` show the
-mistake.
+mistake. The bugs of a reference are in ``bugs/NAME.txt``.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib.resources
 import inspect
 import itertools
 import linecache
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
@@ -26,38 +28,35 @@ from numpy_rnn.functional.types import Array
 Function: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["value", "nonlinear", "float32", "mutates", "random"]
 
+TABLES = importlib.resources.files("numpy_rnn.museum") / "bugs"
+# An entry of a table: the first line, the patch in pairs of before and after, the cause.
+_ENTRY = re.compile(
+    rf"(?P<name>[^|\n]+) \| (?P<located>[^|\n]+?)"
+    rf"( \| (?P<kind>{'|'.join(get_args(Kind))}))?( \| T = (?P<steps>\d+))?\n"
+    r"(?P<patch>((    - .*\n)+(    \+ .*\n)+)+)"
+    r"(?P<cause>(    (?![-+] ).+\n)+)"
+)
+
 
 class Reference(NamedTuple):
     """A forward/backward pair that is correct.
 
-    Attributes
-    ----------
-    name : str
-        The name of its textbook page, where it has one.
-    forward, backward : callable
-        ``out, cache = forward(...)`` and ``gradients = backward(*douts, cache)``, with one
-        gradient per argument of forward.
-    shapes : mapping of str to shape or callable
-        Each argument of forward in order: a shape in letters such as ``"T B D"``, or a function
-        of a generator and the sizes.
-    gates : tuple of str
-        The names of the blocks of every argument whose first axis is a multiple of H.
+    ``out, cache = forward(...)`` and ``gradients = backward(*douts, cache)``, with one gradient
+    per argument of forward.
     """
 
-    name: str
+    name: str  # that of its textbook page, where it has one
     forward: Function
     backward: Function
+    # Each argument of forward in order: a shape in letters, such as "T B D", or a function of a
+    # generator and the sizes.
     shapes: Mapping[str, Drawn]
-    gates: tuple[str, ...] = ()
+    gates: str = ""  # a letter for each block of the arguments whose first axis is a multiple of H
 
     @property
     def functions(self) -> tuple[Function, ...]:
         """The pair. Bugs patch the last function."""
         return self.forward, self.backward
-
-    def bugs(self, table: str) -> list[Bug]:
-        """Return bugs of this pair, see :func:`read_bugs`."""
-        return read_bugs(self, table)
 
     @property
     def recurrent(self) -> bool:
@@ -66,87 +65,112 @@ class Reference(NamedTuple):
 
 
 class OptimizerReference(NamedTuple):
-    """An optimiser's step that is correct, and a closed form of its path.
-
-    Attributes
-    ----------
-    name : str
-        The optimiser.
-    step : callable
-        ``step(theta, grad, state, **options)`` changes the arrays of the dicts `theta` and
-        `state` in place.
-    closed_form : callable
-        ``closed_form(path, gradients, **options)``, see ``museum/optimizer_check.py``.
-    options : mapping of str to float
-        The hyperparameters to check it with.
-    """
+    """An optimiser's step that is correct, as :func:`check_optimizer` takes it."""
 
     name: str
     step: Function
-    closed_form: Function
-    options: Mapping[str, float]
+    closed_form: Function  # of the path that the steps take
+    options: Mapping[str, float]  # the hyperparameters to check it with
 
     @property
     def functions(self) -> tuple[Function, ...]:
         """The step, which bugs patch."""
         return (self.step,)
 
-    def bugs(self, table: str) -> list[Bug]:
-        """Return bugs of this step, see :func:`read_bugs`."""
-        return read_bugs(self, table)
-
 
 class Bug(NamedTuple):
     """A mistake in the code of a reference.
 
-    Attributes
-    ----------
-    reference : Reference or OptimizerReference
-        The correct code.
-    name : str
-        The mistake in a few words.
-    located : tuple of str
-        What a report must name: an argument ("W_hh"), a gradient ("dx"), "gate f",
-        "row 2" or "t = 0".
-    patch : str
-        Lines of code to be replaced, marked ``-``, and their replacement, marked ``+``.
-    cause : str
-        How the mistake comes about, in one line.
-    kind : {"value", "nonlinear", "float32", "mutates", "random"}
-        "value": the gradient is wrong. "nonlinear": it is wrong only for large or only for small
-        incoming gradients. "float32": it has the precision of float32. "mutates": backward
-        changes its cache or the caller's arrays. "random": two calls differ.
-    steps : int
-        A sequence length that shows the mistake.
+    The kinds: "value": the gradient is wrong. "nonlinear": it is wrong only for large or only for
+    small incoming gradients. "float32": it has the precision of float32. "mutates": backward
+    changes its cache or the caller's arrays. "random": two calls differ.
     """
 
     reference: Reference | OptimizerReference
-    name: str
+    name: str  # the mistake in a few words
+    # What a report must name: an argument ("W_hh"), a gradient ("dx"), "gate f", "row 2", "t = 0".
     located: tuple[str, ...]
-    patch: str
-    cause: str
+    patch: str  # lines of code to be replaced, marked "-", and their replacement, marked "+"
+    cause: str  # how the mistake comes about, in one line
     kind: Kind = "value"
-    steps: int = 11
+    steps: int = 11  # a sequence length that shows the mistake
 
     def __str__(self) -> str:
         return f"{self.reference.name}: {self.name}"
 
+    def patched(self) -> tuple[Function, ...]:
+        """Return the functions of the reference, with the bug in the last of them.
 
-def read_bugs(reference: Reference | OptimizerReference, table: str) -> list[Bug]:
-    r"""Read the bugs of a reference from a table.
+        A line to be replaced that does not occur exactly once in the code is a ValueError.
+
+        Examples
+        --------
+        >>> from numpy_rnn.museum import BUGS
+        >>> forward, wrong_backward = BUGS[0].patched()
+        >>> wrong_backward.__name__
+        'elman_backward'
+        """
+        *others, function = self.reference.functions
+        code = self._patched_source()
+        filename = f"<museum: {self}>"
+        # Tracebacks and inspect look up in linecache the lines of code that is in no file.
+        linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+        namespace = {"np": np, **function.__globals__}
+        exec(compile(code, filename, "exec"), namespace)  # noqa: S102 (our own source, patched)
+        return *others, namespace[function.__name__]
+
+    def diff(self) -> str:
+        """Return the lines that the bug changes, without their common indentation.
+
+        Examples
+        --------
+        >>> from numpy_rnn.museum import BUGS
+        >>> print(BUGS[0].diff())
+        - dW_hh += dz.T @ h[t]  # (0') (H, H)
+        + dW_hh = dz.T @ h[t]  # (0') (H, H)
+        """
+        before = inspect.getsource(self.reference.functions[-1]).splitlines()
+        lines = [
+            line
+            for line in difflib.unified_diff(before, self._patched_source().splitlines(), n=0)
+            if not line.startswith(("---", "+++", "@@"))
+        ]
+        code = textwrap.dedent("\n".join(line[1:] for line in lines)).splitlines()
+        return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
+
+    def _patched_source(self) -> str:
+        code = inspect.getsource(self.reference.functions[-1])
+        groups = itertools.groupby(self.patch.splitlines(), key=lambda line: line[0])
+        blocks = [[line[2:] for line in lines] for _, lines in groups]
+        for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
+            # A patch does not hold the indentation of the line of code in which it begins.
+            line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
+            indent = line[: len(line) - len(line.lstrip(" "))]
+            before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
+            found = code.count(before)
+            if found != 1 or before == after:
+                raise ValueError(
+                    f"patched: {before!r} of bug {str(self)!r} occurs {found} times in the code, "
+                    "expected once and a different replacement"
+                )
+            code = code.replace(before, after)
+        return code
+
+
+def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = TABLES) -> list[Bug]:
+    """Read the bugs of a reference from ``NAME.txt``, whose head explains the format.
 
     Parameters
     ----------
     reference : Reference or OptimizerReference
         The correct code.
-    table : str
-        The first line of an entry is ``name | located | kind | T = steps``; the last two parts are
-        optional. The patch and the cause follow, indented by four spaces.
+    folder : pathlib.Path or Traversable
+        The folder of the file.
 
     Returns
     -------
     bugs : list of Bug
-        In the order of the table.
+        In the order of the file.
 
     Raises
     ------
@@ -156,93 +180,30 @@ def read_bugs(reference: Reference | OptimizerReference, table: str) -> list[Bug
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> linear = next(reference for reference in REFERENCES if reference.name == "linear")
-    >>> read_bugs(linear, "sign | dW\n    - dW +=\n    + dW -=\n    A typing error.")[0].located
-    ('dW',)
+    >>> read_bugs(REFERENCES[0])[0].located
+    ('W_hh',)
     """
-    entries = re.split(r"\n(?! )", table.strip("\n"))
-    return [_read_bug(reference, *entry.splitlines()) for entry in entries]
-
-
-def _read_bug(reference: Reference | OptimizerReference, header: str, *lines: str) -> Bug:
-    name, located, *options = header.split(" | ")
-    patch = [line[4:] for line in lines if line[4:6] in {"- ", "+ "}]
-    cause = [line.strip() for line in lines if line[4:6] not in {"- ", "+ "}]
-    bug = Bug(reference, name, tuple(located.split(", ")), "\n".join(patch), " ".join(cause))
-    for option in options:
-        if option.startswith("T = "):
-            bug = bug._replace(steps=int(option[4:]))
-        elif option in get_args(Kind):
-            bug = bug._replace(kind=cast("Kind", option))
-        else:
-            kinds = ", ".join(get_args(Kind))
-            raise ValueError(f"read_bugs: {option!r} in {header!r}, expected T = steps or {kinds}")
-    return bug
-
-
-def patched(bug: Bug) -> tuple[Function, ...]:
-    """Return the functions of a bug's reference, with the bug in the last of them.
-
-    Parameters
-    ----------
-    bug : Bug
-        The reference and the patch.
-
-    Returns
-    -------
-    functions : tuple of callable
-        ``(forward, backward)``, or ``(step,)`` for an :class:`OptimizerReference`.
-
-    Raises
-    ------
-    ValueError
-        If a line to be replaced does not occur exactly once in the code.
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import BUGS
-    >>> forward, wrong_backward = patched(BUGS[0])
-    >>> wrong_backward.__name__
-    'elman_backward'
-    """
-    *others, function = bug.reference.functions
-    code = _patched_source(bug)
-    filename = f"<museum: {bug}>"
-    # Tracebacks and inspect look up in linecache the lines of code that is in no file.
-    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
-    namespace = {"np": np, **function.__globals__}
-    exec(compile(code, filename, "exec"), namespace)  # noqa: S102 (our own source, patched)
-    return *others, namespace[function.__name__]
-
-
-def diff(bug: Bug) -> str:
-    """Return the lines that a bug changes, marked ``-`` before and ``+`` after.
-
-    Parameters
-    ----------
-    bug : Bug
-        The reference and the patch.
-
-    Returns
-    -------
-    diff : str
-        Whole lines, without their common indentation.
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import BUGS
-    >>> print(diff(BUGS[0]))
-    - dW_hh += dz.T @ h[t]  # (0') (H, H)
-    + dW_hh = dz.T @ h[t]  # (0') (H, H)
-    """
-    before = inspect.getsource(bug.reference.functions[-1]).splitlines()
-    lines = [
-        line
-        for line in difflib.unified_diff(before, _patched_source(bug).splitlines(), n=0)
-        if not line.startswith(("---", "+++", "@@"))
-    ]
-    code = textwrap.dedent("\n".join(line[1:] for line in lines)).splitlines()
-    return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
+    file = folder / f"{reference.name}.txt"
+    text = file.read_text("utf-8")
+    bugs = []
+    for block in re.finditer(r"(?:.+(?:\n|$))+", text):
+        if block[0].startswith("#"):
+            continue
+        entry = _ENTRY.fullmatch(block[0].rstrip("\n") + "\n")
+        if entry is None:
+            line = text.count("\n", 0, block.start()) + 1
+            raise ValueError(
+                f"read_bugs: {file.name}, line {line}: {block[0].splitlines()[0]!r} begins an "
+                f"entry, expected name | places | {' or '.join(get_args(Kind))} | T = steps, "
+                "of which the last two are optional, lines marked - and +, and a cause"
+            )
+        located = tuple(entry["located"].split(", "))
+        patch = textwrap.dedent(entry["patch"]).rstrip("\n")
+        kind = cast("Kind", entry["kind"] or "value")
+        cause = " ".join(entry["cause"].split())
+        steps = int(entry["steps"] or 11)
+        bugs.append(Bug(reference, entry["name"], located, patch, cause, kind, steps))
+    return bugs
 
 
 def draw_arguments(
@@ -283,41 +244,3 @@ def draw_arguments(
         else shape(rng, sizes)
         for name, shape in reference.shapes.items()
     )
-
-
-def _patched_source(bug: Bug) -> str:
-    code = inspect.getsource(bug.reference.functions[-1])
-    for before, after in _hunks(bug.patch):
-        found = _occurrences(code, before)
-        if len(found) != 1 or before == after:
-            raise ValueError(
-                f"patched: {before!r} of bug {str(bug)!r} occurs {len(found)} times in the code, "
-                "expected once and a different replacement"
-            )
-        start, indent = found[0]
-        stop = start + len(_indented(before, indent))
-        code = code[:start] + _indented(after, indent) + code[stop:]
-    return code
-
-
-def _hunks(patch: str) -> list[tuple[str, str]]:
-    """Return the pairs (lines before, lines after) of a patch."""
-    groups = itertools.groupby(patch.splitlines(), key=lambda line: line[0])
-    blocks = ["\n".join(line[2:] for line in lines) for _, lines in groups]
-    return list(zip(blocks[::2], blocks[1::2], strict=True))
-
-
-def _occurrences(code: str, before: str) -> list[tuple[int, str]]:
-    """Return each place of `before` in the code, and the indentation of the line it starts in."""
-    found = []
-    for match in re.finditer(re.escape(before.partition("\n")[0]), code):
-        line = code[code.rfind("\n", 0, match.start()) + 1 :]
-        indent = line[: len(line) - len(line.lstrip(" "))]
-        if code.startswith(_indented(before, indent), match.start()):
-            found.append((match.start(), indent))
-    return found
-
-
-def _indented(lines: str, indent: str) -> str:
-    """Return lines with all but the first indented."""
-    return lines.replace("\n", "\n" + indent)

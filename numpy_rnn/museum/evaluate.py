@@ -1,16 +1,23 @@
-"""Evaluate the gradient checker on the museum: bugs caught and located, and false alarms."""
+"""The library's own checks of the museum: bugs caught and located, and false alarms.
+
+A pair is checked with ``numpy_rnn.checking``. An optimiser is checked here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
-from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference, patched
-from numpy_rnn.museum.optimizer_check import check_optimizer
+from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference
 from numpy_rnn.museum.usual import Inputs
 
 VANISHING_SIZES = {"T": 30, "D": 2, "H": 3}
+# The weights of an optimiser's check.
+NAMES = [*(f"W[{i}, {j}]" for i in range(3) for j in range(2)), *(f"b[{i}]" for i in range(3))]
 
 
 class Evaluation(NamedTuple):
@@ -20,6 +27,18 @@ class Evaluation(NamedTuple):
     located: bool  # the report names the place of the bug
     finding: str  # the first wrong place or the violation, in one line
     suggestions: tuple[str, ...] = ()  # what the pattern of the errors suggests
+
+
+class WrongStep(NamedTuple):
+    """The first place where an optimiser leaves its path."""
+
+    step: int
+    where: str
+    got: float
+    expected: float
+
+    def __str__(self) -> str:
+        return f"step {self.step}, {self.where}: {self.got!r}, expected {self.expected!r}"
 
 
 def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
@@ -44,74 +63,125 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     >>> evaluate(BUGS[0]).suggestions
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
-    reference = bug.reference
+    reference, functions = bug.reference, bug.patched()
     if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
         return None
     if isinstance(reference, OptimizerReference):
-        (step,) = patched(bug)
+        (step,) = functions
         wrong = check_optimizer(step, reference.closed_form, reference.options)
         finding = "" if wrong is None else str(wrong)
         return Evaluation(wrong is not None, all(word in finding for word in bug.located), finding)
-    pair, sizes = patched(bug), {"T": bug.steps}
     if inputs == "vanishing":
-        report = _check(pair, reference, VANISHING_SIZES, regimes=["vanishing"], locate=False)
+        report = check_reference(
+            reference, functions, sizes=VANISHING_SIZES, regimes=["vanishing"], locate=False
+        )
     else:
         # If the first regime shows the bug, the others need not be run.
-        report = _check(pair, reference, sizes, regimes=["usual"])
+        report = check_reference(reference, functions, sizes={"T": bug.steps}, regimes=["usual"])
         if report.ok:
-            report = _check(pair, reference, sizes)
+            report = check_reference(reference, functions, sizes={"T": bug.steps})
     located = all(_names(report, reference, word) for word in bug.located)
     violations = "; ".join(f"{found.kind}: {found.text}" for found in report.violations)
     finding = str(report.location) if report.location else violations
     return Evaluation(not report.ok, located, finding, tuple(report.suggestions))
 
 
-def false_alarm(reference: Reference, sizes: Mapping[str, int], seed: int) -> Report | None:
-    """Check the correct code of a reference.
+def check_reference(
+    reference: Reference, functions: tuple[Function, ...] | None = None, **options: Any
+) -> Report:
+    """Check the correct code of a reference, or a patched pair, with ``check_gradients``.
 
     Parameters
     ----------
     reference : Reference
-        The code to be checked.
-    sizes : mapping of str to int
-        The sizes of the letters.
-    seed : int
-        The seed of the inputs.
+        The pair and the shapes of its arguments.
+    functions : tuple of callable, optional
+        A patched pair to check instead.
+    **options
+        Further options of :func:`numpy_rnn.checking.check_gradients`, such as `sizes` and `seed`.
 
     Returns
     -------
-    report : Report or None
-        A false alarm, or None if the checker finds nothing wrong.
+    report : Report
+        If it is not ``ok`` for the correct code, that is a false alarm.
 
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> print(false_alarm(REFERENCES[0], {"T": 3, "B": 2}, seed=0))
+    >>> check_reference(REFERENCES[0], sizes={"T": 3, "B": 2}).ok
+    True
+    """
+    forward, backward = functions or reference.functions
+    shapes, gates = dict(reference.shapes), reference.gates or None
+    return check_gradients((forward, backward), shapes, gates=gates, **options)
+
+
+def check_optimizer(
+    step: Function,
+    closed_form: Function,
+    options: Mapping[str, float],
+    *,
+    steps: int = 5,
+    tolerance: float = 1e-12,
+    seed: int = 0,
+) -> WrongStep | None:
+    """Compare the path of an optimiser with its closed form.
+
+    The gradients are random. One weight has tiny gradients, another has large ones, and a third
+    has a zero gradient at one step. The third gradient is short as a whole. So errors show in code
+    that divides by a gradient or clips it.
+
+    A closed form has no recursion: each moment is a sum over all gradients so far, weighted by
+    powers of the decay, instead of a running mean.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(theta, grad, state, **options)`` changes the arrays of the dicts `theta` and
+        `state` in place.
+    closed_form : callable
+        ``closed_form(path, gradients, **options)`` takes theta_0 to theta_{t-1}, (t, N), and the
+        gradients at them, (t, N), and returns theta_t, (N,).
+    options : mapping of str to float
+        The hyperparameters of both: lr, momentum, ...
+    steps : int
+        The length of the path.
+    tolerance : float
+        The largest error of a weight, relative to the larger of 1 and its absolute value.
+    seed : int
+        The seed of the initial weights and of the gradients.
+
+    Returns
+    -------
+    wrong : WrongStep or None
+        The first weight that is wrong, or the first gradient that the step changed.
+
+    Examples
+    --------
+    >>> from numpy_rnn.museum import OPTIMIZER_REFERENCES
+    >>> adam = next(r for r in OPTIMIZER_REFERENCES if r.name == "adam")
+    >>> print(check_optimizer(adam.step, adam.closed_form, adam.options))
     None
     """
-    report = _check(reference.functions, reference, sizes, seed=seed)
-    return None if report.ok else report
-
-
-def _check(
-    pair: tuple[Function, ...],
-    reference: Reference,
-    sizes: Mapping[str, int],
-    *,
-    regimes: list[str] | None = None,
-    locate: bool = True,
-    seed: int = 0,
-) -> Report:
-    forward, backward = pair
-    return check_gradients(
-        (forward, backward),
-        dict(reference.shapes),
-        gates=reference.gates or None,
-        sizes=sizes,
-        regimes=regimes,
-        locate=locate,
-        seed=seed,
-    )
+    rng = np.random.default_rng(seed)
+    theta = _named(rng.standard_normal(len(NAMES)))
+    scales = np.array([1.0, 1e-9, 1e3, *[1.0] * (len(NAMES) - 3)])
+    gradients = rng.standard_normal((steps, len(NAMES))) * scales
+    gradients[1, 3] = 0.0
+    gradients[2] *= 1e-4
+    state: dict[str, Any] = {}
+    path = np.zeros((steps, len(NAMES)))
+    for t, gradient in enumerate(gradients):
+        path[t] = _flat(theta)
+        grad = _named(gradient.copy())
+        step(theta, grad, state, **options)
+        expected = closed_form(path[: t + 1], gradients[: t + 1], **options)
+        for prefix, got, want in (("", _flat(theta), expected), ("d", _flat(grad), gradient)):
+            wrong = ~(np.abs(got - want) <= tolerance * np.maximum(1, np.abs(want)))
+            if wrong.any():
+                k = int(wrong.argmax())
+                return WrongStep(t + 1, prefix + NAMES[k], float(got[k]), float(want[k]))
+    return None
 
 
 def _names(report: Report, reference: Reference, word: str) -> bool:
@@ -123,3 +193,12 @@ def _names(report: Report, reference: Reference, word: str) -> bool:
         return True
     argument = word.removeprefix("d")
     return argument in reference.shapes and (argument in wrong or f" {argument}: " in lines)
+
+
+def _named(flat: Array) -> dict[str, Array]:
+    """Return the two arrays of a vector, as views."""
+    return {"W": flat[:6].reshape(3, 2), "b": flat[6:]}
+
+
+def _flat(arrays: dict[str, Array]) -> Array:
+    return np.concatenate([array.ravel() for array in arrays.values()])

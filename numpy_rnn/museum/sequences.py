@@ -1,7 +1,6 @@
-"""References and bugs around a cell: windows, padding, two directions, the last step.
+"""References around a cell: windows, padding, two directions, the last step.
 
-None of these is a textbook page, so the readable code is here. The carry is the gradient that step
-t + 1, or the next window, hands back to the one before: ``dh_next`` or ``dstate``.
+None of these is a textbook page, so the readable code is here. The bugs in it are in ``bugs/``.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.shapes import Drawn
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.bug import Reference
-from numpy_rnn.museum.elman import ELMAN
 from numpy_rnn.textbook.elman import ElmanCache, elman_backward, elman_forward
 
 WINDOW = 4  # steps of a window; the last window may be shorter
@@ -148,127 +147,16 @@ def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
     return lengths
 
 
-WINDOWS = Reference("windows", windows_forward, windows_backward, ELMAN.shapes)
-PADDED = Reference(
-    "padded",
-    padded_forward,
-    padded_backward,
-    {"x": "T B D", "lengths": draw_lengths, "h0": "B H", "W_ih": "H D", "W_hh": "H H", "b": "H"},
-)
-BIDIRECTIONAL = Reference(
-    "bidirectional",
-    bidirectional_forward,
-    bidirectional_backward,
-    {**ELMAN.shapes, **{f"{name}_reverse": ELMAN.shapes[name] for name in [*ELMAN.shapes][1:]}},
-)
-LAST_STEP = Reference(
-    "last_step", last_step_forward, last_step_backward, {"h": "T B H", "lengths": draw_lengths}
-)
+_WEIGHTS: dict[str, Drawn] = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
+ELMAN_SHAPES: dict[str, Drawn] = {"x": "T B D", **_WEIGHTS}
+_PADDED: dict[str, Drawn] = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
+_PADDED |= {"W_ih": "H D", "W_hh": "H H", "b": "H"}
+_TWO = ELMAN_SHAPES | {f"{name}_reverse": shape for name, shape in _WEIGHTS.items()}
+_LAST: dict[str, Drawn] = {"h": "T B H", "lengths": draw_lengths}
 
-REFERENCES = [WINDOWS, PADDED, BIDIRECTIONAL, LAST_STEP]
-
-BUGS = [
-    *WINDOWS.bugs("""
-state detached between windows | dx
-    - dh_window[-1] += dstate
-    + pass
-    The state is passed on and its gradient is not. The gradient is truncated at each window.
-carry at the first step of the window | dx
-    - dh_window[-1] += dstate
-    + dh_window[0] += dstate
-    The next window begins where this window ends, not where this window begins.
-windows in forward order | dx
-    - reversed(windows)
-    + windows
-    The backward of each window is correct, so the order of the loop seems not to matter.
-incoming gradient modified in place | dh | mutates
-    - dh[start : start + WINDOW].copy()
-    + dh[start : start + WINDOW]
-    A slice is a view of the caller's array, and += writes into it.
-= instead of += | W_ih
-    - dweights[k] += dweight
-    + dweights[k] = dweight
-    Each window overwrites the contributions of the others.
-short last window left out | dx
-    - reversed(windows)
-    + reversed(windows[: len(x) // WINDOW])
-    len(x) // WINDOW rounds down, and the number of windows must be rounded up.
-carry accumulated over windows | dx
-    - dx_window, dstate, *dweights_window = elman_backward(dh_window, window)
-    + dx_window, dfirst, *dweights_window = elman_backward(dh_window, window)
-    + dstate = dstate + dfirst
-    The gradients of the weights are summed over the windows, and the carry must not be.
-"""),
-    *PADDED.bugs("""
-gradient of the last state lost in the padding | h0
-    - dh_next = dz @ W_hh + (1 - mask[t]) * dh_t
-    + dh_next = dz @ W_hh
-    The gradient begins at T and is multiplied by zeros before it reaches the sequence's end.
-output gradient of the padding not masked | dx
-    - dh_t = mask[t] * dy[t] + dh_next
-    + dh_t = dy[t] + dh_next
-    The loss masks its padding, so the gradient is assumed to be zero there already.
-padding passes through the cell | dx
-    - dz = mask[t] * dh_t
-    + dz = dh_t
-    The incoming gradient is masked, and the gradient of the pre-activation is not.
-carry counted twice in the padding | h0
-    - (1 - mask[t]) * dh_t
-    + dh_t
-    A state that is held looks like a residual connection, which adds to the new state.
-mask shifted by one step | dx
-    - dz = mask[t] * dh_t
-    + dz = mask[min(t + 1, len(x) - 1)] * dh_t
-    The mask is indexed like h, so the last step of a sequence is treated as padding.
-gradient of the last state missing | dx
-    - dh_next = dlast
-    + dh_next = np.zeros_like(dlast)
-    The state at the end became an output later, and backward was not changed.
-tanh derivative at the previous state | dx
-    - (1 - h[t + 1] ** 2)
-    + (1 - h[t] ** 2)
-    The cache holds T + 1 states. The one that step t computes is at t + 1.
-"""),
-    *BIDIRECTIONAL.bugs("""
-incoming gradient not reversed | dx, W_ih_reverse
-    - dh[::-1, :, H:]
-    + dh[:, :, H:]
-    Forward reverses the time axis twice, and backward reverses it once.
-input gradient not reversed | dx
-    - dx_ahead + dx_back[::-1]
-    + dx_ahead + dx_back
-    Forward reverses the time axis twice, and backward reverses it once.
-input gradient of one direction only | dx
-    - dx = dx_ahead + dx_back[::-1]
-    + dx = dx_ahead
-    dx is assigned by the first direction, and no shape reveals what is missing.
-halves of the incoming gradient swapped | dx, h0
-    - elman_backward(dh[..., :H], cache.ahead)
-    + elman_backward(dh[..., H:], cache.ahead)
-    - elman_backward(dh[::-1, :, H:], cache.back)
-    + elman_backward(dh[::-1, :, :H], cache.back)
-    Both halves have the same shape.
-directions swapped in the returned gradients | h0
-    - return dx, *ahead, *back
-    + return dx, *back, *ahead
-    The weights of both directions have the same shapes.
-"""),
-    *LAST_STEP.bugs("""
-gradient at step T instead of the sequence's end | dh
-    - dh[lengths[b] - 1, b]
-    + dh[-1, b]
-    The line is correct for a batch of sequences of equal length.
-gradient one step early | dh
-    - dh[lengths[b] - 1, b]
-    + dh[lengths[b] - 2, b]
-    The length is converted to an index twice.
-gradient of one sequence written to all | dh
-    - dh[lengths[b] - 1, b] = dlast[b]
-    + dh[lengths[b] - 1] = dlast[b]
-    The index of the sequence is missing, and broadcasting hides it.
-gradient written to all steps up to the end | dh
-    - dh[lengths[b] - 1, b] = dlast[b]
-    + dh[: lengths[b], b] = dlast[b]
-    This is the gradient of a sum over time, and forward selects one step.
-"""),
+REFERENCES = [
+    Reference("windows", windows_forward, windows_backward, ELMAN_SHAPES),
+    Reference("padded", padded_forward, padded_backward, _PADDED),
+    Reference("bidirectional", bidirectional_forward, bidirectional_backward, _TWO),
+    Reference("last_step", last_step_forward, last_step_backward, _LAST),
 ]

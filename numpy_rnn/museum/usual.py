@@ -15,8 +15,6 @@ typical
 vanishing
     30 steps, of which only the last is seen. W_hh has norm 0.1, and a bias sets the forget or
     update gate to 0.1, so the gradient that reaches t = 0 is 1e-29 or less.
-
-An exception in a checker counts as caught.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ import importlib
 import importlib.util
 import itertools
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,9 +32,6 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.bug import Function, OptimizerReference, Reference, draw_arguments
 
 Inputs: TypeAlias = Literal["typical", "vanishing"]
-UsualChecker: TypeAlias = Callable[
-    [tuple[Function, ...], "Reference | OptimizerReference", Inputs], "bool | None"
-]
 
 INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
 SIZES: dict[Inputs, dict[str, int]] = {
@@ -59,55 +54,58 @@ class Problem(NamedTuple):
     tensors: tuple[slice, ...]  # the place of each argument in theta
     run: Callable[[Array], tuple[Array, Callable[[Array], Array]]]
 
+    def loss(self, theta: Array) -> float:
+        """Return the sum of the outputs."""
+        return float(self.run(theta)[0].sum())
 
-def usual_checkers() -> dict[str, UsualChecker]:
-    """Return the usual checkers by name.
+    def gradient(self, theta: Array) -> Array:
+        """Return the gradient of the sum of the outputs."""
+        out, pull = self.run(theta)
+        return pull(np.ones_like(out))
 
-    Returns
-    -------
-    checkers : dict of str to callable
-        ``checker((forward, backward), reference, inputs)`` is True if the gradient was found
-        wrong, and False if not. It is None if the checker's package is not installed, or if the
-        reference has nothing to check.
+
+class UsualChecker(NamedTuple):
+    """A gradient checker that is applied to a pair by calling it.
+
+    ``checker((forward, backward), reference, inputs)`` is True if the gradient was found wrong,
+    and False if not. An exception in the checker counts as found wrong. The answer is None if the
+    checker's package is not installed, or if the reference has nothing to check.
 
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> check = usual_checkers()["central differences"]
-    >>> check(REFERENCES[0].functions, REFERENCES[0], "typical")
+    >>> USUAL_CHECKERS["central differences"](REFERENCES[0].functions, REFERENCES[0], "typical")
     False
     """
-    return {
-        "central differences": partial(_caught, _central_differences, "numpy"),
-        "torch.autograd.gradcheck": partial(_caught, _torch, "torch"),
-        "jax.test_util.check_grads": partial(_caught, _jax, "jax"),
-        "scipy.optimize.check_grad": partial(_caught, _scipy, "scipy"),
-    }
 
+    package: str  # that holds the checker
+    passes: Callable[[Problem], bool]  # whether the checker calls the gradient correct
 
-def installed(name: str) -> bool:
-    """Return whether the package of a usual checker is installed.
+    @property
+    def installed(self) -> bool:
+        """Whether the package is installed."""
+        return importlib.util.find_spec(self.package) is not None
 
-    Parameters
-    ----------
-    name : str
-        A key of :func:`usual_checkers`.
-
-    Returns
-    -------
-    installed : bool
-
-    Examples
-    --------
-    >>> installed("central differences")
-    True
-    """
-    package = name.partition(".")[0]
-    return "." not in name or importlib.util.find_spec(package) is not None
+    def __call__(
+        self,
+        functions: tuple[Function, ...],
+        reference: Reference | OptimizerReference,
+        inputs: Inputs,
+    ) -> bool | None:
+        """Return whether the gradient was found wrong."""
+        if isinstance(reference, OptimizerReference) or not self.installed:
+            return None
+        problem = pose_problem(functions, reference, inputs)
+        if problem is None:
+            return None
+        try:
+            return not self.passes(problem)
+        except Exception:  # a checker reports by raising, and wrong code may raise anything
+            return True
 
 
 def pose_problem(
-    forward: Function, backward: Function, reference: Reference, inputs: Inputs
+    functions: tuple[Function, ...], reference: Reference, inputs: Inputs
 ) -> Problem | None:
     """Return a pair as a function of one vector, as a user would give it to a usual checker.
 
@@ -115,29 +113,28 @@ def pose_problem(
     """
     if inputs == "vanishing" and not reference.recurrent:
         return None
+    forward, backward = functions
     drawn = _draw(reference, inputs)
     real = [k for k, argument in enumerate(drawn) if argument.dtype.kind == "f"]
     ends = list(itertools.accumulate((drawn[k].size for k in real), initial=0))
     tensors = tuple(slice(start, stop) for start, stop in itertools.pairwise(ends))
+    seen = -1 if inputs == "vanishing" else ...  # the last step, or all of the output
 
     def run(theta: Array) -> tuple[Array, Callable[[Array], Array]]:
         arguments: list[Any] = list(drawn)
         for k, tensor in zip(real, tensors, strict=True):
             arguments[k] = theta[tensor].reshape(drawn[k].shape)
         out, cache = forward(*arguments)
-        first = np.asarray(out[0] if isinstance(out, tuple) else out)
-        seen = first if inputs == "typical" else first[-1]
+        outputs = [np.asarray(output) for output in (out if isinstance(out, tuple) else (out,))]
+        first = outputs[0][seen]
 
-        def pull(dseen: Array) -> Array:
-            dfirst = dseen.reshape(seen.shape)
-            if inputs == "vanishing":
-                dfirst = np.zeros_like(first)
-                dfirst[-1] = dseen.reshape(seen.shape)
-            others = [np.zeros_like(o) for o in out[1:]] if isinstance(out, tuple) else []
-            gradients = backward(dfirst, *others, cache)
+        def pull(dfirst: Array) -> Array:
+            douts = [np.zeros_like(output) for output in outputs]
+            douts[0][seen] = dfirst.reshape(first.shape)
+            gradients = backward(*douts, cache)
             return np.concatenate([gradients[k].ravel() for k in real])
 
-        return seen.ravel(), pull
+        return first.ravel(), pull
 
     return Problem(np.concatenate([drawn[k].ravel() for k in real]), tensors, run)
 
@@ -153,47 +150,19 @@ def _draw(reference: Reference, inputs: Inputs) -> tuple[Array, ...]:
     if inputs == "vanishing" and reference.gates:
         H = SIZES[inputs]["H"]  # f of i, f, g, o and z of r, z, n: both are the second block
         named["b_ih"][H : 2 * H] = CARRY_BIAS
-    return tuple(named.values())
+    return drawn
 
 
-def _caught(
-    passes: Callable[[Problem], bool],
-    package: str,
-    pair: tuple[Function, ...],
-    reference: Reference | OptimizerReference,
-    inputs: Inputs,
-) -> bool | None:
-    if isinstance(reference, OptimizerReference) or importlib.util.find_spec(package) is None:
-        return None
-    forward, backward = pair
-    posed = pose_problem(forward, backward, reference, inputs)
-    if posed is None:
-        return None
-    try:
-        return not passes(posed)
-    except Exception:  # a checker reports by raising, and wrong code may raise anything
-        return True
-
-
-def _loss(posed: Problem, theta: Array) -> float:
-    return float(posed.run(theta)[0].sum())
-
-
-def _loss_gradient(posed: Problem, theta: Array) -> Array:
-    out, pull = posed.run(theta)
-    return pull(np.ones_like(out))
-
-
-def _central_differences(posed: Problem, step: float = 1e-5) -> bool:
-    gradient = _loss_gradient(posed, posed.theta)
+def _central_differences(problem: Problem, step: float = 1e-5) -> bool:
+    gradient = problem.gradient(problem.theta)
     expected = np.zeros_like(gradient)
     for k in range(len(expected)):
-        moved = posed.theta.copy()
+        moved = problem.theta.copy()
         moved[k] += step
-        above = _loss(posed, moved)
+        above = problem.loss(moved)
         moved[k] -= 2 * step
-        expected[k] = (above - _loss(posed, moved)) / (2 * step)
-    for tensor in posed.tensors:
+        expected[k] = (above - problem.loss(moved)) / (2 * step)
+    for tensor in problem.tensors:
         error = np.abs(gradient[tensor] - expected[tensor]).max()
         scale = np.abs(gradient[tensor]).max() + np.abs(expected[tensor]).max()
         if not error / max(scale, 1e-8) <= TOLERANCE:
@@ -201,35 +170,35 @@ def _central_differences(posed: Problem, step: float = 1e-5) -> bool:
     return True
 
 
-def _scipy(posed: Problem) -> bool:
+def _scipy(problem: Problem) -> bool:
     optimize: Any = importlib.import_module("scipy.optimize")
-    loss, gradient = partial(_loss, posed), partial(_loss_gradient, posed)
-    return bool(optimize.check_grad(loss, gradient, posed.theta) <= TOLERANCE)
+    error = optimize.check_grad(problem.loss, problem.gradient, problem.theta)
+    return bool(error <= TOLERANCE)
 
 
-def _torch(posed: Problem) -> bool:
+def _torch(problem: Problem) -> bool:
     torch: Any = importlib.import_module("torch")
 
-    class PosedFunction(torch.autograd.Function):  # type: ignore[misc]
+    class ProblemFunction(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, theta: Any) -> Any:
-            out, ctx.pull = posed.run(theta.detach().numpy())
+            out, ctx.pull = problem.run(theta.detach().numpy())
             return torch.from_numpy(out)
 
         @staticmethod
         def backward(ctx: Any, dout: Any) -> Any:
             return torch.from_numpy(ctx.pull(dout.detach().numpy()))
 
-    theta = torch.from_numpy(posed.theta.copy()).requires_grad_()
-    return bool(torch.autograd.gradcheck(PosedFunction.apply, (theta,)))
+    theta = torch.from_numpy(problem.theta.copy()).requires_grad_()
+    return bool(torch.autograd.gradcheck(ProblemFunction.apply, (theta,)))
 
 
-def _jax(posed: Problem) -> bool:
+def _jax(problem: Problem) -> bool:
     numpy: Any = importlib.import_module("jax.numpy")
     test_util: Any = importlib.import_module("jax.test_util")
-    theta = numpy.asarray(posed.theta)  # float32, unless the user has switched to float64
-    function, asked = _jax_function(posed.run(posed.theta)[0].size)
-    asked.append(posed)
+    theta = numpy.asarray(problem.theta)  # float32, unless the user has switched to float64
+    function, asked = _jax_function(problem.run(problem.theta)[0].size)
+    asked.append(problem)
     test_util.check_grads(function, (theta,), order=1, modes=["rev"])
     return True
 
@@ -261,3 +230,11 @@ def _jax_function(size: int) -> tuple[Any, list[Problem]]:
         lambda theta, dout: (jax.pure_callback(pull, theta, theta, dout),),
     )
     return function, asked
+
+
+USUAL_CHECKERS: dict[str, UsualChecker] = {
+    "central differences": UsualChecker("numpy", _central_differences),
+    "torch.autograd.gradcheck": UsualChecker("torch", _torch),
+    "jax.test_util.check_grads": UsualChecker("jax", _jax),
+    "scipy.optimize.check_grad": UsualChecker("scipy", _scipy),
+}

@@ -7,14 +7,16 @@ import inspect
 import traceback
 from collections import Counter
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, REFERENCES, Bug, Reference, diff, patched, read_bugs
+from numpy_rnn.museum import BUGS, REFERENCES, Bug, Reference, read_bugs
+from numpy_rnn.museum.bug import Kind
 from tests.complex_step import as_tuple, complex_step, slice_errors
 from tests.museum.test_references import run
 
@@ -31,7 +33,7 @@ def errors(bug: Bug, steps: int) -> dict[str, Array]:
     reference, sizes = bug.reference, {**SIZES, "T": steps}
     assert isinstance(reference, Reference)
     drawn, outputs, douts = run(reference, sizes)
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     found, kept = forward(*drawn)
     for output, other in zip(as_tuple(found), outputs, strict=True):
         np.testing.assert_array_equal(output, other)
@@ -92,7 +94,7 @@ def wrong_rows(bug: Bug, name: str) -> set[int]:
     reference = bug.reference
     assert isinstance(reference, Reference)
     drawn, _, douts = run(reference, {**SIZES, "T": bug.steps})
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     position = list(reference.shapes).index(name)
     gradient = backward(*douts, forward(*drawn)[1])[position]
     expected = right(reference.name, bug.steps)[position]
@@ -110,7 +112,7 @@ def wrong_gates(bug: Bug) -> set[str]:
         if max(e.max() for e in errors(bug, steps).values()) > WRONG
     )
     drawn, _, douts = run(reference, {**SIZES, "T": steps})
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     gradients = backward(*douts, forward(*drawn)[1])
     gates, wrong = reference.gates, set()
     for shape, gradient, expected in zip(
@@ -127,7 +129,7 @@ def wrong_gates(bug: Bug) -> set[str]:
 def test_a_nonlinear_backward_is_wrong_for_large_or_small_gradients(bug: Bug) -> None:
     assert isinstance(bug.reference, Reference)
     drawn, _, douts = run(bug.reference)
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     _, kept = forward(*drawn)
     worst = 0.0
     for factor in (1e3, 1e-12):
@@ -150,7 +152,7 @@ def test_a_float32_backward_has_half_of_the_digits(bug: Bug) -> None:
 def test_a_mutating_backward_changes_what_is_stated(bug: Bug) -> None:
     assert isinstance(bug.reference, Reference)
     drawn, _, douts = run(bug.reference)
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     _, kept = forward(*drawn)
     names = [*list(inspect.signature(backward).parameters)[:-1], *kept._fields]
     values = [*douts, *kept]
@@ -177,7 +179,7 @@ def leaves(value: Any) -> list[Any]:
 def test_a_random_backward_differs_from_itself(bug: Bug) -> None:
     assert isinstance(bug.reference, Reference)
     drawn, _, douts = run(bug.reference)
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     _, kept = forward(*drawn)
     assert not np.array_equal(backward(*douts, kept)[0], backward(*douts, kept)[0])
 
@@ -189,14 +191,12 @@ def test_there_are_198_bugs_and_no_two_have_the_same_name() -> None:
     for bug in BUGS:
         assert bug.cause.endswith(".")
         assert len(bug.cause) < 100
-        assert diff(bug).count("\n") < 8
+        assert bug.diff().count("\n") < 8
 
 
 def test_a_diff_is_the_lines_before_and_after() -> None:
-    shown = diff(
-        BUGS[0]._replace(patch="- dh_t = dh[t] + dh_next\n+ dh_t = dh[t]\n+ dh_t += dh[t]")
-    )
-    before, *after = shown.splitlines()
+    patch = "- dh_t = dh[t] + dh_next\n+ dh_t = dh[t]\n+ dh_t += dh[t]"
+    before, *after = BUGS[0]._replace(patch=patch).diff().splitlines()
     assert before.startswith("- dh_t = dh[t] + dh_next")
     assert [line.partition("  #")[0] for line in after] == ["+ dh_t = dh[t]", "+ dh_t += dh[t]"]
 
@@ -206,23 +206,65 @@ def test_a_diff_is_the_lines_before_and_after() -> None:
 )
 def test_a_patch_that_does_not_fit_is_an_error(patch: str, found: int) -> None:
     with pytest.raises(ValueError, match=rf"elman.* occurs {found} times in the code, expected"):
-        patched(BUGS[0]._replace(patch=patch))
+        BUGS[0]._replace(patch=patch).patched()
 
 
-def test_a_patch_may_replace_several_lines_in_several_places() -> None:
+def table(folder: Path, text: str) -> list[Bug]:
+    """The bugs of a table for the Elman cell, below a head of two lines."""
+    (folder / "elman.txt").write_text("# Head.\n\n" + text, encoding="utf-8")
+    return read_bugs(REFERENCES[0], folder)
+
+
+def test_a_patch_may_replace_several_lines_in_several_places(tmp_path: Path) -> None:
     patch = "- dx[t] = dz @ W_ih\n+ if t:\n+     dx[t] = dz\n- return dx,\n+ return 2 * dx,"
-    (bug,) = read_bugs(
-        REFERENCES[0], "a | b\n    " + patch.replace("\n", "\n    ") + "\n    Long\n    cause."
-    )
+    text = "a | b\n    " + patch.replace("\n", "\n    ") + "\n    Long\n    cause.\n"
+    (bug,) = table(tmp_path, text)
     assert (bug.patch, bug.cause) == (patch, "Long cause.")
-    code = inspect.getsource(patched(bug)[1])
+    code = inspect.getsource(bug.patched()[1])
     assert "        if t:\n            dx[t] = dz" in code
     assert "    return 2 * dx, dh_next" in code
 
 
-def test_a_table_with_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"read_bugs: 'wrong' in .*, expected T = steps or value"):
-        read_bugs(REFERENCES[0], "a | b | wrong\n    - dz\n    + dy\n    Cause.")
+@pytest.mark.parametrize(
+    ("first", "kind", "steps"),
+    [
+        ("a | b, c", "value", 11),
+        ("a | b, c | mutates", "mutates", 11),
+        ("a | b, c | T = 30", "value", 30),
+        ("a | b, c | mutates | T = 30", "mutates", 30),
+    ],
+)
+def test_the_kind_and_the_number_of_steps_are_optional(
+    tmp_path: Path, first: str, kind: str, steps: int
+) -> None:
+    (bug,) = table(tmp_path, first + "\n    - x\n    + y\n    Cause.")
+    assert bug == Bug(
+        REFERENCES[0], "a", ("b", "c"), "- x\n+ y", "Cause.", cast("Kind", kind), steps
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("a | b | wrong", "    - dz\n    + dy\n    Cause."),
+        ("a | b | T = many", "    - dz\n    + dy\n    Cause."),
+        ("a", "    - dz\n    + dy\n    Cause."),
+        ("a | b", "    - dz\n    + dy"),
+        ("a | b", "    + dy\n    - dz\n    Cause."),
+        ("a | b", "    - dz\n    Cause."),
+        ("a | b", "    Cause."),
+        ("a | b", "    - dz\n    + dy\n    Cause.\nc | d\n    - dz\n    + dy\n    Cause."),
+    ],
+)
+def test_an_entry_of_another_form_is_an_error_with_its_line(
+    tmp_path: Path, first: str, rest: str
+) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n\n"
+    with pytest.raises(ValueError, match=r"^read_bugs: elman.txt, line 8: .*, expected ") as caught:
+        table(tmp_path, entry + f"{first}\n{rest}\n\n" + entry)
+    assert repr(first) in str(caught.value)
+    assert "value or nonlinear or float32 or mutates or random" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_traceback_shows_the_patched_line() -> None:
@@ -230,7 +272,7 @@ def test_a_traceback_shows_the_patched_line() -> None:
         name="division", patch="- dW_hh += dz.T @ h[t]\n+ dW_hh += dz.T @ h[t] + 1 // 0"
     )
     drawn, _, douts = run(REFERENCES[0])
-    forward, backward = patched(bug)
+    forward, backward = bug.patched()
     with pytest.raises(ZeroDivisionError) as caught:
         backward(*douts, forward(*drawn)[1])
     shown = "".join(traceback.format_exception(caught.value))

@@ -14,7 +14,6 @@ from numpy_rnn.museum import (
     Bug,
     OptimizerReference,
     check_optimizer,
-    patched,
 )
 from numpy_rnn.museum.bug import Function
 from numpy_rnn.optim import Optimizer
@@ -98,7 +97,7 @@ def test_adam_with_weight_decay_equals_the_closed_form() -> None:
 def test_a_wrong_step_is_found_at_the_place_that_is_stated(bug: Bug) -> None:
     reference = bug.reference
     assert isinstance(reference, OptimizerReference)
-    (step,) = patched(bug)
+    (step,) = bug.patched()
     wrong = check_optimizer(step, reference.closed_form, reference.options)
     assert wrong is not None
     for word in bug.located:

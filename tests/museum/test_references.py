@@ -10,7 +10,8 @@ import pytest
 
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, REFERENCES, Reference, draw_arguments
+from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES, Reference, draw_arguments
+from numpy_rnn.museum.bug import TABLES
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
 from tests.museum.layers import LAYERS
 
@@ -43,6 +44,12 @@ def test_every_reference_has_bugs() -> None:
     assert {reference.name for reference in REFERENCES} <= {bug.reference.name for bug in BUGS}
     assert len(PAGES) == 12
     assert set(LAYERS) == {reference.name for reference in OTHERS}
+
+
+def test_every_table_of_bugs_belongs_to_a_reference() -> None:
+    names = [reference.name for reference in REFERENCES]
+    names += [reference.name for reference in OPTIMIZER_REFERENCES]
+    assert sorted(table.name for table in TABLES.iterdir()) == sorted(f"{n}.txt" for n in names)
 
 
 @each(PAGES)

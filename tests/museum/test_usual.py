@@ -7,11 +7,17 @@ import importlib.util
 import numpy as np
 import pytest
 
-from numpy_rnn.museum import BUGS, INPUTS, OPTIMIZER_REFERENCES, REFERENCES, Bug, patched
-from numpy_rnn.museum.usual import Inputs, installed, pose_problem, usual_checkers
+from numpy_rnn.museum import (
+    BUGS,
+    INPUTS,
+    OPTIMIZER_REFERENCES,
+    REFERENCES,
+    USUAL_CHECKERS,
+    Bug,
+)
+from numpy_rnn.museum.usual import Inputs, pose_problem
 
-CHECKERS = usual_checkers()
-INSTALLED = {name: checker for name, checker in CHECKERS.items() if installed(name)}
+INSTALLED = {name: checker for name, checker in USUAL_CHECKERS.items() if checker.installed}
 
 
 def bug(text: str) -> Bug:
@@ -19,7 +25,7 @@ def bug(text: str) -> Bug:
 
 
 def caught(found: Bug, inputs: Inputs) -> set[bool | None]:
-    functions = patched(found)
+    functions = found.patched()
     return {checker(functions, found.reference, inputs) for checker in INSTALLED.values()}
 
 
@@ -28,7 +34,9 @@ def caught(found: Bug, inputs: Inputs) -> set[bool | None]:
 def test_correct_code_raises_no_alarm(name: str, inputs: Inputs) -> None:
     for reference in REFERENCES:
         expected = None if inputs == "vanishing" and not reference.recurrent else False
-        assert CHECKERS[name](reference.functions, reference, inputs) is expected, reference.name
+        assert USUAL_CHECKERS[name](reference.functions, reference, inputs) is expected, (
+            reference.name
+        )
 
 
 def test_a_gross_bug_is_caught_by_all() -> None:
@@ -53,7 +61,7 @@ def test_an_error_at_the_first_step_is_caught_only_where_the_gradient_reaches_it
 
 def test_the_answer_is_none_where_there_is_nothing_to_check() -> None:
     optimizer = OPTIMIZER_REFERENCES[0]
-    for checker in CHECKERS.values():
+    for checker in USUAL_CHECKERS.values():
         assert checker(optimizer.functions, optimizer, "typical") is None
     assert caught(bug("mse: factor 2 missing"), "vanishing") == {None}
 
@@ -61,10 +69,10 @@ def test_the_answer_is_none_where_there_is_nothing_to_check() -> None:
 def test_the_answer_is_none_if_a_checker_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "numpy" or None)
     elman = REFERENCES[0]
-    for name, checker in CHECKERS.items():
-        assert installed(name) == (name == "central differences")
+    for name, checker in USUAL_CHECKERS.items():
+        assert checker.installed == (name == "central differences")
         answer = checker(elman.functions, elman, "typical")
-        assert answer is (False if installed(name) else None)
+        assert answer is (False if checker.installed else None)
 
 
 def test_an_exception_counts_as_caught() -> None:
@@ -75,7 +83,7 @@ def test_an_exception_counts_as_caught() -> None:
 
 def test_the_vanishing_gradient_is_1e_29_of_the_whole() -> None:
     for reference in REFERENCES:
-        posed = pose_problem(reference.forward, reference.backward, reference, "vanishing")
+        posed = pose_problem(reference.functions, reference, "vanishing")
         if posed is None:
             continue
         out, pull = posed.run(posed.theta)

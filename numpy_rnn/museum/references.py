@@ -1,0 +1,81 @@
+"""All references and all bugs, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn import textbook
+from numpy_rnn.checking.shapes import Drawn
+from numpy_rnn.functional.types import Array
+from numpy_rnn.museum import optimizers, sequences
+from numpy_rnn.museum.bug import Bug, OptimizerReference, Reference, read_bugs
+
+IGNORED = -100  # the target of a step that does not count
+DROPPED = 0.3  # the probability of dropout
+
+
+def draw_tokens(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw token ids with repetitions, also within a step."""
+    tokens = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
+    tokens[0] = 0
+    return tokens
+
+
+def draw_dropout_mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw which elements dropout keeps."""
+    return np.asarray(rng.random([sizes[axis] for axis in "TBH"]) >= DROPPED)
+
+
+def draw_targets(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw classes, and ignore the first target of the first sequence."""
+    targets = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
+    targets[0, 0] = IGNORED
+    return targets
+
+
+def draw_loss_mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw which steps count: the first step of sequence 0 does, that of sequence 1 does not."""
+    mask = rng.random((sizes["T"], sizes["B"])) < 0.8
+    mask[0, :2] = [True, False][: sizes["B"]]
+    return mask
+
+
+def _page(name: str, shapes: dict[str, Drawn], gates: str = "", **options: Any) -> Reference:
+    """Return the pair of a textbook page."""
+    forward = getattr(textbook, f"{name}_forward")
+    backward = getattr(textbook, f"{name}_backward")
+    return Reference(
+        name, partial(forward, **options) if options else forward, backward, shapes, gates
+    )
+
+
+_STATE: dict[str, Drawn] = {"x": "T B D", "h0": "B H"}
+_STATES = _STATE | {"c0": "B H"}
+_LSTM: dict[str, Drawn] = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H"}
+_GRU = _STATE | {"W_ih": "3H D", "W_hh": "3H H", "b_ih": "3H", "b_hh": "3H"}
+_PROJECTION = {"h0": "B P"} | _LSTM | {"W_hh": "4H P", "W_hr": "P H"}
+_LOGITS: dict[str, Drawn] = {"y": "T B V", "targets": draw_targets, "mask": draw_loss_mask}
+
+REFERENCES: list[Reference] = [
+    _page("elman", sequences.ELMAN_SHAPES),
+    _page("lstm", _STATES | _LSTM, "ifgo"),
+    _page("projected_lstm", _STATES | _PROJECTION, "ifgo"),
+    _page("peephole_lstm", _STATES | _LSTM | {"W_c": "3 H"}, "ifgo"),
+    _page("gru", _GRU, "rzn"),
+    _page("gru_reset_before", _GRU, "rzn"),
+    _page("linear", {"x": "T B D", "W": "H D", "b": "H"}),
+    _page("embedding", {"tokens": draw_tokens, "W": "V D"}),
+    _page("layer_norm", {"x": "T B H", "weight": "H", "bias": "H"}),
+    _page("dropout", {"x": "T B H", "mask": draw_dropout_mask}, p=DROPPED),
+    _page("mse", {"y": "T B V", "target": "T B V"}),
+    _page("cross_entropy", _LOGITS),
+    *sequences.REFERENCES,
+]
+
+OPTIMIZER_REFERENCES: list[OptimizerReference] = optimizers.REFERENCES
+
+_ALL: list[Reference | OptimizerReference] = [*REFERENCES, *OPTIMIZER_REFERENCES]
+BUGS: list[Bug] = [bug for reference in _ALL for bug in read_bugs(reference)]
