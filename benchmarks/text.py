@@ -32,8 +32,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numpy_rnn import CrossEntropyLoss
-from numpy_rnn.apps.language_model import Settings, cross_entropy, read_tokens, run
+from numpy_rnn.apps.language_model import Settings, cross_entropy, run
 from numpy_rnn.apps.language_model.model import build, optimizer_for, schedule_for
+from numpy_rnn.apps.vocabulary import read_tokens
 from numpy_rnn.training import Callback, StepInfo, Trainer, Validation, Windows
 from numpy_rnn.training.process import one_blas_thread
 

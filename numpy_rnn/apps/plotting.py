@@ -8,18 +8,9 @@ from typing import Any
 def require_matplotlib() -> Any:
     """Return matplotlib, with the modules imported that plots use.
 
-    Returns
-    -------
-    matplotlib : module
-        Figures are made without pyplot, by ``matplotlib.figure.Figure``.
+    Figures are made without pyplot. If matplotlib is missing, an ImportError names the extra to
+    install.
 
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed. The message names the extra to install.
-
-    Examples
-    --------
     >>> figure = require_matplotlib().figure.Figure(figsize=(6, 4))
     """
     try:

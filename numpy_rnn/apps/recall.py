@@ -57,11 +57,6 @@ class Experiment(Validated):
     dtype : {"float32", "float64"}
         Dtype of every array.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If a setting is out of its range or of another type; the message names it.
-
     Examples
     --------
     >>> Experiment(text="abba", characters="ab<>").tokens
@@ -108,26 +103,13 @@ class Experiment(Validated):
 
 @dataclass(frozen=True)
 class RecallResult:
-    """The result of the experiment.
-
-    Attributes
-    ----------
-    experiment : Experiment
-        The settings.
-    model : Sequential
-        The trained network.
-    losses : list of float
-        Loss of each epoch, before its update.
-    raw, argmax : str
-        Text generated with the raw output fed back (as in the notebook), and with the one-hot
-        row of the argmax fed back.
-    """
+    """The result of the experiment."""
 
     experiment: Experiment
-    model: Sequential = field(repr=False)
-    losses: list[float] = field(repr=False)
-    raw: str
-    argmax: str
+    model: Sequential = field(repr=False)  # trained
+    losses: list[float] = field(repr=False)  # of each epoch, before its update
+    raw: str  # text generated with the raw output fed back, as in the notebook
+    argmax: str  # text generated with the one-hot row of the argmax fed back
 
     def wrong(self, generated: str) -> list[int]:
         """Return the positions at which a generated text differs from the sentence."""
@@ -164,17 +146,8 @@ def parameter_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
 def build(experiment: Experiment, cell: Callable[..., Recurrent] | None = None) -> Sequential:
     """Return the notebook's model with initial weights from the experiment's seed.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Sizes, nonlinearity, dtype and seed.
-    cell : {LSTM, GRU}, optional
-        Recurrent layer to use instead of the notebook's RNN.
-
-    Returns
-    -------
-    model : Sequential
-        ``rnn``, the notebook's i2h and h2h, and ``i2o``.
+    Its layers are ``rnn``, the notebook's i2h and h2h, and ``i2o``. A `cell`, ``LSTM`` or ``GRU``,
+    is used instead of the notebook's RNN.
     """
     V, H, dtype = len(experiment.characters), experiment.hidden_size, experiment.dtype
     rng = np.random.default_rng(experiment.seed)
@@ -187,26 +160,11 @@ def train(
     experiment: Experiment,
     on_epoch: Callable[[int, float], object] = lambda _epoch, _loss: None,
 ) -> list[float]:
-    """Train the model on the experiment's sentence, as the notebook does.
+    """Train a model of :func:`build` on the experiment's sentence, as the notebook does.
 
-    Parameters
-    ----------
-    model : Sequential
-        From :func:`build`. Its weights change.
-    experiment : Experiment
-        Text, loss, learning rate and epochs.
-    on_epoch : callable
-        Called with the number of each epoch, from 0, and its loss.
-
-    Returns
-    -------
-    losses : list of float
-        Loss of each epoch, before its update.
-
-    Raises
-    ------
-    TrainingFailedError
-        If a loss or a weight is no longer finite.
+    ``on_epoch(epoch, loss)`` is called after each epoch, from 0. Returned is the loss of each
+    epoch, before its update. A loss or a weight that is no longer finite raises
+    TrainingFailedError.
     """
     tokens = experiment.tokens
     rows = np.eye(len(experiment.characters), dtype=experiment.dtype)[tokens][:, None]
@@ -239,25 +197,11 @@ def _failed(epoch: int, experiment: Experiment, what: str) -> TrainingFailedErro
 
 
 def generate(model: Sequential, vocabulary: Vocabulary, length: int, *, raw: bool = False) -> str:
-    """Generate a text from the start token and a zero state.
+    """Generate a text of `length` characters, from the start token and a zero state.
 
-    Parameters
-    ----------
-    model : Sequential
-        A trained network.
-    vocabulary : Vocabulary
-        Characters of the network's input and output.
-    length : int
-        Number of characters.
-    raw : bool
-        Whether the next input is the raw output, as in the notebook. Otherwise it is the one-hot
-        row of the most likely character, as in training.
-
-    Returns
-    -------
-    text : str
-        The most likely character of each step. It is shorter than `length` if raw outputs that
-        are fed back grow until they are no longer finite.
+    The text is the most likely character of each step. The next input is the one-hot row of that
+    character, as in training, or if `raw` is true the raw output, as in the notebook. Raw outputs
+    may grow until they are no longer finite, which ends the text early.
     """
     rows = np.eye(len(vocabulary), dtype=model.parameters.dtype)
     step, x, state = model.stepper(), rows[[vocabulary.start]], None  # x (1, V)
@@ -283,16 +227,7 @@ def run(
     experiment : Experiment
         The settings.
     on_epoch : callable
-        Called with the number of each epoch, from 0, and its loss.
-
-    Returns
-    -------
-    result : RecallResult
-
-    Raises
-    ------
-    TrainingFailedError
-        If a loss or a weight is no longer finite.
+        As in :func:`train`, which may raise TrainingFailedError.
 
     Examples
     --------
@@ -312,40 +247,17 @@ def run(
 def save(path: str | os.PathLike[str], result: RecallResult) -> None:
     """Write the weights and the settings to a ``.npz`` file, completely or not at all.
 
-    Parameters
-    ----------
-    path : str or path
-        An existing file is replaced.
-    result : RecallResult
-        Parameters are stored under their names, the settings as JSON under ``experiment``.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
+    Parameters are stored under their names, the settings as JSON under ``experiment``. An existing
+    file is replaced. For an example see :func:`load`.
     """
     npz.write(Path(path), FORMAT, asdict(result.experiment), result.model.state_dict())
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
-    """Read a file that :func:`save` wrote.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    experiment : Experiment
-        The settings.
-    model : Sequential
-        The trained network.
+    """Read the settings and the trained network from a file that :func:`save` wrote.
 
     Raises
     ------
-    OSError
-        If the file cannot be read.
     DamagedFileError
         If the file is another kind of file, or damaged; the message is one line and names it.
 

@@ -83,18 +83,17 @@ def real(*, minimum: float = -math.inf, above: float = -math.inf, below: float =
     return check
 
 
-def boolean(where: str, name: str, value: Any) -> bool:
-    """Return True or False as it is."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{where}: {name} is {one_line(value)}, expected True or False")
-    return value
+def _instance(kind: type, expected: str) -> Check:
+    def check(where: str, name: str, value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(f"{where}: {name} is {one_line(value)}, expected {expected}")
+        return value
+
+    return check
 
 
-def string(where: str, name: str, value: Any) -> str:
-    """Return a str as it is."""
-    if not isinstance(value, str):
-        raise TypeError(f"{where}: {name} is {one_line(value)}, expected a str")
-    return value
+boolean = _instance(bool, "True or False")
+string = _instance(str, "a str")
 
 
 def one_of(*choices: str) -> Check:

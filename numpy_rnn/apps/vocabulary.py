@@ -1,12 +1,25 @@
-"""Vocabulary: the characters that a model knows, and their token ids."""
+"""Characters and their token ids: a vocabulary, and the encoding of a text file.
+
+The file may be larger than memory. It is read twice, a chunk at a time: first for its vocabulary,
+then to encode it. The token ids go to a temporary file without a name, which is memory-mapped. The
+operating system loads the parts that are used, and may drop them again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import codecs
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
+
+CHUNK = 1 << 20  # bytes of a file
 
 
 class Vocabulary:
@@ -15,14 +28,7 @@ class Vocabulary:
     Parameters
     ----------
     characters : str
-        Each character once.
-
-    Raises
-    ------
-    ValueError
-        If there is no character, or one twice, or a lone surrogate, which no text contains.
-    TypeError
-        If the characters are no str.
+        At least one, and each once. A lone surrogate is an error, because no text contains one.
 
     Examples
     --------
@@ -100,12 +106,7 @@ class Vocabulary:
         Returns
         -------
         tokens : (N,) array of unsigned int
-            Of the vocabulary's dtype.
-
-        Raises
-        ------
-        ValueError
-            If the vocabulary lacks a character; the message names the first one.
+            Of the vocabulary's dtype. A character that the vocabulary lacks is an error.
         """
         tokens: Array = self._ids[np.minimum(_code_points(text), len(self._ids) - 1)]
         missing = tokens == len(self)
@@ -119,22 +120,7 @@ class Vocabulary:
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of these token ids.
-
-        Parameters
-        ----------
-        tokens : iterable of int
-            Each 0 to V - 1.
-
-        Returns
-        -------
-        text : str
-
-        Raises
-        ------
-        ValueError
-            If a token id is out of range.
-        """
+        """Return the text of these token ids, each 0 to V - 1."""
         text = []
         for position, token in enumerate(tokens):
             if not 0 <= token < len(self):
@@ -156,3 +142,82 @@ def check_text(where: str, text: str) -> None:
 
 def _code_points(text: str) -> Array:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+class TokenizedText(NamedTuple):
+    """The token ids of a text file."""
+
+    tokens: Array  # (N,) unsigned integers, memory-mapped
+    vocabulary: Vocabulary
+    sha256: str  # hash of the file, by which a changed file is recognised
+
+
+def read_tokens(
+    path: Path, vocabulary: Vocabulary | None = None, folder: Path | None = None
+) -> TokenizedText:
+    """Encode a text file.
+
+    Parameters
+    ----------
+    path : Path
+        A file in UTF-8. Line ends are not converted.
+    vocabulary : Vocabulary, optional
+        Vocabulary to encode with; default: the characters of the file.
+    folder : Path, optional
+        Folder of the temporary file. Default: the system's, which may be in memory.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, is not UTF-8 or has a character that `vocabulary` lacks. The message
+        says where.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "text.txt")
+    ...     _ = path.write_text("banana", encoding="utf-8")
+    ...     text = read_tokens(path)
+    >>> text.tokens.tolist(), text.vocabulary
+    ([1, 0, 2, 0, 2, 0], Vocabulary('abn'))
+    """
+    if vocabulary is None:
+        characters: set[str] = set()
+        for _, text in _chunks(path):
+            characters.update(text)
+        vocabulary = Vocabulary.from_text(characters)
+    sha256 = hashlib.sha256()
+    count = 0
+    folder = Path(tempfile.gettempdir()) if folder is None else folder
+    with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+        for data, text in _chunks(path):
+            file.write(vocabulary.encode(text, repr(str(path)), count).tobytes())
+            sha256.update(data)
+            count += len(text)
+        file.flush()
+        tokens = np.memmap(file, vocabulary.dtype, "r", shape=(count,))
+    return TokenizedText(tokens, vocabulary, sha256.hexdigest())
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Yield the bytes of each chunk of a file and the characters that are complete with it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read = 0
+    with path.open("rb") as file:
+        while True:
+            data = file.read(CHUNK)
+            incomplete = len(decoder.getstate()[0])  # bytes of a character cut by the last chunk
+            try:
+                text = decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                position = read - incomplete + error.start
+                byte = error.object[error.start]
+                raise ValueError(
+                    f"{str(path)!r} is not UTF-8: byte {position} is 0x{byte:02x} ({error.reason})"
+                ) from None
+            if not data and not read:
+                raise ValueError(f"{str(path)!r} is empty, expected a text")
+            if not data:
+                return
+            read += len(data)
+            yield data, text

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.language_model import cross_entropy, generate, read_tokens, run
+from numpy_rnn.apps.language_model import cross_entropy, generate, run
+from numpy_rnn.apps.vocabulary import read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import UsageError, check_text, naming_file
 from numpy_rnn.cli.options import add_command, add_option, naming_options

@@ -13,7 +13,7 @@ from typing import Any
 # Imported early for the reason given in cli/recall.py.
 import numpy.random
 
-from numpy_rnn.apps.memory import plot, runs, search
+from numpy_rnn.apps.memory import runs, search
 from numpy_rnn.apps.memory.cells import CELLS
 from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, naming_option
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> None:
     wanted = [t for t in recorded if t.seed < options.seeds]
     if options.plot is not None:
         with naming_option("--plot", options.plot, RunError):
-            plot.draw(Path(options.plot), config, wanted, found)
+            search.draw(Path(options.plot), config, wanted, found)
     if lines:
         print(f"median of {len(found)}: {_reached(median(found), options)}")
     else:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.apps.language_model.settings import CELLS, OPTIMIZERS, SCHEDULES, Settings
+from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
 from numpy_rnn.cli.errors import UsageError, naming_option
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
 from numpy_rnn.training.process import default_threads

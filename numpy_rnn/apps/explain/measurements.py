@@ -20,14 +20,7 @@ from numpy_rnn.apps.explain.sample import Sample, of_recall
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import (
-    RNN,
-    CrossEntropyLoss,
-    Loss,
-    MSELoss,
-    Recurrent,
-    Sequential,
-)
+from numpy_rnn.layers import RNN, CrossEntropyLoss, Loss, MSELoss, Recurrent, Sequential
 
 
 class Snapshot(NamedTuple):
@@ -62,6 +55,11 @@ class Measurements:
     before: Snapshot
     after: Snapshot
 
+    @property
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Both snapshots by their names."""
+        return {"before": self.before, "after": self.after}
+
 
 def train(
     experiment: Experiment,
@@ -78,11 +76,6 @@ def train(
         Instead of the experiment's own cell.
     on_progress : callable
         Called with a note after each epoch, and after each step of the two measurements.
-
-    Raises
-    ------
-    TrainingFailedError
-        If training diverges.
 
     Examples
     --------
@@ -109,16 +102,8 @@ def measure(
 ) -> Measurements:
     """Measure a trained network, and the same network with its initial weights.
 
-    Parameters
-    ----------
-    sample : Sample
-        The text.
-    fresh, trained : Sequential
-        Of the same architecture, with a recurrent layer named "rnn".
-    losses, held_out : sequence of (int, float)
-        Epoch or update, and the loss in training or on held-out text.
-    on_progress : callable
-        Called with a note after each step of the two measurements.
+    Both have a recurrent layer named "rnn". `losses` and `held_out` become those of the result, and
+    `on_progress` is called with a note after each step of the two measurements.
     """
     layer = trained.layers["rnn"]
     assert isinstance(layer, Recurrent)  # noqa: S101 (both apps name their recurrent layer so)

@@ -17,6 +17,7 @@ from numpy_rnn.apps.plotting import require_matplotlib
 
 AXIS_MINIMUM = 1e-8  # of a logarithmic axis
 INK = "#010203"  # placeholder of the text colour, replaced in the file; no data has this colour
+LINES = {"before": ":", "after": "-"}  # training
 LIGHT_AND_DARK = """svg { color: #1b1b1b }
 @media (prefers-color-scheme: dark) { svg { color: #e6e6e6 } }
 """
@@ -83,9 +84,7 @@ def predictions(network: Measurements, sample: Sample) -> bytes:
 def attribution(network: Measurements, sample: Sample) -> bytes:
     """Draw the attribution matrix, relative to its diagonal, before and after training."""
     figure, panels = _figure(4, columns=2)
-    for axes, snapshot, when in zip(
-        panels, (network.before, network.after), ("before", "after"), strict=True
-    ):
+    for axes, (when, snapshot) in zip(panels, network.snapshots.items(), strict=True):
         A = snapshot.attribution
         relative = A / np.maximum(np.diagonal(A)[:, None], 1e-300)
         with np.errstate(divide="ignore"):
@@ -101,13 +100,10 @@ def distances(networks: Sequence[Measurements]) -> bytes:
     """Draw what is left of a gradient over the distance in time."""
     figure, [axes] = _figure(3.5)
     for number, network in enumerate(networks):
-        for snapshot, line, when in (
-            (network.before, ":", "before"),
-            (network.after, "-", "after"),
-        ):
+        for when, snapshot in network.snapshots.items():
             axes.semilogy(
                 np.where(snapshot.by_distance > 0, snapshot.by_distance, np.nan),
-                line,
+                LINES[when],
                 color=f"C{number}",
                 label=f"{network.name}, {when}",
             )
@@ -120,9 +116,9 @@ def distances(networks: Sequence[Measurements]) -> bytes:
 def states(network: Measurements, sample: Sample) -> bytes:
     """Draw the spectral radius of the state's Jacobian and the saturated units over the text."""
     figure, [axes] = _figure(3.5)
-    for snapshot, line, when in ((network.before, ":", "before"), (network.after, "-", "after")):
-        axes.plot(snapshot.radii, line, color="C0", label=f"spectral radius, {when}")
-        axes.plot(snapshot.saturated, line, color="C1", label=f"saturated units, {when}")
+    for when, snapshot in network.snapshots.items():
+        axes.plot(snapshot.radii, LINES[when], color="C0", label=f"spectral radius, {when}")
+        axes.plot(snapshot.saturated, LINES[when], color="C1", label=f"saturated units, {when}")
     axes.axhline(1, color="grey", linewidth=0.5)
     _label_steps(axes, sample, "input")
     return _svg(figure, legend_columns=4)

@@ -1,76 +1,38 @@
-"""The report on one or more networks: its sections, their texts, and the files."""
+"""The report on one or more networks: sections of a page of HTML, and the files.
+
+The page is one file with numbered sections and pictures, without scripts or links. Its headings and
+texts are in ``report.toml``.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
 import json
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from numpy_rnn.apps.explain import pictures
 from numpy_rnn.apps.explain.measurements import Measurements
-from numpy_rnn.apps.explain.page import Section, page
 from numpy_rnn.apps.explain.sample import Sample
 from numpy_rnn.files import write_atomically
 
-LEAD = """
-{an} {name} with {units} units{layers} {about} At each step it reads one character and predicts
-the next.
+TEXTS = tomllib.loads(resources.files(__package__).joinpath("report.toml").read_text("utf-8"))
 
-The pictures begin with the predictions and end with their causes. Each shows numbers from the
-network's own forward and backward passes. Nothing is fitted or smoothed. \u2423 is a space,
-\u21b5 the end of a line{boxes}.{note}
-"""
-LOSS = {
-    "epoch": """
-In every epoch the network reads the whole text once. Each weight then moves a little against the
-gradient of the loss, which is a sum over the steps.
-""",
-    "update": """
-In every update the network reads several places of the text in parallel, a window of each. Each
-weight then moves a little against the gradient of the loss, the mean cross-entropy in nats per
-character. A point is the mean over the updates since the point before.
-""",
-}
-HELD_OUT = """
-The dots are the same loss on the held-out part of the text, which no update reads. Where they
-stop falling, the network begins to overfit: what it still learns is true of this text only.
-"""
-PREDICTIONS = """
-Each column is a step. The axis shows the input character, colour shows the score of each output,
-and a square marks the target: the character that comes next.
-"""
-ATTRIBUTION = """
-Backpropagation through time carries the loss of step t back to the state of that step, then to
-the state before it, and so on. Row t shows the size of that gradient at each step s, relative to
-its size at step t. Above the diagonal it is zero, because no loss depends on later states.
 
-A row that is bright only near the diagonal belongs to a prediction that was learned from the last
-few characters. Where a row is dark, the gradient is too small to learn from.
-"""
-DISTANCE = """
-These are the same gradients over the distance in time: the median over the steps. A straight line
-downwards is exponential decay, because each step back multiplies by a Jacobian that shrinks most
-changes. The dotted lines show this for untrained cells. What is left after training is what the
-network has learned to carry. Values below the axis are not shown.
-"""
-STATES = """
-The Jacobian of a step describes how a small change of the state changes the next state. If its
-spectral radius, the largest absolute eigenvalue, stays well below 1, changes tend to die out.
-This is a guide and not a bound: products of different Jacobians can shrink or grow faster.
-"""
-SATURATED = {
-    "tanh": """Saturated units have |h| above 0.95. Their slope is below 0.1, so they hardly pass a
-change on.""",
-    "relu": "Saturated units of a relu have h = 0. Their slope is 0, so they pass no change on.",
-    "gates": """Saturated units have |h| above 0.95. In a gated cell they need not hurt the memory:
-what a gate keeps does not pass through the tanh.""",
-}
-GATES = """
-Each row is a unit, each column a character. Where the {keeps} gate is near 1, a unit keeps its
-state. A row of the {keeps} gate that stays bright is a long memory.
-"""
+class Section(NamedTuple):
+    """A heading, text, and a picture with its caption."""
+
+    name: str  # of the picture's file, without the suffix
+    heading: str
+    text: str  # paragraphs, separated by empty lines
+    picture: bytes  # SVG
+    caption: str
 
 
 def write(
@@ -91,11 +53,6 @@ def write(
         The first is explained, the others are compared with it.
     on_picture : callable
         Called with the name of each finished picture, one of :func:`picture_names`.
-
-    Raises
-    ------
-    ImportError, OSError
-        If matplotlib is not installed, or a file cannot be written.
     """
     sections: list[Section] = []
     with pictures.style():
@@ -105,7 +62,7 @@ def write(
     first = networks[0]
     boxes = "\u25a1" in map(pictures.shown, sample.characters)
     title = f"Why a network of {first.units} units forgets, and what it remembers"
-    lead = LEAD.format(
+    lead = TEXTS["lead"].format(
         an="A" if first.name == "GRU" else "An",
         name=first.name,
         units=first.units,
@@ -120,8 +77,7 @@ def write(
         network.name: {
             "losses": network.losses,
             "held_out": network.held_out,
-            "before": network.before.to_lists(),
-            "after": network.after.to_lists(),
+            **{when: snapshot.to_lists() for when, snapshot in network.snapshots.items()},
         }
         for network in networks
     }
@@ -149,39 +105,39 @@ def render(sample: Sample, networks: Sequence[Measurements]) -> Iterator[Section
     if trained:
         ends = ", ".join(f"{n.name} {n.losses[0][1]:.3g} to {n.losses[-1][1]:.3g}" for n in trained)
         caption = f"Loss over the {sample.clock}s, on a logarithmic scale: {ends}."
-        text = LOSS[sample.clock]
+        text = TEXTS["loss"][sample.clock]
         if first.held_out:
             at, lowest = min(first.held_out, key=lambda measured: measured[1])
-            text += HELD_OUT
+            text += TEXTS["loss"]["held_out"]
             caption += f" Held out, the lowest is {lowest:.3g}, after {sample.clock} {at}."
-        yield Section("loss", "It learns", text, pictures.losses(trained, sample), caption)
+        heading, picture = TEXTS["loss"]["heading"], pictures.losses(trained, sample)
+        yield Section("loss", heading, text, picture, caption)
     correct = int(np.sum(first.after.outputs.argmax(axis=1) == targets))
     yield Section(
         "predictions",
-        "What it predicts",
-        PREDICTIONS,
-        pictures.predictions(first, sample),
-        f"{correct} of {len(targets)} predictions are correct, with the text itself as input.",
+        **TEXTS["predictions"],
+        picture=pictures.predictions(first, sample),
+        caption=f"{correct} of {len(targets)} predictions are correct, "
+        "with the text itself as input.",
     )
     yield Section(
         "attribution",
-        "Which states a loss depends on",
-        ATTRIBUTION,
-        pictures.attribution(first, sample),
-        "Size of dL_t/dh_s, as a power of ten, relative to dL_t/dh_t.",
+        **TEXTS["attribution"],
+        picture=pictures.attribution(first, sample),
+        caption="Size of dL_t/dh_s, as a power of ten, relative to dL_t/dh_t.",
     )
     yield Section(
         "distance",
-        "How fast the gradient fades",
-        DISTANCE,
-        pictures.distances(networks),
-        "; ".join(_fading(network) for network in networks) + ".",
+        **TEXTS["distance"],
+        picture=pictures.distances(networks),
+        caption="; ".join(_fading(network) for network in networks) + ".",
     )
-    before, after = first.before, first.after
+    before, after, states = first.before, first.after, TEXTS["states"]
+    saturated = states["saturated"]["gates" if after.gates else first.nonlinearity]
     yield Section(
         "states",
-        "Why it fades",
-        STATES + SATURATED["gates" if after.gates else first.nonlinearity],
+        states["heading"],
+        states["text"] + saturated,
         pictures.states(first, sample),
         f"Spectral radius, median over the text: {np.median(before.radii):.2f} before training, "
         f"{np.median(after.radii):.2f} after. Saturated units: {np.mean(before.saturated):.0%} "
@@ -190,10 +146,11 @@ def render(sample: Sample, networks: Sequence[Measurements]) -> Iterator[Section
     for network in networks:
         if network.after.gates:
             means = ", ".join(f"{n} {np.mean(g):.2f}" for n, g in network.after.gates.items())
+            keeps = "forget" if "forget" in network.after.gates else "update"
             yield Section(
                 f"gates-{network.name.lower()}",
-                f"What the gates of the {network.name} do",
-                GATES.format(keeps="forget" if "forget" in network.after.gates else "update"),
+                TEXTS["gates"]["heading"].format(name=network.name),
+                TEXTS["gates"]["text"].format(keeps=keeps),
                 pictures.gates(network, sample),
                 f"Gates after training; means: {means}.",
             )
@@ -212,7 +169,36 @@ def _note(network: Measurements) -> str:
 def _fading(network: Measurements) -> str:
     """Return the distance at which the gradient falls below a hundredth, as text."""
     found = []
-    for snapshot, when in ((network.before, "before"), (network.after, "after")):
+    for when, snapshot in network.snapshots.items():
         small = np.flatnonzero(snapshot.by_distance < 0.01)
         found.append((f"{small[0]} steps back" if small.size else "never") + f" {when} training")
     return f"{network.name} falls below a hundredth {', '.join(found)}"
+
+
+def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
+    """Return the page as HTML in UTF-8, with the pictures inside.
+
+    >>> b"<h1>Why &lt;b&gt;</h1>" in page("Why <b>", "A lead.", [])
+    True
+    """
+    html_of = TEXTS["html"]
+    body = [_paragraphs(lead)]
+    body += [
+        html_of["section"].format(
+            number=number,
+            heading=html.escape(section.heading),
+            text=_paragraphs(section.text),
+            picture=base64.b64encode(section.picture).decode("ascii"),
+            caption=html.escape(section.caption),
+        )
+        for number, section in enumerate(sections, 1)
+    ]
+    filled: str = html_of["page"].format(
+        title=html.escape(title), style=html_of["style"], body="\n".join(body)
+    )
+    return filled.encode()
+
+
+def _paragraphs(text: str) -> str:
+    parts = text.split("\n\n")
+    return "\n".join(f"<p>{html.escape(' '.join(part.split()))}</p>" for part in parts)

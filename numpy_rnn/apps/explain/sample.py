@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 def of_recall(experiment: Experiment) -> Sample:
-    """Return the sentence of a recall experiment with start and end token, as one-hot inputs.
+    """Return the sentence of a recall experiment, with the start and end tokens, as one-hot inputs.
 
     >>> of_recall(Experiment(text="an rnn")).x.shape
     (7, 1, 35)
@@ -52,21 +52,10 @@ def of_recall(experiment: Experiment) -> Sample:
 
 
 def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -> Sample:
-    """Return a text for a language model, as token ids.
+    """Return a text for the language model of a checkpoint, as token ids.
 
-    Parameters
-    ----------
-    saved : SavedRun
-        The checkpoint of the model.
-    model : Sequential
-        Generates the text if none is given.
-    text : str, optional
-        2 to 256 characters of the vocabulary.
-
-    Raises
-    ------
-    ValueError
-        If the text is too short or too long, or for the first character that the vocabulary lacks.
+    `text` has 2 to 256 characters of the vocabulary; anything else is a ValueError. If there is
+    none, the model generates one.
     """
     if text is None:
         known = saved.vocabulary.characters

@@ -5,17 +5,7 @@ Start with ``run.py``, which puts the parts together.
 """
 
 from numpy_rnn.apps.language_model import run
-from numpy_rnn.apps.language_model.evaluation import cross_entropy
-from numpy_rnn.apps.language_model.sampling import distribution, generate
-from numpy_rnn.apps.language_model.settings import Settings
-from numpy_rnn.apps.language_model.tokens import TokenizedText, read_tokens
+from numpy_rnn.apps.language_model.inference import cross_entropy, distribution, generate
+from numpy_rnn.apps.language_model.model import Settings
 
-__all__ = [
-    "Settings",
-    "TokenizedText",
-    "cross_entropy",
-    "distribution",
-    "generate",
-    "read_tokens",
-    "run",
-]
+__all__ = ["Settings", "cross_entropy", "distribution", "generate", "run"]

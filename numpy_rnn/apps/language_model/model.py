@@ -1,4 +1,4 @@
-"""The character language model: its layers, its optimiser and its learning-rate schedule.
+"""The character language model: its settings, layers, optimiser and learning-rate schedule.
 
 (1) e_t = W_e[s_t]                                  embedding of token s_t
 (2) h_t = recurrent layers of e_1 .. e_t            dropout between and after the layers
@@ -7,19 +7,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from numpy_rnn import init
-from numpy_rnn.apps.language_model.settings import Settings
+from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, optional, real
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, Sequential
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
 
-_CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-_SCHEDULES = {"constant": constant, "cosine": cosine, "step": step_decay}
+_CELLS = {"rnn": (RNN, 1), "lstm": (LSTM, 4), "gru": (GRU, 3)}  # layer and number of gates
 _OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "adam": (Adam, {"betas": (0.9, 0.99)}),
     "adamw": (AdamW, {"betas": (0.9, 0.99)}),
@@ -27,40 +26,115 @@ _OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "rmsprop": (RMSprop, {}),
     "adagrad": (Adagrad, {}),
 }
+_SCHEDULES = {"cosine": cosine, "constant": constant, "step": step_decay}
+CELLS, OPTIMIZERS, SCHEDULES = tuple(_CELLS), tuple(_OPTIMIZERS), tuple(_SCHEDULES)
 
 
-def build(settings: Settings, V: int) -> Sequential:
-    """Return the model with initial weights from the settings' seed.
+@dataclass(frozen=True)
+class Settings(Validated):
+    """Everything that a training run depends on, besides the text.
 
     Parameters
     ----------
-    settings : Settings
-        Sizes, dtype and seed.
-    V : int
-        Number of characters.
+    cell : {"gru", "lstm", "rnn"}
+        Recurrent cell.
+    hidden_size, layers, embedding : int
+        Units of a recurrent layer, number of stacked layers, and size of the embedding vectors.
+    dropout : float
+        Probability that an output of a recurrent layer is zeroed in training.
+    batch_size, window : int
+        Places of the text that are read side by side, and steps of truncated backpropagation.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop", "adagrad"}
+        Adam and AdamW with betas 0.9 and 0.99, SGD with momentum 0.9.
+    lr, weight_decay : float
+        Learning rate and weight decay of the optimiser.
+    schedule : {"cosine", "constant", "step"}
+        Decay of the learning rate: to a twentieth; none; to a tenth at 1/2 and again at 3/4 of
+        the run.
+    warmup : int
+        Steps over which the learning rate rises first.
+    clip_norm : float
+        Maximum gradient norm, 0 = off.
+    validation_fraction : float
+        Share of the text that is held out, at its end.
+    validate_every : int
+        Steps between two validations.
+    patience : int
+        Early stopping: validations without a new best, 0 = off.
+    epochs, time_budget : float or None
+        Passes over the training part, or seconds of training. Exactly one of the two.
+    seed : int
+        Seed of the initial weights and of dropout.
+    threads : int
+        Threads that share the work of a batch.
+    dtype : {"float32", "float64"}
+        Dtype of every array.
 
-    Returns
-    -------
-    model : Sequential
-        ``embedding``, ``rnn``, ``dropout`` and ``output``. Token ids (T, B) in, logits (T, B, V)
-        out. The forget gates of an LSTM are initialised with the bias 1.
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of its range or of another type; the message names it.
 
     Examples
     --------
+    >>> Settings(cell="lstm", epochs=3).hidden_size
+    256
+    """
+
+    cell: str = checked("gru", one_of(*CELLS))
+    hidden_size: int = checked(256, integer(1))
+    layers: int = checked(1, integer(1))
+    embedding: int = checked(64, integer(1))
+    dropout: float = checked(0.0, real(minimum=0, below=1))
+    batch_size: int = checked(32, integer(1))
+    window: int = checked(64, integer(1))
+    optimizer: str = checked("adam", one_of(*OPTIMIZERS))
+    lr: float = checked(8e-3, real(above=0))
+    weight_decay: float = checked(0.0, real(minimum=0))
+    schedule: str = checked("cosine", one_of(*SCHEDULES))
+    warmup: int = checked(100, integer(0))
+    clip_norm: float = checked(1.0, real(minimum=0))
+    validation_fraction: float = checked(0.1, real(minimum=0, below=1))
+    validate_every: int = checked(500, integer(1))
+    patience: int = checked(0, integer(0))
+    epochs: float | None = checked(None, optional(real(above=0)))
+    time_budget: float | None = checked(None, optional(real(above=0)))
+    seed: int = checked(0, integer(0))
+    threads: int = checked(1, integer(1))
+    dtype: str = checked("float32", one_of("float32", "float64"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.epochs is None) == (self.time_budget is None):
+            raise ValueError(
+                f"Settings: epochs is {self.epochs} and time_budget is {self.time_budget}, "
+                "expected exactly one of the two"
+            )
+        if self.threads > self.batch_size:
+            raise ValueError(
+                f"Settings: threads is {self.threads}, expected up to batch_size {self.batch_size}"
+            )
+
+
+def build(settings: Settings, V: int) -> Sequential:
+    """Return the model for V characters, with initial weights from the settings' seed.
+
+    Its layers are ``embedding``, ``rnn``, ``dropout`` and ``output``: token ids (T, B) in, logits
+    (T, B, V) out. The forget gates of an LSTM are initialised with the bias 1.
+
     >>> model = build(Settings(hidden_size=8, embedding=4, epochs=1), V=30)
     >>> model.parameters.shapes["rnn.weight_hh_l0"]
     (24, 8)
     """
-    H, dtype = settings.hidden_size, settings.dtype
+    E, H, dtype = settings.embedding, settings.hidden_size, settings.dtype
     rng = np.random.default_rng(settings.seed)
     between = settings.dropout if settings.layers > 1 else 0.0  # the last layer's is a Dropout
-    rnn = _CELLS[settings.cell](
-        settings.embedding, H, settings.layers, dropout=between, rng=rng, dtype=dtype
-    )
+    layer, _ = _CELLS[settings.cell]
+    rnn = layer(E, H, settings.layers, dropout=between, rng=rng, dtype=dtype)
     if isinstance(rnn, LSTM):
         init.forget_bias(rnn, 1.0)
     return Sequential(
-        embedding=Embedding(V, settings.embedding, rng=rng, dtype=dtype),
+        embedding=Embedding(V, E, rng=rng, dtype=dtype),
         rnn=rnn,
         dropout=Dropout(settings.dropout, rng=rng, dtype=dtype),
         output=Linear(H, V, rng=rng, dtype=dtype),
@@ -70,7 +144,7 @@ def build(settings: Settings, V: int) -> Sequential:
 def parameter_count(settings: Settings, V: int) -> int:
     """Return the number of parameters of the model, without building it."""
     H, E = settings.hidden_size, settings.embedding
-    gates = _GATES[settings.cell]
+    _, gates = _CELLS[settings.cell]
     recurrent = gates * H * (E + H + 2) + (settings.layers - 1) * gates * H * (2 * H + 2)
     return V * E + recurrent + V * H + V
 

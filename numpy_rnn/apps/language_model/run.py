@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn import npz
-from numpy_rnn.apps.language_model.evaluation import cross_entropy
-from numpy_rnn.apps.language_model.model import build, optimizer_for, parameter_count, schedule_for
-from numpy_rnn.apps.language_model.settings import Settings
-from numpy_rnn.apps.language_model.tokens import TokenizedText, read_tokens
-from numpy_rnn.apps.vocabulary import Vocabulary
+from numpy_rnn.apps.language_model.inference import cross_entropy
+from numpy_rnn.apps.language_model.model import (
+    Settings,
+    build,
+    optimizer_for,
+    parameter_count,
+    schedule_for,
+)
+from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Sequential
 from numpy_rnn.training import (
@@ -33,34 +37,18 @@ MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would onl
 
 
 class TrainingRun(NamedTuple):
-    """A run, ready for ``run.trainer.fit()``.
-
-    Attributes
-    ----------
-    settings : Settings
-    vocabulary : Vocabulary
-    characters : int
-        Length of the text.
-    trainer : Trainer
-    validation : Validation or None
-        None if nothing is held out.
-    held_out : (N,) array of int
-        The held-out tokens, MAX_HELD_OUT at most, after the last token of the training part,
-        which the first of them is predicted from. Empty if nothing is held out.
-    history : History
-        Training losses.
-    files : Checkpoints
-        Writer of the checkpoints.
-    """
+    """A run, ready for ``run.trainer.fit()``."""
 
     settings: Settings
     vocabulary: Vocabulary
-    characters: int
+    characters: int  # length of the text
     trainer: Trainer
-    validation: Validation | None
+    validation: Validation | None  # None if nothing is held out
+    # (N,) held-out tokens, MAX_HELD_OUT at most, after the last token of the training part, which
+    # the first of them is predicted from. Empty if nothing is held out.
     held_out: Array
-    history: History
-    files: Checkpoints
+    history: History  # training losses
+    files: Checkpoints  # writer of the checkpoints
 
     def add(self, callback: Callback) -> None:
         """Add a callback that is called after each step, before a checkpoint is written."""
@@ -69,25 +57,13 @@ class TrainingRun(NamedTuple):
 
 
 class SavedRun(NamedTuple):
-    """The content of a checkpoint.
-
-    Attributes
-    ----------
-    settings : Settings
-    vocabulary : Vocabulary
-    text : dict
-        ``name``, ``characters`` and ``sha256`` of the training text.
-    model : Sequential
-        With the parameters of the last step.
-    state : dict
-        For :meth:`Trainer.load_state_dict`.
-    """
+    """The content of a checkpoint."""
 
     settings: Settings
     vocabulary: Vocabulary
-    text: dict[str, Any]
-    model: Sequential
-    state: dict[str, Any]
+    text: dict[str, Any]  # name, characters and sha256 of the training text
+    model: Sequential  # with the parameters of the last step
+    state: dict[str, Any]  # for Trainer.load_state_dict
 
 
 def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0) -> TrainingRun:
@@ -96,23 +72,13 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
     Parameters
     ----------
     text : Path
-        A file in UTF-8.
+        A file in UTF-8. A ValueError tells if it is not, or is too short.
     settings : Settings
+        Everything else that the run depends on.
     folder : Path
         Existing folder for the checkpoint, ``checkpoint.npz``.
     save_every : float
         Seconds between two checkpoints.
-
-    Returns
-    -------
-    run : TrainingRun
-
-    Raises
-    ------
-    OSError
-        If the text cannot be read, or the encoded text not be written to the folder.
-    ValueError
-        If the text is not UTF-8, or too short.
     """
     tokenized = read_tokens(text, folder=folder)
     model = build(settings, len(tokenized.vocabulary))
@@ -126,22 +92,9 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
     Parameters
     ----------
     text : Path
-        The unchanged file that the run was started with.
+        The unchanged file that the run was started with; another one is a ValueError.
     folder, save_every
-        As for :func:`start`.
-
-    Returns
-    -------
-    run : TrainingRun
-
-    Raises
-    ------
-    OSError
-        If a file cannot be read.
-    ValueError
-        If the text is another one.
-    DamagedFileError
-        If the checkpoint is damaged.
+        As for :func:`start`. A damaged checkpoint is a DamagedFileError.
     """
     path = folder / FILE
     saved = read(path)
@@ -203,26 +156,14 @@ def _split(settings: Settings, count: int) -> int:
 
 
 def read(path: Path) -> SavedRun:
-    """Read a checkpoint.
-
-    Parameters
-    ----------
-    path : Path
-        The file, or its folder.
-
-    Returns
-    -------
-    saved : SavedRun
+    """Read a checkpoint: the file, or the one in a folder.
 
     Raises
     ------
-    OSError
-        If the file cannot be read.
     DamagedFileError
         If the file is damaged or another kind of file. The message is one line and names it.
     """
     path = path / FILE if path.is_dir() else path
-
     with checkpoint.open_checkpoint(path) as file:
         about = file.settings["about"]
         settings = Settings(**about["settings"])
@@ -243,17 +184,13 @@ def read(path: Path) -> SavedRun:
 
 
 def best(saved: SavedRun) -> Sequential:
-    """Return the saved model with the parameters of its lowest validation loss.
+    """Return the saved model, which now gets the parameters of its lowest validation loss.
 
-    Parameters
-    ----------
-    saved : SavedRun
-        Its model changes. If there was no validation, it keeps the parameters of the last step.
+    If there was no validation, it keeps the parameters of the last step.
     """
     validation = saved.state["callbacks"].get("validation")
     if validation and validation["history"]:
-        parameters = saved.model.parameters
-        parameters.data[...] = validation["best_parameters"]
+        saved.model.parameters.data[...] = validation["best_parameters"]
     return saved.model
 
 

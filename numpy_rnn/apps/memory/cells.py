@@ -89,7 +89,9 @@ CELLS = {
 
 
 def build(spec: CellSpec, task: Task, hidden_size: int, rng: np.random.Generator) -> Sequential:
-    """Return a float32 model for a task: recurrent layers, then a linear layer.
+    """Return a model for a task: recurrent layers of `hidden_size` units, then a linear layer.
+
+    All weights are drawn with `rng`, in float32.
 
     >>> from numpy_rnn.apps.memory.tasks import AddingTask
     >>> model = build(CELLS["indrnn"], AddingTask(20), 8, np.random.default_rng(0))

@@ -9,16 +9,8 @@ from time import process_time
 
 import numpy as np
 
+from numpy_rnn.apps.memory import digits, tasks
 from numpy_rnn.apps.memory.cells import CELLS, CellSpec, build
-from numpy_rnn.apps.memory.digits import DigitsTask, PixelsTask
-from numpy_rnn.apps.memory.tasks import (
-    AddingTask,
-    CopyTask,
-    FirstTokenTask,
-    RecallTask,
-    Result,
-    Task,
-)
 from numpy_rnn.apps.to_builtin import (
     Validated,
     boolean,
@@ -33,13 +25,13 @@ from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
 from numpy_rnn.training import gradient
 
-TASKS: dict[str, type[Task]] = {
-    "recall": RecallTask,
-    "copy": CopyTask,
-    "adding": AddingTask,
-    "first-token": FirstTokenTask,
-    "digits": DigitsTask,
-    "pixels": PixelsTask,
+TASKS: dict[str, type[tasks.Task]] = {
+    "recall": tasks.RecallTask,
+    "copy": tasks.CopyTask,
+    "adding": tasks.AddingTask,
+    "first-token": tasks.FirstTokenTask,
+    "digits": digits.DigitsTask,
+    "pixels": digits.PixelsTask,
 }
 EVALUATE_EVERY = 50  # updates between two evaluations
 
@@ -47,11 +39,6 @@ EVALUATE_EVERY = 50  # updates between two evaluations
 @dataclass(frozen=True)
 class TrainingConfig(Validated):
     """The settings that all runs of a search share.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For the first setting that is not valid.
 
     Examples
     --------
@@ -101,7 +88,7 @@ def run(
     config : TrainingConfig
         Task, cell and training settings.
     length : int
-        Length of the task.
+        Length of the task. One that is too short for it is a ValueError.
     seed : int
         Seed of weights, training data and evaluation data.
     on_update : callable
@@ -111,11 +98,6 @@ def run(
     -------
     run : Run
         A run that diverges has not solved the task.
-
-    Raises
-    ------
-    ValueError
-        If the length is too short for the task.
 
     Examples
     --------
@@ -132,7 +114,7 @@ def run(
     grads = model.parameters.grads
     frozen = [grads[name] for name in grads if any(part in name for part in config.spec.frozen)]
     losses: list[float] = []
-    result: Result | None = None
+    result: tasks.Result | None = None
     update = 0
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is checked for below
         try:
@@ -150,7 +132,7 @@ def run(
                     if not math.isfinite(result.score):
                         result = None
                         break
-                on_update(update, losses[-1])
+                on_update(update, loss)
         except NotFiniteError:
             result = None
     recent = losses[(update - 1) // EVALUATE_EVERY * EVALUATE_EVERY :]

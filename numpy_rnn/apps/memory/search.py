@@ -1,4 +1,4 @@
-"""The search for the longest length that a cell learns, and the file that records its runs."""
+"""The search for the longest length that a cell learns, and the record and plot of its runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from statistics import median
+from typing import Any
 
 from numpy_rnn.apps.memory.runs import Run, TrainingConfig
+from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.files import write_atomically
 from numpy_rnn.version import __version__
 
@@ -19,7 +21,8 @@ def search_max_length(
 ) -> int:
     """Return the longest length that is solved: double until one is not, then bisect.
 
-    The search assumes that all lengths below a solved one are solved too.
+    The search assumes that all lengths below a solved one are solved too. The result is 0 if the
+    first length was not solved.
 
     Parameters
     ----------
@@ -32,11 +35,6 @@ def search_max_length(
     resolution : float
         Bisection stops when the shortest failure exceeds the longest success by at most this
         fraction of it, or by 1.
-
-    Returns
-    -------
-    length : int
-        The longest solved length, or 0 if the first one was not solved.
 
     Examples
     --------
@@ -62,7 +60,7 @@ def search_max_length(
 
 
 def write_record(path: Path, config: TrainingConfig, runs: Sequence[Run]) -> None:
-    """Write a record file, completely or not at all; OSError if it cannot be written.
+    """Write a record file, completely or not at all. An existing file is replaced.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -71,11 +69,7 @@ def write_record(path: Path, config: TrainingConfig, runs: Sequence[Run]) -> Non
     True
     """
     text = json.dumps(record_data(config, runs), indent=1, allow_nan=False) + "\n"
-
-    def encode(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomically(path, encode)
+    write_atomically(path, lambda file: file.writelines([text.encode()]))
 
 
 def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
@@ -88,9 +82,9 @@ def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
-    """Read a record file; OSError if it cannot be read, ValueError if it is no record file.
+    """Read a record file that :func:`write_record` wrote.
 
-    The message of the ValueError is one line and names the file.
+    Anything else is a ValueError, whose message is one line and names the file.
     """
     try:
         data = json.loads(path.read_bytes())
@@ -100,3 +94,32 @@ def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{str(path)!r} is not a record of a memory search: {reason}") from None
     return config, runs
+
+
+def draw(
+    path: Path, config: TrainingConfig, runs: Sequence[Run], max_lengths: Sequence[int]
+) -> None:
+    """Draw every run, length over seed, and the median of each seed's longest solved length.
+
+    The suffix of `path` gives the format: png, svg or pdf. There is at least one run.
+    """
+    figure = require_matplotlib().figure.Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for solved, marker, label in ((True, "o", "solved"), (False, "x", "not solved")):
+        found = [run for run in runs if run.solved is solved]
+        seeds, lengths = [run.seed for run in found], [run.length for run in found]
+        axes.scatter(seeds, lengths, marker=marker, label=label)
+    middle = median(max_lengths)
+    axes.axhline(middle, linestyle="--", label=f"median of the longest: {middle:g}")
+    axes.set_yscale("log")
+    lengths = sorted({run.length for run in runs})
+    # Only the doubled lengths: labels of the bisected ones would overlap.
+    ticks = [lengths[0] << power for power in range((lengths[-1] // lengths[0]).bit_length())]
+    axes.set_yticks(ticks, [str(length) for length in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(0.9 * lengths[0], 1.1 * lengths[-1])
+    axes.set_xticks(sorted({run.seed for run in runs}))
+    axes.set(xlabel="seed", ylabel="length")
+    axes.set_title(f"{config.task}: {config.cell}, {runs[0].parameters} parameters")
+    figure.legend(loc="outside lower center", ncols=3)  # inside the axes it would cover runs
+    write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:]))

@@ -39,11 +39,6 @@ class Task(ABC):
         How long something must be remembered, in steps or characters. Each task defines it.
     seed : int
         Seed of the data that a task draws once and keeps.
-
-    Raises
-    ------
-    ValueError
-        If the length is below `min_length`.
     """
 
     input_size: ClassVar[int]  # features of each step's input
@@ -76,22 +71,15 @@ class Task(ABC):
     def evaluate(self, model: Sequential, batch_size: int, rng: np.random.Generator) -> Result:
         """Return the score of a model on data that it was not trained on.
 
-        Parameters
-        ----------
-        model : Sequential
-            Trained on batches from :meth:`sample`.
-        batch_size : int
-            How many sequences may be processed at a time.
-        rng : numpy.random.Generator
-            Not the one that the training batches are drawn from.
-
-        Returns
-        -------
-        result : Result
+        At most `batch_size` sequences are processed at a time. `rng` is not the one that the
+        training batches are drawn from.
         """
         batch = self.test_batch(rng)
-        right = predict(model, batch.x, batch_size).argmax(axis=-1) == batch.target
-        accuracy = float(right.mean())
+        return self.result(predict(model, batch.x, batch_size), batch.target)
+
+    def result(self, y: Array, target: Array) -> Result:
+        """Return the accuracy of the outputs `y` of an evaluation."""
+        accuracy = float(np.mean(y.argmax(axis=-1) == target))
         return Result(accuracy, accuracy >= self.min_accuracy)
 
 
@@ -129,11 +117,9 @@ class AddingTask(Task):
         """Return the variance of the sum."""
         return 2 / 12
 
-    def evaluate(self, model: Sequential, batch_size: int, rng: np.random.Generator) -> Result:
-        """Return the mean squared error on new sequences."""
-        batch = self.test_batch(rng)
-        error = predict(model, batch.x, batch_size) - batch.target
-        score = float(np.mean(error * error))
+    def result(self, y: Array, target: Array) -> Result:
+        """Return the mean squared error."""
+        score = float(np.mean((y - target) ** 2))
         return Result(score, score < 0.01)
 
 
@@ -174,10 +160,9 @@ class CopyTask(Task):
         """Return the loss of guessing the ten tokens."""
         return self.COUNT * math.log(self.TOKENS) / (self.length + 2 * self.COUNT)
 
-    def evaluate(self, model: Sequential, batch_size: int, rng: np.random.Generator) -> Result:
-        """Return the accuracy on the ten tokens of new sequences."""
-        batch = self.test_batch(rng)
-        right = predict(model, batch.x, batch_size).argmax(axis=-1) == batch.target
+    def result(self, y: Array, target: Array) -> Result:
+        """Return the accuracy on the ten tokens."""
+        right = y.argmax(axis=-1) == target
         tokens, blanks = float(right[-self.COUNT :].mean()), float(right[: -self.COUNT].mean())
         return Result(tokens, min(tokens, blanks) >= self.min_accuracy)
 
@@ -235,9 +220,8 @@ class RecallTask(Task):
 
     def __init__(self, length: int, seed: int = 0) -> None:
         super().__init__(length, seed)
-        string = np.random.default_rng([seed, length]).integers(0, self.CHARACTERS, length)
-        self.string = string
-        tokens = np.concatenate([[self.START], string, [self.END]])[:, None]
+        self.string = np.random.default_rng([seed, length]).integers(0, self.CHARACTERS, length)
+        tokens = np.concatenate([[self.START], self.string, [self.END]])[:, None]
         self._batch = Batch(one_hot(tokens[:-1], self.input_size), tokens[1:])
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 (there is one string)

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from numpy_rnn.apps.language_model import Settings
 from numpy_rnn.apps.language_model.model import (
+    CELLS,
+    OPTIMIZERS,
+    SCHEDULES,
     build,
     optimizer_for,
     parameter_count,
     schedule_for,
 )
-from numpy_rnn.apps.language_model.settings import CELLS, OPTIMIZERS, SCHEDULES
 
 GOOD = Settings(epochs=1)
 

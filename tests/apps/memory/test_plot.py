@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from numpy_rnn.apps.memory import Run, TrainingConfig
-from numpy_rnn.apps.memory.plot import draw
+from numpy_rnn.apps.memory.search import draw
 
 CONFIG = TrainingConfig(task="copy", cell="lru", hidden_size=4, lr=0.01)
 RUNS = [

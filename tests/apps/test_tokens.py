@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.apps import Vocabulary
-from numpy_rnn.apps.language_model import read_tokens, tokens
+from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
 
 
 @settings(deadline=None)
@@ -22,7 +21,7 @@ def test_the_tokens_do_not_depend_on_the_chunks(
     path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "CHUNK", chunk)
+        patch.setattr("numpy_rnn.apps.vocabulary.CHUNK", chunk)
         read = read_tokens(path)
     assert read.vocabulary.decode(read.tokens) == text
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -46,7 +45,7 @@ def test_a_byte_that_is_not_utf8_is_named(
         data.decode("utf-8")
     position = expected.value.start
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "CHUNK", chunk)
+        patch.setattr("numpy_rnn.apps.vocabulary.CHUNK", chunk)
         with pytest.raises(
             ValueError, match=f"is not UTF-8: byte {position} is 0x{data[position]:02x} "
         ):
@@ -56,7 +55,7 @@ def test_a_byte_that_is_not_utf8_is_named(
 def test_a_missing_character_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "text.txt"
     path.write_text("aäbaß", encoding="utf-8")
-    monkeypatch.setattr(tokens, "CHUNK", 3)
+    monkeypatch.setattr("numpy_rnn.apps.vocabulary.CHUNK", 3)
     with pytest.raises(ValueError, match=r"text.txt' has 'ß' at position 4, expected one of the"):
         read_tokens(path, Vocabulary("abä"))
 

@@ -1,0 +1,174 @@
+"""Use of a trained language model: generate a text, or measure how well a text is predicted.
+
+Tokens are drawn one at a time from the model's logits y. These three are applied in this order:
+
+    (1) p_v ~ exp(y_v / temperature)      temperature 0: the most likely token
+    (2) top-k   only the k most likely tokens             Fan, Lewis & Dauphin 2018
+    (3) top-p   the smallest set of most likely tokens    Holtzman et al. 2020 ("nucleus")
+                whose total probability is at least p
+
+The probabilities that are left are scaled to sum 1.
+
+The cross-entropy of a text is measured in nats per character:
+
+    (4) e_i = -log p(s_i | s_0 .. s_{i-1})        i = 1 .. N - 1
+    (5) mean of e_i over all i
+
+The state is carried from the first token to the last, so that each token is predicted from all
+tokens before it. The first token has none before it: it is given, and does not count.
+
+To be faster, a batch of equal parts of the text can be read side by side, each part from a zero
+state. Still every token but the first counts once. But the first tokens of a part are predicted
+from fewer tokens than there are, so the result is a little too high.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array, Rng
+from numpy_rnn.layers import CrossEntropyLoss, Layer
+
+STEPS = 256  # of a forward pass
+
+
+def distribution(
+    y: Array, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
+) -> Array:
+    """Return the probability with which each token is drawn.
+
+    Parameters
+    ----------
+    y : (V,) array
+        Logits.
+    temperature : float
+        Temperature of equation (1), at least 0.
+    top_k : int, optional
+        k of equation (2), at least 1; default: no limit.
+    top_p : float
+        p of equation (3), above 0 and at most 1.
+
+    Returns
+    -------
+    p : (V,) array of float64
+        Of equal logits, the first counts as the more likely one.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    Examples
+    --------
+    >>> distribution(np.log([0.1, 0.6, 0.3]), top_k=2).round(3)
+    array([0.   , 0.667, 0.333])
+    """
+    if not (temperature >= 0 and math.isfinite(temperature)):
+        raise ValueError(f"temperature is {temperature}, expected a finite number, at least 0")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}, expected at least 1")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
+    y = y.astype(np.float64)
+    order = np.argsort(-y, kind="stable")
+    p = np.zeros(len(y))
+    if temperature == 0:
+        p[order[0]] = 1
+        return p
+    with np.errstate(under="ignore"):
+        likeliest = np.exp((y[order] - y[order[0]]) / temperature)  # (1)
+    if top_k is not None:
+        likeliest[top_k:] = 0  # (2)
+    likeliest /= likeliest.sum()
+    before = np.cumsum(likeliest) - likeliest
+    likeliest[1:][before[1:] >= top_p] = 0  # (3)
+    p[order] = likeliest / likeliest.sum()
+    return p
+
+
+def generate(
+    model: Layer,
+    prompt: Array,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    rng: Rng = None,
+) -> Iterator[int]:
+    """Yield tokens without end, each drawn from the model's prediction after all before it.
+
+    Parameters
+    ----------
+    model : Layer
+        Token ids in, logits out. It is used as it is now and does not change.
+    prompt : (N,) array of int
+        At least one token. It is read first, from a zero state.
+    temperature, top_k, top_p
+        As for :func:`distribution`.
+    rng : numpy.random.Generator, int or None
+        Generator of the draws, or its seed.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> from numpy_rnn import RNN, Linear, Sequential
+    >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
+    >>> len(list(islice(generate(model, np.array([0, 3]), rng=0), 5)))
+    5
+    """
+    if not len(prompt):
+        raise ValueError("prompt is empty, expected at least one token")
+    generator = np.random.default_rng(rng)
+    y, state = model.predict(np.asarray(prompt)[:, None])
+    step, y_t = model.stepper(), y[-1]  # (1, V)
+    while True:
+        p = distribution(y_t[0], temperature, top_k, top_p)
+        token = int(generator.choice(len(p), p=p))
+        yield token
+        y_t, state = step(np.array([token]), state)
+
+
+def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
+    """Return the cross-entropy of a text, equation (5). Divide by log 2 for bits per character.
+
+    Parameters
+    ----------
+    model : Layer
+        Token ids in, logits out. It carries a state.
+    tokens : (N,) array of int
+        At least two; of fewer, a ValueError says that there is nothing to predict.
+    batch_size : int
+        Parts that are read side by side; 1 for the exact value.
+
+    Returns
+    -------
+    cross_entropy : float
+        Nats per character.
+
+    Examples
+    --------
+    >>> from numpy_rnn import RNN, Linear, Sequential
+    >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
+    >>> model.parameters.data[:] = 0  # now every token is equally likely
+    >>> print(f"{cross_entropy(model, np.array([0, 3, 1])) / np.log(2):.3f} bits")
+    2.000 bits
+    """
+    count = len(tokens) - 1
+    if count < 1:
+        raise ValueError(f"tokens has length {len(tokens)}, expected at least 2")
+    tokens = np.asarray(tokens)
+    criterion = CrossEntropyLoss(reduction="sum")
+    length = -(-count // min(batch_size, count))
+    firsts = np.arange(0, count, length)  # of the parts
+    state, total = None, 0.0
+    for step in range(0, length, STEPS):
+        positions = np.arange(step, min(step + STEPS, length))[:, None] + firsts  # (T, B)
+        inside = positions < count  # the last part may be shorter
+        positions = np.minimum(positions, count - 1)
+        y, state = model.predict(tokens[positions], state)
+        targets = np.where(inside, tokens[positions + 1].astype(int), criterion.ignore_index)
+        total += float(criterion.predict(y, targets))
+    return total / count
