@@ -362,8 +362,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--text", "the q"], "text has 'q' at position 4, expected one of the"),
         (["run", "--text", "a"], "text has 1 characters, expected 2 to 256"),
         (["run", "--text", "a" * 257], "text has 257 characters, expected 2 to 256"),
-        (["--text", "the"], "--text: a recall has its own text"),
-        (["a.npz", "--text", "the"], "--text: a recall has its own text"),
+        (["--text", "the"], "--text: a saved recall has its own text"),
+        (["a.npz", "--text", "the"], "--text: a saved recall has its own text"),
         (["cut.npz"], "'cut.npz' is not a checkpoint"),
     ],
 )
