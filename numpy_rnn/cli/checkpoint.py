@@ -16,7 +16,7 @@ import numpy as np
 from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.apps.vocabulary import read_tokens
 from numpy_rnn.cli.display import bits
-from numpy_rnn.cli.errors import UsageError, check_text, naming_file
+from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.options import add_command, add_option, naming_options
 from numpy_rnn.cli.terminal import format_duration, strip_control_characters
 from numpy_rnn.layers import Sequential
@@ -73,7 +73,7 @@ def load_model(options: argparse.Namespace) -> tuple[run.SavedRun, Sequential]:
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
     """Turn anything wrong with a checkpoint into a RunError that names the file."""
-    with naming_file(name), damaged_file_errors(Path(name), FORMAT):
+    with errors_as(RunError, name), damaged_file_errors(Path(name), FORMAT):
         yield
 
 
@@ -120,7 +120,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"--batch-size is {options.batch_size}, expected at least 1")
     saved, model = load_model(options)
     check_text(options.file)
-    with naming_file(options.file):
+    with errors_as(RunError, options.file):
         tokens = read_tokens(Path(options.file), saved.vocabulary).tokens
         with one_blas_thread():
             nats = cross_entropy(model, tokens, options.batch_size)

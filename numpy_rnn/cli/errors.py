@@ -19,12 +19,12 @@ class RunError(Exception):
 
 
 @contextmanager
-def naming_option(
-    option: str, name: str, kind: type[UsageError | RunError] = UsageError
-) -> Iterator[None]:
-    """Turn an OSError or ValueError about an option's file into one line that names both.
+def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") -> Iterator[None]:
+    """Turn a failure to read or write a file into one line that names the file and its option.
 
-    >>> with naming_option("--log", "no/log.jsonl"):
+    A ValueError, and an OSError of numpy_rnn.files, name the file themselves.
+
+    >>> with errors_as(UsageError, "no/log.jsonl", "--log"):
     ...     open("no/log.jsonl")
     Traceback (most recent call last):
     numpy_rnn.cli.errors.UsageError: --log 'no/log.jsonl': No such file or directory
@@ -32,31 +32,13 @@ def naming_option(
     try:
         yield
     except OSError as error:
-        # Without strerror, it is a message of numpy_rnn.files, which names the file itself.
-        where = f"{option} {name!r}" if error.strerror else option
-        raise kind(f"{where}: {error.strerror or error}") from None
+        if error.strerror is None:
+            raise kind(f"{option}: {error}" if option else error) from None
+        # An output file has a temporary name until it is complete.
+        file = name if option else str(error.filename or name)
+        raise kind(f"{option} {file!r}: {error.strerror}".lstrip()) from None
     except ValueError as error:
-        raise kind(f"{option}: {error}") from None
-
-
-@contextmanager
-def naming_file(name: str, kind: type[UsageError | RunError] = RunError) -> Iterator[None]:
-    """Turn an OSError or ValueError about a file into one line that names it.
-
-    The name given here is used if the system names none. The library's ValueErrors name the file
-    themselves.
-
-    >>> with naming_file("text.txt"):
-    ...     open("text.txt")
-    Traceback (most recent call last):
-    numpy_rnn.cli.errors.RunError: 'text.txt': No such file or directory
-    """
-    try:
-        yield
-    except OSError as error:
-        raise kind(f"{str(error.filename or name)!r}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise kind(error) from None
+        raise kind(f"{option}: {error}" if option else error) from None
 
 
 def check_text(name: str) -> None:
@@ -65,7 +47,7 @@ def check_text(name: str) -> None:
     A pipe or a device is refused: it may never end, and a text is read twice.
     """
     path = Path(name)
-    with naming_file(name):
+    with errors_as(RunError, name):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
         path.open("rb").close()
@@ -78,7 +60,7 @@ def check_output(option: str, name: str, suffixes: tuple[str, ...] = ()) -> None
     """
     if suffixes and Path(name).suffix not in suffixes:
         raise UsageError(f"{option} {name!r}: expected a name that ends in {', '.join(suffixes)}")
-    with naming_option(option, name):
+    with errors_as(UsageError, name, option):
         check_writable(Path(name))
 
 

@@ -17,7 +17,7 @@ from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.checkpoint import loss_histories
-from numpy_rnn.cli.errors import RunError, UsageError, check_output, naming_file, naming_option
+from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> None:
         sample, measurements = _train()
     else:
         # With two BLAS threads the eigenvalues are computed more slowly than with one.
-        with naming_file(options.what, UsageError), one_blas_thread():
+        with errors_as(UsageError, options.what), one_blas_thread():
             sample, found = _read(Path(options.what), options)
         measurements = [found]
     with (
-        naming_option("--out", options.out, RunError),
+        errors_as(RunError, options.out, "--out"),
         progress(len(report.picture_names(measurements)), "picture") as bar,
     ):
         names = report.write(folder, sample, measurements, bar.advance)

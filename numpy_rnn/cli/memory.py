@@ -16,7 +16,7 @@ import numpy.random
 from numpy_rnn.apps.memory import runs, search
 from numpy_rnn.apps.memory.cells import CELLS
 from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig
-from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, naming_option
+from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, errors_as
 from numpy_rnn.cli.options import (
     add_command,
     add_option,
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"seed {seed}: {_reached(found[-1], options)}", flush=True)
     wanted = [t for t in recorded if t.seed < options.seeds]
     if options.plot is not None:
-        with naming_option("--plot", options.plot, RunError):
+        with errors_as(RunError, options.plot, "--plot"):
             search.draw(Path(options.plot), config, wanted, found)
     if lines:
         print(f"median of {len(found)}: {_reached(median(found), options)}")
@@ -112,7 +112,7 @@ def _solves(
         done = runs.run(config, length, seed, lambda _, loss: bar.advance(f"{note} {loss:.4f}"))
     recorded.append(done)
     if options.record is not None:
-        with naming_option("--record", options.record, RunError):
+        with errors_as(RunError, options.record, "--record"):
             search.write_record(Path(options.record), config, recorded)
     if not options.json:
         found = "diverged"
@@ -157,7 +157,7 @@ def _resume(name: str | None, config: TrainingConfig) -> list[Run]:
     check_output("--record", name)
     if not Path(name).exists():
         return []
-    with naming_option("--record", name):
+    with errors_as(UsageError, name, "--record"):
         found, recorded = search.read_record(Path(name))
     if found != config:
         raise UsageError(f"--record: {name!r} is of another search, {found}, expected {config}")

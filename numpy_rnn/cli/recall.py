@@ -14,7 +14,7 @@ import numpy.random  # noqa: F401
 
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.recall import Experiment, RecallResult
-from numpy_rnn.cli.errors import RunError, UsageError, check_output, naming_option
+from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option, add_options, naming_options, values
 from numpy_rnn.cli.terminal import diff, progress
 from numpy_rnn.training import TrainingFailedError
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
     except TrainingFailedError as error:
         raise RunError(error) from None
     if options.save:  # before anything is printed, because the reader may have left by now
-        with naming_option("--save", options.save, RunError):
+        with errors_as(RunError, options.save, "--save"):
             recall.save(Path(options.save), result)
     if lines:
         print("\n".join(report(result)))

@@ -20,8 +20,7 @@ from numpy_rnn.cli.errors import (
     check_output,
     check_plot,
     check_text,
-    naming_file,
-    naming_option,
+    errors_as,
 )
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress, strip_control_characters
@@ -61,7 +60,7 @@ def run_command(options: argparse.Namespace) -> None:
         check_plot(given["plot"])
     if "log" in given:
         check_output("--log", given["log"])
-    with naming_file(str(folder)):
+    with errors_as(RunError, str(folder)):
         prepare = _resume if options.resume else _start
         job = prepare(given, text, folder, save_every)
     # Print at once: if the reader leaves after one line, there is already something to keep.
@@ -78,7 +77,7 @@ def run_command(options: argparse.Namespace) -> None:
     for line in _conclusion(job, folder):
         print(line, flush=True)
     if "plot" in given:
-        with naming_option("--plot", given["plot"]):
+        with errors_as(UsageError, given["plot"], "--plot"):
             plot_losses(Path(given["plot"]), job)
 
 
@@ -90,7 +89,7 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     if path.exists():
         raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
     check_text(str(text))
-    with naming_option("--checkpoint", str(folder)):
+    with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)
     with naming(path):
         check_writable(path)

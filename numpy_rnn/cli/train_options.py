@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
-from numpy_rnn.cli.errors import UsageError, naming_option
+from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
 from numpy_rnn.training.process import default_threads
 
@@ -117,7 +117,7 @@ def seconds(name: str, value: Any) -> float:
 
 
 def _from_file(name: str) -> dict[str, Any]:
-    with naming_option("--config", name):
+    with errors_as(UsageError, name, "--config"):
         if Path(name).exists() and not Path(name).is_file():  # a pipe or a device may never end
             raise ValueError(f"{name!r} is not a regular file")
         with Path(name).open("rb") as file:
