@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# tqdm shows every step, not ten a second: what is shown does not depend on the machine's speed.
+EVERY_STEP = {"TQDM_MININTERVAL": "0", "TQDM_MINITERS": "1"}
+
 
 def read_all(master: int) -> bytes:
     """Read until the other end is closed by all who had it, and close this one."""

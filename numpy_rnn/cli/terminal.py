@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Characters that change the order in which a terminal shows the ones after them.
 REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -117,52 +118,78 @@ class Progress:
         """Remove the bar."""
 
 
-class ProgressBar(Progress):
-    """A bar in one line that is overwritten, for a terminal."""
+class StatusLine(Progress):
+    """One line that is overwritten, for a terminal without tqdm."""
 
     def __init__(self, total: int, unit: str) -> None:
         super().__init__(total, unit)
-        self.note, self._shown, self._last = "", "", 0.0
+        self.text, self.shown, self._last = "", "", 0.0
 
     def reach(self, done: int, total: int, note: str) -> None:
-        """Update the bar, at most ten times a second and at the end."""
+        """Update the line, at most ten times a second and at the end."""
         super().reach(done, total, note)
-        self.note = note
+        self.text = f"{self.unit} {done}/{total}  {note}"
         if time.monotonic() - self._last >= 0.1 or done == total:
-            self._show(self._line())
+            self._show(self.text)
             self._last = time.monotonic()
 
     def write(self, line: str) -> None:
-        """Print a line and show the bar again below it."""
+        """Print a line and show the status line again below it."""
         self._show("")
         print(line, flush=True)
-        self._show(self._line())
+        self._show(self.text)
+
+    def close(self) -> None:
+        """Clear the line."""
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        text = text[: shutil.get_terminal_size().columns - 1]  # a second line could not be cleared
+        sys.stderr.write(f"\r{' ' * len(self.shown)}\r{text}")
+        sys.stderr.flush()
+        self.shown = text
+
+
+class TqdmBar(Progress):
+    """A bar by tqdm, which is removed at the end."""
+
+    def __init__(self, tqdm: Any, total: int, unit: str) -> None:
+        super().__init__(total, unit)
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
+        self.bar = tqdm(
+            total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def reach(self, done: int, total: int, note: str) -> None:
+        """Update the bar."""
+        super().reach(done, total, note)
+        self.bar.total = total
+        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(line, file=sys.stdout)
 
     def close(self) -> None:
         """Remove the bar."""
-        self._show("")
-
-    def _line(self) -> str:
-        share = self.done / max(self.total, 1)
-        left, right = f"{share:4.0%} |", f"| {self.done}/{self.total} {self.unit}  {self.note}"
-        # A line that fills the last column would continue below, where it cannot be cleared.
-        columns = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
-        width = max(0, columns - len(left) - len(right))
-        return (left + ("#" * round(share * width)).ljust(width) + right)[:columns]
-
-    def _show(self, text: str) -> None:
-        sys.stderr.write(f"\r{' ' * len(self._shown)}\r{text}")
-        sys.stderr.flush()
-        self._shown = text
+        self.bar.close()
 
 
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Progress]:
-    """Show the progress of a loop over `total` items, if standard error is a terminal.
+    """Show the progress of a loop over `total` items on a terminal, by tqdm if it is installed.
 
     Call ``advance`` or ``reach`` of the bar after each item.
     """
-    bar = (ProgressBar if sys.stderr.isatty() else Progress)(total, unit)
+    bar = Progress(total, unit)
+    if sys.stderr.isatty():
+        try:
+            from tqdm import tqdm  # noqa: PLC0415 (an extra, imported only for a terminal)
+        except ImportError:
+            bar = StatusLine(total, unit)
+        else:
+            bar = TqdmBar(tqdm, total, unit)
     try:
         yield bar
     finally:

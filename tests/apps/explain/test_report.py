@@ -39,7 +39,7 @@ from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
-from tests.terminal import read_all
+from tests.terminal import EVERY_STEP, read_all
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 SAMPLE = of_recall(SMALL)
@@ -406,8 +406,11 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     assert "pip install numpy-rnn[plot]" in done.stderr
 
 
-def test_a_terminal_shows_progress(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
     recall.save(tmp_path / "a.npz", recall.run(SMALL))
+    if not with_tqdm:  # a package of that name that cannot be imported
+        (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     with subprocess.Popen(
@@ -415,7 +418,7 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(PACKAGE)},
+        env=os.environ | EVERY_STEP | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE}"},
     ) as process:
         assert process.stdout is not None
         os.close(terminal)
@@ -423,7 +426,8 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
         out = process.stdout.read()
     assert process.returncode == 0
     assert out == b"Wrote 6 files to why; open why/index.html\n"
-    assert all(end in shown for end in (b"| 26/26 step ", b"| 4/4 picture  states"))
+    ends = [b"26/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
+    assert all(end in shown for end in ends)
     assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
 
 
