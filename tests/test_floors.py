@@ -50,7 +50,7 @@ FLOORS = [
     ["layers"],
     ["checking.shapes", "checking.target", "checking.ledger"],
     ["checking.derivatives", "checking.side_effects", "checking.strategies"],
-    ["checking.compare", "checking.suggest"],
+    ["checking.compare"],
     ["checking.locate"],
     ["checking.check", "checking.registry"],
     ["checking.proof"],
