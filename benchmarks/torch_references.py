@@ -156,7 +156,7 @@ def pair_error(pair: RegisteredPair) -> float | None:
     """Return the worst relative error of a pair's gradients, or None without a reference."""
     if _key(pair) not in FORWARDS:
         return None
-    point, _ = usual_points((pair.forward, pair.backward), pair.shapes)
+    point, _ = usual_points(pair.checked(), pair.shapes)
     theirs = pair_gradients(pair, list(point.values.values()), point.douts)
     return worst(theirs, list(point.claimed().values()))
 
@@ -165,8 +165,8 @@ def layer_error(model: RegisteredModel) -> float | None:
     """Return the worst relative error of a layer's gradients, or None without a reference."""
     if model.name not in LAYERS:
         return None
-    layer = model.make()
-    point, _ = usual_points(layer, {"x": model.x})
+    layer = model.checked()
+    point, _ = usual_points(layer, model.shapes)
     theirs = layer_gradients(layer, LAYERS[model.name], point.values, point.douts)
     return worst(theirs, list(point.claimed().values()))
 

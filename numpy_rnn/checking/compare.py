@@ -7,7 +7,7 @@ a right late one. Relative to itself it cannot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -171,37 +171,60 @@ def compare(
     `noise` is the largest error of `expected` by rounding. A slice below it is left unresolved.
     `slack` is from :func:`rounding`.
     """
-    rtol, regime = _tolerance(context, name), context.regime.name
     if problem := _problem(got, expected):
+        rtol, regime = _tolerance(context, name), context.regime.name
         return Comparison(name, expected.shape, np.inf, regime, rtol, problem=problem)
     time_axis = time_axis_of(context.axes.get(name, ()))
     mine, exact = _by_slice(np.asarray(got), time_axis), _by_slice(expected, time_axis)  # (S, n)
     off = np.abs(mine - exact)
     error = np.where(np.isfinite(mine), off, np.inf).max(axis=1, initial=0.0)  # (S,)
     scale = np.abs(exact).max(axis=1, initial=0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
-        relative = np.where(error == 0, 0.0, error / scale)
     resolved = (noise == 0) | (error == 0) | (np.maximum(scale, error) > 1e3 * noise)
     allowed = np.zeros(len(error))
     if slack is not None:
         allowed = 30 * _by_slice(slack, time_axis).max(axis=1, initial=0.0)
-        relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
+
+    def worst_element(t: int) -> Location:
+        worst = int(np.argmax(np.where(np.isnan(off[t]), np.inf, off[t])))
+        element = _slices_of(expected.shape, time_axis)[t, worst]
+        values = float(mine[t, worst]), float(exact[t, worst])
+        return _location(context, name, element, expected.shape, *values)
+
+    slices = Slices(error, scale, np.full(len(error), noise), allowed, resolved)
+    return _judge(context, name, expected.shape, slices, worst_element)
+
+
+class Slices(NamedTuple):
+    """How far a gradient is off, slice by slice; all are arrays (S,)."""
+
+    error: Array
+    scale: Array  # of the exact gradient
+    noise: Array  # of the exact gradient, by rounding
+    allowed: Array  # what the rounding of the claimed gradient explains
+    resolved: Array
+
+
+def _judge(
+    context: Context,
+    name: str,
+    shape: tuple[int, ...],
+    slices: Slices,
+    locate: Callable[[int], Location],
+) -> Comparison:
+    """Return the comparison; `locate` finds a wrong element of a slice."""
+    rtol, (error, scale, noise, allowed, resolved) = _tolerance(context, name), slices
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
+        relative = np.where(error == 0, 0.0, error / scale)
+    relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
     wrong = np.flatnonzero((error > rtol * scale + 10 * noise + allowed) & resolved)
-    location = None
-    if len(wrong):
-        latest = int(wrong[-1])
-        worst = int(np.argmax(np.where(np.isnan(off[latest]), np.inf, off[latest])))
-        element = _slices_of(expected.shape, time_axis)[latest, worst]
-        values = float(mine[latest, worst]), float(exact[latest, worst])
-        location = _location(context, name, element, expected.shape, *values)
     return Comparison(
         name,
-        expected.shape,
+        shape,
         error=float(np.max(relative[resolved], initial=0.0)),
-        regime=regime,
+        regime=context.regime.name,
         tolerance=rtol,
         wrong_steps=tuple(int(t) for t in wrong),
-        location=location,
+        location=locate(int(wrong[-1])) if len(wrong) else None,
         unresolved=int(np.count_nonzero(~resolved)),
         slices=len(error),
     )
@@ -248,39 +271,23 @@ def _compare_projected(context: Context, name: str, got: Array, slack: Array | N
     A wrong gradient agrees along a random direction with probability zero. A bisection over the
     elements then finds one that is wrong.
     """
-    point, method = context.point, context.method
-    rtol, regime = _tolerance(context, name), context.regime.name
-    rng = np.random.default_rng([context.settings.seed, *f"{name}, {regime}".encode()])
-    slices = _slices_of(got.shape, time_axis_of(context.axes.get(name, ())))
-    worst, wrong, location, unresolved = 0.0, [], None, 0
-    for t, elements in enumerate(slices):
-        direction = np.zeros(got.size, point.values[name].dtype)
-        direction[elements] = rng.standard_normal(len(elements))
-        exact = directional(point, name, direction.reshape(got.shape), method)
-        terms = got.flat[elements] * direction[elements]
-        off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
+    point, value = context.point, context.point.values[name]
+    rng = np.random.default_rng([context.settings.seed, *f"{name}, {context.regime.name}".encode()])
+    elements = _slices_of(got.shape, time_axis_of(context.axes.get(name, ())))
+    found = []
+    for chosen in elements:
+        direction = np.zeros(got.size, value.dtype)
+        direction[chosen] = rng.standard_normal(len(chosen))
+        exact = directional(point, name, direction.reshape(got.shape), context.method)
+        terms = got.flat[chosen] * direction[chosen]
+        error, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
         scale = max(scale, abs(exact.value))
-        rounding_error = 0.0 if slack is None else 100 * float(slack.flat[elements].sum())
-        if off > rtol * scale + 10 * exact.noise + rounding_error:
-            wrong.append(t)
-            worst = max(worst, off / max(scale, 1e-290))
-            location = _bisect(context, name, got, elements)
-        elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
-            unresolved += 1
-        elif off > rtol * scale:
-            worst = max(worst, rtol)  # within rounding
-        else:
-            worst = max(worst, off / max(scale, 1e-290))
-    return Comparison(
-        name,
-        got.shape,
-        error=worst,
-        regime=regime,
-        tolerance=rtol,
-        wrong_steps=tuple(wrong),
-        location=location,
-        unresolved=unresolved,
-        slices=len(slices),
+        allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
+        unresolved = exact.noise and error <= 10 * exact.noise and scale <= 1e3 * exact.noise
+        found.append((error, scale, exact.noise, allowed, not unresolved))
+    slices = Slices(*(np.array(column) for column in zip(*found, strict=True)))
+    return _judge(
+        context, name, got.shape, slices, lambda t: _bisect(context, name, got, elements[t])
     )
 
 

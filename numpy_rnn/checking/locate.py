@@ -43,6 +43,9 @@ class Diagnosis(NamedTuple):
     suggestions: list[str]
 
 
+NOT_LOCATED = Diagnosis(None, [])
+
+
 def locate(
     context: Context,
     comparisons: list[Comparison],

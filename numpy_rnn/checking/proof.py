@@ -32,7 +32,6 @@ from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradient
 from numpy_rnn.checking.target import (
     ObjectTarget,
     Point,
-    Values,
     as_tuple,
     read_target,
     regroup,
@@ -62,47 +61,14 @@ class Proof(NamedTuple):
 
 def prove() -> Iterator[Proof]:
     """Verify everything the library ships, row by row."""
-    for pair in (*PAIRS, *TEXTBOOK_PAIRS):
-        yield prove_pair(pair)
-    for model in MODELS:
-        yield prove_model(model)
+    for row in (*PAIRS, *TEXTBOOK_PAIRS, *MODELS):
+        yield prove_row(row)
 
 
-def prove_pair(pair: RegisteredPair) -> Proof:
-    """Return the row of one pair."""
-    functions = (pair.forward, pair.backward)
-
-    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
-        found = {}
-        if pair.recurrent:
-            found["split = whole"] = split_pair(*functions, list(values.values()), douts)
-        if pair.recurrent and pair.keeps:
-            found["RTRL"] = rtrl(*functions, list(values.values()), douts)
-        return found
-
-    return _prove(pair.name, functions, pair.shapes, pair.gates or None, others)
-
-
-def prove_model(model: RegisteredModel) -> Proof:
-    """Return the row of one layer or model."""
-    made = model.make()
-
-    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
-        split = model.carries_state
-        return {"split = whole": split_model(made, values["x"], douts)} if split else {}
-
-    return _prove(model.name, made, {"x": model.x}, None, others)
-
-
-def _prove(
-    name: str,
-    checked: Any,
-    shapes: dict[str, Given],
-    gates: Sequence[str] | None,
-    others: Callable[[Values, list[Array]], dict[str, Gradients]],
-) -> Proof:
-    """Return a row; `others` are the gradients for the columns that not every row has."""
-    report = check_gradients(checked, shapes, gates=gates)
+def prove_row(row: RegisteredPair | RegisteredModel) -> Proof:
+    """Return the row of one pair, layer or model."""
+    checked, shapes = row.checked(), row.shapes
+    report = check_gradients(checked, shapes, gates=row.gates or None)
     rough = check_gradients(checked, shapes, method="central differences", regimes=["usual"])
     at_u, at_v = usual_points(checked, shapes)
     at_both = at_u._replace(douts=[3 * u + v for u, v in zip(at_u.douts, at_v.douts, strict=True)])
@@ -111,10 +77,23 @@ def _prove(
     errors: dict[str, float | None] = dict.fromkeys(TOLERANCES)
     errors |= {"complex step": report.worst, "central differences": rough.worst}
     errors["linearity"] = worst(of_both, combined)
-    found = others(at_u.values, at_u.douts)
-    errors |= {column: worst(gradients, mine) for column, gradients in found.items()}
+    for column, gradients in _others(row, at_u).items():
+        errors[column] = worst(gradients, mine)
     right = all(e is None or e <= TOLERANCES[column] for column, e in errors.items())
-    return Proof(name, errors, report.ok and right, report)
+    return Proof(row.name, errors, report.ok and right, report)
+
+
+def _others(row: RegisteredPair | RegisteredModel, point: Point) -> dict[str, Gradients]:
+    """Return the gradients for the columns that not every row has."""
+    if not row.recurrent:
+        return {}
+    if isinstance(point.target, ObjectTarget):
+        return {"split = whole": split_model(point.target.model, point.values["x"], point.douts)}
+    pair, arguments = row.checked(), list(point.values.values())
+    found = {"split = whole": split_pair(*pair, arguments, point.douts)}
+    if isinstance(row, RegisteredPair) and row.keeps:
+        found["RTRL"] = rtrl(*pair, arguments, point.douts)
+    return found
 
 
 def usual_points(checked: Any, shapes: dict[str, Given]) -> tuple[Point, Point]:

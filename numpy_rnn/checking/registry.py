@@ -50,6 +50,10 @@ class RegisteredPair(NamedTuple):
         values, _ = draw(rng, self.shapes, SMALL | {"T": T, "B": B}, REGIMES[0])
         return tuple(values.values())
 
+    def checked(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return what check_gradients takes."""
+        return self.forward, self.backward
+
     @property
     def recurrent(self) -> bool:
         """Whether it is a cell, so that a split sequence can verify it."""
@@ -78,9 +82,10 @@ class RegisteredModel(NamedTuple):
     """A layer or a model, and its input."""
 
     name: str
-    make: Callable[[], Any]
-    x: Given
-    carries_state: bool = True  # so that a sequence can be cut in two
+    checked: Callable[[], Any]  # returns a new one, which check_gradients takes
+    shapes: Shapes
+    gates: str = ""
+    recurrent: bool = True  # so that a split sequence can verify it
 
 
 def _tokens(letter: str) -> Callable[..., Array]:
@@ -207,7 +212,7 @@ def _normalised() -> Sequential:
     return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
 
 
-_model = partial(RegisteredModel, x="T B 3")
+_model = partial(RegisteredModel, shapes={"x": "T B 3"})
 
 MODELS = [
     _model("RNN(3, 4)", partial(RNN, 3, 4, rng=0)),
@@ -222,10 +227,10 @@ MODELS = [
     _model(
         "LSTM, 2 layers, bidirectional, projected",
         partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
-        carries_state=False,
+        recurrent=False,
     ),
-    _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), carries_state=False),
-    _model("LayerNorm(3)", partial(LayerNorm, 3), carries_state=False),
-    _model("Embedding -> LSTM -> Linear", _language_model, x=_tokens("V")),
+    _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), recurrent=False),
+    _model("LayerNorm(3)", partial(LayerNorm, 3), recurrent=False),
+    _model("Embedding -> LSTM -> Linear", _language_model, shapes={"x": _tokens("V")}),
     _model("GRU -> LayerNorm -> RNN", _normalised),
 ]
