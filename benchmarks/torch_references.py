@@ -67,7 +67,8 @@ def _flat(outputs: Any) -> list[Any]:
 def _gradients(outputs: Sequence[Any], douts: Sequence[Array], tensors: Sequence[Any]) -> Gradients:
     """Return the gradient of sum(dout * out) for each tensor."""
     pairs = zip(outputs, douts, strict=True)
-    torch.stack([(out * torch.tensor(dout)).sum() for out, dout in pairs]).sum().backward()
+    loss: Any = torch.stack([(out * torch.tensor(dout)).sum() for out, dout in pairs]).sum()
+    loss.backward()
     gradients: Gradients = []
     for tensor in tensors:
         if tensor is None or not tensor.requires_grad:

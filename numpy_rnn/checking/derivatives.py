@@ -27,8 +27,7 @@ and the gradient of its outputs is the identity. Copy i then returns row i of J_
 ``keep="b"`` keeps its row of I_t. So RTRL shares each step's derivative with BPTT, and shares
 nothing of what can go wrong between the steps: the carry, the sum, the order of time.
 
-For N weights, RTRL takes O(S^2 N) time a step and O(S N) memory for any T. BPTT takes O(N) time a
-step and O(T S) memory. For 100 units and 40,000 weights that is 10,000 times the time.
+The price is time: O(S^2 N) a step for N weights, where BPTT takes O(N). docs/checking.md compares.
 """
 
 from __future__ import annotations
@@ -132,17 +131,12 @@ def rtrl(
     arguments : sequence
         ``x`` (T, B, D), or (T, B) of int; the states (B, size); the weights.
     douts : sequence of (T, B, size) arrays
-        Gradient of each output.
+        Gradient of each output, as long as the input.
 
     Returns
     -------
     gradients : list of arrays, None for an integer x or a weight that is None
         Equation (6), for every argument.
-
-    Raises
-    ------
-    ValueError
-        If a gradient is not as long as the input.
 
     References
     ----------

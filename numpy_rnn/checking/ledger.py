@@ -9,14 +9,13 @@ A ledger of T steps takes T times the memory of the weights. Above a budget it i
 from the last steps to the first. The states at the beginnings of the pieces are kept. A piece's
 forward pass is run again, and the gradient of its first state goes to the piece before.
 
-The attribution matrix shows how far back a loss reaches:
+The attribution matrix shows how far back a loss reaches (Pascanu et al. 2013):
 
     (2) A[tau, t] = |dL_tau / ds_t| = |dL_tau / ds_tau  J_tau J_{tau-1} ... J_{t+1}|
 
-Row tau is the step of the loss, column t the step that it reaches. The loss at t = 2 reaches t = 2,
-1 and 0, and what arrives is the length of the product of Jacobians J_t = ds_t / ds_{t-1} (Pascanu
-et al. 2013). Above the diagonal the matrix is zero, because a loss does not reach the future. All
-rows go back side by side, so a step is one product and only the present J_t is needed:
+Row tau is the step of the loss, column t the step that it reaches, J_t = ds_t / ds_{t-1}. Above
+the diagonal the matrix is zero, because a loss does not reach the future. All rows go back side
+by side, so a step is one product and only the present J_t is needed:
 
     (3) G_t = G_{t+1} J_{t+1}, and dL_t / ds_t as one more row;   A[tau, t] = |row tau of G_t|
 """
@@ -29,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.target import as_tuple, regroup
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Recurrent, Sequential
 
@@ -283,21 +283,13 @@ def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
     for t in reversed(range(T)):
         J = np.empty((B, S, S), dtype)
         for b in range(B):
-            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in _parts(states[t])]
+            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in as_tuple(states[t])]
             x_t = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
-            _, _, cache = layer.apply(x_t, _state(copies))
-            _, dstate, _ = layer.vjp(cache, None, _state(unit))
-            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in _parts(dstate)]
+            _, _, cache = layer.apply(x_t, regroup(copies, states[t]))
+            _, dstate, _ = layer.vjp(cache, None, regroup(unit, states[t]))
+            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in as_tuple(dstate)]
             J[b] = np.concatenate(rows, axis=1)
         yield J
-
-
-def _parts(state: Any) -> tuple[Array, ...]:
-    return state if isinstance(state, tuple) else (state,)
-
-
-def _state(parts: list[Array]) -> Any:
-    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:

@@ -61,8 +61,8 @@ class Proof(NamedTuple):
 
 def prove() -> Iterator[Proof]:
     """Verify everything the library ships, row by row."""
-    for row in (*PAIRS, *TEXTBOOK_PAIRS, *MODELS):
-        yield prove_row(row)
+    rows: list[RegisteredPair | RegisteredModel] = [*PAIRS, *TEXTBOOK_PAIRS, *MODELS]
+    yield from map(prove_row, rows)
 
 
 def prove_row(row: RegisteredPair | RegisteredModel) -> Proof:
@@ -89,10 +89,10 @@ def _others(row: RegisteredPair | RegisteredModel, point: Point) -> dict[str, Gr
         return {}
     if isinstance(point.target, ObjectTarget):
         return {"split = whole": split_model(point.target.model, point.values["x"], point.douts)}
-    pair, arguments = row.checked(), list(point.values.values())
-    found = {"split = whole": split_pair(*pair, arguments, point.douts)}
+    (forward, backward), arguments = row.checked(), list(point.values.values())
+    found = {"split = whole": split_pair(forward, backward, arguments, point.douts)}
     if isinstance(row, RegisteredPair) and row.keeps:
-        found["RTRL"] = rtrl(*pair, arguments, point.douts)
+        found["RTRL"] = rtrl(forward, backward, arguments, point.douts)
     return found
 
 

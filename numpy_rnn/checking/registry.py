@@ -15,7 +15,7 @@ import numpy as np
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn import textbook
-from numpy_rnn.checking.shapes import REGIMES, Given, draw
+from numpy_rnn.checking.shapes import Given
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
@@ -32,8 +32,6 @@ from numpy_rnn.layers import (
 )
 
 Shapes = dict[str, Given]
-# Small sizes, for tests that run a pair hundreds of times.
-SMALL = {"D": 3, "H": 4, "P": 2, "V": 5}
 
 
 class RegisteredPair(NamedTuple):
@@ -44,11 +42,6 @@ class RegisteredPair(NamedTuple):
     backward: Callable[..., Any]
     shapes: Shapes  # each argument of forward, in order
     gates: str = ""  # names of the row blocks of the weights, a letter each
-
-    def arguments(self, rng: np.random.Generator, T: int, B: int) -> tuple[Any, ...]:
-        """Return arguments of `forward` in small sizes; T and B may be zero."""
-        values, _ = draw(rng, self.shapes, SMALL | {"T": T, "B": B}, REGIMES[0])
-        return tuple(values.values())
 
     def checked(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Return what check_gradients takes."""
@@ -63,19 +56,6 @@ class RegisteredPair(NamedTuple):
     def keeps(self) -> bool:
         """Whether `backward` takes ``keep``, which RTRL needs."""
         return "keep" in inspect.signature(self.backward).parameters
-
-    @property
-    def over_time(self) -> tuple[int, ...]:
-        """Positions of the arguments whose gradient has time as its first axis."""
-        return tuple(i for i, axes in enumerate(self._axes()) if "T" in axes)
-
-    @property
-    def summed(self) -> tuple[int, ...]:
-        """Positions of the weights: their gradients are sums whose terms `keep` can keep."""
-        return tuple(i for i, axes in enumerate(self._axes()) if axes and not {"T", "B"} & axes)
-
-    def _axes(self) -> list[set[str]]:
-        return [set(g.split()) if isinstance(g, str) else set() for g in self.shapes.values()]
 
 
 class RegisteredModel(NamedTuple):
