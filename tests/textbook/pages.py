@@ -54,7 +54,7 @@ class Page(NamedTuple):
 
 def draw(page: Page, rng: Rng, sizes: Sizes, scale: float = 0.7) -> tuple[Any, ...]:
     """Draw one value for each argument of a page's forward, none of them zero."""
-    drawn = []
+    drawn: list[Any] = []
     for name, given in page.shapes.items():
         if isinstance(given, str):
             _, shape = parse(name, given, sizes)
