@@ -290,9 +290,9 @@ class _Check:
         if self.compared:
             method = "complex step" if self.settings.method == "auto" else self.settings.method
             method += ", along random directions" if self.settings.project else ""
-            without = set(self.real_names) - {comparison.name for comparison in self.compared}
-            names = [name for name in self.real_names if name in without]
-            self.notes += [f"backward returns no gradient of {name}" for name in names]
+            compared = {comparison.name for comparison in self.compared}
+            missing = [name for name in self.real_names if name not in compared]
+            self.notes += [f"backward returns no gradient of {name}" for name in missing]
         self.notes += [
             f"{c.name}, inputs {c.regime}: {c.unresolved} slices are too small for central "
             "differences to resolve"

@@ -62,13 +62,14 @@ GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss
 
 def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
     """Return the regimes of these names, or all of them for None."""
+    if names is None:
+        return REGIMES
     known = {regime.name: regime for regime in REGIMES}
-    if names is not None and not names:
-        raise ValueError(f"regimes: none, expected some of {', '.join(known)}")
-    for name in names or ():
-        if name not in known:
-            raise ValueError(f"regimes: {name!r}, expected some of {', '.join(known)}")
-    return REGIMES if names is None else tuple(known[name] for name in names)
+    wrong = [repr(name) for name in names if name not in known]
+    if wrong or not names:
+        given = wrong[0] if wrong else "none"
+        raise ValueError(f"regimes: {given}, expected some of {', '.join(known)}")
+    return tuple(known[name] for name in names)
 
 
 def complete_sizes(chosen: Mapping[str, int] | None) -> dict[str, int]:

@@ -138,13 +138,14 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
             off = float(np.abs(np.asarray(scaled[name]) / factor - g).max(initial=0.0))
             if np.array_equal(np.asarray(scaled[name]), g) and scale:
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
-                return [Violation("not linear", text)]
-            if off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
+            elif off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
                 text = (
                     f"a gradient {factor:g} times as large comes back as another one for {name}: "
                     "is it clipped inside?"
                 )
-                return [Violation("not linear", text)]
+            else:
+                continue
+            return [Violation("not linear", text)]
     return []
 
 
@@ -186,7 +187,8 @@ class TracingArray(np.ndarray[Any, Any]):
         self._record(ufunc.__name__, [np.asarray(i).dtype for i in inputs], result)
         if out is not None:
             return out[0] if len(out) == 1 else out
-        return self._traced_result(result)
+        traceable = isinstance(result, np.ndarray) and result.dtype.kind in "fc"
+        return _traced(result, self.notes) if traceable else result
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func.__name__ in NOT_ANALYTIC and np.iscomplexobj(self):
@@ -196,9 +198,8 @@ class TracingArray(np.ndarray[Any, Any]):
     def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
         """Convert, and record what is lost."""
         target = np.dtype(dtype)
-        if self.dtype.kind == "c" and target.kind == "f":
-            self._note(f"astype({target})")
-        if target in SINGLE and self.dtype not in SINGLE:
+        loses_imaginary_part = self.dtype.kind == "c" and target.kind == "f"
+        if loses_imaginary_part or (target in SINGLE and self.dtype not in SINGLE):
             self._note(f"astype({target})")
         return super().astype(dtype, *args, **options)
 
@@ -219,11 +220,6 @@ class TracingArray(np.ndarray[Any, Any]):
             self._note(f"np.{name}")
         if made in SINGLE and any(d.kind in "fc" and d not in SINGLE for d in dtypes):
             self._note(f"np.{name} in {made}")
-
-    def _traced_result(self, result: Any) -> Any:
-        if isinstance(result, np.ndarray) and result.dtype.kind in "fc":
-            return _traced(result, self.notes)
-        return result
 
     def _note(self, operation: str) -> None:
         self.notes.append(f"{operation} at {_innermost_line(traceback.extract_stack())}")
