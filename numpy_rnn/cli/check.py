@@ -40,8 +40,8 @@ def add_to(commands: Any) -> None:
     text = (
         "Verify the gradient of every function pair and layer by complex step, central "
         "differences, real-time recurrent learning, linearity, and split sequence = whole "
-        "sequence. Each entry of the table is the worst "
-        "relative error. The exit status is 1 if any error exceeds its tolerance."
+        "sequence. Each entry of the table is the worst relative error. The exit status is 1 if "
+        "any error exceeds its tolerance."
     )
     parser = add_command(commands, "check", run, "verify every gradient of the library", text)
     museum = "show which checkers catch the museum's gradient bugs instead (a few minutes)"
