@@ -13,14 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks import torch_references
 from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.derivatives import Method, gradient
-from numpy_rnn.checking.proof import torch_or_none, torch_pair_gradients, worst
+from numpy_rnn.checking.proof import usual_points, worst
 from numpy_rnn.checking.registry import PAIRS
-from numpy_rnn.checking.shapes import REGIMES, SIZES, draw, draw_gradients
-from numpy_rnn.checking.target import PairTarget, Point, is_real
+from numpy_rnn.checking.target import is_real
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
 CELLS = ("elman tanh", "lstm", "gru")
@@ -29,20 +27,17 @@ CELLS = ("elman tanh", "lstm", "gru")
 def five_derivations(name: str) -> dict[str, list[Any]]:
     """Return the gradients of a cell by five derivations that share only the forward pass."""
     pair = next(pair for pair in PAIRS if pair.name == name)
-    rng = np.random.default_rng(0)
-    values, _ = draw(rng, pair.shapes, SIZES, REGIMES[0])
-    target, arguments = PairTarget(pair.forward, pair.backward), list(values.values())
-    outputs = target.run(values).outputs
-    point = Point(target, values, draw_gradients(rng, outputs, SIZES["T"], REGIMES[0]))
+    point, _ = usual_points(pair.checked(), pair.shapes)
+    arguments = list(point.values.values())
     found = {"BPTT": list(point.claimed().values())}
     methods: tuple[Method, ...] = ("complex step", "central differences")
     for method in methods:
         found[method] = [
-            gradient(point, n, method)[0] if is_real(v) else None for n, v in values.items()
+            gradient(point, n, method)[0] if is_real(v) else None for n, v in point.values.items()
         ]
     found["RTRL"] = rtrl(pair.forward, pair.backward, arguments, point.douts)
-    theirs = torch_pair_gradients(torch_or_none(), pair.torch or "", arguments, point.douts)
-    return found | {"PyTorch": theirs}
+    found["PyTorch"] = torch_references.pair_gradients(pair, arguments, point.douts)
+    return found
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -74,10 +69,11 @@ def command(*options: str) -> Any:
 
 def page(proof: Any, museum: Any) -> str:
     """Return the text of the page."""
-    columns = list(proof["allowed"])
-    rows = [["*allowed*", *(f"{proof['allowed'][c]:.0e}" for c in columns)]]
+    columns, torch_errors = [*proof["allowed"], "PyTorch"], torch_references.errors()
+    allowed = [*proof["allowed"].values(), torch_references.TOLERANCE]
+    rows = [["*allowed*", *(f"{tolerance:.0e}" for tolerance in allowed)]]
     for row in proof["rows"]:
-        errors = [row["errors"][c] for c in columns]
+        errors = [*row["errors"].values(), torch_errors[row["name"]]]
         rows.append([row["name"], *("-" if e is None else f"{e:.0e}" for e in errors)])
     caught = museum["caught"]
     checkers = list(caught["typical"])
@@ -105,7 +101,8 @@ def page(proof: Any, museum: Any) -> str:
             "",
             "## Everything that is shipped",
             "",
-            "Worst relative error, as `numpy-rnn check` prints it.",
+            "Worst relative error, as `numpy-rnn check` prints it. The last column compares with",
+            "PyTorch's autograd (`benchmarks/torch_references.py`).",
             "",
             table(["", *columns], rows),
             "",

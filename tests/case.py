@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from numpy_rnn.checking.registry import SMALL, RegisteredPair
+from numpy_rnn.checking.registry import RegisteredPair
+from numpy_rnn.checking.shapes import REGIMES, draw
 from numpy_rnn.functional.types import Array
 
 Rng = np.random.Generator
-Case = RegisteredPair
+# Small sizes, for tests that run a pair hundreds of times.
+SMALL = {"D": 3, "H": 4, "P": 2, "V": 5}
 D, H, V = SMALL["D"], SMALL["H"], SMALL["V"]
+
+
+class Case(RegisteredPair):
+    """A row of the registry, with what the tests ask it."""
+
+    def arguments(self, rng: Rng, T: int, B: int) -> tuple[Any, ...]:
+        """Return arguments of `forward` in small sizes; T and B may be zero."""
+        values, _ = draw(rng, self.shapes, SMALL | {"T": T, "B": B}, REGIMES[0])
+        return tuple(values.values())
+
+    @property
+    def over_time(self) -> tuple[int, ...]:
+        """Positions of the arguments whose gradient has time as its first axis."""
+        return tuple(i for i, axes in enumerate(self._axes()) if "T" in axes)
+
+    @property
+    def summed(self) -> tuple[int, ...]:
+        """Positions of the weights: their gradients are sums whose terms `keep` can keep."""
+        return tuple(i for i, axes in enumerate(self._axes()) if axes and not {"T", "B"} & axes)
+
+    def _axes(self) -> list[set[str]]:
+        return [set(g.split()) if isinstance(g, str) else set() for g in self.shapes.values()]
 
 
 def normal(rng: Rng, *shape: int, scale: float = 1.0) -> Array:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from numpy_rnn.checking.registry import PAIRS
+from tests.case import Case
 
-CASES = PAIRS
+CASES = [Case(*pair) for pair in PAIRS]
 CASE = {case.name: case for case in CASES}
 
 elman_arguments = CASE["elman tanh"].arguments

@@ -17,7 +17,7 @@ from numpy_rnn.checking.compare import (
     guess_gates,
 )
 from numpy_rnn.checking.derivatives import Method, is_analytic
-from numpy_rnn.checking.locate import MAX_ELEMENTS, Diagnosis, locate
+from numpy_rnn.checking.locate import MAX_ELEMENTS, NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.shapes import (
     GIVEN_REGIMES,
     Axes,
@@ -44,25 +44,8 @@ from numpy_rnn.checking.target import ObjectTarget, Point, Target, read_target
 class Report:
     """The result of a check. It prints as a table.
 
-    Attributes
-    ----------
-    name : str
-        What was checked.
-    method : str
-        How derivatives were taken.
-    regimes : tuple of str
-        The regimes of the inputs.
-    rows : list of Comparison
-        One for each value that has a gradient, from the regime where its error is worst. Its
-        fields are `name`, `shape`, `error`, `regime`, `tolerance`, `right` and `problem`.
-    violations : list of Violation
-        What the passes did and must not do.
-    location : Location or None
-        The first wrong place: the one that causes the others.
-    suggestions : list of str
-        What the pattern of the errors suggests.
-    notes : list of str
-        Remarks, such as the reason for another method.
+    There is one row for each value that has a gradient, from the regime where its error is worst.
+    Its fields are `name`, `shape`, `error`, `regime`, `tolerance`, `right` and `problem`.
 
     Examples
     --------
@@ -75,14 +58,14 @@ class Report:
     (True, True)
     """
 
-    name: str
-    method: str
-    regimes: tuple[str, ...]
+    name: str  # what was checked
+    method: str  # how derivatives were taken
+    regimes: tuple[str, ...]  # of the inputs
     rows: list[Comparison]
-    violations: list[Violation] = field(default_factory=list)
-    location: Location | None = None
-    suggestions: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    violations: list[Violation]  # what the passes did and must not do
+    location: Location | None  # the first wrong place: the one that causes the others
+    suggestions: list[str]  # what the pattern of the errors suggests
+    notes: list[str]  # remarks, such as the reason for another method
 
     @property
     def ok(self) -> bool:
@@ -171,11 +154,6 @@ def check_gradients(
     report : Report
         Prints as a table. ``report.ok`` is whether everything is right.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If the target is of none of the three forms, or an argument cannot be read.
-
     Examples
     --------
     >>> from numpy_rnn.functional import linear_backward, linear_forward
@@ -206,17 +184,9 @@ def check_gradients(
 
 
 def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **options: Any) -> None:
-    """Raise AssertionError with the whole report if a gradient is wrong.
+    """Raise AssertionError with the whole report if a gradient is wrong or a pass misbehaves.
 
-    Parameters
-    ----------
-    target, *arguments, **options
-        As for :func:`check_gradients`.
-
-    Raises
-    ------
-    AssertionError
-        If a gradient is wrong, or a pass did what it must not do.
+    The arguments are those of :func:`check_gradients`.
 
     Examples
     --------
@@ -228,23 +198,20 @@ def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **opt
         raise AssertionError(str(report))
 
 
+@dataclass
 class _Check:
     """One call of check_gradients: the target, and what has been found so far."""
 
-    def __init__(
-        self,
-        target: Target,
-        given: dict[str, Given],
-        sizes: dict[str, int],
-        settings: CheckSettings,
-    ) -> None:
-        self.target, self.given, self.sizes, self.settings = target, given, sizes, settings
-        self.real_names: list[str] = []
-        self.regimes: list[str] = []
-        self.compared: list[Comparison] = []
-        self.violations: list[Violation] = []
-        self.notes: list[str] = []
-        self.diagnosis = Diagnosis(None, [])
+    target: Target
+    given: dict[str, Given]
+    sizes: dict[str, int]
+    settings: CheckSettings
+    real_names: list[str] = field(default_factory=list)
+    regimes: list[str] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    diagnosis: Diagnosis = NOT_LOCATED
 
     def inputs(
         self, number: int, regime: InputRegime, chosen_axes: Mapping[str, str] | None
@@ -323,9 +290,9 @@ class _Check:
         if self.compared:
             method = "complex step" if self.settings.method == "auto" else self.settings.method
             method += ", along random directions" if self.settings.project else ""
-            without = set(self.real_names) - {comparison.name for comparison in self.compared}
-            names = [name for name in self.real_names if name in without]
-            self.notes += [f"backward returns no gradient of {name}" for name in names]
+            compared = {comparison.name for comparison in self.compared}
+            missing = [name for name in self.real_names if name not in compared]
+            self.notes += [f"backward returns no gradient of {name}" for name in missing]
         self.notes += [
             f"{c.name}, inputs {c.regime}: {c.unresolved} slices are too small for central "
             "differences to resolve"

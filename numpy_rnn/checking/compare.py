@@ -7,7 +7,7 @@ a right late one. Relative to itself it cannot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -168,51 +168,63 @@ def compare(
 ) -> Comparison:
     """Compare a claimed gradient with the exact one, element by element.
 
-    Parameters
-    ----------
-    context : Context
-        The axes, the regime and how to compare.
-    name : str
-        The value that it is the gradient of.
-    got, expected : arrays
-        The claimed gradient and the exact one.
-    noise : float
-        The largest error of `expected` by rounding. A slice below it is left unresolved.
-    slack : array, optional
-        From :func:`rounding`.
+    `noise` is the largest error of `expected` by rounding. A slice below it is left unresolved.
+    `slack` is from :func:`rounding`.
     """
-    axes, gates, regime = context.axes.get(name, ()), context.gates, context.regime.name
-    rtol = _tolerance(context, name)
     if problem := _problem(got, expected):
+        rtol, regime = _tolerance(context, name), context.regime.name
         return Comparison(name, expected.shape, np.inf, regime, rtol, problem=problem)
-    got, time_axis = np.asarray(got), time_axis_of(axes)
-    mine, exact = _by_slice(got, time_axis), _by_slice(expected, time_axis)  # (S, n)
+    time_axis = time_axis_of(context.axes.get(name, ()))
+    mine, exact = _by_slice(np.asarray(got), time_axis), _by_slice(expected, time_axis)  # (S, n)
     off = np.abs(mine - exact)
     error = np.where(np.isfinite(mine), off, np.inf).max(axis=1, initial=0.0)  # (S,)
     scale = np.abs(exact).max(axis=1, initial=0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
-        relative = np.where(error == 0, 0.0, error / scale)
     resolved = (noise == 0) | (error == 0) | (np.maximum(scale, error) > 1e3 * noise)
     allowed = np.zeros(len(error))
     if slack is not None:
         allowed = 30 * _by_slice(slack, time_axis).max(axis=1, initial=0.0)
-        relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
+
+    def worst_element(t: int) -> Location:
+        worst = int(np.argmax(np.where(np.isnan(off[t]), np.inf, off[t])))
+        element = _slices_of(expected.shape, time_axis)[t, worst]
+        values = float(mine[t, worst]), float(exact[t, worst])
+        return _location(context, name, element, expected.shape, *values)
+
+    slices = Slices(error, scale, np.full(len(error), noise), allowed, resolved)
+    return _judge(context, name, expected.shape, slices, worst_element)
+
+
+class Slices(NamedTuple):
+    """How far a gradient is off, slice by slice; all are arrays (S,)."""
+
+    error: Array
+    scale: Array  # of the exact gradient
+    noise: Array  # of the exact gradient, by rounding
+    allowed: Array  # what the rounding of the claimed gradient explains
+    resolved: Array
+
+
+def _judge(
+    context: Context,
+    name: str,
+    shape: tuple[int, ...],
+    slices: Slices,
+    locate: Callable[[int], Location],
+) -> Comparison:
+    """Return the comparison; `locate` finds a wrong element of a slice."""
+    rtol, (error, scale, noise, allowed, resolved) = _tolerance(context, name), slices
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
+        relative = np.where(error == 0, 0.0, error / scale)
+    relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
     wrong = np.flatnonzero((error > rtol * scale + 10 * noise + allowed) & resolved)
-    location = None
-    if len(wrong):
-        latest = int(wrong[-1])
-        worst = int(np.argmax(np.where(np.isnan(off[latest]), np.inf, off[latest])))
-        index = _index_of(worst, latest, expected.shape, time_axis)
-        text = words(index, axes, expected.shape, gates)
-        location = Location(name, text, float(got[index]), float(expected[index]))
     return Comparison(
         name,
-        expected.shape,
+        shape,
         error=float(np.max(relative[resolved], initial=0.0)),
-        regime=regime,
+        regime=context.regime.name,
         tolerance=rtol,
         wrong_steps=tuple(int(t) for t in wrong),
-        location=location,
+        location=locate(int(wrong[-1])) if len(wrong) else None,
         unresolved=int(np.count_nonzero(~resolved)),
         slices=len(error),
     )
@@ -239,15 +251,18 @@ def _by_slice(array: Array, time_axis: int | None) -> Array:
     return np.moveaxis(array, time_axis, 0).reshape(T, array.size // max(T, 1))
 
 
-def _index_of(
-    column: int, row: int, shape: tuple[int, ...], time_axis: int | None
-) -> tuple[int, ...]:
-    """Return the index of an element of :func:`_by_slice` in the array."""
-    if time_axis is None:
-        return tuple(int(i) for i in np.unravel_index(column, shape))
-    others = (*shape[:time_axis], *shape[time_axis + 1 :])
-    index = [int(i) for i in np.unravel_index(column, others)]
-    return (*index[:time_axis], row, *index[time_axis:])
+def _slices_of(shape: tuple[int, ...], time_axis: int | None) -> Array:
+    """Return the flat indices of a value's elements, a row for each slice."""
+    return _by_slice(np.arange(np.prod(shape, dtype=int)).reshape(shape), time_axis)
+
+
+def _location(
+    context: Context, name: str, element: int, shape: tuple[int, ...], got: float, expected: float
+) -> Location:
+    """Return the place of an element, given its flat index, with both of its values."""
+    index = tuple(int(i) for i in np.unravel_index(element, shape))
+    text = words(index, context.axes.get(name, ()), shape, context.gates)
+    return Location(name, text, got, expected)
 
 
 def _compare_projected(context: Context, name: str, got: Array, slack: Array | None) -> Comparison:
@@ -256,39 +271,23 @@ def _compare_projected(context: Context, name: str, got: Array, slack: Array | N
     A wrong gradient agrees along a random direction with probability zero. A bisection over the
     elements then finds one that is wrong.
     """
-    point, method = context.point, context.method
-    axes, rtol, regime = context.axes.get(name, ()), _tolerance(context, name), context.regime.name
-    rng = np.random.default_rng([context.settings.seed, *f"{name}, {regime}".encode()])
-    slices = _by_slice(np.arange(got.size).reshape(got.shape), time_axis_of(axes))  # flat indices
-    worst, wrong, location, unresolved = 0.0, [], None, 0
-    for t, elements in enumerate(slices):
-        direction = np.zeros(got.size, point.values[name].dtype)
-        direction[elements] = rng.standard_normal(len(elements))
-        exact = directional(point, name, direction.reshape(got.shape), method)
-        terms = got.flat[elements] * direction[elements]
-        off, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
+    point, value = context.point, context.point.values[name]
+    rng = np.random.default_rng([context.settings.seed, *f"{name}, {context.regime.name}".encode()])
+    elements = _slices_of(got.shape, time_axis_of(context.axes.get(name, ())))
+    found = []
+    for chosen in elements:
+        direction = np.zeros(got.size, value.dtype)
+        direction[chosen] = rng.standard_normal(len(chosen))
+        exact = directional(point, name, direction.reshape(got.shape), context.method)
+        terms = got.flat[chosen] * direction[chosen]
+        error, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
         scale = max(scale, abs(exact.value))
-        rounding_error = 0.0 if slack is None else 100 * float(slack.flat[elements].sum())
-        if off > rtol * scale + 10 * exact.noise + rounding_error:
-            wrong.append(t)
-            worst = max(worst, off / max(scale, 1e-290))
-            location = _bisect(context, name, got, elements)
-        elif exact.noise and off <= 10 * exact.noise and scale <= 1e3 * exact.noise:
-            unresolved += 1
-        elif off > rtol * scale:
-            worst = max(worst, rtol)  # within rounding
-        else:
-            worst = max(worst, off / max(scale, 1e-290))
-    return Comparison(
-        name,
-        got.shape,
-        error=worst,
-        regime=regime,
-        tolerance=rtol,
-        wrong_steps=tuple(wrong),
-        location=location,
-        unresolved=unresolved,
-        slices=len(slices),
+        allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
+        unresolved = exact.noise and error <= 10 * exact.noise and scale <= 1e3 * exact.noise
+        found.append((error, scale, exact.noise, allowed, not unresolved))
+    slices = Slices(*(np.array(column) for column in zip(*found, strict=True)))
+    return _judge(
+        context, name, got.shape, slices, lambda t: _bisect(context, name, got, elements[t])
     )
 
 
@@ -309,9 +308,7 @@ def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Loc
         errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
         elements = halves[int(np.argmax(errors))]
     got, expected = both(elements, 1)
-    index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
-    text = words(index, context.axes.get(name, ()), claimed.shape, context.gates)
-    return Location(name, text, got, expected)
+    return _location(context, name, elements[0], claimed.shape, got, expected)
 
 
 def words(
@@ -320,20 +317,16 @@ def words(
     """Return the index of an element in the field's words: ``"gate f, unit 2, column 0"``."""
     if len(axes) != len(index):
         axes = ("",) * len(index)
-    found = []
+    in_time, found = "T" in axes or "B" in axes, []
     for place, (i, axis) in enumerate(zip(index, axes, strict=True)):
-        if axis == "T":
-            found.append(f"t = {i}")
-        elif axis == "B":
-            found.append(f"batch row {i}")
-        elif place == 0 and gates and _is_gated(axis, shape[0], gates):
-            block = shape[0] // len(gates)
+        if axis in ("T", "B"):
+            found.append(f"t = {i}" if axis == "T" else f"batch row {i}")
+        elif gates and (axis or place == 0) and _is_gated(axis, shape[place], gates):
+            block = shape[place] // len(gates)
             found.append(f"gate {gates[i // block]}, unit {i % block}")
-        elif "T" in axes or "B" in axes:
-            found.append(f"unit {i}")
-        elif len(index) == 2:
+        elif len(index) == 2 and not in_time:
             found.append(f"{'column' if place else 'row'} {i}")
-        elif axis or len(index) == 1:
+        elif in_time or axis or len(index) == 1:
             found.append(f"unit {i}")
         else:
             found.append(f"index {i} of axis {place}")

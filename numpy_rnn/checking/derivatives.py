@@ -27,8 +27,7 @@ and the gradient of its outputs is the identity. Copy i then returns row i of J_
 ``keep="b"`` keeps its row of I_t. So RTRL shares each step's derivative with BPTT, and shares
 nothing of what can go wrong between the steps: the carry, the sum, the order of time.
 
-For N weights, RTRL takes O(S^2 N) time a step and O(S N) memory for any T. BPTT takes O(N) time a
-step and O(T S) memory. For 100 units and 40,000 weights that is 10,000 times the time.
+The price is time: O(S^2 N) a step for N weights, where BPTT takes O(N). docs/checking.md compares.
 """
 
 from __future__ import annotations
@@ -132,17 +131,12 @@ def rtrl(
     arguments : sequence
         ``x`` (T, B, D), or (T, B) of int; the states (B, size); the weights.
     douts : sequence of (T, B, size) arrays
-        Gradient of each output.
+        Gradient of each output, as long as the input.
 
     Returns
     -------
     gradients : list of arrays, None for an integer x or a weight that is None
         Equation (6), for every argument.
-
-    Raises
-    ------
-    ValueError
-        If a gradient is not as long as the input.
 
     References
     ----------
@@ -171,17 +165,13 @@ def rtrl(
         raise ValueError(f"rtrl: expected a list of gradients of {len(x)} steps, one per state")
     T, B = x.shape[:2]
     real = x.dtype.kind not in "iu"
-    dx = np.zeros_like(x) if real else None
-    dstates = [np.zeros_like(state) for state in states]
-    dweights = [None if W is None else np.zeros_like(W) for W in weights]
-    N = sum(W.size for W in weights if W is not None)
-    S, D = sum(state.shape[1] for state in states), (x.shape[2] if real else 0)
-    state_cuts = np.cumsum([state.shape[1] for state in states])[:-1]
+    D, N = x.shape[2] if real else 0, sum(W.size for W in weights if W is not None)
+    S = sum(state.shape[1] for state in states)
+    totals = np.zeros((B, N + S + T * D))
     for b in range(B):
         # The columns of P: every weight, the initial state, the input of every step.
         P = np.zeros((S, N + S + T * D))
         P[:, N : N + S] = np.eye(S)
-        total = np.zeros(P.shape[1])
         row = [state[b] for state in states]
         for t in range(T):
             row, J, dW_t, dx_t = _one_step(forward, backward, x[t, b], row, weights)
@@ -189,17 +179,19 @@ def rtrl(
             P[:, :N] += dW_t
             if real:
                 P[:, N + S + t * D : N + S + (t + 1) * D] = dx_t
-            total += np.concatenate([dout[t, b] for dout in douts]) @ P  # (6)
-        start = 0
-        for dW in dweights:
-            if dW is not None:
-                np.add(dW, total[start : start + dW.size].reshape(dW.shape), out=dW)
-                start += dW.size
-        for dstate, part in zip(dstates, np.split(total[N : N + S], state_cuts), strict=True):
-            dstate[b] = part
-        if dx is not None:
-            dx[:, b] = total[N + S :].reshape(T, D)
-    return [dx, *dstates, *dweights]
+            totals[b] += np.concatenate([dout[t, b] for dout in douts]) @ P  # (6)
+    dx = totals[:, N + S :].reshape(B, T, D).swapaxes(0, 1).astype(x.dtype) if real else None
+    state_cuts = np.cumsum([state.shape[1] for state in states])[:-1]
+    dstates = np.split(totals[:, N : N + S], state_cuts, axis=1)
+    sizes = [0 if W is None else W.size for W in weights]
+    dweights = [
+        None if W is None else part.reshape(W.shape)
+        for W, part in zip(
+            weights, np.split(totals[:, :N].sum(axis=0), np.cumsum(sizes)[:-1]), strict=True
+        )
+    ]
+    found = zip((*dstates, *dweights), (*states, *weights), strict=True)
+    return [dx, *(None if g is None else g.astype(value.dtype) for g, value in found)]
 
 
 def _one_step(

@@ -9,14 +9,13 @@ A ledger of T steps takes T times the memory of the weights. Above a budget it i
 from the last steps to the first. The states at the beginnings of the pieces are kept. A piece's
 forward pass is run again, and the gradient of its first state goes to the piece before.
 
-The attribution matrix shows how far back a loss reaches:
+The attribution matrix shows how far back a loss reaches (Pascanu et al. 2013):
 
     (2) A[tau, t] = |dL_tau / ds_t| = |dL_tau / ds_tau  J_tau J_{tau-1} ... J_{t+1}|
 
-Row tau is the step of the loss, column t the step that it reaches. The loss at t = 2 reaches t = 2,
-1 and 0, and what arrives is the length of the product of Jacobians J_t = ds_t / ds_{t-1} (Pascanu
-et al. 2013). Above the diagonal the matrix is zero, because a loss does not reach the future. All
-rows go back side by side, so a step is one product and only the present J_t is needed:
+Row tau is the step of the loss, column t the step that it reaches, J_t = ds_t / ds_{t-1}. Above
+the diagonal the matrix is zero, because a loss does not reach the future. All rows go back side
+by side, so a step is one product and only the present J_t is needed:
 
     (3) G_t = G_{t+1} J_{t+1}, and dL_t / ds_t as one more row;   A[tau, t] = |row tau of G_t|
 """
@@ -29,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.target import as_tuple, regroup
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Recurrent, Sequential
 
@@ -58,17 +58,12 @@ def ledger(
     state : optional
         Initial state, as its forward takes it; zeros by default.
     budget : int
-        Largest size of the result in bytes.
+        Largest size of the result in bytes. A larger one is a ValueError.
 
     Returns
     -------
     gradients : dict of str to (T, ...) array
         Equation (1). Each sums over T to the parameter's gradient, up to rounding.
-
-    Raises
-    ------
-    ValueError
-        If the result would be larger than the budget.
 
     Examples
     --------
@@ -80,8 +75,8 @@ def ledger(
     >>> by_step.shape, [bool(step.any()) for step in by_step]
     ((5, 4, 3), [True, True, True, False, False])
     """
-    advice = "use ledger_pieces or ledger_norms"
-    _check_budget("ledger", len(x), "steps", model, budget, advice)
+    what = f"ledger: {len(x)} steps"
+    _check_budget(what, len(x), model, budget, "use ledger_pieces or ledger_norms")
     return _kept_gradients(model, x, dy, state, "t")
 
 
@@ -100,11 +95,6 @@ def per_example(
     gradients : dict of str to (B, ...) array
         Each sums over B to the parameter's gradient, up to rounding.
 
-    Raises
-    ------
-    ValueError
-        If the result would be larger than the budget.
-
     Examples
     --------
     >>> import numpy as np
@@ -113,16 +103,17 @@ def per_example(
     >>> per_example(RNN(3, 4, rng=0), x, dy)["weight_hh_l0"].shape
     (2, 4, 4)
     """
-    _check_budget("per_example", x.shape[1], "examples", model, budget, "pass fewer examples")
+    B = x.shape[1]
+    _check_budget(f"per_example: {B} examples", B, model, budget, "pass fewer examples")
     return _kept_gradients(model, x, dy, state, "b")
 
 
-def _check_budget(where: str, count: int, what: str, model: Any, budget: int, advice: str) -> None:
+def _check_budget(what: str, count: int, model: Any, budget: int, advice: str) -> None:
     needed = count * model.parameters.data.nbytes
     if needed > budget:
         raise ValueError(
-            f"{where}: {count} {what} of {model.parameters.data.size} parameters take {needed} "
-            f"bytes, expected at most the budget of {budget}: {advice}"
+            f"{what} of {model.parameters.data.size} parameters take {needed} bytes, expected at "
+            f"most the budget of {budget}: {advice}"
         )
 
 
@@ -144,15 +135,6 @@ def ledger_pieces(
         As for :func:`ledger`. One direction only, because a piece must not need what comes after.
     budget : int
         Largest size of a piece in bytes; a piece has at least one step.
-
-    Yields
-    ------
-    piece : LedgerPiece
-
-    Raises
-    ------
-    ValueError
-        If the model cannot be run in pieces, or dy is not as long as x.
 
     Examples
     --------
@@ -189,16 +171,12 @@ def ledger_pieces(
 def ledger_norms(
     model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
 ) -> dict[str, Array]:
-    """Return the norm of each timestep's contribution to each parameter's gradient.
+    """Return the norm (T,) of each timestep's contribution to each parameter's gradient.
 
     Parameters
     ----------
     model, x, dy, state, budget
         As for :func:`ledger_pieces`.
-
-    Returns
-    -------
-    norms : dict of str to (T,) array
 
     Examples
     --------
@@ -236,13 +214,6 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     matrices : list of (T, T) arrays
         Equation (2), one for each component: h and then c for an LSTM. The norm is over the
         layers, the batch and the units.
-
-    Raises
-    ------
-    TypeError
-        If the model has no recurrent layer.
-    ValueError
-        If it is bidirectional or batch-first, or dy is not as long as x.
 
     References
     ----------
@@ -312,21 +283,13 @@ def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
     for t in reversed(range(T)):
         J = np.empty((B, S, S), dtype)
         for b in range(B):
-            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in _parts(states[t])]
+            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in as_tuple(states[t])]
             x_t = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
-            _, _, cache = layer.apply(x_t, _state(copies))
-            _, dstate, _ = layer.vjp(cache, None, _state(unit))
-            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in _parts(dstate)]
+            _, _, cache = layer.apply(x_t, regroup(copies, states[t]))
+            _, dstate, _ = layer.vjp(cache, None, regroup(unit, states[t]))
+            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in as_tuple(dstate)]
             J[b] = np.concatenate(rows, axis=1)
         yield J
-
-
-def _parts(state: Any) -> tuple[Array, ...]:
-    return state if isinstance(state, tuple) else (state,)
-
-
-def _state(parts: list[Array]) -> Any:
-    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:

@@ -5,17 +5,16 @@
     RTRL                 the gradient forwards in time, from single steps
     linearity            backward(3 u + v) = 3 backward(u) + backward(v)
     split = whole        two parts, with the state and its gradient carried across the cut
-    PyTorch              the same function in PyTorch, by its autograd, if it is installed
 
 Each entry is the worst relative error: of any time slice of any gradient for the first two, of
-any gradient for the others. A dash marks what cannot be compared: a loss has no recurrence, RTRL
-takes pairs, PyTorch has no peepholes.
+any gradient for the others. A dash marks what cannot be compared: a loss has no recurrence, and
+RTRL takes pairs. All of this runs wherever NumPy does. The comparison with PyTorch is in
+``benchmarks/torch_references.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,9 +32,7 @@ from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradient
 from numpy_rnn.checking.target import (
     ObjectTarget,
     Point,
-    Values,
     as_tuple,
-    is_real,
     read_target,
     regroup,
 )
@@ -50,7 +47,6 @@ TOLERANCES = {
     "RTRL": 1e-12,
     "linearity": 1e-12,
     "split = whole": 1e-12,
-    "PyTorch": 1e-12,
 }
 
 
@@ -63,59 +59,45 @@ class Proof(NamedTuple):
     report: Report  # of the complex step
 
 
-def prove(torch: Any = None) -> Iterator[Proof]:
-    """Verify everything the library ships, row by row.
-
-    `torch` is PyTorch, or None to leave its column empty; see :func:`torch_or_none`.
-    """
-    for pair in (*PAIRS, *TEXTBOOK_PAIRS):
-        yield prove_pair(pair, torch)
-    for model in MODELS:
-        yield prove_model(model, torch)
+def prove() -> Iterator[Proof]:
+    """Verify everything the library ships, row by row."""
+    rows: list[RegisteredPair | RegisteredModel] = [*PAIRS, *TEXTBOOK_PAIRS, *MODELS]
+    yield from map(prove_row, rows)
 
 
-def prove_pair(pair: RegisteredPair, torch: Any = None) -> Proof:
-    """Return the row of one pair."""
-
-    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
-        functions, arguments = (pair.forward, pair.backward), list(values.values())
-        found = {}
-        if pair.recurrent:
-            found["split = whole"] = split_pair(*functions, arguments, douts)
-        if pair.recurrent and pair.keeps:
-            found["RTRL"] = rtrl(*functions, arguments, douts)
-        if torch is not None and pair.torch is not None:
-            found["PyTorch"] = torch_pair_gradients(torch, pair.torch, arguments, douts)
-        return found
-
-    return _prove(pair.name, (pair.forward, pair.backward), pair.shapes, pair.gates or None, others)
-
-
-def prove_model(model: RegisteredModel, torch: Any = None) -> Proof:
-    """Return the row of one layer or model."""
-    made = model.make()
-
-    def others(values: Values, douts: list[Array]) -> dict[str, Gradients]:
-        found = {}
-        if model.carries_state:
-            found["split = whole"] = split_model(made, values["x"], douts)
-        if torch is not None and model.torch is not None:
-            found["PyTorch"] = torch_layer_gradients(torch, made, model.torch, values, douts)
-        return found
-
-    return _prove(model.name, made, {"x": model.x}, None, others)
-
-
-def _prove(
-    name: str,
-    checked: Any,
-    shapes: dict[str, Given],
-    gates: Sequence[str] | None,
-    others: Callable[[Values, list[Array]], dict[str, Gradients]],
-) -> Proof:
-    """Return a row; `others` are the gradients for the columns that not every row has."""
-    report = check_gradients(checked, shapes, gates=gates)
+def prove_row(row: RegisteredPair | RegisteredModel) -> Proof:
+    """Return the row of one pair, layer or model."""
+    checked, shapes = row.checked(), row.shapes
+    report = check_gradients(checked, shapes, gates=row.gates or None)
     rough = check_gradients(checked, shapes, method="central differences", regimes=["usual"])
+    at_u, at_v = usual_points(checked, shapes)
+    at_both = at_u._replace(douts=[3 * u + v for u, v in zip(at_u.douts, at_v.douts, strict=True)])
+    mine, of_v, of_both = (list(point.claimed().values()) for point in (at_u, at_v, at_both))
+    combined = [None if a is None else 3 * a + b for a, b in zip(mine, of_v, strict=True)]
+    errors: dict[str, float | None] = dict.fromkeys(TOLERANCES)
+    errors |= {"complex step": report.worst, "central differences": rough.worst}
+    errors["linearity"] = worst(of_both, combined)
+    for column, gradients in _others(row, at_u).items():
+        errors[column] = worst(gradients, mine)
+    right = all(e is None or e <= TOLERANCES[column] for column, e in errors.items())
+    return Proof(row.name, errors, report.ok and right, report)
+
+
+def _others(row: RegisteredPair | RegisteredModel, point: Point) -> dict[str, Gradients]:
+    """Return the gradients for the columns that not every row has."""
+    if not row.recurrent:
+        return {}
+    if isinstance(point.target, ObjectTarget):
+        return {"split = whole": split_model(point.target.model, point.values["x"], point.douts)}
+    (forward, backward), arguments = row.checked(), list(point.values.values())
+    found = {"split = whole": split_pair(forward, backward, arguments, point.douts)}
+    if isinstance(row, RegisteredPair) and row.keeps:
+        found["RTRL"] = rtrl(forward, backward, arguments, point.douts)
+    return found
+
+
+def usual_points(checked: Any, shapes: dict[str, Given]) -> tuple[Point, Point]:
+    """Return one set of usual inputs with two draws of the outputs' gradients."""
     rng, usual = np.random.default_rng(0), REGIMES[0]
     target, _ = read_target(checked, [shapes], None)
     values, _ = draw(rng, shapes, SIZES, usual)
@@ -123,17 +105,7 @@ def _prove(
         values |= target.parameters()
     outputs = target.run(values).outputs
     u, v = (draw_gradients(rng, outputs, SIZES["T"], usual) for _ in range(2))
-    both = [3 * a + b for a, b in zip(u, v, strict=True)]
-    mine, of_v, of_both = (
-        list(Point(target, values, douts).claimed().values()) for douts in (u, v, both)
-    )
-    combined = [None if a is None else 3 * a + b for a, b in zip(mine, of_v, strict=True)]
-    errors: dict[str, float | None] = dict.fromkeys(TOLERANCES)
-    errors |= {"complex step": report.worst, "central differences": rough.worst}
-    errors["linearity"] = worst(of_both, combined)
-    errors |= {column: worst(found, mine) for column, found in others(values, u).items()}
-    right = all(e is None or e <= TOLERANCES[column] for column, e in errors.items())
-    return Proof(name, errors, report.ok and right, report)
+    return Point(target, values, u), Point(target, values, v)
 
 
 def worst(found: Sequence[Any], expected: Sequence[Any]) -> float:
@@ -190,131 +162,3 @@ def split_model(model: Any, x: Array, douts: Sequence[Array]) -> Gradients:
     earlier, _, dearlier = model.vjp(first_cache, douts[0][:cut], dstate)
     dx = None if earlier is None else np.concatenate([earlier, later])
     return [dx, *(dearlier[name] + dlater[name] for name in model.parameters.shapes)]
-
-
-def torch_or_none() -> Any:
-    """Return PyTorch, or None if it is not installed."""
-    try:
-        import torch  # noqa: PLC0415 (an extra)
-    except ImportError:
-        return None
-    return torch
-
-
-def torch_pair_gradients(
-    torch: Any, kind: str, arguments: Sequence[Any], douts: Sequence[Array]
-) -> Gradients:
-    """Return PyTorch's gradient of every argument of a pair, a key of TORCH_FORWARDS."""
-    tensors = [None if a is None else torch.tensor(a, requires_grad=is_real(a)) for a in arguments]
-    return _torch_gradients(torch, TORCH_FORWARDS[kind](torch, *tensors), douts, tensors)
-
-
-def torch_layer_gradients(
-    torch: Any, layer: Any, kind: str, values: Values, douts: Sequence[Array]
-) -> Gradients:
-    """Return PyTorch's gradient of a layer's input and parameters, which `values` hold.
-
-    `kind` is the name of the class in ``torch.nn``. The layer's attributes are the arguments of
-    its constructor.
-    """
-    names = ["input_size", "hidden_size", "num_layers", "bidirectional", "proj_size"]
-    names += ["normalized_shape", "eps", "elementwise_affine"]
-    options = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
-    if kind == "Linear":
-        options = {"in_features": layer.in_features, "out_features": layer.out_features}
-    module = getattr(torch.nn, kind)(**options).double()
-    module.load_state_dict({n: torch.tensor(v) for n, v in values.items() if n != "x"})
-    x = torch.tensor(values["x"], requires_grad=True)
-    return _torch_gradients(
-        torch, _flat(module(x)), douts, [x, *(p for _, p in module.named_parameters())]
-    )
-
-
-def _flat(outputs: Any) -> list[Any]:
-    """Return the tensors of an output and of a state that may be a tuple."""
-    if isinstance(outputs, tuple):
-        return [tensor for part in outputs for tensor in _flat(part)]
-    return [outputs]
-
-
-def _torch_gradients(
-    torch: Any, outputs: Sequence[Any], douts: Sequence[Array], tensors: Sequence[Any]
-) -> Gradients:
-    """Return the gradient of sum(dout * out) for each tensor."""
-    pairs = zip(outputs, douts, strict=True)
-    torch.stack([(out * torch.tensor(dout)).sum() for out, dout in pairs]).sum().backward()
-    gradients: Gradients = []
-    for tensor in tensors:
-        if tensor is None or not tensor.requires_grad:
-            gradients.append(None)
-        else:
-            gradients.append(np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy())
-    return gradients
-
-
-def _one_hot(torch: Any, x: Any, D: int) -> Any:
-    """Return the rows that token ids stand for, or x if it is none."""
-    return x if x.is_floating_point() else torch.nn.functional.one_hot(x, D).double()
-
-
-def _torch_recurrent(torch: Any, x: Any, *rest: Any, kind: str, **options: Any) -> list[Any]:
-    """Run torch.nn's module step by step, so that every state is an output."""
-    components = 2 if kind == "LSTM" else 1
-    states, weights = rest[:components], [w for w in rest[components:] if w is not None]
-    D, H = weights[0].shape[1], weights[1].shape[0] // {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
-    x = _one_hot(torch, x, D)
-    if len(weights) == 5:
-        options["proj_size"] = weights[4].shape[0]
-    module = getattr(torch.nn, kind)(D, H, **options).double()
-    named = dict(zip([n for n, _ in module.named_parameters()], weights, strict=True))
-    trajectories: list[list[Any]] = [[] for _ in states]
-    carried = [state[None] for state in states]
-    for x_t in x:
-        state = tuple(carried) if components == 2 else carried[0]
-        _, after = torch.func.functional_call(module, named, (x_t[None], state))
-        carried = list(after) if components == 2 else [after]
-        for trajectory, part in zip(trajectories, carried, strict=True):
-            trajectory.append(part[0])
-    return [torch.stack(trajectory) for trajectory in trajectories]
-
-
-def _torch_mse(_torch: Any, y: Any, target: Any, *, reduction: str) -> list[Any]:
-    errors = (y - target) ** 2
-    if reduction == "sum_over_time":
-        return [errors.mean(dim=(1, 2)).sum()]
-    return [errors if reduction == "none" else getattr(errors, reduction)()]
-
-
-def _torch_cross_entropy(
-    torch: Any, logits: Any, targets: Any, mask: Any, *, reduction: str
-) -> list[Any]:
-    counted = mask & (targets != -100)
-    kept = torch.where(counted, targets, -100)
-    errors = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), kept.flatten(), reduction="none"
-    ).reshape(targets.shape)
-    if reduction == "none":
-        return [errors]
-    # The mean over the batch, summed over time, divides by B, however many count.
-    divisors = {"sum": 1, "mean": counted.sum(), "sum_over_time": errors.shape[1]}
-    return [errors.sum() / divisors[reduction]]
-
-
-# The same functions in PyTorch: (torch, *arguments) -> outputs, by the key that the registry has.
-TORCH_FORWARDS: dict[str, Callable[..., list[Any]]] = {
-    "RNN": partial(_torch_recurrent, kind="RNN"),
-    "RNN relu": partial(_torch_recurrent, kind="RNN", nonlinearity="relu"),
-    "LSTM": partial(_torch_recurrent, kind="LSTM"),
-    "GRU": partial(_torch_recurrent, kind="GRU"),
-    "linear": lambda torch, x, W, b: [_one_hot(torch, x, W.shape[1]) @ W.T + b],
-    "embedding": lambda torch, tokens, W: [torch.nn.functional.embedding(tokens, W)],
-    "layer norm": lambda torch, x, gain, bias: [
-        torch.nn.functional.layer_norm(x, gain.shape, gain, bias)
-    ],
-    "dropout": lambda _torch, x, mask: [x * mask / 0.7],
-    **{
-        f"{name} {reduction}": partial(function, reduction=reduction)
-        for name, function in (("mse", _torch_mse), ("cross-entropy", _torch_cross_entropy))
-        for reduction in ("mean", "sum", "sum_over_time", "none")
-    },
-}

@@ -15,7 +15,7 @@ import numpy as np
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn import textbook
-from numpy_rnn.checking.shapes import REGIMES, Given, draw
+from numpy_rnn.checking.shapes import Given
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import (
     GRU,
@@ -32,8 +32,6 @@ from numpy_rnn.layers import (
 )
 
 Shapes = dict[str, Given]
-# Small sizes, for tests that run a pair hundreds of times.
-SMALL = {"D": 3, "H": 4, "P": 2, "V": 5}
 
 
 class RegisteredPair(NamedTuple):
@@ -44,12 +42,10 @@ class RegisteredPair(NamedTuple):
     backward: Callable[..., Any]
     shapes: Shapes  # each argument of forward, in order
     gates: str = ""  # names of the row blocks of the weights, a letter each
-    torch: str | None = None  # the same function in PyTorch, a key of proof.TORCH_FORWARDS
 
-    def arguments(self, rng: np.random.Generator, T: int, B: int) -> tuple[Any, ...]:
-        """Return arguments of `forward` in small sizes; T and B may be zero."""
-        values, _ = draw(rng, self.shapes, SMALL | {"T": T, "B": B}, REGIMES[0])
-        return tuple(values.values())
+    def checked(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return what check_gradients takes."""
+        return self.forward, self.backward
 
     @property
     def recurrent(self) -> bool:
@@ -61,28 +57,15 @@ class RegisteredPair(NamedTuple):
         """Whether `backward` takes ``keep``, which RTRL needs."""
         return "keep" in inspect.signature(self.backward).parameters
 
-    @property
-    def over_time(self) -> tuple[int, ...]:
-        """Positions of the arguments whose gradient has time as its first axis."""
-        return tuple(i for i, axes in enumerate(self._axes()) if "T" in axes)
-
-    @property
-    def summed(self) -> tuple[int, ...]:
-        """Positions of the weights: their gradients are sums whose terms `keep` can keep."""
-        return tuple(i for i, axes in enumerate(self._axes()) if axes and not {"T", "B"} & axes)
-
-    def _axes(self) -> list[set[str]]:
-        return [set(g.split()) if isinstance(g, str) else set() for g in self.shapes.values()]
-
 
 class RegisteredModel(NamedTuple):
     """A layer or a model, and its input."""
 
     name: str
-    make: Callable[[], Any]
-    x: Given
-    torch: str | None = None  # the class in torch.nn with the same constructor
-    carries_state: bool = True  # so that a sequence can be cut in two
+    checked: Callable[[], Any]  # returns a new one, which check_gradients takes
+    shapes: Shapes
+    gates: str = ""
+    recurrent: bool = True  # so that a split sequence can verify it
 
 
 def _tokens(letter: str) -> Callable[..., Array]:
@@ -116,14 +99,13 @@ def _pair(
     function: str,
     shapes: Shapes,
     gates: str = "",
-    torch: str | None = None,
     **options: Any,
 ) -> RegisteredPair:
     """Return the row of two functions of a module, functional or textbook."""
     forward = getattr(source, f"{function}_forward")
     forward = partial(forward, **options) if options else forward
     backward = getattr(source, f"{function}_backward")
-    return RegisteredPair(name, forward, backward, shapes, gates, torch)
+    return RegisteredPair(name, forward, backward, shapes, gates)
 
 
 def _with_tokens(pair: RegisteredPair) -> RegisteredPair:
@@ -147,9 +129,9 @@ _LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)
 def _cells(source: Any) -> list[RegisteredPair]:
     """Return the rows of the cells that functional and textbook have in common."""
     return [
-        _pair(source, "elman tanh", "elman", _h | _weights(1), torch="RNN"),
+        _pair(source, "elman tanh", "elman", _h | _weights(1)),
         _pair(source, "peephole lstm", "peephole_lstm", _lstm | {"W_c": "3 H"}, "ifgo"),
-        _pair(source, "gru", "gru", _h | _weights(3), "rzn", "GRU"),
+        _pair(source, "gru", "gru", _h | _weights(3), "rzn"),
         _pair(source, "gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
         _pair(source, "indrnn relu", "indrnn", _diagonal),
         _pair(source, "mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
@@ -162,12 +144,12 @@ def _without_state(source: Any) -> list[RegisteredPair]:
     embedded: Shapes = {"tokens": _tokens("V"), "W": "V H"}
     dropped: Shapes = {"x": "T B H", "mask": _kept_units}
     return [
-        _pair(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}, torch="linear"),
-        _pair(source, "embedding", "embedding", embedded, torch="embedding"),
-        _pair(source, "layer norm", "layer_norm", _norm, torch="layer norm"),
-        _pair(source, "dropout", "dropout", dropped, torch="dropout", p=0.3),
+        _pair(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}),
+        _pair(source, "embedding", "embedding", embedded),
+        _pair(source, "layer norm", "layer_norm", _norm),
+        _pair(source, "dropout", "dropout", dropped, p=0.3),
         *(
-            _pair(source, f"{name} {r}", function, shapes, "", f"{name} {r}", reduction=r)
+            _pair(source, f"{name} {r}", function, shapes, reduction=r)
             for name, function, shapes in _LOSSES
             for r in ("mean", "sum", "sum_over_time", "none")
         ),
@@ -176,10 +158,10 @@ def _without_state(source: Any) -> list[RegisteredPair]:
 
 _RECURRENT = [
     *_cells(F),
-    _pair(F, "elman relu", "elman", _h | _weights(1), torch="RNN relu", phi=F.RELU),
+    _pair(F, "elman relu", "elman", _h | _weights(1), phi=F.RELU),
     _pair(F, "indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
-    _pair(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo", "LSTM"),
-    _pair(F, "lstm projected", "lstm", _projected, "ifgo", "LSTM"),
+    _pair(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo"),
+    _pair(F, "lstm projected", "lstm", _projected, "ifgo"),
 ]
 _OTHERS = _without_state(F)
 
@@ -195,8 +177,8 @@ TEXTBOOK_PAIRS = [
     pair._replace(name=f"textbook {pair.name}")
     for pair in (
         *_cells(textbook),
-        _pair(textbook, "lstm", "lstm", _lstm, "ifgo", "LSTM"),
-        _pair(textbook, "lstm projected", "projected_lstm", _projected, "ifgo", "LSTM"),
+        _pair(textbook, "lstm", "lstm", _lstm, "ifgo"),
+        _pair(textbook, "lstm projected", "projected_lstm", _projected, "ifgo"),
         *_without_state(textbook),
     )
 ]
@@ -210,26 +192,25 @@ def _normalised() -> Sequential:
     return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
 
 
-_model = partial(RegisteredModel, x="T B 3")
+_model = partial(RegisteredModel, shapes={"x": "T B 3"})
 
 MODELS = [
-    _model("RNN(3, 4)", partial(RNN, 3, 4, rng=0), torch="RNN"),
-    _model("LSTM(3, 4)", partial(LSTM, 3, 4, rng=0), torch="LSTM"),
-    _model("GRU(3, 4)", partial(GRU, 3, 4, rng=0), torch="GRU"),
+    _model("RNN(3, 4)", partial(RNN, 3, 4, rng=0)),
+    _model("LSTM(3, 4)", partial(LSTM, 3, 4, rng=0)),
+    _model("GRU(3, 4)", partial(GRU, 3, 4, rng=0)),
     _model("PeepholeLSTM(3, 4)", partial(PeepholeLSTM, 3, 4, rng=0)),
     _model("GRU(3, 4, reset_after=False)", partial(GRU, 3, 4, reset_after=False, rng=0)),
     _model("IndRNN(3, 4)", partial(IndRNN, 3, 4, rng=0)),
     _model("MinGRU(3, 4)", partial(MinGRU, 3, 4, rng=0)),
     _model("LRU(3, 4)", partial(LRU, 3, 4, rng=0)),
-    _model("LSTM(3, 4, recompute=3)", partial(LSTM, 3, 4, recompute=3, rng=0), torch="LSTM"),
+    _model("LSTM(3, 4, recompute=3)", partial(LSTM, 3, 4, recompute=3, rng=0)),
     _model(
         "LSTM, 2 layers, bidirectional, projected",
         partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
-        torch="LSTM",
-        carries_state=False,
+        recurrent=False,
     ),
-    _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), torch="Linear", carries_state=False),
-    _model("LayerNorm(3)", partial(LayerNorm, 3), torch="LayerNorm", carries_state=False),
-    _model("Embedding -> LSTM -> Linear", _language_model, x=_tokens("V")),
+    _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), recurrent=False),
+    _model("LayerNorm(3)", partial(LayerNorm, 3), recurrent=False),
+    _model("Embedding -> LSTM -> Linear", _language_model, shapes={"x": _tokens("V")}),
     _model("GRU -> LayerNorm -> RNN", _normalised),
 ]

@@ -62,13 +62,14 @@ GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss
 
 def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
     """Return the regimes of these names, or all of them for None."""
+    if names is None:
+        return REGIMES
     known = {regime.name: regime for regime in REGIMES}
-    if names is not None and not names:
-        raise ValueError(f"regimes: none, expected some of {', '.join(known)}")
-    for name in names or ():
-        if name not in known:
-            raise ValueError(f"regimes: {name!r}, expected some of {', '.join(known)}")
-    return REGIMES if names is None else tuple(known[name] for name in names)
+    wrong = [repr(name) for name in names if name not in known]
+    if wrong or not names:
+        given = wrong[0] if wrong else "none"
+        raise ValueError(f"regimes: {given}, expected some of {', '.join(known)}")
+    return tuple(known[name] for name in names)
 
 
 def complete_sizes(chosen: Mapping[str, int] | None) -> dict[str, int]:
@@ -81,13 +82,7 @@ def complete_sizes(chosen: Mapping[str, int] | None) -> dict[str, int]:
 
 
 def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[int, ...]]:
-    """Return the tokens of an argument's shape such as ``"4H D"``, and their sizes.
-
-    Raises
-    ------
-    ValueError
-        If a token is not a letter, a number or both, or the letter has no size.
-    """
+    """Return the tokens of an argument's shape such as ``"4H D"``, and their sizes."""
     axes = tuple(shape.split())
     found = []
     for token in axes:
@@ -122,12 +117,7 @@ def draw(
 ) -> tuple[dict[str, Any], dict[str, Axes]]:
     """Draw an argument for every shape, in float64, and call the functions.
 
-    Returns
-    -------
-    values : dict
-        The arguments. Those that are arrays or None are taken as they are.
-    axes : dict of str to tuple of str
-        The tokens of those that were given as shapes.
+    Return the arguments, arrays and None as they were given, and the tokens of every shape.
     """
     parsed = {n: parse(n, g, sizes) for n, g in given.items() if isinstance(g, str)}
     axes = {name: tokens for name, (tokens, _) in parsed.items()}

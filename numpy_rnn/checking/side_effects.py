@@ -12,18 +12,15 @@ or drops to float32, with the line of code that did it.
 from __future__ import annotations
 
 import contextlib
-import linecache
-import sys
 import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import Gradients, Point, arrays_in, copies, is_real
+from numpy_rnn.checking.target import Gradients, Point, arrays_in, is_real
 from numpy_rnn.functional.types import Array
 
 # Functions of a complex number that have no complex derivative, or another one.
@@ -51,7 +48,7 @@ def find_not_finite(point: Point) -> Violation | None:
             which = f"output {i}" if len(result.outputs) > 1 else "the output"
             text = f"{which} of forward is {_first_bad(out, earliest=True)}"
             return Violation("not finite", text)
-    for name, gradient in result.backward(copies(point.douts)).items():
+    for name, gradient in result.backward(point.own_douts()).items():
         if gradient is not None and not np.isfinite(gradient).all():
             return Violation("not finite", f"the gradient of {name} is {_first_bad(gradient)}")
     return None
@@ -74,7 +71,7 @@ def find_violations(point: Point) -> list[Violation]:
     found, outputs, first = _find_changes(point)
     again = point.target.run(point.values)
     same = all(a.tobytes() == b.tobytes() for a, b in zip(outputs, again.outputs, strict=True))
-    repeated = _own_copies(again.backward(copies(point.douts)))
+    repeated = _own_copies(again.backward(point.own_douts()))
     name = _first_different(first, repeated)
     if not same or name:
         what = f"gradient of {name}" if same else "output"
@@ -82,7 +79,7 @@ def find_violations(point: Point) -> list[Violation]:
         found.append(Violation("random", text))
     else:
         if point.target.repeatable:
-            second = _own_copies(again.backward(copies(point.douts)))
+            second = _own_copies(again.backward(point.own_douts()))
             if name := _first_different(first, second):
                 text = f"a second backward returns another gradient of {name}: did the first write?"
                 found.append(Violation("second backward differs", text))
@@ -93,7 +90,7 @@ def find_violations(point: Point) -> list[Violation]:
 def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients]:
     """Return what the passes write to and must not, the outputs and the gradients."""
     target = point.target
-    received = copies(point.douts)
+    received = point.own_douts()
     result = target.run(point.values)
     outputs = [np.array(out) for out in result.outputs]  # copies: backward may write to them
     given = {name: value for name, value in point.values.items() if name in result.inputs}
@@ -103,22 +100,22 @@ def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients
     found += _changed("backward", "input changed", given, result.inputs)
     found += _changed("backward", "cache changed", before, arrays_in(result.cache, "cache"))
     names = target.cotangent_names(len(received))
-    sent = dict(zip(names, point.douts, strict=True))
-    received_by_name = dict(zip(names, received, strict=True))
-    found += _changed("backward", "incoming gradient changed", sent, received_by_name)
+    sent, kept = (dict(zip(names, douts, strict=True)) for douts in (point.douts, received))
+    found += _changed("backward", "incoming gradient changed", sent, kept)
     return found, outputs, gradients
 
 
 def _changed(who: str, kind: str, before: Any, after: Any) -> list[Violation]:
     """Return a violation for the first array that is not what it was."""
     for name, old in before.items():
-        new = after.get(name)
-        if isinstance(old, np.ndarray) and (new is None or not _same_bits(old, new)):
+        if isinstance(old, np.ndarray) and not _same_bits(old, after.get(name)):
             return [Violation(kind, f"{who} changes {name}")]
     return []
 
 
-def _same_bits(a: Array, b: Array) -> bool:
+def _same_bits(a: Array | None, b: Array | None) -> bool:
+    if a is None or b is None:
+        return a is b
     return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
 
 
@@ -128,11 +125,7 @@ def _own_copies(gradients: Gradients) -> Gradients:
 
 def _first_different(a: Gradients, b: Gradients) -> str:
     """Return the name of a gradient that differs in a bit, or an empty string."""
-    for name, g in a.items():
-        h = b[name]
-        if (g is None) != (h is None) or (g is not None and g.tobytes() != h.tobytes()):
-            return name
-    return ""
+    return next((name for name, g in a.items() if not _same_bits(g, b[name])), "")
 
 
 def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
@@ -145,13 +138,14 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
             off = float(np.abs(np.asarray(scaled[name]) / factor - g).max(initial=0.0))
             if np.array_equal(np.asarray(scaled[name]), g) and scale:
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
-                return [Violation("not linear", text)]
-            if off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
+            elif off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
                 text = (
                     f"a gradient {factor:g} times as large comes back as another one for {name}: "
                     "is it clipped inside?"
                 )
-                return [Violation("not linear", text)]
+            else:
+                continue
+            return [Violation("not linear", text)]
     return []
 
 
@@ -193,7 +187,8 @@ class TracingArray(np.ndarray[Any, Any]):
         self._record(ufunc.__name__, [np.asarray(i).dtype for i in inputs], result)
         if out is not None:
             return out[0] if len(out) == 1 else out
-        return self._traced_result(result)
+        traceable = isinstance(result, np.ndarray) and result.dtype.kind in "fc"
+        return _traced(result, self.notes) if traceable else result
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func.__name__ in NOT_ANALYTIC and np.iscomplexobj(self):
@@ -203,9 +198,8 @@ class TracingArray(np.ndarray[Any, Any]):
     def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
         """Convert, and record what is lost."""
         target = np.dtype(dtype)
-        if self.dtype.kind == "c" and target.kind == "f":
-            self._note(f"astype({target})")
-        if target in SINGLE and self.dtype not in SINGLE:
+        loses_imaginary_part = self.dtype.kind == "c" and target.kind == "f"
+        if loses_imaginary_part or (target in SINGLE and self.dtype not in SINGLE):
             self._note(f"astype({target})")
         return super().astype(dtype, *args, **options)
 
@@ -227,13 +221,8 @@ class TracingArray(np.ndarray[Any, Any]):
         if made in SINGLE and any(d.kind in "fc" and d not in SINGLE for d in dtypes):
             self._note(f"np.{name} in {made}")
 
-    def _traced_result(self, result: Any) -> Any:
-        if isinstance(result, np.ndarray) and result.dtype.kind in "fc":
-            return _traced(result, self.notes)
-        return result
-
     def _note(self, operation: str) -> None:
-        self.notes.append(f"{operation} at {_calling_line(sys._getframe(2))}")
+        self.notes.append(f"{operation} at {_innermost_line(traceback.extract_stack())}")
 
 
 def why_not_analytic(point: Point) -> str:
@@ -244,7 +233,8 @@ def why_not_analytic(point: Point) -> str:
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             point.target.run(moved)
     except Exception as error:  # whatever the code raises is the answer
-        return f"{_raising_line(error)} ({type(error).__name__}: {error})"
+        line = _innermost_line(traceback.extract_tb(error.__traceback__))
+        return f"{line} ({type(error).__name__}: {error})"
     notes = _trace(point._replace(values=moved), lambda _result, _notes: None)
     return notes[0] if notes else "the imaginary part it returns is not its slope"
 
@@ -279,26 +269,10 @@ def _untraced(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, TracingArray) else value
 
 
-def _calling_line(frame: FrameType | None) -> str:
+def _innermost_line(stack: traceback.StackSummary) -> str:
     """Return file, line and text of the innermost frame outside NumPy and this folder."""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((HERE, NUMPY)):
-            return _line(name, frame.f_lineno)
-        frame = frame.f_back
-    return "an unknown line"
-
-
-def _raising_line(error: BaseException) -> str:
-    """Return file, line and text of the innermost frame of a traceback outside NumPy and here."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((HERE, NUMPY))
-    ]
-    return _line(frames[-1].filename, frames[-1].lineno or 0) if frames else "its code"
-
-
-def _line(filename: str, number: int) -> str:
-    text = linecache.getline(filename, number).strip()
-    return f"{Path(filename).name}:{number}: {text}" if text else f"{Path(filename).name}:{number}"
+    for frame in reversed(stack):
+        if not frame.filename.startswith((HERE, NUMPY)):
+            where = f"{Path(frame.filename).name}:{frame.lineno}"
+            return f"{where}: {frame.line}" if frame.line else where
+    return "its code"

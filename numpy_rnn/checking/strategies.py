@@ -3,6 +3,25 @@
 Shapes, states, sequences, gradients and lengths, with the corners that bugs live in: no step,
 one step, one row, rows of unequal length, rows of no length. This is the only module here that
 needs Hypothesis: ``pip install numpy-rnn[test]``.
+
+>>> import numpy as np
+>>> from hypothesis import find
+>>> find(sizes(), lambda drawn: drawn["P"] > 1)
+{'T': 0, 'B': 1, 'D': 1, 'H': 2, 'V': 1, 'P': 2}
+>>> drawn = find(arguments({"x": "T B D", "h0": "B H"}), lambda values: len(values["x"]) == 2)
+>>> drawn["x"].shape, drawn["h0"].shape
+((2, 1, 1), (1, 1))
+>>> find(seeds(), lambda seed: seed > 2)
+3
+>>> find(states(1, 2), lambda state: not state.any()).tolist()
+[[0.0, 0.0]]
+>>> (dh,) = find(cotangents(np.ones((4, 1, 2))), lambda douts: not douts[0][:-1].any())
+>>> dh.shape, bool(dh[-1].all())
+((4, 1, 2), True)
+>>> sorted(find(lengths(3, 5), lambda drawn: drawn.max() == 5).tolist())
+[0, 0, 5]
+>>> find(resets(2, 2), lambda drawn: drawn.shape == (2, 2)).tolist()
+[[False, False], [False, False]]
 """
 
 from __future__ import annotations
@@ -34,12 +53,6 @@ def sizes(
     T, B, other : pairs of int
         Smallest and largest number of steps, batch size, and size of everything else. P is
         at most H.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(sizes(), lambda drawn: drawn["P"] > 1)
-    {'T': 0, 'B': 1, 'D': 1, 'H': 2, 'V': 1, 'P': 2}
     """
     return st.fixed_dictionaries(
         {
@@ -64,13 +77,6 @@ def arguments(
         As for :func:`numpy_rnn.checking.check_gradients`.
     sizes : strategy, optional
         Of the sizes of the letters; :func:`sizes` by default.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> drawn = find(arguments({"x": "T B D", "h0": "B H"}), lambda values: len(values["x"]) == 2)
-    >>> drawn["x"].shape, drawn["h0"].shape
-    ((2, 1, 1), (1, 1))
     """
     chosen = draw_from(globals()["sizes"]() if sizes is None else sizes)
     rng = np.random.default_rng(draw_from(seeds()))
@@ -79,27 +85,13 @@ def arguments(
 
 
 def seeds() -> st.SearchStrategy[int]:
-    """Return a strategy for seeds of ``numpy.random.default_rng``.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(seeds(), lambda seed: seed > 2)
-    3
-    """
+    """Return a strategy for seeds of ``numpy.random.default_rng``."""
     return st.integers(0, 2**32 - 1)
 
 
 @st.composite
 def states(draw_from: st.DrawFn, B: int, size: int) -> Array:
-    """Return a strategy for states (B, size): random, zero, or saturated at -1 and 1.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(states(1, 2), lambda state: not state.any()).tolist()
-    [[0.0, 0.0]]
-    """
+    """Return a strategy for states (B, size): random, zero, or saturated at -1 and 1."""
     rng = np.random.default_rng(draw_from(seeds()))
     kind = draw_from(st.sampled_from(["random", "zero", "saturated"]))
     state = np.asarray(rng.standard_normal((B, size)))
@@ -114,14 +106,6 @@ def cotangents(draw_from: st.DrawFn, outputs: Any) -> tuple[Array, ...]:
     ----------
     outputs : array or tuple of arrays
         What forward returned. The strategy gives a tuple with one gradient for each.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hypothesis import find
-    >>> (dh,) = find(cotangents(np.ones((4, 1, 2))), lambda douts: not douts[0][:-1].any())
-    >>> dh.shape, bool(dh[-1].all())
-    ((4, 1, 2), True)
     """
     rng = np.random.default_rng(draw_from(seeds()))
     kind = draw_from(st.sampled_from(["everywhere", "last step", "first step", "tiny"]))
@@ -139,26 +123,12 @@ def cotangents(draw_from: st.DrawFn, outputs: Any) -> tuple[Array, ...]:
 
 
 def lengths(B: int, T: int) -> st.SearchStrategy[Array]:
-    """Return a strategy for the lengths (B,) of the rows of a padded batch, 0 to T.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> sorted(find(lengths(3, 5), lambda drawn: drawn.max() == 5).tolist())
-    [0, 0, 5]
-    """
+    """Return a strategy for the lengths (B,) of the rows of a padded batch, 0 to T."""
     return st.lists(st.integers(0, T), min_size=B, max_size=B).map(lambda n: np.array(n, int))
 
 
 def resets(T: int, B: int) -> st.SearchStrategy[Array]:
-    """Return a strategy for booleans (T, B): the steps before which a row's state is reset.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(resets(2, 2), lambda drawn: drawn.shape == (2, 2)).tolist()
-    [[False, False], [False, False]]
-    """
+    """Return a strategy for booleans (T, B): the steps before which a row's state is reset."""
     return st.lists(st.lists(st.booleans(), min_size=B, max_size=B), min_size=T, max_size=T).map(
         lambda rows: np.array(rows, bool).reshape(T, B)
     )

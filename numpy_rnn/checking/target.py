@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,17 +37,7 @@ class ForwardPass(NamedTuple):
     inputs: Values  # the copies that forward was called with, to see whether it changed them
 
 
-class Target(Protocol):
-    """Something with gradients to check."""
-
-    name: str
-    repeatable: bool  # whether one forward pass allows two backward passes
-
-    def run(self, values: Values) -> ForwardPass:
-        """Run forward on these values."""
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the names of the gradients that backward is given."""
+Target: TypeAlias = "PairTarget | ObjectTarget"  # something with gradients to check
 
 
 class Point(NamedTuple):
@@ -63,7 +53,11 @@ class Point(NamedTuple):
 
     def claimed(self) -> Gradients:
         """Return the gradients that the target's backward claims."""
-        return self.target.run(self.values).backward(copies(self.douts))
+        return self.target.run(self.values).backward(self.own_douts())
+
+    def own_douts(self) -> list[Array]:
+        """Return copies of the outputs' gradients, for a backward that may write to them."""
+        return [dout.copy() for dout in self.douts]
 
     def real_names(self) -> list[str]:
         """Return the names of the values that can have a gradient."""
@@ -73,11 +67,6 @@ class Point(NamedTuple):
 def is_real(value: Any) -> bool:
     """Whether a value can have a gradient."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
-
-
-def copies(arrays: Sequence[Array]) -> list[Array]:
-    """Return copies, for code that may write to its arguments."""
-    return [array.copy() for array in arrays]
 
 
 def copied(values: Values) -> Values:
@@ -263,20 +252,17 @@ class ObjectTarget:
         self._discovered = True
         model = copy.deepcopy(self.model)
         outputs = model.forward(*copied(arguments).values())
-        after = arrays_in(model, "self")
-        constant = {
-            path: array
-            for path, array in arrays_in(self.model, "self").items()
+        before, after = arrays_in(self.model, "self"), arrays_in(model, "self")
+        constant = [
+            path
+            for path, array in before.items()
             if is_real(array) and path in after and np.array_equal(after[path], array)
-        }
+        ]
         ones = [np.ones_like(out, float) for out in as_tuple(outputs)]
         model.backward(*_as_arguments(ones, outputs))
         if not self.names and not self._names_given:
-            self.names = [
-                name
-                for name in vars(model)
-                if f"self.{name}" in constant and _read_gradient(model, name) is not None
-            ]
+            attributes = [name for name in vars(model) if f"self.{name}" in constant]
+            self.names = [n for n in attributes if _read_gradient(model, n) is not None]
             if not self.names:
                 raise TypeError(
                     f"{self.name}: no parameters found, expected .params and .grads, attributes W "
@@ -322,8 +308,9 @@ class ObjectTarget:
         outputs = model.forward(*inputs.values())
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
-            for name in self.names:
-                _clear_gradient(model, name)
+            for held in (_read_gradient(model, name) for name in self.names):
+                if isinstance(held, np.ndarray) and held.flags.writeable:
+                    held[...] = 0  # for objects that add to it
             made = model.backward(*_as_arguments(douts, outputs))
             flat = () if made is None else made if isinstance(made, tuple | list) else (made,)
             gradients = dict(zip(self.arguments, flat, strict=False))
@@ -407,10 +394,3 @@ def _read_gradient(model: Any, name: str) -> Any:
     if isinstance(grads, dict):
         return next((grads[p + name] for p in ("", *PREFIXES) if p + name in grads), None)
     return next((getattr(model, p + name) for p in PREFIXES if hasattr(model, p + name)), None)
-
-
-def _clear_gradient(model: Any, name: str) -> None:
-    """Set a gradient to zero, for objects that add to it."""
-    held = _read_gradient(model, name)
-    if isinstance(held, np.ndarray) and held.flags.writeable:
-        held[...] = 0

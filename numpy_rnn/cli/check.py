@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from numpy_rnn.checking.proof import TOLERANCES, Proof, prove, torch_or_none
+from numpy_rnn.checking.proof import TOLERANCES, Proof, prove
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
@@ -28,7 +28,6 @@ HEADINGS = {  # as wide as their columns
     "RTRL": " RTRL",
     "linearity": "linear",
     "split = whole": "split",
-    "PyTorch": "PyTorch",
 }
 OURS = "numpy_rnn.checking"
 
@@ -37,9 +36,9 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser's subcommands."""
     text = (
         "Verify the gradient of every function pair and layer by complex step, central "
-        "differences, real-time recurrent learning, linearity, split sequence = whole sequence, "
-        "and PyTorch's autograd where it is installed. Each entry of the table is the worst "
-        "relative error. The exit status is 1 if any error exceeds its tolerance."
+        "differences, real-time recurrent learning, linearity, and split sequence = whole "
+        "sequence. Each entry of the table is the worst relative error. The exit status is 1 if "
+        "any error exceeds its tolerance."
     )
     parser = add_command(commands, "check", run, "verify every gradient of the library", text)
     museum = "show which checkers catch the museum's gradient bugs instead (a few minutes)"
@@ -53,29 +52,28 @@ def run(options: argparse.Namespace) -> None:
         run_museum(as_json=options.json)
         return
     if options.json:
-        proofs = list(prove(torch_or_none()))
+        proofs = list(prove())
         print(json.dumps(as_data(proofs), indent=2))
     else:
-        proofs = print_table(torch_or_none())
+        proofs = print_table()
     wrong = [proof.name for proof in proofs if not proof.right]
     if wrong:
         raise RunError(f"{len(wrong)} of {len(proofs)} are wrong: {', '.join(wrong)}")
 
 
-def print_table(torch: Any) -> list[Proof]:
+def print_table() -> list[Proof]:
     """Print the table row by row, then the report of each wrong row; return the rows."""
     proofs = []
     print(heading())
-    for proof in prove(torch):
+    for proof in prove():
         proofs.append(proof)
         print(line(proof), flush=True)
-    if torch is None:
-        print("PyTorch is not installed: pip install 'numpy-rnn[test]' adds its column.")
     wrong = [proof for proof in proofs if not proof.right]
     for proof in wrong:
         print(f"\n{proof.name}: {proof.report}")
     if not wrong:
-        print(f"{len(proofs)} of {len(proofs)}: every gradient is right.")
+        derivations = ", ".join(TOLERANCES)
+        print(f"{len(proofs)} of {len(proofs)}: every gradient is right, by {derivations}.")
     return proofs
 
 

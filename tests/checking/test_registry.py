@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS, RegisteredPair
+from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
+from tests.case import Case
+from tests.cases import CASES
 
-PAIR = {pair.name: pair for pair in (*PAIRS, *TEXTBOOK_PAIRS)}
+PAIR = {pair.name: Case(*pair) for pair in (*PAIRS, *TEXTBOOK_PAIRS)}
 
 
 def test_names_are_unique() -> None:
@@ -47,9 +49,9 @@ def test_cells_and_only_cells_are_recurrent() -> None:
         assert pair.keeps == (bool(pair.summed) and not name.startswith("textbook"))
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", CASES, ids=lambda pair: pair.name)
 @pytest.mark.parametrize(("T", "B"), [(5, 3), (0, 2), (4, 0)])
-def test_no_argument_is_zero(pair: RegisteredPair, T: int, B: int) -> None:
+def test_no_argument_is_zero(pair: Case, T: int, B: int) -> None:
     for argument in pair.arguments(np.random.default_rng(0), T, B):
         if isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
             assert argument.all()

@@ -18,6 +18,8 @@ from tests.complex_step import as_tuple
 from tests.textbook.pages import PAGES, SIZES, Page, draw
 
 FIRST = {page.name: page for page in reversed(PAGES)}  # of each page, the row without options
+# The comments' letters: G outputs of a linear map and E numbers of an embedding, the registry's H.
+LETTERS = SIZES | {"G": SIZES["H"], "E": SIZES["H"]}
 each_page = pytest.mark.parametrize("page", FIRST.values(), ids=list(FIRST))
 
 
@@ -28,7 +30,7 @@ def module_of(page: Page) -> ModuleType:
 def shape_of(comment: str) -> tuple[int, ...]:
     """Turn what stands in a comment's brackets, such as "T + 1, B, 4H", into numbers."""
     product = re.sub(r"(\d)([A-Z])", r"\1 * \2", comment)
-    shape: tuple[int, ...] = eval(f"({product})" if product else "()", dict(SIZES))  # noqa: S307
+    shape: tuple[int, ...] = eval(f"({product})" if product else "()", dict(LETTERS))  # noqa: S307
     return shape
 
 
