@@ -21,67 +21,61 @@ os.environ.update(timing.ONE_THREAD)
 
 import numpy as np
 
-from numpy_rnn import functional, textbook
+from numpy_rnn.checking.registry import PAIRS, TEXTBOOK_PAIRS, RegisteredPair
 from numpy_rnn.functional.types import Array
 
-# Shapes of the arguments after x, in letters; blocks are counted in gates.
-PAIRS: dict[str, list[tuple[str | int, ...]]] = {
-    "elman": [("B", "H"), ("H", "D"), ("H", "H"), ("H",), ("H",)],
-    "lstm": [("B", "H"), ("B", "H"), ("4H", "D"), ("4H", "H"), ("4H",), ("4H",)],
-    "peephole_lstm": [
-        *[("B", "H"), ("B", "H"), ("4H", "D"), ("4H", "H"), ("4H",), ("4H",)],
-        (3, "H"),
-    ],
-    "gru": [("B", "H"), ("3H", "D"), ("3H", "H"), ("3H",), ("3H",)],
-    "gru_reset_before": [("B", "H"), ("3H", "D"), ("3H", "H"), ("3H",), ("3H",)],
-    "indrnn": [("B", "H"), ("H", "D"), ("H",), ("H",)],
-    "mingru": [("B", "H"), ("2H", "D"), ("2H",)],
-    "lru": [("B", "2H"), ("2H", "D"), ("H",), ("H",), ("H",)],
-}
 SIZES = [(49, 1, 35, 35), (64, 32, 64, 64), (64, 32, 256, 256)]  # T, B, D, H
 
 
-def run_of(module: Any, name: str, arguments: list[Array]) -> Callable[[], Any]:
+def draw(pair: RegisteredPair, sizes: dict[str, int]) -> list[Array]:
+    """Return float32 arguments of a pair whose shapes are letters such as "4H D"."""
+    rng = np.random.default_rng(0)
+    arguments = []
+    for letters in pair.shapes.values():
+        shape = [
+            int(axis) if axis.isdigit() else int(axis[:-1] or 1) * sizes[axis[-1]]
+            for axis in str(letters).split()
+        ]
+        arguments.append((0.1 * rng.standard_normal(shape)).astype(np.float32))
+    return arguments
+
+
+def run_of(pair: RegisteredPair, arguments: list[Array]) -> Callable[[], Any]:
     """Return a function that goes forward and backward once."""
-    forward = getattr(module, f"{name}_forward")
-    backward = getattr(module, f"{name}_backward")
-    outputs, _ = forward(*arguments)
+    outputs, _ = pair.forward(*arguments)
     douts = [np.ones_like(out) for out in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
     def run() -> None:
-        _, cache = forward(*arguments)
-        backward(*douts, cache)
+        _, cache = pair.forward(*arguments)
+        pair.backward(*douts, cache)
 
     return run
 
 
 def main() -> None:
-    """Print a line for each pair."""
+    """Print a line for each recurrent pair."""
     parser = argparse.ArgumentParser(description="Textbook pages beside their fast twins.")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender")
     options = parser.parse_args()
     print(", ".join(f"{name} {what}" for name, what in timing.surroundings("numpy").items()))
-    print("T, B, D, H:       " + "   ".join(str(size) for size in SIZES))
-    for name, shapes in PAIRS.items():
+    print("T, B, D, H:        " + "   ".join(str(size) for size in SIZES))
+    fast = {f"textbook {pair.name}": pair for pair in PAIRS}
+    for page in TEXTBOOK_PAIRS:
+        if not page.recurrent or page.name not in fast:
+            continue
         ratios = []
         for T, B, D, H in SIZES:
-            sizes = {"B": B, "D": D, "H": H, "2H": 2 * H, "3H": 3 * H, "4H": 4 * H}
-            rng = np.random.default_rng(0)
-            arguments = [
-                (0.1 * rng.standard_normal(shape)).astype(np.float32)
-                for shape in [
-                    (T, B, D),
-                    *(tuple(n if isinstance(n, int) else sizes[n] for n in s) for s in shapes),
-                ]
-            ]
+            arguments = draw(page, {"T": T, "B": B, "D": D, "H": H, "P": H // 2})
+            contenders = {"page": page, "twin": fast[page.name]}
             turns = {
-                which.__name__: partial(timing.call_seconds, run_of(which, name, arguments), 0.05)
-                for which in (textbook, functional)
+                name: partial(timing.call_seconds, run_of(pair, arguments), 0.05)
+                for name, pair in contenders.items()
             }
             times = timing.alternate(turns, options.rounds)
-            pairs = zip(times[textbook.__name__], times[functional.__name__], strict=True)
-            ratios.append(median(slow / fast for slow, fast in pairs))
-        print(f"{name:18}" + "".join(f"{ratio:15.1f}x" for ratio in ratios))
+            both = zip(times["page"], times["twin"], strict=True)
+            ratios.append(median(slow / quick for slow, quick in both))
+        name = fast[page.name].name
+        print(f"{name:18}" + "".join(f"{ratio:15.1f}x" for ratio in ratios), flush=True)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def cross_entropy_forward(
     if mask is not None:
         counts = counts & mask  # (0) (T, B)
     N = {"mean": counts.sum(), "sum_over_time": targets.shape[1], "sum": 1, "none": 1}[reduction]
-    N = max(int(N), 1)
+    N = max(int(N), 1)  # the N of (6)
     m = y.real.max(axis=-1, keepdims=True)  # (1) (T, B, 1)
     e = np.exp(y - m)  # (2) (T, B, V)
     Z = e.sum(axis=-1, keepdims=True)  # (3) (T, B, 1)

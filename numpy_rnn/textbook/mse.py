@@ -65,7 +65,7 @@ def mse_forward(
     if mask is None:
         mask = np.ones((T, B), bool)  # (0) (T, B)
     N = {"mean": mask.sum() * V, "sum_over_time": B * V, "sum": 1, "none": 1}[reduction]
-    N = max(int(N), 1)
+    N = max(int(N), 1)  # the N of (3)
     difference = np.where(mask[..., None], y - target, 0)  # (1) (T, B, V)
     e = difference**2  # (2) (T, B, V)
     loss = e if reduction == "none" else e.sum() / N  # (3) ()
