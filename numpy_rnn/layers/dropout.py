@@ -53,11 +53,6 @@ class Dropout(StatelessLayer):
     dtype : dtype, optional
         Required dtype of the input; by default float32 and float64 are both taken.
 
-    Raises
-    ------
-    ValueError
-        If p is not a probability, or the dtype is another one.
-
     Examples
     --------
     >>> import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import Where, check_size, check_tokens
 from numpy_rnn.parameters import Parameters
-
-if TYPE_CHECKING:  # see functional/types.py
-    pass
 
 
 class Embedding(StatelessLayer):
@@ -28,11 +25,6 @@ class Embedding(StatelessLayer):
         For the initial table: standard normal, as in PyTorch.
     dtype : dtype
         float64 (default) or float32.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a size is below 1 or the dtype is another one.
 
     Examples
     --------

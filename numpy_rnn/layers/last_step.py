@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from numpy_rnn.layers.validate import (
     check_shape,
 )
 from numpy_rnn.parameters import Parameters
-
-if TYPE_CHECKING:  # see functional/types.py
-    pass
 
 
 class LastStepCache(NamedTuple):

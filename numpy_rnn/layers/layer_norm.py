@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,9 +25,6 @@ from numpy_rnn.layers.validate import (
 )
 from numpy_rnn.parameters import Parameters
 
-if TYPE_CHECKING:  # see functional/types.py
-    pass
-
 
 class LayerNorm(StatelessLayer):
     """Give each row mean 0 and variance 1, then scale and shift it, as ``torch.nn.LayerNorm``.
@@ -36,7 +33,7 @@ class LayerNorm(StatelessLayer):
     ----------
     normalized_shape : int or tuple of one int
         H, the last axis of the input.
-    eps : float
+    eps : float, above 0
         Added to the variance, so that a constant row is no division by zero.
     elementwise_affine : bool
         Whether each unit has a scale, initially 1, and a shift, initially 0.
@@ -44,11 +41,6 @@ class LayerNorm(StatelessLayer):
         Whether there is a shift, if there is a scale.
     dtype : dtype
         float64 (default) or float32. Without parameters both are taken.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If H is not a whole number of at least 1, eps is not above 0, or the dtype is another one.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from numpy_rnn.layers.validate import (
 )
 from numpy_rnn.parameters import Parameters
 
-if TYPE_CHECKING:  # see functional/types.py
-    pass
-
 
 class Linear(StatelessLayer):
     """``y = x W^T + b`` for every row of x, as ``torch.nn.Linear``.
@@ -42,11 +39,6 @@ class Linear(StatelessLayer):
         For the initial weights: U(-1/sqrt(D), 1/sqrt(D)).
     dtype : dtype
         float64 (default) or float32.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a size is below 1 or the dtype is another one.
 
     Examples
     --------

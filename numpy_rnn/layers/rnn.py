@@ -47,11 +47,6 @@ class RNN(Recurrent):
     bias, batch_first, dropout, bidirectional, recompute, rng, dtype
         As for :class:`Recurrent`.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of its range.
-
     Examples
     --------
     >>> import numpy as np
@@ -79,18 +74,8 @@ class RNN(Recurrent):
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.nonlinearity = _check_nonlinearity("RNN", nonlinearity)
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            recompute=recompute,
-            rng=rng,
-            dtype=dtype,
-        )
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
         """Return the Elman cell."""
@@ -105,19 +90,10 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : int
-        As for :class:`Recurrent`.
-    bias, batch_first, dropout, bidirectional : bool, bool, float, bool
-        As for :class:`Recurrent`.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        As for :class:`Recurrent`, like `recompute`, `rng` and `dtype`.
     proj_size : int
         P: outputs are projected from H to P; 0 for no projection.
-    recompute, rng, dtype
-        As for :class:`Recurrent`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of its range.
 
     Examples
     --------
@@ -152,18 +128,8 @@ class LSTM(Recurrent):
                 f"LSTM: proj_size is {self.proj_size}, expected at least 0 and below "
                 f"hidden_size {H}"
             )
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            recompute=recompute,
-            rng=rng,
-            dtype=dtype,
-        )
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
         """Return the LSTM cell; gates i, f, g, o."""
@@ -200,20 +166,11 @@ class GRU(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : int
-        As for :class:`Recurrent`.
-    bias, batch_first, dropout, bidirectional : bool, bool, float, bool
-        As for :class:`Recurrent`.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        As for :class:`Recurrent`, like `recompute`, `rng` and `dtype`.
     reset_after : bool
         Whether the reset gate is applied after the recurrent product (PyTorch, Keras's default,
         ONNX ``linear_before_reset=1``) or before it (Cho et al. 2014, ONNX's default).
-    recompute, rng, dtype
-        As for :class:`Recurrent`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of its range.
 
     Examples
     --------
@@ -241,18 +198,8 @@ class GRU(Recurrent):
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.reset_after = check_flag("GRU", "reset_after", reset_after)
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            recompute=recompute,
-            rng=rng,
-            dtype=dtype,
-        )
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
         """Return the GRU cell; gates r, z, n."""
@@ -277,11 +224,6 @@ class IndRNN(Recurrent):
         phi.
     bias, batch_first, dropout, bidirectional, recompute, rng, dtype
         As for :class:`Recurrent`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of its range.
 
     Examples
     --------
@@ -309,18 +251,8 @@ class IndRNN(Recurrent):
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.nonlinearity = _check_nonlinearity("IndRNN", nonlinearity)
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            recompute=recompute,
-            rng=rng,
-            dtype=dtype,
-        )
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
         """Return the IndRNN cell."""
