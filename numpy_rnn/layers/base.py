@@ -292,15 +292,13 @@ class Layer(Remembers, ABC):
     def backward(self, dy: Array | None, dstate: State = None) -> Any:
         """Backpropagate through the last forward pass, and add to the parameters' gradients.
 
-        Arguments are those of :meth:`vjp`; dx (and dstate) are returned.
+        Arguments and errors are those of :meth:`vjp`; dx (and dstate) are returned.
 
         Raises
         ------
         RuntimeError
             If there was no forward pass since the last backward, or more than one: then it is
             unknown which one `dy` belongs to.
-        TypeError, ValueError
-            If a gradient is not like the output it belongs to.
         """
         dx, dinitial, gradients = self._memory.use_up(
             self, self.vjp, dy, dstate, training=self.training
@@ -433,19 +431,7 @@ class StatelessLayer(Layer):
 def two_axes(leading: tuple[int, ...], keep: Keep = "", where: object = "") -> tuple[int, int]:
     """Return the axes in front of a row as two: time and batch, or all of them as one batch.
 
-    Parameters
-    ----------
-    leading : tuple of int
-        The axes in front.
-    keep : {"", "t", "b", "tb"}
-        Axes that a gradient is to keep.
-    where : object
-        The layer, for the message.
-
-    Raises
-    ------
-    ValueError
-        If `keep` names an axis and the axes are not two.
+    If they are not two, a gradient cannot `keep` one of them.
     """
     if len(leading) == 2:
         return leading

@@ -144,34 +144,9 @@ def read_arguments(
 ) -> tuple[Array, list[Array], SequenceBatch]:
     """Check the arguments of a recurrent layer and arrange them.
 
-    Parameters
-    ----------
-    where : object
-        The layer, for messages.
-    x, state, lengths, reset : arrays
-        As the layer takes them.
-    input_size : int
-        D.
-    state_shape : tuple
-        L, and the size of each state component.
-    dtype : dtype
-        The layer's.
-    batch_first : bool
-        Whether the layer's batches are (B, T, ...).
-
-    Returns
-    -------
-    x : (T, B, D) array, or (T, B) array of int
-        Time-major, rows by decreasing length.
-    initial : list of (L, B, size) arrays
-        The components of the state; zeros for None.
-    batch : SequenceBatch
-        How to restore the user's layout.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not what the layer takes.
+    `state_shape` is L, and the size of each state component. Returned are x, time-major with rows
+    by decreasing length; the components of the initial state, (L, B, size) each, zeros for None;
+    and how to restore the user's layout.
     """
     x = np.asarray(x)
     tokens = x.dtype.kind in "iu"

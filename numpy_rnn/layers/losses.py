@@ -51,11 +51,6 @@ class Loss(Remembers, ABC):
         PyTorch's three, and the mean over everything but time, summed over time: the sum of the
         losses of the single steps.
 
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
-
     Examples
     --------
     >>> import numpy as np
@@ -142,17 +137,7 @@ class Loss(Remembers, ABC):
         return loss
 
     def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y for the last forward pass.
-
-        Parameters
-        ----------
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
+        """Return the gradient of y for the last forward pass. Arguments as :meth:`vjp`.
 
         Raises
         ------

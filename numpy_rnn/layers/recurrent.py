@@ -151,18 +151,7 @@ class Recurrent(Layer):
         return [self._rng] if self.dropout and self.num_layers > 1 else []
 
     def zero_state(self, B: int) -> State:
-        """Return the zero state of a batch of B sequences.
-
-        Parameters
-        ----------
-        B : int
-            Batch size.
-
-        Returns
-        -------
-        state : (L, B, size) array, or a tuple of them
-            Zeros; L is layers times directions.
-        """
+        """Return the zero state of a batch of B sequences: (L, B, size), or a tuple of such."""
         L, dtype = len(self._names), self.parameters.dtype
         parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
         return parts if len(parts) > 1 else parts[0]
@@ -170,12 +159,7 @@ class Recurrent(Layer):
     def weights(self, layer: int = 0, direction: int = 0) -> list[Array]:
         """Return copies of one cell's weights, in the order of its pair; absent biases are zero.
 
-        Parameters
-        ----------
-        layer : int
-            Number of the layer, from 0.
-        direction : int
-            0, or 1 for the reverse direction.
+        Layers are counted from 0. Direction 1 is the reverse one.
         """
         values = self.parameters.values
         names = self._names[layer * len(self._directions) + direction]
@@ -198,24 +182,18 @@ class Recurrent(Layer):
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, RecurrentCache]:
-        """Run over a batch of sequences; store nothing, change nothing.
+        """Run over a batch of sequences. See :meth:`Layer.apply`; here the shapes are these.
 
         Parameters
         ----------
         x : (T, B, D) or (T, D) array, or (T, B) or (T,) array of int
             A batch of sequences, or one sequence. Integers stand for one-hot rows.
-        state : array or tuple of arrays, optional
-            State before the first step, like the one returned; zeros by default.
         lengths : (B,) array of int, optional
-            Number of valid steps of each row of a padded batch, 0 to T, in any order. What is
-            beyond a row's end is not read, and the reverse direction begins there.
+            0 to T, in any order. What is beyond a row's end is not read, and the reverse
+            direction begins there.
         reset : array of bool like x without its last axis, optional
             True resets the row's state to the initial one before this step (after it, in the
             reverse direction), so that neither information nor gradient crosses it.
-        rng : numpy.random.Generator, optional
-            For dropout masks. By default the layer's own generator, which advances.
-        training : bool, optional
-            Whether dropout is on; by default ``self.training``.
 
         Returns
         -------
@@ -225,13 +203,6 @@ class Recurrent(Layer):
         state : (L, B, size) or (L, size) array, or a tuple of them
             The state after each row's last step. L is layers times directions. A cell with
             several state components, such as the LSTM, has a tuple of them.
-        cache : RecurrentCache
-            For :meth:`vjp`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dtype, the shape or a number of an argument is not what the layer takes.
         """
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         weights = [self.weights(*n) for n in np.ndindex(self.num_layers, len(self._directions))]
@@ -364,29 +335,10 @@ class Recurrent(Layer):
         return batch.restore_sequence(x), tuple(final) if len(final) > 1 else final[0]
 
     def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
-        """Take one timestep in evaluation mode, with the weights as they are.
+        """Take one timestep in evaluation mode. See :meth:`Layer.step`.
 
-        For many steps with the same weights :meth:`stepper` is several times faster.
-
-        Parameters
-        ----------
-        x_t : (B, D) or (D,) array, or (B,) array of int
-            Input of the step.
-        state : like the one returned, optional
-            State before the step; zeros by default. It is not changed.
-
-        Returns
-        -------
-        y_t : (B, K) or (K,) array
-            Output of the step.
-        state : (L, B, size) or (L, size) array, or a tuple of them
-            State after the step: a plain value, to be kept, saved and given to the next step.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not what the layer takes, or the layer is bidirectional: its reverse
-            direction begins at the end.
+        For many steps with the same weights :meth:`stepper` is several times faster. A
+        bidirectional layer has no steps (ValueError): its reverse direction begins at the end.
         """
         self._check_one_direction("step")
         x_t = np.asarray(x_t)
@@ -406,18 +358,9 @@ class Recurrent(Layer):
     def stepper(self) -> Step:
         """Return a fast function of one timestep over a copy of the weights.
 
-        Returns
-        -------
-        step : callable
-            ``y_t, state = step(x_t, state=None)``, with the arguments and results of :meth:`step`.
-            It is a pure function: what it returns are new arrays in the layer's dtype. Lists are
-            accepted. Shapes and token ids are checked; NaN and infinity pass. It owns buffers: use
-            one stepper per thread or stream.
-
-        Raises
-        ------
-        ValueError
-            If the layer is bidirectional.
+        See :meth:`Layer.stepper`. What the function returns are new arrays in the layer's dtype.
+        Lists are accepted. Shapes and token ids are checked; NaN and infinity pass. A bidirectional
+        layer has no steps (ValueError).
 
         Examples
         --------

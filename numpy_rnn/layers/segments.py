@@ -91,23 +91,10 @@ class Segment(NamedTuple):
 def cut_segments(
     T: int, B: int, lengths: Array | None, reset: Array | None, every: int | None = None
 ) -> list[Segment]:
-    """Cut a batch where a row ends, a state is reset or a state is to be stored.
+    """Cut a batch where a row ends, a state is reset or, at every k-th step, a state is stored.
 
-    Parameters
-    ----------
-    T, B : int
-        Timesteps and rows of the padded batch.
-    lengths : (B,) array of int, optional
-        Longest first.
-    reset : (T, B) array of bool, optional
-        True where a row's state is reset before the step.
-    every : int, optional
-        Cut at every such step too.
-
-    Returns
-    -------
-    segments : list of Segment
-        In the order of time; empty if no row has a step.
+    The arguments are those of :func:`run_segments`. The segments are in the order of time; there
+    is none if no row has a step.
 
     Examples
     --------
@@ -160,35 +147,15 @@ def run_segments(
     recompute: bool | int = False,
     out: Array | None = None,
 ) -> tuple[Array, list[Array], SegmentsCache]:
-    """Run a cell over a padded batch.
+    """Run a cell over a padded batch; return the output, the final state and the cache.
 
-    Parameters
-    ----------
-    cell : Cell
-        The cell.
-    x : (T, B, D) array, or (T, B) array of int
-        Input; beyond a row's end it is not read.
-    initial : list of (B, size) arrays
-        Each component of the state before the first step.
-    weights : list of arrays
-        In the order of ``cell.weights``.
-    lengths : (B,) array of int, optional
-        Longest first.
-    reset : (T, B) array of bool, optional
-        True where a row's state is reset to the initial one before the step.
-    recompute : bool or int
-        Distance of stored states, if what is between them is not kept; True is about sqrt(T).
-    out : (T, B, size) array, optional
-        Where the output is written. Then nothing is kept for backward.
+    `x` is (T, B, D), or (T, B) token ids, and is not read beyond a row's end. `initial` and the
+    final state are lists of the state's components, (B, size) each. `lengths` (B,) are longest
+    first. `reset` (T, B) is True where a row's state is reset to the initial one before the step.
+    `recompute` is the distance of stored states, if what is between them is not kept.
 
-    Returns
-    -------
-    y : (T, B, size) array
-        The first component after every step, zero beyond a row's end. May be read-only.
-    final : list of (B, size) arrays
-        Each component at each row's end.
-    cache : SegmentsCache
-        For :func:`segments_vjp`.
+    The output (T, B, size) is the first component after every step, zero beyond a row's end. It
+    may be read-only. If `out` is given, it is written there and nothing is kept for backward.
     """
     T, B = x.shape[:2]
     every = recompute_every(recompute, T)
@@ -232,29 +199,11 @@ def segments_vjp(
     dtype: np.dtype[Any],
     keep: Keep = "",
 ) -> tuple[Array | None, list[Array], list[Array]]:
-    """Backpropagate through the segments.
+    """Backpropagate through the segments; return the gradients of input, initial state, weights.
 
-    Parameters
-    ----------
-    dy : (T, B, size) array or None
-        Gradient of the output; None is zero. Beyond a row's end it is not read.
-    dfinal : list of (B, size) arrays or None
-        Gradient of the final state; None is zero.
-    cache : SegmentsCache
-        From the forward pass.
-    dtype : dtype
-        That of the gradients.
-    keep : {"", "t", "b", "tb"}
-        Axes of the weights' gradients that are not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids or no segment
-        Gradient of the input, zero beyond a row's end.
-    dinitial : list of (B, size) arrays
-        Gradient of the initial state.
-    dweights : list of arrays
-        Gradient of each weight, with the kept axes in front.
+    They have the shapes of the arguments of :func:`run_segments`, and `dtype`. None for `dy` or
+    for a component of `dfinal` is zero. `dy` is not read beyond a row's end, and dx is zero there.
+    dx is None for token ids, or if there is no segment.
     """
     options: dict[str, Any] = {"keep": keep} if keep else {}  # a custom cell need not have it
     cell, segments, caches, (T, B), recompute, whole = cache

@@ -218,14 +218,7 @@ class Sequential(Layer):
         return (x_t, tuple(after)) if self.stateful else x_t
 
     def stepper(self) -> Step:
-        """Return a fast function of one timestep over a copy of the weights.
-
-        Returns
-        -------
-        step : callable
-            ``y_t, state = step(x_t, state=None)``, with the arguments and results of :meth:`step`.
-            It is a pure function, but owns buffers: use one stepper per thread or stream.
-        """
+        """Return a fast function of one timestep over a copy of the weights. See :class:`Layer`."""
         steps = [(layer.stepper(), layer.stateful) for layer in self.layers.values()]
         count, dtype = self._states, self.parameters.dtype
 

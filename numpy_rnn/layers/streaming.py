@@ -34,21 +34,7 @@ def predict_in_chunks(
 ) -> tuple[Array, State]:
     """Run a causal layer over a sequence chunk by chunk, keeping the output and the state alone.
 
-    Parameters
-    ----------
-    layer : Layer
-        A causal layer with a state.
-    x, state, lengths, reset : arrays
-        As for ``layer.apply``.
-    batch_first : bool
-        Whether batches are (B, T, ...).
-
-    Returns
-    -------
-    y : array
-        Output at every step.
-    state : state
-        Final state.
+    Arguments and results are those of ``layer.predict``. A layer given here carries a state.
     """
     x = np.asarray(x)
     batched = x.ndim == (2 if x.dtype.kind in "iu" else 3)
@@ -108,25 +94,10 @@ def make_stepper(
     sizes: Sequence[int],
     dtype: np.dtype[Any],
 ) -> Step:
-    """Return a function of one timestep through stacked cells.
+    """Return a function of one timestep through stacked cells; see :meth:`Recurrent.stepper`.
 
-    Parameters
-    ----------
-    where : object
-        The layer, for messages.
-    cells : sequence of callable
-        ``step(x_t, *states)`` of each cell, lowest first: see :class:`Cell`.
-    input_size : int
-        D.
-    sizes : sequence of int
-        Size of each state component.
-    dtype : dtype
-        That of everything returned.
-
-    Returns
-    -------
-    step : callable
-        ``y_t, state = step(x_t, state=None)``; see :meth:`Recurrent.stepper`.
+    `cells` holds ``step(x_t, *states)`` of each cell, lowest first (see :class:`Cell`), and
+    `sizes` the size of each state component. Everything returned has this `dtype`.
     """
     L, components = len(cells), len(sizes)
     only = cells[0] if L == 1 else None

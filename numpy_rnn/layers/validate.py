@@ -114,26 +114,8 @@ def check_array(
 ) -> Array:
     """Return `value` as an array if its dtype, its shape and its numbers are allowed.
 
-    Parameters
-    ----------
-    where, name : str
-        The layer and the argument, for the message.
-    value : array
-        What the user passed.
-    dtype : dtype
-        The layer's. Another one is an error. A conversion would hide a copy of the whole input,
-        or float32 arithmetic inside a float64 computation.
-    shapes : tuple of shapes
-        The shapes that are allowed. A letter stands for any size.
-
-    Raises
-    ------
-    TypeError
-        If the dtype is another one.
-    ValueError
-        If the shape is none of `shapes`.
-    NotFiniteError
-        If a number is NaN or infinite.
+    Another dtype is an error. A conversion would hide a copy of the whole input, or float32
+    arithmetic inside a float64 computation.
     """
     array = np.asarray(value)
     check_shape(where, name, array, shapes)
@@ -159,7 +141,7 @@ def check_float(where: object, name: str, value: Array) -> Array:
 def check_shape(
     where: object, name: str, array: Array, shapes: tuple[tuple[int | str, ...], ...]
 ) -> None:
-    """Raise ValueError if the array's shape is none of `shapes`."""
+    """Raise ValueError if the array's shape is none of `shapes`. A letter is any size."""
     if array.shape in shapes:
         return
     for shape in shapes:
