@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # importing numpy.random and numpy.typing takes 15 ms
 # type is left open here and tested instead.
 Array: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
+DType: TypeAlias = np.dtype[Any]
 DTypeLike: TypeAlias = "npt.DTypeLike"
 
 # The state of a recurrent layer: an array, or a tuple of states. () for a layer without state.

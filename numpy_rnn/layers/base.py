@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
@@ -322,7 +322,8 @@ class Layer(Remembers, ABC):
         y_t : (B, K) or (K,) array
             Output of the step, a new array.
         state : state
-            State after the step, if the layer carries one.
+            State after the step, if the layer carries one: a plain value, to be kept, saved and
+            given to the next step.
         """
         return self.predict(x_t, state)
 
@@ -376,7 +377,7 @@ class StatelessCache(NamedTuple):
     kind: type
     own: Any  # the layer's own part
     shape: tuple[int, ...]  # of y
-    dtype: np.dtype[Any]
+    dtype: DType
 
 
 class StatelessLayer(Layer):

@@ -13,12 +13,12 @@ where it is. To reverse twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
@@ -49,10 +49,6 @@ class SequenceBatch(NamedTuple):
             return (self.T, *rest)
         return (self.B, self.T, *rest) if self.batch_first else (self.T, self.B, *rest)
 
-    def state_shape(self, L: int, size: int) -> tuple[int, ...]:
-        """Return the user's shape for a state component (L, B, size)."""
-        return (L, self.B, size) if self.batched else (L, size)
-
     def reverse(self, sequence: Array) -> Array:
         """Return every row reversed, up to its end."""
         if self.mirror is None:
@@ -82,13 +78,7 @@ class SequenceBatch(NamedTuple):
         return sequence.swapaxes(0, 1) if self.batch_first else sequence
 
     def read_state(
-        self,
-        where: object,
-        name: str,
-        state: State,
-        L: int,
-        sizes: Sequence[int],
-        dtype: np.dtype[Any],
+        self, where: object, name: str, state: State, L: int, sizes: Sequence[int], dtype: DType
     ) -> list[Array]:
         """Return the components of a state or of its gradient, (L, B, size) each; zero for None."""
         if state is None:
@@ -96,7 +86,8 @@ class SequenceBatch(NamedTuple):
         parts = split_state(where, name, state, len(sizes))
         read = []
         for (part_name, part), size in zip(parts, sizes, strict=True):
-            array = check_array(where, part_name, part, dtype, (self.state_shape(L, size),))
+            shape = (L, self.B, size) if self.batched else (L, size)
+            array = check_array(where, part_name, part, dtype, (shape,))
             array = array.reshape(L, self.B, size)
             # A copy, because a cell may keep it.
             read.append(array.copy() if self.order is None else array[:, self.order])
@@ -139,7 +130,7 @@ def read_arguments(
     *,
     input_size: int,
     state_shape: tuple[int, Sequence[int]],
-    dtype: np.dtype[Any],
+    dtype: DType,
     batch_first: bool,
 ) -> tuple[Array, list[Array], SequenceBatch]:
     """Check the arguments of a recurrent layer and arrange them.

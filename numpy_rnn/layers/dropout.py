@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from numpy_rnn.functional import dropout as pair
 from numpy_rnn.functional.contract import Keep
+from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.layers.base import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_array, check_float, check_probability
@@ -17,28 +17,11 @@ if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 
-class DropoutMask(NamedTuple):
-    """A mask, and the probability it was drawn with."""
-
-    mask: Array
-    p: float
-
-
-def draw_mask(x: Array, p: float, rng: Generator) -> DropoutMask:
-    """Return a mask for `x` that is False with probability `p`."""
+def apply_dropout(x: Array, p: float, rng: Generator) -> tuple[Array, DropoutCache]:
+    """Return `x` with values zeroed with probability `p` and the others scaled up, and the mask."""
     # Single precision is enough to compare with p and takes half the time to draw.
     mask = rng.random(x.shape, np.float32) >= p
-    return DropoutMask(mask, p if p < 1 else 0.0)  # with p = 1 nothing is left to be scaled up
-
-
-def dropout_forward(x: Array, mask: DropoutMask) -> Array:
-    """Return `x` with values set to zero and the others scaled up."""
-    return pair.dropout_forward(x, mask.mask, p=mask.p)[0]
-
-
-def dropout_backward(dy: Array, mask: DropoutMask) -> Array:
-    """Return the gradient of the input of :func:`dropout_forward`."""
-    return pair.dropout_backward(dy, pair.DropoutCache(mask.mask, mask.p))[0]
+    return dropout_forward(x, mask, p=p if p < 1 else 0.0)  # with p = 1 nothing is scaled up
 
 
 class Dropout(StatelessLayer):
@@ -79,17 +62,16 @@ class Dropout(StatelessLayer):
         if not self._any_dtype:
             check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
 
-    def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutMask | None]:
+    def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutCache | None]:
         self.check_input(x)
         if not (self.p and call.training):
             return x.copy(), None
-        mask = draw_mask(x, self.p, self._rng if call.rng is None else call.rng)
-        return dropout_forward(x, mask), mask
+        return apply_dropout(x, self.p, self._rng if call.rng is None else call.rng)
 
     def _vjp(
         self,
-        cache: DropoutMask | None,
+        cache: DropoutCache | None,
         dy: Array,
         keep: Keep,  # noqa: ARG002 (there is no sum over time)
     ) -> tuple[Array, dict[str, Array]]:
-        return (dy.copy() if cache is None else dropout_backward(dy, cache)), {}
+        return (dy.copy() if cache is None else dropout_backward(dy, cache)[0]), {}

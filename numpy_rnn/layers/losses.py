@@ -19,7 +19,7 @@ from numpy_rnn.functional.losses import (
     mse_forward,
     reduction_scale,
 )
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.layers.base import Remembers
 from numpy_rnn.layers.validate import (
     check_array,
@@ -39,7 +39,7 @@ class LossCache(NamedTuple):
     pair: Any  # cache of the pair of functions
     shape: tuple[int, ...]  # of y
     loss_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
 
 
 class Loss(Remembers, ABC):
@@ -90,11 +90,6 @@ class Loss(Remembers, ABC):
             The loss.
         cache : LossCache
             For :meth:`vjp`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not what the loss takes.
         """
 
     @abstractmethod

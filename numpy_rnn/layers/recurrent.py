@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
+from numpy_rnn.functional.dropout import DropoutCache, dropout_backward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
-from numpy_rnn.layers.dropout import DropoutMask, draw_mask, dropout_backward, dropout_forward
+from numpy_rnn.layers.dropout import apply_dropout
 from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
 from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_chunks
 from numpy_rnn.layers.validate import (
@@ -43,7 +44,7 @@ class RecurrentCache(NamedTuple):
 
     batch: SequenceBatch
     runs: list[SegmentsCache]  # one per layer-direction
-    masks: list[DropoutMask]  # between the layers
+    masks: list[DropoutCache]  # between the layers
 
 
 class Recurrent(Layer):
@@ -71,11 +72,6 @@ class Recurrent(Layer):
         For the initial weights, U(-1/sqrt(H), 1/sqrt(H)), and for dropout.
     dtype : dtype
         float64 (default) or float32.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is out of its range.
     """
 
     stateful = True
@@ -208,7 +204,7 @@ class Recurrent(Layer):
         weights = [self.weights(*n) for n in np.ndindex(self.num_layers, len(self._directions))]
         x, initial, batch = self._read(x, state, lengths, reset)
         runs: list[SegmentsCache] = []
-        masks: list[DropoutMask] = []
+        masks: list[DropoutCache] = []
         final = list(map(np.empty_like, initial))
         for layer, cell in enumerate(self._cells):
             outputs = []
@@ -229,8 +225,8 @@ class Recurrent(Layer):
                 runs.append(cache)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
             if dropout and layer < self.num_layers - 1:
-                masks.append(draw_mask(x, dropout, self._rng if rng is None else rng))
-                x = dropout_forward(x, masks[-1])
+                x, mask = apply_dropout(x, dropout, self._rng if rng is None else rng)
+                masks.append(mask)
         if len(self._directions) == 1 and runs[-1].whole:
             x = x.copy()  # it may be part of the cache
         if not batch.plain:
@@ -261,7 +257,7 @@ class Recurrent(Layer):
         gradients: dict[str, Array] = {}
         for layer in reversed(range(self.num_layers)):
             if d is not None and layer < len(masks):
-                d = dropout_backward(d, masks[layer])
+                d = dropout_backward(d, masks[layer])[0]
             dx: Array | None = None
             for direction in range(ways):
                 n = layer * ways + direction

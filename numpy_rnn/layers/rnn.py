@@ -40,12 +40,8 @@ class RNN(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : int
-        As for :class:`Recurrent`.
     nonlinearity : {"tanh", "relu"}
-        phi.
-    bias, batch_first, dropout, bidirectional, recompute, rng, dtype
-        As for :class:`Recurrent`.
+        phi. It comes after `num_layers`; all other parameters are those of :class:`Recurrent`.
 
     Examples
     --------
@@ -90,10 +86,9 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        As for :class:`Recurrent`, like `recompute`, `rng` and `dtype`.
     proj_size : int
-        P: outputs are projected from H to P; 0 for no projection.
+        P: outputs are projected from H to P; 0 for no projection. It comes after `bidirectional`;
+        all other parameters are those of :class:`Recurrent`.
 
     Examples
     --------
@@ -166,11 +161,10 @@ class GRU(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        As for :class:`Recurrent`, like `recompute`, `rng` and `dtype`.
     reset_after : bool
         Whether the reset gate is applied after the recurrent product (PyTorch, Keras's default,
         ONNX ``linear_before_reset=1``) or before it (Cho et al. 2014, ONNX's default).
+        All other parameters are those of :class:`Recurrent`.
 
     Examples
     --------
@@ -218,12 +212,8 @@ class IndRNN(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : int
-        As for :class:`Recurrent`.
     nonlinearity : {"relu", "tanh"}
-        phi.
-    bias, batch_first, dropout, bidirectional, recompute, rng, dtype
-        As for :class:`Recurrent`.
+        phi. It comes after `num_layers`; all other parameters are those of :class:`Recurrent`.
 
     Examples
     --------

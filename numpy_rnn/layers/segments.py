@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, DType
 
 
 class Cell(NamedTuple):
@@ -69,14 +68,13 @@ class Cell(NamedTuple):
         """Return ``step(x_t, *states)`` with these weights."""
         if self.stepper is not None:
             return self.stepper(*weights)
-        return partial(_sequence_of_one, self.forward, weights)
+        forward = self.forward
 
+        def sequence_of_one(x_t: Array, *states: Array) -> tuple[Array, ...]:
+            out, _ = forward(x_t[None], *[state[0] for state in states], *weights)
+            return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))
 
-def _sequence_of_one(
-    forward: Callable[..., tuple[Any, Any]], weights: list[Array], x_t: Array, *states: Array
-) -> tuple[Array, ...]:
-    out, _ = forward(x_t[None], *[state[0] for state in states], *weights)
-    return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))
+        return sequence_of_one
 
 
 class Segment(NamedTuple):
@@ -196,7 +194,7 @@ def segments_vjp(
     dy: Array | None,
     dfinal: list[Array | None],
     cache: SegmentsCache,
-    dtype: np.dtype[Any],
+    dtype: DType,
     keep: Keep = "",
 ) -> tuple[Array | None, list[Array], list[Array]]:
     """Backpropagate through the segments; return the gradients of input, initial state, weights.

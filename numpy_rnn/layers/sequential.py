@@ -119,11 +119,6 @@ class Sequential(Layer):
         `state`, given and returned, has one entry for each layer that carries one, in order. All
         other arguments are given to every layer. With `training`, a layer in evaluation mode stays
         there.
-
-        Raises
-        ------
-        ValueError
-            If the number of states is not the number of layers that carry one.
         """
         states = iter(self._states("forward", "state", state))
         final: list[State] = []
@@ -152,8 +147,8 @@ class Sequential(Layer):
         Raises
         ------
         ValueError
-            If the number of states is not the number of layers that carry one, or `keep` is given
-            to a model that is batch-first or has layers after a :class:`LastStep`.
+            If `keep` is given to a model that is batch-first or has layers after a
+            :class:`LastStep`.
         """
         if not isinstance(cache, SequentialCache):
             raise wrong_cache("Sequential.backward", cache)

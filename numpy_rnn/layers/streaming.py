@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     NotFiniteError,
     Where,
@@ -58,10 +58,10 @@ def predict_in_chunks(
     for start, stop in zip(points, [*points[1:], T], strict=True):
         if reset is not None and start and reset[start].any():
             state = _reset_rows(initial, state, reset[start])
-        piece = x[:, start:stop] if axis else x[start:stop]
+        span = (slice(None), slice(start, stop)) if axis else slice(start, stop)
         lengths_left = None if lengths is None else np.clip(lengths - start, 0, stop - start)
         try:
-            y_piece, state, _ = layer.apply(piece, state, lengths=lengths_left, training=False)
+            y_piece, state, _ = layer.apply(x[span], state, lengths=lengths_left, training=False)
         except (TypeError, ValueError) as error:
             layer.check_input(x, lengths)  # as a whole: such an error names the index in x
             if isinstance(error, NotFiniteError):  # of a layer further up
@@ -70,10 +70,7 @@ def predict_in_chunks(
         if whole is None:
             shape = (*y_piece.shape[:axis], T, *y_piece.shape[axis + 1 :])
             whole = np.empty(shape, y_piece.dtype)
-        if axis:
-            whole[:, start:stop] = y_piece
-        else:
-            whole[start:stop] = y_piece
+        whole[span] = y_piece
     assert whole is not None  # noqa: S101 (T is above 0)
     return whole, state
 
@@ -92,7 +89,7 @@ def make_stepper(
     cells: Sequence[Callable[..., tuple[Array, ...]]],
     input_size: int,
     sizes: Sequence[int],
-    dtype: np.dtype[Any],
+    dtype: DType,
 ) -> Step:
     """Return a function of one timestep through stacked cells; see :meth:`Recurrent.stepper`.
 
@@ -140,7 +137,7 @@ def make_stepper(
     return step
 
 
-def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: np.dtype[Any]) -> bool:
+def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: DType) -> bool:
     """Return whether the components of a state are arrays of these shapes and this dtype."""
     try:
         for part, shape in zip(state, shapes, strict=True):
@@ -151,9 +148,7 @@ def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: np.dtype[Any])
     return True
 
 
-def _read_step_input(
-    where: object, x: Array, input_size: int, dtype: np.dtype[Any]
-) -> tuple[Array, bool]:
+def _read_step_input(where: object, x: Array, input_size: int, dtype: DType) -> tuple[Array, bool]:
     """Return the input of a step, (B, D) in the layer's dtype or (B,), and whether it had a B."""
     tokens = x.dtype.kind in "iu"
     row = () if tokens else (input_size,)
@@ -169,11 +164,7 @@ def _read_step_input(
 
 
 def _read_step_state(
-    where: object,
-    state: State,
-    shapes: list[tuple[int, ...]],
-    dtype: np.dtype[Any],
-    batched: bool,
+    where: object, state: State, shapes: list[tuple[int, ...]], dtype: DType, batched: bool
 ) -> tuple[Array, ...]:
     """Return the components of a state as (L, B, size) arrays in the layer's dtype."""
     parts = split_state(where, "state", state, len(shapes))
@@ -185,7 +176,7 @@ def _read_step_state(
     return tuple(read)
 
 
-def _real_numbers(where: object, name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+def _real_numbers(where: object, name: str, array: Array, dtype: DType) -> Array:
     """Return an array in the layer's dtype if its own is a kind of real number."""
     if array.dtype.kind not in ("fiuc" if dtype.kind == "c" else "fiu"):
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")

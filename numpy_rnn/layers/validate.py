@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.parameters import DTYPES
 
 
@@ -66,7 +66,7 @@ def check_keep(where: object, keep: object) -> None:
         raise ValueError(f"{where}: keep is {keep!r}, expected one of '', 't', 'b', 'tb'")
 
 
-def to_dtype(x: Any, dtype: np.dtype[Any]) -> Array:
+def to_dtype(x: Any, dtype: DType) -> Array:
     """Return `x` as an array, and floating-point numbers in this dtype."""
     array = x if type(x) is np.ndarray else np.asarray(x)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
@@ -106,11 +106,7 @@ def check_bool(where: object, name: str, value: Array, shape: tuple[int, ...]) -
 
 
 def check_array(
-    where: object,
-    name: str,
-    value: Array,
-    dtype: np.dtype[Any],
-    shapes: tuple[tuple[int | str, ...], ...],
+    where: object, name: str, value: Array, dtype: DType, shapes: tuple[tuple[int | str, ...], ...]
 ) -> Array:
     """Return `value` as an array if its dtype, its shape and its numbers are allowed.
 
@@ -156,7 +152,7 @@ def check_shape(
 
 
 def check_loss_gradient(
-    where: object, dloss: Array | float, shape: tuple[int, ...], dtype: np.dtype[Any]
+    where: object, dloss: Array | float, shape: tuple[int, ...], dtype: DType
 ) -> Array:
     """Return the gradient of a loss as an array like the loss, in its dtype."""
     if not shape and isinstance(dloss, float) and math.isfinite(dloss):

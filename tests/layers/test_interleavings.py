@@ -311,7 +311,7 @@ def vjp_draws_the_masks_again(patch: pytest.MonkeyPatch) -> None:
     vjp = Recurrent.vjp
 
     def redrawn(self: Any, cache: Any, *args: Any, **options: Any) -> Any:
-        masks = [dropout.draw_mask(m.mask, m.p, self._rng) for m in cache.masks]
+        masks = [dropout.apply_dropout(m.mask, m.p, self._rng)[1] for m in cache.masks]
         return vjp(self, cache._replace(masks=masks), *args, **options)
 
     patch.setattr(Recurrent, "vjp", redrawn)
