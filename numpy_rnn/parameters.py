@@ -21,13 +21,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype if parameters can have it; `where` begins the message.
-
-    Raises
-    ------
-    ValueError
-        If it is neither float32 nor float64.
-    """
+    """Return `dtype` as a NumPy dtype if parameters can have it; `where` begins the message."""
     try:
         known: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
@@ -88,11 +82,6 @@ class Parameters:
     values, grads : dict of str to array
         Views into `data` and `grad`, with their shapes. Their numbers can be changed at any time;
         the views themselves cannot be replaced.
-
-    Raises
-    ------
-    ValueError
-        If the dtype is neither float32 nor float64.
 
     Examples
     --------
@@ -172,11 +161,6 @@ class Parameters:
         children : mapping of str to Parameters
             The name of each child becomes the prefix of its parameters: ``rnn.bias_hh_l0``.
 
-        Returns
-        -------
-        joined : Parameters
-            With the values the children have now.
-
         Raises
         ------
         ValueError
@@ -225,15 +209,8 @@ class Parameters:
     def to(self, dtype: DTypeLike) -> None:
         """Convert the parameters and their gradients, and those of every part.
 
-        Parameters
-        ----------
-        dtype : dtype
-            float32 or float64; also complex128, for the complex step.
-
-        Raises
-        ------
-        ValueError
-            If the dtype is another one, or these parameters are part of a model.
+        `dtype` is float32 or float64; also complex128, for the complex step. Parameters that are
+        part of a model are converted with the model alone.
         """
         if self._joined:
             raise ValueError("these parameters are part of a model, expected the model's")
@@ -251,13 +228,7 @@ class Parameters:
         self.grad.fill(0)
 
     def state_dict(self) -> dict[str, Array]:
-        """Return a copy of every parameter under its name.
-
-        Returns
-        -------
-        state : dict of str to array
-            With PyTorch's names and shapes for the same architecture.
-        """
+        """Return a copy of every parameter, with PyTorch's names and shapes."""
         return {name: value.copy() for name, value in self.values.items()}
 
     def load_state_dict(
@@ -282,11 +253,9 @@ class Parameters:
 
         Raises
         ------
-        TypeError
-            If `state` is not a mapping.
-        ValueError
-            If an entry is missing, unexpected, of a wrong shape or not of finite real numbers. The
-            message names every such entry.
+        TypeError, ValueError
+            If `state` is not a mapping, or an entry is missing, unexpected, of a wrong shape or
+            not of finite real numbers. The message names every such entry.
         """
         where = f"{where}.load_state_dict" if where else "load_state_dict"
         if not isinstance(state, Mapping):

@@ -34,17 +34,7 @@ CHUNK = 1 << 16  # numbers in a chunk of a sequence: a few hundred kilobytes
 def chunks(T: int, numbers_per_step: int) -> list[slice]:
     """Return the slices that cut T timesteps into chunks that fit the processor's cache.
 
-    Parameters
-    ----------
-    T : int
-        Timesteps.
-    numbers_per_step : int
-        Numbers that a timestep works on.
-
-    Returns
-    -------
-    slices : list of slice
-        In the order of time. The last one may reach beyond T.
+    They are in the order of time. The last one may reach beyond T.
 
     Examples
     --------
@@ -56,21 +46,10 @@ def chunks(T: int, numbers_per_step: int) -> list[slice]:
 
 
 def blocked_matmul(W: Array, out: Array, times: int) -> Callable[[Array], Array]:
-    """Return a function that multiplies by `W`, arranged for many products.
+    """Return a function that multiplies by `W` (K, N), arranged for that many products.
 
-    Parameters
-    ----------
-    W : (K, N) array
-        The right factor.
-    out : (B, N) array
-        Where every product is written.
-    times : int
-        Number of products. From the second on a copy of `W` pays.
-
-    Returns
-    -------
-    multiply : callable
-        ``multiply(x)`` for x (B, K) writes ``x @ W`` to `out`, and returns it.
+    The function writes ``x @ W`` for x (B, K) to `out` (B, N), and returns it. From the second
+    product on a copy of `W` pays.
 
     Examples
     --------

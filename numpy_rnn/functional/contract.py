@@ -86,11 +86,6 @@ def contract_bias(dz: Array, keep: Keep = "") -> Array:
     db : (G,), (T, G), (B, G) or (T, B, G) array
         Equation (2), in a new array.
 
-    Raises
-    ------
-    ValueError
-        If `keep` is none of the four.
-
     Examples
     --------
     >>> import numpy as np
@@ -126,11 +121,6 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
     -------
     dW_T : (..., V, G) array
         The transpose of what :func:`contract` returns for the one-hot rows.
-
-    Raises
-    ------
-    ValueError
-        If `keep` is none of the four.
 
     Examples
     --------

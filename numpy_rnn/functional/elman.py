@@ -93,16 +93,8 @@ def elman_stepper(
 ) -> Callable[[Array, Array], tuple[Array]]:
     """Return a function that takes single steps, without gradients, over copies of the weights.
 
-    Parameters
-    ----------
-    W_ih, W_hh, b_ih, b_hh, phi : arrays and Activation
-        As for :func:`elman_forward`, all of one dtype.
-
-    Returns
-    -------
-    step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and
-        returns ``(h_t,)``, a new array like h_prev.
+    ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and returns
+    ``(h_t,)``, a new array like h_prev. All arrays have one dtype.
     """
     W_ih_T, W_hh_T, b, value = W_ih.T.copy(), W_hh.T.copy(), (b_ih + b_hh)[None], phi.value
 

@@ -155,17 +155,9 @@ def gru_stepper(
 ) -> Callable[[Array, Array], tuple[Array]]:
     """Return a function that takes single steps, without gradients, over copies of the weights.
 
-    Parameters
-    ----------
-    W_ih, W_hh, b_ih, b_hh : arrays
-        As for :func:`gru_forward`, all of one dtype.
-
-    Returns
-    -------
-    step : callable
-        ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and
-        returns ``(h_t,)``, a new array like h_prev. It owns its buffers, so that two threads need
-        two steppers.
+    ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and returns
+    ``(h_t,)``, a new array like h_prev. All arrays have one dtype. The function owns its buffers,
+    so that two threads need two steppers.
     """
     H, dtype = W_hh.shape[1], W_hh.dtype
     W_ih_T = np.ascontiguousarray(prescale(W_ih, SIGMOIDS).T)

@@ -127,17 +127,9 @@ def lstm_stepper(
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """Return a function that takes single steps, without gradients, over copies of the weights.
 
-    Parameters
-    ----------
-    W_ih, W_hh, b_ih, b_hh, W_hr : arrays
-        As for :func:`lstm_forward`, all of one dtype.
-
-    Returns
-    -------
-    step : callable
-        ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, P) and (1, B, H) arrays (token ids x_t
-        are (B,)) and returns h_t and c_t, new arrays like the ones before. It owns its buffers,
-        so that two threads need two steppers.
+    ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, P) and (1, B, H) arrays (token ids x_t are
+    (B,)) and returns h_t and c_t, new arrays like the ones before. All arrays have one dtype. The
+    function owns its buffers, so that two threads need two steppers.
     """
     D, P, H, dtype = W_ih.shape[1], W_hh.shape[1], len(W_hh) // 4, W_hh.dtype
     # [W_ih, W_hh, b] beside each other: one product for [x_t, h_{t-1}, 1]

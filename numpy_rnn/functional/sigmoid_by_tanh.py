@@ -19,19 +19,9 @@ from numpy_rnn.functional.types import Array
 
 
 def prescale(w: Array, sigmoids: tuple[bool, ...]) -> Array:
-    """Return a weight or a bias with the blocks of sigmoid gates multiplied by 1/2.
+    """Return a weight or a bias (G*H, ...) with the blocks of sigmoid gates multiplied by 1/2.
 
-    Parameters
-    ----------
-    w : (G*H, ...) array
-        G blocks along the first axis.
-    sigmoids : tuple of G bools
-        Whether each gate is a sigmoid.
-
-    Returns
-    -------
-    scaled : (G*H, ...) array
-        A new array.
+    `sigmoids` tells of each of the G blocks whether its gate is a sigmoid.
     """
     factors = np.array([0.5 if sigmoid else 1 for sigmoid in sigmoids], w.dtype)
     blocks: Array = w.reshape(len(sigmoids), w.size // len(sigmoids)) * factors[:, None]
@@ -41,22 +31,11 @@ def prescale(w: Array, sigmoids: tuple[bool, ...]) -> Array:
 def rescale(
     B: int, H: int, sigmoids: tuple[bool, ...], dtype: np.dtype[Any]
 ) -> tuple[Array, Array]:
-    """Return the factor and the offset that turn the tanh into the gates.
+    """Return the factor and the offset, (B, G*H) each, that turn the tanh into the gates.
 
-    Parameters
-    ----------
-    B, H : int
-        Batch size and size of a block. Every row of the result is the same: NumPy takes twice as
-        long to broadcast a row over an array as to read an array of the same shape.
-    sigmoids : tuple of G bools
-        Whether each gate is a sigmoid.
-    dtype : dtype
-        That of the gates.
-
-    Returns
-    -------
-    factor, offset : (B, G*H) arrays
-        1/2 and 1/2 in the blocks of sigmoid gates, 1 and 0 in the others.
+    They are 1/2 and 1/2 in the blocks of sigmoid gates, 1 and 0 in the others. Every row is the
+    same: NumPy takes twice as long to broadcast a row over an array as to read an array of the
+    same shape.
     """
     G = len(sigmoids)
     factor, offset = np.ones((B, G, H), dtype), np.zeros((B, G, H), dtype)
