@@ -178,7 +178,7 @@ class Recurrent(Layer):
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, RecurrentCache]:
-        """Run over a batch of sequences. See :meth:`Layer.apply`; here the shapes are these.
+        """Run over a batch of sequences. All other arguments are those of :meth:`Layer.apply`.
 
         Parameters
         ----------

@@ -201,7 +201,8 @@ def segments_vjp(
 
     They have the shapes of the arguments of :func:`run_segments`, and `dtype`. None for `dy` or
     for a component of `dfinal` is zero. `dy` is not read beyond a row's end, and dx is zero there.
-    dx is None for token ids, or if there is no segment.
+    dx is None for token ids, or if there is no segment. The axes that `keep` names are in front
+    of the weights' gradients.
     """
     options: dict[str, Any] = {"keep": keep} if keep else {}  # a custom cell need not have it
     cell, segments, caches, (T, B), recompute, whole = cache

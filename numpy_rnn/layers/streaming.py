@@ -34,7 +34,7 @@ def predict_in_chunks(
 ) -> tuple[Array, State]:
     """Run a causal layer over a sequence chunk by chunk, keeping the output and the state alone.
 
-    Arguments and results are those of ``layer.predict``. A layer given here carries a state.
+    Arguments and results are those of ``layer.predict``. The layer carries a state.
     """
     x = np.asarray(x)
     batched = x.ndim == (2 if x.dtype.kind in "iu" else 3)
