@@ -4,7 +4,7 @@ A :class:`Reference` is readable code of a forward/backward pair, mostly a page 
 ``numpy_rnn.textbook``. An :class:`OptimizerReference` is readable code of an optimiser's step. A
 :class:`Bug` replaces one or two lines of the backward pass or of the step. The patched function
 is compiled from the patched source, so a traceback, a debugger and ``inspect.getsource`` show the
-mistake. The bugs of a reference are in ``bugs/NAME.txt``.
+mistake. The bugs are in ``bugs/*.txt``.
 """
 
 from __future__ import annotations
@@ -157,13 +157,19 @@ class Bug(NamedTuple):
         return code
 
 
-def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = TABLES) -> list[Bug]:
-    """Read the bugs of a reference from ``NAME.txt``, whose head explains the format.
+def read_bugs(
+    table: str,
+    references: Mapping[str, Reference | OptimizerReference],
+    folder: Traversable = TABLES,
+) -> list[Bug]:
+    """Read a table of bugs. The head of ``bugs/elman.txt`` explains the form of an entry.
 
     Parameters
     ----------
-    reference : Reference or OptimizerReference
-        The correct code.
+    table : str
+        The name of the file: "gru" for ``gru.txt``.
+    references : mapping of str to Reference or OptimizerReference
+        The correct code, by its name.
     folder : pathlib.Path or Traversable
         The folder of the file.
 
@@ -175,26 +181,31 @@ def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = T
     Raises
     ------
     ValueError
-        If an entry has another form.
+        If an entry has another form, or stands before the first line [NAME].
 
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> read_bugs(REFERENCES[0])[0].located
+    >>> read_bugs("elman", {"elman": REFERENCES[0]})[0].located
     ('W_hh',)
     """
-    file = folder / f"{reference.name}.txt"
-    text = file.read_text("utf-8")
-    bugs = []
+    text = (folder / f"{table}.txt").read_text("utf-8")
+    bugs: list[Bug] = []
+    reference = None
     for block in re.finditer(r"(?:.+(?:\n|$))+", text):
-        if block[0].startswith("#"):
+        first, *rest = block[0].splitlines()
+        if first.startswith("#"):
+            continue
+        if not rest and first[1:-1] in references and first == f"[{first[1:-1]}]":
+            reference = references[first[1:-1]]
             continue
         entry = _ENTRY.fullmatch(block[0].rstrip("\n") + "\n")
-        if entry is None:
+        if entry is None or reference is None:
             line = text.count("\n", 0, block.start()) + 1
             raise ValueError(
-                f"read_bugs: {file.name}, line {line}: {block[0].splitlines()[0]!r} begins an "
-                f"entry, expected name | places | {' or '.join(get_args(Kind))} | T = steps, "
+                f"read_bugs: {table}.txt, line {line}: {first!r} begins an entry, expected the "
+                "[NAME] of a reference and below it entries of the form "
+                f"name | places | {' or '.join(get_args(Kind))} | T = steps, "
                 "of which the last two are optional, lines marked - and +, and a cause"
             )
         located = tuple(entry["located"].split(", "))

@@ -1,20 +1,26 @@
-"""The library's own checks of the museum: bugs caught and located, and false alarms.
+"""The checks of the museum: bugs caught and located, and false alarms.
 
-A pair is checked with ``numpy_rnn.checking``. An optimiser is checked here.
+A pair is checked with ``numpy_rnn.checking``. An optimiser is checked here. What the usual gradient
+checkers catch was measured by ``python -m benchmarks.proof``, which has a source archive, and is
+recorded in ``usual.json``.
 """
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference
-from numpy_rnn.museum.usual import Inputs
 
+Inputs: TypeAlias = Literal["typical", "vanishing"]
+
+INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
 VANISHING_SIZES = {"T": 30, "D": 2, "H": 3}
 # The weights of an optimiser's check.
 NAMES = [*(f"W[{i}, {j}]" for i in range(3) for j in range(2)), *(f"b[{i}]" for i in range(3))]
@@ -39,6 +45,22 @@ class WrongStep(NamedTuple):
 
     def __str__(self) -> str:
         return f"step {self.step}, {self.where}: {self.got!r}, expected {self.expected!r}"
+
+
+def usual_checkers() -> dict[Inputs, dict[str, tuple[int, int]]]:
+    """Return the recorded figures: by inputs and checker, the bugs it caught and those it checked.
+
+    Examples
+    --------
+    >>> usual_checkers()["typical"]["torch.autograd.gradcheck"]
+    (150, 170)
+    """
+    text = (importlib.resources.files("numpy_rnn.museum") / "usual.json").read_text("utf-8")
+    recorded: dict[Inputs, dict[str, list[int]]] = json.loads(text)
+    return {
+        inputs: {name: (caught, of) for name, (caught, of) in by.items()}
+        for inputs, by in recorded.items()
+    }
 
 
 def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:

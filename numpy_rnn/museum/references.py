@@ -78,4 +78,6 @@ REFERENCES: list[Reference] = [
 OPTIMIZER_REFERENCES: list[OptimizerReference] = optimizers.REFERENCES
 
 _ALL: list[Reference | OptimizerReference] = [*REFERENCES, *OPTIMIZER_REFERENCES]
-BUGS: list[Bug] = [bug for reference in _ALL for bug in read_bugs(reference)]
+_BY_NAME = {reference.name: reference for reference in _ALL}
+_TABLES = ("elman", "lstm", "gru", "layers", "sequences", "optimizers")
+BUGS: list[Bug] = [bug for table in _TABLES for bug in read_bugs(table, _BY_NAME)]

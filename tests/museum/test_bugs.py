@@ -210,9 +210,9 @@ def test_a_patch_that_does_not_fit_is_an_error(patch: str, found: int) -> None:
 
 
 def table(folder: Path, text: str) -> list[Bug]:
-    """The bugs of a table for the Elman cell, below a head of two lines."""
-    (folder / "elman.txt").write_text("# Head.\n\n" + text, encoding="utf-8")
-    return read_bugs(REFERENCES[0], folder)
+    """The bugs of a table for the Elman cell, below a head of four lines."""
+    (folder / "elman.txt").write_text("# Head.\n\n[elman]\n\n" + text, encoding="utf-8")
+    return read_bugs("elman", {"elman": REFERENCES[0]}, folder)
 
 
 def test_a_patch_may_replace_several_lines_in_several_places(tmp_path: Path) -> None:
@@ -260,11 +260,31 @@ def test_an_entry_of_another_form_is_an_error_with_its_line(
     tmp_path: Path, first: str, rest: str
 ) -> None:
     entry = "a | b\n    - dz\n    + dy\n    Cause.\n\n"
-    with pytest.raises(ValueError, match=r"^read_bugs: elman.txt, line 8: .*, expected ") as caught:
+    with pytest.raises(
+        ValueError, match=r"^read_bugs: elman.txt, line 10: .*, expected "
+    ) as caught:
         table(tmp_path, entry + f"{first}\n{rest}\n\n" + entry)
     assert repr(first) in str(caught.value)
     assert "value or nonlinear or float32 or mutates or random" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "line"), [("", 1), ("[lstm]\n\n", 1), ("[elman]\n\n[lstm]\n\n", 3), ("[elman]\n", 1)]
+)
+def test_an_entry_without_a_reference_is_an_error(tmp_path: Path, head: str, line: int) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n"
+    (tmp_path / "elman.txt").write_text(head + entry, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^read_bugs: elman.txt, line {line}: .* of a reference"):
+        read_bugs("elman", {"elman": REFERENCES[0]}, tmp_path)
+
+
+def test_a_table_may_hold_the_bugs_of_several_references(tmp_path: Path) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n"
+    text = f"# Head.\n\n[lstm]\n\n{entry}\n# A remark.\n\n[elman]\n\n{entry}\n{entry}"
+    (tmp_path / "cells.txt").write_text(text, encoding="utf-8")
+    bugs = read_bugs("cells", {r.name: r for r in REFERENCES}, tmp_path)
+    assert [bug.reference.name for bug in bugs] == ["lstm", "elman", "elman"]
 
 
 def test_a_traceback_shows_the_patched_line() -> None:

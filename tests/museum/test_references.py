@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
@@ -46,10 +47,12 @@ def test_every_reference_has_bugs() -> None:
     assert set(LAYERS) == {reference.name for reference in OTHERS}
 
 
-def test_every_table_of_bugs_belongs_to_a_reference() -> None:
+def test_every_reference_has_one_place_in_the_tables_and_all_tables_are_read() -> None:
     names = [reference.name for reference in REFERENCES]
     names += [reference.name for reference in OPTIMIZER_REFERENCES]
-    assert sorted(table.name for table in TABLES.iterdir()) == sorted(f"{n}.txt" for n in names)
+    texts = [table.read_text("utf-8") for table in TABLES.iterdir()]
+    assert sorted(re.findall(r"(?m)^\[(.*)\]$", "\n".join(texts))) == sorted(names)
+    assert len(BUGS) == sum(len(re.findall(r"(?m)^(?![#\[ ]).+ \| ", text)) for text in texts)
 
 
 @each(PAGES)

@@ -7,15 +7,17 @@ import importlib.util
 import numpy as np
 import pytest
 
+from benchmarks.usual_checkers import USUAL_CHECKERS, pose_problem
 from numpy_rnn.museum import (
     BUGS,
     INPUTS,
     OPTIMIZER_REFERENCES,
     REFERENCES,
-    USUAL_CHECKERS,
     Bug,
+    Reference,
+    usual_checkers,
 )
-from numpy_rnn.museum.usual import Inputs, pose_problem
+from numpy_rnn.museum.evaluate import Inputs
 
 INSTALLED = {name: checker for name, checker in USUAL_CHECKERS.items() if checker.installed}
 
@@ -37,6 +39,19 @@ def test_correct_code_raises_no_alarm(name: str, inputs: Inputs) -> None:
         assert USUAL_CHECKERS[name](reference.functions, reference, inputs) is expected, (
             reference.name
         )
+
+
+def test_the_recorded_figures_are_those_of_the_checkers() -> None:
+    recorded = usual_checkers()
+    pairs = [bug for bug in BUGS if isinstance(bug.reference, Reference)]
+    recurrent = [reference.name for reference in REFERENCES if reference.recurrent]
+    counts = [len(pairs), sum(bug.reference.name in recurrent for bug in pairs)]
+    for inputs, count in zip(INPUTS, counts, strict=True):
+        assert recorded[inputs].keys() == USUAL_CHECKERS.keys()
+        assert {of for _, of in recorded[inputs].values()} == {count}
+    checker = USUAL_CHECKERS["central differences"]  # the others need packages
+    found = [checker(bug.patched(), bug.reference, "typical") is True for bug in pairs]
+    assert recorded["typical"]["central differences"][0] == sum(found)
 
 
 def test_a_gross_bug_is_caught_by_all() -> None:

@@ -1,4 +1,7 @@
-"""The usual gradient checkers, each with its own defaults, applied to the bugs.
+"""The usual gradient checkers, each with its own defaults, applied to the museum's bugs.
+
+``python -m benchmarks.proof`` counts what they catch. They are here and not in the package because
+they need torch, jax and scipy.
 
 | checker | method | calls wrong |
 | --- | --- | --- |
@@ -24,16 +27,15 @@ import importlib.util
 import itertools
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Function, OptimizerReference, Reference, draw_arguments
+from numpy_rnn.museum import OptimizerReference, Reference, draw_arguments
+from numpy_rnn.museum.bug import Function
+from numpy_rnn.museum.evaluate import Inputs
 
-Inputs: TypeAlias = Literal["typical", "vanishing"]
-
-INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
 SIZES: dict[Inputs, dict[str, int]] = {
     "typical": {"T": 5, "B": 2, "D": 2, "H": 2, "P": 2, "V": 3},
     "vanishing": {"T": 30, "B": 2, "D": 1, "H": 2, "P": 2, "V": 2},
