@@ -88,7 +88,7 @@ def usual_results() -> list[UsualResults]:
     return results
 
 
-def count_usual(results: list[UsualResults]) -> dict[Inputs, dict[str, tuple[int, int]]]:
+def count_usual(results: list[UsualResults]) -> dict[Inputs, dict[str, list[int]]]:
     """Return, by inputs and checker, how many bugs were caught of how many were checked."""
     answers = {
         inputs: {
@@ -98,7 +98,7 @@ def count_usual(results: list[UsualResults]) -> dict[Inputs, dict[str, tuple[int
         for inputs in INPUTS
     }
     return {
-        inputs: {name: (sum(yes), len(yes)) for name, yes in by.items()}
+        inputs: {name: [sum(yes), len(yes)] for name, yes in by.items()}
         for inputs, by in answers.items()
     }
 

@@ -157,13 +157,13 @@ def label(data: dict[str, Any]) -> str:
     )
 
 
-def count(shown: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+def count(shown: list[dict[str, Any]]) -> dict[str, list[int]]:
     """Return by inputs how many bugs were caught of how many were checked."""
     caught = {
         inputs: [item["caught"][inputs] for item in shown if inputs in item["caught"]]
         for inputs in INPUTS
     }
-    return {inputs: (sum(found), len(found)) for inputs, found in caught.items() if found}
+    return {inputs: [sum(found), len(found)] for inputs, found in caught.items() if found}
 
 
 def totals(shown: list[dict[str, Any]]) -> list[str]:
@@ -178,5 +178,5 @@ def totals(shown: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _total(inputs: str, name: str, found: tuple[int, int]) -> str:
+def _total(inputs: str, name: str, found: list[int]) -> str:
     return f"  {inputs:10} {name:28} caught {found[0]:3} of {found[1]}"

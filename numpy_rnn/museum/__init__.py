@@ -4,7 +4,7 @@ The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bu
 ``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.
 """
 
-from numpy_rnn.museum.bug import Bug, OptimizerReference, Reference, draw_arguments, read_bugs
+from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments, read_bugs
 from numpy_rnn.museum.evaluate import (
     INPUTS,
     Evaluation,
@@ -24,7 +24,6 @@ __all__ = [
     "Bug",
     "Evaluation",
     "OptimizerReference",
-    "Reference",
     "WrongStep",
     "check_optimizer",
     "check_reference",

@@ -15,8 +15,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference
+from numpy_rnn.museum.bug import Bug, Function, OptimizerReference
 
 Inputs: TypeAlias = Literal["typical", "vanishing"]
 
@@ -47,20 +48,17 @@ class WrongStep(NamedTuple):
         return f"step {self.step}, {self.where}: {self.got!r}, expected {self.expected!r}"
 
 
-def usual_checkers() -> dict[Inputs, dict[str, tuple[int, int]]]:
+def usual_checkers() -> dict[Inputs, dict[str, list[int]]]:
     """Return the recorded figures: by inputs and checker, the bugs it caught and those it checked.
 
     Examples
     --------
     >>> usual_checkers()["typical"]["torch.autograd.gradcheck"]
-    (150, 170)
+    [150, 170]
     """
     text = (importlib.resources.files("numpy_rnn.museum") / "usual.json").read_text("utf-8")
     recorded: dict[Inputs, dict[str, list[int]]] = json.loads(text)
-    return {
-        inputs: {name: (caught, of) for name, (caught, of) in by.items()}
-        for inputs, by in recorded.items()
-    }
+    return recorded
 
 
 def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
@@ -86,7 +84,9 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
     reference, functions = bug.reference, bug.patched()
-    if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
+    if inputs == "vanishing" and not (
+        isinstance(reference, RegisteredPair) and reference.recurrent
+    ):
         return None
     if isinstance(reference, OptimizerReference):
         (step,) = functions
@@ -109,13 +109,13 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
 
 
 def check_reference(
-    reference: Reference, functions: tuple[Function, ...] | None = None, **options: Any
+    reference: RegisteredPair, functions: tuple[Function, ...] | None = None, **options: Any
 ) -> Report:
     """Check the correct code of a reference, or a patched pair, with ``check_gradients``.
 
     Parameters
     ----------
-    reference : Reference
+    reference : RegisteredPair
         The pair and the shapes of its arguments.
     functions : tuple of callable, optional
         A patched pair to check instead.
@@ -133,7 +133,7 @@ def check_reference(
     >>> check_reference(REFERENCES[0], sizes={"T": 3, "B": 2}).ok
     True
     """
-    forward, backward = functions or reference.functions
+    forward, backward = functions or reference.checked()
     shapes, gates = dict(reference.shapes), reference.gates or None
     return check_gradients((forward, backward), shapes, gates=gates, **options)
 
@@ -206,7 +206,7 @@ def check_optimizer(
     return None
 
 
-def _names(report: Report, reference: Reference, word: str) -> bool:
+def _names(report: Report, reference: RegisteredPair, word: str) -> bool:
     """Return whether a report names a place, as :class:`Bug` writes it: "W_hh", "dx", "gate f"."""
     wrong = [row.name for row in report.rows if not row.right]
     violations = [f"{found.kind} {found.text}" for found in report.violations]

@@ -13,14 +13,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, REFERENCES, Bug, Reference, read_bugs
+from numpy_rnn.museum import BUGS, REFERENCES, Bug, read_bugs
 from numpy_rnn.museum.bug import Kind
 from tests.complex_step import as_tuple, complex_step, slice_errors
 from tests.museum.test_references import run
 
-PAIR_BUGS = [bug for bug in BUGS if isinstance(bug.reference, Reference)]
+PAIR_BUGS = [bug for bug in BUGS if isinstance(bug.reference, RegisteredPair)]
 WRONG = 1e-9  # the smallest error of a "value" is a ten-thousandth; correct pairs have 1e-11
 
 
@@ -31,7 +32,7 @@ def of_kind(kind: str) -> pytest.MarkDecorator:
 def errors(bug: Bug, steps: int) -> dict[str, Array]:
     """Of each gradient, the error of every slice, in time where there is time."""
     reference, sizes = bug.reference, {**SIZES, "T": steps}
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     drawn, outputs, douts = run(reference, sizes)
     forward, backward = bug.patched()
     found, kept = forward(*drawn)
@@ -47,7 +48,7 @@ def errors(bug: Bug, steps: int) -> dict[str, Array]:
     }
 
 
-def over_time(reference: Reference, name: str) -> bool:
+def over_time(reference: RegisteredPair, name: str) -> bool:
     shape = reference.shapes[name]
     return isinstance(shape, str) and shape.startswith("T")
 
@@ -59,7 +60,7 @@ def right(name: str, steps: int) -> list[Array | None]:
     return complex_step(reference.forward, drawn, douts)
 
 
-def argument(reference: Reference, word: str) -> str | None:
+def argument(reference: RegisteredPair, word: str) -> str | None:
     """The argument that a word names: W_hh, or x as dx."""
     return next((name for name in (word, word[1:]) if name in reference.shapes), None)
 
@@ -72,7 +73,7 @@ def test_a_value_is_wrong(bug: Bug) -> None:
 @of_kind("value")
 def test_a_bug_is_at_the_place_that_is_stated(bug: Bug) -> None:
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     assert bug.located
     found = errors(bug, bug.steps)
     for word in bug.located:
@@ -92,7 +93,7 @@ def test_a_bug_is_at_the_place_that_is_stated(bug: Bug) -> None:
 def wrong_rows(bug: Bug, name: str) -> set[int]:
     """The rows of an argument's gradient that are wrong."""
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     drawn, _, douts = run(reference, {**SIZES, "T": bug.steps})
     forward, backward = bug.patched()
     position = list(reference.shapes).index(name)
@@ -105,7 +106,7 @@ def wrong_rows(bug: Bug, name: str) -> set[int]:
 def wrong_gates(bug: Bug) -> set[str]:
     """The blocks that are wrong in the shortest sequence in which anything is."""
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     steps = next(
         steps
         for steps in range(1, bug.steps + 1)
@@ -127,7 +128,7 @@ def wrong_gates(bug: Bug) -> set[str]:
 
 @of_kind("nonlinear")
 def test_a_nonlinear_backward_is_wrong_for_large_or_small_gradients(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
@@ -150,7 +151,7 @@ def test_a_float32_backward_has_half_of_the_digits(bug: Bug) -> None:
 
 @of_kind("mutates")
 def test_a_mutating_backward_changes_what_is_stated(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
@@ -177,7 +178,7 @@ def leaves(value: Any) -> list[Any]:
 
 @of_kind("random")
 def test_a_random_backward_differs_from_itself(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
