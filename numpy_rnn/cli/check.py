@@ -12,7 +12,7 @@ from numpy_rnn.checking.proof import TOLERANCES, Proof, prove
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.museum import BUGS, INPUTS, Bug, evaluate, usual_checkers
+from numpy_rnn.museum import BUGS, INPUTS, Bug, evaluate, usual_counts
 
 NAME_WIDTH = 36  # columns
 HEADINGS = {  # as wide as their columns
@@ -111,7 +111,7 @@ def run_museum(*, as_json: bool) -> None:
             if not as_json:
                 bar.write(label(shown[-1]))
     if as_json:
-        data = {"bugs": shown, "caught": count(shown), "usual checkers": usual_checkers()}
+        data = {"bugs": shown, "caught": count(shown), "usual checkers": usual_counts()}
         print(json.dumps(data))
     else:
         print("\n".join(totals(shown)))
@@ -173,7 +173,7 @@ def totals(shown: list[dict[str, Any]]) -> list[str]:
     for inputs, found in count(shown).items():
         lines.append(_total(inputs, OURS, found))
     lines.append("The usual checkers, as recorded (to measure: python -m benchmarks.proof)")
-    for inputs, by in usual_checkers().items():
+    for inputs, by in usual_counts().items():
         lines += [_total(inputs, name, found) for name, found in by.items()]
     return lines
 

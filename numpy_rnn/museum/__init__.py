@@ -4,7 +4,7 @@ The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bu
 ``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.
 """
 
-from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments, read_bugs
+from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments
 from numpy_rnn.museum.evaluate import (
     INPUTS,
     Evaluation,
@@ -12,7 +12,7 @@ from numpy_rnn.museum.evaluate import (
     check_optimizer,
     check_reference,
     evaluate,
-    usual_checkers,
+    usual_counts,
 )
 from numpy_rnn.museum.references import BUGS, OPTIMIZER_REFERENCES, REFERENCES
 
@@ -29,6 +29,5 @@ __all__ = [
     "check_reference",
     "draw_arguments",
     "evaluate",
-    "read_bugs",
-    "usual_checkers",
+    "usual_counts",
 ]

@@ -136,32 +136,10 @@ def read_bugs(
     references: Mapping[str, RegisteredPair | OptimizerReference],
     folder: Traversable = TABLES,
 ) -> list[Bug]:
-    """Read a table of bugs. The head of ``bugs/elman.txt`` explains the form of an entry.
+    """Return the bugs of a table, such as "gru" for ``gru.txt``, in the order of the file.
 
-    Parameters
-    ----------
-    table : str
-        The name of the file: "gru" for ``gru.txt``.
-    references : mapping of str to RegisteredPair or OptimizerReference
-        The correct code, by its name.
-    folder : pathlib.Path or Traversable
-        The folder of the file.
-
-    Returns
-    -------
-    bugs : list of Bug
-        In the order of the file.
-
-    Raises
-    ------
-    ValueError
-        If an entry has another form, or stands before the first line [NAME].
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import REFERENCES
-    >>> read_bugs("elman", {"elman": REFERENCES[0]})[0].located
-    ('W_hh',)
+    `references` are the correct code by name. The head of ``bugs/elman.txt`` explains the form of an
+    entry. An entry of another form, or before the first line [NAME], is a ValueError.
     """
     text = (folder / f"{table}.txt").read_text("utf-8")
     bugs: list[Bug] = []

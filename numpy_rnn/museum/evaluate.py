@@ -48,12 +48,12 @@ class WrongStep(NamedTuple):
         return f"step {self.step}, {self.where}: {self.got!r}, expected {self.expected!r}"
 
 
-def usual_checkers() -> dict[Inputs, dict[str, list[int]]]:
+def usual_counts() -> dict[Inputs, dict[str, list[int]]]:
     """Return the recorded figures: by inputs and checker, the bugs it caught and those it checked.
 
     Examples
     --------
-    >>> usual_checkers()["typical"]["torch.autograd.gradcheck"]
+    >>> usual_counts()["typical"]["torch.autograd.gradcheck"]
     [150, 170]
     """
     text = (importlib.resources.files("numpy_rnn.museum") / "usual.json").read_text("utf-8")

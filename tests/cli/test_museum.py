@@ -8,7 +8,7 @@ import pytest
 
 from numpy_rnn.cli import check
 from numpy_rnn.cli.main import main
-from numpy_rnn.museum import BUGS, usual_checkers
+from numpy_rnn.museum import BUGS, usual_counts
 
 
 def test_the_command_shows_patch_cause_and_finding(
@@ -27,7 +27,7 @@ def test_the_command_shows_patch_cause_and_finding(
     assert "  numpy_rnn.checking suggests a cause for 1" in lines
     assert f"  typical    {'numpy_rnn.checking':28} caught   2 of 2" in lines
     assert f"  vanishing  {'numpy_rnn.checking':28} caught   1 of 1" in lines
-    recorded = usual_checkers()
+    recorded = usual_counts()
     assert f"  typical    {'scipy.optimize.check_grad':28} caught 144 of 170" in lines
     for inputs, by in recorded.items():
         for name, (caught, of) in by.items():

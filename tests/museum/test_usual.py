@@ -15,7 +15,7 @@ from numpy_rnn.museum import (
     OPTIMIZER_REFERENCES,
     REFERENCES,
     Bug,
-    usual_checkers,
+    usual_counts,
 )
 from numpy_rnn.museum.evaluate import Inputs
 
@@ -42,7 +42,7 @@ def test_correct_code_raises_no_alarm(name: str, inputs: Inputs) -> None:
 
 
 def test_the_recorded_figures_are_those_of_the_checkers() -> None:
-    recorded = usual_checkers()
+    recorded = usual_counts()
     pairs = [bug for bug in BUGS if isinstance(bug.reference, RegisteredPair)]
     recurrent = [reference.name for reference in REFERENCES if reference.recurrent]
     counts = [len(pairs), sum(bug.reference.name in recurrent for bug in pairs)]
