@@ -46,7 +46,12 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.json:
         proofs = list(prove())
-        print(json.dumps(as_data(proofs), indent=2))
+        data = {
+            "right": all(proof.right for proof in proofs),
+            "allowed": TOLERANCES,
+            "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
+        }
+        print(json.dumps(data, indent=2))
     else:
         proofs = print_table()
     wrong = [proof.name for proof in proofs if not proof.right]
@@ -57,10 +62,12 @@ def run(options: argparse.Namespace) -> None:
 def print_table() -> list[Proof]:
     """Print the table row by row, then the report of each wrong row; return the rows."""
     proofs = []
-    print(heading())
+    print(f"{'worst relative error':{NAME_WIDTH}} {' '.join(HEADINGS.values())}")
+    print(_row("tolerance", TOLERANCES))
     for proof in prove():
         proofs.append(proof)
-        print(line(proof), flush=True)
+        verdict = "" if proof.right else "  WRONG"
+        print(f"{_row(proof.name, proof.errors)}{verdict}", flush=True)
     wrong = [proof for proof in proofs if not proof.right]
     for proof in wrong:
         print(f"\n{proof.name}: {proof.report}")
@@ -70,32 +77,12 @@ def print_table() -> list[Proof]:
     return proofs
 
 
-def heading() -> str:
-    """Return the two lines above the table: the methods and their tolerances."""
-    names = "".join(f" {heading}" for heading in HEADINGS.values())
-    return f"{'worst relative error':{NAME_WIDTH}}{names}\n{_row('tolerance', TOLERANCES)}"
-
-
-def line(proof: Proof) -> str:
-    """Return a row of the table."""
-    return f"{_row(proof.name, proof.errors)}{'' if proof.right else '  WRONG'}"
-
-
 def _row(name: str, errors: Mapping[str, float | None]) -> str:
     entries = (
         f" {'-' if error is None else format(error, '.0e'):>{len(HEADINGS[column])}}"
         for column, error in errors.items()
     )
     return f"{name:{NAME_WIDTH}}{''.join(entries)}"
-
-
-def as_data(proofs: list[Proof]) -> dict[str, Any]:
-    """Return the table as plain data: the verdict, the tolerances by column, and the rows."""
-    return {
-        "right": all(proof.right for proof in proofs),
-        "allowed": TOLERANCES,
-        "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
-    }
 
 
 def run_museum(*, as_json: bool) -> None:
