@@ -1,7 +1,8 @@
-"""Write docs/proof.md: the tables of numpy-rnn check and of the museum, as measured here.
+"""Write docs/proof.md and museum/usual.json: numpy-rnn check and the museum, as measured here.
 
 Run with ``python -m benchmarks.proof``. It needs torch, jax and scipy, and takes a few minutes.
-This command writes the whole page; nothing in it is typed by hand.
+This command writes the whole page; nothing in it is typed by hand. What the usual checkers catch
+is recorded in museum/usual.json too, for ``numpy-rnn check --museum``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import torch_references
+from benchmarks.usual_checkers import USUAL_CHECKERS
 from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.derivatives import Method, gradient
 from numpy_rnn.checking.proof import usual_points, worst
 from numpy_rnn.checking.registry import PAIRS
 from numpy_rnn.checking.target import is_real
+from numpy_rnn.museum import BUGS, INPUTS
+from numpy_rnn.museum.evaluate import Inputs
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
+RECORD = Path(__file__).parents[1] / "numpy_rnn" / "museum" / "usual.json"
+UsualResults = dict[Inputs, dict[str, bool]]
 CELLS = ("elman tanh", "lstm", "gru")
 
 
@@ -67,6 +73,36 @@ def command(*options: str) -> Any:
     return json.loads(run.stdout)
 
 
+def usual_results() -> list[UsualResults]:
+    """Return for each bug, by inputs, which usual checkers catch it, of those that can take it."""
+    results = []
+    for bug in BUGS:
+        found: UsualResults = {}
+        for inputs in INPUTS:
+            answers = {
+                name: checker(bug.patched(), bug.reference, inputs)
+                for name, checker in USUAL_CHECKERS.items()
+            }
+            found[inputs] = {name: yes for name, yes in answers.items() if yes is not None}
+        results.append(found)
+    return results
+
+
+def count_usual(results: list[UsualResults]) -> dict[Inputs, dict[str, list[int]]]:
+    """Return, by inputs and checker, how many bugs were caught of how many were checked."""
+    answers = {
+        inputs: {
+            name: [found[inputs][name] for found in results if name in found[inputs]]
+            for name in USUAL_CHECKERS
+        }
+        for inputs in INPUTS
+    }
+    return {
+        inputs: {name: [sum(yes), len(yes)] for name, yes in by.items()}
+        for inputs, by in answers.items()
+    }
+
+
 def page(proof: Any, museum: Any) -> str:
     """Return the text of the page."""
     columns, torch_errors = [*proof["allowed"], "PyTorch"], torch_references.errors()
@@ -75,22 +111,19 @@ def page(proof: Any, museum: Any) -> str:
     for row in proof["rows"]:
         errors = [*row["errors"].values(), torch_errors[row["name"]]]
         rows.append([row["name"], *("-" if e is None else f"{e:.0e}" for e in errors)])
-    caught = museum["caught"]
-    checkers = list(caught["typical"])
+    usual = count_usual(museum["usual"])
+    ours = {"numpy_rnn.checking": museum["caught"]}
+    by_checker = ours | {
+        name: {inputs: usual[inputs][name] for inputs in usual} for name in USUAL_CHECKERS
+    }
     counted = [
-        [
-            checker,
-            *(
-                "{} of {}".format(*caught[regime][checker]) if checker in caught[regime] else "-"
-                for regime in ("typical", "vanishing")
-            ),
-        ]
-        for checker in checkers
+        [checker, *("{} of {}".format(*caught[inputs]) for inputs in INPUTS)]
+        for checker, caught in by_checker.items()
     ]
     missed = [
         f"- {item['reference']}, {item['name']}: {item['cause']}"
-        for item in museum["bugs"]
-        if len(item["caught"]["typical"]) > 1 and sum(item["caught"]["typical"].values()) == 1
+        for item, found in zip(museum["bugs"], museum["usual"], strict=True)
+        if found["typical"] and not any(found["typical"].values())
     ]
     return "\n".join(
         [
@@ -129,8 +162,13 @@ def page(proof: Any, museum: Any) -> str:
 
 def main() -> None:
     """Measure and write."""
-    PAGE.write_text(page(command(), command("--museum")), encoding="utf-8")
-    print(f"wrote {PAGE.name}")
+    missing = [name for name, checker in USUAL_CHECKERS.items() if not checker.installed]
+    if missing:
+        sys.exit(f"not installed, so the page would lack its figures: {', '.join(missing)}")
+    museum = {**command("--museum"), "usual": usual_results()}
+    PAGE.write_text(page(command(), museum), encoding="utf-8")
+    RECORD.write_text(json.dumps(count_usual(museum["usual"]), indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {PAGE.name} and {RECORD.name}")
 
 
 if __name__ == "__main__":

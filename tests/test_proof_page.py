@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import torch_references
 from numpy_rnn.checking.proof import TOLERANCES
 from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
-from numpy_rnn.museum import BUGS
+from numpy_rnn.museum import BUGS, INPUTS, usual_counts
 
 PAGE = (Path(__file__).parents[1] / "docs" / "proof.md").read_text(encoding="utf-8")
 
@@ -29,3 +29,10 @@ def test_the_museum_is_counted() -> None:
     caught = re.search(r"\| numpy_rnn.checking \| (\d+) of (\d+) \|", PAGE)
     assert caught is not None
     assert caught[1] == caught[2] == str(len(BUGS))
+
+
+def test_the_usual_checkers_are_as_recorded() -> None:
+    recorded = usual_counts()
+    for checker in recorded["typical"]:
+        figures = ["{} of {}".format(*recorded[inputs][checker]) for inputs in INPUTS]
+        assert f"| {checker} | {' | '.join(figures)} |" in PAGE

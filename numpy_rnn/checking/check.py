@@ -328,16 +328,13 @@ def _check_types(point: Point) -> None:
 
 def _rows(compared: list[Comparison]) -> list[Comparison]:
     """Return one row for each value: its worst comparison."""
-    worst: dict[str, Comparison] = {}
-    for comparison in compared:
-        held = worst.get(comparison.name)
-        if held is None or _badness(comparison) > _badness(held):
-            worst[comparison.name] = comparison
+    names = dict.fromkeys(comparison.name for comparison in compared)
+    worst = [max((c for c in compared if c.name == name), key=_badness) for name in names]
     resolved = {c.name for c in compared if c.unresolved < c.slices or not c.slices}
     problem = "too small everywhere for central differences to resolve"
     return [
         row if row.problem or row.name in resolved else row._replace(problem=problem)
-        for row in worst.values()
+        for row in worst
     ]
 
 

@@ -1,7 +1,8 @@
 """The registry: every pair and layer of the library that has a gradient.
 
 ``numpy-rnn check`` and the tests of the pairs run on these tables. A new pair costs one row. The
-pairs of functional/ and of textbook/ have the same names, arguments and results.
+pairs of functional/ and of textbook/ have the same names, arguments and results. The museum's
+references are rows of the same kind.
 """
 
 from __future__ import annotations
@@ -93,13 +94,8 @@ def _weights(gates: int, recurrent: str = "H") -> Shapes:
     return {"W_ih": f"{G} D", "W_hh": f"{G} {recurrent}", "b_ih": G, "b_hh": G}
 
 
-def _pair(
-    source: Any,
-    name: str,
-    function: str,
-    shapes: Shapes,
-    gates: str = "",
-    **options: Any,
+def pair_of(
+    source: Any, name: str, function: str, shapes: Shapes, gates: str = "", **options: Any
 ) -> RegisteredPair:
     """Return the row of two functions of a module, functional or textbook."""
     forward = getattr(source, f"{function}_forward")
@@ -129,13 +125,13 @@ _LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)
 def _cells(source: Any) -> list[RegisteredPair]:
     """Return the rows of the cells that functional and textbook have in common."""
     return [
-        _pair(source, "elman tanh", "elman", _h | _weights(1)),
-        _pair(source, "peephole lstm", "peephole_lstm", _lstm | {"W_c": "3 H"}, "ifgo"),
-        _pair(source, "gru", "gru", _h | _weights(3), "rzn"),
-        _pair(source, "gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
-        _pair(source, "indrnn relu", "indrnn", _diagonal),
-        _pair(source, "mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
-        _pair(source, "lru", "lru", _lru),
+        pair_of(source, "elman tanh", "elman", _h | _weights(1)),
+        pair_of(source, "peephole lstm", "peephole_lstm", _lstm | {"W_c": "3 H"}, "ifgo"),
+        pair_of(source, "gru", "gru", _h | _weights(3), "rzn"),
+        pair_of(source, "gru reset before", "gru_reset_before", _h | _weights(3), "rzn"),
+        pair_of(source, "indrnn relu", "indrnn", _diagonal),
+        pair_of(source, "mingru", "mingru", _h | {"W_ih": "2H D", "b_ih": "2H"}, "zn"),
+        pair_of(source, "lru", "lru", _lru),
     ]
 
 
@@ -144,12 +140,12 @@ def _without_state(source: Any) -> list[RegisteredPair]:
     embedded: Shapes = {"tokens": _tokens("V"), "W": "V H"}
     dropped: Shapes = {"x": "T B H", "mask": _kept_units}
     return [
-        _pair(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}),
-        _pair(source, "embedding", "embedding", embedded),
-        _pair(source, "layer norm", "layer_norm", _norm),
-        _pair(source, "dropout", "dropout", dropped, p=0.3),
+        pair_of(source, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}),
+        pair_of(source, "embedding", "embedding", embedded),
+        pair_of(source, "layer norm", "layer_norm", _norm),
+        pair_of(source, "dropout", "dropout", dropped, p=0.3),
         *(
-            _pair(source, f"{name} {r}", function, shapes, reduction=r)
+            pair_of(source, f"{name} {r}", function, shapes, reduction=r)
             for name, function, shapes in _LOSSES
             for r in ("mean", "sum", "sum_over_time", "none")
         ),
@@ -158,27 +154,27 @@ def _without_state(source: Any) -> list[RegisteredPair]:
 
 _RECURRENT = [
     *_cells(F),
-    _pair(F, "elman relu", "elman", _h | _weights(1), phi=F.RELU),
-    _pair(F, "indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
-    _pair(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo"),
-    _pair(F, "lstm projected", "lstm", _projected, "ifgo"),
+    pair_of(F, "elman relu", "elman", _h | _weights(1), phi=F.RELU),
+    pair_of(F, "indrnn tanh", "indrnn", _diagonal, phi=F.TANH),
+    pair_of(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo"),
+    pair_of(F, "lstm projected", "lstm", _projected, "ifgo"),
 ]
 _OTHERS = _without_state(F)
 
 PAIRS = [
     *_RECURRENT,
     *map(_with_tokens, _RECURRENT),
-    _pair(F, "scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
+    pair_of(F, "scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
     *_OTHERS,
     _with_tokens(_OTHERS[0]),  # linear
-    _pair(F, "layer norm, large eps", "layer_norm", _norm, eps=0.5),
+    pair_of(F, "layer norm, large eps", "layer_norm", _norm, eps=0.5),
 ]
 TEXTBOOK_PAIRS = [
     pair._replace(name=f"textbook {pair.name}")
     for pair in (
         *_cells(textbook),
-        _pair(textbook, "lstm", "lstm", _lstm, "ifgo"),
-        _pair(textbook, "lstm projected", "projected_lstm", _projected, "ifgo"),
+        pair_of(textbook, "lstm", "lstm", _lstm, "ifgo"),
+        pair_of(textbook, "lstm projected", "projected_lstm", _projected, "ifgo"),
         *_without_state(textbook),
     )
 ]

@@ -12,14 +12,7 @@ from numpy_rnn.checking.proof import TOLERANCES, Proof, prove
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.museum import (
-    BUGS,
-    INPUTS,
-    USUAL_CHECKERS,
-    Bug,
-    Evaluation,
-    evaluate,
-)
+from numpy_rnn.museum import BUGS, INPUTS, Bug, evaluate, usual_counts
 
 NAME_WIDTH = 36  # columns
 HEADINGS = {  # as wide as their columns
@@ -41,7 +34,7 @@ def add_to(commands: Any) -> None:
         "any error exceeds its tolerance."
     )
     parser = add_command(commands, "check", run, "verify every gradient of the library", text)
-    museum = "show which checkers catch the museum's gradient bugs instead (a few minutes)"
+    museum = "check the museum's gradient bugs instead (a few minutes)"
     add_option(parser, "--json", bool, False, "print the table as JSON")
     add_option(parser, "--museum", bool, False, museum)
 
@@ -53,7 +46,12 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.json:
         proofs = list(prove())
-        print(json.dumps(as_data(proofs), indent=2))
+        data = {
+            "right": all(proof.right for proof in proofs),
+            "allowed": TOLERANCES,
+            "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
+        }
+        print(json.dumps(data, indent=2))
     else:
         proofs = print_table()
     wrong = [proof.name for proof in proofs if not proof.right]
@@ -64,10 +62,12 @@ def run(options: argparse.Namespace) -> None:
 def print_table() -> list[Proof]:
     """Print the table row by row, then the report of each wrong row; return the rows."""
     proofs = []
-    print(heading())
+    print(f"{'worst relative error':{NAME_WIDTH}} {' '.join(HEADINGS.values())}")
+    print(_row("tolerance", TOLERANCES))
     for proof in prove():
         proofs.append(proof)
-        print(line(proof), flush=True)
+        verdict = "" if proof.right else "  WRONG"
+        print(f"{_row(proof.name, proof.errors)}{verdict}", flush=True)
     wrong = [proof for proof in proofs if not proof.right]
     for proof in wrong:
         print(f"\n{proof.name}: {proof.report}")
@@ -75,17 +75,6 @@ def print_table() -> list[Proof]:
         derivations = ", ".join(TOLERANCES)
         print(f"{len(proofs)} of {len(proofs)}: every gradient is right, by {derivations}.")
     return proofs
-
-
-def heading() -> str:
-    """Return the two lines above the table: the methods and their tolerances."""
-    names = "".join(f" {heading}" for heading in HEADINGS.values())
-    return f"{'worst relative error':{NAME_WIDTH}}{names}\n{_row('tolerance', TOLERANCES)}"
-
-
-def line(proof: Proof) -> str:
-    """Return a row of the table."""
-    return f"{_row(proof.name, proof.errors)}{'' if proof.right else '  WRONG'}"
 
 
 def _row(name: str, errors: Mapping[str, float | None]) -> str:
@@ -96,19 +85,10 @@ def _row(name: str, errors: Mapping[str, float | None]) -> str:
     return f"{name:{NAME_WIDTH}}{''.join(entries)}"
 
 
-def as_data(proofs: list[Proof]) -> dict[str, Any]:
-    """Return the table as plain data: the verdict, the tolerances by column, and the rows."""
-    return {
-        "right": all(proof.right for proof in proofs),
-        "allowed": TOLERANCES,
-        "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
-    }
-
-
 def run_museum(*, as_json: bool) -> None:
-    """Print every bug of the museum with the checkers that catch it.
+    """Print every bug of the museum, and what the checker finds.
 
-    Raise RunError if the library's own checker misses a bug or does not locate it.
+    Raise RunError if the checker misses a bug or does not locate it.
     """
     shown: list[dict[str, Any]] = []
     with progress(len(BUGS), "bug") as bar:
@@ -117,78 +97,73 @@ def run_museum(*, as_json: bool) -> None:
             bar.advance(bug.reference.name)
             if not as_json:
                 bar.write(label(shown[-1]))
-    missing = [name for name, checker in USUAL_CHECKERS.items() if not checker.installed]
     if as_json:
-        print(json.dumps({"bugs": shown, "caught": count(shown), "not installed": missing}))
+        data = {"bugs": shown, "caught": count(shown), "usual checkers": usual_counts()}
+        print(json.dumps(data))
     else:
-        print("\n".join([*totals(shown), *(f"{name}: not installed" for name in missing)]))
+        print("\n".join(totals(shown)))
     missed = [
         f"{item['reference']}: {item['name']}"
         for item in shown
-        if not item["located"] or not all(by[OURS] for by in item["caught"].values())
+        if not item["located"] or not all(item["caught"].values())
     ]
     if missed:
         raise RunError(f"{len(missed)} of {len(shown)} missed or not located: {'; '.join(missed)}")
 
 
 def bug_data(bug: Bug) -> dict[str, Any]:
-    """Return a bug as plain data, with the checkers that catch it by kind of inputs."""
-    caught: dict[str, dict[str, bool]] = {}
-    found: list[Evaluation] = []
-    for inputs in INPUTS:
-        ours = evaluate(bug, inputs)
-        if ours is None:
-            continue
-        found.append(ours)
-        caught[inputs] = {OURS: ours.caught}
-        for name, checker in USUAL_CHECKERS.items():
-            result = checker(bug.patched(), bug.reference, inputs)
-            if result is not None:
-                caught[inputs][name] = result
+    """Return a bug as plain data, with what the checker finds and whether it catches it."""
+    evaluations = {inputs: evaluate(bug, inputs) for inputs in INPUTS}
+    done = {inputs: found for inputs, found in evaluations.items() if found is not None}
     return {
         "reference": bug.reference.name,
         "name": bug.name,
         "cause": bug.cause,
         "patch": bug.diff(),
-        "located": found[0].located,
-        "finding": found[0].finding,
-        "suggestions": found[0].suggestions,
-        "caught": caught,
+        "located": done["typical"].located,
+        "finding": done["typical"].finding,
+        "suggestions": done["typical"].suggestions,
+        "caught": {inputs: found.caught for inputs, found in done.items()},
     }
 
 
 def label(data: dict[str, Any]) -> str:
     """Return the lines about a bug, from the result of :func:`bug_data`."""
-    lines = [f"{data['reference']}: {data['name']}"]
-    lines += textwrap.indent(data["patch"], "    ").splitlines()
-    lines += [f"  {data['cause']}", f"  found: {data['finding'] or 'nothing'}"]
-    for inputs, by in data["caught"].items():
-        caught = [name for name, yes in by.items() if yes]
-        missed = [name for name, yes in by.items() if not yes]
-        lines.append(
-            f"  {inputs}: caught by {', '.join(caught) or 'none'}"
-            f"{'; missed by ' if missed else ''}{', '.join(missed)}"
-        )
-    return "\n".join([*lines, ""])
+    caught = (
+        f"{inputs}: {'caught' if yes else 'MISSED'}" for inputs, yes in data["caught"].items()
+    )
+    return "\n".join(
+        [
+            f"{data['reference']}: {data['name']}",
+            textwrap.indent(data["patch"], "    "),
+            f"  {data['cause']}",
+            f"  found: {data['finding'] or 'nothing'}",
+            f"  {'; '.join(caught)}",
+            "",
+        ]
+    )
 
 
-def count(shown: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
-    """Return, by inputs and checker, how many bugs were caught of how many were checked."""
-    counted: dict[str, dict[str, list[int]]] = {}
-    for item in shown:
-        for inputs, by in item["caught"].items():
-            for name, yes in by.items():
-                entry = counted.setdefault(inputs, {}).setdefault(name, [0, 0])
-                entry[0] += yes
-                entry[1] += 1
-    return counted
+def count(shown: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Return by inputs how many bugs were caught of how many were checked."""
+    caught = {
+        inputs: [item["caught"][inputs] for item in shown if inputs in item["caught"]]
+        for inputs in INPUTS
+    }
+    return {inputs: [sum(found), len(found)] for inputs, found in caught.items() if found}
 
 
 def totals(shown: list[dict[str, Any]]) -> list[str]:
     """Return the lines at the end: how many bugs each checker caught."""
     suggestions = sum(bool(item["suggestions"]) for item in shown)
     lines = [f"{len(shown)} bugs", f"  {OURS} suggests a cause for {suggestions}"]
-    for inputs, by in count(shown).items():
-        for name, (caught, of) in by.items():
-            lines.append(f"  {inputs:10} {name:28} caught {caught:3} of {of}")
+    for inputs, found in count(shown).items():
+        lines.append(_total(inputs, OURS, found))
+    lines.append("The usual checkers, as recorded (to measure: python -m benchmarks.proof)")
+    for inputs, by in usual_counts().items():
+        lines += [_total(inputs, name, found) for name, found in by.items()]
     return lines
+
+
+def _total(inputs: str, name: str, found: list[int]) -> str:
+    return f"  {inputs:10} {name:28} caught {found[0]:3} of {found[1]}"

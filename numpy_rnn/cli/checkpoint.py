@@ -80,13 +80,11 @@ def _reading(name: str) -> Iterator[None]:
 def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
     """Return the training losses and the validation losses of a checkpoint."""
     callbacks = saved.state["callbacks"]
-    training = callbacks.get("history", {}).get("losses", [])
-    validation = callbacks.get("validation", {}).get("history", [])
-    return _as_losses(training), _as_losses(validation)
-
-
-def _as_losses(losses: Any) -> Losses:
-    return [(int(step), float(loss)) for step, loss in losses]
+    training, validation = (
+        [(int(step), float(loss)) for step, loss in callbacks.get(name, {}).get(entry, [])]
+        for name, entry in (("history", "losses"), ("validation", "history"))
+    )
+    return training, validation
 
 
 def run_sample(options: argparse.Namespace) -> None:

@@ -44,9 +44,8 @@ def add_option(
     elif isinstance(kind, str):
         value = {"metavar": kind}
     if default not in (None, False) and "(default:" not in text:
-        text += (
-            f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
-        )
+        shown = f"{default:g}" if isinstance(default, float) else default
+        text += f" (default: {shown})"
     parser.add_argument(option, default=default, help=text, **value)
 
 

@@ -4,32 +4,30 @@ The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bu
 ``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.
 """
 
-from numpy_rnn.museum.bug import Bug, OptimizerReference, Reference, draw_arguments, read_bugs
+from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments
 from numpy_rnn.museum.evaluate import (
+    INPUTS,
     Evaluation,
     WrongStep,
     check_optimizer,
     check_reference,
     evaluate,
+    usual_counts,
 )
 from numpy_rnn.museum.references import BUGS, OPTIMIZER_REFERENCES, REFERENCES
-from numpy_rnn.museum.usual import INPUTS, USUAL_CHECKERS, UsualChecker
 
 __all__ = [
     "BUGS",
     "INPUTS",
     "OPTIMIZER_REFERENCES",
     "REFERENCES",
-    "USUAL_CHECKERS",
     "Bug",
     "Evaluation",
     "OptimizerReference",
-    "Reference",
-    "UsualChecker",
     "WrongStep",
     "check_optimizer",
     "check_reference",
     "draw_arguments",
     "evaluate",
-    "read_bugs",
+    "usual_counts",
 ]

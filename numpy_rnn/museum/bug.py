@@ -1,10 +1,10 @@
 """Gradient bugs: a reference that is correct, and a small patch that makes it wrong.
 
-A :class:`Reference` is readable code of a forward/backward pair, mostly a page of
-``numpy_rnn.textbook``. An :class:`OptimizerReference` is readable code of an optimiser's step. A
-:class:`Bug` replaces one or two lines of the backward pass or of the step. The patched function
-is compiled from the patched source, so a traceback, a debugger and ``inspect.getsource`` show the
-mistake. The bugs of a reference are in ``bugs/NAME.txt``.
+A reference is readable code of a forward/backward pair, mostly a page of ``numpy_rnn.textbook``. It
+is a row of the same kind as in ``checking/registry.py``. An :class:`OptimizerReference` is readable
+code of an optimiser's step. A :class:`Bug` replaces one or two lines of the backward pass or of the
+step. The patched function is compiled from the patched source, so a traceback, a debugger and
+``inspect.getsource`` show the mistake. The bugs are in ``bugs/*.txt``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
-from numpy_rnn.checking.shapes import SIZES, Drawn, parse
+from numpy_rnn.checking.registry import RegisteredPair
+from numpy_rnn.checking.shapes import SIZES, parse
 from numpy_rnn.functional.types import Array
 
 Function: TypeAlias = Callable[..., Any]
@@ -38,32 +39,6 @@ _ENTRY = re.compile(
 )
 
 
-class Reference(NamedTuple):
-    """A forward/backward pair that is correct.
-
-    ``out, cache = forward(...)`` and ``gradients = backward(*douts, cache)``, with one gradient
-    per argument of forward.
-    """
-
-    name: str  # that of its textbook page, where it has one
-    forward: Function
-    backward: Function
-    # Each argument of forward in order: a shape in letters, such as "T B D", or a function of a
-    # generator and the sizes.
-    shapes: Mapping[str, Drawn]
-    gates: str = ""  # a letter for each block of the arguments whose first axis is a multiple of H
-
-    @property
-    def functions(self) -> tuple[Function, ...]:
-        """The pair. Bugs patch the last function."""
-        return self.forward, self.backward
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether the pair carries a state through time."""
-        return "W_hh" in self.shapes
-
-
 class OptimizerReference(NamedTuple):
     """An optimiser's step that is correct, as :func:`check_optimizer` takes it."""
 
@@ -72,9 +47,8 @@ class OptimizerReference(NamedTuple):
     closed_form: Function  # of the path that the steps take
     options: Mapping[str, float]  # the hyperparameters to check it with
 
-    @property
-    def functions(self) -> tuple[Function, ...]:
-        """The step, which bugs patch."""
+    def checked(self) -> tuple[Function]:
+        """Return the step, which bugs patch."""
         return (self.step,)
 
 
@@ -86,7 +60,7 @@ class Bug(NamedTuple):
     changes its cache or the caller's arrays. "random": two calls differ.
     """
 
-    reference: Reference | OptimizerReference
+    reference: RegisteredPair | OptimizerReference
     name: str  # the mistake in a few words
     # What a report must name: an argument ("W_hh"), a gradient ("dx"), "gate f", "row 2", "t = 0".
     located: tuple[str, ...]
@@ -110,7 +84,7 @@ class Bug(NamedTuple):
         >>> wrong_backward.__name__
         'elman_backward'
         """
-        *others, function = self.reference.functions
+        *others, function = self.reference.checked()
         code = self._patched_source()
         filename = f"<museum: {self}>"
         # Tracebacks and inspect look up in linecache the lines of code that is in no file.
@@ -129,7 +103,7 @@ class Bug(NamedTuple):
         - dW_hh += dz.T @ h[t]  # (0') (H, H)
         + dW_hh = dz.T @ h[t]  # (0') (H, H)
         """
-        before = inspect.getsource(self.reference.functions[-1]).splitlines()
+        before = inspect.getsource(self.reference.checked()[-1]).splitlines()
         lines = [
             line
             for line in difflib.unified_diff(before, self._patched_source().splitlines(), n=0)
@@ -139,7 +113,7 @@ class Bug(NamedTuple):
         return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
 
     def _patched_source(self) -> str:
-        code = inspect.getsource(self.reference.functions[-1])
+        code = inspect.getsource(self.reference.checked()[-1])
         groups = itertools.groupby(self.patch.splitlines(), key=lambda line: line[0])
         blocks = [[line[2:] for line in lines] for _, lines in groups]
         for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
@@ -157,44 +131,33 @@ class Bug(NamedTuple):
         return code
 
 
-def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = TABLES) -> list[Bug]:
-    """Read the bugs of a reference from ``NAME.txt``, whose head explains the format.
+def read_bugs(
+    table: str,
+    references: Mapping[str, RegisteredPair | OptimizerReference],
+    folder: Traversable = TABLES,
+) -> list[Bug]:
+    """Return the bugs of a table, such as "gru" for ``gru.txt``, in the order of the file.
 
-    Parameters
-    ----------
-    reference : Reference or OptimizerReference
-        The correct code.
-    folder : pathlib.Path or Traversable
-        The folder of the file.
-
-    Returns
-    -------
-    bugs : list of Bug
-        In the order of the file.
-
-    Raises
-    ------
-    ValueError
-        If an entry has another form.
-
-    Examples
-    --------
-    >>> from numpy_rnn.museum import REFERENCES
-    >>> read_bugs(REFERENCES[0])[0].located
-    ('W_hh',)
+    `references` are the correct code by name. The head of ``bugs/elman.txt`` explains the form of
+    an entry. An entry of another form, or before the first line [NAME], is a ValueError.
     """
-    file = folder / f"{reference.name}.txt"
-    text = file.read_text("utf-8")
-    bugs = []
+    text = (folder / f"{table}.txt").read_text("utf-8")
+    bugs: list[Bug] = []
+    reference = None
     for block in re.finditer(r"(?:.+(?:\n|$))+", text):
-        if block[0].startswith("#"):
+        first, *rest = block[0].splitlines()
+        if first.startswith("#"):
+            continue
+        if not rest and first[1:-1] in references and first == f"[{first[1:-1]}]":
+            reference = references[first[1:-1]]
             continue
         entry = _ENTRY.fullmatch(block[0].rstrip("\n") + "\n")
-        if entry is None:
+        if entry is None or reference is None:
             line = text.count("\n", 0, block.start()) + 1
             raise ValueError(
-                f"read_bugs: {file.name}, line {line}: {block[0].splitlines()[0]!r} begins an "
-                f"entry, expected name | places | {' or '.join(get_args(Kind))} | T = steps, "
+                f"read_bugs: {table}.txt, line {line}: {first!r} begins an entry, expected the "
+                "[NAME] of a reference and below it entries of the form "
+                f"name | places | {' or '.join(get_args(Kind))} | T = steps, "
                 "of which the last two are optional, lines marked - and +, and a cause"
             )
         located = tuple(entry["located"].split(", "))
@@ -207,7 +170,7 @@ def read_bugs(reference: Reference | OptimizerReference, folder: Traversable = T
 
 
 def draw_arguments(
-    reference: Reference,
+    reference: RegisteredPair,
     rng: np.random.Generator,
     sizes: dict[str, int] = SIZES,
     scale: float = 0.7,
@@ -216,7 +179,7 @@ def draw_arguments(
 
     Parameters
     ----------
-    reference : Reference
+    reference : RegisteredPair
         The pair, with the shapes of its arguments.
     rng : numpy.random.Generator
         The source of the numbers.
@@ -239,8 +202,8 @@ def draw_arguments(
     (11, 3, 5)
     """
     return tuple(
-        rng.standard_normal(parse(name, shape, sizes)[1]) * scale
-        if isinstance(shape, str)
-        else shape(rng, sizes)
+        shape(rng, sizes)
+        if callable(shape)
+        else rng.standard_normal(parse(name, str(shape), sizes)[1]) * scale
         for name, shape in reference.shapes.items()
     )

@@ -1,20 +1,27 @@
-"""The library's own checks of the museum: bugs caught and located, and false alarms.
+"""The checks of the museum: bugs caught and located, and false alarms.
 
-A pair is checked with ``numpy_rnn.checking``. An optimiser is checked here.
+A pair is checked with ``numpy_rnn.checking``. An optimiser is checked here. What the usual gradient
+checkers catch was measured by ``python -m benchmarks.proof``, which has a source archive, and is
+recorded in ``usual.json``.
 """
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Bug, Function, OptimizerReference, Reference
-from numpy_rnn.museum.usual import Inputs
+from numpy_rnn.museum.bug import Bug, Function, OptimizerReference
 
+Inputs: TypeAlias = Literal["typical", "vanishing"]
+
+INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
 VANISHING_SIZES = {"T": 30, "D": 2, "H": 3}
 # The weights of an optimiser's check.
 NAMES = [*(f"W[{i}, {j}]" for i in range(3) for j in range(2)), *(f"b[{i}]" for i in range(3))]
@@ -41,6 +48,19 @@ class WrongStep(NamedTuple):
         return f"step {self.step}, {self.where}: {self.got!r}, expected {self.expected!r}"
 
 
+def usual_counts() -> dict[Inputs, dict[str, list[int]]]:
+    """Return the recorded figures: by inputs and checker, the bugs it caught and those it checked.
+
+    Examples
+    --------
+    >>> usual_counts()["typical"]["torch.autograd.gradcheck"]
+    [150, 170]
+    """
+    text = (importlib.resources.files("numpy_rnn.museum") / "usual.json").read_text("utf-8")
+    recorded: dict[Inputs, dict[str, list[int]]] = json.loads(text)
+    return recorded
+
+
 def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     """Check a bug with the library's own checker.
 
@@ -64,7 +84,9 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
     reference, functions = bug.reference, bug.patched()
-    if inputs == "vanishing" and not (isinstance(reference, Reference) and reference.recurrent):
+    if inputs == "vanishing" and not (
+        isinstance(reference, RegisteredPair) and reference.recurrent
+    ):
         return None
     if isinstance(reference, OptimizerReference):
         (step,) = functions
@@ -87,13 +109,13 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
 
 
 def check_reference(
-    reference: Reference, functions: tuple[Function, ...] | None = None, **options: Any
+    reference: RegisteredPair, functions: tuple[Function, ...] | None = None, **options: Any
 ) -> Report:
     """Check the correct code of a reference, or a patched pair, with ``check_gradients``.
 
     Parameters
     ----------
-    reference : Reference
+    reference : RegisteredPair
         The pair and the shapes of its arguments.
     functions : tuple of callable, optional
         A patched pair to check instead.
@@ -111,7 +133,7 @@ def check_reference(
     >>> check_reference(REFERENCES[0], sizes={"T": 3, "B": 2}).ok
     True
     """
-    forward, backward = functions or reference.functions
+    forward, backward = functions or reference.checked()
     shapes, gates = dict(reference.shapes), reference.gates or None
     return check_gradients((forward, backward), shapes, gates=gates, **options)
 
@@ -184,7 +206,7 @@ def check_optimizer(
     return None
 
 
-def _names(report: Report, reference: Reference, word: str) -> bool:
+def _names(report: Report, reference: RegisteredPair, word: str) -> bool:
     """Return whether a report names a place, as :class:`Bug` writes it: "W_hh", "dx", "gate f"."""
     wrong = [row.name for row in report.rows if not row.right]
     violations = [f"{found.kind} {found.text}" for found in report.violations]

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.shapes import Drawn
+from numpy_rnn.checking.registry import RegisteredPair, Shapes
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Reference
 from numpy_rnn.textbook.elman import ElmanCache, elman_backward, elman_forward
 
 WINDOW = 4  # steps of a window; the last window may be shorter
@@ -147,16 +146,16 @@ def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
     return lengths
 
 
-_WEIGHTS: dict[str, Drawn] = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
-ELMAN_SHAPES: dict[str, Drawn] = {"x": "T B D", **_WEIGHTS}
-_PADDED: dict[str, Drawn] = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
+_WEIGHTS: Shapes = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
+ELMAN_SHAPES: Shapes = {"x": "T B D", **_WEIGHTS}
+_PADDED: Shapes = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
 _PADDED |= {"W_ih": "H D", "W_hh": "H H", "b": "H"}
 _TWO = ELMAN_SHAPES | {f"{name}_reverse": shape for name, shape in _WEIGHTS.items()}
-_LAST: dict[str, Drawn] = {"h": "T B H", "lengths": draw_lengths}
+_LAST: Shapes = {"h": "T B H", "lengths": draw_lengths}
 
 REFERENCES = [
-    Reference("windows", windows_forward, windows_backward, ELMAN_SHAPES),
-    Reference("padded", padded_forward, padded_backward, _PADDED),
-    Reference("bidirectional", bidirectional_forward, bidirectional_backward, _TWO),
-    Reference("last_step", last_step_forward, last_step_backward, _LAST),
+    RegisteredPair("windows", windows_forward, windows_backward, ELMAN_SHAPES),
+    RegisteredPair("padded", padded_forward, padded_backward, _PADDED),
+    RegisteredPair("bidirectional", bidirectional_forward, bidirectional_backward, _TWO),
+    RegisteredPair("last_step", last_step_forward, last_step_backward, _LAST),
 ]

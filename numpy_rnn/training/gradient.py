@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def gradient(
     cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
     slices = [slice(*cut) for cut in pairwise(cuts)]
     shards = [batch.rows(rows) for rows in slices]
-    states = [_rows_of(state, rows) for rows in slices]
+    states = [_map_state(itemgetter((slice(None), rows)), state) for rows in slices]
     arguments = zip(shards, states, _shares(criterion, shards), workers.rngs, strict=True)
     try:
         results = workers.run([partial(_shard, model, criterion, *each) for each in arguments])
@@ -159,7 +160,10 @@ def gradient(
     model.zero_grad()
     for _, _, gradients in results:
         model.parameters.add(gradients)  # (2)
-    return loss, _joined([after for _, after, _ in results])
+    if len(results) == 1:
+        return loss, results[0][1]
+    states_after = (after for _, after, _ in results)
+    return loss, _map_state(lambda *parts: np.concatenate(parts, axis=1), *states_after)
 
 
 def _shard(
@@ -190,25 +194,18 @@ def _shares(criterion: Loss, shards: list[Batch]) -> list[float]:
     return [count / max(1, sum(counts)) for count in counts]
 
 
-def _rows_of(state: State, rows: slice) -> State:
-    """Return the state of some rows."""
-    if isinstance(state, tuple):
-        return tuple(_rows_of(part, rows) for part in state)
-    return None if state is None else state[:, rows]
-
-
-def _joined(states: list[State]) -> State:
-    """Return one state with the rows of several."""
+def _map_state(function: Callable[..., State], *states: State) -> State:
+    """Return a state made of function(arrays that have one place in all of these states)."""
     if isinstance(states[0], tuple):
-        return tuple(_joined(list(parts)) for parts in zip(*states, strict=True))
-    return np.concatenate(states, axis=1) if len(states) > 1 else states[0]
+        return tuple(_map_state(function, *parts) for parts in zip(*states, strict=True))
+    return None if states[0] is None else function(*states)
 
 
 def leaves(state: State) -> list[Array]:
     """Return the arrays of a state, in order."""
-    if isinstance(state, tuple):
-        return [leaf for part in state for leaf in leaves(part)]
-    return [state]
+    found: list[Array] = []
+    _map_state(found.append, state)
+    return found
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str | None:

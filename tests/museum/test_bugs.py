@@ -13,14 +13,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, REFERENCES, Bug, Reference, read_bugs
-from numpy_rnn.museum.bug import Kind
+from numpy_rnn.museum import BUGS, REFERENCES, Bug
+from numpy_rnn.museum.bug import Kind, read_bugs
 from tests.complex_step import as_tuple, complex_step, slice_errors
 from tests.museum.test_references import run
 
-PAIR_BUGS = [bug for bug in BUGS if isinstance(bug.reference, Reference)]
+PAIR_BUGS = [bug for bug in BUGS if isinstance(bug.reference, RegisteredPair)]
 WRONG = 1e-9  # the smallest error of a "value" is a ten-thousandth; correct pairs have 1e-11
 
 
@@ -31,7 +32,7 @@ def of_kind(kind: str) -> pytest.MarkDecorator:
 def errors(bug: Bug, steps: int) -> dict[str, Array]:
     """Of each gradient, the error of every slice, in time where there is time."""
     reference, sizes = bug.reference, {**SIZES, "T": steps}
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     drawn, outputs, douts = run(reference, sizes)
     forward, backward = bug.patched()
     found, kept = forward(*drawn)
@@ -47,7 +48,7 @@ def errors(bug: Bug, steps: int) -> dict[str, Array]:
     }
 
 
-def over_time(reference: Reference, name: str) -> bool:
+def over_time(reference: RegisteredPair, name: str) -> bool:
     shape = reference.shapes[name]
     return isinstance(shape, str) and shape.startswith("T")
 
@@ -59,7 +60,7 @@ def right(name: str, steps: int) -> list[Array | None]:
     return complex_step(reference.forward, drawn, douts)
 
 
-def argument(reference: Reference, word: str) -> str | None:
+def argument(reference: RegisteredPair, word: str) -> str | None:
     """The argument that a word names: W_hh, or x as dx."""
     return next((name for name in (word, word[1:]) if name in reference.shapes), None)
 
@@ -72,7 +73,7 @@ def test_a_value_is_wrong(bug: Bug) -> None:
 @of_kind("value")
 def test_a_bug_is_at_the_place_that_is_stated(bug: Bug) -> None:
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     assert bug.located
     found = errors(bug, bug.steps)
     for word in bug.located:
@@ -92,7 +93,7 @@ def test_a_bug_is_at_the_place_that_is_stated(bug: Bug) -> None:
 def wrong_rows(bug: Bug, name: str) -> set[int]:
     """The rows of an argument's gradient that are wrong."""
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     drawn, _, douts = run(reference, {**SIZES, "T": bug.steps})
     forward, backward = bug.patched()
     position = list(reference.shapes).index(name)
@@ -105,7 +106,7 @@ def wrong_rows(bug: Bug, name: str) -> set[int]:
 def wrong_gates(bug: Bug) -> set[str]:
     """The blocks that are wrong in the shortest sequence in which anything is."""
     reference = bug.reference
-    assert isinstance(reference, Reference)
+    assert isinstance(reference, RegisteredPair)
     steps = next(
         steps
         for steps in range(1, bug.steps + 1)
@@ -127,7 +128,7 @@ def wrong_gates(bug: Bug) -> set[str]:
 
 @of_kind("nonlinear")
 def test_a_nonlinear_backward_is_wrong_for_large_or_small_gradients(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
@@ -150,7 +151,7 @@ def test_a_float32_backward_has_half_of_the_digits(bug: Bug) -> None:
 
 @of_kind("mutates")
 def test_a_mutating_backward_changes_what_is_stated(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
@@ -177,7 +178,7 @@ def leaves(value: Any) -> list[Any]:
 
 @of_kind("random")
 def test_a_random_backward_differs_from_itself(bug: Bug) -> None:
-    assert isinstance(bug.reference, Reference)
+    assert isinstance(bug.reference, RegisteredPair)
     drawn, _, douts = run(bug.reference)
     forward, backward = bug.patched()
     _, kept = forward(*drawn)
@@ -210,9 +211,9 @@ def test_a_patch_that_does_not_fit_is_an_error(patch: str, found: int) -> None:
 
 
 def table(folder: Path, text: str) -> list[Bug]:
-    """The bugs of a table for the Elman cell, below a head of two lines."""
-    (folder / "elman.txt").write_text("# Head.\n\n" + text, encoding="utf-8")
-    return read_bugs(REFERENCES[0], folder)
+    """The bugs of a table for the Elman cell, below a head of four lines."""
+    (folder / "elman.txt").write_text("# Head.\n\n[elman]\n\n" + text, encoding="utf-8")
+    return read_bugs("elman", {"elman": REFERENCES[0]}, folder)
 
 
 def test_a_patch_may_replace_several_lines_in_several_places(tmp_path: Path) -> None:
@@ -260,11 +261,31 @@ def test_an_entry_of_another_form_is_an_error_with_its_line(
     tmp_path: Path, first: str, rest: str
 ) -> None:
     entry = "a | b\n    - dz\n    + dy\n    Cause.\n\n"
-    with pytest.raises(ValueError, match=r"^read_bugs: elman.txt, line 8: .*, expected ") as caught:
+    with pytest.raises(
+        ValueError, match=r"^read_bugs: elman.txt, line 10: .*, expected "
+    ) as caught:
         table(tmp_path, entry + f"{first}\n{rest}\n\n" + entry)
     assert repr(first) in str(caught.value)
     assert "value or nonlinear or float32 or mutates or random" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "line"), [("", 1), ("[lstm]\n\n", 1), ("[elman]\n\n[lstm]\n\n", 3), ("[elman]\n", 1)]
+)
+def test_an_entry_without_a_reference_is_an_error(tmp_path: Path, head: str, line: int) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n"
+    (tmp_path / "elman.txt").write_text(head + entry, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^read_bugs: elman.txt, line {line}: .* of a reference"):
+        read_bugs("elman", {"elman": REFERENCES[0]}, tmp_path)
+
+
+def test_a_table_may_hold_the_bugs_of_several_references(tmp_path: Path) -> None:
+    entry = "a | b\n    - dz\n    + dy\n    Cause.\n"
+    text = f"# Head.\n\n[lstm]\n\n{entry}\n# A remark.\n\n[elman]\n\n{entry}\n{entry}"
+    (tmp_path / "cells.txt").write_text(text, encoding="utf-8")
+    bugs = read_bugs("cells", {r.name: r for r in REFERENCES}, tmp_path)
+    assert [bug.reference.name for bug in bugs] == ["lstm", "elman", "elman"]
 
 
 def test_a_traceback_shows_the_patched_line() -> None:

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.strategies import sizes
 from numpy_rnn.museum import (
     BUGS,
     REFERENCES,
     Bug,
     Evaluation,
-    Reference,
     check_reference,
     evaluate,
 )
 
-RECURRENT = [b for b in BUGS if isinstance(b.reference, Reference) and b.reference.recurrent]
+RECURRENT = [b for b in BUGS if isinstance(b.reference, RegisteredPair) and b.reference.recurrent]
 
 
 @cache
@@ -54,7 +54,7 @@ def test_a_bug_is_caught_where_gradients_vanish(bug: Bug) -> None:
     seed=st.integers(0, 10**6),
 )
 def test_correct_code_raises_no_alarm(
-    reference: Reference, drawn: dict[str, int], seed: int
+    reference: RegisteredPair, drawn: dict[str, int], seed: int
 ) -> None:
     report = check_reference(reference, sizes={**drawn, "V": drawn["V"] + 1}, seed=seed)
     assert report.ok, report

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES, Reference, draw_arguments
+from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES, draw_arguments
 from numpy_rnn.museum.bug import TABLES
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
 from tests.museum.layers import LAYERS
@@ -19,12 +21,12 @@ PAGES = [reference for reference in REFERENCES if reference.name not in LAYERS]
 OTHERS = [reference for reference in REFERENCES if reference.name in LAYERS]
 
 
-def each(references: list[Reference]) -> pytest.MarkDecorator:
+def each(references: list[RegisteredPair]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("reference", references, ids=lambda reference: reference.name)
 
 
 def run(
-    reference: Reference, sizes: Any = SIZES
+    reference: RegisteredPair, sizes: Any = SIZES
 ) -> tuple[tuple[Array, ...], tuple[Array, ...], Any]:
     """Arguments, outputs and a random gradient for each output."""
     rng = np.random.default_rng(0)
@@ -46,14 +48,16 @@ def test_every_reference_has_bugs() -> None:
     assert set(LAYERS) == {reference.name for reference in OTHERS}
 
 
-def test_every_table_of_bugs_belongs_to_a_reference() -> None:
+def test_every_reference_has_one_place_in_the_tables_and_all_tables_are_read() -> None:
     names = [reference.name for reference in REFERENCES]
     names += [reference.name for reference in OPTIMIZER_REFERENCES]
-    assert sorted(table.name for table in TABLES.iterdir()) == sorted(f"{n}.txt" for n in names)
+    texts = [table.read_text("utf-8") for table in TABLES.iterdir()]
+    assert sorted(re.findall(r"(?m)^\[(.*)\]$", "\n".join(texts))) == sorted(names)
+    assert len(BUGS) == sum(len(re.findall(r"(?m)^(?![#\[ ]).+ \| ", text)) for text in texts)
 
 
 @each(PAGES)
-def test_a_reference_is_its_textbook_page(reference: Reference) -> None:
+def test_a_reference_is_its_textbook_page(reference: RegisteredPair) -> None:
     page = import_module(f"numpy_rnn.textbook.{reference.name}")
     assert reference.backward is getattr(page, f"{reference.name}_backward")
     forward = getattr(reference.forward, "func", reference.forward)
@@ -62,7 +66,7 @@ def test_a_reference_is_its_textbook_page(reference: Reference) -> None:
 
 @each(OTHERS)
 @pytest.mark.parametrize("sizes", [SIZES, {**SIZES, "T": 1, "B": 1}], ids=["standard", "one"])
-def test_a_reference_equals_the_layers(reference: Reference, sizes: Any) -> None:
+def test_a_reference_equals_the_layers(reference: RegisteredPair, sizes: Any) -> None:
     drawn, outputs, douts = run(reference, sizes)
     expected_outputs, expected = LAYERS[reference.name](drawn, douts)
     for actual, output in zip(outputs, expected_outputs, strict=True):
@@ -73,7 +77,7 @@ def test_a_reference_equals_the_layers(reference: Reference, sizes: Any) -> None
 
 
 @each(REFERENCES)
-def test_a_reference_equals_the_complex_step(reference: Reference) -> None:
+def test_a_reference_equals_the_complex_step(reference: RegisteredPair) -> None:
     drawn, _, douts = run(reference)
     gradients = reference.backward(*douts, reference.forward(*drawn)[1])
     expected = complex_step(reference.forward, drawn, douts)
@@ -86,7 +90,7 @@ def test_a_reference_equals_the_complex_step(reference: Reference) -> None:
 
 
 @each(REFERENCES)
-def test_a_reference_follows_the_dtype(reference: Reference) -> None:
+def test_a_reference_follows_the_dtype(reference: RegisteredPair) -> None:
     drawn, _, douts = run(reference)
     halves = [a.astype(np.float32) if is_real(a) else a for a in drawn]
     _, cache = reference.forward(*halves)

@@ -7,15 +7,17 @@ import importlib.util
 import numpy as np
 import pytest
 
+from benchmarks.usual_checkers import USUAL_CHECKERS, pose_problem
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.museum import (
     BUGS,
     INPUTS,
     OPTIMIZER_REFERENCES,
     REFERENCES,
-    USUAL_CHECKERS,
     Bug,
+    usual_counts,
 )
-from numpy_rnn.museum.usual import Inputs, pose_problem
+from numpy_rnn.museum.evaluate import Inputs
 
 INSTALLED = {name: checker for name, checker in USUAL_CHECKERS.items() if checker.installed}
 
@@ -34,9 +36,22 @@ def caught(found: Bug, inputs: Inputs) -> set[bool | None]:
 def test_correct_code_raises_no_alarm(name: str, inputs: Inputs) -> None:
     for reference in REFERENCES:
         expected = None if inputs == "vanishing" and not reference.recurrent else False
-        assert USUAL_CHECKERS[name](reference.functions, reference, inputs) is expected, (
+        assert USUAL_CHECKERS[name](reference.checked(), reference, inputs) is expected, (
             reference.name
         )
+
+
+def test_the_recorded_figures_are_those_of_the_checkers() -> None:
+    recorded = usual_counts()
+    pairs = [bug for bug in BUGS if isinstance(bug.reference, RegisteredPair)]
+    recurrent = [reference.name for reference in REFERENCES if reference.recurrent]
+    counts = [len(pairs), sum(bug.reference.name in recurrent for bug in pairs)]
+    for inputs, count in zip(INPUTS, counts, strict=True):
+        assert recorded[inputs].keys() == USUAL_CHECKERS.keys()
+        assert {of for _, of in recorded[inputs].values()} == {count}
+    checker = USUAL_CHECKERS["central differences"]  # the others need packages
+    found = [checker(bug.patched(), bug.reference, "typical") is True for bug in pairs]
+    assert recorded["typical"]["central differences"][0] == sum(found)
 
 
 def test_a_gross_bug_is_caught_by_all() -> None:
@@ -62,7 +77,7 @@ def test_an_error_at_the_first_step_is_caught_only_where_the_gradient_reaches_it
 def test_the_answer_is_none_where_there_is_nothing_to_check() -> None:
     optimizer = OPTIMIZER_REFERENCES[0]
     for checker in USUAL_CHECKERS.values():
-        assert checker(optimizer.functions, optimizer, "typical") is None
+        assert checker(optimizer.checked(), optimizer, "typical") is None
     assert caught(bug("mse: factor 2 missing"), "vanishing") == {None}
 
 
@@ -71,7 +86,7 @@ def test_the_answer_is_none_if_a_checker_is_not_installed(monkeypatch: pytest.Mo
     elman = REFERENCES[0]
     for name, checker in USUAL_CHECKERS.items():
         assert checker.installed == (name == "central differences")
-        answer = checker(elman.functions, elman, "typical")
+        answer = checker(elman.checked(), elman, "typical")
         assert answer is (False if checker.installed else None)
 
 
@@ -83,7 +98,7 @@ def test_an_exception_counts_as_caught() -> None:
 
 def test_the_vanishing_gradient_is_1e_29_of_the_whole() -> None:
     for reference in REFERENCES:
-        posed = pose_problem(reference.functions, reference, "vanishing")
+        posed = pose_problem(reference.checked(), reference, "vanishing")
         if posed is None:
             continue
         out, pull = posed.run(posed.theta)

@@ -1,4 +1,7 @@
-"""The usual gradient checkers, each with its own defaults, applied to the bugs.
+"""The usual gradient checkers, each with its own defaults, applied to the museum's bugs.
+
+``python -m benchmarks.proof`` counts what they catch. They are here and not in the package because
+they need torch, jax and scipy.
 
 | checker | method | calls wrong |
 | --- | --- | --- |
@@ -24,16 +27,16 @@ import importlib.util
 import itertools
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum.bug import Function, OptimizerReference, Reference, draw_arguments
+from numpy_rnn.museum import OptimizerReference, draw_arguments
+from numpy_rnn.museum.bug import Function
+from numpy_rnn.museum.evaluate import Inputs
 
-Inputs: TypeAlias = Literal["typical", "vanishing"]
-
-INPUTS: tuple[Inputs, ...] = ("typical", "vanishing")
 SIZES: dict[Inputs, dict[str, int]] = {
     "typical": {"T": 5, "B": 2, "D": 2, "H": 2, "P": 2, "V": 3},
     "vanishing": {"T": 30, "B": 2, "D": 1, "H": 2, "P": 2, "V": 2},
@@ -74,7 +77,7 @@ class UsualChecker(NamedTuple):
     Examples
     --------
     >>> from numpy_rnn.museum import REFERENCES
-    >>> USUAL_CHECKERS["central differences"](REFERENCES[0].functions, REFERENCES[0], "typical")
+    >>> USUAL_CHECKERS["central differences"](REFERENCES[0].checked(), REFERENCES[0], "typical")
     False
     """
 
@@ -89,7 +92,7 @@ class UsualChecker(NamedTuple):
     def __call__(
         self,
         functions: tuple[Function, ...],
-        reference: Reference | OptimizerReference,
+        reference: RegisteredPair | OptimizerReference,
         inputs: Inputs,
     ) -> bool | None:
         """Return whether the gradient was found wrong."""
@@ -105,7 +108,7 @@ class UsualChecker(NamedTuple):
 
 
 def pose_problem(
-    functions: tuple[Function, ...], reference: Reference, inputs: Inputs
+    functions: tuple[Function, ...], reference: RegisteredPair, inputs: Inputs
 ) -> Problem | None:
     """Return a pair as a function of one vector, as a user would give it to a usual checker.
 
@@ -139,7 +142,7 @@ def pose_problem(
     return Problem(np.concatenate([drawn[k].ravel() for k in real]), tensors, run)
 
 
-def _draw(reference: Reference, inputs: Inputs) -> tuple[Array, ...]:
+def _draw(reference: RegisteredPair, inputs: Inputs) -> tuple[Array, ...]:
     drawn = draw_arguments(reference, np.random.default_rng(0), SIZES[inputs], SCALE)
     named = dict(zip(reference.shapes, drawn, strict=True))
     for name, argument in named.items():
