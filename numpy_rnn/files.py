@@ -25,7 +25,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        if error.errno is not None:  # one with a message alone names its file already
+            error.filename, error.filename2 = str(path), None
         raise
 
 

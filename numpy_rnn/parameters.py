@@ -139,11 +139,19 @@ class Parameters:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy numbers into `data` and `grad`; refuse to replace the views."""
-        current = self.__dict__.get(name)
+        current: Any = self.__dict__.get(name)
         if value is current and current is not None:  # where `data *= 2` ends
             return
         if name in ("data", "grad"):
-            self.__dict__[name][...] = value
+            value = 0 if name == "grad" and value is None else value  # PyTorch's habit
+            numbers = np.asarray(value)
+            if numbers.dtype.kind not in "fiuc":
+                raise TypeError(f"parameters.{name} is set to {value!r}, expected numbers")
+            if numbers.shape not in ((), current.shape):
+                raise ValueError(
+                    f"parameters.{name} is set to shape {numbers.shape}, expected {current.shape}"
+                )
+            current[...] = numbers
         elif name in ("values", "grads"):
             raise AttributeError(f"parameters.{name} cannot be replaced, expected an edit in place")
         else:

@@ -175,7 +175,7 @@ def test_numbers_can_be_edited_in_every_way_and_the_views_follow() -> None:
     joined.data = numbers
     numbers[...] = 9
     assert not joined.data.any()  # assigning copies
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match=r"set to shape \(5,\), expected \(12,\)"):
         joined.data = np.ones(5)
 
 
@@ -246,3 +246,13 @@ def test_conversion_keeps_numbers_parts_and_names() -> None:
             joined.to(wrong)
     with pytest.raises(ValueError, match="part of a model"):
         a.to(np.float32)
+
+
+def test_a_gradient_set_to_none_is_zero_and_what_is_no_number_is_refused() -> None:
+    parameters = Parameters({"w": (2,)}, "float64")
+    parameters.grad[...] = 3
+    parameters.grad = None  # type: ignore[assignment]  # PyTorch's habit
+    assert not parameters.grad.any()
+    for value in (None, "abc"):
+        with pytest.raises(TypeError, match=r"parameters\.data is set to .*, expected numbers"):
+            parameters.data = value  # type: ignore[assignment]  # wrong on purpose

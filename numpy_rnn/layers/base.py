@@ -101,6 +101,10 @@ class Remembers:
         """Return what a copy or a pickle needs: everything but the remembered forward pass."""
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy or a pickle; the old pickle protocols do not call ``__new__``."""
+        self.__dict__.update(state, _memory=Memory())
+
 
 class Layer(Remembers, ABC):
     """A layer, or a model made of layers.
@@ -133,7 +137,7 @@ class Layer(Remembers, ABC):
     parameters: Parameters
     training: bool = True
     stateful: bool = False
-    causal: bool = True
+    causal: bool = False
     # For repr: positional arguments, and options with their defaults.
     _positional: ClassVar[tuple[str, ...]] = ()
     _options: ClassVar[Mapping[str, Any]] = {}
@@ -385,6 +389,8 @@ class StatelessLayer(Layer):
 
     A subclass has ``_apply`` and ``_vjp``, which need not handle states.
     """
+
+    causal = True
 
     @abstractmethod
     def _apply(self, x: Array, call: Call) -> tuple[Array, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -57,52 +58,57 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: Layer, **named: Layer) -> None:
-        self.layers = {str(i): layer for i, layer in enumerate(layers)}
+        self._layers = {str(i): layer for i, layer in enumerate(layers)}
         for name, layer in named.items():
-            if name in self.layers or "." in name:
+            if name in self._layers or "." in name:
                 raise ValueError(f"Sequential: part {name!r}, expected a new name without a dot")
-            self.layers[name] = layer
-        if not self.layers:
+            self._layers[name] = layer
+        if not self._layers:
             raise ValueError("Sequential: there are no layers, expected at least one")
-        for name, layer in self.layers.items():
+        for name, layer in self._layers.items():
             if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential: part {name!r} is {layer!r}, expected a layer")
         self.batch_first = self._check_batch_first()
         self._check_last_steps()
-        self._num_states = sum(layer.stateful for layer in self.layers.values())
+        self._num_states = sum(layer.stateful for layer in self._layers.values())
         self.stateful = self._num_states > 0
-        self.causal = all(layer.causal for layer in self.layers.values())
+        self.causal = all(layer.causal for layer in self._layers.values())
         self.parameters = Parameters.join(
-            {name: layer.parameters for name, layer in self.layers.items()}
+            {name: layer.parameters for name, layer in self._layers.items()}
         )
 
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """The layers by name. They cannot be replaced, because their weights live in one vector."""
+        return MappingProxyType(self._layers)
+
     def __repr__(self) -> str:
-        numbered = [f"{layer!r}" for layer in self.layers.values()]
+        numbered = [f"{layer!r}" for layer in self._layers.values()]
         shown = [
             text if name == str(n) else f"{name}={text}"
-            for n, (name, text) in enumerate(zip(self.layers, numbered, strict=True))
+            for n, (name, text) in enumerate(zip(self._layers, numbered, strict=True))
         ]
         return f"Sequential({', '.join(shown)})"
 
     def train(self, mode: bool = True) -> Sequential:
         """Switch dropout on (or off) in every layer, and return the model."""
         super().train(mode)
-        for layer in self.layers.values():
+        for layer in self._layers.values():
             layer.train(mode)
         return self
 
     def rngs(self) -> list[Generator]:
         """Return the random generators of all layers, each once."""
-        found = [g for layer in self.layers.values() for g in layer.rngs()]
+        found = [g for layer in self._layers.values() for g in layer.rngs()]
         return list({id(g): g for g in found}.values())
 
     def zero_state(self, B: int) -> State:
         """Return the zero state of a batch of B sequences: one entry per layer with a state."""
-        return tuple(layer.zero_state(B) for layer in self.layers.values() if layer.stateful)
+        return tuple(layer.zero_state(B) for layer in self._layers.values() if layer.stateful)
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of the first layer."""
-        next(iter(self.layers.values())).check_input(x, lengths)
+        next(iter(self._layers.values())).check_input(x, lengths)
 
     def apply(
         self,
@@ -123,7 +129,7 @@ class Sequential(Layer):
         states = iter(self._states("forward", "state", state))
         final: list[State] = []
         caches: list[Any] = []
-        for layer in self.layers.values():
+        for layer in self._layers.values():
             x, last, cache = layer.apply(
                 x,
                 next(states) if layer.stateful else None,
@@ -159,7 +165,7 @@ class Sequential(Layer):
         found: dict[str, dict[str, Array]] = {}
         d: Array | None = dy
         for (name, layer), layer_cache in zip(
-            reversed(self.layers.items()), reversed(cache.caches), strict=True
+            reversed(self._layers.items()), reversed(cache.caches), strict=True
         ):
             d, first, found[name] = layer.vjp(
                 layer_cache, d, dstates.pop() if layer.stateful else None, keep
@@ -167,7 +173,7 @@ class Sequential(Layer):
             if layer.stateful:
                 initial.append(first)
         gradients: dict[str, Array] = {}
-        for name in self.layers:
+        for name in self._layers:
             for inner, gradient in found[name].items():
                 gradients[f"{name}.{inner}"] = gradient
         return d, tuple(reversed(initial)), gradients
@@ -182,14 +188,16 @@ class Sequential(Layer):
     ) -> Any:
         """Compute the output in evaluation mode and keep no activations.
 
-        A model that is causal and carries a state runs chunk by chunk, in little more memory than
-        its output. Any other model runs layer by layer. See :meth:`Layer.predict`.
+        A causal model runs chunk by chunk, in little more memory than its output. Any other model
+        runs layer by layer, and holds the input and the output of a layer at a time.
         """
-        if self.causal and self.stateful:
-            return predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
+        if self.causal and (self.stateful or (np.ndim(x) > 1 and lengths is None)):
+            batch_first = bool(self.batch_first)
+            y, state = predict_in_chunks(self, x, state, lengths, reset, batch_first)
+            return (y, state) if self.stateful else y
         states = iter(self._states("predict", "state", state))
         final: list[State] = []
-        for layer in self.layers.values():
+        for layer in self._layers.values():
             if layer.stateful:
                 x, last = layer.predict(x, next(states), lengths=lengths, reset=reset)
                 final.append(last)
@@ -204,7 +212,7 @@ class Sequential(Layer):
         """
         states = iter(self._states("step", "state", state))
         after: list[State] = []
-        for layer in self.layers.values():
+        for layer in self._layers.values():
             if layer.stateful:
                 x_t, last = layer.step(x_t, next(states))
                 after.append(last)
@@ -214,7 +222,7 @@ class Sequential(Layer):
 
     def stepper(self) -> Step:
         """Return a fast function of one timestep over a copy of the weights. See :class:`Layer`."""
-        steps = [(layer.stepper(), layer.stateful) for layer in self.layers.values()]
+        steps = [(layer.stepper(), layer.stateful) for layer in self._layers.values()]
         count, dtype = self._states, self.parameters.dtype
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:
@@ -248,10 +256,9 @@ class Sequential(Layer):
     def _check_batch_first(self) -> bool | None:
         """Return the `batch_first` of all layers that have one, which must agree, or None."""
         found = {
-            name: bool(layer.batch_first)
-            for name, layer in self.layers.items()
-            if isinstance(layer, Recurrent | LastStep)
-            or (isinstance(layer, Sequential) and layer.batch_first is not None)
+            name: bool(batch_first)
+            for name, layer in self._layers.items()
+            if (batch_first := getattr(layer, "batch_first", None)) is not None
         }
         if len(set(found.values())) > 1:
             raise ValueError(f"Sequential: batch_first is {found}, expected one for all layers")
@@ -281,7 +288,7 @@ class Sequential(Layer):
     def _flat_layers(self) -> list[tuple[str, Layer]]:
         """Return name and layer of every layer that is not itself a Sequential, in order."""
         found: list[tuple[str, Layer]] = []
-        for name, layer in self.layers.items():
+        for name, layer in self._layers.items():
             if isinstance(layer, Sequential):
                 found += [(f"{name}.{inner}", part) for inner, part in layer._flat_layers()]
             else:

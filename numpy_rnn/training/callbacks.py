@@ -137,7 +137,7 @@ class JsonLines(Callback):
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The file. A resumed run keeps the lines up to its step and drops later ones, which belong
         to lost steps that are taken again. The loss of a line is the mean since the line before.
     validation : Validation, optional
@@ -148,8 +148,10 @@ class JsonLines(Callback):
     >>> log = JsonLines(Path("log.jsonl"), every=100)
     """
 
-    def __init__(self, path: Path, every: int = 10, validation: Validation | None = None) -> None:
-        self.path, self.validation = path, validation
+    def __init__(
+        self, path: Path | str, every: int = 10, validation: Validation | None = None
+    ) -> None:
+        self.path, self.validation = Path(path), validation
         self.every = check_size("JsonLines", "every", every)
         self._losses: list[float] = []
         self._written = 0  # measurements

@@ -80,11 +80,10 @@ class Batch(NamedTuple):
 
     def check_finite(self, row: str = "batch row") -> None:
         """Raise ValueError if an input or a counted target is not finite; `row` names axis 1."""
-        mask = self.mask()
         for name, array, timed in (("x", self.x, True), ("target", self.target, self.per_step)):
             wrong = ~np.isfinite(array)
-            if name == "target" and mask is not None:
-                wrong[~mask] = False
+            if timed and self.lengths is not None:  # padding may hold anything
+                wrong[np.arange(len(array))[:, None] >= self.lengths] = False
             if wrong.any():
                 first = tuple(np.argwhere(wrong)[0])
                 b, at = (first[1], f" at t = {first[0]}") if timed else (first[0], "")

@@ -10,9 +10,8 @@ A step is
 It depends only on what :meth:`Trainer.state_dict` returns. So a resumed run ends at the same bits
 as one that was never stopped.
 
-``optimizer.lr`` is the current rate. If a callback or the user changes it while a schedule runs,
-the schedule continues from the new rate: base becomes lr / f of the last step. (If that f was 0,
-base becomes lr.) After :meth:`Trainer.fit` it is the base rate.
+``optimizer.lr`` is the base rate. It may be changed while a schedule runs, also by a callback. The
+schedule f multiplies it at each step, and :class:`StepInfo` holds the product.
 """
 
 from __future__ import annotations
@@ -120,7 +119,8 @@ class Trainer(Described):
     criterion : Loss
         With reduction "mean".
     optimizer : Optimizer
-        For the model's parameters. Its learning rate is the base rate of the schedule.
+        For the model's parameters. Its `lr` is the base rate, which the schedule multiplies at
+        each step. It may be changed at any time, also by a callback.
     source : Source
         :class:`Windows` or :class:`Examples`.
     schedule : callable
@@ -138,8 +138,6 @@ class Trainer(Described):
         Number of steps that this trainer has taken.
     total : int or None
         N, the number of steps at which the run ends.
-    base_lr : float
-        Learning rate without the schedule.
     seconds : float
         Time in :meth:`fit`, callbacks included.
     stopped : str
@@ -170,17 +168,12 @@ class Trainer(Described):
         workers: int = 1,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        if optimizer.parameters is not model.parameters:
-            raise ValueError("Trainer: optimizer has other parameters, expected the model's")
-        if getattr(model, "batch_first", False):
-            raise ValueError("Trainer: model has batch_first=True, expected a time-major one")
-        if criterion.reduction != "mean":
-            raise ValueError(f"Trainer: reduction is {criterion.reduction!r}, expected 'mean'")
+        _check_parts(model, criterion, optimizer, source, callbacks)
         if check_size("Trainer", "workers", workers) > source.batch_size:
             raise ValueError(
                 f"Trainer: workers is {workers}, expected up to the batch size {source.batch_size}"
             )
-        if clip_norm is not None and not clip_norm > 0:
+        if clip_norm is not None and not (is_number(clip_norm) and clip_norm > 0):
             raise ValueError(f"Trainer: clip_norm is {clip_norm!r}, expected a number above 0")
         self.model, self.criterion = model, criterion
         self.optimizer, self.source = optimizer, source
@@ -190,7 +183,6 @@ class Trainer(Described):
         self.carried = model.zero_state(source.batch_size) if source.carries else None
         self.num_steps = 0
         self.total: int | None = None
-        self.base_lr, self._factor = optimizer.lr, 1.0
         self.seconds, self.stopped = 0.0, ""
         self._shown: tuple[Array, dict[str, Array]] | None = None  # see show
         for callback in self.callbacks:
@@ -224,12 +216,17 @@ class Trainer(Described):
             raise self.failed(self.num_steps + 1, str(error)) from None
         if self.source.carries:
             self.carried = after
-        self._read_lr()
-        self._factor = self.schedule(self.num_steps, self.total)
-        optimizer.lr = self.base_lr * self._factor
-        optimizer.step()  # (4)
+        base_lr = optimizer.lr
+        lr = base_lr * self.schedule(self.num_steps, self.total)
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"Trainer: the learning rate is {lr}, expected a finite number >= 0")
+        optimizer.lr = lr
+        try:
+            optimizer.step()  # (4)
+        finally:
+            optimizer.lr = base_lr
         self.num_steps += 1
-        return StepInfo(self.num_steps, loss, norm, optimizer.lr)
+        return StepInfo(self.num_steps, loss, norm, lr)
 
     def fit(self, steps: int | None = None, *, epochs: float | None = None) -> None:
         """Take steps until the run is done.
@@ -262,20 +259,16 @@ class Trainer(Described):
         self._restore_last()
         with one_blas_thread(), defer_signals() as interrupted:
             start = time.monotonic() - self.seconds
-            try:
+            for callback in self.callbacks:
+                callback.begin(self)
+            while not self.done and not interrupted:
+                step = self.step()
+                self.seconds = time.monotonic() - start
                 for callback in self.callbacks:
-                    callback.begin(self)
-                while not self.done and not interrupted:
-                    step = self.step()
-                    self.seconds = time.monotonic() - start
-                    for callback in self.callbacks:
-                        callback.after_step(self, step)
-                    self.seconds = time.monotonic() - start
-                for callback in self.callbacks:
-                    callback.end(self)
-            finally:  # the schedule is over
-                self._read_lr()
-                self.optimizer.lr, self._factor = self.base_lr, 1.0
+                    callback.after_step(self, step)
+                self.seconds = time.monotonic() - start
+            for callback in self.callbacks:
+                callback.end(self)
 
     def steps_in(self, epochs: float) -> int:
         """Return the number of steps in so many epochs, at least 1 and at most 2^53."""
@@ -306,11 +299,6 @@ class Trainer(Described):
                 self.model.parameters.values[name][...] = value
             self._shown = None
 
-    def _read_lr(self) -> None:
-        """Adopt a learning rate that was set from outside since the last step."""
-        if self.optimizer.lr != self.base_lr * self._factor:
-            self.base_lr = self.optimizer.lr / (self._factor or 1.0)
-
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on: arrays, and values for JSON."""
         carried = [] if self.carried is None else leaves(self.carried)
@@ -319,8 +307,6 @@ class Trainer(Described):
             "total": self.total,
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "lr": self.base_lr,
-            "factor": self._factor,
             "model": self._last_parameters(),
             "optimizer": self.optimizer.state_dict(),
             "source": self.source.state_dict(),
@@ -349,10 +335,8 @@ class Trainer(Described):
         self.num_steps = check_size("state", "step", state["step"], least=0)
         self.total = None if state["total"] is None else int(state["total"])
         self.seconds, self.stopped = float(state["seconds"]), str(state["stopped"])
-        self.base_lr, self._factor = float(state["lr"]), float(state["factor"])
-        for name in ("seconds", "base_lr", "_factor"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number >= 0")
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds is {self.seconds}, expected a number >= 0")
 
     def check_finite(self) -> None:
         """Raise TrainingFailedError if a parameter of the last step is not finite."""
@@ -363,9 +347,42 @@ class Trainer(Described):
     def failed(self, number: int, what: str) -> TrainingFailedError:
         """Return the error for a number that is not finite at a step."""
         return TrainingFailedError(
-            f"training diverged at step {number} ({what}); try a lr below {self.base_lr:g}"
+            f"training diverged at step {number} ({what}); try a lr below {self.optimizer.lr:g}"
         )
 
     def _rngs(self) -> list[Generator]:
         """Return all random generators that a step draws from."""
         return [*self.model.rngs(), *(rng for rng in self._threads.rngs if rng is not None)]
+
+
+def _check_parts(
+    model: Layer,
+    criterion: Loss,
+    optimizer: Optimizer,
+    source: Source,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Raise TypeError or ValueError if the parts of a trainer do not fit together."""
+    parts: dict[str, tuple[object, type]] = {
+        "model": (model, Layer),
+        "criterion": (criterion, Loss),
+        "optimizer": (optimizer, Optimizer),
+        **{f"callbacks[{n}]": (callback, Callback) for n, callback in enumerate(callbacks)},
+    }
+    for name, (part, kind) in parts.items():
+        if not isinstance(part, kind):
+            raise TypeError(f"Trainer: {name} is {part!r}, expected a {kind.__name__}")
+    named = [callback.name for callback in callbacks if callback.name]
+    if len(set(named)) < len(named):
+        raise ValueError(f"Trainer: callbacks are named {named}, expected different names")
+    if optimizer.parameters is not model.parameters:
+        raise ValueError("Trainer: optimizer has other parameters, expected the model's")
+    if getattr(model, "batch_first", False):
+        raise ValueError("Trainer: model has batch_first=True, expected a time-major one")
+    if source.carries and not model.causal:
+        raise ValueError(
+            f"Trainer: model is {model!r}, and the source carries states from window to window, "
+            "expected a model of one direction"
+        )
+    if criterion.reduction != "mean":
+        raise ValueError(f"Trainer: reduction is {criterion.reduction!r}, expected 'mean'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -213,3 +214,19 @@ def test_a_nested_model_is_the_flat_one() -> None:
     np.testing.assert_array_equal(nested.parameters.grad, flat.parameters.grad)
     assert nested.stateful
     assert not Sequential(Sequential(Linear(1, 1)), Dropout()).stateful
+
+
+def test_a_layer_of_a_model_cannot_be_replaced() -> None:
+    model = Sequential(rnn=RNN(2, 3, rng=0), head=Linear(3, 1, rng=1))
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        model.layers["head"] = Linear(3, 1, rng=2)  # type: ignore[index]  # wrong on purpose
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_pickle_protocol_gives_a_model_that_works(protocol: int) -> None:
+    model = Sequential(RNN(2, 3, rng=0), Linear(3, 1, rng=1))
+    x = np.ones((4, 1, 2))
+    twin = pickle.loads(pickle.dumps(model, protocol))  # noqa: S301 (its own)
+    y, _ = twin(x)
+    np.testing.assert_array_equal(y, model(x)[0])
+    assert twin.backward(np.ones_like(y))[0].shape == x.shape

@@ -17,6 +17,7 @@ from numpy_rnn import (
     Dropout,
     Embedding,
     LastStep,
+    Layer,
     LayerNorm,
     Linear,
     Sequential,
@@ -224,3 +225,35 @@ def test_it_changes_nothing() -> None:
     assert layer.training
     with pytest.raises(RuntimeError, match="nothing to go back through"):
         layer.backward(None)
+
+
+def test_a_stateless_model_predicts_chunk_by_chunk() -> None:
+    model = Sequential(Linear(8, 32, rng=0), LayerNorm(32), Linear(32, 8, rng=1))
+    x = np.random.default_rng(2).standard_normal((5000, 4, 8))
+    tracemalloc.start()
+    try:
+        y = model.predict(x)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= 2 * y.nbytes
+    np.testing.assert_allclose(y, model(x), rtol=1e-12, atol=1e-14)
+
+
+def test_a_custom_layer_is_not_taken_for_causal() -> None:
+    class Wrapped(Layer):
+        stateful = True
+
+        def __init__(self) -> None:
+            self.inner = GRU(3, 4, bidirectional=True, rng=0)
+            self.parameters = self.inner.parameters
+
+        def apply(self, *arguments: Any, **options: Any) -> Any:
+            return self.inner.apply(*arguments, **options)
+
+        def vjp(self, *arguments: Any, **options: Any) -> Any:
+            return self.inner.vjp(*arguments, **options)
+
+    x = np.random.default_rng(0).standard_normal((200, 2, 3))
+    model = Sequential(Wrapped(), Linear(8, 2, rng=1))
+    np.testing.assert_allclose(model.predict(x)[0], model(x)[0], rtol=1e-12)

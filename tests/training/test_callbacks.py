@@ -221,4 +221,4 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     log = tmp_path / "no" / "log.jsonl"
     with pytest.raises(FileNotFoundError) as caught:
         small.trainer(callbacks=[JsonLines(log)]).fit(1)
-    assert caught.value.filename == str(log)
+    assert str(log.parent) in str(caught.value)

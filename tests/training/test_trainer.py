@@ -19,6 +19,7 @@ from numpy_rnn import LSTM, Adam, CrossEntropyLoss, Embedding, Linear, MSELoss, 
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
+    Examples,
     History,
     StepInfo,
     Trainer,
@@ -238,7 +239,7 @@ def rates(change: dict[int, float], factors: list[float], lr: float = 1.0) -> li
     trainer = small.trainer(lr=lr, callbacks=[Change()])
     trainer.schedule = lambda step, _: factors[step]
     trainer.fit(len(factors))
-    assert trainer.optimizer.lr == trainer.base_lr  # the schedule is over
+    assert trainer.optimizer.lr == pytest.approx(lr * np.prod([*change.values()]))  # the base rate
     return seen
 
 
@@ -257,7 +258,7 @@ def test_a_rate_set_after_a_factor_of_zero_is_the_base_rate() -> None:
     trainer = small.trainer(callbacks=[Set()])
     trainer.schedule = lambda step, _: step / 2
     trainer.fit(2)
-    assert trainer.base_lr == 3.0
+    assert trainer.optimizer.lr == 3.0
     assert trainer.step().lr == 3.0  # of step 2: factor 1
 
 
@@ -271,7 +272,7 @@ def test_a_changed_rate_is_part_of_the_state(tmp_path: Path) -> None:
     save(tmp_path / "run.npz", stopped)
     load(tmp_path / "run.npz", other)
     assert [other.step().lr for _ in range(5)] == [whole.step().lr for _ in range(5)]
-    assert other.base_lr == pytest.approx(0.3e-2)
+    assert other.optimizer.lr == pytest.approx(0.3e-2)
 
 
 def test_a_second_trainer_with_the_same_optimiser_takes_its_own_steps_at_the_full_rate() -> None:
@@ -374,3 +375,48 @@ def test_the_state_is_carried_and_the_gradient_is_not() -> None:
     net.zero_grad()
     net.backward(loss.backward())
     assert np.array_equal(got, net.parameters.grad)
+
+
+def test_a_trainer_by_steps_leaves_the_base_rate_to_the_next() -> None:
+    first = small.trainer(lr=0.5)
+    first.schedule, first.total = (lambda step, total: 0.1), 8  # noqa: ARG005 (a schedule's arguments)
+    assert first.step().lr == pytest.approx(0.05)
+    second = Trainer(first.model, first.criterion, first.optimizer, first.source)
+    assert second.step().lr == 0.5
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])
+def test_a_rate_that_is_no_rate_is_refused_before_a_weight_changes(rate: float) -> None:
+    trainer = small.trainer()
+    before = trainer.model.parameters.data.copy()
+    trainer.schedule = lambda step, total: rate  # noqa: ARG005 (a schedule's arguments)
+    with pytest.raises(ValueError, match="the learning rate is"):
+        trainer.step()
+    np.testing.assert_array_equal(trainer.model.parameters.data, before)
+
+
+def test_parts_that_do_not_fit_are_refused_in_one_line() -> None:
+    good = small.trainer()
+    parts = [good.model, good.criterion, good.optimizer, good.source]
+    for position, name in enumerate(("model", "criterion", "optimizer")):
+        wrong: list[Any] = [*parts]
+        wrong[position] = "no part"
+        with pytest.raises(TypeError, match=f"Trainer: {name} is 'no part', expected a"):
+            Trainer(*wrong)
+    with pytest.raises(ValueError, match="expected different names"):
+        Trainer(*parts, callbacks=[History(2), History(5)])  # type: ignore[arg-type]  # a list of parts
+    both = Sequential(LSTM(5, 6, bidirectional=True, rng=0), Linear(12, 5, rng=1))
+    source = Windows.next_of(np.zeros((100, 5)), batch_size=2, window=4)
+    with pytest.raises(ValueError, match="expected a model of one direction"):
+        Trainer(both, MSELoss(), Adam(both.parameters), source)
+
+
+def test_padding_of_an_example_may_hold_anything() -> None:
+    x = np.ones((6, 4, 2))
+    x[4:, 1] = np.nan
+    model = Sequential(LSTM(2, 3, rng=0), Linear(3, 1, rng=1))
+    lengths = np.array([6, 4, 6, 6])
+    data = Examples(x, np.zeros((6, 4, 1)), batch_size=4, lengths=lengths, per_step=True, rng=0)
+    trainer = Trainer(model, MSELoss(), Adam(model.parameters), data)
+    trainer.fit(3)
+    assert np.isfinite(model.parameters.data).all()
