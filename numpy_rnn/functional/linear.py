@@ -17,7 +17,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LinearCache(NamedTuple):
-    """What :func:`linear_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`linear_backward` needs."""
 
     x: Array | EmbeddingCache  # (T, B, D); for token ids, the lookup
     W: Array  # (G, D)

@@ -1,6 +1,6 @@
 """Segment runner: one cell in one direction over a padded batch.
 
-A cell knows neither lengths nor resets. Rows are sorted by length, longest first, so the rows that
+A cell takes neither lengths nor resets. Rows are sorted by length, longest first, so the rows that
 are still running are the first n. The batch is cut in time wherever a row ends or a state is
 reset. On each segment the cell runs over the n live rows alone:
 
@@ -78,7 +78,7 @@ class Cell(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Steps start to stop of the first `rows` rows; `reset` (rows,) or None, before `start`."""
+    """Steps start to stop of the first `rows` rows. `reset` (rows,) or None, before `start`."""
 
     start: int
     stop: int
@@ -118,14 +118,14 @@ def cut_segments(
 
 
 def recompute_every(recompute: bool | int, T: int) -> int | None:
-    """Return the distance of stored states, about sqrt(T) for True; None to store every step."""
+    """Return the distance of stored states, about sqrt(T) for True, or None to store every step."""
     if isinstance(recompute, bool):
         return math.isqrt(T) + 1 if recompute else None
     return recompute
 
 
 class SegmentsCache(NamedTuple):
-    """What :func:`segments_vjp` needs of the forward pass."""
+    """Values of the forward pass that :func:`segments_vjp` needs."""
 
     cell: Cell
     segments: list[Segment]
