@@ -1,4 +1,4 @@
-"""Where wrong gradients hide: vanishing, exploding and saturated recurrences."""
+"""Inputs for which wrong gradients are hard to find: vanishing, exploding and saturated units."""
 
 from __future__ import annotations
 
