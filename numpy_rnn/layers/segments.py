@@ -145,7 +145,7 @@ def run_segments(
     recompute: bool | int = False,
     out: Array | None = None,
 ) -> tuple[Array, list[Array], SegmentsCache]:
-    """Run a cell over a padded batch; return the output, the final state and the cache.
+    """Run a cell over a padded batch. Return the output, the final state and the cache.
 
     `x` is (T, B, D), or (T, B) token ids, and is not read beyond a row's end. `initial` and the
     final state are lists of the state's components, (B, size) each. `lengths` (B,) are longest
@@ -197,7 +197,7 @@ def segments_vjp(
     dtype: DType,
     keep: Keep = "",
 ) -> tuple[Array | None, list[Array], list[Array]]:
-    """Backpropagate through the segments; return the gradients of input, initial state, weights.
+    """Backpropagate through the segments. Return the gradients of input, initial state, weights.
 
     They have the shapes of the arguments of :func:`run_segments`, and `dtype`. None for `dy` or
     for a component of `dfinal` is zero. `dy` is not read beyond a row's end, and dx is zero there.

@@ -91,7 +91,7 @@ def make_stepper(
     sizes: Sequence[int],
     dtype: DType,
 ) -> Step:
-    """Return a function of one timestep through stacked cells; see :meth:`Recurrent.stepper`.
+    """Return a function of one timestep through stacked cells. See :meth:`Recurrent.stepper`.
 
     `cells` holds ``step(x_t, *states)`` of each cell, lowest first (see :class:`Cell`), and
     `sizes` the size of each state component. Everything returned has this `dtype`.
