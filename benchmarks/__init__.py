@@ -1,1 +1,1 @@
-"""Measurements: each script says how to run it, and prints what it found."""
+"""Measurements: each script's first lines show how to run it."""

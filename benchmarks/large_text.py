@@ -2,7 +2,7 @@
 
     python -m benchmarks.large_text [--megabytes 1000] [--steps 30]
 
-A text is generated in a folder of its own, and a new process trains a few steps on it. The process
+A text is generated in a temporary folder, and a new process trains a few steps on it. The process
 reports the peak of its anonymous memory, without the pages of the memory-mapped file, which the
 system may reclaim. The peak should not depend on the size of the text.
 """

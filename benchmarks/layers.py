@@ -79,7 +79,7 @@ def products_alone(x: Array, dy: Array, H: int) -> Run:
 
 
 def torch_lstm(x: Array, dy: Array, H: int, weights: dict[str, Array]) -> tuple[Run, Run]:
-    """Return the same of torch.nn.LSTM; its forward alone builds no graph."""
+    """Return the same of torch.nn.LSTM. Its forward alone builds no graph."""
     import torch  # noqa: PLC0415 (optional)
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -130,7 +130,7 @@ def jax_scan(x: Array, dy: Array, H: int, weights: dict[str, Array]) -> tuple[Ru
 
 
 def ratio(theirs: list[float], ours: list[float]) -> str:
-    """Return the median of the rounds' ratios; a dash where there are none."""
+    """Return the median of the rounds' ratios, or a dash where there are none."""
     each = [t / m for t, m in zip(theirs, ours, strict=False)]
     return f"{median(each):5.2f}x" if each else "     -"
 

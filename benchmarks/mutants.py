@@ -1,4 +1,4 @@
-"""What mutmut found: mutants and survivors of each file, and what each survivor changed.
+"""The results of mutmut: mutants and survivors of each file, and what each survivor changed.
 
 Run ``mutmut run`` first; this only reads what it left under ``mutants/``.
 """

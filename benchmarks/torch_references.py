@@ -1,7 +1,7 @@
 """PyTorch's gradients of the registry's pairs and layers, by its autograd, in float64.
 
-``python -m benchmarks.proof`` writes them into docs/proof.md, and ``tests/checking`` holds each of
-them to TOLERANCE. ``numpy-rnn check`` itself needs no PyTorch.
+``python -m benchmarks.proof`` writes them into docs/proof.md, and ``tests/checking`` compares each
+with TOLERANCE. ``numpy-rnn check`` itself needs no PyTorch.
 """
 
 from __future__ import annotations

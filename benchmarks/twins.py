@@ -1,4 +1,4 @@
-"""What the fast twins gain: time of a textbook page divided by that of its twin in functional/.
+"""Speed of the fast twins: time of a textbook page divided by that of its twin in functional/.
 
     python -m benchmarks.twins [--rounds N]
 

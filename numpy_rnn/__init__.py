@@ -1,4 +1,9 @@
-"""Recurrent neural networks in pure NumPy: every gradient derived by hand and verified."""
+"""Recurrent neural networks in pure NumPy: every gradient derived by hand and verified.
+
+Layers, losses, optimisers and clipping can be imported from here. Training, gradient checks and
+applications are in ``numpy_rnn.training``, ``numpy_rnn.checking`` and ``numpy_rnn.apps``. Start
+reading in ``textbook/elman.py``.
+"""
 
 from numpy_rnn.layers import (
     GRU,

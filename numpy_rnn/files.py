@@ -21,7 +21,7 @@ _TEMPORARY = re.compile(rf"\.numpy_rnn-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}\.tmp")
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make an OSError name this file; the system's error may name a temporary one, or none."""
+    """Make an OSError name this file. The system's error may name a temporary one, or none."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Read and write .npz files; every size a file claims is validated before memory is allocated.
+"""Read and write .npz files. Every size a file claims is validated before memory is allocated.
 
 A file is what ``np.savez`` writes: an uncompressed zip with one ``.npy`` entry for each array. The
 settings are JSON, in an array of one string. The zip has a checksum for each entry, but it is only
@@ -35,7 +35,7 @@ ArrayLayout = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # name to sha
 
 
 class DamagedFileError(ValueError):
-    """A file does not hold what it should; the message names the file and the reason.
+    """A file does not hold what it should. The message names the file and the reason.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def write(
 
 
 class Reader:
-    """The settings of an open file, and its arrays on demand; :func:`open_npz` returns it."""
+    """The settings of an open file, and its arrays on demand. :func:`open_npz` returns it."""
 
     def __init__(self, archive: ZipFile, file_size: int, settings_entry: str) -> None:
         self._archive = archive
@@ -177,7 +177,7 @@ def open_npz(path: Path | str, file_format: FileFormat) -> Iterator[Reader]:
 def damaged_file_errors(path: Path, file_format: FileFormat) -> Iterator[None]:
     """Turn any exception about the content of a file into one DamagedFileError.
 
-    For bytes that nobody wrote, zipfile, json, NumPy and the constructors that receive the
+    For arbitrary bytes, zipfile, json, NumPy and the constructors that receive the
     settings raise a dozen types between them.
     """
     try:

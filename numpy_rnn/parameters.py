@@ -21,7 +21,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype if parameters can have it; `where` begins the message."""
+    """Return `dtype` as a NumPy dtype if parameters can have it. `where` begins the message."""
     try:
         known: np.dtype[Any] | None = np.dtype(dtype)
     except TypeError:
@@ -54,7 +54,7 @@ class _Views(dict[str, Array]):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle as a dict: a copy is nobody's view."""
+        """Copy and pickle as a dict, because a copy is no view."""
         return dict, (dict(self),)
 
     __delitem__ = pop = setdefault = _refuse
@@ -138,7 +138,7 @@ class Parameters:
             start = segment.stop
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Copy numbers into `data` and `grad`; refuse to replace the views."""
+        """Copy numbers into `data` and `grad`. Refuse to replace the views."""
         current: Any = self.__dict__.get(name)
         if value is current and current is not None:  # where `data *= 2` ends
             return
@@ -200,7 +200,7 @@ class Parameters:
         return joined
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs; the views are made anew by `__setstate__`."""
+        """Return what a copy or a pickle needs. The views are made anew by `__setstate__`."""
         return {
             "dtype": self.dtype,
             "shapes": self.shapes,
@@ -209,7 +209,7 @@ class Parameters:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copy or a pickle; the parts live in this object's vectors again."""
+        """Restore a copy or a pickle. The parts live in this object's vectors again."""
         self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
         self._joined = False  # unless the whole it belonged to is copied too
         self._live_in(*state["vectors"])

@@ -1,4 +1,4 @@
-"""What the tests of the pairs share: the type of a row, small sizes, random numbers."""
+"""Shared by the tests of the pairs: the type of a row, small sizes, random numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ D, H, V = SMALL["D"], SMALL["H"], SMALL["V"]
 
 
 class Case(RegisteredPair):
-    """A row of the registry, with what the tests ask it."""
+    """A row of the registry, with properties for the tests."""
 
     def arguments(self, rng: Rng, T: int, B: int) -> tuple[Any, ...]:
         """Return arguments of `forward` in small sizes; T and B may be zero."""

@@ -1,4 +1,4 @@
-"""The registry's pairs by name, as the tests of the pairs use them: every proof runs on each."""
+"""The registry's pairs by name, as the tests of the pairs use them: every check runs on each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test shares: the settings of hypothesis and of PyTorch."""
+"""Settings of hypothesis, PyTorch and signals that all tests share."""
 
 import signal
 
@@ -16,12 +16,13 @@ settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_exam
 # than they compute.
 torch.set_num_threads(1)
 
-# A caller can be deaf to a signal, as nohup and the background jobs of a shell are, or block it,
-# and what it starts inherits that. Tests signal themselves and the programs that they run. With a
-# handler here, a program that is run begins with the default; the tests stay as deaf as before.
+# A caller can ignore a signal, as nohup and the background jobs of a shell do, or block it, and
+# the processes that it starts inherit that. Tests signal themselves and the programs that they
+# run. With a handler here, a program that is run begins with the default, and the tests ignore
+# the signal as before.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
-signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it never learns how a child ended
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIG_IGN the exit status of a child is lost
 signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,4 +1,4 @@
-"""A process that kills itself at a chosen point of a save, in place of a kill at some moment.
+"""A process that kills itself at a chosen point of a save, instead of a kill at some moment.
 
 A kill between two calls to the system leaves the disk as the first of them did. So these points
 are all there are: before each call that :mod:`numpy_rnn.files` makes, and in the middle of each
@@ -91,7 +91,7 @@ class _Halves(io.FileIO):
 
 
 def in_a_fork(work: Callable[[], None]) -> int:
-    """Do it in a process of its own and return how that ended: as os.waitstatus_to_exitcode."""
+    """Do it in a separate process and return how that ended: as os.waitstatus_to_exitcode."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

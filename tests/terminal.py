@@ -1,4 +1,4 @@
-"""What a program has written to a terminal."""
+"""The output of a program on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def read_all(master: int) -> bytes:
     try:
         while piece := os.read(master, 1 << 16):
             shown += piece
-    except OSError:  # so Linux says that the other end is closed
+    except OSError:  # Linux reports in this way that the other end is closed
         pass
     finally:
         os.close(master)

@@ -1,8 +1,8 @@
-"""Every code block of the README and the docs runs, and prints what the page says.
+"""Every code block of the README and the docs runs, and prints what the page shows.
 
 A ``python`` block is executed; a ``sh`` block of ``numpy-rnn`` commands is run in a shell. A
 ``text`` block that follows is what it prints; a line ``...`` in it stands for any lines. A
-``python continued`` block goes on from the block before it. The blocks that set a virtual
+``python continued`` block continues the block before it. The blocks that set a virtual
 environment up are run to the letter by ``.ci/run``, which reads them from the README.
 """
 
@@ -62,7 +62,7 @@ def check_printed(actual: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page.name}:{b.line}")
-def test_a_block_runs_and_prints_what_the_page_says(
+def test_a_block_runs_and_prints_what_the_page_shows(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,3 +108,20 @@ def test_the_cell_of_the_docs_is_the_one_that_is_tested() -> None:
     code = tested.split('"""', 2)[2].lstrip()
     assert code in (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
     assert len(tested.splitlines()) < 60
+
+
+def test_the_tests_page_names_every_law_and_files_that_exist() -> None:
+    page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:tests|benchmarks|numpy_rnn)/[\w./]*)`", page)
+    assert len(paths) > 60
+    for path in [*paths, *(f"tests/{link}" for link in re.findall(r"\]\(([^)#:]+)\)", page))]:
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"python -m (benchmarks)\.(\w+)", page):
+        assert (ROOT / "/".join(name)).with_suffix(".py").exists(), name
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    laws = re.findall(r"^(\d\. )\*\*([^*]+?)[.,]?\*\*", design, re.MULTILINE)
+    assert len(laws) == 9
+    named = re.findall(r"^\| (\d\. )([^|]+?) \|", page, re.MULTILINE)
+    assert named == laws
+    folders = {path.name for path in (ROOT / "numpy_rnn").iterdir() if path.is_dir()}
+    assert {f"numpy_rnn/{folder}/" for folder in folders - {"__pycache__"}} <= set(paths)

@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and prints what it says, and every public name has one."""
+"""Every example in a docstring runs and prints what it shows, and every public name has one."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_read_is_no_failure_of_a_complete_file(
     def refuse(path: Path) -> list[str]:
         raise PermissionError(13, "Permission denied", str(path))
 
-    # What mode -wx does to everyone but root, who may be running this.
+    # Mode -wx has this effect for every user but root, who may be running this.
     monkeypatch.setattr(os, "open", refuse_folders)
     monkeypatch.setattr(os, "listdir", refuse)
     check_writable(tmp_path / "a")
@@ -178,7 +178,7 @@ def test_temporaries_of_the_dead_are_removed_and_of_no_one_else(tmp_path: Path) 
         f".numpy_rnn-{host}-{os.getppid()}-00000000.tmp",  # a process that lives
         f".numpy_rnn-{host}-{os.getpid()}-00000000.tmp",  # another thread of this one
         f".numpy_rnn-{int(host, 16) ^ 1:08x}-{dead}-00000000.tmp",  # another machine's
-        f".numpy_rnn-{host}-{dead}.tmp",  # somebody's own idea
+        f".numpy_rnn-{host}-{dead}.tmp",  # written by hand
     }
     for name in others:
         (tmp_path / name).touch()

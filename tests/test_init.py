@@ -1,4 +1,4 @@
-"""Initialisation schemes: each is what its source says, on every layer and direction."""
+"""Initialisation schemes: each agrees with its source, on every layer and direction."""
 
 from __future__ import annotations
 

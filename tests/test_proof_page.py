@@ -1,4 +1,4 @@
-"""docs/proof.md is what the commands say: it has every row, and every number is within bounds."""
+"""docs/proof.md agrees with the code: it has every row, and every number is within bounds."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ FORMAT = npz.FileFormat("a saved recall", settings_entry="experiment")
 
 @dataclass(frozen=True)
 class Experiment(Validated):
-    """The settings of the experiment; the defaults are the notebook's.
+    """The settings of the experiment. The defaults are the notebook's.
 
     Parameters
     ----------

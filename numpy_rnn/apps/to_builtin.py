@@ -43,7 +43,7 @@ class Validated:
 
 
 def checked(default: T, check: Check) -> T:
-    """Return a dataclass field with this default; `check` converts a value or raises."""
+    """Return a dataclass field with this default. `check` converts a value or raises."""
     declared: T = field(default=default, metadata={"check": check})
     return declared
 
@@ -65,7 +65,7 @@ def integer(minimum: int) -> Check:
 
 
 def real(*, minimum: float = -math.inf, above: float = -math.inf, below: float = math.inf) -> Check:
-    """Return the check of a finite real number in a range; it is returned as a float."""
+    """Return the check of a finite real number in a range. It is returned as a float."""
 
     def check(where: str, name: str, value: Any) -> float:
         if isinstance(value, bool) or not is_number(value):

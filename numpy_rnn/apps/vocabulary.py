@@ -23,7 +23,7 @@ CHUNK = 1 << 20  # bytes of a file
 
 
 class Vocabulary:
-    """The characters that a model knows; the token id of a character is its position.
+    """The characters that a model knows. The token id of a character is its position.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def read_tokens(
     ------
     ValueError
         If the file is empty, is not UTF-8 or has a character that `vocabulary` lacks. The message
-        says where.
+        names the place.
 
     Examples
     --------

@@ -11,8 +11,8 @@ from numpy_rnn.checking.derivatives import rtrl
 from numpy_rnn.checking.ledger import (
     attribution,
     ledger,
+    ledger_chunks,
     ledger_norms,
-    ledger_pieces,
     per_example,
 )
 
@@ -22,8 +22,8 @@ __all__ = [
     "attribution",
     "check_gradients",
     "ledger",
+    "ledger_chunks",
     "ledger_norms",
-    "ledger_pieces",
     "per_example",
     "rtrl",
 ]

@@ -251,14 +251,14 @@ class _Check:
     def compare(
         self, point: Point, axes: dict[str, Axes], regime: InputRegime, *, find_location: bool
     ) -> None:
-        """Compare every gradient; the first time that one is wrong, find its place."""
+        """Compare every gradient. The first time that one is wrong, find its place."""
         if self.settings.method == "auto" and not all(
             is_analytic(point, name) for name in self.real_names
         ):
             self.settings = self.settings._replace(method="central differences")
             self.notes.append(
                 f"the code is not analytic: {why_not_analytic(point)}; "
-                "central differences are used, which see about 6 digits"
+                "central differences are used, which resolve about 6 digits"
             )
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context)
@@ -275,8 +275,8 @@ class _Check:
         if method == "auto" and single:
             method = "central differences"
             self.notes.append(
-                f"{single[0]} is {real[single[0]].dtype}; central differences are used, which see "
-                "about 3 digits of it"
+                f"{single[0]} is {real[single[0]].dtype}; central differences are used, which "
+                "resolve about 3 digits of it"
             )
         if project is None:
             project = sum(value.size for value in real.values()) > MAX_ELEMENTS

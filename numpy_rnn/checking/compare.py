@@ -23,7 +23,7 @@ TRIES = 6  # runs with inputs moved by their last bits
 
 
 class CheckSettings(NamedTuple):
-    """How to differentiate and how to compare; None stands for the default."""
+    """Settings of differentiation and comparison. None stands for the default."""
 
     method: Literal["auto"] | Method  # auto: the complex step, while the code is analytic
     project: bool | None  # compare along random directions instead of element by element
@@ -47,7 +47,7 @@ class Context(NamedTuple):
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Names of the row blocks of the weights; empty if there are none."""
+        """The names of the row blocks of the weights, empty if there are none."""
         return tuple(self.settings.gates or ())
 
 
@@ -155,7 +155,7 @@ def _tolerance(context: Context, name: str) -> float:
         return 3e-3
     if context.method == "complex step":
         return context.regime.rtol
-    return min(1e5 * context.regime.rtol, 1e-3)  # central differences see five digits fewer
+    return min(1e5 * context.regime.rtol, 1e-3)  # central differences resolve five digits fewer
 
 
 def compare(
@@ -195,7 +195,7 @@ def compare(
 
 
 class Slices(NamedTuple):
-    """How far a gradient is off, slice by slice; all are arrays (S,)."""
+    """The errors of a gradient, slice by slice. All are arrays (S,)."""
 
     error: Array
     scale: Array  # of the exact gradient
@@ -211,7 +211,7 @@ def _judge(
     slices: Slices,
     locate: Callable[[int], Location],
 ) -> Comparison:
-    """Return the comparison; `locate` finds a wrong element of a slice."""
+    """Return the comparison. `locate` finds a wrong element of a slice."""
     rtol, (error, scale, noise, allowed, resolved) = _tolerance(context, name), slices
     with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
         relative = np.where(error == 0, 0.0, error / scale)

@@ -93,7 +93,7 @@ def gradient(point: Point, name: str, method: Method) -> tuple[Array, float]:
 
 
 def is_analytic(point: Point, name: str) -> bool:
-    """Whether the complex step gives the slope that central differences see.
+    """Whether the complex step gives the slope of central differences.
 
     It does not if the code refuses complex numbers, drops an imaginary part or warns.
     """

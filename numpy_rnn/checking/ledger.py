@@ -5,9 +5,9 @@ time, and its ledger is that sum, not summed:
 
     (1) dW = sum_t dW[t],   dW[t] = sum_b dz[t,b] x[t,b]^T           (T, ...) for every weight
 
-A ledger of T steps takes T times the memory of the weights. Above a budget it is made in pieces,
-from the last steps to the first. The states at the beginnings of the pieces are kept. A piece's
-forward pass is run again, and the gradient of its first state goes to the piece before.
+A ledger of T steps takes T times the memory of the weights. Above a budget it is made in chunks,
+from the last steps to the first. The states at the beginnings of the chunks are kept. A chunk's
+forward pass is run again, and the gradient of its first state goes to the chunk before.
 
 The attribution matrix shows how far back a loss reaches (Pascanu et al. 2013):
 
@@ -35,7 +35,7 @@ from numpy_rnn.layers import Recurrent, Sequential
 BUDGET = 1 << 30  # bytes
 
 
-class LedgerPiece(NamedTuple):
+class LedgerChunk(NamedTuple):
     """Some steps of a ledger."""
 
     start: int  # the first step
@@ -76,7 +76,7 @@ def ledger(
     ((5, 4, 3), [True, True, True, False, False])
     """
     what = f"ledger: {len(x)} steps"
-    _check_budget(what, len(x), model, budget, "use ledger_pieces or ledger_norms")
+    _check_budget(what, len(x), model, budget, "use ledger_chunks or ledger_norms")
     return _kept_gradients(model, x, dy, state, "t")
 
 
@@ -124,17 +124,17 @@ def _kept_gradients(model: Any, x: Array, dy: Array, state: Any, keep: str) -> d
     return gradients
 
 
-def ledger_pieces(
+def ledger_chunks(
     model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
-) -> Iterator[LedgerPiece]:
-    """Yield a ledger in pieces, the last steps first.
+) -> Iterator[LedgerChunk]:
+    """Yield a ledger in chunks, the last steps first.
 
     Parameters
     ----------
     model, x, dy, state
-        As for :func:`ledger`. One direction only, because a piece must not need what comes after.
+        As for :func:`ledger`. One direction only, because a chunk must not need what comes after.
     budget : int
-        Largest size of a piece in bytes; a piece has at least one step.
+        Largest size of a chunk in bytes; a chunk has at least one step.
 
     Examples
     --------
@@ -143,17 +143,17 @@ def ledger_pieces(
     >>> x, dy = np.ones((5, 1, 3)), np.ones((5, 1, 4))
     >>> rnn = RNN(3, 4, rng=0)
     >>> budget = 2 * rnn.parameters.data.nbytes  # two steps
-    >>> [piece.start for piece in ledger_pieces(rnn, x, dy, budget=budget)]
+    >>> [chunk.start for chunk in ledger_chunks(rnn, x, dy, budget=budget)]
     [4, 2, 0]
     """
     steps = max(1, budget // max(1, model.parameters.data.nbytes))
     if len(dy) != len(x):
-        raise ValueError(f"ledger_pieces: dy has {len(dy)} steps, expected {len(x)}, those of x")
+        raise ValueError(f"ledger_chunks: dy has {len(dy)} steps, expected {len(x)}, those of x")
     for layer, _ in _flatten(model, None):
         drops = layer.training and (getattr(layer, "dropout", 0) or getattr(layer, "p", 0))
         if getattr(layer, "bidirectional", False) or getattr(layer, "batch_first", False) or drops:
             raise ValueError(
-                f"ledger_pieces: {layer!r} is bidirectional, batch-first or drops out, expected "
+                f"ledger_chunks: {layer!r} is bidirectional, batch-first or drops out, expected "
                 "a time-major layer in one direction, in eval mode"
             )
     starts = range(0, len(x), steps)
@@ -162,10 +162,10 @@ def ledger_pieces(
         states.append(model.apply(x[start : start + steps], states[-1])[1])
     dstate = None
     for start, before in zip(reversed(starts), reversed(states), strict=True):
-        piece = slice(start, start + steps)
-        _, _, cache = model.apply(x[piece], before)
-        _, dstate, gradients = model.vjp(cache, dy[piece], dstate, "t")
-        yield LedgerPiece(start, gradients)
+        chunk = slice(start, start + steps)
+        _, _, cache = model.apply(x[chunk], before)
+        _, dstate, gradients = model.vjp(cache, dy[chunk], dstate, "t")
+        yield LedgerChunk(start, gradients)
 
 
 def ledger_norms(
@@ -176,7 +176,7 @@ def ledger_norms(
     Parameters
     ----------
     model, x, dy, state, budget
-        As for :func:`ledger_pieces`.
+        As for :func:`ledger_chunks`.
 
     Examples
     --------
@@ -187,10 +187,10 @@ def ledger_norms(
     (5,)
     """
     norms = {name: np.zeros(len(x)) for name in model.parameters.shapes}
-    for piece in ledger_pieces(model, x, dy, state, budget=budget):
-        for name, gradients in piece.gradients.items():
+    for chunk in ledger_chunks(model, x, dy, state, budget=budget):
+        for name, gradients in chunk.gradients.items():
             flat = gradients.reshape(len(gradients), -1)
-            norms[name][piece.start : piece.start + len(flat)] = np.linalg.norm(flat, axis=1)
+            norms[name][chunk.start : chunk.start + len(flat)] = np.linalg.norm(flat, axis=1)
     return norms
 
 

@@ -5,9 +5,9 @@ error at the latest step causes the earlier ones, and an error in the pre-activa
 in the weights. If the gradient of the input is right, so are the pre-activations' gradients, and
 the sums over time that make the weights' gradients are wrong.
 
-No backward pass returns dz, the gradient of the pre-activations, but it tells most: which gate, at
-which step, in which row. One-hot inputs show it from outside. With another one for each step and
-row, x[t,b] = e_(tB+b),
+No backward pass returns dz, the gradient of the pre-activations, but it locates an error best: the
+gate, the step and the row. One-hot inputs show it from outside. With another one for each step
+and row, x[t,b] = e_(tB+b),
 
     dW_ih = sum_t,b dz[t,b] x[t,b]^T        has dz[t,b] as its column tB + b.
 
@@ -198,7 +198,7 @@ def _wrong_rows(got: Array, expected: Array, tolerance: float) -> Array:
 
 
 def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> tuple[int, int]:
-    """Return T and B of an argument that has both, or what the letters say."""
+    """Return T and B of an argument that has both, or the sizes of the letters."""
     for name, axes in context.axes.items():
         if axes[:2] == ("T", "B"):
             T, B = context.point.values[name].shape[:2]

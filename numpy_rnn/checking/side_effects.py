@@ -1,4 +1,4 @@
-"""What a pass must not do, whatever its numbers.
+"""Faults of a pass besides wrong numbers: side effects, randomness, clipping, lost precision.
 
 A pass must not change its inputs, its cache or the gradient it was given. Called twice, backward
 must return the same bits. It is linear in its gradient, so nothing may be clipped inside. Nothing

@@ -107,7 +107,7 @@ def as_tuple(outputs: Any) -> tuple[Any, ...]:
 
 
 def regroup(parts: Sequence[Any], like: Any) -> Any:
-    """Return flat parts nested as `like` is; the inverse of :func:`as_tuple`."""
+    """Return flat parts nested as `like` is: the inverse of :func:`as_tuple`."""
     remaining = iter(parts)
 
     def build(template: Any) -> Any:
@@ -363,7 +363,7 @@ def _load_library_model(model: Any, names: Sequence[str], values: Values, inputs
 
 
 def _listed_parameters(model: Any) -> list[str]:
-    """Return the names of the parameters that an object lists; attributes are found later."""
+    """Return the names of the parameters that an object lists. Attributes are found later."""
     if _has_parameters(model):
         return list(model.parameters.shapes)
     if isinstance(getattr(model, "params", None), dict):

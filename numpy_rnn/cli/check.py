@@ -1,4 +1,4 @@
-"""``numpy-rnn check``: verify every gradient of the library, or tour the museum of bugs."""
+"""``numpy-rnn check``: verify every gradient of the library, or show the museum of bugs."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def add_to(commands: Any) -> None:
         "any error exceeds its tolerance."
     )
     parser = add_command(commands, "check", run, "verify every gradient of the library", text)
-    museum = "check the museum's gradient bugs instead (a few minutes)"
-    add_option(parser, "--json", bool, False, "print the table as JSON")
+    museum = "gradient bugs instead, with the checkers that catch each (a few minutes)"
+    add_option(parser, "--json", bool, False, "table as JSON")
     add_option(parser, "--museum", bool, False, museum)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command; raise RunError if a gradient is wrong or a bug is not caught."""
+    """Run the command. Raise RunError if a gradient is wrong or a bug is not caught."""
     if options.museum:
         run_museum(as_json=options.json)
         return
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def print_table() -> list[Proof]:
-    """Print the table row by row, then the report of each wrong row; return the rows."""
+    """Print the table row by row, then the report of each wrong row. Return the rows."""
     proofs = []
     print(f"{'worst relative error':{NAME_WIDTH}} {' '.join(HEADINGS.values())}")
     print(_row("tolerance", TOLERANCES))

@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
             "checkpoint", metavar="CHECKPOINT", help="folder or file written by numpy-rnn train"
         )
     for parser in (sample, evaluate):
-        add_option(parser, "--last", bool, False, "use the last parameters instead of the best")
+        add_option(parser, "--last", bool, False, "last parameters instead of the best")
     prompt = "text to continue (default: the vocabulary's first character, often a line end)"
     for option, kind, default, text in (
         ("--prompt", "TEXT", None, prompt),

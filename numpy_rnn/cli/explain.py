@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
         nargs="?",
         default="recall",
         metavar="recall|CHECKPOINT",
-        help="what to explain: the notebook's network, an LSTM and a GRU, trained now on the "
+        help="network to explain: the notebook's network, an LSTM and a GRU, trained now on the "
         "notebook's sentence (default), or a file of numpy-rnn train or numpy-rnn recall --save",
     )
     text = "input for a model of numpy-rnn train, 2 to 256 characters (default: generated)"
@@ -49,7 +49,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command; raise UsageError or RunError for one line about a failure."""
+    """Run the command. Raise UsageError or RunError for one line about a failure."""
     folder = Path(options.out)
     _check_folder(options.out)
     if options.what == "recall":

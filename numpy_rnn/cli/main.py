@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Write ``--help`` or ``--version``; argparse's own method hides a failure to write."""
+        """Write ``--help`` or ``--version``. Argparse's own method hides a failure to write."""
         print(message, end="", file=file)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
@@ -142,7 +142,7 @@ def _fail(prog: str, error: BaseException) -> int:
 
 
 def _print_error(prog: str, message: str) -> None:
-    """Write one line to standard error; if that fails, only the exit status remains."""
+    """Write one line to standard error. If that fails, only the exit status remains."""
     line = strip_control_characters(" ".join(message.split()))  # a message may quote a file
     try:
         print(f"{prog}: error: {line}", file=sys.stderr, flush=True)

@@ -65,13 +65,13 @@ def add_to(commands: Any) -> None:
         ("--resolution", float, 0.1, ends),
         ("--record", "FILE.json", None, record),
         ("--plot", "FILE.png", None, "plot of all runs (.png, .svg, .pdf)"),
-        ("--json", bool, False, "print the result as JSON"),
+        ("--json", bool, False, "result as JSON"),
     ):
         add_option(parser, option, kind, default, text)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command; raise UsageError or RunError for one line about a failure."""
+    """Run the command. Raise UsageError or RunError for one line about a failure."""
     config = _config(options)
     recorded = _resume(options.record, config)
     if options.plot is not None:

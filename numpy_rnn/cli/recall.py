@@ -70,12 +70,12 @@ def add_to(commands: Any) -> None:
     extend = "add the sentence's characters to the vocabulary"
     add_option(parser, "--extend-vocabulary", bool, False, extend)
     add_options(parser, Experiment, HELPS, CHOICES)
-    add_option(parser, "--json", bool, False, "print the result as JSON")
+    add_option(parser, "--json", bool, False, "result as JSON")
     add_option(parser, "--save", "FILE.npz", None, "file for the weights and the settings")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command; raise UsageError or RunError for one line about a failure."""
+    """Run the command. Raise UsageError or RunError for one line about a failure."""
     experiment = _experiment(options)
     if options.save is not None:
         check_output("--save", options.save, (".npz",))

@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
     save_every = f"time between two checkpoints (default: {SAVE_EVERY})"
     for option, kind, help_text in (
         ("--checkpoint", "DIR", "checkpoint folder (default: FILE's name with the ending .rnn)"),
-        ("--resume", bool, "resume training from the checkpoint"),
+        ("--resume", bool, "continuation of the run in the checkpoint"),
         ("--save-every", "TIME", save_every),
         ("--log", "FILE.jsonl", "log file, one JSON object a line"),
         ("--plot", "FILE.png", "plot of the losses (.png, .svg, .pdf)"),
@@ -51,7 +51,7 @@ def add_to(commands: Any) -> None:
 
 
 def run_command(options: argparse.Namespace) -> None:
-    """Run the command; raise UsageError or RunError for one line about a failure."""
+    """Run the command. Raise UsageError or RunError for one line about a failure."""
     given = train_options.merged(options)
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))

@@ -76,7 +76,7 @@ def merged(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_from(given: dict[str, Any]) -> Settings:
-    """Return the settings of a new run; raise UsageError about an option that is wrong."""
+    """Return the settings of a new run. Raise UsageError about an option that is wrong."""
     chosen = {name: value for name, value in given.items() if name not in FREE}
     if "time_budget" in chosen:
         chosen["time_budget"] = seconds("time_budget", chosen["time_budget"])

@@ -3,8 +3,9 @@
     out, cache = x_forward(arguments)
     gradients  = x_backward(dout, cache)          one gradient per argument, in order
 
-Only arrangements for speed live here; the derivations are in textbook/, and a test holds both
-equal. Checks of shapes and dtypes live in layers/. Start reading with elman.py, beside its page.
+Only arrangements for speed live here; the derivations are in textbook/, and a test checks that
+both are equal. Checks of shapes and dtypes live in layers/. Start reading with elman.py, beside
+its page.
 
 ``dX`` means dL/dX and has X's shape. Arrays hold examples as rows, so W x is ``x @ W.T`` and
 W^T dz is ``dz @ W``. A pair never changes its inputs, its cache or an incoming gradient. It

@@ -22,7 +22,7 @@ from numpy_rnn.functional.types import Array
 
 
 class ElmanCache(NamedTuple):
-    """What :func:`elman_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`elman_backward` needs."""
 
     projection: LinearCache
     h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] belongs to dz and h[1:] to dh

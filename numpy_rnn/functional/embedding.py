@@ -12,7 +12,7 @@ from numpy_rnn.functional.types import Array
 
 
 class EmbeddingCache(NamedTuple):
-    """What :func:`embedding_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`embedding_backward` needs."""
 
     tokens: Array  # (T, B)
     size: int  # V

@@ -29,7 +29,7 @@ SIGMOIDS = (True, True, False)  # of the blocks r, z, and s_n, which is not a ga
 
 
 class GRUCache(NamedTuple):
-    """What :func:`gru_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`gru_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H); row 0 is h0

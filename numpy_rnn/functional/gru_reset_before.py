@@ -16,7 +16,7 @@ from numpy_rnn.functional.types import Array
 
 
 class GRUResetBeforeCache(NamedTuple):
-    """What :func:`gru_reset_before_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`gru_reset_before_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H); row 0 is h0

@@ -21,7 +21,7 @@ from numpy_rnn.functional.types import Array
 
 
 class IndRNNCache(NamedTuple):
-    """What :func:`indrnn_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`indrnn_backward` needs."""
 
     projection: LinearCache
     h: Array  # (T + 1, B, H), row 0 is h0

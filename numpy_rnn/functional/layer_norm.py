@@ -14,7 +14,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LayerNormCache(NamedTuple):
-    """What :func:`layer_norm_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`layer_norm_backward` needs."""
 
     u: Array  # (T, B, H): the normalised rows
     s: Array  # (T, B, 1): 1 / sqrt(variance + eps)

@@ -17,7 +17,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LinearCache(NamedTuple):
-    """What :func:`linear_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`linear_backward` needs."""
 
     x: Array | EmbeddingCache  # (T, B, D); for token ids, the lookup
     W: Array  # (G, D)
@@ -58,7 +58,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 
 def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
-    """Return ``x @ W_T + b`` for x (N, D), or (N,) token ids; in `out` (N, G), if it is given."""
+    """Return ``x @ W_T + b`` for x (N, D), or (N,) token ids, in `out` (N, G) if it is given."""
     y = W_T.take(x, axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
     if out is None and y.dtype == b.dtype:
         out = y

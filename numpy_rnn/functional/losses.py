@@ -63,7 +63,7 @@ def reduction_scale(reduction: Reduction, *, counted: int, per_step: int) -> flo
 
 
 class MSECache(NamedTuple):
-    """What :func:`mse_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`mse_backward` needs."""
 
     difference: Array  # (T, B, V), zero where an error does not count
     scale: float
@@ -134,7 +134,7 @@ def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
 
 
 class CrossEntropyCache(NamedTuple):
-    """What :func:`cross_entropy_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`cross_entropy_backward` needs."""
 
     p: Array  # (T, B, V)
     targets: Array  # (T, B, 1), with 0 where a target does not count

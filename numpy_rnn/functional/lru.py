@@ -29,7 +29,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LRUCache(NamedTuple):
-    """What :func:`lru_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`lru_backward` needs."""
 
     projection: LinearCache  # of the input
     scan: ScanCache  # its h is q

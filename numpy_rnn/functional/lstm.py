@@ -28,7 +28,7 @@ SIGMOIDS = (True, True, False, True)  # of the gates i, f, g, o
 
 
 class LSTMCache(NamedTuple):
-    """What :func:`lstm_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`lstm_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, P), row 0 is h0; P = H without projection
@@ -215,7 +215,7 @@ def lstm_backward(
 
 
 def _slopes(gates: Array, c_prev: Array, tanh_c: Array, out: Array) -> Array:
-    """Write the factors of dc and dm in dz to `out`; return that of dm in dc, o (1 - tanh(c)^2)."""
+    """Write the factors of dc and dm in dz to `out`. Return that of dm in dc, o (1 - tanh(c)^2)."""
     i, g, o = gates[:, :, 0], gates[:, :, 2], gates[:, :, 3]
     np.subtract(1, gates, out)
     np.multiply(out, gates, out)  # sigma' = s (1 - s)

@@ -20,7 +20,7 @@ from numpy_rnn.functional.types import Array
 
 
 class MinGRUCache(NamedTuple):
-    """What :func:`mingru_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`mingru_backward` needs."""
 
     projection: LinearCache  # of the input
     scan: ScanCache  # its a is 1 - z

@@ -16,7 +16,7 @@ from numpy_rnn.functional.types import Array
 
 
 class PeepholeLSTMCache(NamedTuple):
-    """What :func:`peephole_lstm_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`peephole_lstm_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H), row 0 is h0

@@ -35,7 +35,7 @@ SHORT = 8  # timesteps up to which the loop is faster
 
 
 class ScanCache(NamedTuple):
-    """What :func:`scan_backward` needs of the forward pass."""
+    """Values of the forward pass that :func:`scan_backward` needs."""
 
     a: Array  # (T, B, H)
     h: Array  # (T + 1, B, H), row 0 is h0

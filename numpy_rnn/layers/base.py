@@ -87,7 +87,7 @@ class Memory(threading.local):
 
 
 class Remembers:
-    """What layers and losses share: they remember a forward pass, but copies of them do not."""
+    """Base of layers and losses: remembers a forward pass, which copies do not get."""
 
     _memory: Memory
 
@@ -168,7 +168,7 @@ class Layer(Remembers, ABC):
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, Any]:
-        """Compute output, final state and cache; store nothing, change nothing.
+        """Compute output, final state and cache. Store nothing, change nothing.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Layer(Remembers, ABC):
     def vjp(
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Backpropagate: return every gradient of an ``apply``; store nothing, change nothing.
+        """Backpropagate: return every gradient of an ``apply``. Store nothing, change nothing.
 
         Parameters
         ----------
@@ -363,12 +363,12 @@ class Layer(Remembers, ABC):
     def load_state_dict(
         self, state: Mapping[str, Array], *, strict: bool = True
     ) -> IncompatibleKeys:
-        """Copy parameters in by name; see :meth:`Parameters.load_state_dict`."""
+        """Copy parameters in by name. See :meth:`Parameters.load_state_dict`."""
         return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
 
 
 class Call(NamedTuple):
-    """What a call of ``apply`` says besides the input."""
+    """The arguments of an ``apply`` besides the input."""
 
     lengths: Array | None
     training: bool
@@ -376,7 +376,7 @@ class Call(NamedTuple):
 
 
 class StatelessCache(NamedTuple):
-    """What ``vjp`` of a layer without state needs of its ``apply``."""
+    """Values of ``apply`` that ``vjp`` of a layer without state needs."""
 
     kind: type
     own: Any  # the layer's own part
@@ -410,7 +410,7 @@ class StatelessLayer(Layer):
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, StatelessCache]:
-        """Compute output and cache; the state is ``()``. See :meth:`Layer.apply`."""
+        """Compute output and cache. The state is ``()``. See :meth:`Layer.apply`."""
         if state is not None:
             check_no_state(Where(self), state)
         training = self.training if training is None else training
@@ -420,7 +420,7 @@ class StatelessLayer(Layer):
     def vjp(
         self, cache: StatelessCache, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Return the gradients of input and parameters; see :meth:`Layer.vjp`."""
+        """Return the gradients of input and parameters. See :meth:`Layer.vjp`."""
         if not isinstance(cache, StatelessCache) or cache.kind is not type(self):
             raise wrong_cache(Where(self, "backward"), cache)
         if keep:

@@ -80,7 +80,7 @@ class SequenceBatch(NamedTuple):
     def read_state(
         self, where: object, name: str, state: State, L: int, sizes: Sequence[int], dtype: DType
     ) -> list[Array]:
-        """Return the components of a state or of its gradient, (L, B, size) each; zero for None."""
+        """Return the components of a state or of its gradient, (L, B, size) each, zero for None."""
         if state is None:
             return [np.zeros((L, self.B, size), dtype) for size in sizes]
         parts = split_state(where, name, state, len(sizes))

@@ -1,4 +1,4 @@
-"""Dropout, as a layer of its own and between the layers of a recurrent stack."""
+"""Dropout, as a separate layer and between the layers of a recurrent stack."""
 
 from __future__ import annotations
 

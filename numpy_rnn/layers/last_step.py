@@ -21,7 +21,7 @@ from numpy_rnn.parameters import Parameters
 
 
 class LastStepCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``."""
+    """Values of ``apply`` that ``vjp`` needs."""
 
     shape: tuple[int, ...]  # (T, B, D)
     rows: Array  # that have a step
@@ -29,7 +29,7 @@ class LastStepCache(NamedTuple):
 
 
 class LastStep(StatelessLayer):
-    """``y[b] = x[length_b - 1, b]``; a row without a step gives zeros.
+    """``y[b] = x[length_b - 1, b]``. A row without a step gives zeros.
 
     Parameters
     ----------

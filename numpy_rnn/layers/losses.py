@@ -34,7 +34,7 @@ from numpy_rnn.layers.validate import (
 
 
 class LossCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``."""
+    """Values of ``apply`` that ``vjp`` needs."""
 
     pair: Any  # cache of the pair of functions
     shape: tuple[int, ...]  # of y
@@ -73,7 +73,7 @@ class Loss(Remembers, ABC):
 
     @abstractmethod
     def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
-        """Return loss and cache; store nothing, change nothing.
+        """Return loss and cache. Store nothing, change nothing.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class Loss(Remembers, ABC):
 
     @abstractmethod
     def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y; store nothing, change nothing.
+        """Return the gradient of y. Store nothing, change nothing.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # see functional/types.py
 
 
 class RecurrentCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``; everything time-major, longest rows first."""
+    """Values of ``apply`` that ``vjp`` needs, all time-major, longest rows first."""
 
     batch: SequenceBatch
     runs: list[SegmentsCache]  # one per layer-direction
@@ -48,7 +48,7 @@ class RecurrentCache(NamedTuple):
 
 
 class Recurrent(Layer):
-    """Base of the recurrent layers; a subclass chooses the cell.
+    """Base of the recurrent layers. A subclass chooses the cell.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Recurrent(Layer):
         return parts if len(parts) > 1 else parts[0]
 
     def weights(self, layer: int = 0, direction: int = 0) -> list[Array]:
-        """Return copies of one cell's weights, in the order of its pair; absent biases are zero.
+        """Return copies of one cell's weights, in the order of its pair. Absent biases are zero.
 
         Layers are counted from 0. Direction 1 is the reverse one.
         """
@@ -237,7 +237,7 @@ class Recurrent(Layer):
     def vjp(  # noqa: C901 (both directions, with and without each gradient)
         self, cache: RecurrentCache, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Backpropagate through time; see :meth:`Layer.vjp`."""
+        """Backpropagate through time. See :meth:`Layer.vjp`."""
         where, dtype = Where(self, "backward"), self.parameters.dtype
         if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
             raise wrong_cache(where, cache)

@@ -1,7 +1,7 @@
 """The recurrent layers, with PyTorch's names and arguments. The engine is in recurrent.py.
 
-Each layer says which cell it is made of: a pair of functions, the shapes of its weights and the
-sizes of its state. A custom cell is a subclass of :class:`Recurrent` like these.
+Each layer defines its cell: a pair of functions, the shapes of its weights and the sizes of its
+state. A custom cell is a subclass of :class:`Recurrent` like these.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class RNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory, as ``torch.nn.LSTM``; its state is a tuple (h, c).
+    """Long short-term memory, as ``torch.nn.LSTM``. Its state is a tuple (h, c).
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class LSTM(Recurrent):
         super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
-        """Return the LSTM cell; gates i, f, g, o."""
+        """Return the LSTM cell, with gates i, f, g, o."""
         H, P = self.hidden_size, self.proj_size or self.hidden_size
         weights = _gates(4, input_size, H, P)
         if self.proj_size:
@@ -136,7 +136,7 @@ class LSTM(Recurrent):
 
 
 class PeepholeLSTM(Recurrent):
-    """LSTM whose gates see the cell state (Gers & Schmidhuber 2000); its state is (h, c).
+    """LSTM with peepholes from c to the gates (Gers & Schmidhuber 2000). Its state is (h, c).
 
     The parameters are those of :class:`Recurrent`. ``weight_ch`` (3, H) holds the peephole weights
     of the gates i, f and o.
@@ -150,7 +150,7 @@ class PeepholeLSTM(Recurrent):
     """
 
     def cell(self, input_size: int) -> Cell:
-        """Return the peephole cell; gates i, f, g, o."""
+        """Return the peephole cell, with gates i, f, g, o."""
         H = self.hidden_size
         weights = _gates(4, input_size, H) | {"weight_ch": (3, H)}
         return Cell(peephole_lstm_forward, peephole_lstm_backward, weights, (H, H))
@@ -196,7 +196,7 @@ class GRU(Recurrent):
         super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
 
     def cell(self, input_size: int) -> Cell:
-        """Return the GRU cell; gates r, z, n."""
+        """Return the GRU cell, with gates r, z, n."""
         H = self.hidden_size
         weights = _gates(3, input_size, H)
         if self.reset_after:
@@ -266,7 +266,7 @@ class MinGRU(Recurrent):
     """
 
     def cell(self, input_size: int) -> Cell:
-        """Return the minGRU cell; blocks z, n."""
+        """Return the minGRU cell, with blocks z, n."""
         H = self.hidden_size
         weights = {"weight_ih": (2 * H, input_size), "bias_ih": (2 * H,)}
         return Cell(mingru_forward, mingru_backward, weights, (H,))
@@ -295,7 +295,7 @@ class LRU(Recurrent):
         lru_ring(self, rng=rng)
 
     def cell(self, input_size: int) -> Cell:
-        """Return the LRU cell; blocks are real and imaginary parts."""
+        """Return the LRU cell, with a block of real and a block of imaginary parts."""
         H = self.hidden_size
         weights: dict[str, tuple[int, ...]] = {"weight_ih": (2 * H, input_size)}
         weights |= {"nu_log": (H,), "theta_log": (H,), "gamma_log": (H,)}

@@ -1,6 +1,6 @@
 """Segment runner: one cell in one direction over a padded batch.
 
-A cell knows neither lengths nor resets. Rows are sorted by length, longest first, so the rows that
+A cell takes neither lengths nor resets. Rows are sorted by length, longest first, so the rows that
 are still running are the first n. The batch is cut in time wherever a row ends or a state is
 reset. On each segment the cell runs over the n live rows alone:
 
@@ -78,7 +78,7 @@ class Cell(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Steps start to stop of the first `rows` rows; `reset` (rows,) or None, before `start`."""
+    """Steps start to stop of the first `rows` rows. `reset` (rows,) or None, before `start`."""
 
     start: int
     stop: int
@@ -118,14 +118,14 @@ def cut_segments(
 
 
 def recompute_every(recompute: bool | int, T: int) -> int | None:
-    """Return the distance of stored states, about sqrt(T) for True; None to store every step."""
+    """Return the distance of stored states, about sqrt(T) for True, or None to store every step."""
     if isinstance(recompute, bool):
         return math.isqrt(T) + 1 if recompute else None
     return recompute
 
 
 class SegmentsCache(NamedTuple):
-    """What :func:`segments_vjp` needs of the forward pass."""
+    """Values of the forward pass that :func:`segments_vjp` needs."""
 
     cell: Cell
     segments: list[Segment]
@@ -145,7 +145,7 @@ def run_segments(
     recompute: bool | int = False,
     out: Array | None = None,
 ) -> tuple[Array, list[Array], SegmentsCache]:
-    """Run a cell over a padded batch; return the output, the final state and the cache.
+    """Run a cell over a padded batch. Return the output, the final state and the cache.
 
     `x` is (T, B, D), or (T, B) token ids, and is not read beyond a row's end. `initial` and the
     final state are lists of the state's components, (B, size) each. `lengths` (B,) are longest
@@ -197,7 +197,7 @@ def segments_vjp(
     dtype: DType,
     keep: Keep = "",
 ) -> tuple[Array | None, list[Array], list[Array]]:
-    """Backpropagate through the segments; return the gradients of input, initial state, weights.
+    """Backpropagate through the segments. Return the gradients of input, initial state, weights.
 
     They have the shapes of the arguments of :func:`run_segments`, and `dtype`. None for `dy` or
     for a component of `dfinal` is zero. `dy` is not read beyond a row's end, and dx is zero there.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # see functional/types.py
 
 
 class SequentialCache(NamedTuple):
-    """What ``vjp`` needs of ``apply``: the caches of the layers, in order."""
+    """Values of ``apply`` that ``vjp`` needs: the caches of the layers, in order."""
 
     caches: list[Any]
 

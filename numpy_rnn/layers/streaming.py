@@ -61,22 +61,22 @@ def predict_in_chunks(
         span = (slice(None), slice(start, stop)) if axis else slice(start, stop)
         lengths_left = None if lengths is None else np.clip(lengths - start, 0, stop - start)
         try:
-            y_piece, state, _ = layer.apply(x[span], state, lengths=lengths_left, training=False)
+            y_chunk, state, _ = layer.apply(x[span], state, lengths=lengths_left, training=False)
         except (TypeError, ValueError) as error:
             layer.check_input(x, lengths)  # as a whole: such an error names the index in x
             if isinstance(error, NotFiniteError):  # of a layer further up
                 error.add_note(f"in steps {start} to {stop - 1} of {T}, counted from 0")
             raise
         if whole is None:
-            shape = (*y_piece.shape[:axis], T, *y_piece.shape[axis + 1 :])
-            whole = np.empty(shape, y_piece.dtype)
-        whole[span] = y_piece
+            shape = (*y_chunk.shape[:axis], T, *y_chunk.shape[axis + 1 :])
+            whole = np.empty(shape, y_chunk.dtype)
+        whole[span] = y_chunk
     assert whole is not None  # noqa: S101 (T is above 0)
     return whole, state
 
 
 def _reset_rows(initial: State, state: State, rows: Array) -> State:
-    """Return a state with some rows (axis 1 of a batch) as in the initial one; zeros for None."""
+    """Return a state with some rows (axis 1 of a batch) as in the initial one, zeros for None."""
     if isinstance(state, tuple):
         firsts = [None] * len(state) if initial is None else initial
         return tuple(_reset_rows(a, b, rows) for a, b in zip(firsts, state, strict=True))
@@ -91,7 +91,7 @@ def make_stepper(
     sizes: Sequence[int],
     dtype: DType,
 ) -> Step:
-    """Return a function of one timestep through stacked cells; see :meth:`Recurrent.stepper`.
+    """Return a function of one timestep through stacked cells. See :meth:`Recurrent.stepper`.
 
     `cells` holds ``step(x_t, *states)`` of each cell, lowest first (see :class:`Cell`), and
     `sizes` the size of each state component. Everything returned has this `dtype`.

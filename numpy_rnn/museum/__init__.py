@@ -1,4 +1,4 @@
-"""The museum: 198 gradient bugs that people make, as patches of correct code, and who finds them.
+"""The museum: 198 gradient bugs that people make, as patches of correct code, and their checks.
 
 The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bugs is in
 ``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.

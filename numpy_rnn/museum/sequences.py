@@ -17,7 +17,7 @@ WINDOW = 4  # steps of a window; the last window may be shorter
 
 
 class WindowsCache(NamedTuple):
-    """What :func:`windows_backward` needs: for each window its first step and the cell's cache."""
+    """For :func:`windows_backward`: the first step of each window and the cell's cache."""
 
     x: Array  # (T, B, D)
     windows: list[tuple[int, ElmanCache]]
@@ -55,7 +55,7 @@ def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
 
 
 class PaddedCache(NamedTuple):
-    """What :func:`padded_backward` needs. The mask is 1 before a sequence ends, and 0 after."""
+    """For :func:`padded_backward`. The mask is 1 before a sequence ends, and 0 after."""
 
     x: Array  # (T, B, D)
     h: list[Array]  # (T + 1, B, H): h_0 to h_T
@@ -94,7 +94,7 @@ def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array 
 
 
 class BidirectionalCache(NamedTuple):
-    """What :func:`bidirectional_backward` needs: the cell's cache of each direction."""
+    """For :func:`bidirectional_backward`: the cell's cache of each direction."""
 
     ahead: ElmanCache
     back: ElmanCache
@@ -118,7 +118,7 @@ def bidirectional_backward(dh: Array, cache: BidirectionalCache) -> tuple[Array,
 
 
 class LastStepCache(NamedTuple):
-    """What :func:`last_step_backward` needs."""
+    """Values that :func:`last_step_backward` needs."""
 
     h: Array  # (T, B, H)
     lengths: Array  # (B,)

@@ -88,7 +88,7 @@ class Optimizer(ABC):
         self.parameters.zero_grad()
 
     def _decay(self, theta: Array, g: Array) -> Array:
-        """Return the gradient with the weight decay in it; `g` stays unchanged."""
+        """Return the gradient with the weight decay in it. `g` stays unchanged."""
         return g + self.weight_decay * theta if self.weight_decay else g
 
     @abstractmethod

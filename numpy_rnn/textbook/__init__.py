@@ -1,8 +1,8 @@
 """The mathematics as on paper: one page for each pair, with the derivation of its gradient.
 
-A page holds nothing that is there for speed; the fast functions, with the same arguments and the
-same results, are in ``numpy_rnn.functional``. Start with ``elman.py``, then read ``lstm.py``, and
-run them: ``python -m numpy_rnn.textbook.elman`` prints a small example with all its numbers.
+The fast functions are not here but in ``numpy_rnn.functional``, with the same arguments and
+results. Start with ``elman.py``, then read ``lstm.py``, and run them:
+``python -m numpy_rnn.textbook.elman`` prints a small example with all its numbers.
 """
 
 from importlib import import_module

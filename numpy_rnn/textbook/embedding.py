@@ -14,7 +14,7 @@ Forward, for every t and b
 
 Paths to the loss
               +---> y[1,2] ---+
-        W_v --+---> y[4,1] ---+---> L      one arrow for each place where token v stands
+        W_v --+---> y[4,1] ---+---> L      one arrow for each place where token v occurs
               +---> y[5,1] ---+
 
     One arrow leaves each y[t,b], to the loss. So dy[t,b] is its whole gradient.

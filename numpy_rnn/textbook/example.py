@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
 
 def trace(function: Any, *arguments: Any, **options: Any) -> tuple[Any, list[Event]]:
-    """Call a function; return its result, and an event for every line that has assigned."""
+    """Call a function. Return its result, and an event for every line that has assigned."""
     source, first = inspect.getsourcelines(function)
     events: list[Event] = []
     running: list[tuple[Event, Any]] = []  # the line that runs now, and what it adds to
@@ -69,7 +69,7 @@ def trace(function: Any, *arguments: Any, **options: Any) -> tuple[Any, list[Eve
 
 
 def show(forward: Any, backward: Any, arguments: Mapping[str, Any], **options: Any) -> None:
-    """Print forward, backward and ledger of a page; draw the arguments given as "T B 4H"."""
+    """Print forward, backward and ledger of a page. Draw the arguments given as "T B 4H"."""
     try:
         _print_page(forward, backward, arguments, options)
         sys.stdout.flush()

@@ -27,7 +27,7 @@ def _numbered(convert: type) -> Callable[[Any], list[tuple[int, Any]]]:
 
 
 class History(Callback):
-    """Keep the mean loss over every few steps; it is part of a checkpoint.
+    """Keep the mean loss over every few steps. It is part of a checkpoint.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Validation(Callback):
 
     @property
     def best(self) -> float:
-        """The lowest loss; infinity before the first measurement."""
+        """The lowest loss, infinity before the first measurement."""
         return min((loss for _, loss in self.history), default=math.inf)
 
     def attach(self, trainer: Trainer) -> None:
@@ -191,7 +191,7 @@ class JsonLines(Callback):
 
 
 def _step_of(line: bytes) -> float:
-    """Return a line's step; infinity for an incomplete line, which a kill may leave."""
+    """Return a line's step, infinity for an incomplete line, which a kill may leave."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):
@@ -235,7 +235,7 @@ class Checkpoints(Callback):
         self.begin(trainer)
 
     def begin(self, trainer: Trainer) -> None:
-        """Start the clock; the run is in the file up to this step."""
+        """Start the clock. The run is in the file up to this step."""
         self.saved, self._last = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
@@ -281,7 +281,7 @@ class TimeBudget(Callback):
         self.next = 0.0  # seconds at the next plan
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
-        """Plan if it is time; end the run if the time is over."""
+        """Plan if it is time. End the run if the time is over."""
         over, due = trainer.seconds >= self.seconds, trainer.seconds >= self.next
         if not self.plans:
             due = step.number >= self.FIRST or trainer.seconds >= self.seconds / 20

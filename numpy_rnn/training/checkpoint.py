@@ -2,7 +2,7 @@
 
 The file is a ``.npz`` (:mod:`numpy_rnn.npz`). Arrays have path-like names,
 ``model/rnn.weight_hh_l0``, ``optimizer/exp_avg``, ``carried/0``. Everything else is JSON under
-``checkpoint``: the version of the format, what the caller says about the run, and the rest of the
+``checkpoint``: the version of the format, what the caller passed about the run, and the rest of the
 state.
 """
 
@@ -62,7 +62,7 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
 
 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
-    """Resume a run from a file of :func:`save`, and return what that was told about it.
+    """Resume a run from a file of :func:`save`, and return the `about` that was passed to it.
 
     The trainer is made of the same parts as the one that was saved.
 
@@ -87,7 +87,7 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
 
 @contextmanager
 def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
-    """Open a file that :func:`save` wrote; ``settings["about"]`` is what that was given.
+    """Open a file that :func:`save` wrote. ``settings["about"]`` is what that was given.
 
     As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
     DamagedFileError.

@@ -1,7 +1,7 @@
 """Batches, and the sources that they come from.
 
 A source yields batches without end, and its position can be saved. :class:`Examples` are
-independent sequences, shuffled anew for each epoch. :class:`Windows` are consecutive pieces of one
+independent sequences, shuffled anew for each epoch. :class:`Windows` are consecutive parts of one
 long sequence, for truncated backpropagation through time:
 
     reader b   begins at floor(b N / B), advances by T each batch, and wraps around at the end
@@ -79,7 +79,7 @@ class Batch(NamedTuple):
         return np.arange(len(self.x))[:, None] < self.lengths
 
     def check_finite(self, row: str = "batch row") -> None:
-        """Raise ValueError if an input or a counted target is not finite; `row` names axis 1."""
+        """Raise ValueError if an input or a counted target is not finite. `row` names axis 1."""
         for name, array, timed in (("x", self.x, True), ("target", self.target, self.per_step)):
             wrong = ~np.isfinite(array)
             if timed and self.lengths is not None:  # padding may hold anything
@@ -117,7 +117,7 @@ class Source(Protocol):
 
 
 class Examples(Described):
-    """Mini-batches of independent sequences; a :class:`Source`.
+    """Mini-batches of independent sequences, a :class:`Source`.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Examples(Described):
         return {"order": self.order.copy(), "position": self.position, "rng": rng}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position; raise ValueError if it belongs to other data."""
+        """Continue from a position. Raise ValueError if it belongs to other data."""
         N = len(self.order)
         order, position = np.asarray(state["order"]), _position(state, N)
         if not np.array_equal(np.sort(order), np.arange(N)):
@@ -194,7 +194,7 @@ class Examples(Described):
 
 
 class Windows(Described):
-    """Consecutive windows of one long sequence; a :class:`Source`.
+    """Consecutive windows of one long sequence, a :class:`Source`.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class Windows(Described):
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position; raise ValueError if the sequence has no such position."""
+        """Continue from a position. Raise ValueError if the sequence has no such position."""
         self.position = _position(state, len(self.x) - 1)
 
 

@@ -8,7 +8,7 @@ Worker threads split a batch by its rows. With L_k and g_k the loss and gradient
 All threads use one model, whose ``apply`` and ``vjp`` change nothing. NumPy releases the GIL in
 matrix products and in operations on large arrays, so threads do run in parallel. The sums have a
 fixed order, so a run repeats bit for bit with the same number of workers. With another number it is
-rounded differently. Each shard draws its dropout masks from a generator of its own.
+rounded differently. Each shard draws its dropout masks from a separate generator.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # see functional/types.py
 
 
 class TrainingFailedError(RuntimeError):
-    """Training cannot continue; the message names the step and the cause.
+    """Training cannot continue. The message names the step and the cause.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class Workers:
         return vars(self) | {"_pool": None, "_results": []}
 
     def run(self, tasks: list[Callable[[], Any]]) -> list[Any]:
-        """Return the results of one task for each thread; none is running afterwards."""
+        """Return the results of one task for each thread. No task is running afterwards."""
         futures = []
         if len(tasks) > 1:
             if self._pool is None or self._pool[0] != os.getpid():

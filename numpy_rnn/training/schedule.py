@@ -23,7 +23,7 @@ Schedule = Callable[[int, int | None], float]
 
 @dataclass(frozen=True)
 class constant:  # noqa: N801 (called like a function)
-    """Equation (2); `warmup` is W.
+    """Equation (2). `warmup` is W.
 
     Examples
     --------
@@ -34,13 +34,13 @@ class constant:  # noqa: N801 (called like a function)
     warmup: int = 0
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: ARG002 (a Schedule)
-        """Return the factor of a step, from 0; `total` is the number of steps of the run."""
+        """Return the factor of a step, from 0. `total` is the number of steps of the run."""
         return min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0  # (1)
 
 
 @dataclass(frozen=True)
 class cosine(constant):  # noqa: N801
-    """Equation (3); `end` is e, the factor at the end of the run.
+    """Equation (3). `end` is e, the factor at the end of the run.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class cosine(constant):  # noqa: N801
 
 @dataclass(frozen=True)
 class step_decay(constant):  # noqa: N801
-    """Equation (4); `drops` are progresses of the run, 0 to 1, and `factor` is q.
+    """Equation (4). `drops` are progresses of the run, 0 to 1, and `factor` is q.
 
     Examples
     --------

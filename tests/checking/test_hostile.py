@@ -1,4 +1,4 @@
-"""Wrong code that hides, and right code that looks wrong: each of these once fooled the checker."""
+"""Wrong code that is hard to catch, and right code that looks wrong: regressions of the checker."""
 
 from __future__ import annotations
 

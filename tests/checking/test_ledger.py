@@ -1,4 +1,4 @@
-"""The ledger of layers and models: it sums to the gradient, in the right places, in any pieces."""
+"""The ledger of layers and models: it sums to the gradient, in the right places, in any chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_rnn import GRU, LSTM, RNN, Dropout, Embedding, LastStep, Linear, Sequential
-from numpy_rnn.checking import ledger, ledger_norms, ledger_pieces, per_example
+from numpy_rnn.checking import ledger, ledger_chunks, ledger_norms, per_example
 from numpy_rnn.checking.strategies import lengths, resets
 from numpy_rnn.functional.types import Array
 
@@ -88,16 +88,16 @@ def test_a_steps_share_is_that_of_its_input(ways: int) -> None:
 
 
 def test_a_models_ledger_sums_to_its_gradient_and_leaves_no_trace() -> None:
-    made, symbols = model(), RNG.integers(0, 6, (T, B))
+    made, tokens = model(), RNG.integers(0, 6, (T, B))
     dy = RNG.standard_normal((T, B, 2))
-    expected = gradients(made, symbols, dy)
+    expected = gradients(made, tokens, dy)
     made.parameters.grad[...] = 3.0
-    shares = ledger(made, symbols, dy)
+    shares = ledger(made, tokens, dy)
     assert set(shares) == set(expected)
     for name, total in expected.items():
         np.testing.assert_allclose(shares[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
     assert (made.parameters.grad == 3.0).all()
-    rows = per_example(made, symbols, dy)
+    rows = per_example(made, tokens, dy)
     for name, total in expected.items():
         np.testing.assert_allclose(rows[name].sum(axis=0), total, rtol=1e-12, atol=1e-14)
 
@@ -112,19 +112,19 @@ def test_dropout_draws_the_same_mask_after_a_ledger() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
-def test_pieces_are_the_ledger(steps: int) -> None:
-    made, symbols = model(), RNG.integers(0, 6, (T, B))
+def test_chunks_are_the_ledger(steps: int) -> None:
+    made, tokens = model(), RNG.integers(0, 6, (T, B))
     dy = RNG.standard_normal((T, B, 2))
-    whole = ledger(made, symbols, dy)
+    whole = ledger(made, tokens, dy)
     budget = steps * made.parameters.data.nbytes
     seen = []
-    for piece in ledger_pieces(made, symbols, dy, budget=budget):
-        for name, shares in piece.gradients.items():
-            part = whole[name][piece.start : piece.start + steps]
+    for chunk in ledger_chunks(made, tokens, dy, budget=budget):
+        for name, shares in chunk.gradients.items():
+            part = whole[name][chunk.start : chunk.start + steps]
             np.testing.assert_allclose(shares, part, rtol=1e-11, atol=1e-14)
-        seen.append(piece.start)
+        seen.append(chunk.start)
     assert seen == sorted(range(0, T, steps), reverse=True)
-    norms = ledger_norms(made, symbols, dy, budget=budget)
+    norms = ledger_norms(made, tokens, dy, budget=budget)
     for name, share in whole.items():
         expected = np.linalg.norm(share.reshape(T, -1), axis=1)
         np.testing.assert_allclose(norms[name], expected, rtol=1e-11, atol=1e-14)

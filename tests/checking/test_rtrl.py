@@ -1,4 +1,4 @@
-"""BPTT = RTRL, for every recurrent row of the registry; and RTRL is not BPTT in disguise."""
+"""BPTT = RTRL, for every recurrent row of the registry; and a wrong carry makes them differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pass must not do is found and named; what is not analytic is, too."""
+"""Side effects and operations that are not analytic are found and named."""
 
 from __future__ import annotations
 

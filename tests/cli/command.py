@@ -1,4 +1,4 @@
-"""The command in a process of its own, as a person or a script runs it."""
+"""The command in a separate process, as a person or a script runs it."""
 
 from __future__ import annotations
 

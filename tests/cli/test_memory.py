@@ -1,4 +1,4 @@
-"""``numpy-rnn memory`` as a person meets it."""
+"""``numpy-rnn memory`` as a user sees it: its output, its files and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a person meets it: its own process, a pipe, a terminal, a full disk."""
+"""The command as a user sees it: a separate process, a pipe, a terminal, a full disk."""
 
 from __future__ import annotations
 

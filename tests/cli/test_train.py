@@ -1,4 +1,4 @@
-"""``numpy-rnn train`` in a process of its own: a pipe, a terminal, signals, a full disk."""
+"""``numpy-rnn train`` in a separate process: a pipe, a terminal, signals, a full disk."""
 
 from __future__ import annotations
 

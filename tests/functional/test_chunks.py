@@ -1,4 +1,4 @@
-"""What is computed chunk by chunk does not depend on the size of a chunk."""
+"""Results that are computed in chunks do not depend on the size of a chunk."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def ledger_by_loop(
     case: Case, arguments: tuple[Any, ...], douts: tuple[Array, ...]
 ) -> dict[int, Array]:
     """Shares (T, B, ...) of each weight: plain gradients of one step of one row at a time."""
-    first = min(case.summed)  # in front of the weights stand the input and the states
+    first = min(case.summed)  # the input and the states come before the weights
     x, states, weights = arguments[0], arguments[1:first], arguments[first:]
     shares = {p: np.full((T, B, *arguments[p].shape), np.nan) for p in case.summed}
     for b in range(B):

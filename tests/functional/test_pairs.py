@@ -1,4 +1,4 @@
-"""Every proof that needs no other library, for every row of the registry's pairs."""
+"""Every check that needs no other library, for every row of the registry's pairs."""
 
 from __future__ import annotations
 

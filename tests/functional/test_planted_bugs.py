@@ -1,4 +1,4 @@
-"""The checks fail on wrong gradients: a check that never failed has proven nothing.
+"""The checks fail on wrong gradients: a check that never failed shows nothing.
 
 Each bug is one that people write. Without a bug the textbook loops below pass, so it is the
 bug that is caught.

@@ -1,4 +1,4 @@
-"""Where wrong gradients hide: vanishing, exploding and saturated recurrences."""
+"""Inputs for which wrong gradients are hard to find: vanishing, exploding and saturated units."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_each_timestep_is_right_however_little_reaches_it(recurrent: float, inpu
     _, cache = F.elman_forward(*args)
     gradients = F.elman_backward(dh, cache)
     expected = complex_step(F.elman_forward, args, (dh,))
-    if recurrent < 1:  # a check per tensor would not see the first steps at all
+    if recurrent < 1:  # a check per tensor would miss errors of the first steps
         dx = gradients[0]
         assert dx is not None
         assert np.abs(dx[0]).max() < 1e-15 * np.abs(dx[-1]).max()

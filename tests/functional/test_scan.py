@@ -1,4 +1,4 @@
-"""The scan is the loop: whatever the length, the width and the decay."""
+"""The scan equals the loop for every length, width and decay."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def backward_by_loop(dh: Array, a: Array, b: Array, h0: Array) -> tuple[Array, A
     return e * h[:-1], e, a[0] * e[0]
 
 
-# What is left of a state after a step, from nothing to all of it.
+# The share of a state that is left after a step, from nothing to all of it.
 DECAYS: dict[str, Any] = {
     "0": lambda _, *shape: np.zeros(shape),
     "1e-300": lambda _, *shape: np.full(shape, 1e-300),
@@ -51,7 +51,7 @@ DECAYS: dict[str, Any] = {
     "0, 1e-300 or 1": lambda rng, *shape: rng.choice([0.0, 1e-300, 1.0], shape),
     "one that does not change": lambda rng, *shape: np.broadcast_to(rng.random(shape[1:]), shape),
 }
-# Around a change of method: short, two steps a row, wide, several pieces.
+# Around a change of method: short, two steps a row, wide, several chunks.
 LENGTHS = [0, 1, 2, SHORT, SHORT + 1, 2 * SHORT + 1, 97, 1000, 10_000]
 
 

@@ -1,4 +1,4 @@
-"""Integers stand for one-hot rows, whatever their type, and are never out of range."""
+"""Integers of any type stand for one-hot rows, and are never out of range."""
 
 from __future__ import annotations
 

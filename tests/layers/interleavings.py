@@ -62,7 +62,7 @@ def like_results(name: str, shape: tuple[int, ...]) -> tuple[Array, Any]:
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:
-    """Return what `work` returns in a thread of its own, or raise what it raises."""
+    """Return what `work` returns in a separate thread, or raise what it raises."""
     result: list[Any] = []
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""A cell of one's own: the minimal gated unit (Zhou et al. 2016).
+"""A custom cell: the minimal gated unit (Zhou et al. 2016).
 
 (1) a_t = W_ih x_t + b_ih          in two blocks: f, n
 (2) f_t = sigma(a_f + U_f h_{t-1})

@@ -1,4 +1,4 @@
-"""No call disturbs another: every answer is that of the pure core, or an error says what happened.
+"""No call disturbs another: every answer is that of the pure core, or an error names the cause.
 
 The calls and the comparison are in interleavings.py. Below, bugs are planted that people write, and
 the machine must find each of them: a check that has never failed has shown nothing.

@@ -1,4 +1,4 @@
-"""Layer normalisation as a layer: PyTorch's numbers, the checker's proof, a place in a model."""
+"""Layer normalisation as a layer: PyTorch's numbers, the checker's report, a place in a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peak of forward + backward is what docs/layers.md says, in T, B, D and H."""
+"""The peak of forward + backward is that of docs/layers.md, in T, B, D and H."""
 
 from __future__ import annotations
 

@@ -132,6 +132,6 @@ def test_a_fork_in_the_middle_of_a_pass_goes_on(held: bool) -> None:
         os.waitpid(child, 0)
     if held:
         thread.join()
-    assert done, "the child waits for a lock that nobody in it holds"
+    assert done, "the child waits for a lock that no thread in it holds"
     assert os.waitstatus_to_exitcode(status) == 0
     layer.backward(np.ones_like(y))

@@ -28,7 +28,7 @@ def module_of(page: Page) -> ModuleType:
 
 
 def shape_of(comment: str) -> tuple[int, ...]:
-    """Turn what stands in a comment's brackets, such as "T + 1, B, 4H", into numbers."""
+    """Turn the contents of a comment's brackets, such as "T + 1, B, 4H", into numbers."""
     product = re.sub(r"(\d)([A-Z])", r"\1 * \2", comment)
     shape: tuple[int, ...] = eval(f"({product})" if product else "()", dict(LETTERS))  # noqa: S307
     return shape
@@ -89,7 +89,7 @@ def test_the_comments_of_the_cache_hold(page: Page) -> None:
 
 
 def patched(function: Callable[..., Any], before: str, after: str) -> Callable[..., Any]:
-    """Return a function with one piece of its text, comments included, replaced."""
+    """Return a function with one part of its text, comments included, replaced."""
     text = inspect.getsource(function)
     assert text.count(before) == 1
     name = f"<{before} -> {after}>"

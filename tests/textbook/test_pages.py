@@ -117,7 +117,7 @@ BUGS = {
 
 
 def with_bug(page: Page, before: str, after: str) -> Callable[..., Any]:
-    """Return a page's backward with one piece of its text replaced."""
+    """Return a page's backward with one part of its text replaced."""
     function = page.function("backward")
     text = inspect.getsource(function)
     assert text.count(before) == 1

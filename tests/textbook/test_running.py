@@ -1,4 +1,4 @@
-"""Each page runs by itself, and stands on NumPy alone."""
+"""Each page runs by itself, and imports NumPy alone."""
 
 from __future__ import annotations
 

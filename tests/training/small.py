@@ -14,8 +14,8 @@ from numpy_rnn.training import Callback, Trainer, Windows, cosine
 V = 7
 
 
-def symbols(count: int = 400) -> Array:
-    """A sequence in which the next symbol can mostly be known."""
+def tokens(count: int = 400) -> Array:
+    """A sequence in which the next token can mostly be predicted."""
     rng = np.random.default_rng(5)
     steps = rng.choice([1, 2], size=count, p=[0.9, 0.1])
     return np.cumsum(steps) % V
@@ -41,7 +41,7 @@ def trainer(
         net,
         CrossEntropyLoss(),
         Adam(net.parameters, lr=options.pop("lr", 1e-2)),
-        Windows.next_of(symbols(), batch_size=6, window=9),
+        Windows.next_of(tokens(), batch_size=6, window=9),
         schedule=cosine(warmup=5),
         clip_norm=options.pop("clip_norm", 1.0),
         workers=workers,

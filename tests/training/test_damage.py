@@ -1,4 +1,4 @@
-"""Two thousand damaged checkpoints: the script under benchmarks/, in a process of its own."""
+"""Two thousand damaged checkpoints: the script under benchmarks/, in a separate process."""
 
 from __future__ import annotations
 

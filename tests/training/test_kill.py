@@ -1,6 +1,6 @@
 """Training that is killed at every point of a save ends at the bits of the run never killed.
 
-A process of its own does it, by ``python -m tests.training.test_kill``, because it forks: a
+A separate process does it, by ``python -m tests.training.test_kill``, because it forks: a
 process with the tests' threads should not. The script under benchmarks/ kills at random moments.
 """
 
@@ -31,7 +31,7 @@ BUDGET = replace(SETTINGS, epochs=None, time_budget=1.0)
 
 
 class Clock:
-    """A clock that goes on by 1/160 of a second whenever it is read: 40 steps fit into one."""
+    """A clock that advances by 1/160 of a second whenever it is read: 40 steps fit into one."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -126,7 +126,7 @@ class Killed:
         return recorder.states
 
     def every_point(self, *, first: bool, save: int) -> Counter[str]:
-        """Kill at every point of a save: of a run's first one, or of the n-th after going on."""
+        """Kill at every point of a save: of a run's first one, or of the n-th after resuming."""
         kills: Counter[str] = Counter()
         for name in NAMES:
             while self.one_kill(first, save, name, kills[name] + 1):
@@ -163,7 +163,7 @@ class Killed:
         return True
 
 
-# Which save: the first of a run; the first after going on, which finds litter; the one after it.
+# Which save: the first of a run; the first after resuming, which finds a leftover file; the next.
 SAVES = {"first": (True, 1), "next": (False, 1), "later": (False, 2)}
 
 
@@ -209,7 +209,7 @@ def test_kills_at_any_moment(arguments: list[str]) -> None:
 
 
 def printed(module: str, *arguments: str) -> str:
-    """Run a module in a process of its own and return what it prints."""
+    """Run a module in a separate process and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         check=False,

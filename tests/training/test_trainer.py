@@ -1,4 +1,4 @@
-"""The loop: PyTorch's numbers, the same bits after going on, and a clear end when it diverges."""
+"""The loop: PyTorch's numbers, the same bits after resuming, and a clear end when it diverges."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ours(dtype: str) -> list[float]:
         net,
         CrossEntropyLoss(),
         Adam(net.parameters, lr=5e-3),
-        Windows.next_of(small.symbols(), batch_size=6, window=9),
+        Windows.next_of(small.tokens(), batch_size=6, window=9),
         schedule=cosine(warmup=20),
         clip_norm=0.1,
         callbacks=[Recorder(losses)],
@@ -70,7 +70,7 @@ def torchs(dtype: torch.dtype) -> list[float]:
     model = torch.nn.ModuleDict(layers).to(dtype)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in net.state_dict().items()})
     adam = torch.optim.Adam(model.parameters(), lr=5e-3)
-    source, factor = Windows.next_of(small.symbols(), 6, 9), cosine(warmup=20)
+    source, factor = Windows.next_of(small.tokens(), 6, 9), cosine(warmup=20)
     state, losses = None, []
     for step in range(STEPS):
         batch = source.next()
@@ -206,7 +206,7 @@ def test_more_epochs_than_can_be_counted() -> None:
 
 def test_parts_that_do_not_belong_together() -> None:
     net, other = small.model(), small.model()
-    source = Windows.next_of(small.symbols(), 2, 9)
+    source = Windows.next_of(small.tokens(), 2, 9)
     with pytest.raises(ValueError, match="optimizer has other parameters"):
         Trainer(net, CrossEntropyLoss(), Adam(other.parameters), source)
     with pytest.raises(ValueError, match="workers is 3, expected up to the batch size 2"):
@@ -220,7 +220,7 @@ def test_parts_that_do_not_belong_together() -> None:
 def test_a_batch_first_model_is_refused() -> None:
     rnn: Any = LSTM(3, 4, batch_first=True, rng=0)
     net = Sequential(e=Embedding(small.V, 3, rng=0), rnn=rnn, o=Linear(4, small.V, rng=2))
-    source = Windows.next_of(small.symbols(), 2, 9)
+    source = Windows.next_of(small.tokens(), 2, 9)
     with pytest.raises(
         ValueError, match=r"^Trainer: model has batch_first=True, expected a time-major"
     ):
@@ -282,7 +282,7 @@ def test_a_second_trainer_with_the_same_optimiser_takes_its_own_steps_at_the_ful
         first.model,
         CrossEntropyLoss(),
         first.optimizer,
-        Windows.next_of(small.symbols(), batch_size=6, window=9),
+        Windows.next_of(small.tokens(), batch_size=6, window=9),
     )
     second.fit(10)
     assert (first.num_steps, second.num_steps, first.optimizer.num_steps) == (20, 10, 30)
@@ -361,12 +361,12 @@ def test_the_state_is_carried_and_the_gradient_is_not() -> None:
     net = Sequential(
         e=Embedding(small.V, 3, rng=0), r=LSTM(3, 4, rng=1), o=Linear(4, small.V, rng=2)
     )
-    source = Windows.next_of(small.symbols(), 2, 5)
+    source = Windows.next_of(small.tokens(), 2, 5)
     trainer = Trainer(net, CrossEntropyLoss(), Adam(net.parameters, lr=0.0), source)
     trainer.step()
     trainer.step()
     got = net.parameters.grad.copy()
-    again = Windows.next_of(small.symbols(), 2, 5)
+    again = Windows.next_of(small.tokens(), 2, 5)
     first, second = again.next(), again.next()
     _, state = net.predict(first.x)
     y, _ = net.forward(second.x, state)

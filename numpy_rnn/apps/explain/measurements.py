@@ -120,7 +120,7 @@ def measure(
 
 
 def snapshot(model: Sequential, sample: Sample, on_progress: Callable[[str], object]) -> Snapshot:
-    """Measure a network on a text; it is set to evaluation mode.
+    """Measure a network on a text. It is set to evaluation mode.
 
     ``on_progress(note)`` is called after each step, from the last to the first.
     """

@@ -79,7 +79,7 @@ def gates(layer: Recurrent, x: Array, h: Array) -> dict[str, Array]:
 
 
 def top_layer(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:
-    """Return the top layer of a one-directional stack as a layer of its own, and its input.
+    """Return the top layer of a one-directional stack as a separate layer, and its input.
 
     `x`, (T, B, D), is the input of the lowest layer.
     """

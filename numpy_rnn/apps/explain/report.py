@@ -41,7 +41,7 @@ def write(
     networks: Sequence[Measurements],
     on_picture: Callable[[str], object] = lambda _name: None,
 ) -> list[str]:
-    """Write ``index.html``, each picture as SVG, and ``numbers.json``; return their names.
+    """Write ``index.html``, each picture as SVG, and ``numbers.json``. Return their names.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
     model : Layer
         Token ids in, logits out. It carries a state.
     tokens : (N,) array of int
-        At least two; of fewer, a ValueError says that there is nothing to predict.
+        At least two, so that there is something to predict; otherwise a ValueError.
     batch_size : int
         Parts that are read side by side; 1 for the exact value.
 

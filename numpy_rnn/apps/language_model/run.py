@@ -72,7 +72,7 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
     Parameters
     ----------
     text : Path
-        A file in UTF-8. A ValueError tells if it is not, or is too short.
+        A file in UTF-8. A ValueError if it is not, or is too short.
     settings : Settings
         Everything else that the run depends on.
     folder : Path

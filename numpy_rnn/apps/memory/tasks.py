@@ -1,7 +1,7 @@
 """The memory tasks: sequences to train on, a loss with a known baseline, and an evaluation.
 
-A task has one length, which says how long something must be remembered. Its baseline is the least
-expected loss of a model without memory. Evaluation never uses sequences of the training.
+A task has one length: the number of steps that something must be remembered. Its baseline is the
+least expected loss of a model without memory. Evaluation never uses sequences of the training.
 
 Here are the base class and the four tasks that generate their data. The two tasks on images are in
 :mod:`numpy_rnn.apps.memory.digits`.
@@ -24,14 +24,14 @@ TEST_SEQUENCES = 256  # generated for one evaluation
 
 
 class Result(NamedTuple):
-    """What an evaluation found."""
+    """The result of an evaluation."""
 
     score: float  # the quantity that Task.solved_when names
     solved: bool
 
 
 class Task(ABC):
-    """A task at one length; by default, to classify.
+    """A task at one length, by default a classification task.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def by_steps(tokens: list[int]) -> float:
 @pytest.mark.parametrize("count", [2, 3, 10, 21])
 def test_it_is_the_definition(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "STEPS", 4)
-    tokens = small.symbols(count).astype(np.uint8)
+    tokens = small.tokens(count).astype(np.uint8)
     exact = by_steps(tokens.tolist())
     assert cross_entropy(small.model(), tokens) == pytest.approx(exact, rel=1e-12)
 
@@ -35,7 +35,7 @@ def test_every_part_of_a_batch_counts_every_token_once(
     count: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "STEPS", 4)
-    tokens = small.symbols(count).tolist()
+    tokens = small.tokens(count).tolist()
     length = -(-(count - 1) // min(batch_size, count - 1))
     parts = [tokens[start : start + length + 1] for start in range(0, count - 1, length)]
     expected = sum(by_steps(part) * (len(part) - 1) for part in parts) / (count - 1)
