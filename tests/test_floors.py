@@ -56,7 +56,7 @@ FLOORS = [
     ["checking.proof"],
     ["checking"],
     ["museum.bug"],
-    ["museum.sequences", "museum.optimizers"],
+    ["museum.optimizers"],
     ["museum.references", "museum.evaluate"],
     ["museum"],
     [""],  # numpy_rnn itself

@@ -1,7 +1,7 @@
 """The museum: 198 gradient bugs that people make, as patches of correct code, and their checks.
 
 The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bugs is in
-``numpy_rnn/checking/``. Start reading in ``bugs/elman.txt``, then ``bug.py``.
+``numpy_rnn/checking/``. Start reading in ``bugs/cells.txt``, then ``bug.py``.
 """
 
 from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments

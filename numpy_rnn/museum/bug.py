@@ -138,7 +138,7 @@ def read_bugs(
 ) -> list[Bug]:
     """Return the bugs of a table, such as "gru" for ``gru.txt``, in the order of the file.
 
-    `references` are the correct code by name. The head of ``bugs/elman.txt`` explains the form of
+    `references` are the correct code by name. The head of ``bugs/cells.txt`` explains the form of
     an entry. An entry of another form, or before the first line [NAME], is a ValueError.
     """
     text = (folder / f"{table}.txt").read_text("utf-8")

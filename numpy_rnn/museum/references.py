@@ -1,17 +1,155 @@
-"""All references and all bugs, in the order in which they are shown."""
+"""All references and all bugs, in the order in which they are shown.
+
+Most references are textbook pages. What is around a cell has no page, so its readable code is here:
+windows, padding, two directions, the last step.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from numpy_rnn import textbook
 from numpy_rnn.checking.registry import RegisteredPair, Shapes, pair_of
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import optimizers, sequences
+from numpy_rnn.museum import optimizers
 from numpy_rnn.museum.bug import Bug, OptimizerReference, read_bugs
+from numpy_rnn.textbook.elman import ElmanCache, elman_backward, elman_forward
 
+WINDOW = 4  # steps of a window; the last window may be shorter
 IGNORED = -100  # the target of a step that does not count
 DROPPED = 0.3  # the probability of dropout
+
+
+class WindowsCache(NamedTuple):
+    """What :func:`windows_backward` needs: for each window its first step and the cell's cache."""
+
+    x: Array  # (T, B, D)
+    windows: list[tuple[int, ElmanCache]]
+
+
+def windows_forward(
+    x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
+) -> tuple[Array, WindowsCache]:
+    """Return h at every step. Each window passes its last state to the next one."""
+    outputs, windows, state = [], [], h0
+    for start in range(0, len(x), WINDOW):
+        h, cache = elman_forward(x[start : start + WINDOW], state, W_ih, W_hh, b_ih, b_hh)
+        state = h[-1]
+        outputs.append(h)
+        windows.append((start, cache))
+    return np.concatenate(outputs), WindowsCache(x, windows)
+
+
+def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
+    """Return the gradient of every argument of :func:`windows_forward`."""
+    x, windows = cache
+    first = windows[0][1]
+    dx, dstate = np.zeros_like(x), np.zeros_like(first.h[0])
+    dweights = [
+        np.zeros_like(weight) for weight in (first.W_ih, first.W_hh, first.b_ih, first.b_hh)
+    ]
+    for start, window in reversed(windows):
+        dh_window = dh[start : start + WINDOW].copy()
+        dh_window[-1] += dstate
+        dx_window, dstate, *dweights_window = elman_backward(dh_window, window)
+        dx[start : start + WINDOW] = dx_window
+        for k, dweight in enumerate(dweights_window):
+            dweights[k] += dweight
+    return dx, dstate, *dweights
+
+
+class PaddedCache(NamedTuple):
+    """What :func:`padded_backward` needs. The mask is 1 before a sequence ends, and 0 after."""
+
+    x: Array  # (T, B, D)
+    h: list[Array]  # (T + 1, B, H): h_0 to h_T
+    mask: Array  # (T, B, 1)
+    W_ih: Array  # (H, D)
+    W_hh: Array  # (H, H)
+    b: Array  # (H,)
+
+
+def padded_forward(
+    x: Array, lengths: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array
+) -> tuple[tuple[Array, Array], PaddedCache]:
+    """Return h at every step, zero after a sequence's end, and the state at its end."""
+    mask = (np.arange(len(x))[:, None] < lengths)[..., None].astype(x.dtype)
+    h = [h0]
+    for t in range(len(x)):
+        new = np.tanh(x[t] @ W_ih.T + h[t] @ W_hh.T + b)
+        h.append(mask[t] * new + (1 - mask[t]) * h[t])
+    return (mask * np.stack(h[1:]), h[-1]), PaddedCache(x, h, mask, W_ih, W_hh, b)
+
+
+def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array | None, ...]:
+    """Return the gradient of every argument of :func:`padded_forward`."""
+    x, h, mask, W_ih, W_hh, b = cache
+    dx, dW_ih, dW_hh, db = np.zeros_like(x), np.zeros_like(W_ih), np.zeros_like(W_hh), 0 * b
+    dh_next = dlast
+    for t in reversed(range(len(x))):
+        dh_t = mask[t] * dy[t] + dh_next
+        dz = mask[t] * dh_t * (1 - h[t + 1] ** 2)
+        dx[t] = dz @ W_ih
+        dW_ih += dz.T @ x[t]
+        dW_hh += dz.T @ h[t]
+        db += dz.sum(axis=0)
+        dh_next = dz @ W_hh + (1 - mask[t]) * dh_t
+    return dx, None, dh_next, dW_ih, dW_hh, db
+
+
+class BidirectionalCache(NamedTuple):
+    """What :func:`bidirectional_backward` needs: the cell's cache of each direction."""
+
+    ahead: ElmanCache
+    back: ElmanCache
+
+
+def bidirectional_forward(x: Array, *arguments: Array) -> tuple[Array, BidirectionalCache]:
+    """Return h of both directions at every step, (T, B, 2H)."""
+    ahead, ahead_cache = elman_forward(x, *arguments[:5])
+    back, back_cache = elman_forward(x[::-1], *arguments[5:])
+    h = np.concatenate([ahead, back[::-1]], axis=-1)
+    return h, BidirectionalCache(ahead_cache, back_cache)
+
+
+def bidirectional_backward(dh: Array, cache: BidirectionalCache) -> tuple[Array, ...]:
+    """Return the gradient of every argument of :func:`bidirectional_forward`."""
+    H = dh.shape[-1] // 2
+    dx_ahead, *ahead = elman_backward(dh[..., :H], cache.ahead)
+    dx_back, *back = elman_backward(dh[::-1, :, H:], cache.back)
+    dx = dx_ahead + dx_back[::-1]
+    return dx, *ahead, *back
+
+
+class LastStepCache(NamedTuple):
+    """What :func:`last_step_backward` needs."""
+
+    h: Array  # (T, B, H)
+    lengths: Array  # (B,)
+
+
+def last_step_forward(h: Array, lengths: Array) -> tuple[Array, LastStepCache]:
+    """Return ``h[lengths[b] - 1, b]`` of each sequence b, (B, H)."""
+    return h[lengths - 1, np.arange(len(lengths))], LastStepCache(h, lengths)
+
+
+def last_step_backward(dlast: Array, cache: LastStepCache) -> tuple[Array, None]:
+    """Return the gradient of every argument of :func:`last_step_forward`."""
+    h, lengths = cache
+    dh = np.zeros_like(h)
+    for b in range(len(lengths)):
+        dh[lengths[b] - 1, b] = dlast[b]
+    return dh, None
+
+
+def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw sequence lengths: the first is T, the others are shorter, in descending order."""
+    T, B = sizes["T"], sizes["B"]
+    lengths = np.sort(rng.integers(1, max(T, 2), B))[::-1].copy()
+    lengths[0] = T
+    return lengths
 
 
 def draw_tokens(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
@@ -40,6 +178,12 @@ def draw_loss_mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
     return mask
 
 
+_WEIGHTS: Shapes = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
+_ELMAN: Shapes = {"x": "T B D", **_WEIGHTS}
+_PADDED: Shapes = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
+_PADDED |= {"W_ih": "H D", "W_hh": "H H", "b": "H"}
+_TWO = _ELMAN | {f"{name}_reverse": shape for name, shape in _WEIGHTS.items()}
+_LAST: Shapes = {"h": "T B H", "lengths": draw_lengths}
 _STATE: Shapes = {"x": "T B D", "h0": "B H"}
 _STATES = _STATE | {"c0": "B H"}
 _LSTM: Shapes = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H"}
@@ -48,7 +192,7 @@ _PROJECTION = {"h0": "B P"} | _LSTM | {"W_hh": "4H P", "W_hr": "P H"}
 _LOGITS: Shapes = {"y": "T B V", "targets": draw_targets, "mask": draw_loss_mask}
 
 REFERENCES = [
-    pair_of(textbook, "elman", "elman", sequences.ELMAN_SHAPES),
+    pair_of(textbook, "elman", "elman", _ELMAN),
     pair_of(textbook, "lstm", "lstm", _STATES | _LSTM, "ifgo"),
     pair_of(textbook, "projected_lstm", "projected_lstm", _STATES | _PROJECTION, "ifgo"),
     pair_of(textbook, "peephole_lstm", "peephole_lstm", _STATES | _LSTM | {"W_c": "3 H"}, "ifgo"),
@@ -60,12 +204,15 @@ REFERENCES = [
     pair_of(textbook, "dropout", "dropout", {"x": "T B H", "mask": draw_dropout_mask}, p=DROPPED),
     pair_of(textbook, "mse", "mse", {"y": "T B V", "target": "T B V"}),
     pair_of(textbook, "cross_entropy", "cross_entropy", _LOGITS),
-    *sequences.REFERENCES,
+    RegisteredPair("windows", windows_forward, windows_backward, _ELMAN),
+    RegisteredPair("padded", padded_forward, padded_backward, _PADDED),
+    RegisteredPair("bidirectional", bidirectional_forward, bidirectional_backward, _TWO),
+    RegisteredPair("last_step", last_step_forward, last_step_backward, _LAST),
 ]
 
 OPTIMIZER_REFERENCES: list[OptimizerReference] = optimizers.REFERENCES
 
 _ALL: list[RegisteredPair | OptimizerReference] = [*REFERENCES, *OPTIMIZER_REFERENCES]
 _BY_NAME = {reference.name: reference for reference in _ALL}
-_TABLES = ("elman", "lstm", "gru", "layers", "sequences", "optimizers")
+_TABLES = ("cells", "layers", "sequences", "optimizers")
 BUGS: list[Bug] = [bug for table in _TABLES for bug in read_bugs(table, _BY_NAME)]
