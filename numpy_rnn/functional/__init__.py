@@ -12,7 +12,8 @@ W^T dz is ``dz @ W``. A pair never changes its inputs, its cache or an incoming 
 follows the dtype of its arrays and runs on complex numbers. A transpose is never conjugated,
 because that would not be analytic.
 
-The backward of a recurrent pair, ``x_backward(dh, [dc,] cache, keep="")``:
+The backward of a recurrent pair, ``x_backward(dh, [dc,] cache, keep="")``. Those of linear,
+embedding and layer_norm are alike, with ``dy``, the gradient of the output, in the first place:
 
     dh, dc   (T, B, .)  what the loss sends to the states of each step directly; None is zero
     cache               from the forward pass

@@ -48,20 +48,7 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 def embedding_backward(dy: Array, cache: EmbeddingCache, keep: Keep = "") -> tuple[None, Array]:
     """Return the gradients of :func:`embedding_forward`, one per argument.
 
-    Parameters
-    ----------
-    dy : (T, B, E) array
-        Gradient of the output.
-    cache : EmbeddingCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dtokens : None
-        An index has no gradient.
-    dW : (V, E) array, with the kept axes in front
-        Gradient of the table.
+    The arguments and results of every backward are explained in functional/__init__.py.
+    The first result is None: an index has no gradient.
     """
     return None, contract_one_hot(dy, cache.tokens, cache.size, keep)  # (0')

@@ -60,21 +60,7 @@ def layer_norm_backward(
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of :func:`layer_norm_forward`, one per argument.
 
-    Parameters
-    ----------
-    dy : (T, B, H) array
-        Gradient of the output.
-    cache : LayerNormCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, H) array
-        Gradient of the input.
-    dweight, dbias : (H,) arrays, with the kept axes in front
-        Gradients of scale and shift.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     u, s, weight = cache
     dweight, dbias = contract_bias(dy * u, keep), contract_bias(dy, keep)  # (0')

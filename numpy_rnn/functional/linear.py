@@ -71,21 +71,7 @@ def linear_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Return the gradients of :func:`linear_forward`, one per argument.
 
-    Parameters
-    ----------
-    dy : (T, B, G) array
-        Gradient of the output.
-    cache : LinearCache
-        From the forward pass.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dx : (T, B, D) array, or None for token ids
-        Gradient of the input.
-    dW, db : (G, D) and (G,) arrays, with the kept axes in front
-        Gradients of weight and bias.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     x, W = cache
     db = contract_bias(dy, keep)  # (0')

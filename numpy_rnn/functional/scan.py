@@ -74,21 +74,9 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
 
 
 def scan_backward(dh: Array | None, cache: ScanCache) -> tuple[Array, Array, Array]:
-    """Return the gradients of :func:`scan_forward`, one per argument.
+    """Return the gradients of :func:`scan_forward`, one per argument: da, db and dh0.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array or None
-        Gradient that the loss sends to the state of each step directly; None is zero.
-    cache : ScanCache
-        From the forward pass.
-
-    Returns
-    -------
-    da, db : (T, B, H) arrays
-        Gradients of the factors and of what is added.
-    dh0 : (B, H) array
-        Gradient of the initial state.
+    The arguments and results of every backward are explained in functional/__init__.py.
     """
     a, h = cache
     if dh is None:

@@ -21,7 +21,7 @@ from numpy_rnn.functional.types import Array
 def prescale(w: Array, sigmoids: tuple[bool, ...]) -> Array:
     """Return a weight or a bias (G*H, ...) with the blocks of sigmoid gates multiplied by 1/2.
 
-    `sigmoids` tells of each of the G blocks whether its gate is a sigmoid.
+    `sigmoids` is True for each of the G blocks whose gate is a sigmoid.
     """
     factors = np.array([0.5 if sigmoid else 1 for sigmoid in sigmoids], w.dtype)
     blocks: Array = w.reshape(len(sigmoids), w.size // len(sigmoids)) * factors[:, None]
