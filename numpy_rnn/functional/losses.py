@@ -24,32 +24,10 @@ Reduction = Literal["mean", "sum", "sum_over_time", "none"]
 
 
 def reduction_scale(reduction: Reduction, *, counted: int, per_step: int) -> float:
-    """Return the number that the sum of the errors is multiplied by.
+    """Return the number that the sum of the errors is multiplied by, or raise ValueError.
 
-    Parameters
-    ----------
-    reduction : {"mean", "sum", "sum_over_time", "none"}
-        See the head of the module.
-    counted : int
-        Number of errors that count.
-    per_step : int
-        Number of errors in one timestep.
-
-    Returns
-    -------
-    scale : float
-        1 for "sum" and "none". If nothing counts, the mean is 0 (PyTorch's is NaN), so that a
-        batch in which nothing counts has gradient zero.
-
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
-
-    Examples
-    --------
-    >>> reduction_scale("mean", counted=4, per_step=2)
-    0.25
+    `counted` is the number of errors that count, `per_step` that of errors in one timestep. If
+    nothing counts, the mean is 0 (PyTorch's is NaN), so that the gradient of the batch is zero.
     """
     if reduction in ("sum", "none"):
         return 1.0

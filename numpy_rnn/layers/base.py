@@ -252,11 +252,8 @@ class Layer(Remembers, ABC):
     def stepper(self) -> Step:
         """Return a function of one timestep over a copy of the weights, in evaluation mode.
 
-        Returns
-        -------
-        step : callable
-            ``y_t, state = step(x_t, state=None)``, a pure function of its two arguments. A layer
-            without state returns ``()`` for it. It may own buffers: use one stepper per thread.
+        ``y_t, state = step(x_t, state=None)`` is a pure function of its two arguments. A layer
+        without state returns ``()`` for it. It may own buffers: use one stepper per thread.
         """
         frozen = copy.deepcopy(self)
         if self.stateful:

@@ -48,8 +48,8 @@ class Loss(Remembers, ABC):
     Parameters
     ----------
     reduction : {"mean", "sum", "sum_over_time", "none"}
-        PyTorch's three, and the mean over everything but time, summed over time: the sum of the
-        losses of the single steps.
+        PyTorch's three, and the sum of the errors that count divided by the number of errors in one
+        timestep, counted or not: summed over time, a mean over the rest.
 
     Examples
     --------
@@ -132,13 +132,7 @@ class Loss(Remembers, ABC):
         return loss
 
     def backward(self, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y for the last forward pass. Arguments as :meth:`vjp`.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass since the last backward, or more than one.
-        """
+        """Return the gradient of y for the last forward pass; see :meth:`Layer.backward`."""
         dy: Array = self._memory.use_up(self, self.vjp, dloss)
         return dy
 
