@@ -134,10 +134,7 @@ class Loss(Remembers, ABC):
     def backward(self, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y for the last forward pass. Arguments as :meth:`vjp`.
 
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass since the last backward, or more than one.
+        One forward pass since the last backward is expected (RuntimeError).
         """
         dy: Array = self._memory.use_up(self, self.vjp, dloss)
         return dy
