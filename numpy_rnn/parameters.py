@@ -161,19 +161,10 @@ class Parameters:
     def join(cls, children: Mapping[str, Parameters]) -> Parameters:
         """Move several sets of parameters into one new vector.
 
-        The children keep working: their vectors become segments of the new one. A child without
-        parameters takes the dtype of the others.
-
-        Parameters
-        ----------
-        children : mapping of str to Parameters
-            The name of each child becomes the prefix of its parameters: ``rnn.bias_hh_l0``.
-
-        Raises
-        ------
-        ValueError
-            If there are no children, if their dtypes differ, or if one of them is part of
-            another model already (the same weights cannot live in two vectors).
+        The name of each child becomes the prefix of its parameters: ``rnn.bias_hh_l0``. The
+        children keep working: their vectors become segments of the new one. A child without
+        parameters takes the dtype of the others. A child that is part of another model is an error
+        (ValueError): the same weights cannot live in two vectors.
         """
         dtypes = {name: child.dtype.name for name, child in children.items() if child.shapes}
         if len(set(dtypes.values())) > 1:

@@ -148,13 +148,8 @@ class Sequential(Layer):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through every layer. See :meth:`Layer.vjp`.
 
-        `dstate`, given and returned, has one entry for each layer that carries a state.
-
-        Raises
-        ------
-        ValueError
-            If `keep` is given to a model that is batch-first or has layers after a
-            :class:`LastStep`.
+        `dstate`, given and returned, has one entry for each layer that carries a state. `keep` is
+        for models that are time-major and have no layers after a :class:`LastStep`.
         """
         if not isinstance(cache, SequentialCache):
             raise wrong_cache("Sequential.backward", cache)
