@@ -56,6 +56,7 @@ class Memory(threading.local):
     def __init__(self) -> None:
         self.caches: dict[bool, Any] = {}
         self.forwards = {True: 0, False: 0}
+        self.last_gradients: dict[str, Array] = {}
 
     def remember(self, cache: Any, *, training: bool = True) -> None:
         """Note a forward pass."""
@@ -306,6 +307,9 @@ class Layer(Remembers, ABC):
         )
         with _ADDING:
             self.parameters.add(gradients)
+        # Held until the next backward: with nothing left at its end the heap shrinks, and the page
+        # faults of growing again take a third of a small step.
+        self._memory.last_gradients = gradients
         return (dx, dinitial) if self.stateful else dx
 
     def step(self, x_t: Array, state: State = None) -> Any:
