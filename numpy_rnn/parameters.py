@@ -220,7 +220,8 @@ class Parameters:
     def add(self, gradients: Mapping[str, Array]) -> None:
         """Add to the gradients, by name."""
         for name, gradient in gradients.items():
-            self.grads[name] += gradient
+            total = self.grads[name]
+            total += gradient
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -176,7 +176,7 @@ class MSELoss(Loss):
             target = np.where(mask[..., None], target, 0).astype(target.dtype)
         target = check_array(where, "target", target, y.dtype, (y.shape,))
         loss, pair = mse_forward(y, target, mask=mask, reduction=self.reduction)
-        return loss, LossCache(pair, y.shape, np.shape(loss), y.dtype)
+        return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
     def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y. See :meth:`Loss.vjp`."""
@@ -260,7 +260,7 @@ class CrossEntropyLoss(Loss):
             reduction=self.reduction,
         )
         loss = loss.reshape(target.shape) if self.reduction == "none" else loss
-        return loss, LossCache(pair, y.shape, np.shape(loss), y.dtype)
+        return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
     def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of the logits. See :meth:`Loss.vjp`."""

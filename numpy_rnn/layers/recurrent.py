@@ -201,7 +201,8 @@ class Recurrent(Layer):
             several state components, such as the LSTM, has a tuple of them.
         """
         dropout = self.dropout if (self.training if training is None else training) else 0.0
-        weights = [self.weights(*n) for n in np.ndindex(self.num_layers, len(self._directions))]
+        ways = range(len(self._directions))
+        weights = [self.weights(layer, way) for layer in range(self.num_layers) for way in ways]
         x, initial, batch = self._read(x, state, lengths, reset)
         runs: list[SegmentsCache] = []
         masks: list[DropoutCache] = []
