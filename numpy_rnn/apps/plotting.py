@@ -18,5 +18,5 @@ def require_matplotlib() -> Any:
         import matplotlib.figure  # noqa: PLC0415
         import matplotlib.font_manager  # noqa: PLC0415
     except ImportError:
-        raise ImportError("plots need matplotlib: pip install numpy-rnn[plot]") from None
+        raise ImportError("plots need matplotlib: pip install '.[plot]'") from None
     return mpl

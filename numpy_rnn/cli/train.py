@@ -116,7 +116,7 @@ def _check_threads(threads: int) -> None:
     if threads > 1 and not can_limit():
         raise UsageError(
             f"--threads is {threads}, which needs threadpoolctl "
-            "(pip install 'numpy-rnn[threads]') or OPENBLAS_NUM_THREADS=1"
+            "(pip install '.[threads]') or OPENBLAS_NUM_THREADS=1"
         )
 
 

@@ -403,7 +403,7 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
     done = explain(cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "pip install numpy-rnn[plot]" in done.stderr
+    assert "pip install '.[plot]'" in done.stderr
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
