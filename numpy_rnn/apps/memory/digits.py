@@ -68,8 +68,6 @@ def _load() -> tuple[Array, Array]:
     try:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
     except ImportError:
-        raise ImportError(
-            "digits and pixels need scikit-learn: pip install '.[digits]'"
-        ) from None
+        raise ImportError("digits and pixels need scikit-learn: pip install '.[digits]'") from None
     data = load_digits()
     return (data.images / 16).astype(DTYPE), data.target
