@@ -38,9 +38,9 @@ ANY_ORDER = settings(
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-# One failure is enough, and it need not be the smallest. Most bugs are found within 60 examples, but
-# what is drawn depends on the version of hypothesis and on the modules that are imported. The limit
-# is so high that a miss is not chance; a run ends at the first failure and rarely comes near it.
+# One failure is enough, and it need not be the smallest. Most bugs are found within 60 examples,
+# but what is drawn depends on the version of hypothesis and on the modules that are imported. The
+# limit is so high that a miss is not chance: a run ends at the first failure.
 FIND = settings(
     ANY_ORDER, max_examples=10_000, phases=(Phase.generate,), report_multiple_bugs=False
 )
