@@ -1,0 +1,10 @@
+"""Models of other programs: read, write and convert their files without the framework.
+
+Here live the file formats; layers live in layers/, and the file that `model.save` writes is
+described in safetensors.py. Start reading with formats.py, then contents.py.
+"""
+
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.formats import load, read, save
+
+__all__ = ["Contents", "UnsupportedError", "load", "read", "save"]
