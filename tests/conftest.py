@@ -1,8 +1,14 @@
-"""Settings of hypothesis, PyTorch and signals that all tests share."""
+"""Settings of hypothesis, PyTorch and signals that all tests share, and the mark `torch`."""
 
+from __future__ import annotations
+
+import ast
 import signal
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
-import torch
+import pytest
 from hypothesis import settings
 
 # No deadline, because machines are noisy; derandomised, so that a failure is the same for
@@ -12,9 +18,14 @@ settings.load_profile("numpy_rnn")
 # For mutmut (pyproject.toml), which runs the tests once for each of some thousand mutants.
 settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_examples=5)
 
-# On a busy machine the threads of small products wait for each other a thousand times longer
-# than they compute.
-torch.set_num_threads(1)
+ROOT = Path(__file__).parent.parent
+HAS_TORCH = find_spec("torch") is not None
+if HAS_TORCH:
+    import torch
+
+    # On a busy machine the threads of small products wait for each other a thousand times longer
+    # than they compute.
+    torch.set_num_threads(1)
 
 # A caller can ignore a signal, as nohup and the background jobs of a shell do, or block it, and
 # the processes that it starts inherit that. Tests signal themselves and the programs that they
@@ -26,3 +37,39 @@ for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIG_IGN the exit status of a child is lost
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@cache
+def needs_torch(path: Path) -> bool:
+    """Whether a module of the tests or benchmarks imports PyTorch, itself or through another."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            other = ROOT.joinpath(*parts).with_suffix(".py")
+            if parts[0] == "torch" or (other.is_file() and needs_torch(other)):
+                return True
+    return False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed."""
+    if not HAS_TORCH and "not torch" not in config.option.markexpr:
+        raise pytest.UsageError(
+            'PyTorch is not installed, expected it for the comparisons: pip install ".[torch]", '
+            'or leave them out with pytest -m "not torch"'
+        )
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Without PyTorch, the modules that import it cannot be collected."""
+    is_module = collection_path.suffix == ".py"
+    return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of modules that import PyTorch. Others that need it carry the mark."""
+    if item.path.suffix == ".py" and needs_torch(item.path):
+        item.add_marker("torch")

@@ -94,7 +94,7 @@ def test_the_readme_has_the_two_set_up_commands() -> None:
     commands = [b.code for b in blocks() if b.code.startswith("python3 -m venv ")]
     assert len(commands) == 2
     assert commands[0].endswith(" && .venv/bin/numpy-rnn recall\n")
-    assert commands[1].endswith(" && .venv/bin/python -m pytest\n")
+    assert commands[1].endswith(" && .venv/bin/python -m pytest -n auto\n")
 
 
 def test_links_to_files_lead_somewhere() -> None:

@@ -419,7 +419,7 @@ class StatelessLayer(Layer):
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(
-        self, cache: StatelessCache, dy: Array | None, dstate: State = None, keep: Keep = ""
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Return the gradients of input and parameters. See :meth:`Layer.vjp`."""
         if not isinstance(cache, StatelessCache) or cache.kind is not type(self):

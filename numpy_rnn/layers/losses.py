@@ -93,7 +93,7 @@ class Loss(Remembers, ABC):
         """
 
     @abstractmethod
-    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+    def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y. Store nothing, change nothing.
 
         Parameters
@@ -178,7 +178,7 @@ class MSELoss(Loss):
         loss, pair = mse_forward(y, target, mask=mask, reduction=self.reduction)
         return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
-    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+    def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y. See :meth:`Loss.vjp`."""
         where = "MSELoss.backward"
         if not isinstance(cache, LossCache) or not isinstance(cache.pair, MSECache):
@@ -262,7 +262,7 @@ class CrossEntropyLoss(Loss):
         loss = loss.reshape(target.shape) if self.reduction == "none" else loss
         return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
-    def vjp(self, cache: LossCache, dloss: Array | float = 1.0) -> Array:
+    def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of the logits. See :meth:`Loss.vjp`."""
         where = "CrossEntropyLoss.backward"
         if not isinstance(cache, LossCache) or not isinstance(cache.pair, CrossEntropyCache):

@@ -236,7 +236,7 @@ class Recurrent(Layer):
         return x, state, RecurrentCache(batch, runs, masks)
 
     def vjp(  # noqa: C901 (both directions, with and without each gradient)
-        self, cache: RecurrentCache, dy: Array | None, dstate: State = None, keep: Keep = ""
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time. See :meth:`Layer.vjp`."""
         where, dtype = Where(self, "backward"), self.parameters.dtype

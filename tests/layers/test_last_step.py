@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from numpy_rnn import (
-    GRU,
-    LSTM,
     RNN,
     Dropout,
     LastStep,
@@ -20,7 +16,6 @@ from numpy_rnn import (
     Recurrent,
     Sequential,
 )
-from tests.layers.test_against_torch import equal, gradients_equal, load, tensor
 
 
 def test_a_row_without_a_step_has_no_last_one() -> None:
@@ -48,52 +43,6 @@ def test_without_lengths_it_is_the_last_step() -> None:
     x = np.random.default_rng(0).standard_normal((5, 2, 3))
     np.testing.assert_array_equal(LastStep()(x), x[-1])
     assert not LastStep()(x[:0]).any()
-
-
-@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_after_a_bidirectional_layer_it_is_the_two_final_states(
-    kind: Any, batch_first: bool, padded: bool, num_layers: int
-) -> None:
-    rng, T, B = np.random.default_rng(0), 6, 3
-    options: Any = {"bidirectional": True, "batch_first": batch_first}
-    ours = Sequential(
-        rnn=kind(3, 4, num_layers, **options),
-        drop=Dropout(0.0),
-        last=LastStep(batch_first=batch_first, bidirectional=True),
-        head=Linear(8, 2),
-    )
-
-    class Theirs(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rnn = getattr(torch.nn, kind.__name__)(
-                3, 4, num_layers, dtype=torch.float64, **options
-            )
-            self.head = torch.nn.Linear(8, 2, dtype=torch.float64)
-
-    theirs = Theirs()
-    load(theirs, ours)
-    lengths = np.array([2, T, 1]) if padded else None
-    x = rng.standard_normal((B, T, 3) if batch_first else (T, B, 3))
-    dy, tx = rng.standard_normal((B, 2)), tensor(x)
-    packed: Any = tx
-    if padded:
-        packed = pack_padded_sequence(tx, torch.from_numpy(lengths), batch_first, False)
-    h_n = theirs.rnn(packed)[1]
-    h_n = h_n[0] if kind is LSTM else h_n
-    # The last layer's two final states side by side: Keras' Bidirectional(return_sequences=False).
-    ty = theirs.head(torch.cat([h_n[-2], h_n[-1]], dim=1))
-    ty.backward(torch.from_numpy(dy))
-    y, state = ours(x, lengths=lengths)
-    h = state[0][0] if kind is LSTM else state[0]
-    equal(y, ty)
-    equal(h, h_n)
-    dx, _ = ours.backward(dy)
-    equal(dx, tx.grad)
-    gradients_equal(ours, theirs)
 
 
 def test_what_would_pick_a_wrong_step_is_refused_and_says_what_to_use() -> None:

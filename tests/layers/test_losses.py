@@ -171,7 +171,7 @@ def test_the_cache_of_another_loss_is_refused() -> None:
         with pytest.raises(
             TypeError, match=r"backward: cache is a .*, expected one from its own apply"
         ):
-            loss.vjp(cache)  # type: ignore[arg-type]  # wrong on purpose
+            loss.vjp(cache)  # wrong on purpose
 
 
 def test_a_count_takes_no_mask_of_another_shape() -> None:

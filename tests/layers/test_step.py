@@ -87,7 +87,8 @@ def test_steps_are_the_whole_sequence(
     x = rng.integers(0, D, shape) if tokens else rng.standard_normal((*shape, D))
     y, final = layer.predict(x.swapaxes(0, 1) if batched and batch_first else x)
     y = y.swapaxes(0, 1) if batched and batch_first else y
-    step, state = stepping(layer, method), None
+    step = stepping(layer, method)
+    state: Any = None
     for t in range(7):
         before = None if state is None else [part.copy() for part in parts(state)]
         y_t, after = step(x[t] if x[t].ndim else np.asarray(x[t]), state)
@@ -111,7 +112,8 @@ def test_every_model_steps_through_a_sequence(name: str, method: str) -> None:
         want = layers["head"].predict(want)
     else:
         want, _, _ = layer.apply(x, training=False)
-    step, state = stepping(layer, method), None
+    step = stepping(layer, method)
+    state: Any = None
     for x_t, y_t in zip(x, want, strict=True):
         got, state = step(x_t, state)
         np.testing.assert_allclose(got, y_t, rtol=1e-12, atol=1e-14)
