@@ -200,11 +200,11 @@ def test_every_run_ends_at_the_same_bits(budget: bool, saves: list[str]) -> None
     assert int(completed) >= 1
 
 
-@pytest.mark.parametrize("arguments", [["--kills", "50"], ["--kills", "10", "--time-budget", "1"]])
-def test_kills_at_any_moment(arguments: list[str]) -> None:
-    shown = printed("benchmarks.kill", *arguments)
+@pytest.mark.parametrize("arguments", [[], ["--time-budget", "1"]])
+def test_the_campaign_of_random_kills_runs(arguments: list[str]) -> None:
+    shown = printed("benchmarks.kill", "--kills", "2", *arguments)
     report = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", shown)}
-    assert report["kills"] == int(arguments[1])
+    assert report["kills"] == 2
     assert report["completed"] >= 1
 
 
