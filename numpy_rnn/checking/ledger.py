@@ -151,9 +151,10 @@ def ledger_chunks(
         raise ValueError(f"ledger_chunks: dy has {len(dy)} steps, expected {len(x)}, those of x")
     for layer, _ in _flatten(model, None):
         drops = layer.training and (getattr(layer, "dropout", 0) or getattr(layer, "p", 0))
-        if getattr(layer, "bidirectional", False) or getattr(layer, "batch_first", False) or drops:
+        other_way = getattr(layer, "bidirectional", False) or getattr(layer, "reverse", False)
+        if other_way or getattr(layer, "batch_first", False) or drops:
             raise ValueError(
-                f"ledger_chunks: {layer!r} is bidirectional, batch-first or drops out, expected "
+                f"ledger_chunks: {layer!r} runs backwards, is batch-first or drops out, expected "
                 "a time-major layer in one direction, in eval mode"
             )
     starts = range(0, len(x), steps)
@@ -230,7 +231,7 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     if len(dy) != len(x):
         raise ValueError(f"attribution: dy has {len(dy)} steps, expected {len(x)}, those of x")
     layer, inputs, dh, initial = recurrent_part(copy.deepcopy(model), x, dy, state)
-    if layer.bidirectional or layer.batch_first:
+    if not layer.causal or layer.batch_first:
         raise ValueError(f"attribution: {layer!r}, expected one direction, time-major")
     return back_through(layer, jacobians(layer, inputs, initial), dh)
 

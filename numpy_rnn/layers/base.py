@@ -166,6 +166,7 @@ class Layer(Remembers, ABC):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, Any]:
@@ -181,6 +182,8 @@ class Layer(Remembers, ABC):
             Number of valid steps of each row of a padded batch.
         reset : array of bool, optional
             Where a row's state is reset before a step.
+        mask : array of bool, optional
+            False where a step is passed over: the state is carried and the output repeated.
         rng : numpy.random.Generator, optional
             For dropout masks. By default the layer's own generator, which advances.
         training : bool, optional
@@ -242,12 +245,14 @@ class Layer(Remembers, ABC):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
     ) -> Any:
         """Return the output (and the final state) in evaluation mode, and keep no activations.
 
         Arguments and errors are those of :meth:`apply`.
         """
-        y, state, _ = self.apply(x, state, lengths=lengths, reset=reset, training=False)
+        options: Any = {} if mask is None else {"mask": mask}  # a custom layer need not have it
+        y, state, _ = self.apply(x, state, lengths=lengths, reset=reset, training=False, **options)
         return (y, state) if self.stateful else y
 
     def stepper(self) -> Step:
@@ -281,13 +286,15 @@ class Layer(Remembers, ABC):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
     ) -> Any:
         """Return the output (and the final state), and remember what :meth:`backward` needs.
 
         Arguments and errors are those of :meth:`apply`. One forward pass is remembered per thread
         and mode (training or evaluation). `x` is copied, so it may change before :meth:`backward`.
         """
-        y, state, cache = self.apply(np.array(x), state, lengths=lengths, reset=reset)
+        options: Any = {} if mask is None else {"mask": mask}  # a custom layer need not have it
+        y, state, cache = self.apply(np.array(x), state, lengths=lengths, reset=reset, **options)
         self._memory.remember(cache, training=self.training)
         return (y, state) if self.stateful else y
 
@@ -374,6 +381,7 @@ class Call(NamedTuple):
     lengths: Array | None
     training: bool
     rng: Generator | None
+    mask: Array | None = None
 
 
 class StatelessCache(NamedTuple):
@@ -408,6 +416,7 @@ class StatelessLayer(Layer):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,  # noqa: ARG002 (there is no state to reset)
+        mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, StatelessCache]:
@@ -415,7 +424,7 @@ class StatelessLayer(Layer):
         if state is not None:
             check_no_state(Where(self), state)
         training = self.training if training is None else training
-        y, own = self._apply(np.asarray(x), Call(lengths, training, rng))
+        y, own = self._apply(np.asarray(x), Call(lengths, training, rng, mask))
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(

@@ -67,15 +67,12 @@ class SequenceBatch(NamedTuple):
 
     def sort_sequence(self, sequence: Array) -> Array:
         """Return a sequence in the user's layout as (T, B, ...), longest rows first."""
-        sequence = _time_major(sequence, self.batched, self.batch_first)
+        sequence = to_time_major(sequence, self.batched, self.batch_first)
         return sequence if self.order is None else sequence[:, self.order]
 
     def restore_sequence(self, sequence: Array) -> Array:
         """Undo :meth:`sort_sequence`."""
-        sequence = self.restore_rows(sequence)
-        if not self.batched:
-            return sequence[:, 0]
-        return sequence.swapaxes(0, 1) if self.batch_first else sequence
+        return user_layout(self.restore_rows(sequence), self.batched, self.batch_first)
 
     def read_state(
         self, where: object, name: str, state: State, L: int, sizes: Sequence[int], dtype: DType
@@ -139,14 +136,8 @@ def read_arguments(
     by decreasing length; the components of the initial state, (L, B, size) each, zeros for None;
     and how to restore the user's layout.
     """
-    x = np.asarray(x)
-    tokens = x.dtype.kind in "iu"
-    row = () if tokens else (input_size,)
-    batched = x.ndim == 2 + len(row)
-    if not (batched or x.ndim == 1 + len(row)) or x.shape[x.ndim - len(row) :] != row:
-        first_two: tuple[str | int, ...] = ("B", "T") if batch_first else ("T", "B")
-        check_shape(where, "x", x, ((*first_two, *row), ("T", *row)))
-    time_major = _time_major(x, batched, batch_first)
+    x, batched, tokens = read_layout(where, x, input_size, batch_first)
+    time_major = to_time_major(x, batched, batch_first)
     T, B = time_major.shape[:2]
     order = mirror = None
     if lengths is not None:
@@ -154,7 +145,7 @@ def read_arguments(
         padding = np.arange(T)[:, None] >= lengths
         if padding.any():  # it may hold anything, even NaN or -1: zeros take its place
             x = x.copy()
-            time_major = _time_major(x, batched, batch_first)
+            time_major = to_time_major(x, batched, batch_first)
             time_major[padding] = 0
         order = np.argsort(-lengths, kind="stable")
         lengths = lengths[order]
@@ -173,8 +164,29 @@ def read_arguments(
     return (time_major if order is None else time_major[:, order]), initial, batch
 
 
-def _time_major(array: Array, batched: bool, batch_first: bool) -> Array:
+def read_layout(
+    where: object, x: Array, input_size: int, batch_first: bool
+) -> tuple[Array, bool, bool]:
+    """Return `x` as an array if its shape is allowed, whether it has a B, and is token ids."""
+    x = np.asarray(x)
+    tokens = x.dtype.kind in "iu"
+    row = () if tokens else (input_size,)
+    batched = x.ndim == 2 + len(row)
+    if not (batched or x.ndim == 1 + len(row)) or x.shape[x.ndim - len(row) :] != row:
+        first_two: tuple[str | int, ...] = ("B", "T") if batch_first else ("T", "B")
+        check_shape(where, "x", x, ((*first_two, *row), ("T", *row)))
+    return x, batched, tokens
+
+
+def to_time_major(array: Array, batched: bool, batch_first: bool) -> Array:
     """Return a sequence in the user's layout as (T, B, ...), without a copy."""
     if not batched:
         return array[:, None]
+    return array.swapaxes(0, 1) if batch_first else array
+
+
+def user_layout(array: Array, batched: bool, batch_first: bool) -> Array:
+    """Undo :func:`to_time_major`."""
+    if not batched:
+        return array[:, 0]
     return array.swapaxes(0, 1) if batch_first else array

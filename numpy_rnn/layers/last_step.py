@@ -9,8 +9,10 @@ import numpy as np
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, State
 from numpy_rnn.layers.base import Call, StatelessLayer
+from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
 from numpy_rnn.layers.validate import (
     check_array,
+    check_bool,
     check_flag,
     check_float,
     check_lengths,
@@ -25,7 +27,9 @@ class LastStepCache(NamedTuple):
 
     shape: tuple[int, ...]  # (T, B, D)
     rows: Array  # that have a step
-    steps: Array  # the last one of each of these rows
+    last: Array  # step of each of these rows
+    first: Array  # step of each of these rows
+    halves: list[Array]  # of the output, if they are multiplied
 
 
 class LastStep(StatelessLayer):
@@ -38,6 +42,10 @@ class LastStep(StatelessLayer):
     bidirectional : bool
         Whether x is the output of a bidirectional layer. The second half of its features runs
         backwards, so its last step is the first one: y is then the two final states side by side.
+    reverse : bool
+        Whether x is the output of a layer with ``reverse=True``, whose last step is the first one.
+    merge : {"concat", "sum", "mul", "ave"}
+        How the final states of two directions become one (see :class:`Recurrent`).
     dtype : dtype, optional
         Required dtype of the input; by default float32 and float64 are both taken.
 
@@ -51,17 +59,24 @@ class LastStep(StatelessLayer):
     """
 
     causal = False
-    _options: ClassVar = {"batch_first": False, "bidirectional": False}
+    _options: ClassVar = {"batch_first": False, "bidirectional": False, "reverse": False}
+    _options |= {"merge": "concat"}
 
     def __init__(
         self,
         batch_first: bool = False,
         bidirectional: bool = False,
         *,
+        reverse: bool = False,
+        merge: str = "concat",
         dtype: DTypeLike | None = None,
     ) -> None:
         self.batch_first = check_flag("LastStep", "batch_first", batch_first)
         self.bidirectional = check_flag("LastStep", "bidirectional", bidirectional)
+        self.reverse = check_flag("LastStep", "reverse", reverse)
+        if self.reverse and self.bidirectional:
+            raise ValueError("LastStep: reverse and bidirectional are True, expected one of them")
+        self.merge = check_merge("LastStep", merge, bidirectional=self.bidirectional)
         self.parameters = Parameters({}, np.float64 if dtype is None else dtype, "LastStep")
         self._any_dtype = dtype is None
 
@@ -76,13 +91,23 @@ class LastStep(StatelessLayer):
         T, B, D = x.shape
         ends = np.full(B, T) if call.lengths is None else check_lengths(where, call.lengths, T, B)
         rows = np.flatnonzero(ends)
-        steps = ends[rows] - 1
+        first, last = np.zeros_like(rows), ends[rows] - 1
+        if call.mask is not None:
+            mask = check_bool(where, "mask", call.mask, (B, T) if self.batch_first else (T, B))
+            valid = (mask.T if self.batch_first else mask) & (np.arange(T)[:, None] < ends)
+            rows = np.flatnonzero(valid.any(axis=0))
+            if len(rows):  # then there is a step
+                first = valid[:, rows].argmax(axis=0)
+                last = T - 1 - valid[::-1, rows].argmax(axis=0)
+            else:
+                first = last = rows
         y = np.zeros((B, D), x.dtype)
-        y[rows] = x[steps, rows]
-        if self.bidirectional and len(rows):  # then there is a step 0
-            half = self._reverse_half(D)
-            y[rows, half:] = x[0, rows, half:]
-        return y, LastStepCache(x.shape, rows, steps)
+        half = self._reverse_part(D)
+        y[rows, :half] = x[last, rows, :half]
+        y[rows, half:] = x[first, rows, half:]
+        parts = [y[:, :half], y[:, half:]] if self.bidirectional else [y]
+        y = y if self.merge == "concat" else merge_outputs(self.merge, parts)
+        return y, LastStepCache(x.shape, rows, last, first, parts if self.merge == "mul" else [])
 
     def _vjp(
         self,
@@ -90,12 +115,13 @@ class LastStep(StatelessLayer):
         dy: Array,
         keep: Keep,  # noqa: ARG002 (there is no sum over time)
     ) -> tuple[Array, dict[str, Array]]:
-        (T, B, D), rows, steps = cache
+        (T, B, D), rows, last, first, halves = cache
         dx = np.zeros((T, B, D), dy.dtype)
-        half = self._reverse_half(D) if self.bidirectional else D
-        dx[steps, rows, :half] = dy[rows, :half]
-        if len(rows):  # then there is a step 0
-            dx[0, rows, half:] = dy[rows, half:]
+        half = self._reverse_part(D)
+        if self.merge != "concat":
+            dy = np.concatenate(merge_vjp(self.merge, dy, 2, halves), axis=1)
+        dx[last, rows, :half] = dy[rows, :half]
+        dx[first, rows, half:] = dy[rows, half:]
         return dx.swapaxes(0, 1) if self.batch_first else dx, {}
 
     def step(self, x_t: Array, state: State = None) -> Array:
@@ -103,8 +129,8 @@ class LastStep(StatelessLayer):
         check_no_state("LastStep.step", state)
         return np.array(x_t)
 
-    def _reverse_half(self, D: int) -> int:
+    def _reverse_part(self, D: int) -> int:
         """Return where the features of the reverse direction begin."""
-        if D % 2:
+        if self.bidirectional and D % 2:
             raise ValueError(f"{self!r}: x has {D} features, expected an even number")
-        return D // 2
+        return 0 if self.reverse else D // 2 if self.bidirectional else D

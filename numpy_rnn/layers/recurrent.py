@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
 from numpy_rnn.layers.dropout import apply_dropout
+from numpy_rnn.layers.mask import Compaction, MaskedCache, compact, restore_kept
+from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
 from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
 from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_chunks
 from numpy_rnn.layers.validate import (
@@ -45,6 +47,17 @@ class RecurrentCache(NamedTuple):
     batch: SequenceBatch
     runs: list[SegmentsCache]  # one per layer-direction
     masks: list[DropoutCache]  # between the layers
+    outputs: list[list[Array]]  # of each direction of each layer, if they are multiplied
+
+
+class RecurrentOptions(TypedDict, total=False):
+    """The options that every recurrent layer takes by keyword. See :class:`Recurrent`."""
+
+    reverse: bool
+    merge: str
+    recompute: bool | int
+    rng: Rng
+    dtype: DTypeLike
 
 
 class Recurrent(Layer):
@@ -64,6 +77,10 @@ class Recurrent(Layer):
         Probability with which an output between two layers is zeroed in training.
     bidirectional : bool
         Whether a second cell in each layer runs from the end to the beginning.
+    reverse : bool
+        Whether the layer runs from the end to the beginning instead (not with `bidirectional`).
+    merge : {"concat", "sum", "mul", "ave"}
+        How the outputs of two directions become one, in every layer of a bidirectional stack.
     recompute : bool or int
         Gradient checkpointing: store every k-th state and recompute the rest in backward. Memory
         is about T B (H + D) numbers instead of several times T B H; time grows by a third. An
@@ -82,6 +99,8 @@ class Recurrent(Layer):
         "batch_first": False,
         "dropout": 0.0,
         "bidirectional": False,
+        "reverse": False,
+        "merge": "concat",
         "recompute": False,
     }
 
@@ -95,6 +114,8 @@ class Recurrent(Layer):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        reverse: bool = False,
+        merge: str = "concat",
         recompute: bool | int = False,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
@@ -107,7 +128,11 @@ class Recurrent(Layer):
         self.batch_first = check_flag(kind, "batch_first", batch_first)
         self.dropout = check_probability(kind, "dropout", dropout)
         self.bidirectional = check_flag(kind, "bidirectional", bidirectional)
-        self.causal = not self.bidirectional
+        self.reverse = check_flag(kind, "reverse", reverse)
+        if self.reverse and self.bidirectional:
+            raise ValueError(f"{kind}: reverse and bidirectional are True, expected one of them")
+        self.merge = check_merge(kind, merge, bidirectional=self.bidirectional)
+        self.causal = not (self.bidirectional or self.reverse)
         if self.dropout and self.num_layers == 1:
             warnings.warn(
                 f"{kind}: dropout is {dropout} and num_layers is 1, expected num_layers above 1 "
@@ -118,9 +143,12 @@ class Recurrent(Layer):
         if not isinstance(recompute, bool):
             self.recompute = check_size(kind, "recompute", recompute)
         self._directions = ("", "_reverse") if self.bidirectional else ("",)
+        self._backwards = (False, True) if self.bidirectional else (self.reverse,)
         first = self.cell(self.input_size)
         self.state_sizes = first.states
-        deeper = self.cell(first.states[0] * len(self._directions))
+        wide = self.bidirectional and self.merge == "concat"
+        self.output_size = first.states[0] * (2 if wide else 1)
+        deeper = self.cell(self.output_size)
         self._cells = [first, *[deeper] * (self.num_layers - 1)]
         shapes: dict[str, tuple[int, ...]] = {}
         self._names: list[list[str]] = []  # of each layer-direction's weights; "": no bias
@@ -175,9 +203,10 @@ class Recurrent(Layer):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
-    ) -> tuple[Array, State, RecurrentCache]:
+    ) -> tuple[Array, State, RecurrentCache | MaskedCache]:
         """Run over a batch of sequences. All other arguments are those of :meth:`Layer.apply`.
 
         Parameters
@@ -190,66 +219,86 @@ class Recurrent(Layer):
         reset : array of bool like x without its last axis, optional
             True resets the row's state to the initial one before this step (after it, in the
             reverse direction), so that neither information nor gradient crosses it.
+        mask : array of bool like x without its last axis, optional
+            False where the state is carried over and the output repeated. The output is zero
+            before the first valid step, and at every masked step of a bidirectional layer. A
+            masked step is not read.
 
         Returns
         -------
         y : (T, B, K) or (T, K) array
-            The output after every step, zero beyond a row's end. K is the size of an output times
-            the number of directions.
+            The output after every step, zero beyond a row's end. K is the size of an output, times
+            two for both directions side by side.
         state : (L, B, size) or (L, size) array, or a tuple of them
             The state after each row's last step. L is layers times directions. A cell with
             several state components, such as the LSTM, has a tuple of them.
         """
+        if mask is not None:
+            x, moved = self._compact(x, lengths, reset, mask)
+            y, last, inner = self.apply(
+                moved.gather(x),
+                state,
+                lengths=moved.lengths,
+                reset=moved.reset,
+                rng=rng,
+                training=training,
+            )
+            return moved.show(y), moved.restart(state, last), MaskedCache(moved, inner)
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         ways = range(len(self._directions))
         weights = [self.weights(layer, way) for layer in range(self.num_layers) for way in ways]
         x, initial, batch = self._read(x, state, lengths, reset)
         runs: list[SegmentsCache] = []
         masks: list[DropoutCache] = []
+        multiplied: list[list[Array]] = []
         final = list(map(np.empty_like, initial))
         for layer, cell in enumerate(self._cells):
             outputs = []
-            for direction in range(len(self._directions)):
+            for backwards in self._backwards:
                 n = len(runs)
                 y, last, cache = run_segments(
                     cell,
-                    batch.reverse(x) if direction else x,
+                    batch.reverse(x) if backwards else x,
                     list(map(itemgetter(n), initial)),
                     weights[n],
                     batch.lengths,
-                    batch.reversed_reset if direction else batch.reset,
+                    batch.reversed_reset if backwards else batch.reset,
                     self.recompute,
                 )
-                outputs.append(batch.reverse(y) if direction else y)
+                outputs.append(batch.reverse(y) if backwards else y)
                 for component, value in zip(final, last, strict=True):
                     component[n] = value
                 runs.append(cache)
-            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
+            x = merge_outputs(self.merge, outputs)
+            if self.merge == "mul":
+                multiplied.append(outputs)
             if dropout and layer < self.num_layers - 1:
-                x, mask = apply_dropout(x, dropout, self._rng if rng is None else rng)
-                masks.append(mask)
+                x, drawn = apply_dropout(x, dropout, self._rng if rng is None else rng)
+                masks.append(drawn)
         if len(self._directions) == 1 and runs[-1].whole:
             x = x.copy()  # it may be part of the cache
         if not batch.plain:
             x, final = batch.restore_sequence(x), batch.restore_state(final)
         state = tuple(final) if len(final) > 1 else final[0]
-        return x, state, RecurrentCache(batch, runs, masks)
+        return x, state, RecurrentCache(batch, runs, masks, multiplied)
 
-    def vjp(  # noqa: C901 (both directions, with and without each gradient)
+    def vjp(  # noqa: C901, PLR0912 (both directions, with and without each gradient)
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time. See :meth:`Layer.vjp`."""
         where, dtype = Where(self, "backward"), self.parameters.dtype
+        if isinstance(cache, MaskedCache):
+            return self._masked_vjp(where, cache, dy, dstate, keep)
         if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
             raise wrong_cache(where, cache)
         if keep:
             check_keep(where, keep)
-        batch, runs, masks = cache
-        ways, size, L = len(self._directions), self.state_sizes[0], len(self._names)
+        batch, runs, masks, outputs = cache
+        ways, size, L = len(self._directions), self.output_size, len(self._names)
         dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
         d = dy
         if dy is not None:
-            shape = (batch.T, batch.B, size * ways) if batch.plain else batch.shape(size * ways)
+            shape = (batch.T, batch.B, size) if batch.plain else batch.shape(size)
             d = check_array(where, "dy", dy, dtype, (shape,))
             d = d if batch.plain else batch.sort_sequence(d)
         dfinal: list[Array] | None = None
@@ -260,23 +309,23 @@ class Recurrent(Layer):
             if d is not None and layer < len(masks):
                 d = dropout_backward(d, masks[layer])[0]
             dx: Array | None = None
-            for direction in range(ways):
-                n = layer * ways + direction
-                part = None if d is None else d[:, :, direction * size : (direction + 1) * size]
+            parts: list[Array | None] = [None] * ways
+            if d is not None:
+                parts[:] = merge_vjp(self.merge, d, ways, outputs[layer] if outputs else [])
+            for direction, backwards in enumerate(self._backwards):
+                n, part = layer * ways + direction, parts[direction]
                 dx_n, first, dweights = segments_vjp(
-                    batch.reverse(part) if direction and part is not None else part,
+                    batch.reverse(part) if backwards and part is not None else part,
                     [None] * len(dinitial) if dfinal is None else list(map(itemgetter(n), dfinal)),
                     runs[n],
                     dtype,
                     # Rows that end at different steps are reversed one by one.
-                    "tb" if direction and keep == "t" else keep,
+                    "tb" if backwards and keep == "t" else keep,
                 )
                 if keep:
-                    dweights = [
-                        batch.restore_kept(g, keep, reverse=direction == 1) for g in dweights
-                    ]
+                    dweights = [batch.restore_kept(g, keep, reverse=backwards) for g in dweights]
                 if dx_n is not None:
-                    dx_n = batch.reverse(dx_n) if direction else dx_n
+                    dx_n = batch.reverse(dx_n) if backwards else dx_n
                     dx = dx_n if dx is None else dx + dx_n
                 for component, value in zip(dinitial, first, strict=True):
                     component[n] = value
@@ -297,37 +346,45 @@ class Recurrent(Layer):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
     ) -> tuple[Array, State]:
         """Compute output and final state in evaluation mode, in little more memory than the output.
 
         Parameters and results are those of :meth:`apply`, without the cache. A bidirectional stack
         needs the outputs of two layers at a time.
         """
+        if mask is not None:
+            x, moved = self._compact(x, lengths, reset, mask)
+            x, after = self.predict(
+                moved.gather(x), state, lengths=moved.lengths, reset=moved.reset
+            )
+            return moved.show(x), moved.restart(state, after)
         if self.causal:
             return predict_in_chunks(self, x, state, lengths, reset, self.batch_first)
         x, initial, batch = self._read(x, state, lengths, reset)
         final = [np.empty_like(component) for component in initial]
-        size = self.state_sizes[0]
+        ways, size = len(self._directions), self.state_sizes[0]
         for layer, cell in enumerate(self._cells):
-            y = np.empty((batch.T, batch.B, 2 * size), self.parameters.dtype)
-            for direction in range(2):
-                n, half = 2 * layer + direction, y[:, :, direction * size : (direction + 1) * size]
-                flipped = direction == 1 and batch.mirror is not None
+            y = np.empty((batch.T, batch.B, ways * size), self.parameters.dtype)
+            parts = [y[:, :, way * size : (way + 1) * size] for way in range(ways)]
+            for direction, backwards in enumerate(self._backwards):
+                n, part = ways * layer + direction, parts[direction]
+                flipped = backwards and batch.mirror is not None
                 _, last, _ = run_segments(
                     cell,
-                    batch.reverse(x) if direction else x,
+                    batch.reverse(x) if backwards else x,
                     [component[n] for component in initial],
                     self.weights(layer, direction),
                     batch.lengths,
-                    batch.reversed_reset if direction else batch.reset,
+                    batch.reversed_reset if backwards else batch.reset,
                     recompute=PREDICT_STEPS,
-                    out=half[::-1] if direction and not flipped else half,
+                    out=part[::-1] if backwards and not flipped else part,
                 )
                 if flipped:
-                    half[...] = batch.reverse(half)
+                    part[...] = batch.reverse(part)
                 for component, value in zip(final, last, strict=True):
                     component[n] = value
-            x = y
+            x = y if self.merge == "concat" else merge_outputs(self.merge, parts)
         final = batch.restore_state(final)
         return batch.restore_sequence(x), tuple(final) if len(final) > 1 else final[0]
 
@@ -335,7 +392,7 @@ class Recurrent(Layer):
         """Take one timestep in evaluation mode. See :meth:`Layer.step`.
 
         For many steps with the same weights :meth:`stepper` is several times faster. A
-        bidirectional layer has no steps (ValueError): its reverse direction begins at the end.
+        layer with a reverse direction has no steps (ValueError): it begins at the end.
         """
         self._check_one_direction("step")
         x_t = np.asarray(x_t)
@@ -356,8 +413,8 @@ class Recurrent(Layer):
         """Return a fast function of one timestep over a copy of the weights.
 
         See :meth:`Layer.stepper`. What the function returns are new arrays in the layer's dtype.
-        Lists are accepted. Shapes and token ids are checked; NaN and infinity pass. A bidirectional
-        layer has no steps (ValueError).
+        Lists are accepted. Shapes and token ids are checked; NaN and infinity pass. A layer with a
+        reverse direction has no steps (ValueError).
 
         Examples
         --------
@@ -375,6 +432,48 @@ class Recurrent(Layer):
         return make_stepper(
             Where(self, "step"), cells, self.input_size, self.state_sizes, self.parameters.dtype
         )
+
+    def _compact(
+        self, x: Array, lengths: Array | None, reset: Array | None, mask: Array
+    ) -> tuple[Array, Compaction]:
+        """Return checked input, zero where it is not read, and where its valid steps go."""
+        x, moved = compact(
+            Where(self),
+            x,
+            lengths,
+            reset,
+            mask,
+            input_size=self.input_size,
+            batch_first=self.batch_first,
+            backwards=self._backwards * self.num_layers,
+        )
+        self.check_input(x)
+        return x, moved
+
+    def _masked_vjp(
+        self, where: Where, masked: MaskedCache, dy: Array | None, dstate: State, keep: Keep
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through an ``apply`` with a mask."""
+        moved, cache = masked
+        if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
+            raise wrong_cache(where, cache)
+        dtype = self.parameters.dtype
+        if dy is not None:
+            shape = (*moved.shape, self.output_size)
+            dy = moved.show_vjp(check_array(where, "dy", dy, dtype, (shape,)))
+        direct: State = None  # what the final state's gradient sends to the initial state
+        if dstate is not None and moved.restarts.any():
+            L = len(self._names)
+            cache.batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)  # a check
+            direct, dstate = moved.restart_vjp(dstate)
+        dx, dinitial, gradients = self.vjp(cache, dy, dstate, "tb" if keep == "t" else keep)
+        if isinstance(direct, tuple):
+            dinitial = tuple(a + b for a, b in zip(dinitial, direct, strict=True))
+        elif direct is not None:
+            dinitial = dinitial + direct
+        if keep:
+            gradients = {n: restore_kept(moved, g, keep) for n, g in gradients.items()}
+        return None if dx is None else moved.scatter(dx), dinitial, gradients
 
     def _read(
         self, x: Array, state: State, lengths: Array | None, reset: Array | None
@@ -402,7 +501,8 @@ class Recurrent(Layer):
         )
 
     def _check_one_direction(self, method: str) -> None:
-        if self.bidirectional:
+        if not self.causal:
+            kind = "bidirectional" if self.bidirectional else "reversed"
             raise ValueError(
-                f"{self!r}.{method}: the layer is bidirectional, expected one direction"
+                f"{self!r}.{method}: the layer is {kind}, expected one direction, forwards in time"
             )

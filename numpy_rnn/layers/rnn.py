@@ -7,9 +7,7 @@ state. A custom cell is a subclass of :class:`Recurrent` like these.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from numpy_rnn.functional.activations import RELU, TANH
 from numpy_rnn.functional.elman import elman_backward, elman_forward, elman_stepper
@@ -23,9 +21,8 @@ from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
-from numpy_rnn.functional.types import DTypeLike, Rng
 from numpy_rnn.init import lru_ring
-from numpy_rnn.layers.recurrent import Recurrent
+from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.validate import check_flag, check_size
 
@@ -64,14 +61,11 @@ class RNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        recompute: bool | int = False,
-        rng: Rng = None,
-        dtype: DTypeLike = np.float64,
+        **options: Unpack[RecurrentOptions],
     ) -> None:
         self.nonlinearity = _check_nonlinearity("RNN", nonlinearity)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
+        super().__init__(*shared, **options)
 
     def cell(self, input_size: int) -> Cell:
         """Return the Elman cell."""
@@ -111,10 +105,7 @@ class LSTM(Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        *,
-        recompute: bool | int = False,
-        rng: Rng = None,
-        dtype: DTypeLike = np.float64,
+        **options: Unpack[RecurrentOptions],
     ) -> None:
         H = check_size("LSTM", "hidden_size", hidden_size)
         self.proj_size = check_size("LSTM", "proj_size", proj_size, least=0)
@@ -124,7 +115,7 @@ class LSTM(Recurrent):
                 f"hidden_size {H}"
             )
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
+        super().__init__(*shared, **options)
 
     def cell(self, input_size: int) -> Cell:
         """Return the LSTM cell, with gates i, f, g, o."""
@@ -187,13 +178,11 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
-        recompute: bool | int = False,
-        rng: Rng = None,
-        dtype: DTypeLike = np.float64,
+        **options: Unpack[RecurrentOptions],
     ) -> None:
         self.reset_after = check_flag("GRU", "reset_after", reset_after)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
+        super().__init__(*shared, **options)
 
     def cell(self, input_size: int) -> Cell:
         """Return the GRU cell, with gates r, z, n."""
@@ -235,14 +224,11 @@ class IndRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        recompute: bool | int = False,
-        rng: Rng = None,
-        dtype: DTypeLike = np.float64,
+        **options: Unpack[RecurrentOptions],
     ) -> None:
         self.nonlinearity = _check_nonlinearity("IndRNN", nonlinearity)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, recompute=recompute, rng=rng, dtype=dtype)
+        super().__init__(*shared, **options)
 
     def cell(self, input_size: int) -> Cell:
         """Return the IndRNN cell."""

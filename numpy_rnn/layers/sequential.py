@@ -117,6 +117,7 @@ class Sequential(Layer):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
     ) -> tuple[Array, State, SequentialCache]:
@@ -129,6 +130,7 @@ class Sequential(Layer):
         states = iter(self._states("forward", "state", state))
         final: list[State] = []
         caches: list[Any] = []
+        options = {} if mask is None else {"mask": mask}  # a custom layer need not have it
         for layer in self._layers.values():
             x, last, cache = layer.apply(
                 x,
@@ -137,6 +139,7 @@ class Sequential(Layer):
                 reset=reset,
                 rng=rng,
                 training=training and layer.training,
+                **options,
             )
             caches.append(cache)
             if layer.stateful:
@@ -180,13 +183,16 @@ class Sequential(Layer):
         *,
         lengths: Array | None = None,
         reset: Array | None = None,
+        mask: Array | None = None,
     ) -> Any:
         """Compute the output in evaluation mode and keep no activations.
 
-        A causal model runs chunk by chunk, in little more memory than its output. Any other model
-        runs layer by layer, and holds the input and the output of a layer at a time.
+        A causal model runs chunk by chunk, in little more memory than its output. Any other model,
+        or one with a mask, runs layer by layer, and holds the input and the output of a layer at a
+        time.
         """
-        if self.causal and (self.stateful or (np.ndim(x) > 1 and lengths is None)):
+        options = {} if mask is None else {"mask": mask}  # a custom layer need not have it
+        if mask is None and self.causal and (self.stateful or (np.ndim(x) > 1 and lengths is None)):
             batch_first = bool(self.batch_first)
             y, state = predict_in_chunks(self, x, state, lengths, reset, batch_first)
             return (y, state) if self.stateful else y
@@ -194,10 +200,10 @@ class Sequential(Layer):
         final: list[State] = []
         for layer in self._layers.values():
             if layer.stateful:
-                x, last = layer.predict(x, next(states), lengths=lengths, reset=reset)
+                x, last = layer.predict(x, next(states), lengths=lengths, reset=reset, **options)
                 final.append(last)
             else:
-                x = layer.predict(x, lengths=lengths, reset=reset)
+                x = layer.predict(x, lengths=lengths, reset=reset, **options)
         return (x, tuple(final)) if self.stateful else x
 
     def step(self, x_t: Array, state: State = None) -> Any:
@@ -261,24 +267,21 @@ class Sequential(Layer):
 
     def _check_last_steps(self) -> None:
         """Raise ValueError for a LastStep that would pick a wrong step of a bidirectional layer."""
-        bidirectional, mixed = False, False  # mixed: by a layer in between that mixes features
+        below: Recurrent | None = None
+        mixed = False  # by a layer in between that mixes features
         for name, layer in self._flat_layers():
             if isinstance(layer, Recurrent):
-                bidirectional, mixed = layer.bidirectional, False
+                below, mixed = layer, False
             elif not isinstance(layer, LastStep):
                 mixed = mixed or not isinstance(layer, Dropout)
-            elif bidirectional or layer.bidirectional:
-                if not bidirectional:
-                    raise ValueError(
-                        f"Sequential: part {name!r} is {layer!r} after a layer of one direction, "
-                        "expected LastStep()"
-                    )
-                if mixed or not layer.bidirectional:
-                    raise ValueError(
-                        f"Sequential: part {name!r} is {layer!r} after a bidirectional layer, "
-                        "whose reverse direction ends at the first step, expected "
-                        "LastStep(bidirectional=True) directly after that layer"
-                    )
+            elif expected := _expected_last_step(below, layer, mixed=mixed):
+                kind = "a layer of one direction"
+                if below is not None and not below.causal:
+                    kind = "a bidirectional layer" if below.bidirectional else "a reversed layer"
+                    kind += ", whose reverse direction ends at the first step"
+                raise ValueError(
+                    f"Sequential: part {name!r} is {layer!r} after {kind}, expected {expected}"
+                )
 
     def _flat_layers(self) -> list[tuple[str, Layer]]:
         """Return name and layer of every layer that is not itself a Sequential, in order."""
@@ -289,3 +292,16 @@ class Sequential(Layer):
             else:
                 found.append((name, layer))
         return found
+
+
+def _expected_last_step(below: Recurrent | None, last: LastStep, *, mixed: bool) -> str:
+    """Return what fits the recurrent layer below a LastStep, "" if `last` does."""
+    if below is None or below.causal:
+        return "LastStep()" if last.bidirectional or last.reverse else ""
+    if below.reverse:
+        return "" if last.reverse else "LastStep(reverse=True)"
+    if below.merge != "concat":
+        return f"merge={below.merge!r} in LastStep(bidirectional=True) and not in that layer"
+    if mixed or not last.bidirectional:
+        return "LastStep(bidirectional=True) directly after that layer"
+    return ""
