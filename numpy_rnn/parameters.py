@@ -79,9 +79,11 @@ class Parameters:
         That of the numbers.
     data, grad : (N,) arrays
         The parameters and the gradients. Assigning copies the numbers into the vector.
+    shapes : dict of str to tuple of int
+        Name and shape of each parameter in the vector.
     values, grads : dict of str to array
         Views into `data` and `grad`, with their shapes. Their numbers can be changed at any time;
-        the views themselves cannot be replaced.
+        the views themselves cannot be replaced. Tied weights have two names and one view.
 
     Examples
     --------
@@ -101,14 +103,19 @@ class Parameters:
     ) -> None:
         self.dtype = check_dtype(dtype, f"{kind}: " if kind else "")
         self.shapes = dict(shapes)
-        size = sum(math.prod(shape) for shape in self.shapes.values())
+        self._order = list(self.shapes)  # of all names; a tied one is not in `shapes`
+        self._tied: dict[str, str] = {}  # a name, and the name that its numbers are under
         self._joined = False
-        self._parts: list[Parameters] = []
-        self._live_in(np.zeros(size, self.dtype), np.zeros(size, self.dtype))
+        self._parts: dict[str, Parameters] = {}
+        self._live_in(np.zeros(self._size, self.dtype), np.zeros(self._size, self.dtype))
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         return f"Parameters({shapes}; {self.dtype})"
+
+    @property
+    def _size(self) -> int:
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     def _live_in(self, data: Array, grad: Array) -> None:
         """Make `data` and `grad` this object's vectors, and point the views at them.
@@ -123,7 +130,8 @@ class Parameters:
         values: dict[str, Array] = {}
         grads: dict[str, Array] = {}
         start = 0
-        for name, shape in self.shapes.items():
+        for name in self._order:
+            shape = self.shapes.get(name, (0,))  # of a tied one for now
             stop = start + math.prod(shape)
             values[name] = data[start:stop].reshape(shape)
             grads[name] = grad[start:stop].reshape(shape)
@@ -131,11 +139,60 @@ class Parameters:
         self.__dict__.update(data=data, grad=grad, dtype=data.dtype)
         self.__dict__.update(values=_Views(values), grads=_Views(grads))
         start = 0
-        for part in self._parts:
+        for part in self._parts.values():
             part._joined = True
-            segment = slice(start, start + part.data.size)
+            segment = slice(start, start + part._size)
             part._live_in(data[segment], grad[segment])
             start = segment.stop
+        for name, source in self._tied.items():
+            self._point(name, self.values[source], self.grads[source])
+
+    def _point(self, name: str, value: Array, grad: Array) -> None:
+        """Make a tied name, here and in the part that it is of, a name of these arrays."""
+        dict.__setitem__(self.values, name, value[...])
+        dict.__setitem__(self.grads, name, grad[...])
+        prefix, _, rest = name.partition(".")
+        if prefix in self._parts:
+            self._parts[prefix]._point(rest, value, grad)
+
+    def _release(self, name: str) -> None:
+        """Take a name out of the vector, here and in the part that it is of."""
+        self.shapes.pop(name, None)
+        prefix, _, rest = name.partition(".")
+        if prefix in self._parts:
+            self._parts[prefix]._release(rest)
+
+    def tie(self, tied: Mapping[str, str]) -> None:
+        """Give weights the numbers of others: one part of the vector with two names.
+
+        The gradients of both names add up. `tied` has the second name of each weight, whose own
+        numbers are dropped, and the first one.
+
+        Examples
+        --------
+        >>> parts = {name: Parameters({"weight": (2,)}, "float64") for name in "ab"}
+        >>> model = Parameters.join(parts)
+        >>> model.tie({"b.weight": "a.weight"})
+        >>> parts["b"].values["weight"][...] = 7
+        >>> model.data
+        array([7., 7.])
+        """
+        for name, source in tied.items():
+            for key in (name, source):
+                if key not in self.shapes or (key == name) == (key in tied.values()):
+                    known = ", ".join(self.shapes)
+                    raise ValueError(f"tied: {key!r}, expected a weight to tie once, of {known}")
+            if self.shapes[name] != self.shapes[source]:
+                raise ValueError(
+                    f"tied: {name!r} has shape {self.shapes[name]}, expected that of {source!r}, "
+                    f"{self.shapes[source]}"
+                )
+        kept = [name for name in self.shapes if name not in tied]
+        vectors = [_flat(views, kept, self.dtype) for views in (self.values, self.grads)]
+        for name in tied:
+            self._release(name)
+        self._tied |= tied
+        self._live_in(*vectors)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy numbers into `data` and `grad`. Refuse to replace the views."""
@@ -184,25 +241,40 @@ class Parameters:
             },
             next(iter(dtypes.values()), next(iter(children.values())).dtype),
         )
-        joined._parts = list(children.values())
-        joined.data[...] = np.concatenate([part.data for part in joined._parts])
-        joined.grad[...] = np.concatenate([part.grad for part in joined._parts])
+        joined._parts = dict(children)
+        joined._order = [f"{p}.{name}" for p, child in children.items() for name in child._order]
+        joined._tied = {
+            f"{prefix}.{name}": f"{prefix}.{source}"
+            for prefix, child in children.items()
+            for name, source in child._tied.items()
+        }
+        joined.data[...] = np.concatenate([part.data for part in children.values()])
+        joined.grad[...] = np.concatenate([part.grad for part in children.values()])
         joined._live_in(joined.data, joined.grad)
         return joined
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs. The views are made anew by `__setstate__`."""
+        """Return what a copy or a pickle needs. The views are made anew by `__setstate__`.
+
+        A copy of a part has numbers of its own for a name that the whole ties.
+        """
+        own = [name for name in self._order if name not in self._tied]
         return {
             "dtype": self.dtype,
-            "shapes": self.shapes,
+            "shapes": {name: self.values[name].shape for name in own},
+            "order": self._order,
+            "tied": self._tied,
             "parts": self._parts,
-            "vectors": (self.data.copy(), self.grad.copy()),
+            "vectors": tuple(_flat(views, own, self.dtype) for views in (self.values, self.grads)),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy or a pickle. The parts live in this object's vectors again."""
         self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
+        self._order, self._tied = state["order"], state["tied"]
         self._joined = False  # unless the whole it belonged to is copied too
+        for name in self._tied:
+            self._release(name)
         self._live_in(*state["vectors"])
 
     def to(self, dtype: DTypeLike) -> None:
@@ -260,20 +332,22 @@ class Parameters:
         where = f"{where}.load_state_dict" if where else "load_state_dict"
         if not isinstance(state, Mapping):
             raise TypeError(f"{where}: state is a {type(state).__name__}, expected a mapping")
+        given = self._by_own_names(state)
         keys = IncompatibleKeys(
-            missing_keys=[name for name in self.shapes if name not in state],
-            unexpected_keys=[name for name in state if name not in self.shapes],
+            missing_keys=[name for name in self.values if name not in given],
+            unexpected_keys=[name for name in given if name not in self.values],
         )
         wrong: list[str] = []
         if strict:
             wrong += [f"{name!r} is missing" for name in keys.missing_keys]
             wrong += [f"{name!r} is unexpected" for name in keys.unexpected_keys]
-        arrays = {name: np.asarray(state[name]) for name in self.shapes if name in state}
+        arrays = {name: np.asarray(given[name]) for name in self.values if name in given}
         for name, array in arrays.items():
             if array.dtype.kind not in "fiu":
                 wrong.append(f"{name!r} has dtype {array.dtype}, expected real numbers")
-            elif array.shape != self.shapes[name]:
-                wrong.append(f"{name!r} has shape {array.shape}, expected {self.shapes[name]}")
+            elif array.shape != self.values[name].shape:
+                expected = self.values[name].shape
+                wrong.append(f"{name!r} has shape {array.shape}, expected {expected}")
             else:
                 with np.errstate(over="ignore"):  # too large a number becomes infinite
                     finite = np.isfinite(array.astype(self.dtype))
@@ -282,8 +356,37 @@ class Parameters:
                     wrong.append(
                         f"{name!r} is {array[first]} at index {first}, expected finite {self.dtype}"
                     )
+        wrong += [
+            f"{name!r} differs from {source!r}, expected the same numbers, because they are tied"
+            for name, source in self._tied.items()
+            if name in arrays and not np.array_equal(arrays[name], arrays[source])
+        ]
         if wrong:
             raise ValueError(f"{where}: {'; '.join(wrong)}")
         for name, array in arrays.items():
             self.values[name][...] = array
         return keys
+
+    def _by_own_names(self, state: Mapping[str, Array]) -> dict[str, Array]:
+        """Return a state with both names of tied weights, and layer numbers in the names.
+
+        A cell such as ``torch.nn.LSTMCell`` has no ``_l0`` in its names. Of tied weights one is
+        enough.
+        """
+        given: dict[str, Array] = {}
+        for name, value in state.items():
+            numbered = f"{name}_l0"
+            cell = name not in self.values and numbered in self.values and numbered not in state
+            given[numbered if cell else name] = value
+        for name, source in self._tied.items():
+            if name in given:
+                given.setdefault(source, given[name])
+        for name, source in self._tied.items():
+            if source in given:
+                given.setdefault(name, given[source])
+        return given
+
+
+def _flat(views: Mapping[str, Array], names: list[str], dtype: DTypeLike) -> Array:
+    """Return the numbers of some views one after another, in a new vector."""
+    return np.concatenate([np.empty(0, dtype), *(views[name].ravel() for name in names)])

@@ -23,7 +23,7 @@ embedding and layer_norm are alike, with ``dy``, the gradient of the output, in 
     dW, db              then those of the weights and biases, of their shapes, kept axes in front
 """
 
-from numpy_rnn.functional.activations import RELU, TANH, Activation
+from numpy_rnn.functional.activations import RELU, TANH, Activation, make_activation
 from numpy_rnn.functional.contract import Keep, contract, contract_bias, contract_one_hot
 from numpy_rnn.functional.dropout import dropout_backward, dropout_forward
 from numpy_rnn.functional.elman import elman_backward, elman_forward
@@ -80,6 +80,7 @@ __all__ = [
     "lru_forward",
     "lstm_backward",
     "lstm_forward",
+    "make_activation",
     "mingru_backward",
     "mingru_forward",
     "mse_backward",

@@ -4,6 +4,21 @@ Here live layers, losses, and all checks of arguments; the mathematics lives in 
 textbook/. Start reading with base.py, then recurrent.py.
 """
 
+from numpy_rnn.layers.activation import (
+    ELU,
+    Activation,
+    HardSigmoid,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
@@ -17,23 +32,36 @@ from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.sequential import Sequential
 
 __all__ = [
+    "ELU",
     "GRU",
     "LRU",
     "LSTM",
     "RNN",
+    "Activation",
     "Cell",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
+    "HardSigmoid",
+    "Identity",
     "IndRNN",
     "LastStep",
     "Layer",
     "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "Loss",
     "MSELoss",
     "MinGRU",
     "PeepholeLSTM",
+    "ReLU",
     "Recurrent",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
 ]

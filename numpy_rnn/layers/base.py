@@ -151,8 +151,8 @@ class Layer(Remembers, ABC):
             for name, default in self._options.items()
             if getattr(self, name) != default
         ]
-        any_dtype = self._any_dtype and not self.parameters.shapes
-        if not any_dtype and (self.parameters.dtype != np.float64 or not self.parameters.shapes):
+        any_dtype = self._any_dtype and not self.parameters.values
+        if not any_dtype and (self.parameters.dtype != np.float64 or not self.parameters.values):
             shown.append(f"dtype={self.parameters.dtype}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -269,7 +269,7 @@ class Layer(Remembers, ABC):
             if state is not None:
                 check_no_state(Where(frozen, "step"), state)
             own = frozen.parameters
-            return frozen.step(to_dtype(x_t, own.dtype) if own.shapes else x_t), ()
+            return frozen.step(to_dtype(x_t, own.dtype) if own.values else x_t), ()
 
         return step
 

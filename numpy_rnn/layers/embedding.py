@@ -21,6 +21,9 @@ class Embedding(StatelessLayer):
     ----------
     num_embeddings, embedding_dim : int
         V and E.
+    padding_idx : int, optional
+        Token of the padding, counted from the end if negative. Its vector is zero at first and
+        gets no gradient.
     rng : numpy.random.Generator, int or None
         For the initial table: standard normal, as in PyTorch.
     dtype : dtype
@@ -34,19 +37,29 @@ class Embedding(StatelessLayer):
     """
 
     _positional: ClassVar = ("num_embeddings", "embedding_dim")
+    _options: ClassVar = {"padding_idx": None}
 
     def __init__(
         self,
         num_embeddings: int,
         embedding_dim: int,
+        padding_idx: int | None = None,
         *,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.num_embeddings = V = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = E = check_size("Embedding", "embedding_dim", embedding_dim)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            k = check_size("Embedding", "padding_idx", padding_idx, least=-V)
+            if k >= V:
+                raise ValueError(f"Embedding: padding_idx is {k}, expected {-V} to {V - 1}")
+            self.padding_idx = k % V
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
         self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
+        if self.padding_idx is not None:
+            self.parameters.values["weight"][self.padding_idx] = 0
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
@@ -66,4 +79,7 @@ class Embedding(StatelessLayer):
         pair, shape = cache
         axes = two_axes(shape, keep, Where(self, "backward"))
         dy = dy.reshape(*axes, self.embedding_dim)
-        return None, {"weight": embedding_backward(dy, pair, keep)[1]}
+        dW = embedding_backward(dy, pair, keep)[1]
+        if self.padding_idx is not None:
+            dW[..., self.padding_idx, :] = 0
+        return None, {"weight": dW}

@@ -85,7 +85,7 @@ class LayerNorm(StatelessLayer):
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
         where = Where(self)
         dtype = (
-            self.parameters.dtype if self.parameters.shapes else check_float(where, "x", x).dtype
+            self.parameters.dtype if self.parameters.values else check_float(where, "x", x).dtype
         )
         check_array(where, "x", x, dtype, ((*x.shape[:-1], *self.normalized_shape),))
 
@@ -102,4 +102,4 @@ class LayerNorm(StatelessLayer):
         axes = two_axes(dy.shape[:-1], keep, Where(self, "backward"))
         dx, dweight, dbias = layer_norm_backward(dy.reshape(*axes, dy.shape[-1]), cache, keep)
         found = {"weight": dweight, "bias": dbias}
-        return dx.reshape(dy.shape), {name: found[name] for name in self.parameters.shapes}
+        return dx.reshape(dy.shape), {name: found[name] for name in self.parameters.values}

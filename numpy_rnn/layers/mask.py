@@ -127,7 +127,7 @@ def compact(
     if len({*backwards}) == 2:
         shown = np.where(valid, before, -1)
     elif backwards[0]:
-        shown = np.where((before < count) & (t < ends), before, -1)
+        shown = np.where(before < count, before, -1)
     else:
         shown = np.where(t < ends, before + valid - 1, -1)
     restarts = np.zeros((len(backwards), B), bool)

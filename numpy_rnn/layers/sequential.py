@@ -35,6 +35,9 @@ class Sequential(Layer):
     ----------
     *layers : Layer
         In order; their parameters get the prefixes ``0.``, ``1.``, ...
+    tied : mapping of str to str, optional
+        Weights that share numbers: a second name and the first, ``{"2.weight": "0.weight"}``.
+        Their gradients add up under the first name. ``state_dict`` has both, as PyTorch's.
     **named : Layer
         The same with chosen prefixes: ``rnn=RNN(35, 35), i2o=Linear(35, 35)``.
 
@@ -44,7 +47,8 @@ class Sequential(Layer):
         If a part is not a layer.
     ValueError
         If there are no layers, if dtypes or `batch_first` differ, if a layer is part of a model
-        already, or if a :class:`LastStep` does not fit the layer below it.
+        already, if tied weights differ in shape, or if a :class:`LastStep` does not fit the layer
+        below it.
 
     Examples
     --------
@@ -57,7 +61,9 @@ class Sequential(Layer):
     ((5, 1, 2), 1, (5, 1, 3))
     """
 
-    def __init__(self, *layers: Layer, **named: Layer) -> None:
+    def __init__(
+        self, *layers: Layer, tied: Mapping[str, str] | None = None, **named: Layer
+    ) -> None:
         self._layers = {str(i): layer for i, layer in enumerate(layers)}
         for name, layer in named.items():
             if name in self._layers or "." in name:
@@ -76,6 +82,14 @@ class Sequential(Layer):
         self.parameters = Parameters.join(
             {name: layer.parameters for name, layer in self._layers.items()}
         )
+        if tied is not None and not isinstance(tied, Mapping):
+            raise TypeError(f"Sequential: tied is {tied!r}, expected a mapping of names")
+        self.tied = dict(tied or {})
+        if self.tied:
+            try:
+                self.parameters.tie(self.tied)
+            except ValueError as error:
+                raise ValueError(f"Sequential: {error}") from None
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -88,6 +102,7 @@ class Sequential(Layer):
             text if name == str(n) else f"{name}={text}"
             for n, (name, text) in enumerate(zip(self._layers, numbered, strict=True))
         ]
+        shown += [f"tied={self.tied!r}"] if self.tied else []
         return f"Sequential({', '.join(shown)})"
 
     def train(self, mode: bool = True) -> Sequential:
@@ -174,6 +189,10 @@ class Sequential(Layer):
         for name in self._layers:
             for inner, gradient in found[name].items():
                 gradients[f"{name}.{inner}"] = gradient
+        for name, source in self.tied.items():
+            if name in gradients:
+                second = gradients.pop(name)
+                gradients[source] = gradients[source] + second if source in gradients else second
         return d, tuple(reversed(initial)), gradients
 
     def predict(

@@ -150,7 +150,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "LayerNorm((3,)).backward: dy has shape (5, 2, 4), expected (5, 2, 3)",
     ),
     (
-        lambda: Sequential(rnn(), **{"0": rnn()}),
+        lambda: Sequential(rnn(), **{"0": rnn()}),  # type: ignore[arg-type]  # it is no `tied`
         ValueError,
         "Sequential: part '0', expected a new name without a dot",
     ),
