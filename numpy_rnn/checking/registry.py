@@ -159,10 +159,50 @@ _RECURRENT = [
     pair_of(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo"),
     pair_of(F, "lstm projected", "lstm", _projected, "ifgo"),
 ]
+_GENERAL = [
+    pair_of(F, "elman clipped", "elman", _h | _weights(1), phi=F.make_activation("tanh", 1.5)),
+    pair_of(
+        F,
+        "general lstm",
+        "general_lstm",
+        _lstm | {"W_c": None},
+        "ifgo",
+        activations=("hard_sigmoid", "softsign", ("leaky_relu", 0.1)),
+        clip=2.0,
+    ),
+    pair_of(
+        F,
+        "general lstm, input forget",
+        "general_lstm",
+        _lstm | {"W_c": "3 H"},
+        "ifgo",
+        activations=("sigmoid", ("elu", 0.5), "scaled_tanh"),
+        input_forget=True,
+    ),
+    pair_of(
+        F,
+        "general gru",
+        "general_gru",
+        _h | _weights(3),
+        "rzn",
+        activations=("hard_sigmoid", "relu"),
+        clip=2.0,
+    ),
+    pair_of(
+        F,
+        "general gru, reset after",
+        "general_gru",
+        _h | _weights(3),
+        "rzn",
+        activations=("sigmoid", "softplus"),
+        reset_after=True,
+    ),
+]
 _OTHERS = _without_state(F)
 
 PAIRS = [
     *_RECURRENT,
+    *_GENERAL,
     *map(_with_tokens, _RECURRENT),
     pair_of(F, "scan", "scan", {"a": "T B H", "b": "T B H", "h0": "B H"}),
     *_OTHERS,

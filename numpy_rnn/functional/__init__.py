@@ -28,11 +28,19 @@ from numpy_rnn.functional.contract import Keep, contract, contract_bias, contrac
 from numpy_rnn.functional.dropout import dropout_backward, dropout_forward
 from numpy_rnn.functional.elman import elman_backward, elman_forward
 from numpy_rnn.functional.embedding import embedding_backward, embedding_forward
-from numpy_rnn.functional.gru import gru_backward, gru_forward
-from numpy_rnn.functional.gru_reset_before import (
+from numpy_rnn.functional.general_gru import (
+    general_gru_backward,
+    general_gru_forward,
     gru_reset_before_backward,
     gru_reset_before_forward,
 )
+from numpy_rnn.functional.general_lstm import (
+    general_lstm_backward,
+    general_lstm_forward,
+    peephole_lstm_backward,
+    peephole_lstm_forward,
+)
+from numpy_rnn.functional.gru import gru_backward, gru_forward
 from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
 from numpy_rnn.functional.linear import linear_backward, linear_forward
@@ -46,7 +54,6 @@ from numpy_rnn.functional.losses import (
 from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
-from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.functional.scan import scan_backward, scan_forward
 
 __all__ = [
@@ -66,6 +73,10 @@ __all__ = [
     "elman_forward",
     "embedding_backward",
     "embedding_forward",
+    "general_gru_backward",
+    "general_gru_forward",
+    "general_lstm_backward",
+    "general_lstm_forward",
     "gru_backward",
     "gru_forward",
     "gru_reset_before_backward",

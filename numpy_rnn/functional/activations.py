@@ -31,6 +31,7 @@ compare real parts only and pass the whole number on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -49,8 +50,9 @@ class Activation(NamedTuple):
     value : callable
         ``value(z, out)`` writes the nonlinearity of `z` into `out` (which may be `z`).
     slope : callable
-        ``slope(h)`` is the derivative at the output `h` of ``TANH`` and ``RELU``. For those of
-        :func:`make_activation` it is ``slope(h, z)``.
+        ``slope(h, z)`` is the derivative at the input `z` and output `h`.
+    of_input : bool
+        Whether `slope` needs `z`.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Activation(NamedTuple):
 
     value: Callable[[Array, Array], Array]
     slope: Callable[..., Array]
+    of_input: bool = False
 
 
 class Nonlinearity(NamedTuple):
@@ -70,6 +73,7 @@ class Nonlinearity(NamedTuple):
     value: Callable[..., Array]  # of z, a, b
     slope: Callable[..., Array]  # of h, z, a, b
     constants: tuple[float, ...] = ()
+    of_input: bool = False  # the slope needs z
 
 
 def _relu(z: Array, out: Array) -> Array:
@@ -78,12 +82,12 @@ def _relu(z: Array, out: Array) -> Array:
     return out
 
 
-def _relu_slope(h: Array) -> Array:
+def _relu_slope(h: Array, z: Array | None = None) -> Array:  # noqa: ARG001 (as every slope)
     slope: Array = h.real > 0  # (2')
     return slope
 
 
-def _tanh_slope(h: Array) -> Array:
+def _tanh_slope(h: Array, z: Array | None = None) -> Array:  # noqa: ARG001 (as every slope)
     return 1 - h * h  # (1')
 
 
@@ -125,7 +129,7 @@ _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772
 NONLINEARITIES: dict[str, Nonlinearity] = {
     "tanh": Nonlinearity(np.tanh, lambda h, z: 1 - h * h),
     "relu": Nonlinearity(
-        lambda z: _where(z.real < 0, 0, z, z), lambda h, z: _where(z.real > 0, 1, 0, h)
+        lambda z: _where(z.real < 0, 0, z, z), lambda h, z: _where(h.real > 0, 1, 0, h)
     ),
     "linear": Nonlinearity(lambda z: z.copy(), lambda h, z: np.ones_like(h)),
     "affine": Nonlinearity(
@@ -135,19 +139,22 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
         lambda z, a: _where(z.real < 0, a * z, z, z),
         lambda h, z, a: _where(z.real > 0, 1, a, h),
         (0.01,),
+        of_input=True,
     ),
     "thresholded_relu": Nonlinearity(
         lambda z, a: _where(z.real < a, 0, z, z),
         lambda h, z, a: _where(z.real > a, 1, 0, h),
         (1.0,),
+        of_input=True,
     ),
     "hard_tanh": Nonlinearity(
-        _between, lambda h, z, a, b: _where((z.real > a) & (z.real < b), 1, 0, h), (-1.0, 1.0)
+        _between, lambda h, z, a, b: _where((h.real > a) & (h.real < b), 1, 0, h), (-1.0, 1.0)
     ),
     "scaled_tanh": Nonlinearity(
         lambda z, a, b: a * np.tanh(b * z),
         lambda h, z, a, b: a * b * (1 - np.tanh(b * z) ** 2),
         (1.0, 1.0),
+        of_input=True,
     ),
     "sigmoid": Nonlinearity(_sigmoid, lambda h, z: h * (1 - h)),
     "hard_sigmoid": Nonlinearity(
@@ -159,21 +166,28 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
         lambda z, a: _where(z.real < 0, a * np.expm1(_below(z)), z, z),
         lambda h, z, a: _where(z.real > 0, 1, a * np.exp(_below(z)), h),
         (1.0,),
+        of_input=True,
     ),
     "selu": Nonlinearity(
         lambda z: _SELU_SCALE * _where(z.real < 0, _SELU_ALPHA * np.expm1(_below(z)), z, z),
         lambda h, z: _SELU_SCALE * _where(z.real > 0, 1, _SELU_ALPHA * np.exp(_below(z)), h),
+        of_input=True,
     ),
     "softsign": Nonlinearity(
-        lambda z: z / (1 + _magnitude(z)), lambda h, z: 1 / (1 + _magnitude(z)) ** 2
+        lambda z: z / (1 + _magnitude(z)),
+        lambda h, z: 1 / (1 + _magnitude(z)) ** 2,
+        of_input=True,
     ),
     "softplus": Nonlinearity(
         _softplus,
         lambda h, z, a, b: _where(a * z.real > b, 1, _sigmoid(a * z), h),
         (1.0, np.inf),
+        of_input=True,
     ),
     "silu": Nonlinearity(
-        lambda z: z * _sigmoid(z), lambda h, z: _sigmoid(z) * (1 + z * _sigmoid(-z))
+        lambda z: z * _sigmoid(z),
+        lambda h, z: _sigmoid(z) * (1 + z * _sigmoid(-z)),
+        of_input=True,
     ),
     "exponential": Nonlinearity(np.exp, lambda h, z: h.copy()),
 }
@@ -220,16 +234,23 @@ def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activati
     (array([0. , 0.5, 1. ]), array([0.  , 0.17, 0.  ]))
     """
     name, constants = check_activation(spec)
-    row = NONLINEARITIES[name]
+    of_input = clip is not None or NONLINEARITIES[name].of_input
+    chosen = name, constants, clip
+    return Activation(partial(_value, *chosen), partial(_slope, *chosen), of_input)
 
-    def value(z: Array, out: Array) -> Array:
-        out[...] = row.value(z if clip is None else _between(z, -clip, clip), *constants)
-        return out
 
-    def slope(h: Array, z: Array) -> Array:
-        if clip is None:
-            return row.slope(h, z, *constants)
-        inside: Array = np.abs(z.real) < clip
-        return inside * row.slope(h, _between(z, -clip, clip), *constants)
+def _value(
+    name: str, constants: tuple[float, ...], clip: float | None, z: Array, out: Array
+) -> Array:
+    z = z if clip is None else _between(z, -clip, clip)
+    out[...] = NONLINEARITIES[name].value(z, *constants)
+    return out
 
-    return Activation(value, slope)
+
+def _slope(
+    name: str, constants: tuple[float, ...], clip: float | None, h: Array, z: Array
+) -> Array:
+    if clip is None:
+        return NONLINEARITIES[name].slope(h, z, *constants)
+    inside: Array = np.abs(z.real) < clip
+    return inside * NONLINEARITIES[name].slope(h, _between(z, -clip, clip), *constants)

@@ -28,6 +28,7 @@ class ElmanCache(NamedTuple):
     h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] belongs to dz and h[1:] to dh
     W_hh: Array  # (H, H)
     phi: Activation
+    z: Array | None = None  # (T, B, H), if the derivative of phi needs it
 
 
 def elman_forward(
@@ -54,7 +55,7 @@ def elman_forward(
         Biases. There are two, as in PyTorch: each gets the full gradient, so that an optimiser
         moves their sum as PyTorch's does.
     phi : Activation
-        ``TANH`` or ``RELU``.
+        ``TANH``, ``RELU``, or any other of :func:`make_activation`.
 
     Returns
     -------
@@ -84,8 +85,9 @@ def elman_forward(
         np.add(z_t, a_t, z_t)  # (1)
         value(z_t, h_t)  # (2)
         h_prev = h_t
+    z = a + h[:-1] @ W_hh.T if phi.of_input else None  # (1) of all steps at once
     h.setflags(write=False)
-    return h[1:], ElmanCache(projection, h, W_hh, phi)
+    return h[1:], ElmanCache(projection, h, W_hh, phi, z)
 
 
 def elman_stepper(
@@ -113,11 +115,11 @@ def elman_backward(
 
     The arguments and results of every backward are explained in functional/__init__.py.
     """
-    projection, h, W_hh, phi = cache
+    projection, h, W_hh, phi, z = cache
     if dh is None:
         dh = np.zeros_like(h[1:])
     # phi'(z_t) for all t, in the dtype of dz, which it becomes
-    dz = phi.slope(h[1:]).astype(np.result_type(dh, h))
+    dz = phi.slope(h[1:], z).astype(np.result_type(dh, h))
     dh_t = np.zeros(dz.shape[1:], dz.dtype)  # between steps: what step t + 1 sends back to h_t
     for direct, dz_t in zip(dh[::-1], dz[::-1], strict=True):
         np.add(dh_t, direct, dh_t)  # (2')

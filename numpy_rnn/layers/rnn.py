@@ -6,30 +6,39 @@ state. A custom cell is a subclass of :class:`Recurrent` like these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from numpy_rnn.functional.activations import RELU, TANH
-from numpy_rnn.functional.elman import elman_backward, elman_forward, elman_stepper
-from numpy_rnn.functional.gru import gru_backward, gru_forward, gru_stepper
-from numpy_rnn.functional.gru_reset_before import (
-    gru_reset_before_backward,
-    gru_reset_before_forward,
+import numpy as np
+
+from numpy_rnn.functional.activations import (
+    RELU,
+    TANH,
+    ActivationSpec,
+    check_activation,
+    make_activation,
 )
+from numpy_rnn.functional.elman import elman_backward, elman_forward, elman_stepper
+from numpy_rnn.functional.general_gru import general_gru_backward, general_gru_forward
+from numpy_rnn.functional.general_lstm import general_lstm_backward, general_lstm_forward
+from numpy_rnn.functional.gru import gru_backward, gru_forward, gru_stepper
 from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
-from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.layers.segments import Cell
-from numpy_rnn.layers.validate import check_flag, check_size
+from numpy_rnn.layers.validate import check_flag, check_size, is_number
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 NONLINEARITIES = {"tanh": TANH, "relu": RELU}
+LSTM_ACTIVATIONS = ("sigmoid", "tanh", "tanh")
+GRU_ACTIVATIONS = ("sigmoid", "tanh")
+_LSTM_OPTIONS = {"activations": LSTM_ACTIVATIONS, "clip": None, "input_forget": False}
 
 
 class RNN(Recurrent):
@@ -37,8 +46,11 @@ class RNN(Recurrent):
 
     Parameters
     ----------
-    nonlinearity : {"tanh", "relu"}
-        phi. It comes after `num_layers`; all other parameters are those of :class:`Recurrent`.
+    nonlinearity : str or tuple
+        phi: "tanh", "relu", or any other name in functional/activations.py, or a tuple of a name
+        and constants. It comes after `num_layers`.
+    clip : float, optional
+        Bound of the argument of phi. All other parameters are those of :class:`Recurrent`.
 
     Examples
     --------
@@ -50,27 +62,32 @@ class RNN(Recurrent):
     """
 
     _options: ClassVar = {"num_layers": 1, "nonlinearity": "tanh"} | Recurrent._options
+    _options |= {"clip": None}
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: ActivationSpec = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        *,
+        clip: float | None = None,
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        self.nonlinearity = _check_nonlinearity("RNN", nonlinearity)
+        self.nonlinearity = _check_spec("RNN: nonlinearity is ", nonlinearity)
+        self.clip = _check_clip("RNN", clip)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(*shared, **options)
 
     def cell(self, input_size: int) -> Cell:
         """Return the Elman cell."""
         H = self.hidden_size
-        phi = NONLINEARITIES[self.nonlinearity]
+        fast = NONLINEARITIES.get(str(self.nonlinearity)) if self.clip is None else None
+        phi = fast or make_activation(self.nonlinearity, self.clip)
         forward, stepper = partial(elman_forward, phi=phi), partial(elman_stepper, phi=phi)
         return Cell(forward, elman_backward, _gates(1, input_size, H), (H,), stepper)
 
@@ -81,8 +98,16 @@ class LSTM(Recurrent):
     Parameters
     ----------
     proj_size : int
-        P: outputs are projected from H to P; 0 for no projection. It comes after `bidirectional`;
-        all other parameters are those of :class:`Recurrent`.
+        P: outputs are projected from H to P; 0 for no projection. It comes after `bidirectional`.
+        It cannot be combined with the options below.
+    activations : three names, or tuples of a name and constants
+        Of the gates i, f and o; of g; and of the cell state. The names are in
+        functional/activations.py.
+    clip : float, optional
+        Bound of the arguments of the gates' activations.
+    input_forget : bool
+        Whether the forget gate is one minus the input gate.
+        All other parameters are those of :class:`Recurrent`.
 
     Examples
     --------
@@ -93,7 +118,7 @@ class LSTM(Recurrent):
     ((5, 2, 8), (4, 2, 4), (4, 2, 4))
     """
 
-    _options: ClassVar = Recurrent._options | {"proj_size": 0}
+    _options: ClassVar = Recurrent._options | {"proj_size": 0} | _LSTM_OPTIONS
 
     def __init__(
         self,
@@ -105,14 +130,25 @@ class LSTM(Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        *,
+        activations: Sequence[ActivationSpec] = LSTM_ACTIVATIONS,
+        clip: float | None = None,
+        input_forget: bool = False,
         **options: Unpack[RecurrentOptions],
     ) -> None:
+        self.activations = _check_activations("LSTM", activations, 3)
+        self.clip = _check_clip("LSTM", clip)
+        self.input_forget = check_flag("LSTM", "input_forget", input_forget)
         H = check_size("LSTM", "hidden_size", hidden_size)
         self.proj_size = check_size("LSTM", "proj_size", proj_size, least=0)
         if self.proj_size >= H:
             raise ValueError(
                 f"LSTM: proj_size is {self.proj_size}, expected at least 0 and below "
                 f"hidden_size {H}"
+            )
+        if self.proj_size and _general_lstm(self):
+            raise ValueError(
+                f"LSTM: proj_size is {self.proj_size}, expected 0 with {', '.join(_LSTM_OPTIONS)}"
             )
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(*shared, **options)
@@ -121,6 +157,9 @@ class LSTM(Recurrent):
         """Return the LSTM cell, with gates i, f, g, o."""
         H, P = self.hidden_size, self.proj_size or self.hidden_size
         weights = _gates(4, input_size, H, P)
+        if options := _general_lstm(self):
+            forward = partial(general_lstm_forward, **options)
+            return Cell(forward, general_lstm_backward, weights, (H, H))
         if self.proj_size:
             weights["weight_hr"] = (P, H)
         return Cell(lstm_forward, lstm_backward, weights, (P, H), lstm_stepper)
@@ -129,8 +168,8 @@ class LSTM(Recurrent):
 class PeepholeLSTM(Recurrent):
     """LSTM with peepholes from c to the gates (Gers & Schmidhuber 2000). Its state is (h, c).
 
-    The parameters are those of :class:`Recurrent`. ``weight_ch`` (3, H) holds the peephole weights
-    of the gates i, f and o.
+    The parameters are those of :class:`Recurrent`, and `activations`, `clip` and `input_forget` as
+    in :class:`LSTM`. ``weight_ch`` (3, H) holds the peephole weights of the gates i, f and o.
 
     Examples
     --------
@@ -140,11 +179,35 @@ class PeepholeLSTM(Recurrent):
     (5, 2, 4)
     """
 
+    _options: ClassVar = Recurrent._options | _LSTM_OPTIONS
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        activations: Sequence[ActivationSpec] = LSTM_ACTIVATIONS,
+        clip: float | None = None,
+        input_forget: bool = False,
+        **options: Unpack[RecurrentOptions],
+    ) -> None:
+        self.activations = _check_activations("PeepholeLSTM", activations, 3)
+        self.clip = _check_clip("PeepholeLSTM", clip)
+        self.input_forget = check_flag("PeepholeLSTM", "input_forget", input_forget)
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, **options)
+
     def cell(self, input_size: int) -> Cell:
         """Return the peephole cell, with gates i, f, g, o."""
         H = self.hidden_size
         weights = _gates(4, input_size, H) | {"weight_ch": (3, H)}
-        return Cell(peephole_lstm_forward, peephole_lstm_backward, weights, (H, H))
+        forward = partial(general_lstm_forward, **_general_lstm(self))
+        return Cell(forward, general_lstm_backward, weights, (H, H))
 
 
 class GRU(Recurrent):
@@ -155,6 +218,10 @@ class GRU(Recurrent):
     reset_after : bool
         Whether the reset gate is applied after the recurrent product (PyTorch, Keras's default,
         ONNX ``linear_before_reset=1``) or before it (Cho et al. 2014, ONNX's default).
+    activations : two names, or tuples of a name and constants
+        Of the gates r and z, and of n. The names are in functional/activations.py.
+    clip : float, optional
+        Bound of the arguments of the activations.
         All other parameters are those of :class:`Recurrent`.
 
     Examples
@@ -166,6 +233,7 @@ class GRU(Recurrent):
     """
 
     _options: ClassVar = Recurrent._options | {"reset_after": True}
+    _options |= {"activations": GRU_ACTIVATIONS, "clip": None}
 
     def __init__(
         self,
@@ -178,9 +246,13 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
+        activations: Sequence[ActivationSpec] = GRU_ACTIVATIONS,
+        clip: float | None = None,
         **options: Unpack[RecurrentOptions],
     ) -> None:
         self.reset_after = check_flag("GRU", "reset_after", reset_after)
+        self.activations = _check_activations("GRU", activations, 2)
+        self.clip = _check_clip("GRU", clip)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(*shared, **options)
 
@@ -188,9 +260,11 @@ class GRU(Recurrent):
         """Return the GRU cell, with gates r, z, n."""
         H = self.hidden_size
         weights = _gates(3, input_size, H)
-        if self.reset_after:
+        options: dict[str, Any] = {"activations": self.activations, "clip": self.clip}
+        if self.reset_after and options == {"activations": GRU_ACTIVATIONS, "clip": None}:
             return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper)
-        return Cell(gru_reset_before_forward, gru_reset_before_backward, weights, (H,))
+        forward = partial(general_gru_forward, reset_after=self.reset_after, **options)
+        return Cell(forward, general_gru_backward, weights, (H,))
 
 
 class IndRNN(Recurrent):
@@ -304,3 +378,38 @@ def _check_nonlinearity(kind: str, name: str) -> str:
     if name not in tuple(NONLINEARITIES):  # a list cannot be looked up in a dict
         raise ValueError(f"{kind}: nonlinearity is {name!r}, expected 'tanh' or 'relu'")
     return name
+
+
+def _check_spec(where: str, spec: ActivationSpec) -> ActivationSpec:
+    """Return a nonlinearity as a name or as a tuple of a name and constants."""
+    try:
+        check_activation(spec)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from None
+    return spec if isinstance(spec, str) else tuple(spec) if len(spec) > 1 else str(spec[0])
+
+
+def _check_activations(
+    kind: str, specs: Sequence[ActivationSpec], count: int
+) -> tuple[ActivationSpec, ...]:
+    """Return `count` nonlinearities."""
+    if not isinstance(specs, tuple | list) or len(specs) != count:
+        raise ValueError(f"{kind}: activations is {specs!r}, expected a tuple of {count}")
+    return tuple(_check_spec(f"{kind}: activations has ", spec) for spec in specs)
+
+
+def _check_clip(kind: str, clip: float | None) -> float | None:
+    """Return `clip` as a float if it is a positive number, or None."""
+    if clip is None:
+        return None
+    if not is_number(clip) or isinstance(clip, bool):
+        raise TypeError(f"{kind}: clip is {clip!r}, expected a number or None")
+    if not 0 < clip < np.inf:
+        raise ValueError(f"{kind}: clip is {clip!r}, expected a number above 0, or None")
+    return float(clip)
+
+
+def _general_lstm(layer: LSTM | PeepholeLSTM) -> dict[str, Any]:
+    """Return the options of an LSTM that differ from the defaults."""
+    options = {name: getattr(layer, name) for name in _LSTM_OPTIONS}
+    return {name: value for name, value in options.items() if value != _LSTM_OPTIONS[name]}

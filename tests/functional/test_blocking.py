@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from numpy_rnn.functional import blocking as module
 from numpy_rnn.functional.blocking import blocked_matmul
-from numpy_rnn.functional.gru import gru_backward, gru_forward
-from numpy_rnn.functional.gru_reset_before import (
+from numpy_rnn.functional.general_gru import (
     gru_reset_before_backward,
     gru_reset_before_forward,
 )
+from numpy_rnn.functional.gru import gru_backward, gru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.types import Array
 from tests.case import normal

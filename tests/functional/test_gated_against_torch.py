@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_rnn.functional.gru import gru_backward, gru_forward
-from numpy_rnn.functional.gru_reset_before import (
+from numpy_rnn.functional.general_gru import (
     gru_reset_before_backward,
     gru_reset_before_forward,
 )
+from numpy_rnn.functional.general_lstm import peephole_lstm_backward, peephole_lstm_forward
+from numpy_rnn.functional.gru import gru_backward, gru_forward
 from numpy_rnn.functional.layer_norm import layer_norm_backward, layer_norm_forward
-from numpy_rnn.functional.peephole_lstm import peephole_lstm_backward, peephole_lstm_forward
 from numpy_rnn.functional.types import Array
 from tests.case import Case, D, H, normal
 from tests.cases import CASE, gru_arguments, peephole_lstm_arguments

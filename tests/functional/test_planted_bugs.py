@@ -35,7 +35,7 @@ ELMAN_BUGS = [
 
 def elman_backward_with(bug: str, dh: Array, cache: ElmanCache) -> tuple[Array, ...]:
     """BPTT as a plain loop that accumulates, and goes wrong in one way."""
-    (x, W_ih), h, W_hh, phi = cache
+    (x, W_ih), h, W_hh, phi, _ = cache
     assert isinstance(x, np.ndarray)
     T = len(dh)
     slope = phi.slope(h[1:]) * 1.0

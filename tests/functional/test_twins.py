@@ -14,6 +14,7 @@ from tests.complex_step import as_tuple, slice_errors
 from tests.textbook.pages import CELLS, PAGES, REDUCTIONS, SIZES, Page, draw, in_regime, masked_mse
 
 TOLERANCE = 1e-12
+OPTIONS = {"activations", "clip", "input_forget", "reset_after"}  # of the general cells
 FAST = {"projected_lstm": "lstm"}  # one fast pair with an optional W_hr
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
@@ -117,7 +118,7 @@ def test_the_arguments_are_the_same(page: Page, way: str) -> None:
     ours = inspect.signature(page.function(way)).parameters
     theirs = inspect.signature(fast(page, way)).parameters
     assert list(ours) == [name for name in theirs if name in ours]
-    assert set(theirs) - set(ours) <= {"phi", "keep", "W_hr"}
+    assert set(theirs) - set(ours) <= {"phi", "keep", "W_hr", *OPTIONS}
     assert [a.kind for a in ours.values()] == [theirs[name].kind for name in ours]
 
 

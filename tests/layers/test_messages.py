@@ -181,9 +181,9 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: rnn(dropout=None), TypeError, "RNN: dropout is None, expected a number"),
     (lambda: rnn(dropout=2), ValueError, "RNN: dropout is 2, expected 0 <= dropout <= 1"),
     (
-        lambda: rnn(nonlinearity=["tanh"]),
+        lambda: rnn(nonlinearity=["tan"]),
         ValueError,
-        "RNN: nonlinearity is ['tanh'], expected 'tanh' or 'relu'",
+        "RNN: nonlinearity is ['tan'], expected a name of tanh, relu, linear",
     ),
     (lambda: rnn(dropout=-0.1), ValueError, "RNN: dropout is -0.1, expected 0 <= dropout <= 1"),
     (

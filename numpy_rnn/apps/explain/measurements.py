@@ -160,4 +160,4 @@ def snapshot(model: Sequential, sample: Sample, on_progress: Callable[[str], obj
 
 
 def _nonlinearity(layer: Recurrent) -> str:
-    return layer.nonlinearity if isinstance(layer, RNN) else "tanh"
+    return str(layer.nonlinearity) if isinstance(layer, RNN) else "tanh"
