@@ -13,9 +13,14 @@ import os
 from typing import Any
 
 import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
 
-from numpy_rnn import GRU, LSTM, RNN, LastStep, PeepholeLSTM, Recurrent, Sequential
+from numpy_rnn import GRU, LSTM, RNN, LastStep, PeepholeLSTM, Sequential
 from numpy_rnn.functional.types import Array
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # read when Keras is imported
+import keras  # type: ignore[import-untyped]
 
 # ONNX's name, ours, and how many constants ONNX Runtime reads.
 ACTIVATIONS = [
@@ -36,11 +41,8 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 BLOCKS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}
 
 
-def onnx_node(rng: np.random.Generator) -> float:
+def onnx_node(rng: np.random.Generator) -> float:  # noqa: PLR0915 (one node from top to bottom)
     """Return the largest relative difference of the outputs of one random node."""
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
     kind = str(rng.choice(list(GATES)))
     T, B, D, H = (int(n) for n in rng.integers(1, 6, 4))
     ways = int(rng.integers(1, 3))
@@ -62,7 +64,7 @@ def onnx_node(rng: np.random.Generator) -> float:
     if rng.random() < 0.4:
         options["clip"] = attributes["clip"] = float(np.float32(rng.uniform(0.3, 2)))
     specs = [(name, *c) for (_, name, _), c in zip(chosen, constants, strict=True)]
-    cls: type[Recurrent] = {"RNN": RNN, "GRU": GRU}.get(kind, LSTM)
+    cls: Any = {"RNN": RNN, "GRU": GRU}.get(kind, LSTM)
     peepholes = False
     if kind == "RNN":
         options["nonlinearity"] = specs[0]
@@ -131,9 +133,6 @@ def onnx_node(rng: np.random.Generator) -> float:
 
 def keras_model(rng: np.random.Generator) -> float:
     """Return the largest relative difference of the outputs of one random masked layer."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
-
     kind = str(rng.choice(["SimpleRNN", "LSTM", "GRU"]))
     T, B, D, H = (int(n) for n in rng.integers(1, 6, 4))
     merge = str(rng.choice(["", "", "concat", "sum", "mul", "ave"]))
