@@ -29,6 +29,7 @@ from numpy_rnn.layers import (
     Linear,
     MinGRU,
     PeepholeLSTM,
+    ReLU,
     Sequential,
 )
 
@@ -228,6 +229,11 @@ def _normalised() -> Sequential:
     return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
 
 
+def _tied() -> Sequential:
+    parts = Linear(3, 4, rng=0), GRU(4, 3, clip=1.5, rng=1), ReLU(), Linear(3, 4, rng=2)
+    return Sequential(*parts, tied={"3.bias": "0.bias"})
+
+
 _model = partial(RegisteredModel, shapes={"x": "T B 3"})
 
 MODELS = [
@@ -245,8 +251,15 @@ MODELS = [
         partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
         recurrent=False,
     ),
+    _model(
+        "GRU, 2 layers, bidirectional, multiplied",
+        partial(GRU, 3, 4, 2, bidirectional=True, merge="mul", rng=0),
+        recurrent=False,
+    ),
+    _model("LSTM(3, 4, reverse=True)", partial(LSTM, 3, 4, reverse=True, rng=0), recurrent=False),
     _model("Linear(3, 4)", partial(Linear, 3, 4, rng=0), recurrent=False),
     _model("LayerNorm(3)", partial(LayerNorm, 3), recurrent=False),
     _model("Embedding -> LSTM -> Linear", _language_model, shapes={"x": _tokens("V")}),
     _model("GRU -> LayerNorm -> RNN", _normalised),
+    _model("Linear -> GRU -> ReLU -> Linear, tied", _tied),
 ]

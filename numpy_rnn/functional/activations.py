@@ -73,7 +73,6 @@ class Nonlinearity(NamedTuple):
     value: Callable[..., Array]  # of z, a, b
     slope: Callable[..., Array]  # of h, z, a, b
     constants: tuple[float, ...] = ()
-    of_input: bool = False  # the slope needs z
 
 
 def _relu(z: Array, out: Array) -> Array:
@@ -124,6 +123,17 @@ def _softplus(z: Array, a: float, b: float) -> Array:
     return _where(u.real > b, z, smooth, z)
 
 
+# Those whose slope needs h alone.
+_OF_OUTPUT = [
+    "tanh",
+    "relu",
+    "linear",
+    "affine",
+    "hard_tanh",
+    "sigmoid",
+    "hard_sigmoid",
+    "exponential",
+]
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 NONLINEARITIES: dict[str, Nonlinearity] = {
@@ -139,13 +149,11 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
         lambda z, a: _where(z.real < 0, a * z, z, z),
         lambda h, z, a: _where(z.real > 0, 1, a, h),
         (0.01,),
-        of_input=True,
     ),
     "thresholded_relu": Nonlinearity(
         lambda z, a: _where(z.real < a, 0, z, z),
         lambda h, z, a: _where(z.real > a, 1, 0, h),
         (1.0,),
-        of_input=True,
     ),
     "hard_tanh": Nonlinearity(
         _between, lambda h, z, a, b: _where((h.real > a) & (h.real < b), 1, 0, h), (-1.0, 1.0)
@@ -154,7 +162,6 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
         lambda z, a, b: a * np.tanh(b * z),
         lambda h, z, a, b: a * b * (1 - np.tanh(b * z) ** 2),
         (1.0, 1.0),
-        of_input=True,
     ),
     "sigmoid": Nonlinearity(_sigmoid, lambda h, z: h * (1 - h)),
     "hard_sigmoid": Nonlinearity(
@@ -166,28 +173,23 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
         lambda z, a: _where(z.real < 0, a * np.expm1(_below(z)), z, z),
         lambda h, z, a: _where(z.real > 0, 1, a * np.exp(_below(z)), h),
         (1.0,),
-        of_input=True,
     ),
     "selu": Nonlinearity(
         lambda z: _SELU_SCALE * _where(z.real < 0, _SELU_ALPHA * np.expm1(_below(z)), z, z),
         lambda h, z: _SELU_SCALE * _where(z.real > 0, 1, _SELU_ALPHA * np.exp(_below(z)), h),
-        of_input=True,
     ),
     "softsign": Nonlinearity(
         lambda z: z / (1 + _magnitude(z)),
         lambda h, z: 1 / (1 + _magnitude(z)) ** 2,
-        of_input=True,
     ),
     "softplus": Nonlinearity(
         _softplus,
         lambda h, z, a, b: _where(a * z.real > b, 1, _sigmoid(a * z), h),
         (1.0, np.inf),
-        of_input=True,
     ),
     "silu": Nonlinearity(
         lambda z: z * _sigmoid(z),
         lambda h, z: _sigmoid(z) * (1 + z * _sigmoid(-z)),
-        of_input=True,
     ),
     "exponential": Nonlinearity(np.exp, lambda h, z: h.copy()),
 }
@@ -234,7 +236,7 @@ def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activati
     (array([0. , 0.5, 1. ]), array([0.  , 0.17, 0.  ]))
     """
     name, constants = check_activation(spec)
-    of_input = clip is not None or NONLINEARITIES[name].of_input
+    of_input = clip is not None or name not in _OF_OUTPUT
     chosen = name, constants, clip
     return Activation(partial(_value, *chosen), partial(_slope, *chosen), of_input)
 

@@ -80,110 +80,42 @@ class _Named(Activation):
         super().__init__(self._named, *(float(value) for value in values.values()))
 
 
-class Identity(_Named):
-    """``y = x``, as ``torch.nn.Identity``.
+def _named(name: str, nonlinearity: str, formula: str, **constants: float) -> Any:
+    """Return the class of a nonlinearity with a name, and with names for its constants."""
+    doc = f"""``{formula}``.
 
-    >>> Identity()(np.array([-1.0, 2.0]))
-    array([-1.,  2.])
+    Parameters
+    ----------
+    {", ".join(f"{key}={value:.4g}" for key, value in constants.items()) or "none"}
+
+    Examples
+    --------
+    >>> {name}()(np.zeros((2, 3))).shape
+    (2, 3)
     """
-
-    _named = "linear"
-
-
-class ReLU(_Named):
-    """``max(x, 0)``, as ``torch.nn.ReLU``.
-
-    >>> ReLU()(np.array([-1.0, 2.0]))
-    array([0., 2.])
-    """
-
-    _named = "relu"
+    own = {"__doc__": doc, "__module__": __name__, "_named": nonlinearity, "_options": constants}
+    return type(name, (_Named,), own)
 
 
-class Tanh(_Named):
-    """``tanh(x)``, as ``torch.nn.Tanh``.
-
-    >>> Tanh()(np.array([0.0, 1.0])).round(4)
-    array([0.    , 0.7616])
-    """
-
-    _named = "tanh"
-
-
-class Sigmoid(_Named):
-    """``1 / (1 + exp(-x))``, as ``torch.nn.Sigmoid``.
-
-    >>> Sigmoid()(np.array([0.0, 1.0])).round(4)
-    array([0.5   , 0.7311])
-    """
-
-    _named = "sigmoid"
-
-
-class SiLU(_Named):
-    """``x sigmoid(x)``, as ``torch.nn.SiLU``.
-
-    >>> SiLU()(np.array([0.0, 1.0])).round(4)
-    array([0.    , 0.7311])
-    """
-
-    _named = "silu"
-
-
-class Softsign(_Named):
-    """``x / (1 + |x|)``, as ``torch.nn.Softsign``.
-
-    >>> Softsign()(np.array([-1.0, 3.0]))
-    array([-0.5 ,  0.75])
-    """
-
-    _named = "softsign"
-
-
-class HardSigmoid(_Named):
-    """``alpha x + beta`` between 0 and 1; by default ``torch.nn.Hardsigmoid``.
-
-    `alpha` is 1/6 in PyTorch and Keras 3, and 0.2 in Keras 1 and 2 and in ONNX.
-
-    >>> HardSigmoid()(np.array([-3.0, 0.0, 1.5]))
-    array([0.  , 0.5 , 0.75])
-    """
-
-    _named = "hard_sigmoid"
-    _options: ClassVar = {"alpha": 1 / 6, "beta": 0.5}
-
-
-class LeakyReLU(_Named):
-    """``x`` or, if it is negative, ``negative_slope x``, as ``torch.nn.LeakyReLU``.
-
-    >>> LeakyReLU()(np.array([-1.0, 2.0]))
-    array([-0.01,  2.  ])
-    """
-
-    _named = "leaky_relu"
-    _options: ClassVar = {"negative_slope": 0.01}
-
-
-class ELU(_Named):
-    """``x`` or, if it is negative, ``alpha (exp(x) - 1)``, as ``torch.nn.ELU``.
-
-    >>> ELU()(np.array([-1.0, 2.0])).round(4)
-    array([-0.6321,  2.    ])
-    """
-
-    _named = "elu"
-    _options: ClassVar = {"alpha": 1.0}
-
-
-class Softplus(_Named):
-    """``log(1 + exp(beta x)) / beta``, as ``torch.nn.Softplus``: x where beta x > threshold.
-
-    >>> Softplus()(np.array([0.0, 50.0])).round(4)
-    array([ 0.6931, 50.    ])
-    """
-
-    _named = "softplus"
-    _options: ClassVar = {"beta": 1.0, "threshold": 20.0}
+Identity = _named("Identity", "linear", "x")
+ReLU = _named("ReLU", "relu", "max(x, 0)")
+Tanh = _named("Tanh", "tanh", "tanh(x)")
+Sigmoid = _named("Sigmoid", "sigmoid", "1 / (1 + exp(-x))")
+SiLU = _named("SiLU", "silu", "x sigmoid(x)")
+Softsign = _named("Softsign", "softsign", "x / (1 + |x|)")
+LeakyReLU = _named(
+    "LeakyReLU", "leaky_relu", "x if x > 0 else negative_slope x", negative_slope=0.01
+)
+ELU = _named("ELU", "elu", "x if x > 0 else alpha (exp(x) - 1)", alpha=1.0)
+# torch.nn.Hardsigmoid has no arguments. In Keras 1 and 2 and in ONNX alpha is 0.2.
+HardSigmoid = _named("HardSigmoid", "hard_sigmoid", "alpha x + beta, 0 to 1", alpha=1 / 6, beta=0.5)
+Softplus = _named(
+    "Softplus",
+    "softplus",
+    "log(1 + exp(beta x)) / beta, x where beta x > threshold",
+    beta=1.0,
+    threshold=20.0,
+)
 
 
 class Softmax(StatelessLayer):

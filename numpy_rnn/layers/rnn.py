@@ -92,7 +92,53 @@ class RNN(Recurrent):
         return Cell(forward, elman_backward, _gates(1, input_size, H), (H,), stepper)
 
 
-class LSTM(Recurrent):
+class _AnyLSTM(Recurrent):
+    """What LSTM and PeepholeLSTM have in common."""
+
+    _options: ClassVar = Recurrent._options | {"proj_size": 0} | _LSTM_OPTIONS
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        activations: Sequence[ActivationSpec] = LSTM_ACTIVATIONS,
+        clip: float | None = None,
+        input_forget: bool = False,
+        **options: Unpack[RecurrentOptions],
+    ) -> None:
+        kind = type(self).__name__
+        self.activations = _check_activations(kind, activations, 3)
+        self.clip = _check_clip(kind, clip)
+        self.input_forget = check_flag(kind, "input_forget", input_forget)
+        H = check_size(kind, "hidden_size", hidden_size)
+        self.proj_size = check_size(kind, "proj_size", proj_size, least=0)
+        if self.proj_size >= H:
+            raise ValueError(
+                f"{kind}: proj_size is {self.proj_size}, expected at least 0 and below "
+                f"hidden_size {H}"
+            )
+        if self.proj_size and (self._general() or isinstance(self, PeepholeLSTM)):
+            raise ValueError(
+                f"{kind}: proj_size is {self.proj_size}, expected 0 with peepholes or "
+                f"{', '.join(_LSTM_OPTIONS)}"
+            )
+        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(*shared, **options)
+
+    def _general(self) -> dict[str, Any]:
+        """Return the options of the general cell that differ from the defaults."""
+        options = {name: getattr(self, name) for name in _LSTM_OPTIONS}
+        return {name: value for name, value in options.items() if value != _LSTM_OPTIONS[name]}
+
+
+class LSTM(_AnyLSTM):
     """Long short-term memory, as ``torch.nn.LSTM``. Its state is a tuple (h, c).
 
     Parameters
@@ -118,46 +164,11 @@ class LSTM(Recurrent):
     ((5, 2, 8), (4, 2, 4), (4, 2, 4))
     """
 
-    _options: ClassVar = Recurrent._options | {"proj_size": 0} | _LSTM_OPTIONS
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        activations: Sequence[ActivationSpec] = LSTM_ACTIVATIONS,
-        clip: float | None = None,
-        input_forget: bool = False,
-        **options: Unpack[RecurrentOptions],
-    ) -> None:
-        self.activations = _check_activations("LSTM", activations, 3)
-        self.clip = _check_clip("LSTM", clip)
-        self.input_forget = check_flag("LSTM", "input_forget", input_forget)
-        H = check_size("LSTM", "hidden_size", hidden_size)
-        self.proj_size = check_size("LSTM", "proj_size", proj_size, least=0)
-        if self.proj_size >= H:
-            raise ValueError(
-                f"LSTM: proj_size is {self.proj_size}, expected at least 0 and below "
-                f"hidden_size {H}"
-            )
-        if self.proj_size and _general_lstm(self):
-            raise ValueError(
-                f"LSTM: proj_size is {self.proj_size}, expected 0 with {', '.join(_LSTM_OPTIONS)}"
-            )
-        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, **options)
-
     def cell(self, input_size: int) -> Cell:
         """Return the LSTM cell, with gates i, f, g, o."""
         H, P = self.hidden_size, self.proj_size or self.hidden_size
         weights = _gates(4, input_size, H, P)
-        if options := _general_lstm(self):
+        if options := self._general():
             forward = partial(general_lstm_forward, **options)
             return Cell(forward, general_lstm_backward, weights, (H, H))
         if self.proj_size:
@@ -165,11 +176,11 @@ class LSTM(Recurrent):
         return Cell(lstm_forward, lstm_backward, weights, (P, H), lstm_stepper)
 
 
-class PeepholeLSTM(Recurrent):
+class PeepholeLSTM(_AnyLSTM):
     """LSTM with peepholes from c to the gates (Gers & Schmidhuber 2000). Its state is (h, c).
 
-    The parameters are those of :class:`Recurrent`, and `activations`, `clip` and `input_forget` as
-    in :class:`LSTM`. ``weight_ch`` (3, H) holds the peephole weights of the gates i, f and o.
+    The parameters are those of :class:`LSTM`, without a projection. ``weight_ch`` (3, H) holds the
+    peephole weights of the gates i, f and o.
 
     Examples
     --------
@@ -179,34 +190,11 @@ class PeepholeLSTM(Recurrent):
     (5, 2, 4)
     """
 
-    _options: ClassVar = Recurrent._options | _LSTM_OPTIONS
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        activations: Sequence[ActivationSpec] = LSTM_ACTIVATIONS,
-        clip: float | None = None,
-        input_forget: bool = False,
-        **options: Unpack[RecurrentOptions],
-    ) -> None:
-        self.activations = _check_activations("PeepholeLSTM", activations, 3)
-        self.clip = _check_clip("PeepholeLSTM", clip)
-        self.input_forget = check_flag("PeepholeLSTM", "input_forget", input_forget)
-        shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(*shared, **options)
-
     def cell(self, input_size: int) -> Cell:
         """Return the peephole cell, with gates i, f, g, o."""
         H = self.hidden_size
         weights = _gates(4, input_size, H) | {"weight_ch": (3, H)}
-        forward = partial(general_lstm_forward, **_general_lstm(self))
+        forward = partial(general_lstm_forward, **self._general())
         return Cell(forward, general_lstm_backward, weights, (H, H))
 
 
@@ -407,9 +395,3 @@ def _check_clip(kind: str, clip: float | None) -> float | None:
     if not 0 < clip < np.inf:
         raise ValueError(f"{kind}: clip is {clip!r}, expected a number above 0, or None")
     return float(clip)
-
-
-def _general_lstm(layer: LSTM | PeepholeLSTM) -> dict[str, Any]:
-    """Return the options of an LSTM that differ from the defaults."""
-    options = {name: getattr(layer, name) for name in _LSTM_OPTIONS}
-    return {name: value for name, value in options.items() if value != _LSTM_OPTIONS[name]}

@@ -18,6 +18,7 @@ from numpy_rnn import (
     LastStep,
     Layer,
     LayerNorm,
+    LeakyReLU,
     Linear,
     MinGRU,
     PeepholeLSTM,
@@ -57,6 +58,17 @@ MODELS: dict[str, Callable[[], Layer]] = {
     "embedding": lambda: Embedding(V, D, rng=0),
     "chain": lambda: Sequential(rnn=RNN(D, H, rng=0), i2o=Linear(H, 2, rng=1)),
     "nested": nested,
+    "tied, with options": lambda: Sequential(
+        Embedding(V, H, 0, rng=0),
+        LSTM(H, D, 2, activations=("hard_sigmoid", "softsign", "tanh"), clip=1.5, rng=1),
+        Linear(D, H, rng=2),
+        GRU(H, H, reset_after=False, activations=("sigmoid", "relu"), rng=3),
+        LeakyReLU(0.2),
+        Linear(H, V, rng=4),
+        tied={"5.weight": "0.weight"},
+    ),
+    "bidirectional gru, multiplied": lambda: GRU(D, H, 2, bidirectional=True, merge="mul", rng=0),
+    "reversed lstm, bidirectional in name only": lambda: LSTM(D, H, 2, reverse=True, rng=0),
 }
 
 

@@ -70,7 +70,10 @@ def test_a_model_with_activations_steps_as_it_runs() -> None:
             ValueError,
             "Activation: ('relu', 1), expected 'relu'",
         ),
-        (lambda: HardSigmoid("0.2"), TypeError, "HardSigmoid: alpha is '0.2', expected a number"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: HardSigmoid("0.2"), TypeError, "HardSigmoid: alpha is '0.2', expected a number"),
+        (lambda: HardSigmoid(0, 1, 2), TypeError, "HardSigmoid: expected no arguments but alpha, "),
+        (lambda: HardSigmoid(0.1, alpha=1), TypeError, "HardSigmoid: expected no arguments but"),
+        (lambda: numpy_rnn.ReLU(inplace=True), TypeError, "ReLU: expected no arguments but none"),
         (lambda: Softmax(None), TypeError, "Softmax: dim is None, expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
         (
             lambda: Softmax(3)(X),
