@@ -124,16 +124,8 @@ def _softplus(z: Array, a: float, b: float) -> Array:
 
 
 # Those whose slope needs h alone.
-_OF_OUTPUT = [
-    "tanh",
-    "relu",
-    "linear",
-    "affine",
-    "hard_tanh",
-    "sigmoid",
-    "hard_sigmoid",
-    "exponential",
-]
+_OF_OUTPUT = {"tanh", "relu", "linear", "affine", "hard_tanh", "sigmoid"}
+_OF_OUTPUT |= {"hard_sigmoid", "exponential"}
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 NONLINEARITIES: dict[str, Nonlinearity] = {

@@ -67,8 +67,6 @@ MODELS: dict[str, Callable[[], Layer]] = {
         Linear(H, V, rng=4),
         tied={"5.weight": "0.weight"},
     ),
-    "bidirectional gru, multiplied": lambda: GRU(D, H, 2, bidirectional=True, merge="mul", rng=0),
-    "reversed lstm, bidirectional in name only": lambda: LSTM(D, H, 2, reverse=True, rng=0),
 }
 
 
