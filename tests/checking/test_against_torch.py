@@ -14,6 +14,7 @@ ERRORS = torch_references.errors()
 WITHOUT = [
     *("peephole", "reset before", "indrnn", "mingru", "lru", "scan", "large eps"),
     *("PeepholeLSTM", "reset_after=False", "IndRNN", "MinGRU", "LRU", " -> "),
+    *("general", "clipped", "multiplied", "reverse=True"),
 ]
 
 
