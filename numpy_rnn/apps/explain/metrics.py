@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_rnn.functional.activations import make_activation
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import GRU, LSTM, Recurrent
 
@@ -59,9 +60,10 @@ def saturation(h: Array, bound: float = 0.95, *, relu: bool = False) -> Array:
 
 
 def gates(layer: Recurrent, x: Array, h: Array) -> dict[str, Array]:
-    """Return each gate's activations, sigma(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), as (T, H).
+    """Return each gate's activations, phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), as (T, H).
 
-    `layer` has one layer and one direction; cells other than LSTM and GRU have no gates here.
+    `layer` has one layer and one direction; cells other than LSTM and GRU have no gates here. phi
+    is the layer's own, by default the sigmoid.
     `x`, (T, D), and `h`, (T, H), are its input and its output from the zero state.
 
     >>> gates(GRU(3, 4, rng=0), np.ones((5, 3)), np.ones((5, 4)))["update"].shape
@@ -70,12 +72,15 @@ def gates(layer: Recurrent, x: Array, h: Array) -> dict[str, Array]:
     blocks = GATES.get(type(layer), {})
     if not blocks:
         return {}
-    values, H = layer.parameters.values, h.shape[1]
-    before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
-    z = x @ values["weight_ih_l0"].T + before @ values["weight_hh_l0"].T
-    z += values["bias_ih_l0"] + values["bias_hh_l0"]
-    activations = 0.5 + 0.5 * np.tanh(0.5 * z)
-    return {name: activations[:, k * H : (k + 1) * H] for name, k in blocks.items()}
+    W_ih, W_hh, b_ih, b_hh = layer.weights()[:4]
+    before, H = np.concatenate([np.zeros_like(h[:1]), h[:-1]]), layer.hidden_size
+    z = x @ W_ih.T + before @ W_hh.T + b_ih + b_hh
+    assert isinstance(layer, LSTM | GRU)  # noqa: S101 (GATES has no others)
+    activations = make_activation(layer.activations[0], layer.clip).value(z, z)
+    found = {name: activations[:, k * H : (k + 1) * H] for name, k in blocks.items()}
+    if isinstance(layer, LSTM) and layer.input_forget:
+        found["forget"] = 1 - found["input"]
+    return found
 
 
 def top_layer(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:

@@ -134,6 +134,38 @@ def test_the_top_layer_of_a_stack_computes_the_same_alone(kind: Any, layers: int
         np.testing.assert_allclose(alone.parameters.grads["weight_hh_l0"], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RNN(D, H, 2, "relu", bias=False, rng=0),
+        LSTM(D, H, 2, proj_size=2, rng=0),
+        LSTM(D, H, 2, activations=("hard_sigmoid", "tanh", "relu"), clip=0.5, rng=0),
+        GRU(D, H, 2, reset_after=False, rng=0),
+    ],
+    ids=repr,
+)
+def test_the_top_layer_has_the_options_of_the_stack(layer: Any) -> None:
+    x = np.random.default_rng(5).standard_normal((T, 2, D))
+    alone, read = top_layer(layer, x)
+    np.testing.assert_array_equal(alone.predict(read)[0], layer.predict(x)[0])
+
+
+def test_gates_of_an_lstm_with_options_are_its_own() -> None:
+    options: dict[str, Any] = {"activations": ("hard_sigmoid", "tanh", "tanh"), "clip": 0.5}
+    layer = LSTM(D, H, bias=False, input_forget=True, rng=0, **options)
+    x = np.random.default_rng(0).standard_normal((T, D))
+    h, c = layer._cells[0].forward(x[:, None], *np.zeros((2, 1, H)), *layer.weights())[0]
+    found = gates(layer, x, h[:, 0])
+    before = np.concatenate([np.zeros((1, H)), c[:-1, 0]])
+    W = layer.weights()[0]
+    g = np.tanh(np.clip(x @ W[2 * H : 3 * H].T, -0.5, 0.5)[:1])  # of the first step
+    np.testing.assert_allclose(found["forget"][:1] * before[:1] + found["input"][:1] * g, c[:1, 0])
+    np.testing.assert_array_equal(found["forget"], 1 - found["input"])
+    np.testing.assert_allclose(found["output"] * np.tanh(c[:, 0]), h[:, 0], rtol=1e-12)
+    projected = LSTM(D, H, proj_size=2, rng=0)
+    assert gates(projected, x, projected.predict(x[:, None])[0][:, 0])["output"].shape == (T, H)
+
+
 def blocks(layer: Any, x: Array, h: Array) -> tuple[Any, Any]:
     """W_ih x + b_ih and W_hh h + b_hh, a row for each gate."""
     values, H = layer.parameters.values, layer.hidden_size
