@@ -160,43 +160,20 @@ _RECURRENT = [
     pair_of(F, "lstm", "lstm", _lstm | {"W_hr": None}, "ifgo"),
     pair_of(F, "lstm projected", "lstm", _projected, "ifgo"),
 ]
+_hard: dict[str, Any] = {"activations": ("hard_sigmoid", "softsign", ("leaky_relu", 0.1))}
+_soft: dict[str, Any] = {"activations": ("sigmoid", ("elu", 0.5), "scaled_tanh")}
+_softplus: dict[str, Any] = {"activations": ("sigmoid", "softplus")}
+_peepholes, _gru = _lstm | {"W_c": "3 H"}, _h | _weights(3)
 _GENERAL = [
     pair_of(F, "elman clipped", "elman", _h | _weights(1), phi=F.make_activation("tanh", 1.5)),
-    pair_of(
-        F,
-        "general lstm",
-        "general_lstm",
-        _lstm | {"W_c": None},
-        "ifgo",
-        activations=("hard_sigmoid", "softsign", ("leaky_relu", 0.1)),
-        clip=2.0,
-    ),
-    pair_of(
-        F,
-        "general lstm, input forget",
-        "general_lstm",
-        _lstm | {"W_c": "3 H"},
-        "ifgo",
-        activations=("sigmoid", ("elu", 0.5), "scaled_tanh"),
-        input_forget=True,
-    ),
-    pair_of(
-        F,
-        "general gru",
-        "general_gru",
-        _h | _weights(3),
-        "rzn",
-        activations=("hard_sigmoid", "relu"),
-        clip=2.0,
-    ),
-    pair_of(
-        F,
-        "general gru, reset after",
-        "general_gru",
-        _h | _weights(3),
-        "rzn",
-        activations=("sigmoid", "softplus"),
-        reset_after=True,
+    *(
+        pair_of(F, f"general {name}", f"general_{name.split(',')[0]}", shapes, gates, **options)
+        for name, shapes, gates, options in (
+            ("lstm", _lstm | {"W_c": None}, "ifgo", _hard | {"clip": 2.0}),
+            ("lstm, input forget", _peepholes, "ifgo", _soft | {"input_forget": True}),
+            ("gru", _gru, "rzn", {"activations": ("hard_sigmoid", "relu"), "clip": 2.0}),
+            ("gru, reset after", _gru, "rzn", _softplus | {"reset_after": True}),
+        )
     ),
 ]
 _OTHERS = _without_state(F)

@@ -98,6 +98,7 @@ def test_values_with_the_default_constants(spec: str, z: float, h: float) -> Non
         ((["tanh"],), r"expected a name of"),
         (("relu", 1.0), r"\('relu', 1.0\), expected 'relu' with at most 0 numbers"),
         (("elu", "1"), r"expected 'elu' with at most 1 numbers"),
+        (("elu", True), r"expected 'elu' with at most 1 numbers"),
         (("elu", math.nan), r"expected 'elu' with at most 1 numbers"),
     ],
 )
