@@ -143,6 +143,8 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
 def _saved(job: run.TrainingRun, folder: Path) -> str:
     if not job.files.saved:
         return "there is no checkpoint yet"
+    if not (folder / run.FILE).exists():
+        return f"{str(folder / run.FILE)!r} has vanished since step {job.files.saved}"
     return f"{str(folder / run.FILE)!r} holds step {job.files.saved}"
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
+from numpy_rnn.apps.to_builtin import one_line
 from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
+from numpy_rnn.files import read_whole
+from numpy_rnn.npz import FileFormat, damaged_file_errors
 from numpy_rnn.training.process import default_threads
 
 EPOCHS = 10.0
-CONFIG_SIZE = 1 << 20  # bytes; a file of options is far smaller
+CONFIG_SIZE = 1 << 16  # bytes; a file of options is far smaller
+CONFIG = FileFormat("a TOML file of options", settings_entry="")
 # A resumed run may have other values of these, because its results do not depend on them.
 FREE = ("checkpoint", "log", "plot", "save_every")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -117,21 +121,21 @@ def seconds(name: str, value: Any) -> float:
 
 
 def _from_file(name: str) -> dict[str, Any]:
-    with errors_as(UsageError, name, "--config"):
-        if Path(name).exists() and not Path(name).is_file():  # a pipe or a device may never end
-            raise ValueError(f"{name!r} is not a regular file")
-        with Path(name).open("rb") as file:
-            data = file.read(CONFIG_SIZE + 1)
-    if len(data) > CONFIG_SIZE:
-        raise UsageError(f"--config {name!r} is over {CONFIG_SIZE} bytes, expected options only")
-    try:
-        content = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError too
-        raise UsageError(f"--config {name!r} is not TOML: {error}") from None
-    given = {key.replace("-", "_"): value for key, value in content.items()}
-    for key, value in given.items():
-        if key not in (*SETTINGS, *FREE):
-            raise UsageError(f"--config {name!r} has {key!r}, expected an option of this command")
-        if key in ("checkpoint", "log", "plot") and not isinstance(value, str):
-            raise UsageError(f"--config {name!r}: {key} is {value}, expected a file name")
-    return given
+    """Return the options in a TOML file. Whatever is wrong with it is a UsageError."""
+    with errors_as(UsageError, name, "--config"), damaged_file_errors(Path(name), CONFIG):
+        content = tomllib.loads(read_whole(name, CONFIG_SIZE).decode("utf-8-sig"))
+        given: dict[str, Any] = {}
+        for key, value in content.items():
+            option = key.replace("-", "_")
+            if option not in (*SETTINGS, *FREE):
+                raise ValueError(f"it has {key!r}, expected an option of this command")
+            if option in given:
+                raise ValueError(f"it has {key!r} twice, with - and with _")
+            kind: Any = str if option in ("checkpoint", "log", "plot") else str | int | float
+            if not isinstance(value, kind):
+                expected = "a file name" if kind is str else "a number or a text"
+                raise TypeError(f"{key} is {one_line(value)}, expected {expected}")
+            if "\0" in str(value):
+                raise ValueError(f"{key} is {value!r}, which no file can be named")
+            given[option] = value
+        return given
