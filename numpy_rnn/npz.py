@@ -17,6 +17,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -101,8 +102,6 @@ class Reader:
     ----------
     settings : dict
         The settings.
-    headers : dict of str to NpyHeader
-        What the other entries are.
     """
 
     def __init__(self, file: BinaryIO, file_size: int, settings_entry: str) -> None:
@@ -118,14 +117,19 @@ class Reader:
             raise ValueError(
                 f"{settings_entry!r} claims {size} bytes, expected at most {SETTINGS_BUDGET}"
             )
-        self.headers = {name: self._header(name) for name in self._entries}
-        text = self.headers.pop(settings_entry)
+        text = self._header(settings_entry)
         if text.dtype.kind != "U" or text.shape != ():
             raise ValueError(f"{settings_entry!r} is {text.dtype} of {text.shape}, not a text")
-        content = str(self._read(settings_entry, text)[()])
+        content = decode_text(self._read(settings_entry, text))
+        del self._entries[settings_entry]
         self.settings: dict[str, Any] = parse_json(content, file_size)
         if not isinstance(self.settings, dict):
             raise ValueError(f"{settings_entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
+
+    @cached_property
+    def headers(self) -> dict[str, NpyHeader]:
+        """What the entries besides the settings are, by name."""
+        return {name: self._header(name) for name in self._entries}
 
     def check_layout(self, layout: ArrayLayout) -> None:
         """Raise ValueError unless the file has exactly the arrays of `layout`. None is read."""
@@ -173,6 +177,16 @@ class Reader:
         return np.reshape(flat, header.shape, order="F" if header.fortran_order else "C")
 
 
+def decode_text(array: Array) -> str:
+    """Return the text in an array of one string, which ends before NULs.
+
+    NumPy's own conversion would make a str of numbers beyond the last code point. Python then
+    allocates gigabytes, or fails with a SystemError.
+    """
+    data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return data.decode("utf-32-le").rstrip("\0")
+
+
 def parse_json(text: str | bytes, file_size: int) -> Any:
     """Return the value of a JSON text, unless it would take far more memory than its file.
 
@@ -181,7 +195,8 @@ def parse_json(text: str | bytes, file_size: int) -> Any:
     >>> parse_json("[1, 2]", file_size=6)
     [1, 2]
     """
-    values = sum(text.count(mark) for mark in ("[{," if isinstance(text, str) else b"[{,"))  # type: ignore[arg-type]  # bytes count an int too
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    values = sum(content.count(mark) for mark in b"[{,")
     if 80 * values > 4 * file_size + (1 << 25):
         raise ValueError(f"it has {values} values of JSON in {file_size} bytes, expected fewer")
     return json.loads(text)

@@ -117,10 +117,11 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_inspect(options: argparse.Namespace) -> None:
     """Print the contents of a checkpoint."""
-    print("\n".join(_description(_read(options.checkpoint))))
+    print("\n".join(describe(_read(options.checkpoint))))
 
 
-def _description(saved: run.SavedRun) -> list[str]:
+def describe(saved: run.SavedRun) -> list[str]:
+    """Return the lines that ``inspect`` prints."""
     state, parameters = saved.state, saved.model.parameters
     total = state["total"]
     lines = [
@@ -135,7 +136,8 @@ def _description(saved: run.SavedRun) -> list[str]:
         f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}",
     ]
     for name, value in parameters.values.items():
-        norm, largest = np.linalg.norm(value), np.abs(value).max(initial=0)
+        largest = np.abs(value).max(initial=0)
+        norm = largest * float(np.linalg.norm(value / (largest or 1)))  # squares would overflow
         lines.append(f"  {name:24} {value.shape!s:>14} {norm:12.4f} {largest:12.4f}")
     return lines + _loss_table(*map(dict, loss_histories(saved)))
 

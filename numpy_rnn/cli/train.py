@@ -23,8 +23,9 @@ from numpy_rnn.cli.errors import (
     errors_as,
 )
 from numpy_rnn.cli.options import add_command, add_option
-from numpy_rnn.cli.terminal import format_duration, progress, strip_control_characters
+from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
+from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.process import can_limit, one_blas_thread
 

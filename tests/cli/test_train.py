@@ -61,11 +61,11 @@ def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path
     [
         (
             "what = 1",
-            "--config: 'a.toml' is not a TOML file of options: it has 'what', expected an option of this command",
+            "file of options: it has 'what', expected an option of this command",
         ),
         (
             "checkpoint = 3",
-            "--config: 'a.toml' is not a TOML file of options: checkpoint is 3, expected a file",
+            "a TOML file of options: checkpoint is 3, expected a file name",
         ),
         ('hidden-size = "x"', "--hidden-size is 'x', expected a whole number"),
         ("batch-size = [1]", "--batch-size is [1], expected a whole number"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,13 @@ def optimizer_for(settings: Settings, model: Layer) -> Optimizer:
     """Return the optimiser of the settings."""
     kind, options = _OPTIMIZERS[settings.optimizer]
     return kind(model.parameters, lr=settings.lr, weight_decay=settings.weight_decay, **options)
+
+
+@cache
+def moment_names(optimizer: str) -> tuple[str, ...]:
+    """Return the names of an optimiser's moments."""
+    kind, options = _OPTIMIZERS[optimizer]
+    return tuple(kind(Dropout(0.0).parameters, **options).moments)
 
 
 def schedule_for(settings: Settings) -> Schedule:

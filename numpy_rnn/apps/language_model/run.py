@@ -15,6 +15,7 @@ from numpy_rnn.apps.language_model.model import (
     build,
     carried_shapes,
     check_training_memory,
+    moment_names,
     optimizer_for,
     parameter_count,
     parameter_shapes,
@@ -189,7 +190,6 @@ def read(path: Path) -> SavedRun:
         vocabulary = Vocabulary(about["vocabulary"])
         if list(vocabulary.characters) != sorted(vocabulary.characters):
             raise ValueError("its vocabulary is not in the order of the code points")
-        file.check_layout(_layout(settings, len(vocabulary), text.characters))
         state = checkpoint.read_state(file, _layout(settings, len(vocabulary), text.characters))
         _check_state(state, settings, text.characters)
         model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
@@ -240,8 +240,7 @@ def _layout(settings: Settings, V: int, characters: int) -> npz.ArrayLayout:
     """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
     flat = (parameter_count(settings, V),)
     shapes = {f"model/{name}": s for name, s in parameter_shapes(settings, V).items()}
-    moments = optimizer_for(settings, Dropout(0.0, dtype=settings.dtype)).moments
-    shapes |= {f"optimizer/{name}": flat for name in moments}
+    shapes |= {f"optimizer/{name}": flat for name in moment_names(settings.optimizer)}
     shapes |= {f"carried/{k}": shape for k, shape in enumerate(carried_shapes(settings))}
     if _split(settings, characters) < characters:
         shapes["callbacks/validation/best_parameters"] = flat

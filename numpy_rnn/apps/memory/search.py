@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,6 @@ from numpy_rnn.apps.memory.runs import Run, TrainingConfig
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.files import read_whole, write_atomically
 from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
-from numpy_rnn.training.state import names
 from numpy_rnn.version import __version__
 
 RECORD_SIZE = 1 << 24  # bytes, some 60,000 runs
@@ -94,8 +93,6 @@ def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
     with damaged_file_errors(path, FORMAT):
         text = read_whole(path, RECORD_SIZE)
         data = parse_json(text, len(text))
-        names(data, "it", ("numpy_rnn", "config", "runs"))
-        names(data["config"], "its config", [field.name for field in fields(TrainingConfig)])
         config = TrainingConfig(**data["config"])
         runs = [Run(**entry) for entry in data["runs"]]
         keys = [(run.length, run.seed) for run in runs]
