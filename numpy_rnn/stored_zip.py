@@ -50,7 +50,9 @@ def read_directory(file: BinaryIO, file_size: int) -> dict[str, Entry]:
     if len(last) < END.size or not last.startswith(b"PK\5\6"):
         raise ValueError("File is not a zip file")
     _, _, _, _, count, length, start, _ = END.unpack(last)
-    if start + length + END.size != file_size or length > MAX_DIRECTORY:
+    if length > MAX_DIRECTORY:
+        raise ValueError(f"its directory has {length} bytes, expected at most {MAX_DIRECTORY}")
+    if start + length + END.size != file_size:
         raise ValueError(f"its directory claims bytes {start} to {start + length} of {file_size}")
     directory = _read(file, start, length)
     entries = dict(_entries(directory, file_size))

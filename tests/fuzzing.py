@@ -1,6 +1,7 @@
 """What each reader of a file must hold for any input, with seeds and mutations of its format.
 
-A new reader is one line in FORMATS: its seeds, the call that reads, its exception types. ``python -m benchmarks.fuzz FORMAT`` runs it for long.
+A new reader is one line in FORMATS: its seeds, the call that reads, its exception types. For a long
+search run ``python -m benchmarks.fuzz FORMAT``.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ FLOORS = [
     ["museum.references", "museum.evaluate"],
     ["museum"],
     [""],  # numpy_rnn itself
-    ["training.data", "training.schedule", "training.process", "training.state"],
+    ["training.state"],
+    ["training.data", "training.schedule", "training.process"],
     ["training.gradient"],
     ["training.trainer"],
     ["training.checkpoint"],

@@ -17,7 +17,8 @@ from numpy_rnn.npz import FileFormat, damaged_file_errors
 from numpy_rnn.training.process import default_threads
 
 EPOCHS = 10.0
-CONFIG_SIZE = 1 << 16  # bytes; a file of options is far smaller
+CONFIG_SIZE = 1 << 14  # bytes; a file of options is far smaller
+MAX_DOTS = 100  # in a line; tomllib takes the square of a key's dots in time and memory
 CONFIG = FileFormat("a TOML file of options", settings_entry="")
 # A resumed run may have other values of these, because its results do not depend on them.
 FREE = ("checkpoint", "log", "plot", "save_every")
@@ -123,7 +124,10 @@ def seconds(name: str, value: Any) -> float:
 def read_config(name: str) -> dict[str, Any]:
     """Return the options in a TOML file. Whatever is wrong with it is a UsageError."""
     with errors_as(UsageError, name, "--config"), damaged_file_errors(Path(name), CONFIG):
-        content = tomllib.loads(read_whole(name, CONFIG_SIZE).decode("utf-8-sig"))
+        text = read_whole(name, CONFIG_SIZE).decode("utf-8-sig")
+        if any(line.count(".") > MAX_DOTS for line in text.split("\n")):
+            raise ValueError(f"a line has more than {MAX_DOTS} dots, expected options only")
+        content = tomllib.loads(text)
         given: dict[str, Any] = {}
         for key, value in content.items():
             option = key.replace("-", "_")

@@ -16,13 +16,13 @@ steps, once every h' steps.
 from __future__ import annotations
 
 import inspect
-import operator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths, check_size
+from numpy_rnn.training.state import count
 
 
 class Described:
@@ -270,7 +270,7 @@ def _check_same(state: dict[str, Any], **sizes: int) -> None:
 
 
 def _position(state: dict[str, Any], most: int) -> int:
-    position = operator.index(state["position"])
-    if not 0 <= position <= most:
+    position = count(state["position"])
+    if position > most:
         raise ValueError(f"position is {position}, expected 0 to {most}")
     return position

@@ -100,6 +100,7 @@ def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> Non
 def names(found: Any, where: str, expected: Any) -> None:
     """Raise TypeError or ValueError unless `found` is a dictionary with exactly these keys."""
     _check(where, _dictionary, found)
+    expected = list(expected)
     wrong = [f"{name!r} is missing" for name in expected if name not in found]
     wrong += [f"{name!r} is unexpected" for name in found if name not in expected]
     if wrong:

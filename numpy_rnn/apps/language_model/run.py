@@ -206,6 +206,7 @@ def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> 
     callbacks += [TimeBudget] if settings.time_budget is not None else []
     check_state(state, {kind.name: kind.state for kind in callbacks})
     names(state["callbacks"], "state: callbacks", [kind.name for kind in callbacks])
+    names(state["carried"], "state: carried", map(str, range(len(carried_shapes(settings)))))
     # An optimiser of a layer without parameters checks the numbers and costs no memory.
     optimizer = optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
     moments = dict.fromkeys(optimizer.moments, optimizer.parameters.data)
