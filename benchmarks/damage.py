@@ -13,6 +13,7 @@ cannot be detected.
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import json
 import pickle
@@ -245,6 +246,7 @@ def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str
     refused: Counter[str] = Counter()
     harmless: Counter[str] = Counter()
     before = 0
+    codecs.lookup("cp437")  # which zipfile, when it writes, imports at its first use
     sys.addaudithook(listen)
     for i in range(files):
         kind = list(kinds)[i % len(kinds)]

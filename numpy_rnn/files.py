@@ -1,8 +1,12 @@
-"""Write a file so that it is complete or absent, never half-written."""
+"""Open a file for reading, and write one so that it is complete or absent, never half-written.
+
+Every file that a user names is opened for reading by :func:`open_regular`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import re
@@ -28,6 +32,62 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is not None:  # one with a message alone names its file already
             error.filename, error.filename2 = str(path), None
         raise
+
+
+class NotRegularFileError(OSError):
+    """A name leads to a pipe, a socket, a device or a file without a size."""
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file for reading.
+
+    A pipe would wait for its writer and a device may never end, so both are a NotRegularFileError,
+    and so is a file without a size, as in ``/proc``. A folder is an IsADirectoryError.
+
+    Examples
+    --------
+    >>> open_regular(os.devnull)
+    Traceback (most recent call last):
+    numpy_rnn.files.NotRegularFileError: [Errno 95] Not a regular file but a device: '/dev/null'
+    """
+    try:
+        _check_regular(path, Path(path).stat().st_mode)  # opening some files has an effect
+        # Another file may have the name by now, so opening must not wait either.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags), "rb")
+    except ValueError:  # a NUL, or a character that the system's encoding lacks
+        reason = "Not a possible name of a file"
+        raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
+    try:
+        status = os.fstat(file.fileno())
+        _check_regular(path, status.st_mode)
+        if not status.st_size and file.read(1):
+            raise _not_regular(path, "a special one without a size")  # noqa: TRY301 (closes the file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_whole(path: Path | str, limit: int) -> bytes:
+    """Return the content of a regular file. More than `limit` bytes are a ValueError."""
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it has more than {limit} bytes, expected at most that")
+    return data
+
+
+def _check_regular(path: Path | str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        kinds = (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket")
+        raise _not_regular(path, next((kind for is_, kind in kinds if is_(mode)), "a device"))
+
+
+def _not_regular(path: Path | str, kind: str) -> NotRegularFileError:
+    return NotRegularFileError(errno.ENOTSUP, f"Not a regular file but {kind}", str(path))
 
 
 def check_writable(path: Path) -> None:

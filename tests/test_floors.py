@@ -18,7 +18,7 @@ PACKAGE = Path(numpy_rnn.__file__).parent
 # other, so "sideways" is not possible either. A package's __init__ only re-exports, and is
 # one floor above what it re-exports.
 FLOORS = [
-    ["version", "functional.types", "files"],
+    ["version", "functional.types", "files", "text", "stored_zip"],
     ["functional.activations", "functional.contract"],
     ["functional.sigmoid_by_tanh", "functional.blocking"],
     ["functional.scan"],
@@ -70,6 +70,7 @@ FLOORS = [
     ["museum.references", "museum.evaluate"],
     ["museum"],
     [""],  # numpy_rnn itself
+    ["training.state"],
     ["training.data", "training.schedule", "training.process"],
     ["training.gradient"],
     ["training.trainer"],

@@ -53,13 +53,16 @@ def required(check: Check, *, compare: bool = True) -> Any:
     return field(compare=compare, metadata={"check": check})
 
 
-def integer(minimum: int) -> Check:
-    """Return the check of a whole number of at least `minimum`, True and False excepted."""
+def integer(minimum: int, maximum: int | None = None) -> Check:
+    """Return the check of a whole number in a range, True and False excepted."""
 
     def check(where: str, name: str, value: Any) -> int:
         if isinstance(value, bool):
             raise TypeError(f"{where}: {name} is {value}, expected a whole number")
-        return check_size(where, name, value, minimum)
+        number = check_size(where, name, value, minimum)
+        if maximum is not None and number > maximum:
+            raise ValueError(f"{where}: {name} is {one_line(number)}, expected at most {maximum}")
+        return number
 
     return check
 

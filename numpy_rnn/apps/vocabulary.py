@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.files import naming
+from numpy_rnn.files import naming, open_regular
 from numpy_rnn.functional.types import Array
 
 CHUNK = 1 << 20  # bytes of a file
@@ -203,7 +203,7 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, str]]:
     """Yield the bytes of each chunk of a file and the characters that are complete with it."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     read = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while True:
             data = file.read(CHUNK)
             incomplete = len(decoder.getstate()[0])  # bytes of a character cut by the last chunk

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,8 @@ from numpy_rnn.apps.vocabulary import read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.options import add_command, add_option, naming_options
-from numpy_rnn.cli.terminal import format_duration, strip_control_characters
+from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.layers import Sequential
-from numpy_rnn.npz import damaged_file_errors
-from numpy_rnn.training.checkpoint import FORMAT
 from numpy_rnn.training.process import one_blas_thread
 
 Losses = list[tuple[int, float]]  # by step
@@ -65,26 +60,19 @@ def add_to(commands: Any) -> None:
 
 def load_model(options: argparse.Namespace) -> tuple[run.SavedRun, Sequential]:
     """Return a checkpoint's contents and its best model, or its last with ``--last``."""
-    with _reading(options.checkpoint):
-        saved = run.read(Path(options.checkpoint))
-        return saved, saved.model if options.last else run.best(saved)
+    saved = _read(options.checkpoint)
+    return saved, saved.model if options.last else run.best(saved)
 
 
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Turn anything wrong with a checkpoint into a RunError that names the file."""
-    with errors_as(RunError, name), damaged_file_errors(Path(name), FORMAT):
-        yield
+def _read(name: str) -> run.SavedRun:
+    with errors_as(RunError, name):
+        return run.read(Path(name))
 
 
 def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
     """Return the training losses and the validation losses of a checkpoint."""
     callbacks = saved.state["callbacks"]
-    training, validation = (
-        [(int(step), float(loss)) for step, loss in callbacks.get(name, {}).get(entry, [])]
-        for name, entry in (("history", "losses"), ("validation", "history"))
-    )
-    return training, validation
+    return callbacks["history"]["losses"], callbacks.get("validation", {}).get("history", [])
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -95,7 +83,6 @@ def run_sample(options: argparse.Namespace) -> None:
         if value is not None and value < 0:
             raise UsageError(f"--{name} is {value}, expected at least 0")
     prompt = saved.vocabulary.characters[0] if options.prompt is None else options.prompt
-    show = strip_control_characters if sys.stdout.isatty() else str
     with naming_options("temperature", "top_k", "top_p", "prompt"):
         tokens = generate(
             model,
@@ -105,10 +92,10 @@ def run_sample(options: argparse.Namespace) -> None:
             top_p=options.top_p,
             rng=options.seed,
         )
-        print(show(options.prompt or ""), end="", flush=True)
+        write_generated(options.prompt or "")
         with one_blas_thread():
             for token in itertools.islice(tokens, options.length):
-                print(show(saved.vocabulary.characters[token]), end="", flush=True)
+                write_generated(saved.vocabulary.characters[token])
     print()
 
 
@@ -130,16 +117,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_inspect(options: argparse.Namespace) -> None:
     """Print the contents of a checkpoint."""
-    with _reading(options.checkpoint):
-        lines = _description(run.read(Path(options.checkpoint)))
-    print(strip_control_characters("\n".join(lines)))
+    print("\n".join(describe(_read(options.checkpoint))))
 
 
-def _description(saved: run.SavedRun) -> list[str]:
+def describe(saved: run.SavedRun) -> list[str]:
+    """Return the lines that ``inspect`` prints."""
     state, parameters = saved.state, saved.model.parameters
     total = state["total"]
     lines = [
-        f"Trained on {str(saved.text.get('name'))!r}, {saved.text.get('characters')} characters",
+        f"Trained on {saved.text['name']!r}, {saved.text['characters']} characters",
         f"Step {state['optimizer']['step']} of {'?' if total is None else total}, "
         f"after {format_duration(state['seconds'])} {state['stopped']}".rstrip(),
         "\nSettings",
@@ -150,7 +136,8 @@ def _description(saved: run.SavedRun) -> list[str]:
         f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}",
     ]
     for name, value in parameters.values.items():
-        norm, largest = np.linalg.norm(value), np.abs(value).max(initial=0)
+        largest = np.abs(value).max(initial=0)
+        norm = largest * float(np.linalg.norm(value / (largest or 1)))  # squares would overflow
         lines.append(f"  {name:24} {value.shape!s:>14} {norm:12.4f} {largest:12.4f}")
     return lines + _loss_table(*map(dict, loss_histories(saved)))
 

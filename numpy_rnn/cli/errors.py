@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from numpy_rnn.apps.plotting import require_matplotlib
-from numpy_rnn.files import check_writable
+from numpy_rnn.files import NotRegularFileError, check_writable, open_regular
 
 
 class UsageError(Exception):
@@ -44,13 +44,19 @@ def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") ->
 def check_text(name: str) -> None:
     """Raise an error before a run if its text file cannot be read.
 
-    A pipe or a device is refused: it may never end, and a text is read twice.
+    A pipe, a device and ``-`` are refused: they may never end, and a text is read twice.
     """
-    path = Path(name)
     with errors_as(RunError, name):
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
-        path.open("rb").close()
+        try:
+            open_regular(name).close()
+        except FileNotFoundError:
+            if name != "-":
+                raise
+        except NotRegularFileError:
+            pass
+        else:
+            return
+    raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
 
 
 def check_output(option: str, name: str, suffixes: tuple[str, ...] = ()) -> None:

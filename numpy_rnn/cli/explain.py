@@ -21,9 +21,8 @@ from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM
-from numpy_rnn.npz import DamagedFileError, damaged_file_errors
+from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training import TrainingFailedError
-from numpy_rnn.training.checkpoint import FORMAT
 from numpy_rnn.training.process import one_blas_thread
 
 
@@ -110,9 +109,8 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
 
 
 def _of_checkpoint(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements]:
-    with damaged_file_errors(path, FORMAT):
-        saved = run_of_training.read(path)
-        model, (losses, held_out) = run_of_training.best(saved), loss_histories(saved)
+    saved = run_of_training.read(path)
+    model, (losses, held_out) = run_of_training.best(saved), loss_histories(saved)
     sample = of_checkpoint(saved, model, options.text)
     fresh = build(saved.settings, len(saved.vocabulary))
     with progress(_steps(sample), "step") as bar:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Characters that change the order in which a terminal shows the ones after them.
-REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+from numpy_rnn.text import strip_control_characters
+
 WIDTH = 64  # characters in a line of a diff
 MISSING = "\0"  # placeholder for a character that a text does not have
 
@@ -30,23 +30,32 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def strip_control_characters(text: str) -> str:
-    r"""Return a text in which U+FFFD replaces what a terminal would take for a command.
+class SafeOutput:
+    """Standard output without control characters. Each command prints to it.
 
-    These are control characters other than line feed and tab, line and paragraph separators,
-    and characters that reorder text.
-
-    >>> strip_control_characters("a\x1b[2J") == "a\N{REPLACEMENT CHARACTER}[2J"
-    True
+    Settings, names and vocabularies come from files, which anybody may have written. Generated
+    text that goes to a file or a pipe is the exception: there it stays as it is.
     """
-    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and U+FFFD instead of each control character."""
+        self.stream.write(strip_control_characters(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
-def _is_control(character: str) -> bool:
-    if character in "\n\t":
-        return False
-    is_reordering = unicodedata.bidirectional(character) in REORDERING
-    return is_reordering or unicodedata.category(character) in ("Cc", "Zl", "Zp")
+def write_generated(text: str) -> None:
+    """Write generated text to standard output, unchanged unless that is a terminal."""
+    stream: Any = sys.stdout
+    if isinstance(stream, SafeOutput) and not stream.isatty():
+        stream = stream.stream
+    stream.write(text)
+    stream.flush()
 
 
 def diff(text: str, output: str) -> Iterator[str]:

@@ -23,8 +23,9 @@ from numpy_rnn.cli.errors import (
     errors_as,
 )
 from numpy_rnn.cli.options import add_command, add_option
-from numpy_rnn.cli.terminal import format_duration, progress, strip_control_characters
+from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
+from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.process import can_limit, one_blas_thread
 
@@ -143,6 +144,8 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
 def _saved(job: run.TrainingRun, folder: Path) -> str:
     if not job.files.saved:
         return "there is no checkpoint yet"
+    if not (folder / run.FILE).exists():
+        return f"{str(folder / run.FILE)!r} has vanished since step {job.files.saved}"
     return f"{str(folder / run.FILE)!r} holds step {job.files.saved}"
 
 

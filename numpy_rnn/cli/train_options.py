@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
+from numpy_rnn.apps.to_builtin import one_line
 from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
+from numpy_rnn.files import read_whole
+from numpy_rnn.npz import FileFormat, damaged_file_errors
 from numpy_rnn.training.process import default_threads
 
 EPOCHS = 10.0
-CONFIG_SIZE = 1 << 20  # bytes; a file of options is far smaller
+CONFIG_SIZE = 1 << 14  # bytes; a file of options is far smaller
+MAX_DOTS = 100  # in a line; tomllib takes the square of a key's dots in time and memory
+CONFIG = FileFormat("a TOML file of options", settings_entry="")
 # A resumed run may have other values of these, because its results do not depend on them.
 FREE = ("checkpoint", "log", "plot", "save_every")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -68,7 +73,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def merged(options: argparse.Namespace) -> dict[str, Any]:
     """Return the given options: those of the TOML file, overridden by the command line."""
     line = {k: v for k, v in values(options, (*SETTINGS, *FREE)).items() if v is not None}
-    given = _from_file(options.config) if options.config else {}
+    given = read_config(options.config) if options.config else {}
     for name, other in (("epochs", "time_budget"), ("time_budget", "epochs")):
         if name in line:  # an epoch count overrides the file's time budget too, and vice versa
             given.pop(other, None)
@@ -111,27 +116,27 @@ def seconds(name: str, value: Any) -> float:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smh]?)", str(value).strip())
     if match is None:
         raise UsageError(
-            f"{option_name(name)} is {str(value)!r}, expected a time such as 90s, 3m or 1h"
+            f"{option_name(name)} is {one_line(str(value))}, expected a time such as 90s, 3m or 1h"
         )
     return float(match[1]) * UNITS[match[2]]
 
 
-def _from_file(name: str) -> dict[str, Any]:
-    with errors_as(UsageError, name, "--config"):
-        if Path(name).exists() and not Path(name).is_file():  # a pipe or a device may never end
-            raise ValueError(f"{name!r} is not a regular file")
-        with Path(name).open("rb") as file:
-            data = file.read(CONFIG_SIZE + 1)
-    if len(data) > CONFIG_SIZE:
-        raise UsageError(f"--config {name!r} is over {CONFIG_SIZE} bytes, expected options only")
-    try:
-        content = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError too
-        raise UsageError(f"--config {name!r} is not TOML: {error}") from None
-    given = {key.replace("-", "_"): value for key, value in content.items()}
-    for key, value in given.items():
-        if key not in (*SETTINGS, *FREE):
-            raise UsageError(f"--config {name!r} has {key!r}, expected an option of this command")
-        if key in ("checkpoint", "log", "plot") and not isinstance(value, str):
-            raise UsageError(f"--config {name!r}: {key} is {value}, expected a file name")
-    return given
+def read_config(name: str) -> dict[str, Any]:
+    """Return the options in a TOML file. Whatever is wrong with it is a UsageError."""
+    with errors_as(UsageError, name, "--config"), damaged_file_errors(Path(name), CONFIG):
+        text = read_whole(name, CONFIG_SIZE).decode("utf-8-sig")
+        if any(line.count(".") > MAX_DOTS for line in text.split("\n")):
+            raise ValueError(f"a line has more than {MAX_DOTS} dots, expected options only")
+        content = tomllib.loads(text)
+        given: dict[str, Any] = {}
+        for key, value in content.items():
+            option = key.replace("-", "_")
+            if option not in (*SETTINGS, *FREE):
+                raise ValueError(f"it has {key!r}, expected an option of this command")
+            if option in given:
+                raise ValueError(f"it has {key!r} twice, with - and with _")
+            str(value)  # a ValueError if it is a number of too many digits for a message
+            if option in ("checkpoint", "log", "plot") and not isinstance(value, str):
+                raise TypeError(f"{key} is {one_line(value)}, expected a file name")
+            given[option] = value
+        return given

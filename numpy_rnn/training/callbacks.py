@@ -14,16 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from numpy_rnn.files import naming, write_atomically
+from numpy_rnn.files import naming, open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.validate import check_size
 from numpy_rnn.training import checkpoint
-from numpy_rnn.training.trainer import MAX_STEPS, Callback, StepInfo, Trainer
-
-
-def _numbered(convert: type) -> Callable[[Any], list[tuple[int, Any]]]:
-    """Return the conversion of a list of steps and values, as JSON has them."""
-    return lambda rows: [(int(step), convert(value)) for step, value in rows]
+from numpy_rnn.training.state import MAX_STEPS, by_step, count, finite, seconds
+from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
 
 
 class History(Callback):
@@ -41,7 +37,7 @@ class History(Callback):
     """
 
     name = "history"
-    state: ClassVar = {"losses": _numbered(float), "sum": float, "count": int}
+    state: ClassVar = {"losses": by_step(finite), "sum": finite, "count": count}
 
     def __init__(self, every: int = 50) -> None:
         self.every = check_size("History", "every", every)
@@ -86,7 +82,7 @@ class Validation(Callback):
     """
 
     name = "validation"
-    state: ClassVar = {"history": _numbered(float), "best_parameters": np.array}
+    state: ClassVar = {"history": by_step(finite), "best_parameters": np.array}
 
     def __init__(
         self,
@@ -160,7 +156,7 @@ class JsonLines(Callback):
         """Create the file, or cut off the lines of lost steps."""
         lines: list[bytes] = []
         if trainer.num_steps and self.path.exists():
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 lines = [line for line in file if _step_of(line) <= trainer.num_steps]
         with naming(self.path):
             write_atomically(self.path, lambda file: file.writelines(lines))
@@ -272,7 +268,7 @@ class TimeBudget(Callback):
     """
 
     name = "time budget"
-    state: ClassVar = {"plans": _numbered(int), "next": float}
+    state: ClassVar = {"plans": by_step(count), "next": seconds}
     FIRST = 20
 
     def __init__(self, seconds: float, checkpoints: Checkpoints | None = None) -> None:

@@ -18,10 +18,12 @@ import numpy as np
 from numpy_rnn import npz
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
+from numpy_rnn.training.state import names
 from numpy_rnn.training.trainer import Trainer
 
 VERSION = 2
 FORMAT = npz.FileFormat("a checkpoint", settings_entry="checkpoint")
+ANOTHER = npz.FileFormat("a checkpoint of this trainer", settings_entry="checkpoint")
 
 
 def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = None) -> None:
@@ -80,9 +82,12 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
     with open_checkpoint(path) as file:
         expected, _ = _split(trainer.state_dict())
         layout = {name: (array.shape, array.dtype) for name, array in expected.items()}
-        trainer.load_state_dict(read_state(file, layout))
-        about: dict[str, Any] = file.settings["about"]
-        return about
+        with npz.damaged_file_errors(Path(path), ANOTHER):
+            file.check_layout(layout)
+        state = read_state(file, layout)
+        with npz.damaged_file_errors(Path(path), ANOTHER):
+            trainer.load_state_dict(state)
+        return dict(file.settings["about"])
 
 
 @contextmanager
@@ -95,17 +100,23 @@ def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
     with npz.open_npz(path, FORMAT) as file:
         if file.settings.get("version") != VERSION:
             raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
+        names(file.settings, "its settings", ("version", "about", "state"))
         yield file
 
 
 def read_state(file: npz.Reader, layout: npz.ArrayLayout) -> dict[str, Any]:
-    """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`."""
+    """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`.
+
+    Its values are validated there, or by :func:`numpy_rnn.training.state.check_state`.
+    """
     state: dict[str, Any] = file.settings["state"]
     for name, array in file.read_arrays(layout).items():
         *folders, last = name.split("/")
-        place = state
+        place: Any = state
         for folder in folders:
-            place = place[folder]
+            place = place.get(folder) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise ValueError(f"state: {'/'.join(folders)} is missing")  # noqa: TRY004 (the file's value)
         place[last] = array
     return state
 

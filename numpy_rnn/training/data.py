@@ -16,13 +16,13 @@ steps, once every h' steps.
 from __future__ import annotations
 
 import inspect
-import operator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths, check_size
+from numpy_rnn.training.state import count
 
 
 class Described:
@@ -181,11 +181,13 @@ class Examples(Described):
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this epoch, the position in it, and the generator's state."""
         rng = self.rng.bit_generator.state
-        return {"order": self.order.copy(), "position": self.position, "rng": rng}
+        position = {"batch_size": self.batch_size, "position": self.position}
+        return {"order": self.order.copy(), "rng": rng} | position
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position. Raise ValueError if it belongs to other data."""
         N = len(self.order)
+        _check_same(state, batch_size=self.batch_size)
         order, position = np.asarray(state["order"]), _position(state, N)
         if not np.array_equal(np.sort(order), np.arange(N)):
             raise ValueError(f"order is not a permutation of {N} examples")
@@ -250,16 +252,25 @@ class Windows(Described):
         return Batch(self.x[places], self.target[places])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position of the first reader."""
-        return {"position": self.position}
+        """Return the position of the first reader, and the sizes by which it advances."""
+        sizes = {"batch_size": self.batch_size, "window": self.window, "elements": len(self.x)}
+        return {"position": self.position} | sizes
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position. Raise ValueError if the sequence has no such position."""
+        """Continue from a position. Raise ValueError if it belongs to other data or windows."""
+        _check_same(state, batch_size=self.batch_size, window=self.window, elements=len(self.x))
         self.position = _position(state, len(self.x) - 1)
 
 
+def _check_same(state: dict[str, Any], **sizes: int) -> None:
+    """Raise ValueError if a saved position is of another source than this one."""
+    for name, size in sizes.items():
+        if state.get(name, size) != size:  # files of earlier versions have a position only
+            raise ValueError(f"source: {name} is {state[name]!r}, expected {size}")
+
+
 def _position(state: dict[str, Any], most: int) -> int:
-    position = operator.index(state["position"])
-    if not 0 <= position <= most:
+    position = count(state["position"])
+    if position > most:
         raise ValueError(f"position is {position}, expected 0 to {most}")
     return position

@@ -14,6 +14,20 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def check_memory(needed: int, what: str) -> None:
+    """Raise MemoryError if the machine has less memory than `needed`, in bytes.
+
+    Without this, Linux would lend the memory and end the process once it is used.
+
+    >>> check_memory(1000, "a network of one unit")
+    """
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return
+    if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        size = f"{needed // 10**9:,} GB"
+        raise MemoryError(f"{what} needs at least {size}, which this machine lacks")
+
+
 @contextmanager
 def defer_signals() -> Iterator[list[int]]:
     """Hold back a signal that ends the program, and deliver it at the end of the block.

@@ -40,11 +40,10 @@ from numpy_rnn.training.gradient import (
 )
 from numpy_rnn.training.process import defer_signals, one_blas_thread
 from numpy_rnn.training.schedule import Schedule, constant
+from numpy_rnn.training.state import MAX_STEPS, check_state
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
-
-MAX_STEPS = 2**53  # beyond it a float cannot count
 
 
 class StepInfo(NamedTuple):
@@ -320,6 +319,7 @@ class Trainer(Described):
 
         If it is not such a state there is an exception, perhaps after a part was restored.
         """
+        check_state(state, {c.name: c.state for c in self.callbacks if c.name})
         self._shown = None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -332,11 +332,8 @@ class Trainer(Described):
         for callback in self.callbacks:
             if callback.name:
                 callback.load_state_dict(state["callbacks"][callback.name])
-        self.num_steps = check_size("state", "step", state["step"], least=0)
-        self.total = None if state["total"] is None else int(state["total"])
-        self.seconds, self.stopped = float(state["seconds"]), str(state["stopped"])
-        if not 0 <= self.seconds < math.inf:
-            raise ValueError(f"seconds is {self.seconds}, expected a number >= 0")
+        self.num_steps, self.total = state["step"], state["total"]
+        self.seconds, self.stopped = float(state["seconds"]), state["stopped"]
 
     def check_finite(self) -> None:
         """Raise TrainingFailedError if a parameter of the last step is not finite."""

@@ -79,7 +79,7 @@ def test_one_changed_byte_in_a_header_does_not_make_numpy_read_less(good: Path) 
     assert len(places) == 6
     for place in places:
         good.write_bytes(data[:place] + b"<f2" + data[place + 3 :])
-        refused(good, "Bad CRC-32")
+        refused(good, "bytes, not float16 of")
 
 
 MANY = "".join(map(chr, range(0x4E00, 0x9000)))
@@ -234,12 +234,12 @@ REPACKED = [repacked(swap), repacked(flip_in_header), repacked(flip_letters_of("
 
 
 @pytest.mark.filterwarnings("default")  # NumPy warns of odd headers; a user may see that too
-def test_two_thousand_mutations_are_refused_or_harmless(good: Path) -> None:
+def test_mutations_are_refused_or_harmless(good: Path) -> None:
     rng = random.Random(0)  # noqa: S311 (not a secret)
     data, (experiment, model) = good.read_bytes(), load(good)
     weights = model.parameters.data.tobytes()
     refusals, most_calls, most_memory = 0, 0, 0
-    for i in range(2000):
+    for i in range(350):  # for more see tests/test_fuzzing.py
         mutate = (IN_PLACE + REPACKED)[i % 7]
         good.write_bytes(mutate(data, rng))
         loaded, calls, memory = cost(lambda: unless_refused(good))
@@ -249,7 +249,7 @@ def test_two_thousand_mutations_are_refused_or_harmless(good: Path) -> None:
         if loaded is not None and mutate in IN_PLACE:
             assert loaded[0] == experiment
             assert loaded[1].parameters.data.tobytes() == weights
-    assert refusals > 1000
+    assert refusals > 175
     # A sound file takes 3,000 calls and 40 kB. A first load also compiles patterns and imports.
     assert 1000 < most_calls < 100_000
     assert 10_000 < most_memory < 1_000_000

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from numpy_rnn.cli.terminal import (
-    diff,
-    format_duration,
-    progress,
-    strip_control_characters,
-)
+from numpy_rnn.cli.terminal import diff, format_duration, progress
+from numpy_rnn.text import strip_control_characters
 
 
 @pytest.mark.parametrize(
@@ -32,8 +28,7 @@ def test_a_mark_is_under_each_difference() -> None:
 
 
 def test_no_control_character_reaches_a_terminal() -> None:
-    replaced = ["\x1b", "\x07", "\x9b", "\r", "\u202e", "\u2066", "\u2028", "\u2029"]
-    for character in replaced:
+    for character in "\x1b\x07\x9b\r\x85\u200f\u202e\u2066\u2028\u2029\ud800":
         assert strip_control_characters(f"a{character}b") == "a\N{REPLACEMENT CHARACTER}b"
     kept = "a\n\té\u0301\u200c\u200d한"  # joiners are part of words
     assert strip_control_characters(kept) == kept

@@ -1,4 +1,4 @@
-"""Two thousand damaged checkpoints: the script under benchmarks/, in a separate process."""
+"""Five hundred damaged checkpoints: the script under benchmarks/, in a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_damaged_checkpoints_are_refused_or_harmless() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.damage", "--files", "2000"],
+        [sys.executable, "-m", "benchmarks.damage", "--files", "500"],
         check=False,
         capture_output=True,
         text=True,
@@ -23,4 +23,4 @@ def test_damaged_checkpoints_are_refused_or_harmless() -> None:
     assert done.returncode == 0, done.stderr
     counts = [int(n) for n in re.findall(r"refused +(\d+)", done.stdout)]
     assert len(counts) == 13
-    assert all(count > 100 for count in counts)
+    assert all(count > 25 for count in counts)

@@ -7,16 +7,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from numpy_rnn import init
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, optional, real
-from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear, Sequential
+from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
+from numpy_rnn.training.process import check_memory
 
 _CELLS = {"rnn": (RNN, 1), "lstm": (LSTM, 4), "gru": (GRU, 3)}  # layer and number of gates
 _OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
@@ -27,6 +30,7 @@ _OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "adagrad": (Adagrad, {}),
 }
 _SCHEDULES = {"cosine": cosine, "constant": constant, "step": step_decay}
+MAX_LAYERS = 1000  # each is a Python object, which takes time to build
 CELLS, OPTIMIZERS, SCHEDULES = tuple(_CELLS), tuple(_OPTIMIZERS), tuple(_SCHEDULES)
 
 
@@ -83,7 +87,7 @@ class Settings(Validated):
 
     cell: str = checked("gru", one_of(*CELLS))
     hidden_size: int = checked(256, integer(1))
-    layers: int = checked(1, integer(1))
+    layers: int = checked(1, integer(1, MAX_LAYERS))
     embedding: int = checked(64, integer(1))
     dropout: float = checked(0.0, real(minimum=0, below=1))
     batch_size: int = checked(32, integer(1))
@@ -141,18 +145,54 @@ def build(settings: Settings, V: int) -> Sequential:
     )
 
 
-def parameter_count(settings: Settings, V: int) -> int:
-    """Return the number of parameters of the model, without building it."""
+def parameter_shapes(settings: Settings, V: int) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each parameter of the model, without building it.
+
+    >>> parameter_shapes(Settings(epochs=1), V=30)["output.weight"]
+    (30, 256)
+    """
     H, E = settings.hidden_size, settings.embedding
     _, gates = _CELLS[settings.cell]
-    recurrent = gates * H * (E + H + 2) + (settings.layers - 1) * gates * H * (2 * H + 2)
-    return V * E + recurrent + V * H + V
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+    for k in range(settings.layers):
+        shapes[f"rnn.weight_ih_l{k}"] = gates * H, H if k else E
+        shapes[f"rnn.weight_hh_l{k}"] = gates * H, H
+        shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (gates * H,)
+    return shapes | {"output.weight": (V, H), "output.bias": (V,)}
 
 
-def optimizer_for(settings: Settings, model: Sequential) -> Optimizer:
+def parameter_count(settings: Settings, V: int) -> int:
+    """Return the number of parameters of the model, without building it."""
+    return sum(map(math.prod, parameter_shapes(settings, V).values()))
+
+
+def carried_shapes(settings: Settings) -> list[tuple[int, ...]]:
+    """Return the shape of each array of the model's state, without building it."""
+    components = 2 if settings.cell == "lstm" else 1
+    return [(settings.layers, settings.batch_size, settings.hidden_size)] * components
+
+
+def check_training_memory(settings: Settings, V: int) -> None:
+    """Raise MemoryError if the machine has less memory than training takes at the very least."""
+    H, layers = settings.hidden_size, settings.layers
+    outputs = settings.window * settings.batch_size * (layers * H + V)
+    # The weights, their gradients, one moment of the optimiser and its scratch array.
+    needed = np.dtype(settings.dtype).itemsize * (4 * parameter_count(settings, V) + outputs)
+    sizes = "cell", "hidden_size", "layers", "embedding", "batch_size", "window"
+    check_memory(needed, ", ".join(f"{name} {getattr(settings, name)}" for name in sizes))
+
+
+def optimizer_for(settings: Settings, model: Layer) -> Optimizer:
     """Return the optimiser of the settings."""
     kind, options = _OPTIMIZERS[settings.optimizer]
     return kind(model.parameters, lr=settings.lr, weight_decay=settings.weight_decay, **options)
+
+
+@cache
+def moment_names(optimizer: str) -> tuple[str, ...]:
+    """Return the names of an optimiser's moments."""
+    kind, options = _OPTIMIZERS[optimizer]
+    return tuple(kind(Dropout(0.0).parameters, **options).moments)
 
 
 def schedule_for(settings: Settings) -> Schedule:

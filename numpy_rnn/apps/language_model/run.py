@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,18 @@ from numpy_rnn.apps.language_model.inference import cross_entropy
 from numpy_rnn.apps.language_model.model import (
     Settings,
     build,
+    carried_shapes,
+    check_training_memory,
+    moment_names,
     optimizer_for,
     parameter_count,
+    parameter_shapes,
     schedule_for,
 )
+from numpy_rnn.apps.to_builtin import Validated, integer, required, string
 from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Sequential
+from numpy_rnn.layers import CrossEntropyLoss, Dropout, Sequential
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
@@ -30,7 +35,7 @@ from numpy_rnn.training import (
     Windows,
     checkpoint,
 )
-from numpy_rnn.training.gradient import leaves
+from numpy_rnn.training.state import check_state, names
 
 FILE = "checkpoint.npz"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
@@ -56,12 +61,21 @@ class TrainingRun(NamedTuple):
         self.trainer.callbacks.insert(self.trainer.callbacks.index(self.files), callback)
 
 
+@dataclass(frozen=True)
+class TextInfo(Validated):
+    """What a checkpoint knows of the training text."""
+
+    name: str = required(string)
+    characters: int = required(integer(1))
+    sha256: str = required(string)
+
+
 class SavedRun(NamedTuple):
     """The content of a checkpoint."""
 
     settings: Settings
     vocabulary: Vocabulary
-    text: dict[str, Any]  # name, characters and sha256 of the training text
+    text: dict[str, Any]  # of TextInfo
     model: Sequential  # with the parameters of the last step
     state: dict[str, Any]  # for Trainer.load_state_dict
 
@@ -81,6 +95,7 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
         Seconds between two checkpoints.
     """
     tokenized = read_tokens(text, folder=folder)
+    check_training_memory(settings, len(tokenized.vocabulary))
     model = build(settings, len(tokenized.vocabulary))
     about = {"name": text.name, "characters": len(tokenized.tokens), "sha256": tokenized.sha256}
     return _assemble(settings, tokenized, about, model, folder, save_every)
@@ -99,10 +114,10 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
     path = folder / FILE
     saved = read(path)
     tokenized = read_tokens(text, saved.vocabulary, folder)
-    if tokenized.sha256 != saved.text.get("sha256"):
+    if tokenized.sha256 != saved.text["sha256"]:
         raise ValueError(
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
-            f"({saved.text.get('name')!r}), or has changed since"
+            f"({saved.text['name']!r}), or has changed since"
         )
     with npz.damaged_file_errors(path, checkpoint.FORMAT):
         run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
@@ -158,6 +173,8 @@ def _split(settings: Settings, count: int) -> int:
 def read(path: Path) -> SavedRun:
     """Read a checkpoint: the file, or the one in a folder.
 
+    All of it is validated: settings, text, arrays, and every value of the trainer's state.
+
     Raises
     ------
     DamagedFileError
@@ -166,21 +183,47 @@ def read(path: Path) -> SavedRun:
     path = path / FILE if path.is_dir() else path
     with checkpoint.open_checkpoint(path) as file:
         about = file.settings["about"]
-        settings = Settings(**about["settings"])
+        names(about, "about", ("settings", "vocabulary", "text"))
+        names(about["settings"], "its settings", [field.name for field in fields(Settings)])
+        names(about["text"], "its text", [field.name for field in fields(TextInfo)])
+        settings, text = Settings(**about["settings"]), TextInfo(**about["text"])
         vocabulary = Vocabulary(about["vocabulary"])
-        if vocabulary.characters != Vocabulary.from_text(vocabulary.characters).characters:
+        if list(vocabulary.characters) != sorted(vocabulary.characters):
             raise ValueError("its vocabulary is not in the order of the code points")
-        # Building costs the memory that the settings claim, so the file must be as large as that.
-        cells = settings.batch_size * settings.layers * settings.hidden_size
-        claimed = 4 * (parameter_count(settings, len(vocabulary)) + cells)
-        size = path.stat().st_size
-        if claimed > size:
-            raise ValueError(f"its settings need {claimed} bytes, it has {size}")
-        model = build(settings, len(vocabulary))
-        text = dict(about["text"])
-        state = checkpoint.read_state(file, _layout(settings, model, text["characters"]))
+        state = checkpoint.read_state(file, _layout(settings, len(vocabulary), text.characters))
+        _check_state(state, settings, text.characters)
+        model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
+        if len(state["rngs"]) != len(model.rngs()) + settings.threads - 1:
+            raise ValueError(f"state: rngs has {len(state['rngs'])} generators, expected others")
         model.load_state_dict(state["model"])
-    return SavedRun(settings, vocabulary, text, model, state)
+    return SavedRun(settings, vocabulary, asdict(text), model, state)
+
+
+def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> None:
+    """Raise an exception unless the state is that of a run with these settings."""
+    callbacks: list[type[Callback]] = [History]
+    callbacks += [Validation] if _split(settings, characters) < characters else []
+    callbacks += [TimeBudget] if settings.time_budget is not None else []
+    check_state(state, {kind.name: kind.state for kind in callbacks})
+    names(state["callbacks"], "state: callbacks", [kind.name for kind in callbacks])
+    names(state["carried"], "state: carried", map(str, range(len(carried_shapes(settings)))))
+    # An optimiser of a layer without parameters checks the numbers and costs no memory.
+    optimizer = optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
+    moments = dict.fromkeys(optimizer.moments, optimizer.parameters.data)
+    optimizer.load_state_dict(state["optimizer"] | moments)
+    if optimizer.num_steps != state["step"]:
+        raise ValueError(f"state: step is {state['step']}, the optimiser's {optimizer.num_steps}")
+    if state["total"] is not None and state["total"] < state["step"]:
+        raise ValueError(f"state: total is {state['total']}, expected at least {state['step']}")
+    source = Windows.next_of(
+        np.broadcast_to(np.uint8(0), (_split(settings, characters),)),  # a text without memory
+        settings.batch_size,
+        settings.window,
+    )
+    source.load_state_dict(state["source"])
+    generator = np.random.PCG64(0)
+    for numbers in state["rngs"]:
+        generator.state = numbers
 
 
 def best(saved: SavedRun) -> Sequential:
@@ -194,14 +237,12 @@ def best(saved: SavedRun) -> Sequential:
     return saved.model
 
 
-def _layout(settings: Settings, model: Sequential, characters: int) -> npz.ArrayLayout:
+def _layout(settings: Settings, V: int, characters: int) -> npz.ArrayLayout:
     """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
-    parameters = model.parameters
-    flat = parameters.data.shape
-    shapes = {f"model/{name}": shape for name, shape in parameters.shapes.items()}
-    shapes |= {f"optimizer/{name}": flat for name in optimizer_for(settings, model).moments}
-    carried = leaves(model.zero_state(settings.batch_size))
-    shapes |= {f"carried/{k}": leaf.shape for k, leaf in enumerate(carried)}
+    flat = (parameter_count(settings, V),)
+    shapes = {f"model/{name}": s for name, s in parameter_shapes(settings, V).items()}
+    shapes |= {f"optimizer/{name}": flat for name in moment_names(settings.optimizer)}
+    shapes |= {f"carried/{k}": shape for k, shape in enumerate(carried_shapes(settings))}
     if _split(settings, characters) < characters:
         shapes["callbacks/validation/best_parameters"] = flat
-    return {name: (shape, np.dtype(parameters.dtype)) for name, shape in shapes.items()}
+    return {name: (shape, np.dtype(settings.dtype)) for name, shape in shapes.items()}

@@ -24,6 +24,7 @@ from numpy_rnn.apps.to_builtin import (
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
 from numpy_rnn.training import gradient
+from numpy_rnn.training.process import check_memory
 
 TASKS: dict[str, type[tasks.Task]] = {
     "recall": tasks.RecallTask,
@@ -106,6 +107,9 @@ def run(
     True
     """
     start = process_time()
+    sequences = 1 if config.task == "recall" else config.batch_size
+    outputs = tasks.DTYPE.itemsize * length * sequences * config.hidden_size
+    check_memory(outputs, f"length {length}, batch size {sequences}, {config.hidden_size} units")
     task = TASKS[config.task](length, seed)
     # Independent streams, so that evaluation changes neither the training nor its data.
     weights, training, evaluation = np.random.default_rng([seed, length]).spawn(3)

@@ -12,8 +12,12 @@ from typing import Any
 
 from numpy_rnn.apps.memory.runs import Run, TrainingConfig
 from numpy_rnn.apps.plotting import require_matplotlib
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import read_whole, write_atomically
+from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
 from numpy_rnn.version import __version__
+
+RECORD_SIZE = 1 << 24  # bytes, some 60,000 runs
+FORMAT = FileFormat("a record of a memory search", settings_entry="")
 
 
 def search_max_length(
@@ -84,16 +88,17 @@ def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
 def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
     """Read a record file that :func:`write_record` wrote.
 
-    Anything else is a ValueError, whose message is one line and names the file.
+    Anything else is a DamagedFileError, whose message is one line and names the file.
     """
-    try:
-        data = json.loads(path.read_bytes())
+    with damaged_file_errors(path, FORMAT):
+        text = read_whole(path, RECORD_SIZE)
+        data = parse_json(text, len(text))
         config = TrainingConfig(**data["config"])
         runs = [Run(**entry) for entry in data["runs"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{str(path)!r} is not a record of a memory search: {reason}") from None
-    return config, runs
+        keys = [(run.length, run.seed) for run in runs]
+        if len(set(keys)) < len(keys):
+            raise ValueError("it has two runs of one length and seed")
+        return config, runs
 
 
 def draw(

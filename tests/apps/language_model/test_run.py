@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,11 +125,21 @@ def test_sizes_that_are_only_claimed_are_not_allocated(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     job = run.start(text, SMALL, tmp_path)
     job.trainer.fit(1)
-    for changed in ({"hidden_size": 10**6}, {"layers": 10**9}, {"batch_size": 10**12}):
-        job.files.about["settings"].update(changed)  # type: ignore[index]  # it is a dict here
+    about = dict(job.files.about)  # type: ignore[arg-type]  # it is a dict here
+    for name, size, message in (
+        ("hidden_size", 10**6, r"expected float32 of shape \(3000000, 4\)"),
+        ("layers", 10**9, "layers is 1000000000, expected at most 1000"),
+        ("batch_size", 10**12, r"expected float32 of shape \(1, 1000000000000, 8\)"),
+    ):
+        job.files.about = about | {"settings": about["settings"] | {name: size}}
         job.files.save(job.trainer)
-        with pytest.raises(DamagedFileError, match=r"its settings need .* bytes, it has"):
-            run.read(tmp_path)
+        tracemalloc.start()
+        try:
+            with pytest.raises(DamagedFileError, match=message):
+                run.read(tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 1e6
+        finally:
+            tracemalloc.stop()
 
 
 def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:

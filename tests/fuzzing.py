@@ -1,0 +1,320 @@
+"""What each reader of a file must hold for any input, with seeds and mutations of its format.
+
+A new reader is one line in FORMATS: its seeds, the call that reads, its exception types. For a long
+search run ``python -m benchmarks.fuzz FORMAT``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+import re
+import resource
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy_rnn.apps import recall
+from numpy_rnn.apps.language_model import Settings, run
+from numpy_rnn.apps.memory import Run, TrainingConfig, read_record, write_record
+from numpy_rnn.cli import checkpoint as commands
+from numpy_rnn.cli import train_options
+from numpy_rnn.cli.errors import UsageError
+from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.stored_zip import read_directory, start_of
+from numpy_rnn.text import strip_control_characters
+
+SLOW = 1.0  # seconds of processor time
+SLACK = 64 << 20  # bytes that an input may cost besides four times its size
+
+
+class Format(NamedTuple):
+    """A reader, and the files that the search begins with."""
+
+    seeds: Callable[[Path], list[bytes]]  # of an empty folder
+    read: Callable[[Path], object]
+    error: type[Exception] | tuple[type[Exception], ...]  # that refuses a file
+    suffix: str
+
+
+class Fuzzer:
+    """The seeds of a format, and the check of one input."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.format = FORMATS[name]
+        self.seeds = self.format.seeds(folder)
+        self.path = folder / f"input{self.format.suffix}"
+        self.refused = self.accepted = 0
+        self.last, self.slowest = b"", 0.0
+        self.before = peak_memory() + SLACK  # nothing is known yet
+        for seed in self.seeds:  # imports and caches count once
+            self.check(seed)
+        assert self.accepted == len(self.seeds)
+        self.before = peak_memory()
+
+    def check(self, data: bytes) -> None:
+        """Read an input. Raise AssertionError, or what the reader raised, if that is not allowed.
+
+        Memory is the process's greatest resident size.
+        """
+        self.last = data
+        self.path.write_bytes(data)
+        start = time.process_time()
+        try:
+            self.format.read(self.path)
+        except self.format.error as error:
+            message = str(error)
+            assert len(message.splitlines()) == 1, message
+            assert strip_control_characters(message) == message
+            assert len(message) < 1000
+            self.refused += 1
+        else:
+            self.accepted += 1
+        took = time.process_time() - start
+        self.slowest = max(took, self.slowest)
+        assert took < SLOW, f"{took} s"
+        cost = peak_memory() - self.before
+        assert cost <= 4 * len(data) + SLACK, f"{cost} bytes for a file of {len(data)}"
+
+    def report(self, seconds: float) -> str:
+        """Return a line about all inputs so far."""
+        count = self.refused + self.accepted
+        return (
+            f"{count} inputs in {seconds:.0f} s: {self.refused} refused, {self.accepted} read, "
+            f"slowest {self.slowest:.3f} s, {(peak_memory() - self.before) / 1e6:.1f} MB more"
+        )
+
+
+def peak_memory() -> int:
+    """Return the process's greatest resident size so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+# Seeds
+
+
+def _text(folder: Path) -> Path:
+    path = folder / "text.txt"
+    path.write_text("the cat sat on the mat. " * 20, encoding="utf-8")
+    return path
+
+
+def _checkpoints(folder: Path) -> list[bytes]:
+    small = Settings(
+        hidden_size=3, embedding=2, batch_size=2, window=4, epochs=0.2, validate_every=4, threads=1
+    )
+    timed = replace(small, epochs=None, time_budget=60.0, optimizer="sgd", dropout=0.5)
+    seeds = []
+    for settings in (small, replace(timed, cell="lstm", validation_fraction=0.0)):
+        run.start(_text(folder), settings, folder).trainer.fit(5)
+        seeds.append((folder / run.FILE).read_bytes())
+    return seeds
+
+
+def _read_checkpoint(path: Path) -> None:
+    """Do what every command that reads a checkpoint does."""
+    saved = run.read(path)
+    commands.describe(saved)
+    run.best(saved)
+
+
+def _recalls(folder: Path) -> list[bytes]:
+    path = folder / "seed.npz"
+    experiment = recall.Experiment(text="abc", characters="abc<>", hidden_size=3, epochs=1)
+    recall.save(path, recall.run(experiment))
+    return [path.read_bytes()]
+
+
+def _records(folder: Path) -> list[bytes]:
+    path = folder / "seed.json"
+    found = Run(25, 0, True, 1.0, 0.01, 0.7, 50, 300, 0.25)
+    runs = [found, replace(found, length=50, solved=False, score=None, loss=None)]
+    write_record(path, TrainingConfig(), runs)
+    return [path.read_bytes()]
+
+
+def _configs(_: Path) -> list[bytes]:
+    return [
+        b'cell = "lstm"\nhidden-size = 64\nlr = 1e-3\nepochs = 2.5\nthreads = 1\nlog = "a"  # b\n',
+        b"time_budget = '3m'\nbatch_size = 0x10\nseed = 1_000\ndropout = 0.5\nthreads = 1\n",
+    ]
+
+
+def _read_config(path: Path) -> None:
+    train_options.settings_from(train_options.read_config(str(path)))
+
+
+FORMATS: dict[str, Format] = {
+    "checkpoint": Format(_checkpoints, _read_checkpoint, DamagedFileError, ".npz"),
+    "recall": Format(_recalls, recall.load, DamagedFileError, ".npz"),
+    "record": Format(_records, read_record, DamagedFileError, ".json"),
+    "config": Format(_configs, _read_config, UsageError, ".toml"),
+}
+
+
+# Mutations
+
+Mutation = Callable[[bytes, random.Random], bytes]
+TOKENS = (
+    *(b"\0", b"\n", b'"', b"'", b"\\", b"[", b"]", b"{", b"}", b",", b":", b"=", b"#", b"."),
+    *(b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xe2\x80\xae", b"\xed\xa0\x80", b"\x1b[2J", b"\\ud800"),
+    *(b"[" * 2000, b"9" * 5000, b"1e999", b"nan", b"inf", b"-1", b"0", b"null", b"true", b"0x"),
+    *(b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"PK\1\2", b"PK\3\4", b"PK\5\6", b"\x93NUMPY"),
+    *(b"1979-05-27T07:32:00Z", b"[[a]]", b"a.b.c = 1\n", b'"""', b"'''", b"<f8", b"|O", b"<U9"),
+)
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 0.5, -0.0, 2**53 + 1, 10**30, 1e308, float("nan"), 10**400),
+    *(float("inf"), "", "x", "x" * 1000, "\x1b[2J\u202e", "\ud800", [], {}, [[]], {"a": 1}),
+    *([1, 2, 3], [[1, 2]], [[1, "x"]], [[5, 1.0], [4, 1.0]]),
+)
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Return a changed file, by its structure if it has one."""
+    if rng.random() < 0.2:
+        return mutate_bytes(data, rng)
+    with contextlib.suppress(Exception):  # it may have lost its structure
+        if data.startswith(b"PK"):
+            return mutate_zip(data, rng)
+        if data.startswith((b"{", b"[")):
+            return mutate_json(data, rng)
+    return mutate_bytes(data, rng)
+
+
+def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
+    """Change, insert, remove or repeat bytes."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at, kind = rng.randrange(len(changed) + 1), rng.randrange(6)
+        end = min(len(changed), at + rng.choice((1, 2, 4, 8, 64, 1024)))
+        if kind == 0:
+            changed[at:end] = rng.randbytes(end - at)
+        elif kind == 1:
+            changed[at:at] = rng.choice(TOKENS)
+        elif kind == 2:
+            changed[at:end] = rng.choice(TOKENS)
+        elif kind == 3:
+            del changed[at:end]
+        elif kind == 4:
+            changed[at:at] = changed[at:end] * rng.choice((1, 2, 50))
+        elif at < len(changed):
+            changed[at] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def mutate_json(data: bytes, rng: random.Random) -> bytes:
+    """Change, remove or add a value of a JSON text."""
+    tree = json.loads(data)
+    place: Any = tree
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            break
+        key = rng.choice(keys)
+        if isinstance(place[key], dict | list) and place[key] and rng.random() < 0.9:
+            place = place[key]
+            continue
+        kind = rng.random()
+        if kind < 0.2:
+            del place[key]
+        elif kind < 0.3 and isinstance(place, dict):
+            place[rng.choice(("x", "\x1b]0;x\x07", "step", "\u2028"))] = rng.choice(VALUES)
+        elif kind < 0.4 and isinstance(place[key], int | float):
+            place[key] = -place[key] if kind < 0.35 else place[key] * 1000
+        else:
+            place[key] = rng.choice(VALUES)
+        break
+    return json.dumps(tree).encode()
+
+
+def mutate_zip(data: bytes, rng: random.Random) -> bytes:
+    """Change the entries of a zip file, and write the right checksums."""
+    members = dict(members_of(data))
+    name = rng.choice(sorted(members))
+    settings = [each for each in members if each in ("checkpoint.npy", "experiment.npy")]
+    kind = rng.random()
+    if settings and kind < 0.5:
+        name = settings[0]
+        members[name] = npy_of_text(mutate_json(text_of_npy(members[name]), rng).decode())
+    elif kind < 0.6:
+        members[name] = mutate_bytes(members[name][:128], rng) + members[name][128:]
+    elif kind < 0.7:
+        members[name] = claim(members[name], rng)
+    elif kind < 0.8:
+        members[name] = mutate_bytes(members[name], rng)
+    elif kind < 0.9:
+        members[rng.choice((name, "more.npy", "\x1b[2J.npy"))] = members.pop(name)
+    else:
+        other = rng.choice(sorted(members))
+        members[name], members[other] = members[other], members[name]
+    return zip_of(members)
+
+
+@lru_cache(maxsize=8)  # the seeds
+def members_of(data: bytes) -> dict[str, bytes]:
+    """Return the contents of an uncompressed zip file by name."""
+    file = io.BytesIO(data)
+    members = {}
+    for name, entry in read_directory(file, len(data)).items():
+        start_of(file, name, entry)
+        members[name] = file.read(entry.size)
+    return members
+
+
+def text_of_npy(data: bytes) -> bytes:
+    """Return the text of an array of one string."""
+    return data[10 + int.from_bytes(data[8:10], "little") :].decode("utf-32-le").encode()
+
+
+def npy_of_text(text: str) -> bytes:
+    """Return the .npy of an array of one string."""
+    header = f"{{'descr': '<U{len(text)}', 'fortran_order': False, 'shape': (), }}"
+    start = b"\x93NUMPY\1\0" + (118).to_bytes(2, "little") + header.ljust(117).encode() + b"\n"
+    return start + text.encode("utf-32-le", "surrogatepass")
+
+
+def claim(data: bytes, rng: random.Random) -> bytes:
+    """Replace the shape or the dtype in the header of a .npy."""
+    shape = rng.choice((b"(999999999,)", b"(99999, 99999, 99)", b"(-1,)", b"(0,)", b"()", b"(1,)"))
+    dtype = rng.choice((b"<f4", b"<f8", b"|O", b"<U9", b"<f2", b">f4", b"<f3", b"|V8"))
+    header = data[10:128]
+    if rng.random() < 0.5:
+        header = re.sub(rb"\([\d, ]*\)", shape, header)
+    else:
+        header = re.sub(rb"'[<>|][a-zA-Z]\d+'", b"'" + dtype + b"'", header)
+    header = header.rstrip(b"\n ").ljust(117) + b"\n"
+    return data[:8] + len(header).to_bytes(2, "little") + header + data[128:]
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    """Return an uncompressed zip file; Python's zipfile takes ten times as long."""
+    body, directory = bytearray(), bytearray()
+    for name, content in members.items():
+        title, size, crc = name.encode(), len(content), zlib.crc32(content)
+        fields = 20, 0, 0, 0, 33, crc, size, size, len(title), 0
+        directory += struct.pack("<4sH5H3L2H", b"PK\1\2", 20, *fields)
+        directory += struct.pack("<3H2L", 0, 0, 0, 0, len(body)) + title
+        body += struct.pack("<4s5H3L2H", b"PK\3\4", *fields) + title + content
+    count = len(members)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
+    return bytes(body + directory + end)
+
+
+def fuzz(fuzzer: Fuzzer, inputs: int, seed: int) -> None:
+    """Check so many mutated seeds. A warning is an error too."""
+    rng = random.Random(seed)  # noqa: S311 (not a secret)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(inputs):
+            data = rng.choice(fuzzer.seeds)
+            for _ in range(rng.choice((1, 1, 1, 2))):
+                data = mutate(data, rng)
+            fuzzer.check(data)

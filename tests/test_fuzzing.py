@@ -1,0 +1,21 @@
+"""Twenty thousand mutated files a format: one exception type, no long time, no memory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzing import FORMATS, Fuzzer, fuzz
+
+MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of a folder of its own)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_any_input_is_read_or_refused_in_one_line(name: str) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        fuzzer = Fuzzer(name, Path(folder))
+        fuzz(fuzzer, inputs=20_000, seed=0)
+    assert fuzzer.refused > 1000
+    assert fuzzer.accepted > 100
