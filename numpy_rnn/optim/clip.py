@@ -47,7 +47,8 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     if largest == 0 or not math.isfinite(largest):
         return largest
     scaled = grad / largest
-    norm = largest * math.sqrt(float(scaled @ scaled))
+    scaled *= scaled
+    norm = largest * math.sqrt(float(np.add.reduce(scaled)))  # pairwise, unlike a dot product
     if math.isfinite(norm):
         grad *= min(1.0, max_norm / (norm + 1e-6))  # (1)
     return norm
