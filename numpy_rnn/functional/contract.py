@@ -164,10 +164,20 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
         kept = kept * B + np.arange(B)
     rows = np.zeros((int(np.prod(kept_shape)) * size, G), dz.dtype)
     for row, dz_tb in zip(
-        (kept * size + tokens.astype(int)).ravel(), dz.reshape(T * B, G), strict=True
+        (kept * size + token_ids(tokens)).ravel(), dz.reshape(T * B, G), strict=True
     ):
         rows[row] += dz_tb
     return rows.reshape(*kept_shape, size, G)
+
+
+def token_ids(tokens: Array) -> Array:
+    """Return integers of any type as int64, which every version of NumPy indexes and compares.
+
+    Those beyond int64 become its largest, which no table has.
+    """
+    if tokens.dtype == np.uint64:
+        tokens = np.minimum(tokens, np.uint64(2**63 - 1))
+    return tokens.astype(np.int64, copy=False)
 
 
 def _unknown_keep(keep: object) -> ValueError:

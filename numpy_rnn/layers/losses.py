@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.losses import (
     CrossEntropyCache,
     MSECache,
@@ -221,6 +222,10 @@ class CrossEntropyLoss(Loss):
         super().__init__(reduction)
         least = -(2**63)
         self.ignore_index = check_size("CrossEntropyLoss", "ignore_index", ignore_index, least)
+        if self.ignore_index >= 2**63:
+            raise ValueError(
+                f"CrossEntropyLoss: ignore_index is {ignore_index}, expected at most 2^63 - 1"
+            )
 
     def __repr__(self) -> str:
         extra = "" if self.ignore_index == -100 else f", ignore_index={self.ignore_index}"
@@ -246,6 +251,7 @@ class CrossEntropyLoss(Loss):
         target = np.asarray(target)
         if target.dtype.kind not in "iu":
             raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers")
+        target = token_ids(target)
         check_shape(where, "target", target, (y.shape[:-1],))
         counts = target != self.ignore_index
         if mask is not None:
@@ -275,7 +281,7 @@ class CrossEntropyLoss(Loss):
 
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of steps that count."""
-        counts = np.asarray(target) != self.ignore_index
+        counts = token_ids(np.asarray(target)) != self.ignore_index
         if mask is not None:
             counts = counts & check_bool("CrossEntropyLoss.count", "mask", mask, counts.shape)
         return int(np.count_nonzero(counts))

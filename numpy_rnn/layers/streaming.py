@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     NotFiniteError,
@@ -158,7 +159,7 @@ def _read_step_input(where: object, x: Array, input_size: int, dtype: DType) -> 
         x = x if batched else x[None]
         if len(x) != 1 or not 0 <= x.item() < input_size:
             check_tokens(where, "x_t", x, input_size)
-        return x, batched
+        return token_ids(x), batched
     x = _real_numbers(where, "x_t", x, dtype)
     return (x if batched else x[None]), batched
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.parameters import DTYPES
 
@@ -178,7 +179,8 @@ def check_finite(where: object, name: str, array: Array) -> None:
 
 def check_tokens(where: object, name: str, tokens: Array, size: int) -> None:
     """Raise ValueError if a token id is not below the vocabulary's size, or is negative."""
-    wrong = (tokens < 0) | (tokens >= size)
+    ids = token_ids(tokens)
+    wrong = (ids < 0) | (ids >= size)
     if wrong.any():
         first = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
