@@ -106,7 +106,8 @@ def contract_bias(dz: Array, keep: Keep = "") -> Array:
 def _sum_over_time(dz: Array) -> Array:
     """Return the sum over axis 0, in blocks: added one by one, a million float32 lose 1 %."""
     if len(dz) <= BLOCK:
-        return np.add.reduce(dz, axis=0)
+        few: Array = np.add.reduce(dz, axis=0)
+        return few
     cut = len(dz) // BLOCK * BLOCK
     blocks = dz[:cut].reshape(cut // BLOCK, BLOCK, *dz.shape[1:])
     total: Array = _sum_over_time(np.add.reduce(blocks, axis=1))
@@ -150,7 +151,7 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
     if keep not in _SUMMED:
         raise _unknown_keep(keep)
     steps = max(BLOCK, size // max(B, 1))  # a table of zeros for each block must cost little
-    if "t" not in keep and T > steps:  # in blocks, for the same reason as in _sum_over_time
+    if "t" not in keep and steps < T:  # in blocks, for the same reason as in _sum_over_time
         total = contract_one_hot(dz[:steps], tokens[:steps], size, keep)
         for t in range(steps, T, steps):
             block = slice(t, t + steps)

@@ -139,8 +139,12 @@ def read_arguments(
     by decreasing length; the components of the initial state, (L, B, size) each, zeros for None;
     and how to restore the user's layout.
     """
-    x = np.asarray(x)
     tokens = x.dtype.kind in "iu"
+    if tokens and x.ndim == 3:
+        raise TypeError(
+            f"{where}: x has axes T, B and D and dtype {x.dtype}, but integers are token ids, "
+            f"expected features in {dtype}"
+        )
     row = () if tokens else (input_size,)
     batched = x.ndim == 2 + len(row)
     if not (batched or x.ndim == 1 + len(row)) or x.shape[x.ndim - len(row) :] != row:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
@@ -46,7 +47,7 @@ class Embedding(StatelessLayer):
         self.num_embeddings = V = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = E = check_size("Embedding", "embedding_dim", embedding_dim)
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
-        self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
+        self.parameters.data[...] = check_rng("Embedding", rng).standard_normal(V * E)
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""

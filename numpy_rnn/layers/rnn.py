@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import shown
 from numpy_rnn.functional.activations import RELU, TANH
 from numpy_rnn.functional.elman import elman_backward, elman_forward, elman_stepper
 from numpy_rnn.functional.gru import gru_backward, gru_forward, gru_stepper
@@ -315,6 +316,6 @@ def _gates(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[
 
 def _check_nonlinearity(kind: str, name: str) -> str:
     """Return `name` if it is one of the nonlinearities."""
-    if name not in tuple(NONLINEARITIES):  # a list cannot be looked up in a dict
-        raise ValueError(f"{kind}: nonlinearity is {name!r}, expected 'tanh' or 'relu'")
+    if not isinstance(name, str) or name not in NONLINEARITIES:
+        raise ValueError(f"{kind}: nonlinearity is {shown(name)}, expected 'tanh' or 'relu'")
     return name

@@ -116,8 +116,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (
         lambda: LayerNorm(4, eps="a"),  # type: ignore[arg-type]  # wrong on purpose
-        ValueError,
-        "LayerNorm: eps is 'a', expected a finite number above 0",
+        TypeError,
+        "LayerNorm: eps is 'a', expected a number",
     ),
     (lambda: LayerNorm(4, dtype="int8"), ValueError, "LayerNorm: dtype is int8, expected one of"),
     (lambda: Linear(3, 4, dtype="int8"), ValueError, "Linear: dtype is int8, expected one of"),
