@@ -290,7 +290,7 @@ class Layer(Remembers, ABC):
         Arguments and errors are those of :meth:`apply`. One forward pass is remembered per thread
         and mode (training or evaluation). `x` is copied, so it may change before :meth:`backward`.
         """
-        x = np.array(self._plain(x))
+        x = np.array(x if type(x) is np.ndarray else self._plain(x))
         y, state, cache = self.apply(x, state, lengths=lengths, reset=reset)
         self._memory.remember(cache, training=self.training)
         return (y, state) if self.stateful else y
@@ -341,8 +341,6 @@ class Layer(Remembers, ABC):
 
     def _plain(self, x: Any) -> Array:
         """Return an input as a plain array, if nothing is lost by that."""
-        if type(x) is np.ndarray:
-            return x
         features = getattr(self, "input_size", getattr(self, "in_features", None))
         return read_input(Where(self), "x", x, self.parameters.dtype, features)
 
@@ -426,9 +424,12 @@ class StatelessLayer(Layer):
         """Compute output and cache. The state is ``()``. See :meth:`Layer.apply`."""
         if state is not None:
             check_no_state(Where(self), state)
-        training, rng = read_options(Where(self), training, rng)
+        if training is not None or rng is not None:
+            training, rng = read_options(Where(self), training, rng)
         training = self.training if training is None else training
-        y, own = self._apply(self._plain(x), Call(lengths, training, rng))
+        y, own = self._apply(
+            x if type(x) is np.ndarray else self._plain(x), Call(lengths, training, rng)
+        )
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(

@@ -172,7 +172,7 @@ class MSELoss(Loss):
         y = check_float(where, "y", y)
         if not y.ndim:
             raise ValueError(f"{where}: y is a single number, expected an array")
-        target = as_array(where, "target", target)
+        target = target if type(target) is np.ndarray else as_array(where, "target", target)
         check_shape(where, "target", target, (y.shape,))  # before the mask would broadcast it
         if mask is not None:
             mask = check_bool(where, "mask", mask, y.shape[:-1])

@@ -214,7 +214,8 @@ class Recurrent(Layer):
             The state after each row's last step. L is layers times directions. A cell with
             several state components, such as the LSTM, has a tuple of them.
         """
-        training, rng = read_options(Where(self), training, rng)
+        if training is not None or rng is not None:
+            training, rng = read_options(Where(self), training, rng)
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         ways = range(len(self._directions))
         weights = [self._weights(layer, way) for layer in range(self.num_layers) for way in ways]
@@ -397,7 +398,7 @@ class Recurrent(Layer):
         """Return checked arguments of ``apply``: time-major input, initial state, arrangement."""
         return read_arguments(
             Where(self),
-            self._plain(x),
+            x if type(x) is np.ndarray else self._plain(x),
             state,
             lengths,
             reset,

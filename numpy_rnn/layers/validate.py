@@ -85,7 +85,7 @@ def read_options(
 
 def to_dtype(x: Any, dtype: DType) -> Array:
     """Return `x` as an array, and floating-point numbers in this dtype."""
-    array = as_array("step", "x_t", x)
+    array = x if type(x) is np.ndarray else as_array("step", "x_t", x)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -101,7 +101,7 @@ def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:
 
 def check_bool(where: object, name: str, value: Array, shape: tuple[int, ...]) -> Array:
     """Return `value` as an array if it holds booleans and has this shape."""
-    array = as_array(where, name, value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     if array.dtype != bool:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected bool")
     check_shape(where, name, array, (shape,))
@@ -116,7 +116,7 @@ def check_array(
     Another dtype is an error. A conversion would hide a copy of the whole input, or float32
     arithmetic inside a float64 computation.
     """
-    array = as_array(where, name, value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     check_shape(where, name, array, shapes)
     if array.dtype != dtype:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")
@@ -129,7 +129,7 @@ def check_float(where: object, name: str, value: Array) -> Array:
 
     complex128 is allowed too, for the complex step.
     """
-    array = as_array(where, name, value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     if array.dtype not in DTYPES and array.dtype != np.complex128:
         expected = " or ".join(map(str, DTYPES))
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {expected}")

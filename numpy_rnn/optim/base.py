@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ from numpy_rnn.parameters import Parameters, check_parameters
 
 # Moments whose root is taken.
 SQUARES = ("sum", "square_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
+@cache
+def _options_of(kind: type) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)[1:]
 
 
 class Optimizer(ABC):
@@ -87,7 +93,7 @@ class Optimizer(ABC):
     @property
     def hyperparameters(self) -> tuple[str, ...]:
         """The names of the constructor's arguments after the parameters."""
-        return tuple(inspect.signature(type(self)).parameters)[1:]
+        return _options_of(type(self))
 
     def __repr__(self) -> str:
         options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
@@ -95,7 +101,7 @@ class Optimizer(ABC):
 
     def step(self) -> None:
         """Update the parameters once, with the gradients as they are."""
-        self.num_steps += 1
+        self.__dict__["num_steps"] += 1  # no option, so that nothing has to be checked
         theta = self.parameters.data
         self._update(theta, self._decay(theta, self.parameters.grad))
 

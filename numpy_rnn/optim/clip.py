@@ -40,8 +40,10 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     >>> weights.grad.round(3)
     array([0.6, 0.8])
     """
-    grad = check_parameters("clip_grad_norm", parameters).grad
-    check_above_zero("clip_grad_norm", "max_norm", max_norm)
+    if not (isinstance(parameters, Parameters) and type(max_norm) is float and max_norm > 0):
+        check_parameters("clip_grad_norm", parameters)
+        max_norm = check_above_zero("clip_grad_norm", "max_norm", max_norm)
+    grad = parameters.grad
     # In units of the largest entry, so that the squares neither overflow nor vanish.
     largest = float(np.abs(grad).max(initial=0))
     if largest == 0 or not math.isfinite(largest):

@@ -143,11 +143,12 @@ def gradient(
     >>> model.parameters.grads["weight_hh_l0"].shape
     (2, 2)
     """
-    check_kind("gradient", "model", model, Layer)
-    check_kind("gradient", "criterion", criterion, Loss)
-    check_kind("gradient", "batch", batch, Batch)
-    workers = Workers(1, model) if workers is None else workers
-    check_kind("gradient", "workers", workers, Workers)
+    if type(workers) is not Workers:  # a trainer has checked its parts
+        check_kind("gradient", "model", model, Layer)
+        check_kind("gradient", "criterion", criterion, Loss)
+        check_kind("gradient", "batch", batch, Batch)
+        workers = Workers(1, model) if workers is None else workers
+        check_kind("gradient", "workers", workers, Workers)
     cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
     slices = [slice(*cut) for cut in pairwise(cuts)]
     shards = [batch.rows(rows) for rows in slices]

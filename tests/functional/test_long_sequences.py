@@ -54,7 +54,7 @@ def test_a_sum_over_time_keeps_its_digits(keep: F.Keep, steps: int) -> None:
 
 def test_a_norm_of_many_gradients_keeps_its_digits() -> None:
     parameters = Parameters({"w": (10_000_000,)}, np.float32)
-    parameters.grad = TENTH
+    parameters.grad[...] = TENTH
     parameters.grad[0] = 1  # the unit of the others
     want = (float(TENTH) ** 2 * 1e7 + 1) ** 0.5
     np.testing.assert_allclose(clip_grad_norm(parameters, np.inf), want, 1e-5)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn import CrossEntropyLoss, Embedding, Layer, Linear, Sequential
+from numpy_rnn import LSTM, CrossEntropyLoss, Embedding, LastStep, Layer, Linear, Sequential
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.training import Batch, Workers, gradient
-from tests.layers.models import LSTM, MODELS, D, H, LastStep, V
+from tests.layers.models import MODELS, D, H, V
 
 INTEGERS = sorted({np.dtype(code) for code in np.typecodes["AllInteger"]}, key=str)
 TOKENS = np.array([[0, 2, 1], [1, 0, 2], [2, 2, 0]])
