@@ -29,7 +29,7 @@ MOST_LISTED = 12  # wrong entries in a message
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
+def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
     """Return `dtype` as a NumPy dtype if parameters can have it. `where` begins the message."""
     try:
         known: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)

@@ -12,6 +12,7 @@ import math
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ ALSO_NAMED = {
     "state": "state_dict",
 }
 TRAINING = "numpy_rnn.training"
-METHODS = ("apply", "step", "train", "zero_state", "load_state_dict", "to")
+METHODS: tuple[str, ...] = ("apply", "step", "train", "zero_state", "load_state_dict", "to")
 METHODS += ("fit", "steps_in", "weights", "count")
 # Layers without a state ignore these: they are for the layers beside them in a chain.
 IGNORED = {"lengths", "reset"}
@@ -271,12 +272,6 @@ def test_hostile_values(
             given = arguments(name, function) | {argument: value}
             where = f"{name}.{method}" if method else name
             wrong.append(
-                judge(
-                    where,
-                    argument,
-                    str(parameter.annotation),
-                    label,
-                    lambda f=function, g=given: f(**g),
-                )  # type: ignore[misc]
+                judge(where, argument, str(parameter.annotation), label, partial(function, **given))
             )
     assert not list(filter(None, wrong)), "\n".join(filter(None, wrong))

@@ -7,7 +7,7 @@ state. A custom cell is a subclass of :class:`Recurrent` like these.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -314,7 +314,7 @@ def _gates(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[
     }
 
 
-def _check_nonlinearity(kind: str, name: str) -> str:
+def _check_nonlinearity(kind: str, name: Any) -> str:
     """Return `name` if it is one of the nonlinearities."""
     if not isinstance(name, str) or name not in NONLINEARITIES:
         raise ValueError(f"{kind}: nonlinearity is {shown(name)}, expected 'tanh' or 'relu'")

@@ -37,6 +37,7 @@ Hutter 2019). The paper's lambda is lr weight_decay:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -195,8 +196,9 @@ class Adam(Optimizer):
         self.amsgrad = self._flag("amsgrad", amsgrad)
         moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * self.amsgrad
         super().__init__(parameters, lr, weight_decay, moments)
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"{type(self).__name__}: betas is {shown(betas)}, expected two numbers")
+        given: Any = betas
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise TypeError(f"{type(self).__name__}: betas is {shown(given)}, expected two numbers")
         self.betas = (self._decay_rate("beta1", betas[0]), self._decay_rate("beta2", betas[1]))
         self.eps = self._non_negative("eps", eps)
 

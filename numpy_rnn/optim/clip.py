@@ -40,7 +40,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     >>> weights.grad.round(3)
     array([0.6, 0.8])
     """
-    if not (isinstance(parameters, Parameters) and type(max_norm) is float and max_norm > 0):
+    if type(parameters) is not Parameters or type(max_norm) is not float or not max_norm > 0:
         check_parameters("clip_grad_norm", parameters)
         max_norm = check_above_zero("clip_grad_norm", "max_norm", max_norm)
     grad = parameters.grad

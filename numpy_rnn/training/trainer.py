@@ -381,7 +381,7 @@ def _check_parts(
     criterion: Loss,
     optimizer: Optimizer,
     source: Source,
-    callbacks: Sequence[Callback],
+    callbacks: Any,
 ) -> None:
     """Raise TypeError or ValueError if the parts of a trainer do not fit together."""
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):

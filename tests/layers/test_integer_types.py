@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_a_token_beyond_int64_is_refused_and_does_not_wrap() -> None:
 @pytest.mark.parametrize("name", ["x", "lengths", "target"])
 def test_bool_is_no_integer(name: str) -> None:
     yes = np.ones((3, 3), bool)
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "x": lambda: MODELS["rnn"]().apply(yes),
         "lengths": lambda: MODELS["rnn"]().apply(TOKENS, lengths=yes[0]),
         "target": lambda: CrossEntropyLoss().apply(LOGITS, yes),
