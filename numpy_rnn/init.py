@@ -22,8 +22,9 @@ from typing import Protocol
 
 import numpy as np
 
+from numpy_rnn.arguments import check_non_negative, check_number, check_rng, check_size, shown
 from numpy_rnn.functional.types import Array, Rng
-from numpy_rnn.parameters import Parameters
+from numpy_rnn.parameters import Parameters, check_parameters
 
 
 class HasParameters(Protocol):
@@ -49,8 +50,9 @@ def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
         The numbers are drawn in float64 and then rounded, so a seed gives the same weights in every
         dtype.
     """
-    bound = 1 / math.sqrt(fan)
-    generator = np.random.default_rng(rng)
+    check_parameters("uniform", parameters)
+    bound = 1 / math.sqrt(check_size("uniform", "fan", fan))
+    generator = check_rng("uniform", rng)
     parameters.data[...] = generator.uniform(-bound, bound, parameters.data.size)
 
 
@@ -61,8 +63,8 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
     layer to layer. Biases are set to zero. Vectors (IndRNN's recurrent weights, LRU's eigenvalues)
     have no such rule and stay unchanged. The layer is recurrent or linear.
     """
-    generator = np.random.default_rng(rng)
-    for name, value in layer.parameters.values.items():
+    generator = check_rng("glorot", rng)
+    for name, value in _parameters("glorot", layer).values.items():
         if "bias" in name:
             value[...] = 0
         if value.ndim < 2:
@@ -85,7 +87,8 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
     gain : float
         Factor of the matrix.
     """
-    generator = np.random.default_rng(rng)
+    generator = check_rng("orthogonal", rng)
+    check_number("orthogonal", "gain", gain)
     for block in _recurrent_blocks(layer):
         q, r = np.linalg.qr(generator.standard_normal(block.shape))
         block[...] = gain * q * np.sign(np.diag(r))  # without the signs it is not uniform
@@ -102,9 +105,10 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
     gain : float
         Factor of the identity.
     """
+    check_number("identity_recurrent", "gain", gain)
     for block in _recurrent_blocks(layer):
         block[...] = gain * np.eye(*block.shape)
-    for name, value in layer.parameters.values.items():
+    for name, value in _parameters("identity_recurrent", layer).values.items():
         if "bias" in name:
             value[...] = 0
 
@@ -120,6 +124,7 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
     value : float
         Sum of b_ih and b_hh.
     """
+    check_number("forget_bias", "value", value)
     for b_ih, b_hh in _biases(layer, 4):
         b_ih[1], b_hh[1] = value, 0
 
@@ -136,9 +141,8 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
     longest : int
         Longest dependency expected, at least 3 steps.
     """
-    if longest < 3:
-        raise ValueError(f"chrono: longest is {longest}, expected at least 3")
-    generator = np.random.default_rng(rng)
+    check_size("chrono", "longest", longest, least=3)
+    generator = check_rng("chrono", rng)
     gates = _count_gates(layer)
     for b_ih, b_hh in _biases(layer, gates):
         log_u = np.log(generator.uniform(1, longest - 1, b_ih.shape[1]))
@@ -164,13 +168,14 @@ def indrnn_uniform(
     least, most : float
         Fraction of a state after `longest` steps, 0 <= least <= most.
     """
-    if longest < 1:
-        raise ValueError(f"indrnn_uniform: longest is {longest}, expected at least 1")
+    check_size("indrnn_uniform", "longest", longest)
+    for name, value in (("least", least), ("most", most)):
+        check_non_negative("indrnn_uniform", name, value)
     if not 0 <= least <= most:
         raise ValueError(
             f"indrnn_uniform: least and most are {least} and {most}, expected 0 <= least <= most"
         )
-    generator = np.random.default_rng(rng)
+    generator = check_rng("indrnn_uniform", rng)
     low, high = least ** (1 / longest), most ** (1 / longest)
     for name in _vectors(layer, "weight_hh"):
         weights = layer.parameters.values[name]
@@ -197,12 +202,14 @@ def lru_ring(
     max_phase : float
         Maximum angle, above 0, in radians per step.
     """
+    for name, value in (("r_min", r_min), ("r_max", r_max), ("max_phase", max_phase)):
+        check_number("lru_ring", name, value, lambda _: True)
     if not 0 <= r_min < r_max <= 1:
         raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
     if not (max_phase > 0 and math.isfinite(max_phase)):
         raise ValueError(f"lru_ring: max_phase is {max_phase}, expected a finite number above 0")
-    generator = np.random.default_rng(rng)
-    values = layer.parameters.values
+    generator = check_rng("lru_ring", rng)
+    values = _parameters("lru_ring", layer).values
     for name in _vectors(layer, "nu_log"):
         nu = values[name]
         # Strictly inside the ring, because at |lambda| = 0 or 1 a logarithm is infinite.
@@ -216,12 +223,20 @@ def lru_ring(
         weights[...] = spread * generator.standard_normal(weights.shape)
 
 
+def _parameters(where: str, layer: HasParameters) -> Parameters:
+    """Return the parameters of a layer."""
+    parameters = getattr(layer, "parameters", None)
+    if not isinstance(parameters, Parameters):
+        raise TypeError(f"{where}: layer is {shown(layer)}, expected a layer")
+    return parameters
+
+
 def _count_gates(layer: HasParameters) -> int:
     """Return the number of blocks of H rows in a recurrent layer's input weights."""
-    values, H = layer.parameters.values, getattr(layer, "hidden_size", None)
+    values, H = _parameters("init", layer).values, getattr(layer, "hidden_size", None)
     rows = next((len(value) for name, value in values.items() if "weight_ih" in name), None)
     if rows is None or H is None:
-        raise ValueError(f"{layer!r} has no recurrent weights, expected a recurrent layer")
+        raise ValueError(f"layer {layer!r} has no recurrent weights, expected a recurrent layer")
     return int(rows // H)
 
 
@@ -231,17 +246,17 @@ def _recurrent_blocks(layer: HasParameters) -> Iterator[Array]:
     values = layer.parameters.values.items()
     matrices = [value for name, value in values if "weight_hh" in name and value.ndim == 2]
     if not matrices:
-        raise ValueError(f"{layer!r} has no recurrent matrix, expected an RNN, LSTM or GRU")
+        raise ValueError(f"layer {layer!r} has no recurrent matrix, expected an RNN, LSTM or GRU")
     for matrix in matrices:
         yield from matrix.reshape(gates, -1, matrix.shape[1])
 
 
 def _vectors(layer: HasParameters, kind: str) -> list[str]:
     """Return the names of all vectors of this kind, one for each layer and direction."""
-    values = layer.parameters.values.items()
+    values = _parameters("init", layer).values.items()
     names = [name for name, value in values if kind in name and value.ndim == 1]
     if not names:
-        raise ValueError(f"{layer!r} has no vector {kind!r}, expected a layer that has one")
+        raise ValueError(f"layer {layer!r} has no vector {kind!r}, expected a layer that has one")
     return names
 
 
@@ -250,10 +265,12 @@ def _biases(layer: HasParameters, gates: int) -> Iterator[tuple[Array, Array]]:
 
     For a cell with one bias, the other is a dummy.
     """
-    values = layer.parameters.values
+    values = _parameters("init", layer).values
     names = [name for name in values if "bias_ih" in name]
     if not names or gates not in (2, 3, 4) or _count_gates(layer) != gates:
-        raise ValueError(f"{layer!r} has no such gate biases, expected a gated layer with bias")
+        raise ValueError(
+            f"layer {layer!r} has no such gate biases, expected a gated layer with bias"
+        )
     for name in names:
         b_ih = values[name].reshape(gates, -1)
         b_hh = values.get(name.replace("bias_ih", "bias_hh"))

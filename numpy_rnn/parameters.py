@@ -15,22 +15,41 @@ from typing import Any, NamedTuple, Never
 
 import numpy as np
 
+from numpy_rnn.arguments import (
+    as_array,
+    check_flag,
+    check_kind,
+    check_mapping,
+    check_size,
+    shown,
+)
 from numpy_rnn.functional.types import Array, DTypeLike
 
+MOST_LISTED = 12  # wrong entries in a message
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_dtype(dtype: DTypeLike, where: str = "") -> np.dtype[Any]:
+def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
     """Return `dtype` as a NumPy dtype if parameters can have it. `where` begins the message."""
     try:
-        known: np.dtype[Any] | None = np.dtype(dtype)
-    except TypeError:
+        known: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
         known = None
     if known is None or known not in DTYPES:
-        shown = repr(dtype) if known is None else known.name
+        given = shown(dtype) if known is None else known.name
         known_ones = ", ".join(map(str, DTYPES))
-        raise ValueError(f"{where}dtype is {shown}, expected one of {known_ones}")
+        raise ValueError(f"{where}dtype is {given}, expected one of {known_ones}")
     return known
+
+
+def check_parameters(where: object, parameters: Any) -> Parameters:
+    """Return `parameters` if that is what they are."""
+    if not isinstance(parameters, Parameters):
+        raise TypeError(
+            f"{where}: parameters is a {type(parameters).__name__}, "
+            "expected a layer's or model's .parameters"
+        )
+    return parameters
 
 
 class IncompatibleKeys(NamedTuple):
@@ -101,8 +120,12 @@ class Parameters:
     def __init__(
         self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike, kind: str = ""
     ) -> None:
+        check_kind("Parameters", "kind", kind, str)
         self.dtype = check_dtype(dtype, f"{kind}: " if kind else "")
-        self.shapes = dict(shapes)
+        self.shapes = dict(check_mapping("Parameters", "shapes", shapes))
+        for name, shape in self.shapes.items():
+            for size in check_kind("Parameters", f"shapes[{name!r}]", shape, tuple):
+                check_size("Parameters", f"shapes[{name!r}]", size, least=0)
         self._order = list(self.shapes)  # of all names; a tied one is not in `shapes`
         self._tied: dict[str, str] = {}  # a name, and the name that its numbers are under
         self._joined = False
@@ -285,8 +308,8 @@ class Parameters:
         """
         if self._joined:
             raise ValueError("these parameters are part of a model, expected the model's")
-        if dtype != np.complex128:
-            check_dtype(dtype)
+        if dtype is not complex and str(dtype) not in ("complex128", str(np.complex128)):
+            check_dtype(dtype, "Parameters.to: ")
         self._live_in(self.data.astype(dtype), self.grad.astype(dtype))
 
     def add(self, gradients: Mapping[str, Array]) -> None:
@@ -327,27 +350,30 @@ class Parameters:
         ------
         TypeError, ValueError
             If `state` is not a mapping, or an entry is missing, unexpected, of a wrong shape or
-            not of finite real numbers. The message names every such entry.
+            not of finite real numbers. The message names these entries, or the prefix that all
+            names have in excess or lack.
         """
+        check_kind("load_state_dict", "where", where, str)
         where = f"{where}.load_state_dict" if where else "load_state_dict"
-        if not isinstance(state, Mapping):
-            raise TypeError(f"{where}: state is a {type(state).__name__}, expected a mapping")
-        given = self._by_own_names(state)
+        check_flag(where, "strict", strict)
+        given = self._by_own_names(check_mapping(where, "state", state))
         keys = IncompatibleKeys(
             missing_keys=[name for name in self.values if name not in given],
             unexpected_keys=[name for name in given if name not in self.values],
         )
         wrong: list[str] = []
         if strict:
+            _check_prefix(where, *keys)
             wrong += [f"{name!r} is missing" for name in keys.missing_keys]
             wrong += [f"{name!r} is unexpected" for name in keys.unexpected_keys]
-        arrays = {name: np.asarray(given[name]) for name in self.values if name in given}
+        arrays = {n: _numbers(where, n, given[n]) for n in self.values if n in given}
         for name, array in arrays.items():
+            expected = self.values[name].shape
             if array.dtype.kind not in "fiu":
                 wrong.append(f"{name!r} has dtype {array.dtype}, expected real numbers")
-            elif array.shape != self.values[name].shape:
-                expected = self.values[name].shape
-                wrong.append(f"{name!r} has shape {array.shape}, expected {expected}")
+            elif array.shape != expected:
+                hint = " (transposed, as in Keras)" if array.shape[::-1] == expected else ""
+                wrong.append(f"{name!r} has shape {array.shape}, expected {expected}{hint}")
             else:
                 with np.errstate(over="ignore"):  # too large a number becomes infinite
                     finite = np.isfinite(array.astype(self.dtype))
@@ -362,7 +388,8 @@ class Parameters:
             if name in arrays and not np.array_equal(arrays[name], arrays[source])
         ]
         if wrong:
-            raise ValueError(f"{where}: {'; '.join(wrong)}")
+            rest = [f"{len(wrong) - MOST_LISTED} more"] if len(wrong) > MOST_LISTED else []
+            raise ValueError(f"{where}: {'; '.join(wrong[:MOST_LISTED] + rest)}")
         for name, array in arrays.items():
             self.values[name][...] = array
         return keys
@@ -390,3 +417,30 @@ class Parameters:
 def _flat(views: Mapping[str, Array], names: list[str], dtype: DTypeLike) -> Array:
     """Return the numbers of some views one after another, in a new vector."""
     return np.concatenate([np.empty(0, dtype), *(views[name].ravel() for name in names)])
+
+
+def _check_prefix(where: str, missing: list[str], unexpected: list[str]) -> None:
+    """Raise ValueError if names differ from the expected ones by one prefix, such as `module.`."""
+    if not (missing and unexpected):
+        return
+    for names, longer, advice in (
+        (missing, unexpected, "the names without it"),
+        (unexpected, missing, "the names with it"),
+    ):
+        prefix = next((n.removesuffix(names[0]) for n in longer if n.endswith(names[0])), "")
+        if prefix and {prefix + name for name in names} <= set(longer):
+            verb = "has" if names is missing else "lacks"
+            raise ValueError(
+                f"{where}: state {verb} the prefix {prefix!r} in {len(names)} names, such as "
+                f"{(longer if names is missing else names)[0]!r}, expected {advice}"
+            )
+
+
+def _numbers(where: str, name: str, value: Any) -> Array:
+    """Return a parameter as an array; also a tensor of PyTorch, and numbers in bfloat16."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if "bfloat16" in str(value.dtype) else value
+    if type(value) is np.ndarray:  # its dtype is checked by the caller
+        return value.astype(np.float32) if value.dtype.name == "bfloat16" else value
+    return as_array(where, repr(name), value)

@@ -36,6 +36,7 @@ FLOORS = [
     ["textbook.dropout", "textbook.mse", "textbook.cross_entropy"],
     ["textbook"],
     ["functional"],
+    ["arguments"],
     ["parameters"],
     ["init", "optim.base", "optim.clip"],
     ["optim.sgd", "optim.adaptive"],

@@ -10,9 +10,10 @@ import math
 import reprlib
 from collections.abc import Callable
 from dataclasses import field, fields
+from numbers import Real
 from typing import Any, TypeVar
 
-from numpy_rnn.layers.validate import check_size, is_number
+from numpy_rnn.layers.validate import check_size
 
 T = TypeVar("T")
 Check = Callable[[str, str, Any], Any]  # of (class name, field name, value); returns the value
@@ -71,7 +72,7 @@ def real(*, minimum: float = -math.inf, above: float = -math.inf, below: float =
     """Return the check of a finite real number in a range. It is returned as a float."""
 
     def check(where: str, name: str, value: Any) -> float:
-        if isinstance(value, bool) or not is_number(value):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{where}: {name} is {one_line(value)}, expected a number")
         try:
             number = float(value)

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -201,10 +201,13 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
         raise ValueError(f"{spec!r}, expected a name of {', '.join(NONLINEARITIES)}")
     name, *given = parts
     defaults = NONLINEARITIES[str(name)].constants
-    numbers = [isinstance(c, Real) and type(c) is not bool and c == c for c in given]  # noqa: PLR0124 (no NaN)
-    if len(given) > len(defaults) or not all(numbers):
+    if len(given) > len(defaults) or not all(map(_is_constant, given)):
         raise ValueError(f"{spec!r}, expected {name!r} with at most {len(defaults)} numbers")
     return str(name), (*(float(c) for c in given), *defaults[len(given) :])
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value  # noqa: PLR0124 (no NaN)
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:

@@ -25,6 +25,8 @@ from numpy_rnn.functional.types import Array
 
 Keep = Literal["", "t", "b", "tb"]
 
+BLOCK = 256  # steps that are added one by one
+
 # The axes of dz (T, B, G) that each `keep` sums over.
 _SUMMED: dict[str, tuple[int, ...]] = {"": (0, 1), "t": (1,), "b": (0,), "tb": ()}
 
@@ -94,8 +96,23 @@ def contract_bias(dz: Array, keep: Keep = "") -> Array:
     """
     if keep not in _SUMMED:
         raise _unknown_keep(keep)
-    db: Array = np.add.reduce(dz, axis=_SUMMED[keep])
-    return db
+    if "t" in keep:
+        db: Array = np.add.reduce(dz, axis=_SUMMED[keep])
+        return db
+    over_time = _sum_over_time(dz)
+    return over_time if keep == "b" else np.add.reduce(over_time, axis=0)
+
+
+def _sum_over_time(dz: Array) -> Array:
+    """Return the sum over axis 0, in blocks: added one by one, a million float32 lose 1 %."""
+    if len(dz) <= BLOCK:
+        few: Array = np.add.reduce(dz, axis=0)
+        return few
+    cut = len(dz) // BLOCK * BLOCK
+    blocks = dz[:cut].reshape(cut // BLOCK, BLOCK, *dz.shape[1:])
+    total: Array = _sum_over_time(np.add.reduce(blocks, axis=1))
+    total += np.add.reduce(dz[cut:], axis=0)
+    return total
 
 
 def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Array:
@@ -133,6 +150,13 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
     T, B, G = dz.shape
     if keep not in _SUMMED:
         raise _unknown_keep(keep)
+    steps = max(BLOCK, size // max(B, 1))  # a table of zeros for each block must cost little
+    if "t" not in keep and steps < T:  # in blocks, for the same reason as in _sum_over_time
+        total = contract_one_hot(dz[:steps], tokens[:steps], size, keep)
+        for t in range(steps, T, steps):
+            block = slice(t, t + steps)
+            total += contract_one_hot(dz[block], tokens[block], size, keep)
+        return total
     kept_shape = tuple(n for n, axis in ((T, "t"), (B, "b")) if axis in keep)
     kept = np.zeros((T, B), int)  # the position of each (t, b) in the flattened kept axes
     if "t" in keep:
@@ -141,10 +165,20 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
         kept = kept * B + np.arange(B)
     rows = np.zeros((int(np.prod(kept_shape)) * size, G), dz.dtype)
     for row, dz_tb in zip(
-        (kept * size + tokens.astype(int)).ravel(), dz.reshape(T * B, G), strict=True
+        (kept * size + token_ids(tokens)).ravel(), dz.reshape(T * B, G), strict=True
     ):
         rows[row] += dz_tb
     return rows.reshape(*kept_shape, size, G)
+
+
+def token_ids(tokens: Array) -> Array:
+    """Return integers of any type as int64, which every version of NumPy indexes and compares.
+
+    Those beyond int64 become its largest, which no table has.
+    """
+    if tokens.dtype == np.uint64:
+        tokens = np.minimum(tokens, np.uint64(2**63 - 1))
+    return tokens.astype(np.int64, copy=False)
 
 
 def _unknown_keep(keep: object) -> ValueError:

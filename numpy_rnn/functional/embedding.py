@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numpy_rnn.functional.contract import Keep, contract_one_hot
+from numpy_rnn.functional.contract import Keep, contract_one_hot, token_ids
 from numpy_rnn.functional.types import Array
 
 
@@ -42,7 +42,7 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     >>> y.ravel()
     array([7., 5.])
     """
-    return W.take(tokens, axis=0), EmbeddingCache(tokens, len(W))  # (1)
+    return W.take(token_ids(tokens), axis=0), EmbeddingCache(tokens, len(W))  # (1)
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache, keep: Keep = "") -> tuple[None, Array]:

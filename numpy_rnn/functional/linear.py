@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.functional.contract import Keep, contract, contract_bias
+from numpy_rnn.functional.contract import Keep, contract, contract_bias, token_ids
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward
 from numpy_rnn.functional.types import Array
 
@@ -59,7 +59,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
     """Return ``x @ W_T + b`` for x (N, D), or (N,) token ids, in `out` (N, G) if it is given."""
-    y = W_T.take(x, axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
+    y = W_T.take(token_ids(x), axis=0) if x.dtype.kind in "iu" else x.dot(W_T)
     if out is None and y.dtype == b.dtype:
         out = y
     total: Array = np.add(y, b, out)

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array
 
 Reduction = Literal["mean", "sum", "sum_over_time", "none"]
@@ -162,6 +163,7 @@ def cross_entropy_forward(
     >>> loss.round(4), cross_entropy_backward(1.0, cache)[0]
     (np.float64(0.6931), array([[[-0.5,  0.5]]]))
     """
+    targets = token_ids(targets)
     counts = targets != ignore_index
     if mask is not None:
         counts = counts & mask

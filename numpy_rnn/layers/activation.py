@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_number
 from numpy_rnn.functional.activations import ActivationSpec, check_activation, make_activation
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Call, StatelessLayer
-from numpy_rnn.layers.validate import check_float, is_number
+from numpy_rnn.layers.validate import check_float
 from numpy_rnn.parameters import Parameters
 
 
@@ -74,9 +75,7 @@ class _Named(Activation):
         if len(given) > len(names) or list(values) != names or {*names[: len(given)]} & {*named}:
             raise TypeError(f"{kind}: expected no arguments but {', '.join(names) or 'none'}")
         for name, value in values.items():
-            if not is_number(value):
-                raise TypeError(f"{kind}: {name} is {value!r}, expected a number")
-            setattr(self, name, float(value))
+            setattr(self, name, check_number(kind, name, value))
         super().__init__(self._named, *(float(value) for value in values.values()))
 
 

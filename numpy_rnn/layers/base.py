@@ -30,6 +30,9 @@ from numpy_rnn.layers.validate import (
     check_flag,
     check_keep,
     check_no_state,
+    check_size,
+    read_input,
+    read_options,
     to_dtype,
     wrong_cache,
 )
@@ -294,7 +297,8 @@ class Layer(Remembers, ABC):
         and mode (training or evaluation). `x` is copied, so it may change before :meth:`backward`.
         """
         options: Any = {} if mask is None else {"mask": mask}  # a custom layer need not have it
-        y, state, cache = self.apply(np.array(x), state, lengths=lengths, reset=reset, **options)
+        x = np.array(x if type(x) is np.ndarray else self._plain(x))
+        y, state, cache = self.apply(x, state, lengths=lengths, reset=reset, **options)
         self._memory.remember(cache, training=self.training)
         return (y, state) if self.stateful else y
 
@@ -342,8 +346,14 @@ class Layer(Remembers, ABC):
     def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
 
-    def zero_state(self, B: int) -> State:  # noqa: ARG002 (a layer without state has none for any B)
+    def _plain(self, x: Any) -> Array:
+        """Return an input as a plain array, if nothing is lost by that."""
+        features = getattr(self, "input_size", getattr(self, "in_features", None))
+        return read_input(Where(self), "x", x, self.parameters.dtype, features)
+
+    def zero_state(self, B: int) -> State:
         """Return the zero state of a batch of B sequences."""
+        check_size(f"{type(self).__name__}.zero_state", "B", B, least=0)
         return ()
 
     def train(self, mode: bool = True) -> Self:
@@ -423,8 +433,12 @@ class StatelessLayer(Layer):
         """Compute output and cache. The state is ``()``. See :meth:`Layer.apply`."""
         if state is not None:
             check_no_state(Where(self), state)
+        if training is not None or rng is not None:
+            training, rng = read_options(Where(self), training, rng)
         training = self.training if training is None else training
-        y, own = self._apply(np.asarray(x), Call(lengths, training, rng, mask))
+        y, own = self._apply(
+            x if type(x) is np.ndarray else self._plain(x), Call(lengths, training, rng, mask)
+        )
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(

@@ -170,6 +170,11 @@ def read_layout(
     """Return `x` as an array if its shape is allowed, whether it has a B, and is token ids."""
     x = np.asarray(x)
     tokens = x.dtype.kind in "iu"
+    if tokens and x.ndim == 3:
+        raise TypeError(
+            f"{where}: x has axes T, B and D and dtype {x.dtype}, but integers are token ids, "
+            f"expected features in floating point"
+        )
     row = () if tokens else (input_size,)
     batched = x.ndim == 2 + len(row)
     if not (batched or x.ndim == 1 + len(row)) or x.shape[x.ndim - len(row) :] != row:

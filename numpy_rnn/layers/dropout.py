@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
@@ -50,7 +51,7 @@ class Dropout(StatelessLayer):
         self.p = check_probability("Dropout", "p", p)
         self.parameters = Parameters({}, np.float64 if dtype is None else dtype, "Dropout")
         self._any_dtype = dtype is None
-        self._rng = np.random.default_rng(rng)
+        self._rng = check_rng("Dropout", rng)
 
     def rngs(self) -> list[Generator]:
         """Return the generator of the masks, if any are drawn."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
@@ -57,7 +58,7 @@ class Embedding(StatelessLayer):
                 raise ValueError(f"Embedding: padding_idx is {k}, expected {-V} to {V - 1}")
             self.padding_idx = k % V
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
-        self.parameters.data[...] = np.random.default_rng(rng).standard_normal(V * E)
+        self.parameters.data[...] = check_rng("Embedding", rng).standard_normal(V * E)
         if self.padding_idx is not None:
             self.parameters.values["weight"][self.padding_idx] = 0
 

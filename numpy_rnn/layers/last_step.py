@@ -127,7 +127,7 @@ class LastStep(StatelessLayer):
     def step(self, x_t: Array, state: State = None) -> Array:
         """Return a copy of `x_t`: a single step is its own last one."""
         check_no_state("LastStep.step", state)
-        return np.array(x_t)
+        return np.array(check_float("LastStep.step", "x_t", x_t))
 
     def _reverse_part(self, D: int) -> int:
         """Return where the features of the reverse direction begin."""

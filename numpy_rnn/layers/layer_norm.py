@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_number
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.layer_norm import (
     LayerNormCache,
@@ -21,7 +22,6 @@ from numpy_rnn.layers.validate import (
     check_flag,
     check_float,
     check_size,
-    is_number,
 )
 from numpy_rnn.parameters import Parameters
 
@@ -67,10 +67,11 @@ class LayerNorm(StatelessLayer):
                 f"LayerNorm: normalized_shape is {normalized_shape}, expected one size, "
                 "that of the last axis"
             )
-        if not (is_number(eps) and 0 < eps < math.inf):
-            raise ValueError(f"LayerNorm: eps is {eps!r}, expected a finite number above 0")
+        eps = check_number(
+            "LayerNorm", "eps", eps, lambda v: 0 < v < math.inf, "a finite number above 0"
+        )
         H = check_size("LayerNorm", "normalized_shape", axes[0])
-        self.normalized_shape, self.eps = (H,), float(eps)
+        self.normalized_shape, self.eps = (H,), eps
         self.elementwise_affine = check_flag("LayerNorm", "elementwise_affine", elementwise_affine)
         self.bias = check_flag("LayerNorm", "bias", bias)
         names = ("weight", "bias") if self.bias else ("weight",)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
@@ -67,7 +68,7 @@ class Linear(StatelessLayer):
         if self.bias:
             shapes["bias"] = (self.out_features,)
         self.parameters = Parameters(shapes, dtype, "Linear")
-        uniform(self.parameters, self.in_features, rng)
+        uniform(self.parameters, self.in_features, check_rng("Linear", rng))
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is computed too)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""

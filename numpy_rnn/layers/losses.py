@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import as_array, shown
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.losses import (
     CrossEntropyCache,
     MSECache,
@@ -62,10 +64,11 @@ class Loss(Remembers, ABC):
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
+        kind, known = type(self).__name__, isinstance(reduction, str)
         try:
-            reduction_scale(reduction, counted=1, per_step=1)
+            reduction_scale(reduction if known else shown(reduction), counted=1, per_step=1)  # type: ignore[arg-type]  # checked here
         except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
+            raise ValueError(f"{kind}: {error}") from None
         self.reduction: Reduction = reduction
 
     def __repr__(self) -> str:
@@ -169,7 +172,7 @@ class MSELoss(Loss):
         y = check_float(where, "y", y)
         if not y.ndim:
             raise ValueError(f"{where}: y is a single number, expected an array")
-        target = np.asarray(target)
+        target = target if type(target) is np.ndarray else as_array(where, "target", target)
         check_shape(where, "target", target, (y.shape,))  # before the mask would broadcast it
         if mask is not None:
             mask = check_bool(where, "mask", mask, y.shape[:-1])
@@ -188,7 +191,8 @@ class MSELoss(Loss):
 
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of elements that count."""
-        target = np.asarray(target)
+        target = as_array("MSELoss.count", "target", target)
+        check_shape("MSELoss.count", "target", target, (target.shape or ("any",),))
         if mask is None:
             return int(target.size)
         mask = check_bool("MSELoss.count", "mask", mask, target.shape[:-1])
@@ -221,6 +225,10 @@ class CrossEntropyLoss(Loss):
         super().__init__(reduction)
         least = -(2**63)
         self.ignore_index = check_size("CrossEntropyLoss", "ignore_index", ignore_index, least)
+        if self.ignore_index >= 2**63:
+            raise ValueError(
+                f"CrossEntropyLoss: ignore_index is {ignore_index}, expected at most 2^63 - 1"
+            )
 
     def __repr__(self) -> str:
         extra = "" if self.ignore_index == -100 else f", ignore_index={self.ignore_index}"
@@ -243,9 +251,7 @@ class CrossEntropyLoss(Loss):
         check_shape(where, "y", y, (("T", "B", "V"), ("N", "V")))
         if y.shape[-1] == 0:
             raise ValueError(f"{where}: y has shape {y.shape}, expected at least one class")
-        target = np.asarray(target)
-        if target.dtype.kind not in "iu":
-            raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers")
+        target = _classes(where, target)
         check_shape(where, "target", target, (y.shape[:-1],))
         counts = target != self.ignore_index
         if mask is not None:
@@ -275,7 +281,15 @@ class CrossEntropyLoss(Loss):
 
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of steps that count."""
-        counts = np.asarray(target) != self.ignore_index
+        counts = _classes("CrossEntropyLoss.count", target) != self.ignore_index
         if mask is not None:
             counts = counts & check_bool("CrossEntropyLoss.count", "mask", mask, counts.shape)
         return int(np.count_nonzero(counts))
+
+
+def _classes(where: str, target: Array) -> Array:
+    """Return a target as class numbers, int64."""
+    target = as_array(where, "target", target)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers")
+    return token_ids(target)

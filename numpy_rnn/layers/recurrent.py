@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 import numpy as np
 
+from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
@@ -33,6 +34,8 @@ from numpy_rnn.layers.validate import (
     check_shape,
     check_size,
     check_tokens,
+    read_input,
+    read_options,
     wrong_cache,
 )
 from numpy_rnn.parameters import Parameters
@@ -159,7 +162,7 @@ class Recurrent(Layer):
                 self._names.append([name if name in kept else "" for name in named])
                 shapes |= kept
         self.parameters = Parameters(shapes, dtype, kind)
-        self._rng = np.random.default_rng(rng)
+        self._rng = check_rng(kind, rng)
         self.initialise(self._rng)
 
     def initialise(self, rng: Generator) -> None:
@@ -176,6 +179,7 @@ class Recurrent(Layer):
 
     def zero_state(self, B: int) -> State:
         """Return the zero state of a batch of B sequences: (L, B, size), or a tuple of such."""
+        check_size(f"{type(self).__name__}.zero_state", "B", B, least=0)
         L, dtype = len(self._names), self.parameters.dtype
         parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
         return parts if len(parts) > 1 else parts[0]
@@ -185,6 +189,16 @@ class Recurrent(Layer):
 
         Layers are counted from 0. Direction 1 is the reverse one.
         """
+        way = check_size(f"{type(self).__name__}.weights", "direction", direction, least=0)
+        layer = check_size(f"{type(self).__name__}.weights", "layer", layer, least=0)
+        if layer >= self.num_layers or way >= len(self._directions):
+            raise ValueError(
+                f"{self!r}.weights: layer is {layer} and direction is {way}, "
+                f"expected below {self.num_layers} and {len(self._directions)}"
+            )
+        return self._weights(layer, way)
+
+    def _weights(self, layer: int, direction: int) -> list[Array]:
         values = self.parameters.values
         names = self._names[layer * len(self._directions) + direction]
         return [
@@ -233,6 +247,8 @@ class Recurrent(Layer):
             The state after each row's last step. L is layers times directions. A cell with
             several state components, such as the LSTM, has a tuple of them.
         """
+        if training is not None or rng is not None:
+            training, rng = read_options(Where(self), training, rng)
         if mask is not None:
             x, moved = self._compact(x, lengths, reset, mask)
             y, last, inner = self.apply(
@@ -246,7 +262,7 @@ class Recurrent(Layer):
             return moved.show(y), moved.restart(state, last), MaskedCache(moved, inner)
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         ways = range(len(self._directions))
-        weights = [self.weights(layer, way) for layer in range(self.num_layers) for way in ways]
+        weights = [self._weights(layer, way) for layer in range(self.num_layers) for way in ways]
         x, initial, batch = self._read(x, state, lengths, reset)
         runs: list[SegmentsCache] = []
         masks: list[DropoutCache] = []
@@ -374,7 +390,7 @@ class Recurrent(Layer):
                     cell,
                     batch.reverse(x) if backwards else x,
                     [component[n] for component in initial],
-                    self.weights(layer, direction),
+                    self._weights(layer, direction),
                     batch.lengths,
                     batch.reversed_reset if backwards else batch.reset,
                     recompute=PREDICT_STEPS,
@@ -395,9 +411,9 @@ class Recurrent(Layer):
         layer with a reverse direction has no steps (ValueError): it begins at the end.
         """
         self._check_one_direction("step")
-        x_t = np.asarray(x_t)
-        row = () if x_t.dtype.kind in "iu" else (self.input_size,)
         where = Where(self, "step")
+        x_t = read_input(where, "x_t", x_t, self.parameters.dtype, self.input_size)
+        row = () if x_t.dtype.kind in "iu" else (self.input_size,)
         check_shape(where, "x_t", x_t, (("B", *row), row))
         if row:
             check_array(where, "x_t", x_t, self.parameters.dtype, (x_t.shape,))
@@ -428,7 +444,7 @@ class Recurrent(Layer):
         (3,)
         """
         self._check_one_direction("stepper")
-        cells = [cell.single_steps(self.weights(n)) for n, cell in enumerate(self._cells)]
+        cells = [cell.single_steps(self._weights(n, 0)) for n, cell in enumerate(self._cells)]
         return make_stepper(
             Where(self, "step"), cells, self.input_size, self.state_sizes, self.parameters.dtype
         )
@@ -439,7 +455,7 @@ class Recurrent(Layer):
         """Return checked input, zero where it is not read, and where its valid steps go."""
         x, moved = compact(
             Where(self),
-            x,
+            x if type(x) is np.ndarray else self._plain(x),
             lengths,
             reset,
             mask,
@@ -481,7 +497,7 @@ class Recurrent(Layer):
         """Return checked arguments of ``apply``: time-major input, initial state, arrangement."""
         return read_arguments(
             Where(self),
-            x,
+            x if type(x) is np.ndarray else self._plain(x),
             state,
             lengths,
             reset,

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-import numpy as np
-
+from numpy_rnn.arguments import check_above_zero, shown
 from numpy_rnn.functional.activations import (
     RELU,
     TANH,
@@ -30,7 +29,7 @@ from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.layers.segments import Cell
-from numpy_rnn.layers.validate import check_flag, check_size, is_number
+from numpy_rnn.layers.validate import check_flag, check_size
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
@@ -361,10 +360,10 @@ def _gates(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[
     }
 
 
-def _check_nonlinearity(kind: str, name: str) -> str:
+def _check_nonlinearity(kind: str, name: Any) -> str:
     """Return `name` if it is one of the nonlinearities."""
-    if name not in tuple(NONLINEARITIES):  # a list cannot be looked up in a dict
-        raise ValueError(f"{kind}: nonlinearity is {name!r}, expected 'tanh' or 'relu'")
+    if not isinstance(name, str) or name not in NONLINEARITIES:
+        raise ValueError(f"{kind}: nonlinearity is {shown(name)}, expected 'tanh' or 'relu'")
     return name
 
 
@@ -388,10 +387,4 @@ def _check_activations(
 
 def _check_clip(kind: str, clip: float | None) -> float | None:
     """Return `clip` as a float if it is a positive number, or None."""
-    if clip is None:
-        return None
-    if not is_number(clip) or isinstance(clip, bool):
-        raise TypeError(f"{kind}: clip is {clip!r}, expected a number or None")
-    if not 0 < clip < np.inf:
-        raise ValueError(f"{kind}: clip is {clip!r}, expected a number above 0, or None")
-    return float(clip)
+    return None if clip is None else check_above_zero(kind, "clip", clip)

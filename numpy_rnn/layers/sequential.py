@@ -121,6 +121,9 @@ class Sequential(Layer):
         """Return the zero state of a batch of B sequences: one entry per layer with a state."""
         return tuple(layer.zero_state(B) for layer in self._layers.values() if layer.stateful)
 
+    def _plain(self, x: Any) -> Array:
+        return next(iter(self._layers.values()))._plain(x)
+
     def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of the first layer."""
         next(iter(self._layers.values())).check_input(x, lengths)
@@ -247,7 +250,7 @@ class Sequential(Layer):
 
         def step(x_t: Array, state: State = None) -> tuple[Array, State]:
             states = iter(count("step", "state", state))
-            if type(x_t) is not np.ndarray or x_t.dtype is not dtype:
+            if type(x_t) is np.ndarray and x_t.dtype is not dtype:
                 x_t = to_dtype(x_t, dtype)
             after = []
             for layer_step, stateful in steps:

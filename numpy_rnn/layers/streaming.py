@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numpy_rnn.arguments import as_array
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     NotFiniteError,
@@ -15,6 +17,7 @@ from numpy_rnn.layers.validate import (
     check_lengths,
     check_shape,
     check_tokens,
+    read_input,
     split_state,
 )
 
@@ -36,7 +39,7 @@ def predict_in_chunks(
 
     Arguments and results are those of ``layer.predict``. The layer carries a state.
     """
-    x = np.asarray(x)
+    x = layer._plain(x)
     batched = x.ndim == (2 if x.dtype.kind in "iu" else 3)
     axis = 1 if batched and batch_first else 0
     T = x.shape[axis] if x.ndim else 0
@@ -103,7 +106,7 @@ def make_stepper(
 
     def step(x_t: Array, state: State = None) -> tuple[Array, State]:
         nonlocal known
-        x = x_t if type(x_t) is np.ndarray else np.asarray(x_t)
+        x = read_input(where, "x_t", x_t, dtype, input_size)
         if x.dtype is dtype and x.ndim == 2:
             batched = True
         else:
@@ -158,7 +161,7 @@ def _read_step_input(where: object, x: Array, input_size: int, dtype: DType) -> 
         x = x if batched else x[None]
         if len(x) != 1 or not 0 <= x.item() < input_size:
             check_tokens(where, "x_t", x, input_size)
-        return x, batched
+        return token_ids(x), batched
     x = _real_numbers(where, "x_t", x, dtype)
     return (x if batched else x[None]), batched
 
@@ -170,7 +173,7 @@ def _read_step_state(
     parts = split_state(where, "state", state, len(shapes))
     read = []
     for (name, part), (L, B, size) in zip(parts, shapes, strict=True):
-        array = np.asarray(part)
+        array = as_array(where, name, part)
         check_shape(where, name, array, ((L, B, size) if batched else (L, size),))
         read.append(_real_numbers(where, name, array, dtype).reshape(L, B, size))
     return tuple(read)

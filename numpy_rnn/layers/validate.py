@@ -7,14 +7,22 @@ and what was expected.
 from __future__ import annotations
 
 import math
-import operator
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn import arguments
+from numpy_rnn.arguments import as_array, check_rng
+from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.parameters import DTYPES
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
+
+
+check_size, check_flag = arguments.check_size, arguments.check_flag
+check_probability = arguments.check_probability
 
 
 class Where(NamedTuple):
@@ -29,24 +37,6 @@ class Where(NamedTuple):
 
 class NotFiniteError(ValueError):
     """An array holds a NaN or an infinity."""
-
-
-def check_size(where: object, name: str, value: int, least: int = 1) -> int:
-    """Return `value` as an int if it is a whole number of at least `least`."""
-    try:
-        size = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{where}: {name} is {value!r}, expected a whole number") from None
-    if size < least:
-        raise ValueError(f"{where}: {name} is {size}, expected at least {least}")
-    return size
-
-
-def check_flag(where: object, name: str, value: bool) -> bool:
-    """Return `value` if it is a bool, Python's or NumPy's."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{where}: {name} is {value!r}, expected True or False")
-    return bool(value)
 
 
 def check_no_state(where: object, state: Any) -> None:
@@ -66,29 +56,42 @@ def check_keep(where: object, keep: object) -> None:
         raise ValueError(f"{where}: keep is {keep!r}, expected one of '', 't', 'b', 'tb'")
 
 
+def read_input(where: object, name: str, x: Any, dtype: DType, features: int | None) -> Array:
+    """Return an input as a plain array. A list has no dtype: its real numbers get the layer's.
+
+    `features` is the number of features of a layer that takes token ids too, or None.
+    """
+    if type(x) is np.ndarray:
+        return x
+    array = as_array(where, name, x)
+    if not isinstance(x, list | tuple):
+        return array
+    if array.dtype.kind in "iu" and array.shape[-1:] == (features,):
+        raise TypeError(
+            f"{where}: {name} is a list of integers, which can be token ids or features, expected "
+            "an array: np.array(x) for token ids, np.array(x, float) for features"
+        )
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def read_options(
+    where: object, training: bool | None, rng: Generator | None
+) -> tuple[bool | None, Generator | None]:
+    """Return the options of ``apply`` that are neither arrays nor states."""
+    if training is not None:
+        training = check_flag(where, "training", training)
+    return training, None if rng is None else check_rng(where, rng)
+
+
 def to_dtype(x: Any, dtype: DType) -> Array:
     """Return `x` as an array, and floating-point numbers in this dtype."""
-    array = x if type(x) is np.ndarray else np.asarray(x)
+    array = x if type(x) is np.ndarray else as_array("step", "x_t", x)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
-
-
-def is_number(value: object) -> bool:
-    """Whether `value` is a real number, NumPy's or Python's."""
-    return isinstance(value, Real)
-
-
-def check_probability(where: object, name: str, value: float) -> float:
-    """Return `value` as a float if it is a probability, 0 to 1."""
-    if not is_number(value) or isinstance(value, bool):
-        raise TypeError(f"{where}: {name} is {value!r}, expected a number")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{where}: {name} is {value!r}, expected 0 <= {name} <= 1")
-    return float(value)
 
 
 def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:
     """Return `lengths` as a new array if it has one length, 0 to T, for each of B rows."""
-    array = np.asarray(lengths)
+    array = as_array(where, "lengths", lengths)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{where}: lengths has dtype {array.dtype}, expected integers")
     check_shape(where, "lengths", array, ((B,),))
@@ -98,7 +101,7 @@ def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:
 
 def check_bool(where: object, name: str, value: Array, shape: tuple[int, ...]) -> Array:
     """Return `value` as an array if it holds booleans and has this shape."""
-    array = np.asarray(value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     if array.dtype != bool:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected bool")
     check_shape(where, name, array, (shape,))
@@ -113,7 +116,7 @@ def check_array(
     Another dtype is an error. A conversion would hide a copy of the whole input, or float32
     arithmetic inside a float64 computation.
     """
-    array = np.asarray(value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     check_shape(where, name, array, shapes)
     if array.dtype != dtype:
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {dtype}")
@@ -126,7 +129,7 @@ def check_float(where: object, name: str, value: Array) -> Array:
 
     complex128 is allowed too, for the complex step.
     """
-    array = np.asarray(value)
+    array = value if type(value) is np.ndarray else as_array(where, name, value)
     if array.dtype not in DTYPES and array.dtype != np.complex128:
         expected = " or ".join(map(str, DTYPES))
         raise TypeError(f"{where}: {name} has dtype {array.dtype}, expected {expected}")
@@ -157,7 +160,9 @@ def check_loss_gradient(
     """Return the gradient of a loss as an array like the loss, in its dtype."""
     if not shape and isinstance(dloss, float) and math.isfinite(dloss):
         return np.array(dloss, dtype)
-    array = np.asarray(dloss)
+    array = as_array(where, "dloss", dloss)
+    if array.dtype.kind not in "fiuc":
+        raise TypeError(f"{where}: dloss has dtype {array.dtype}, expected numbers")
     check_shape(where, "dloss", array, (shape,))
     return check_array(where, "dloss", array if shape else array.astype(dtype), dtype, (shape,))
 
@@ -178,7 +183,8 @@ def check_finite(where: object, name: str, array: Array) -> None:
 
 def check_tokens(where: object, name: str, tokens: Array, size: int) -> None:
     """Raise ValueError if a token id is not below the vocabulary's size, or is negative."""
-    wrong = (tokens < 0) | (tokens >= size)
+    ids = token_ids(tokens)
+    wrong = (ids < 0) | (ids >= size)
     if wrong.any():
         first = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(

@@ -37,9 +37,11 @@ Hutter 2019). The paper's lambda is lr weight_decay:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from numpy_rnn.arguments import shown
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim.base import Optimizer
 from numpy_rnn.parameters import Parameters
@@ -128,11 +130,11 @@ class RMSprop(Optimizer):
         centered: bool = False,
     ) -> None:
         self.centered = self._flag("centered", centered)
-        moments = ("grad_avg",) * centered + ("momentum_buffer",) * (momentum != 0)
+        self.momentum = self._non_negative("momentum", momentum)
+        moments = ("grad_avg",) * self.centered + ("momentum_buffer",) * bool(self.momentum)
         super().__init__(parameters, lr, weight_decay, ("square_avg", *moments))
         self.alpha = self._decay_rate("alpha", alpha)
         self.eps = self._non_negative("eps", eps)
-        self.momentum = self._non_negative("momentum", momentum)
 
     def _update(self, theta: Array, g: Array) -> None:
         s, work = self.moments["square_avg"], self._work
@@ -192,10 +194,11 @@ class Adam(Optimizer):
         amsgrad: bool = False,
     ) -> None:
         self.amsgrad = self._flag("amsgrad", amsgrad)
-        moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * amsgrad
+        moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * self.amsgrad
         super().__init__(parameters, lr, weight_decay, moments)
-        if np.shape(betas) != (2,):
-            raise TypeError(f"{type(self).__name__}: betas is {betas!r}, expected two numbers")
+        given: Any = betas
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise TypeError(f"{type(self).__name__}: betas is {shown(given)}, expected two numbers")
         self.betas = (self._decay_rate("beta1", betas[0]), self._decay_rate("beta2", betas[1]))
         self.eps = self._non_negative("eps", eps)
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from numbers import Real
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from numpy_rnn.arguments import (
+    as_array,
+    check_flag,
+    check_mapping,
+    check_non_negative,
+    check_number,
+    check_size,
+)
 from numpy_rnn.functional.types import Array
-from numpy_rnn.parameters import Parameters
+from numpy_rnn.parameters import Parameters, check_parameters
+
+# Moments whose root is taken.
+SQUARES = ("sum", "square_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
+@cache
+def _options_of(kind: type) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)[1:]
 
 
 class Optimizer(ABC):
@@ -29,7 +43,8 @@ class Optimizer(ABC):
     parameters : Parameters
         The parameters that :meth:`step` changes.
     lr : float
-        Learning rate; may be set between steps.
+        Learning rate. It may be set between steps, as every option may. A new value is checked,
+        and a moment that it adds is zero.
     weight_decay : float
         Weight of an L2 penalty: before each step, g <- g + weight_decay theta.
     moments : tuple of str
@@ -56,22 +71,29 @@ class Optimizer(ABC):
     def __init__(
         self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
     ) -> None:
-        if not isinstance(parameters, Parameters):
-            raise TypeError(
-                f"{type(self).__name__}: parameters is a {type(parameters).__name__}, "
-                "expected a layer's or model's .parameters"
-            )
-        self.parameters = parameters
-        self.lr = self._non_negative("lr", lr)
+        self.parameters = check_parameters(type(self).__name__, parameters)
+        self.lr = lr
         self.weight_decay = self._non_negative("weight_decay", weight_decay)
         self.num_steps = 0
         self.moments = {name: np.zeros_like(parameters.data) for name in moments}
         self._work = np.empty_like(parameters.data)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check a new value of an option, and add or drop the moments that depend on it."""
+        if name == "lr":
+            value = self._non_negative(name, value)
+        elif name in self.__dict__ and name in self.hyperparameters:
+            options = {option: getattr(self, option) for option in self.hyperparameters}
+            new = type(self)(Parameters({}, self.parameters.dtype), **options | {name: value})
+            value = getattr(new, name)
+            names, zero = new.moments, np.zeros_like(self.parameters.data)
+            self.moments = {k: self.moments.get(k, zero.copy()) for k in names}
+        super().__setattr__(name, value)
+
     @property
     def hyperparameters(self) -> tuple[str, ...]:
         """The names of the constructor's arguments after the parameters."""
-        return tuple(inspect.signature(type(self)).parameters)[1:]
+        return _options_of(type(self))
 
     def __repr__(self) -> str:
         options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
@@ -79,7 +101,7 @@ class Optimizer(ABC):
 
     def step(self) -> None:
         """Update the parameters once, with the gradients as they are."""
-        self.num_steps += 1
+        self.__dict__["num_steps"] += 1  # no option, so that nothing has to be checked
         theta = self.parameters.data
         self._update(theta, self._decay(theta, self.parameters.grad))
 
@@ -113,21 +135,28 @@ class Optimizer(ABC):
         and nothing changes.
         """
         where = f"{type(self).__name__}.load_state_dict"
+        check_mapping(where, "state", state)
         missing = [name for name in ("step", *self.hyperparameters) if name not in state]
         if missing:
-            raise ValueError(f"{where}: {', '.join(map(repr, missing))} missing")
+            raise ValueError(
+                f"{where}: {', '.join(map(repr, missing))} missing, expected a state_dict()"
+            )
         try:  # the constructor checks the numbers and knows which moments there are
             new = type(self)(self.parameters, **{k: state[k] for k in self.hyperparameters})
-            new.num_steps = operator.index(state["step"])
+            new.num_steps = check_size("state", "step", state["step"], least=0)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {error}") from None
         expected = new.state_dict()
         wrong = [f"{name!r} is missing" for name in expected if name not in state]
         wrong += [f"{name!r} is unexpected" for name in state if name not in expected]
         for name, moment in new.moments.items():
-            shape = np.shape(state.get(name, moment))
-            if shape != moment.shape:
-                wrong.append(f"{name!r} has shape {shape}, expected {moment.shape}")
+            given = as_array(where, name, state.get(name, moment))
+            if given.shape != moment.shape:
+                wrong.append(f"{name!r} has shape {given.shape}, expected {moment.shape}")
+            elif given.dtype.kind not in "fiu":
+                wrong.append(f"{name!r} has dtype {given.dtype}, expected real numbers")
+            elif np.isnan(given).any() or (name in SQUARES and (given < 0).any()):
+                wrong.append(f"{name!r} has NaN or a negative square, expected a moment")
         if wrong:
             raise ValueError(f"{where}: {'; '.join(wrong)}")
         for name, moment in new.moments.items():
@@ -135,20 +164,11 @@ class Optimizer(ABC):
         vars(self).update(vars(new))
 
     def _non_negative(self, name: str, value: float) -> float:
-        return self._number(name, value, math.inf, "a finite number >= 0")
+        return check_non_negative(type(self).__name__, name, value)
 
     def _decay_rate(self, name: str, value: float) -> float:
-        return self._number(name, value, 1, f"0 <= {name} < 1")
-
-    def _number(self, name: str, value: float, limit: float, expected: str) -> float:
-        """Return a number of the constructor as a float, if 0 <= number < limit."""
-        if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{type(self).__name__}: {name} is {value!r}, expected a number")
-        if not 0 <= value < limit:
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
-        return float(value)
+        kind = type(self).__name__
+        return check_number(kind, name, value, lambda v: 0 <= v < 1, f"0 <= {name} < 1")
 
     def _flag(self, name: str, value: bool) -> bool:
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{type(self).__name__}: {name} is {value!r}, expected True or False")
-        return bool(value)
+        return check_flag(type(self).__name__, name, value)

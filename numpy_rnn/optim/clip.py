@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import numpy as np
 
-from numpy_rnn.parameters import Parameters
+from numpy_rnn.arguments import check_above_zero
+from numpy_rnn.parameters import Parameters, check_parameters
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
@@ -24,7 +24,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     parameters : Parameters
         Its ``grad`` is scaled.
     max_norm : float
-        A number above 0, or a ValueError. With infinity the norm is only measured.
+        A number above 0. With infinity the norm is only measured.
 
     Returns
     -------
@@ -40,14 +40,17 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     >>> weights.grad.round(3)
     array([0.6, 0.8])
     """
-    _check_above_zero("clip_grad_norm", "max_norm", max_norm)
+    if type(parameters) is not Parameters or type(max_norm) is not float or not max_norm > 0:
+        check_parameters("clip_grad_norm", parameters)
+        max_norm = check_above_zero("clip_grad_norm", "max_norm", max_norm)
     grad = parameters.grad
     # In units of the largest entry, so that the squares neither overflow nor vanish.
     largest = float(np.abs(grad).max(initial=0))
     if largest == 0 or not math.isfinite(largest):
         return largest
     scaled = grad / largest
-    norm = largest * math.sqrt(float(scaled @ scaled))
+    scaled *= scaled
+    norm = largest * math.sqrt(float(np.add.reduce(scaled)))  # pairwise, unlike a dot product
     if math.isfinite(norm):
         grad *= min(1.0, max_norm / (norm + 1e-6))  # (1)
     return norm
@@ -61,7 +64,7 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
     parameters : Parameters
         Its ``grad`` is clipped.
     clip_value : float
-        A number above 0, or a ValueError.
+        A number above 0.
 
     Examples
     --------
@@ -71,10 +74,6 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
     >>> weights.grad
     array([ 1. , -0.5])
     """
-    _check_above_zero("clip_grad_value", "clip_value", clip_value)
-    np.clip(parameters.grad, -clip_value, clip_value, out=parameters.grad)  # (2)
-
-
-def _check_above_zero(where: str, name: str, value: float) -> None:
-    if not isinstance(value, Real) or not value > 0:
-        raise ValueError(f"{where}: {name} is {value!r}, expected a number above 0")
+    grad = check_parameters("clip_grad_value", parameters).grad
+    check_above_zero("clip_grad_value", "clip_value", clip_value)
+    np.clip(grad, -clip_value, clip_value, out=grad)  # (2)

@@ -55,8 +55,8 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) * (momentum != 0))
         self.momentum = self._non_negative("momentum", momentum)
+        super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) * bool(self.momentum))
         self.dampening = self._non_negative("dampening", dampening)
         self.nesterov = self._flag("nesterov", nesterov)
         if nesterov and (momentum == 0 or dampening != 0):

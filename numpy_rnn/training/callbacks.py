@@ -14,9 +14,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import (
+    check_above_zero,
+    check_callable,
+    check_flag,
+    check_kind,
+    check_mapping,
+    check_number,
+    check_path,
+    check_size,
+)
 from numpy_rnn.files import naming, open_regular, write_atomically
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.validate import check_size
 from numpy_rnn.training import checkpoint
 from numpy_rnn.training.state import MAX_STEPS, by_step, count, finite, seconds
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
@@ -60,7 +69,8 @@ class Validation(Callback):
     ----------
     measure : callable
         Returns the held-out loss of the model, which is in evaluation mode; lower is better. It is
-        called at the end of the run too.
+        called at the end of the run too. A copy of the trainer has the same function, so with it
+        measures the original model.
     patience : int, optional
         Number of measurements without a new best that ends the run (early stopping; Prechelt
         1998). None is no limit.
@@ -92,8 +102,10 @@ class Validation(Callback):
         *,
         restore_best: bool = True,
     ) -> None:
-        self.measure, self.every = measure, check_size("Validation", "every", every)
-        self.patience, self.restore_best = patience, restore_best
+        self.measure = check_callable("Validation", "measure", measure, "a function")
+        self.every = check_size("Validation", "every", every)
+        self.restore_best = check_flag("Validation", "restore_best", restore_best)
+        self.patience = None if patience is None else check_size("Validation", "patience", patience)
         self.history: list[tuple[int, float]] = []
         self.best_parameters: Array = np.zeros(0)
 
@@ -112,7 +124,7 @@ class Validation(Callback):
             return
         trainer.check_finite()
         trainer.model.eval()
-        loss = float(self.measure())
+        loss = check_number("Validation", "measure()", self.measure(), lambda _: True)
         if not math.isfinite(loss):
             raise trainer.failed(step.number, f"the validation loss is {loss}")
         if loss < self.best:
@@ -147,7 +159,9 @@ class JsonLines(Callback):
     def __init__(
         self, path: Path | str, every: int = 10, validation: Validation | None = None
     ) -> None:
-        self.path, self.validation = Path(path), validation
+        self.path, self.validation = check_path("JsonLines", "path", path), validation
+        if validation is not None:
+            check_kind("JsonLines", "validation", validation, Validation)
         self.every = check_size("JsonLines", "every", every)
         self._losses: list[float] = []
         self._written = 0  # measurements
@@ -219,9 +233,11 @@ class Checkpoints(Callback):
     """
 
     def __init__(
-        self, path: Path, seconds: float = 60.0, about: Mapping[str, Any] | None = None
+        self, path: Path | str, seconds: float = 60.0, about: Mapping[str, Any] | None = None
     ) -> None:
-        self.path, self.seconds, self.about = path, seconds, about
+        self.path = check_path("Checkpoints", "path", path)
+        self.seconds = check_number("Checkpoints", "seconds", seconds, lambda v: v >= 0, ">= 0")
+        self.about = None if about is None else check_mapping("Checkpoints", "about", about)
         self.due, self.saved, self._last = False, 0, time.monotonic()
 
     def save(self, trainer: Trainer) -> None:
@@ -272,7 +288,10 @@ class TimeBudget(Callback):
     FIRST = 20
 
     def __init__(self, seconds: float, checkpoints: Checkpoints | None = None) -> None:
-        self.seconds, self.checkpoints = seconds, checkpoints
+        self.seconds = check_above_zero("TimeBudget", "seconds", seconds)
+        if checkpoints is not None:
+            check_kind("TimeBudget", "checkpoints", checkpoints, Checkpoints)
+        self.checkpoints = checkpoints
         self.plans: list[tuple[int, int]] = []
         self.next = 0.0  # seconds at the next plan
 

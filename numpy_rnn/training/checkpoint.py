@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import npz
+from numpy_rnn.arguments import check_kind, check_mapping, check_path
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
 from numpy_rnn.training.state import names
@@ -56,11 +57,13 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     ...     load(f"{folder}/run.npz", trainer)
     {'seed': 0}
     """
-    trainer.check_finite()
+    path = check_path("save", "path", path)
+    check_kind("save", "trainer", trainer, Trainer).check_finite()
+    about = check_mapping("save", "about", {} if about is None else about)
     arrays, rest = _split(trainer.state_dict())
-    settings = {"version": VERSION, "about": dict(about or {}), "state": rest}
-    with naming(Path(path)):
-        npz.write(Path(path), FORMAT, settings, arrays)
+    settings = {"version": VERSION, "about": dict(about), "state": rest}
+    with naming(path):
+        npz.write(path, FORMAT, settings, arrays)
 
 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
@@ -75,10 +78,12 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
 
     Examples
     --------
-    >>> load("missing.npz", trainer=None)  # for a trainer and a file see :func:`save`
+    >>> load("run.npz", trainer=None)  # for a trainer and a file see :func:`save`
     Traceback (most recent call last):
-    FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
+    TypeError: load: trainer is None, expected a Trainer
     """
+    check_kind("load", "trainer", trainer, Trainer)
+    path = check_path("load", "path", path)
     with open_checkpoint(path) as file:
         expected, _ = _split(trainer.state_dict())
         layout = {name: (array.shape, array.dtype) for name, array in expected.items()}

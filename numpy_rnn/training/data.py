@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from numpy_rnn.arguments import as_array, check_flag, check_rng, check_size
 from numpy_rnn.functional.types import Array, Rng
-from numpy_rnn.layers.validate import check_lengths, check_size
+from numpy_rnn.layers.validate import check_lengths
 from numpy_rnn.training.state import count
 
 
@@ -149,14 +150,19 @@ class Examples(Described):
         per_step: bool = False,
         rng: Rng = None,
     ) -> None:
+        x, target = as_array("Examples", "x", x), as_array("Examples", "target", target)
+        if x.ndim < 2:
+            raise ValueError(f"Examples: x has shape {x.shape}, expected (T, N, D) or (T, N)")
         T, N = x.shape[:2]
+        per_step = check_flag("Examples", "per_step", per_step)
         self.batch_size = check_size("Examples", "batch_size", batch_size)
         if self.batch_size > N:
             raise ValueError(f"Examples: batch_size is {batch_size}, expected up to {N}")
         expected = (T, N) if per_step else (N,)
         if target.shape[: len(expected)] != expected:
             raise ValueError(
-                f"Examples: target has shape {target.shape}, expected {expected} in front"
+                f"Examples: target has shape {target.shape}, expected {expected} in front "
+                f"with per_step={per_step}"
             )
         if lengths is not None:
             lengths = check_lengths("Examples", lengths, T, N)
@@ -164,7 +170,7 @@ class Examples(Described):
         self._all = Batch(x, target, lengths, per_step)
         self._all.check_finite("example")
         self.per_epoch = N / self.batch_size
-        self.rng = np.random.default_rng(rng)
+        self.rng = check_rng("Examples", rng)
         self.order = self.rng.permutation(N)
         self.position = 0
 
@@ -224,9 +230,13 @@ class Windows(Described):
     carries = True
 
     def __init__(self, x: Array, target: Array, batch_size: int, window: int) -> None:
+        x, target = as_array("Windows", "x", x), as_array("Windows", "target", target)
+        if x.ndim not in (1, 2):
+            raise ValueError(f"Windows: x has shape {x.shape}, expected (N, D) or (N,)")
         N = len(x)
-        if len(target) != N:
-            raise ValueError(f"Windows: target has {len(target)} elements, expected {N}")
+        if target.shape[:1] != (N,):
+            count = len(target) if target.ndim else "no"
+            raise ValueError(f"Windows: target has {count} elements, expected {N}")
         self.batch_size = check_size("Windows", "batch_size", batch_size)
         self.window = check_size("Windows", "window", window)
         if self.window > N:
@@ -242,6 +252,7 @@ class Windows(Described):
     @classmethod
     def next_of(cls, sequence: Array, batch_size: int, window: int) -> Windows:
         """Return windows of a sequence in which each element is the target of the one before."""
+        sequence = as_array("Windows.next_of", "sequence", sequence)
         return cls(sequence[:-1], sequence[1:], batch_size, window)
 
     def next(self) -> Batch:

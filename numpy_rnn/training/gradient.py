@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numpy_rnn.arguments import check_kind, check_size, shown
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
-from numpy_rnn.layers.validate import NotFiniteError, check_size
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.training.data import Batch
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -67,6 +68,7 @@ class Workers:
 
     def __init__(self, count: int, model: Layer) -> None:
         self.count = check_size("Workers", "count", count)
+        check_kind("Workers", "model", model, Layer)
         self.rngs: list[Generator | None] = [None]
         for k in range(1, self.count):
             seed = [int(n) for rng in model.rngs() for n in rng.integers(2**32, size=4)]
@@ -141,11 +143,23 @@ def gradient(
     >>> model.parameters.grads["weight_hh_l0"].shape
     (2, 2)
     """
-    workers = Workers(1, model) if workers is None else workers
+    if type(workers) is not Workers:  # a trainer has checked its parts
+        check_kind("gradient", "model", model, Layer)
+        check_kind("gradient", "criterion", criterion, Loss)
+        check_kind("gradient", "batch", batch, Batch)
+        workers = Workers(1, model) if workers is None else workers
+        check_kind("gradient", "workers", workers, Workers)
     cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
     slices = [slice(*cut) for cut in pairwise(cuts)]
     shards = [batch.rows(rows) for rows in slices]
-    states = [_map_state(itemgetter((slice(None), rows)), state) for rows in slices]
+    states = [state]  # with one worker as it is: the model checks it
+    if workers.count > 1:
+        try:
+            states = [_map_state(itemgetter((slice(None), rows)), state) for rows in slices]
+        except (TypeError, IndexError):
+            raise TypeError(
+                f"gradient: state is {shown(state)}, expected one like model.zero_state(B)"
+            ) from None
     arguments = zip(shards, states, _shares(criterion, shards), workers.rngs, strict=True)
     try:
         results = workers.run([partial(_shard, model, criterion, *each) for each in arguments])

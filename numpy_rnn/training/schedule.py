@@ -18,6 +18,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from numpy_rnn.arguments import check_kind, check_non_negative, check_probability, check_size
+
 Schedule = Callable[[int, int | None], float]
 
 
@@ -32,6 +34,9 @@ class constant:  # noqa: N801 (called like a function)
     """
 
     warmup: int = 0
+
+    def __post_init__(self) -> None:
+        check_size(type(self).__name__, "warmup", self.warmup, least=0)
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: ARG002 (a Schedule)
         """Return the factor of a step, from 0. `total` is the number of steps of the run."""
@@ -50,6 +55,10 @@ class cosine(constant):  # noqa: N801
 
     end: float = 0.05
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_non_negative("cosine", "end", self.end)
+
     def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         wave = (1 + math.cos(math.pi * _progress(step, total))) / 2
         return super().__call__(step, total) * (self.end + (1 - self.end) * wave)
@@ -67,6 +76,12 @@ class step_decay(constant):  # noqa: N801
 
     drops: tuple[float, ...] = (0.5, 0.75)
     factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for drop in check_kind("step_decay", "drops", self.drops, tuple):
+            check_probability("step_decay", "drops", drop)
+        check_non_negative("step_decay", "factor", self.factor)
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         passed = sum(drop <= _progress(step, total) for drop in self.drops)

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_above_zero, check_callable, check_size, shown
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
-from numpy_rnn.layers.validate import NotFiniteError, check_size, is_number
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Optimizer, clip_grad_norm
 from numpy_rnn.training.data import Described, Source
 from numpy_rnn.training.gradient import (
@@ -172,8 +173,10 @@ class Trainer(Described):
             raise ValueError(
                 f"Trainer: workers is {workers}, expected up to the batch size {source.batch_size}"
             )
-        if clip_norm is not None and not (is_number(clip_norm) and clip_norm > 0):
-            raise ValueError(f"Trainer: clip_norm is {clip_norm!r}, expected a number above 0")
+        if clip_norm is not None:
+            clip_norm = check_above_zero("Trainer", "clip_norm", clip_norm)
+        if schedule is not None:
+            check_callable("Trainer", "schedule", schedule, "a function of a step and the total")
         self.model, self.criterion = model, criterion
         self.optimizer, self.source = optimizer, source
         self.schedule = constant() if schedule is None else schedule
@@ -199,6 +202,7 @@ class Trainer(Described):
         the data. The parameters stay as the last step left them.
         """
         self._restore_last()
+        self.check_finite(self.num_steps + 1)
         parameters, optimizer = self.model.parameters, self.optimizer
         batch = self.source.next()  # (1)
         self.model.train()
@@ -248,6 +252,11 @@ class Trainer(Described):
             self.total = check_size("Trainer.fit", "steps", steps)
         if epochs is not None:
             self.total = self.steps_in(epochs)
+        if not self.callbacks and (self.total is None or epochs == math.inf):
+            raise ValueError(
+                f"Trainer.fit: steps is None and epochs is {epochs}, expected a number of one of "
+                "them, or a callback that ends the run"
+            )
         if self.done and (steps, epochs) != (None, None):
             reason = self.stopped or f"step {self.num_steps} of {self.total} is reached"
             warnings.warn(
@@ -266,13 +275,13 @@ class Trainer(Described):
                 for callback in self.callbacks:
                     callback.after_step(self, step)
                 self.seconds = time.monotonic() - start
+            self.check_finite()
             for callback in self.callbacks:
                 callback.end(self)
 
     def steps_in(self, epochs: float) -> int:
         """Return the number of steps in so many epochs, at least 1 and at most 2^53."""
-        if not (is_number(epochs) and epochs > 0):
-            raise ValueError(f"Trainer.fit: epochs is {epochs!r}, expected a number above 0")
+        epochs = check_above_zero("Trainer.fit", "epochs", epochs)
         return max(1, round(min(epochs * self.source.per_epoch, MAX_STEPS)))
 
     def show(self, parameters: Array) -> None:
@@ -327,6 +336,11 @@ class Trainer(Described):
         if self.carried is not None:
             for k, leaf in enumerate(leaves(self.carried)):
                 leaf[...] = state["carried"][str(k)]
+        if len(state["rngs"]) != len(self._rngs()):
+            raise ValueError(
+                f"state has {len(state['rngs'])} random generators, expected {len(self._rngs())} "
+                f"(dropout has one for each of {self.workers} workers)"
+            )
         for rng, numbers in zip(self._rngs(), state["rngs"], strict=True):
             rng.bit_generator.state = numbers
         for callback in self.callbacks:
@@ -335,11 +349,18 @@ class Trainer(Described):
         self.num_steps, self.total = state["step"], state["total"]
         self.seconds, self.stopped = float(state["seconds"]), state["stopped"]
 
-    def check_finite(self) -> None:
-        """Raise TrainingFailedError if a parameter of the last step is not finite."""
+    def check_finite(self, number: int | None = None) -> None:
+        """Raise TrainingFailedError if a parameter of the last step is not finite.
+
+        `number` is the step that the message names; by default the last one.
+        """
+        data = self.model.parameters.data
+        if not self._shown and math.isfinite(np.vdot(data, data)):  # one pass, without a copy
+            return
         name = first_not_finite(self._last_parameters())
         if name is not None:
-            raise self.failed(self.num_steps, f"parameter {name!r} is not finite")
+            number = self.num_steps if number is None else number
+            raise self.failed(number, f"parameter {name!r} is not finite")
 
     def failed(self, number: int, what: str) -> TrainingFailedError:
         """Return the error for a number that is not finite at a step."""
@@ -357,9 +378,13 @@ def _check_parts(
     criterion: Loss,
     optimizer: Optimizer,
     source: Source,
-    callbacks: Sequence[Callback],
+    callbacks: Any,
 ) -> None:
     """Raise TypeError or ValueError if the parts of a trainer do not fit together."""
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise TypeError(f"Trainer: callbacks is {shown(callbacks)}, expected a list of Callback")
+    if not all(hasattr(source, name) for name in ("next", "batch_size", "per_epoch", "carries")):
+        raise TypeError(f"Trainer: source is {shown(source)}, expected Windows or Examples")
     parts: dict[str, tuple[object, type]] = {
         "model": (model, Layer),
         "criterion": (criterion, Loss),
@@ -368,10 +393,13 @@ def _check_parts(
     }
     for name, (part, kind) in parts.items():
         if not isinstance(part, kind):
-            raise TypeError(f"Trainer: {name} is {part!r}, expected a {kind.__name__}")
+            raise TypeError(f"Trainer: {name} is {shown(part)}, expected a {kind.__name__}")
     named = [callback.name for callback in callbacks if callback.name]
     if len(set(named)) < len(named):
-        raise ValueError(f"Trainer: callbacks are named {named}, expected different names")
+        raise ValueError(
+            f"Trainer: callbacks are named {named}, expected different names; "
+            "set the attribute name of one"
+        )
     if optimizer.parameters is not model.parameters:
         raise ValueError("Trainer: optimizer has other parameters, expected the model's")
     if getattr(model, "batch_first", False):

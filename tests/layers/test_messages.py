@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from numpy_rnn.layers import (
     GRU,
@@ -116,8 +117,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (
         lambda: LayerNorm(4, eps="a"),  # type: ignore[arg-type]  # wrong on purpose
-        ValueError,
-        "LayerNorm: eps is 'a', expected a finite number above 0",
+        TypeError,
+        "LayerNorm: eps is 'a', expected a number",
     ),
     (lambda: LayerNorm(4, dtype="int8"), ValueError, "LayerNorm: dtype is int8, expected one of"),
     (lambda: Linear(3, 4, dtype="int8"), ValueError, "Linear: dtype is int8, expected one of"),
@@ -376,3 +377,56 @@ def test_bad_input_is_one_clear_line(
         call()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TORCH = torch.ones(5, 2, 3, dtype=torch.float64, requires_grad=True)
+TRUE_CAUSES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: rnn().forward(np.ma.masked_array(X, X > 0)), "x is a masked array, whose mask would"),
+    (lambda: rnn().forward([[1.0], [1.0, 2.0]]), "x is a list, expected an array (its"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: rnn().forward(TORCH), "x is a Tensor, expected an array (Can't call"),  # type: ignore[arg-type]  # wrong on purpose
+    (
+        lambda: rnn().forward(X.astype(int)),
+        "but integers are token ids, expected features in float",
+    ),
+    (lambda: rnn().stepper()([1, 0, 0]), "x_t is a list of integers, which can be token ids or"),
+    (lambda: rnn().forward([[1, 0, 0]]), "x is a list of integers, which can be token ids or"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: model().stepper()([1, 0, 0]), "x_t is a list of integers, which can be token ids or"),
+    (lambda: rnn().zero_state("a"), "RNN.zero_state: B is 'a', expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: rnn().weights(1), "weights: layer is 1 and direction is 0, expected below 1 and 1"),
+    (lambda: RNN(3, 4, rng="x"), "RNN: rng is 'x', expected a numpy.random.Generator, a seed"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: RNN(True, 4), "RNN: input_size is True, expected a whole number"),
+    (
+        lambda: rnn().load_state_dict({n: a.T for n, a in rnn().state_dict().items()}),
+        "'weight_ih_l0' has shape (3, 4), expected (4, 3) (transposed, as in Keras)",
+    ),
+    (
+        lambda: rnn().load_state_dict({f"module.{n}": a for n, a in rnn().state_dict().items()}),
+        "state has the prefix 'module.' in 4 names, such as 'module.weight_ih_l0', expected the",
+    ),
+    (
+        lambda: Sequential(rnn=rnn()).load_state_dict(rnn().state_dict()),
+        "state lacks the prefix 'rnn.' in 4 names, such as 'weight_ih_l0', expected the names with",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), TRUE_CAUSES)
+def test_a_message_names_the_true_cause(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_every_floating_dtype_are_loaded(dtype: torch.dtype) -> None:
+    layer, weights = rnn(), torch.nn.RNN(3, 4, dtype=dtype).state_dict()
+    layer.load_state_dict(weights)
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(layer.parameters.values[name], weight.double().numpy())
+
+
+def test_lists_of_real_numbers_have_the_dtype_of_the_layer() -> None:
+    layer = RNN(3, 4, rng=0, dtype=np.float32)
+    y, _ = layer.forward(X.tolist())
+    np.testing.assert_array_equal(y, layer.predict(X.astype(np.float32))[0])

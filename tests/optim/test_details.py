@@ -129,3 +129,44 @@ def test_an_optimiser_of_something_else_says_what_it_expects() -> None:
     expected = r"Adam: parameters is a dict, expected a layer's or model's \.parameters"
     with pytest.raises(TypeError, match=f"^{expected}$"):
         Adam({})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "moment"),
+    [
+        (SGD, "momentum", 0.9, "momentum_buffer"),
+        (RMSprop, "momentum", 0.9, "momentum_buffer"),
+        (RMSprop, "centered", True, "grad_avg"),
+        (Adam, "amsgrad", True, "max_exp_avg_sq"),
+    ],
+)
+def test_an_option_switched_on_and_off_between_steps(
+    kind: Any, option: str, value: Any, moment: str
+) -> None:
+    parameters = quadratic()
+    optimizer = kind(parameters)
+    before = getattr(optimizer, option)
+    for new in (before, value, before):
+        setattr(optimizer, option, new)
+        assert (moment in optimizer.moments) == bool(new)
+        set_gradient(parameters, 0)
+        optimizer.step()
+        kind(quadratic()).load_state_dict(optimizer.state_dict())
+
+
+def test_a_new_value_of_an_option_is_checked() -> None:
+    optimizer = Adam(quadratic())
+    for option, value in (("lr", "1"), ("lr", -1), ("betas", (0.9,)), ("eps", None)):
+        with pytest.raises((TypeError, ValueError), match=f"Adam: {option} is .* expected"):
+            setattr(optimizer, option, value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("step", -1), ("exp_avg", np.full(12, np.nan)), ("exp_avg_sq", np.full(12, -1.0))],
+)
+def test_a_state_that_no_run_has_is_refused(entry: str, value: Any) -> None:
+    optimizer = Adam(quadratic())
+    with pytest.raises(ValueError, match=rf"^Adam.load_state_dict: .*{entry}.* expected"):
+        optimizer.load_state_dict(optimizer.state_dict() | {entry: value})
+    assert optimizer.num_steps == 0

@@ -220,8 +220,8 @@ def test_a_norm_neither_overflows_nor_vanishes_in_float32(scale: float) -> None:
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), None, "1"])
 def test_limits_must_be_above_zero(limit: Any) -> None:
-    expected = f"is {limit!r}, expected a number above 0$"
-    with pytest.raises(ValueError, match=f"^clip_grad_norm: max_norm {expected}"):
+    expected = f"is {limit!r}, expected a number"
+    with pytest.raises((TypeError, ValueError), match=f"^clip_grad_norm: max_norm {expected}"):
         clip_grad_norm(quadratic(), limit)
-    with pytest.raises(ValueError, match=f"^clip_grad_value: clip_value {expected}"):
+    with pytest.raises((TypeError, ValueError), match=f"^clip_grad_value: clip_value {expected}"):
         clip_grad_value(quadratic(), limit)

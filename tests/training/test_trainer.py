@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import pickle
 import signal
@@ -354,3 +355,16 @@ def test_padding_of_an_example_may_hold_anything() -> None:
     trainer = Trainer(model, MSELoss(), Adam(model.parameters), data)
     trainer.fit(3)
     assert np.isfinite(model.parameters.data).all()
+
+
+@pytest.mark.parametrize("how", [{}, {"epochs": math.inf}, {"epochs": math.nan}, {"steps": 0}])
+def test_a_run_without_an_end_is_refused(how: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^Trainer\.fit: (steps|epochs) is .* expected"):
+        small.trainer().fit(**how)
+
+
+def test_an_infinite_weight_is_named_even_if_the_loss_is_finite() -> None:
+    trainer = small.trainer()
+    trainer.model.parameters.values["rnn.bias_ih_l0"][0] = np.inf
+    with pytest.raises(TrainingFailedError, match=r"at step 1 \(parameter 'rnn.bias_ih_l0' is not"):
+        trainer.fit(1)

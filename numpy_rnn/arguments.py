@@ -1,0 +1,150 @@
+"""Checks of one argument each, for constructors and functions that users call.
+
+Every check returns the value, or raises TypeError or ValueError with one line: where, the
+argument's name, its value, and what was expected. `where` is the name of a class or a function.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+if TYPE_CHECKING:  # see functional/types.py
+    from numpy.random import Generator
+
+NUMBERS = "biufc"  # kinds of dtypes
+LONGEST = 80  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: on one line, and only its type if it is long."""
+    text = repr(value)
+    if len(text) <= LONGEST and "\n" not in text:
+        return text
+    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
+    return f"a {type(value).__name__}{shape}"
+
+
+def check_size(where: object, name: str, value: int, least: int = 1) -> int:
+    """Return a whole number of at least `least` as an int."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError  # noqa: TRY301 (one message for both)
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected a whole number") from None
+    if size < least:
+        raise ValueError(f"{where}: {name} is {size}, expected at least {least}")
+    return size
+
+
+def check_flag(where: object, name: str, value: bool) -> bool:
+    """Return a bool, Python's or NumPy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected True or False")
+    return bool(value)
+
+
+def check_number(
+    where: object,
+    name: str,
+    value: float,
+    allowed: Callable[[float], bool] = math.isfinite,
+    expected: str = "a finite number",
+) -> float:
+    """Return a real number as a float if it is `allowed`."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected a number")
+    if not allowed(value):
+        raise ValueError(f"{where}: {name} is {value!r}, expected {expected}")
+    return float(value)
+
+
+def check_non_negative(where: object, name: str, value: float) -> float:
+    """Return a finite number of at least 0."""
+    return check_number(where, name, value, lambda v: 0 <= v < math.inf, "a finite number >= 0")
+
+
+def check_above_zero(where: object, name: str, value: float) -> float:
+    """Return a number above 0, which may be infinite."""
+    return check_number(where, name, value, lambda v: v > 0, "a number above 0")
+
+
+def check_probability(where: object, name: str, value: float) -> float:
+    """Return a number from 0 to 1."""
+    return check_number(where, name, value, lambda v: 0 <= v <= 1, f"0 <= {name} <= 1")
+
+
+def check_kind(where: object, name: str, value: Any, kind: type, expected: str = "") -> Any:
+    """Return an object of this class. `expected` describes it; by default its name does."""
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{where}: {name} is {shown(value)}, expected {expected or f'a {kind.__name__}'}"
+        )
+    return value
+
+
+def check_mapping(where: object, name: str, value: Any) -> Mapping[Any, Any]:
+    """Return a mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{where}: {name} is a {type(value).__name__}, expected a mapping")
+    return value
+
+
+def check_callable(where: object, name: str, value: Any, expected: str) -> Any:
+    """Return a function or another callable."""
+    if not callable(value):
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected {expected}")
+    return value
+
+
+def check_path(where: object, name: str, value: Any) -> Path:
+    """Return the path of a file."""
+    return Path(check_kind(where, name, value, str | os.PathLike, "a path"))  # type: ignore[arg-type]  # isinstance takes a union
+
+
+def check_rng(where: object, rng: Any) -> Generator:
+    """Return a generator, or a new one if `rng` is a seed or None."""
+    kinds = (np.random.Generator, np.random.BitGenerator, np.random.SeedSequence)
+    if rng is None or isinstance(rng, kinds):
+        return np.random.default_rng(rng)
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
+        raise TypeError(
+            f"{where}: rng is {shown(rng)}, expected a numpy.random.Generator, a seed >= 0 or None"
+        )
+    return np.random.default_rng(int(rng))
+
+
+def as_array(where: object, name: str, value: Any) -> Array:
+    """Return `value` as a plain array of numbers or bools, if nothing is lost by that."""
+    if type(value) is np.ndarray and value.dtype.kind in NUMBERS:
+        return value
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(
+            f"{where}: {name} is a masked array, whose mask would be lost, expected a plain one "
+            "(lengths or a loss's mask mark what does not count)"
+        )
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors with a graph
+        reason = str(error).partition("\n")[0]
+        if "inhomogeneous" in reason:
+            reason = "its rows have different lengths; pad them"
+        raise TypeError(
+            f"{where}: {name} is a {type(value).__name__}, expected an array ({reason})"
+        ) from None
+    if array.dtype.kind not in NUMBERS:
+        what = shown(value) if array.ndim == 0 else f"a {type(value).__name__}"
+        raise TypeError(
+            f"{where}: {name} is {what} of dtype {array.dtype}, expected an array of numbers"
+        )
+    return array
