@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -199,12 +199,12 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
     parts = (spec,) if isinstance(spec, str) else spec
     if not isinstance(parts, Sequence) or not parts or parts[0] not in tuple(NONLINEARITIES):
         raise ValueError(f"{spec!r}, expected a name of {', '.join(NONLINEARITIES)}")
-    name, *given = parts
+    name, given = parts[0], list[Any](parts[1:])
     defaults = NONLINEARITIES[str(name)].constants
-    numbers = [isinstance(c, Real) and type(c) is not bool and c == c for c in given]  # noqa: PLR0124 (no NaN)
+    numbers = [isinstance(c, Real) and type(c) is not bool and not np.isnan(c) for c in given]
     if len(given) > len(defaults) or not all(numbers):
         raise ValueError(f"{spec!r}, expected {name!r} with at most {len(defaults)} numbers")
-    return str(name), (*(float(c) for c in given), *defaults[len(given) :])
+    return str(name), (*map(float, given), *defaults[len(given) :])
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:
