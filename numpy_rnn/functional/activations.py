@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -201,10 +200,16 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
         raise ValueError(f"{spec!r}, expected a name of {', '.join(NONLINEARITIES)}")
     name, given = parts[0], list[Any](parts[1:])
     defaults = NONLINEARITIES[str(name)].constants
-    numbers = [isinstance(c, Real) and type(c) is not bool and not np.isnan(c) for c in given]
-    if len(given) > len(defaults) or not all(numbers):
+    if len(given) > len(defaults) or not all(map(_is_constant, given)):
         raise ValueError(f"{spec!r}, expected {name!r} with at most {len(defaults)} numbers")
     return str(name), (*map(float, given), *defaults[len(given) :])
+
+
+def _is_constant(value: object) -> bool:
+    """Return whether a value is a number, NumPy's or Python's, and not NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+        return False
+    return not np.isnan(float(value))
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:
