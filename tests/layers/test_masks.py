@@ -157,7 +157,9 @@ def derivatives(layer: Recurrent, x: Array, state: list[Array], loss: Any) -> di
 def test_gradients_with_a_mask_equal_the_complex_step(name: str) -> None:
     layer, (T, B) = LAYERS[name](), (5, 3)
     x, state, lengths, reset, mask = numbers(layer, T, B, 1)
-    mask[:, 0], mask[-2:, 1], lengths[:2] = True, False, T
+    mask[:, 0], mask[-2:, 1], mask[:2, 2] = True, False, False
+    mask[2, 2], lengths[:] = True, (T, T, T - 1)
+    reset[-1, 1] = reset[1, 2] = True  # after the last valid step, in one direction each
     options: dict[str, Any] = {"lengths": lengths, "reset": reset, "mask": mask}
     y, final, cache = layer.apply(x, whole(state), **options)
     rng = np.random.default_rng(7)
