@@ -92,7 +92,7 @@ def numbers(layer: Recurrent, T: int, B: int, seed: int) -> tuple[Any, ...]:
 
 
 @each_layer
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     T=st.integers(0, 6),
     B=st.integers(1, 3),
