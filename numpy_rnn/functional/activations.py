@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -199,15 +198,18 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
     parts = (spec,) if isinstance(spec, str) else spec
     if not isinstance(parts, Sequence) or not parts or parts[0] not in tuple(NONLINEARITIES):
         raise ValueError(f"{spec!r}, expected a name of {', '.join(NONLINEARITIES)}")
-    name, *given = parts
+    name, given = parts[0], list[Any](parts[1:])
     defaults = NONLINEARITIES[str(name)].constants
     if len(given) > len(defaults) or not all(map(_is_constant, given)):
         raise ValueError(f"{spec!r}, expected {name!r} with at most {len(defaults)} numbers")
-    return str(name), (*(float(c) for c in given), *defaults[len(given) :])
+    return str(name), (*map(float, given), *defaults[len(given) :])
 
 
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value  # noqa: PLR0124 (no NaN)
+def _is_constant(value: object) -> bool:
+    """Return whether a value is a number, NumPy's or Python's, and not NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+        return False
+    return not np.isnan(float(value))
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:

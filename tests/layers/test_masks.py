@@ -92,7 +92,7 @@ def numbers(layer: Recurrent, T: int, B: int, seed: int) -> tuple[Any, ...]:
 
 
 @each_layer
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     T=st.integers(0, 6),
     B=st.integers(1, 3),
@@ -157,7 +157,9 @@ def derivatives(layer: Recurrent, x: Array, state: list[Array], loss: Any) -> di
 def test_gradients_with_a_mask_equal_the_complex_step(name: str) -> None:
     layer, (T, B) = LAYERS[name](), (5, 3)
     x, state, lengths, reset, mask = numbers(layer, T, B, 1)
-    mask[:, 0], mask[-2:, 1], lengths[:2] = True, False, T
+    mask[:, 0], mask[-2:, 1], mask[:2, 2] = True, False, False
+    mask[2, 2], lengths[:] = True, (T, T, T - 1)
+    reset[-1, 1] = reset[1, 2] = True  # after the last valid step, in one direction each
     options: dict[str, Any] = {"lengths": lengths, "reset": reset, "mask": mask}
     y, final, cache = layer.apply(x, whole(state), **options)
     rng = np.random.default_rng(7)

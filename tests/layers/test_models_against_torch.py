@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ class Theirs(torch.nn.Module):
 @pytest.mark.parametrize("many_to_one", [False, True])
 def test_embedding_stack_and_head(many_to_one: bool) -> None:
     rng = np.random.default_rng(0)
-    last = {"last": LastStep()} if many_to_one else {}
+    last: dict[str, Any] = {"last": LastStep()} if many_to_one else {}
     ours = Sequential(embedding=Embedding(7, 3), lstm=LSTM(3, 4, 2), **last, head=Linear(4, 5))
     theirs = Theirs()
     load(theirs, ours)

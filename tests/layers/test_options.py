@@ -80,7 +80,7 @@ def test_steps_predict_and_forward_agree(shown: str) -> None:
 
 @each_layer
 def test_gradients_are_right_and_float32_stays(shown: str) -> None:
-    assert check_gradients(LAYERS[shown](), "T B 3", regimes=["usual"]).ok
+    assert check_gradients(LAYERS[shown](), "T B 3", sizes={"T": 5, "B": 2}, regimes=["usual"]).ok
     layer = LAYERS[shown]()
     layer.parameters.to(np.float32)
     y, state = layer(np.ones((4, 2, D), np.float32))
