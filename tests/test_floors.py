@@ -23,6 +23,7 @@ FLOORS = [
     ["functional.sigmoid_by_tanh", "functional.blocking"],
     ["functional.scan"],
     ["npz"],
+    ["safetensors"],
     ["functional.embedding", "functional.losses"],
     ["functional.dropout", "functional.layer_norm"],
     ["functional.linear"],
