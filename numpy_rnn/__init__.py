@@ -38,6 +38,7 @@ from numpy_rnn.layers import (
     Softplus,
     Softsign,
     Tanh,
+    load,
 )
 from numpy_rnn.optim import (
     SGD,
@@ -95,4 +96,5 @@ __all__ = [
     "__version__",
     "clip_grad_norm",
     "clip_grad_value",
+    "load",
 ]

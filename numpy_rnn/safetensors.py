@@ -156,8 +156,8 @@ class Reader:
         if self._file.readinto(data) != len(data):  # type: ignore[attr-defined]  # a file has it
             raise ValueError(f"{name!r} ends early")
         if code == "BOOL":
-            return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
-        array = np.frombuffer(data, DTYPES[code]).reshape(shape)
+            return np.frombuffer(data, np.uint8).astype(bool).reshape(shape)
+        array: Array = np.frombuffer(data, DTYPES[code]).reshape(shape)
         return bfloat16_to_float32(array) if code == BFLOAT16 else array
 
     def read_arrays(self, layout: ArrayLayout) -> dict[str, Array]:

@@ -55,6 +55,7 @@ FLOORS = [
     ["layers.recurrent"],
     ["layers.rnn"],
     ["layers.sequential"],
+    ["layers.model_file"],
     ["layers"],
     ["interchange.contents"],
     ["interchange.formats"],

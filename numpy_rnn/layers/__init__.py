@@ -26,6 +26,7 @@ from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, Loss, MSELoss
+from numpy_rnn.layers.model_file import load
 from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
 from numpy_rnn.layers.segments import Cell
@@ -64,4 +65,5 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "load",
 ]
