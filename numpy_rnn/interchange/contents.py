@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.npz import FileFormat, damaged_file_errors
 
 
 class UnsupportedError(ValueError):
@@ -40,3 +43,26 @@ class Contents:
     build: Callable[..., Any]
     notes: list[str] = field(default_factory=list)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def reading(path: Path, description: str) -> Iterator[None]:
+    """Turn any exception about the content of a file into one error that names the file.
+
+    It is an UnsupportedError if the file is good, and else a DamagedFileError.
+
+    Examples
+    --------
+    >>> with reading(Path("a.pt"), "a file of PyTorch"):
+    ...     raise KeyError("data.pkl")
+    Traceback (most recent call last):
+    numpy_rnn.npz.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
+    """
+    unsupported = None
+    with damaged_file_errors(path, FileFormat(description, "")):
+        try:
+            yield
+        except UnsupportedError as error:
+            unsupported = error
+    if unsupported is not None:
+        raise UnsupportedError(f"{str(path)!r}: {unsupported}")

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.interchange.contents import Contents
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.layers.base import Layer
 
 HEAD = 4096  # bytes that `recognise` is given
@@ -15,12 +15,40 @@ HEAD = 4096  # bytes that `recognise` is given
 # Name of the format to the module that reads and writes it, in the order in which they are asked.
 # A module has ``recognise(head, path) -> bool`` (cheap: it looks at the first bytes, and at the
 # names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads.
-FORMATS: dict[str, str] = {}
+FORMATS: dict[str, str] = {
+    "safetensors": "safetensors_file",
+    "torch": "torch_file",
+    "npz": "npz_file",
+    "pickle": "pickle_file",
+}
+SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".npz": "npz",
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".onnx": "onnx",
+    ".keras": "keras",
+    ".h5": "keras",
+}
 
 
 def read(path: str | PathLike[str]) -> Contents:
-    """Read a model file of any known format, without building a model."""
+    """Read a model file of any known format, without building a model.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DamagedFileError, UnsupportedError
+        If its content is damaged, or has no counterpart here.
+    ValueError
+        If its format is unknown.
+    """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a regular file, expected a model file")
     with path.open("rb") as file:
         head = file.read(HEAD)
     for name in FORMATS.values():
@@ -28,14 +56,67 @@ def read(path: str | PathLike[str]) -> Contents:
         if module.recognise(head, path):
             contents: Contents = module.read(path)
             return contents
-    raise ValueError(f"'{path}' has none of the known formats: {', '.join(FORMATS)}")
+    raise ValueError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
 
 
 def load(path: str | PathLike[str], **options: Any) -> Any:
-    """Read a model file of any known format and build its model."""
-    return read(path).build(**options)
+    """Read a model file of any known format and build its model, in evaluation mode.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. Its content decides its format, not its suffix.
+    **options
+        What the file does not say. For PyTorch's names these are `dtype`, `nonlinearity` (of an
+        RNN), `batch_first`, `reset_after` (of a GRU) and `layers`, the order of the layers: a list
+        of names, and of layers without parameters between them.
+
+    Returns
+    -------
+    model : Layer or Graph
+
+    Raises
+    ------
+    OSError, DamagedFileError, UnsupportedError, ValueError
+        As for :func:`read`; and if an option is wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from numpy_rnn import GRU
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(GRU(3, 4), f"{folder}/gru.pt")  # torch.load reads it
+    ...     load(f"{folder}/gru.pt", batch_first=True)
+    GRU(3, 4, batch_first=True)
+    """
+    contents = read(path)
+    try:
+        return contents.build(**options)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{str(path)!r}: {error}") from None
 
 
-def save(model: Layer, path: str | PathLike[str], format: str) -> None:  # noqa: A002 (the plain word)
-    """Write a model to a file of the given format."""
-    import_module(f"numpy_rnn.interchange.{FORMATS[format]}").write(model, Path(path))
+def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> None:  # noqa: A002 (the plain word)
+    """Write a model to a file of the given format, or of that of the name's suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an old file is unchanged.
+    UnsupportedError
+        If the format has no counterpart of a layer or an option.
+    ValueError
+        If the format is unknown, or is only read.
+    """
+    suffix = Path(path).suffix
+    name = SUFFIXES.get(suffix, suffix) if format is None else format
+    if name not in FORMATS:
+        expected = f"one of {', '.join(FORMATS)}"
+        raise ValueError(f"format is {name!r}, expected {expected}, or a suffix that has one")
+    module = import_module(f"numpy_rnn.interchange.{FORMATS[name]}")
+    if not hasattr(module, "write"):
+        raise ValueError(f"format {name!r} can be read and not written")
+    try:
+        module.write(model, Path(path))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{str(path)!r}: {error}") from None

@@ -1,0 +1,29 @@
+"""Pickles of NumPy arrays or tensors under PyTorch's names, read without Python's unpickler."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from numpy_rnn.files import write_atomically
+from numpy_rnn.interchange import torch_file
+from numpy_rnn.interchange.contents import Contents
+from numpy_rnn.interchange.state_dict import check_for_torch
+from numpy_rnn.layers.base import Layer
+
+
+def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the head tells)
+    """Whether it begins like a pickle of a dict or an object: protocol 2 to 5, or 0 and 1."""
+    return (head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5") or head[:2] in (b"(d", b"}q", b"cc")
+
+
+def read(path: Path) -> Contents:
+    """Read the weights in a file."""
+    return torch_file.read(path, "pickle")
+
+
+def write(model: Layer, path: Path) -> None:
+    """Write the state_dict of a model: a pickled dict of arrays."""
+    check_for_torch(model.describe())
+    arrays = model.state_dict()
+    write_atomically(path, lambda file: pickle.dump(arrays, file, protocol=4))

@@ -1,0 +1,370 @@
+"""The layers in a state_dict: names and arrays as PyTorch writes them, in any file format.
+
+A state_dict says neither in which order layers run nor what is between them. The order is that of
+the file if the sizes fit, and else the only one in which they fit. Otherwise an error lists what was found,
+and the caller gives the order: ``load(path, layers=["rnn", Tanh(), "fc"])``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array, DTypeLike
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
+from numpy_rnn.layers import Sequential as Chain
+from numpy_rnn.parameters import at_most
+
+MAX_STEPS = 20_000  # of the search for an order
+WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
+PARAMETER = re.compile(
+    r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
+    r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias))"
+)
+SCALE = re.compile(r"(.*)[._](scales?|zero_points?)")
+TOKENS = -1  # the input size of an embedding
+RECURRENT: dict[int, type[RNN | GRU | LSTM]] = {1: RNN, 3: GRU, 4: LSTM}  # by blocks of weight_hh
+LIKE_EMBEDDING = re.compile(r"emb|wte|lookup", re.IGNORECASE)
+LIKE_LINEAR = re.compile(r"lin|fc|proj|head|out|dense|dec|cls|classif|i2|h2|logit", re.IGNORECASE)
+
+
+@dataclass
+class Options:
+    """What no state_dict says."""
+
+    dtype: DTypeLike | None = None  # by default that of the file; of half precision, float32
+    nonlinearity: str = "tanh"  # of an RNN
+    batch_first: bool = False
+    reset_after: bool = True  # of a GRU
+    layers: Sequence[str | Layer] | None = None  # names of parts, and layers without parameters
+
+
+class Choice(NamedTuple):
+    """One way to read a part: its sizes, and how to make its layer."""
+
+    size_in: int
+    size_out: int
+    make: Callable[[Options, np.dtype[Any]], Layer]
+    line: str
+
+
+@dataclass
+class Part:
+    """Arrays that belong to one layer."""
+
+    name: str
+    arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
+    sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
+
+    def choices(self) -> list[Choice]:
+        """Return the ways to read the part, the likeliest first. There may be none."""
+        shapes = {name: array.shape for name, array in self.arrays.items()}
+        if "weight_hh_l0" in shapes:
+            return self._recurrent(shapes)
+        weight, bias = shapes.get("weight", ()), shapes.get("bias")
+        rows = weight[:1]
+        if set(shapes) - {"weight", "bias"} or bias not in (None, rows) or 0 in weight:
+            return []
+        if len(weight) == 1:
+            return [self._choice(LayerNorm, (rows[0],), rows[0], rows[0], bias=bias is not None)]
+        if len(weight) != 2:
+            return []
+        sizes = weight[1], weight[0]
+        linear = self._choice(Linear, sizes, *sizes, bias=bias is not None)
+        embedding = self._choice(Embedding, weight, TOKENS, weight[1])
+        if bias is not None or LIKE_LINEAR.search(self.name.rpartition(".")[2]):
+            return [linear]
+        return [embedding] if LIKE_EMBEDDING.search(self.name) else [linear, embedding]
+
+    def _recurrent(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
+        places = {re.sub(r"^[a-z]+_[a-z]+(?=_l)", "", name) for name in shapes}
+        directions = [""] + ["_reverse"] * ("_l0_reverse" in places)
+        L = len(places) // len(directions)
+        expected = {f"_l{n}{direction}" for n in range(L) for direction in directions}
+        W_ih, W_hh = (shapes.get(f"{name}_l0", ()) for name in ("weight_ih", "weight_hh"))
+        if places != expected or len(W_ih) != 2 or len(W_hh) != 2 or 0 in W_ih + W_hh:
+            return []
+        projection = shapes.get("weight_hr_l0", W_hh)
+        H = projection[-1] or 1
+        kind = RECURRENT.get(W_hh[0] // H)
+        if kind is None or W_hh[0] % H or len(projection) != 2:
+            return []
+        options: dict[str, Any] = {
+            "num_layers": L,
+            "bias": any(name.startswith("bias") for name in shapes),
+            "bidirectional": len(directions) == 2,
+        }
+        if "weight_hr_l0" in shapes:
+            options["proj_size"] = projection[0]
+        out = W_hh[1] * len(directions)
+        return [self._choice(kind, (W_ih[1], H), W_ih[1], out, **options)]
+
+    def _choice(
+        self, kind: Callable[..., Layer], sizes: Any, size_in: int, size_out: int, **own: Any
+    ) -> Choice:
+        shown = "".join(f", {name}={value}" for name, value in own.items() if value)
+        name = getattr(kind, "__name__", "")
+
+        def make(options: Options, dtype: np.dtype[Any]) -> Layer:
+            more: dict[str, Any] = {"dtype": dtype}
+            if name not in ("Embedding", "LayerNorm"):
+                more["rng"] = 0  # of weights that are replaced
+            if kind in RECURRENT.values():
+                more["batch_first"] = options.batch_first
+            more |= {"nonlinearity": options.nonlinearity} if kind is RNN else {}
+            more |= {"reset_after": options.reset_after} if kind is GRU else {}
+            # Each bias may be missing, so the layer has at most twice the numbers of the file.
+            with at_most(2 * sum(array.size for array in self.arrays.values())):
+                layer = kind(*sizes, **own, **more)
+            zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
+            layer.load_state_dict(zeros | self.arrays)
+            return layer
+
+        return Choice(size_in, size_out, make, f"{name}({', '.join(map(str, sizes))}{shown})")
+
+
+class StateDict:
+    """The parts of a state_dict, in the order of the file.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        By the file's names.
+    ordered : bool
+        Whether the order of the names is that in which the model was made.
+    tied : mapping of str to str
+        Names of arrays that are the same memory as an earlier one.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, Array], *, ordered: bool, tied: Mapping[str, str] | None = None
+    ) -> None:
+        self.ordered, self.notes = ordered, list[str]()
+        self.arrays = self._floating(arrays)
+        self.parts: dict[str, Part] = {}
+        self.leftover: list[str] = []
+        for source, array in self.arrays.items():
+            match = PARAMETER.fullmatch(source)
+            if match is None:
+                self.leftover.append(source)
+                continue
+            components = (match["part"] or "").split(".")
+            name = ".".join(c for c in components if c not in WRAPPERS)
+            own = (
+                match["plain"] or f"{match['name']}_l{match['layer'] or 0}{match['reverse'] or ''}"
+            )
+            part = self.parts.setdefault(name, Part(name))
+            part.arrays[own], part.sources[own] = array, source
+        self._strip_prefix()
+        self.choices = {name: part.choices() for name, part in self.parts.items()}
+        for name, part in list(self.parts.items()):
+            if not self.choices[name]:
+                self.leftover += part.sources.values()
+                del self.parts[name]
+        if tied:
+            self.notes += [f"{name} is the same memory as {other}" for name, other in tied.items()]
+        for name, part in self.parts.items():
+            if {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"} in (
+                {"bias_ih"},
+                {"bias_hh"},
+            ):
+                self.notes.append(f"{name or 'it'} has one bias, the other is zero")
+
+    def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
+        """Return the contents of a file of this format."""
+        lines = [f"{name or '-'}: {self.choices[name][0].line}" for name in self.parts]
+        lines += [f"{name}: {self.arrays[name].shape}, no known layer" for name in self.leftover]
+        return Contents(form, self.arrays, lines, self.build, self.notes, settings or {})
+
+    def build(self, **options: Any) -> Layer:
+        """Return the model. The options are those of :class:`Options`."""
+        known = Options(**options)
+        wide = any(array.dtype == np.float64 for array in self.arrays.values())
+        dtype = np.dtype(
+            (np.float64 if wide else np.float32) if known.dtype is None else known.dtype
+        )
+        named = [
+            (name, choice if isinstance(choice, Layer) else choice.make(known, dtype))
+            for name, choice in self.plan(known.layers)
+        ]
+        return _nest(named).eval()
+
+    def plan(self, layers: Sequence[str | Layer] | None = None) -> list[tuple[str, Choice | Layer]]:
+        """Return name and choice of each part, in the order in which they run."""
+        if layers is not None:
+            return list(self._chosen(layers))
+        if self.leftover or not self.parts:
+            raise self._error(
+                f"{', '.join(self.leftover) or 'nothing'} belongs to no layer that is known here"
+            )
+        names = list(self.parts)
+        found = self._orders([names]) if self.ordered or len(names) == 1 else []
+        found = found or self._orders(None)
+        if len(found) > 1:
+            found = _numbered(found)
+        if len(found) != 1:
+            raise self._error(f"their sizes fit in {len(found) or 'no'} orders")
+        return list(found[0])
+
+    def _error(self, reason: str) -> UnsupportedError:
+        lines = [f"{name or '-'} is {self.choices[name][0].line}" for name in self.parts]
+        return UnsupportedError(
+            f"it holds {'; '.join(lines) or 'no layers'}, and {reason}; expected the order, and "
+            f"layers without parameters, as layers=[{', '.join(map(repr, self.parts))}]"
+        )
+
+    def _chosen(self, layers: Sequence[str | Layer]) -> Iterator[tuple[str, Choice | Layer]]:
+        size: int | None = None
+        for n, layer in enumerate(layers):
+            if isinstance(layer, Layer):
+                yield f"own{n}", layer
+            elif layer in self.parts:
+                choices = self.choices[layer]
+                fitting = [c for c in choices if size in (None, c.size_in)] or choices
+                yield layer, fitting[0]
+                size = fitting[0].size_out
+            else:
+                raise ValueError(f"layers has {layer!r}, expected one of {list(self.parts)}")
+
+    def _orders(self, order: list[list[str]] | None) -> list[list[tuple[str, Choice]]]:
+        """Return orders of all parts in which the sizes fit: the given one, or all up to three."""
+        found: list[list[tuple[str, Choice]]] = []
+        open_ = [list[tuple[str, Choice]]()]
+        for _ in range(MAX_STEPS):
+            if not open_ or len(found) == 3:
+                return found
+            chain = open_.pop()
+            used = [name for name, _ in chain]
+            if len(chain) == len(self.parts):
+                if used not in [[name for name, _ in other] for other in found]:
+                    found.append(chain)
+                continue
+            left = (
+                [n for n in self.parts if n not in used]
+                if order is None
+                else [order[0][len(chain)]]
+            )
+            for name in reversed(left):
+                open_ += [
+                    [*chain, (name, choice)]
+                    for choice in reversed(self.choices[name])
+                    if not chain or chain[-1][1].size_out == choice.size_in
+                ]
+        return []
+
+    def _strip_prefix(self) -> None:
+        """Remove what all names of parts begin with."""
+        split = [name.split(".") for name in self.parts]
+        if not split:
+            return
+        shared = min(map(len, split)) - (len(split) > 1)
+        while shared and len({tuple(parts[:shared]) for parts in split}) > 1:
+            shared -= 1
+        renamed = [".".join(parts[shared:]) for parts in split]
+        for name, part in zip(renamed, self.parts.values(), strict=True):
+            part.name = name
+        self.parts = {part.name: part for part in self.parts.values()}
+
+    def _floating(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the floating-point arrays, with scaled integers as what they stand for."""
+        scales = {match[1] for name in arrays if (match := SCALE.fullmatch(name))}
+        found: dict[str, Array] = {}
+        half: list[str] = []
+        ignored: list[str] = []
+        for name, array in arrays.items():
+            match = SCALE.fullmatch(name)
+            if match and match[1] in arrays:
+                continue
+            if array.dtype.kind == "f":
+                if array.dtype.itemsize < 4:
+                    half.append(name)
+                found[name] = array.astype(np.float32) if array.dtype.itemsize < 4 else array
+            elif name in scales and array.dtype.kind in "iu":
+                found[name] = self._dequantise(name, arrays)
+            else:
+                ignored.append(name)
+        if half:
+            self.notes.append(f"half precision, read as float32: {', '.join(half)}")
+        if ignored:
+            self.notes.append(f"not floating-point, left out: {', '.join(ignored)}")
+        return found
+
+    def _dequantise(self, name: str, arrays: Mapping[str, Array]) -> Array:
+        """Return (q - zero_point) scale, with one of each or one for each row."""
+
+        def find(what: str) -> Any:
+            keys = [f"{name}{mark}{what}{s}" for mark in "_." for s in ("", "s")]
+            found = next((arrays[key] for key in keys if key in arrays), np.zeros(()))
+            rows = (-1,) + (1,) * (arrays[name].ndim - 1)
+            return found.astype(np.float32).reshape(rows if found.size > 1 else ())
+
+        self.notes.append(f"{name} is quantised, read as float32")
+        q = arrays[name].astype(np.float32)
+        return np.asarray((q - find("zero_point")) * find("scale"), np.float32)
+
+
+def _numbered(found: list[list[tuple[str, Choice]]]) -> list[list[tuple[str, Choice]]]:
+    """Return the order in which numbered parts are counted up, if orders differ in that only."""
+
+    def without_numbers(chain: list[tuple[str, Choice]]) -> list[str]:
+        return [re.sub(r"\d+", "#", name) for name, _ in chain]
+
+    def counted_up(chain: list[tuple[str, Choice]]) -> bool:
+        numbers = [[int(n) for n in re.findall(r"\d+", name)] for name, _ in chain]
+        texts = without_numbers(chain)
+        return all(
+            numbers[i] < numbers[j]
+            for i in range(len(texts))
+            for j in range(i + 1, len(texts))
+            if texts[i] == texts[j]
+        )
+
+    if any(without_numbers(chain) != without_numbers(found[0]) for chain in found):
+        return found
+    return [chain for chain in found if counted_up(chain)] or found
+
+
+def _nest(named: list[tuple[str, Layer]]) -> Layer:
+    """Return the layers as one, with a Sequential for each prefix of several names."""
+    if len(named) == 1 and not named[0][0]:
+        return named[0][1]
+    heads = [name.partition(".")[0] for name, _ in named]
+    runs = [b for a, b in pairwise(["", *heads]) if a != b]
+    if len(set(runs)) < len(runs):  # parts of one prefix do not follow each other
+        return Chain(**{name.replace(".", "_"): layer for name, layer in named})
+    groups: dict[str, list[tuple[str, Layer]]] = {}
+    for name, layer in named:
+        head, _, rest = name.partition(".")
+        groups.setdefault(head, []).append((rest, layer))
+    return Chain(**{head: _nest(parts) for head, parts in groups.items()})
+
+
+# The layers that PyTorch has, and the options of ours that it does not have.
+TORCH = ("RNN", "LSTM", "GRU", "Linear", "Embedding", "LayerNorm", "Dropout", "LastStep")
+SAME = {"reset_after": True, "reverse": False, "merge": "concat", "activations": None, "clip": None}
+
+
+def check_for_torch(description: Mapping[str, Any]) -> None:
+    """Raise UnsupportedError if PyTorch has no such layer. The message names all of them."""
+    wrong = list(dict.fromkeys(_foreign(description)))
+    if wrong:
+        raise UnsupportedError(f"PyTorch has no {', '.join(wrong)}")
+
+
+def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
+    name = description["class"]
+    if "layers" in description:
+        for layer in description["layers"].values():
+            yield from _foreign(layer)
+    elif name not in TORCH:
+        yield name
+    else:
+        for option, value in description.items():
+            if SAME.get(option, value) != value:
+                yield f"{name} with {option}={value!r}"
