@@ -61,7 +61,7 @@ FLOORS = [
     ["interchange.unpickle", "interchange.state_dict"],
     ["interchange.tree"],
     ["interchange.torch_file", "interchange.safetensors_file"],
-    ["interchange.npz_file", "interchange.pickle_file"],
+    ["interchange.torch_optimizer", "interchange.npz_file", "interchange.pickle_file"],
     ["interchange.formats"],
     ["interchange"],
     ["checking.shapes", "checking.target"],

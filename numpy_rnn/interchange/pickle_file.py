@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 from numpy_rnn.files import write_atomically
@@ -13,8 +14,8 @@ from numpy_rnn.layers.base import Layer
 
 
 def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the head tells)
-    """Whether it begins like a pickle of a dict or an object: protocol 2 to 5, or 0 and 1."""
-    return (head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5") or head[:2] in (b"(d", b"}q", b"cc")
+    """Whether it begins like a pickle of a dict, a list or an object."""
+    return re.match(rb"\x80[\2-\5]|[(}\]]|c[\w.]+\n[\w.]+\n", head) is not None
 
 
 def read(path: Path) -> Contents:

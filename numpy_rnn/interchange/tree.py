@@ -13,7 +13,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.unpickle import Instance
 
-MAX_VISITS = 200_000
+MAX_VISITS = 20_000
 MAX_DEPTH = 40
 INNER = ("_parameters", "_buffers", "_modules")  # attributes of a module, not parts of its names
 # Names of the weights. With "state" in it there are other things beside them.
@@ -43,7 +43,7 @@ def find_weights(tree: Any) -> Found:
         items = children(tree)
         settings |= {str(name): v for name, v in items.items() if isinstance(v, PLAIN)}
         sets = {
-            name: [inner for inner, _ in walk(value)]
+            name: [inner.replace("module.", "") for inner, _ in walk(value)]
             for name, value in items.items()
             if isinstance(name, str) and not hasattr(value, "array")
         }
@@ -103,6 +103,24 @@ def walk(tree: Any) -> Iterator[tuple[str, Any]]:
             ]
             left += reversed(found)
     raise ValueError("it is nested too deeply")
+
+
+def find_optimizer(tree: Any) -> Any:
+    """Return the state_dict of the only optimiser in a tree."""
+    found: list[Any] = []
+    left = [(tree, 0)]
+    for _ in range(MAX_VISITS):
+        if not left:
+            break
+        value, depth = left.pop()
+        if _is_optimizer(value):
+            found.append(value)
+        elif depth < MAX_DEPTH:
+            inner = value if isinstance(value, list) else children(value).values()
+            left += [(item, depth + 1) for item in inner]
+    if len(found) != 1:
+        raise UnsupportedError(f"it holds {len(found)} states of optimisers, expected one")
+    return found[0]
 
 
 def _is_optimizer(value: Any) -> bool:

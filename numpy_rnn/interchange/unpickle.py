@@ -130,6 +130,7 @@ TABLE: dict[str, Callable[..., Any]] = {
 }
 for _module in ("builtins", "__builtin__"):
     TABLE |= {f"{_module}.{name}": list for name in ("set", "frozenset", "list")}
+    TABLE[f"{_module}.bytes"] = lambda: b""
     TABLE[f"{_module}.bytearray"] = lambda data=b"", *_: _encode(data) if data else b""
 for _module in ("numpy.core", "numpy._core"):
     TABLE |= {
