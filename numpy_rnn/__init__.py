@@ -39,6 +39,9 @@ from numpy_rnn.layers import (
     Softsign,
     Tanh,
     load,
+    load_state,
+    reset_rows,
+    save_state,
 )
 from numpy_rnn.optim import (
     SGD,
@@ -97,4 +100,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "load",
+    "load_state",
+    "reset_rows",
+    "save_state",
 ]

@@ -1,8 +1,9 @@
 """The layers in a state_dict: names and arrays as PyTorch writes them, in any file format.
 
 A state_dict says neither in which order layers run nor what is between them. The order is that of
-the file if the sizes fit, and else the only one in which they fit. Otherwise an error lists what was found,
-and the caller gives the order: ``load(path, layers=["rnn", Tanh(), "fc"])``.
+the file if the sizes fit, and else the only one in which they fit. Otherwise an error lists what
+was found, and the caller gives the order: ``load(path, layers=["rnn", "fc"])``. Layers without
+parameters, such as activations, are given there too.
 """
 
 from __future__ import annotations

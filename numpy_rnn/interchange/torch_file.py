@@ -48,7 +48,9 @@ TYPES: dict[str, np.dtype[Any]] = {  # PyTorch's names of dtypes and of typed st
     "uint8 Byte quint8 QUInt8 Untyped": np.dtype("u1"),
     "bool Bool": np.dtype("?"),
 }
-DTYPES: dict[str, np.dtype[Any]] = {name: dtype for names, dtype in TYPES.items() for name in names.split()}
+DTYPES: dict[str, np.dtype[Any]] = {
+    name: dtype for names, dtype in TYPES.items() for name in names.split()
+}
 
 
 @dataclass(eq=False)

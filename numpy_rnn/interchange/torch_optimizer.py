@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy_rnn.layers.base import Layer
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 # Options of a parameter group that only this optimiser of PyTorch has.
-KINDS: dict[str, tuple[type[Optimizer], set[str]]] = {
+KINDS: dict[str, tuple[Callable[..., Optimizer], set[str]]] = {
     "Adam": (Adam, {"betas", "amsgrad"}),
     "AdamW": (AdamW, {"betas", "amsgrad"}),
     "RMSprop": (RMSprop, {"alpha", "centered"}),
@@ -70,7 +70,7 @@ def load_optimizer(path: str | PathLike[str], model: Layer, kind: str | None = N
         return optimizer
 
 
-def _kind(options: Mapping[str, Any], kind: str | None) -> type[Optimizer]:
+def _kind(options: Mapping[str, Any], kind: str | None) -> Callable[..., Optimizer]:
     possible = [name for name, (_, own) in KINDS.items() if own <= set(options)]
     if "decoupled_weight_decay" in options and "Adam" in possible:
         possible = ["AdamW" if options["decoupled_weight_decay"] else "Adam"]

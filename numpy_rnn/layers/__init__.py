@@ -31,6 +31,7 @@ from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
 from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.state import load_state, reset_rows, save_state
 
 __all__ = [
     "ELU",
@@ -66,4 +67,7 @@ __all__ = [
     "Softsign",
     "Tanh",
     "load",
+    "load_state",
+    "reset_rows",
+    "save_state",
 ]

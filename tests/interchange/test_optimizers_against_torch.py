@@ -47,7 +47,7 @@ def train_torch(model: torch.nn.Module, optimizer: torch.optim.Optimizer, first:
     for number in range(first, first + 5):
         x, target = map(torch.from_numpy, data(number))
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(model(x), target).backward()
+        torch.nn.functional.mse_loss(model(x), target).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
