@@ -65,8 +65,7 @@ def read(path: Path) -> Contents:
                     for info in archive.infolist()
                 }
         found = find_weights(tree)
-        state = StateDict(found.arrays, ordered=True)
-        state.notes += found.notes
+        state = StateDict(found.arrays, ordered=True, found=found)
         return state.contents("npz", found.settings)
 
 

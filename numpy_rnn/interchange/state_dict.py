@@ -9,7 +9,8 @@ parameters, such as activations, are given there too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,15 +19,20 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.tree import Found
+from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.layers import Sequential as Chain
+from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 from numpy_rnn.parameters import at_most
 
+WITHOUT_PARAMETERS = ("LastStep", "Tanh", "Softsign", *ACTIVATIONS.split())
+MAX_NUMBER = 1000  # of a part of a Sequential
 MAX_STEPS = 20_000  # of the search for an order
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
-    r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias))"
+    r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|weight_[gv]|running_\w+))"
 )
 SCALE = re.compile(r"(.*)[._](scales?|zero_points?)")
 TOKENS = -1  # the input size of an embedding
@@ -43,7 +49,8 @@ class Options:
     nonlinearity: str = "tanh"  # of an RNN
     batch_first: bool = False
     reset_after: bool = True  # of a GRU
-    layers: Sequence[str | Layer] | None = None  # names of parts, and layers without parameters
+    # Names of parts, and layers without parameters or names of their classes.
+    layers: Sequence[str | Layer] | None = None
 
 
 class Choice(NamedTuple):
@@ -62,6 +69,7 @@ class Part:
     name: str
     arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
     sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
+    known: dict[str, Any] = field(default_factory=dict)  # attributes of the pickled module
 
     def choices(self) -> list[Choice]:
         """Return the ways to read the part, the likeliest first. There may be none."""
@@ -79,9 +87,11 @@ class Part:
         sizes = weight[1], weight[0]
         linear = self._choice(Linear, sizes, *sizes, bias=bias is not None)
         embedding = self._choice(Embedding, weight, TOKENS, weight[1])
-        if bias is not None or LIKE_LINEAR.search(self.name.rpartition(".")[2]):
+        called = ".".join(self.sources["weight"].split(".")[-2:-1])
+        likely = LIKE_LINEAR.search(called), LIKE_EMBEDDING.search(called)
+        if bias is not None or (likely[0] and not likely[1]):
             return [linear]
-        return [embedding] if LIKE_EMBEDDING.search(self.name) else [linear, embedding]
+        return [embedding] if likely[1] and not likely[0] else [linear, embedding]
 
     def _recurrent(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
         places = {re.sub(r"^[a-z]+_[a-z]+(?=_l)", "", name) for name in shapes}
@@ -120,6 +130,11 @@ class Part:
                 more["batch_first"] = options.batch_first
             more |= {"nonlinearity": options.nonlinearity} if kind is RNN else {}
             more |= {"reset_after": options.reset_after} if kind is GRU else {}
+            for option in ("batch_first", "eps", "padding_idx"):
+                if self.known.get(option) is not None:
+                    more[option] = self.known[option]
+            if kind is RNN and self.known.get("mode") == "RNN_RELU":
+                more["nonlinearity"] = "relu"
             # Each bias may be missing, so the layer has at most twice the numbers of the file.
             with at_most(2 * sum(array.size for array in self.arrays.values())):
                 layer = kind(*sizes, **own, **more)
@@ -139,14 +154,15 @@ class StateDict:
         By the file's names.
     ordered : bool
         Whether the order of the names is that in which the model was made.
-    tied : mapping of str to str
-        Names of arrays that are the same memory as an earlier one.
+    found : Found, optional
+        What else was found with the arrays.
     """
 
     def __init__(
-        self, arrays: Mapping[str, Array], *, ordered: bool, tied: Mapping[str, str] | None = None
+        self, arrays: Mapping[str, Array], *, ordered: bool, found: Found | None = None
     ) -> None:
-        self.ordered, self.notes = ordered, list[str]()
+        found = found or Found()
+        self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
         self.arrays = self._floating(arrays)
         self.parts: dict[str, Part] = {}
         self.leftover: list[str] = []
@@ -162,20 +178,23 @@ class StateDict:
             )
             part = self.parts.setdefault(name, Part(name))
             part.arrays[own], part.sources[own] = array, source
+            if (match["part"] or "") in found.modules:
+                part.known = found.modules[match["part"] or ""].state
         self._strip_prefix()
         self.choices = {name: part.choices() for name, part in self.parts.items()}
         for name, part in list(self.parts.items()):
             if not self.choices[name]:
                 self.leftover += part.sources.values()
                 del self.parts[name]
-        if tied:
-            self.notes += [f"{name} is the same memory as {other}" for name, other in tied.items()]
+        self.notes += [f"{name} is the same memory as {one}" for name, one in self.tied.items()]
         for name, part in self.parts.items():
-            if {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"} in (
-                {"bias_ih"},
-                {"bias_hh"},
-            ):
+            biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
+            if len(biases) == 1:
                 self.notes.append(f"{name or 'it'} has one bias, the other is zero")
+            if "RNN" in self.choices[name][0].line and not part.known:
+                self.notes.append(f"{name or 'it'} is an RNN of an unknown nonlinearity")
+        self.gaps = [*_gaps(self.parts), *_without_parameters(found.modules)]
+        self.notes += [f"{gap} has no parameters and is left out" for gap in self.gaps]
 
     def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
         """Return the contents of a file of this format."""
@@ -194,7 +213,23 @@ class StateDict:
             (name, choice if isinstance(choice, Layer) else choice.make(known, dtype))
             for name, choice in self.plan(known.layers)
         ]
-        return _nest(named).eval()
+        if self.gaps and known.layers is None:
+            warnings.warn(
+                f"{', '.join(self.gaps)} has no parameters and is left out, expected, if it is not "
+                f"dropout, in layers={[name for name, _ in named]}",
+                stacklevel=3,
+            )
+        return _nest(named, self._tied_names(dict(named))).eval()
+
+    def _tied_names(self, named: Mapping[str, Layer]) -> dict[str, str]:
+        """Return the tied weights by the names of the model."""
+        own = {
+            source: f"{name}.{own}"
+            for name, part in self.parts.items()
+            for own, source in part.sources.items()
+            if name in named
+        }
+        return {own[n]: own[one] for n, one in self.tied.items() if n in own and one in own}
 
     def plan(self, layers: Sequence[str | Layer] | None = None) -> list[tuple[str, Choice | Layer]]:
         """Return name and choice of each part, in the order in which they run."""
@@ -225,13 +260,16 @@ class StateDict:
         for n, layer in enumerate(layers):
             if isinstance(layer, Layer):
                 yield f"own{n}", layer
+            elif layer in WITHOUT_PARAMETERS:
+                yield f"own{n}", CLASSES[layer]()
             elif layer in self.parts:
                 choices = self.choices[layer]
                 fitting = [c for c in choices if size in (None, c.size_in)] or choices
                 yield layer, fitting[0]
                 size = fitting[0].size_out
             else:
-                raise ValueError(f"layers has {layer!r}, expected one of {list(self.parts)}")
+                known = [*self.parts, *WITHOUT_PARAMETERS]
+                raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")
 
     def _orders(self, order: list[list[str]] | None) -> list[list[tuple[str, Choice]]]:
         """Return orders of all parts in which the sizes fit: the given one, or all up to three."""
@@ -261,13 +299,11 @@ class StateDict:
 
     def _strip_prefix(self) -> None:
         """Remove what all names of parts begin with."""
-        split = [name.split(".") for name in self.parts]
-        if not split:
-            return
-        shared = min(map(len, split)) - (len(split) > 1)
-        while shared and len({tuple(parts[:shared]) for parts in split}) > 1:
+        split = [name.split(".") for name in (*self.parts, *self.leftover)]
+        shared = min(map(len, split), default=0) - (len(split) > 1)
+        while shared > 0 and len({tuple(parts[:shared]) for parts in split}) > 1:
             shared -= 1
-        renamed = [".".join(parts[shared:]) for parts in split]
+        renamed = [".".join(name.split(".")[max(0, shared) :]) for name in self.parts]
         for name, part in zip(renamed, self.parts.values(), strict=True):
             part.name = name
         self.parts = {part.name: part for part in self.parts.values()}
@@ -331,24 +367,52 @@ def _numbered(found: list[list[tuple[str, Choice]]]) -> list[list[tuple[str, Cho
     return [chain for chain in found if counted_up(chain)] or found
 
 
-def _nest(named: list[tuple[str, Layer]]) -> Layer:
+def _gaps(names: Iterable[str]) -> Iterator[str]:
+    """Yield the numbers that are missing between the numbered parts of a Sequential."""
+    numbers: dict[str, list[int]] = {}
+    for name in names:
+        for place in re.finditer(r"(?:^|(?<=\.))\d+(?=\.|$)", name):
+            numbers.setdefault(name[: place.start()], []).append(int(place[0]))
+    for parent, found in numbers.items():
+        if max(found) < MAX_NUMBER:
+            yield from (f"{parent}{n}" for n in range(max(found)) if n not in found)
+
+
+def _without_parameters(modules: Mapping[str, Instance]) -> Iterator[str]:
+    """Yield the pickled modules that compute something without parameters."""
+    for name, module in modules.items():
+        kind = module.kind.rpartition(".")[2]
+        if module.kind.startswith(("torch.nn.modules.activation", "torch.nn.modules.pooling")):
+            yield f"{name} ({kind})"
+
+
+def _nest(named: list[tuple[str, Layer]], tied: Mapping[str, str] | None = None) -> Layer:
     """Return the layers as one, with a Sequential for each prefix of several names."""
     if len(named) == 1 and not named[0][0]:
         return named[0][1]
     heads = [name.partition(".")[0] for name, _ in named]
     runs = [b for a, b in pairwise(["", *heads]) if a != b]
-    if len(set(runs)) < len(runs):  # parts of one prefix do not follow each other
-        return Chain(**{name.replace(".", "_"): layer for name, layer in named})
-    groups: dict[str, list[tuple[str, Layer]]] = {}
-    for name, layer in named:
-        head, _, rest = name.partition(".")
-        groups.setdefault(head, []).append((rest, layer))
-    return Chain(**{head: _nest(parts) for head, parts in groups.items()})
+    layers: dict[str, Any] = {name.replace(".", "_"): layer for name, layer in named}
+    if len(set(runs)) == len(runs):  # else the parts of one prefix do not follow each other
+        groups: dict[str, list[tuple[str, Layer]]] = {}
+        for name, layer in named:
+            head, _, rest = name.partition(".")
+            groups.setdefault(head or "0", []).append((rest, layer))
+        layers = {head: _nest(parts) for head, parts in groups.items()}
+    elif tied:
+        tied = None
+    return Chain(**layers, tied=tied)
 
 
 # The layers that PyTorch has, and the options of ours that it does not have.
 TORCH = ("RNN", "LSTM", "GRU", "Linear", "Embedding", "LayerNorm", "Dropout", "LastStep")
-SAME = {"reset_after": True, "reverse": False, "merge": "concat", "activations": None, "clip": None}
+SAME: dict[str, Any] = {
+    "reset_after": True,
+    "reverse": False,
+    "merge": "concat",
+    "activations": None,
+    "clip": None,
+}
 
 
 def check_for_torch(description: Mapping[str, Any]) -> None:

@@ -174,8 +174,7 @@ def read(path: Path, form: str = "torch") -> Contents:
     """Read the weights in a file."""
     with reading(path, "a file of PyTorch" if form == "torch" else f"a {form} of weights"):
         found = find_weights(read_tree(read_bytes(path)))
-        state = StateDict(found.arrays, ordered=True, tied=found.tied)
-        state.notes += found.notes
+        state = StateDict(found.arrays, ordered=True, found=found)
         return state.contents(form, found.settings)
 
 
@@ -298,22 +297,23 @@ def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
 def write(model: Layer, path: Path) -> None:
     """Write the state_dict of a model, which ``torch.load(path, weights_only=True)`` reads."""
     check_for_torch(model.describe())
-    arrays = model.state_dict()
+    arrays = model.parameters.values
+    # Tied weights are one storage.
+    keys = {array.ctypes.data: str(n) for n, array in reversed(list(enumerate(arrays.values())))}
 
     def write_zip(file: BinaryIO) -> None:
         with ZipFile(file, "w", ZIP_STORED) as archive:
-            content: dict[str, Any] = {"data.pkl": _pickled(arrays), "byteorder": b"little"}
-            content |= {
-                f"data/{n}": a.astype(a.dtype.newbyteorder("<")).tobytes()
-                for n, a in enumerate(arrays.values())
-            }
+            content: dict[str, Any] = {"data.pkl": _pickled(arrays, keys), "byteorder": b"little"}
+            for array in arrays.values():
+                stored = array.astype(array.dtype.newbyteorder("<"))
+                content[f"data/{keys[array.ctypes.data]}"] = stored.tobytes()
             for name, data in (content | {"version": b"3\n"}).items():
                 archive.writestr(ZipInfo(f"archive/{name}"), data)  # of 1980, so always the same
 
     write_atomically(path, write_zip)
 
 
-def _pickled(arrays: Mapping[str, Array]) -> bytes:
+def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
     """Return the pickle of an OrderedDict of tensors. See unpickle.py for the opcodes."""
     ordered_dict = b"ccollections\nOrderedDict\n)R"
 
@@ -325,11 +325,18 @@ def _pickled(arrays: Mapping[str, Array]) -> bytes:
         return b"(" + b"".join(b"J" + struct.pack("<i", n) for n in values) + b"t"
 
     parts = [b"\x80\x02", ordered_dict, b"("]
-    for n, (name, array) in enumerate(arrays.items()):
+    for name, array in arrays.items():
         kind = b"DoubleStorage" if array.dtype == np.float64 else b"FloatStorage"
-        strides = [s // array.itemsize for s in np.empty_like(array).strides]
+        strides = [s // array.itemsize for s in array.strides]
         parts += [text(name), b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-        parts += [text("storage"), b"ctorch\n", kind, b"\n", text(str(n)), text("cpu")]
+        parts += [
+            text("storage"),
+            b"ctorch\n",
+            kind,
+            b"\n",
+            text(keys[array.ctypes.data]),
+            text("cpu"),
+        ]
         parts += [b"J", struct.pack("<i", array.size), b"tQK\0", numbers(array.shape)]
         parts += [numbers(strides), b"\x89", ordered_dict, b"tR"]
     return b"".join([*parts, b"u."])

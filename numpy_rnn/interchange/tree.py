@@ -23,12 +23,16 @@ PLAIN = (str, int, float, bool, type(None))
 
 @dataclass
 class Found:
-    """Arrays by name, names that share memory, what is unusual, and the plain settings."""
+    """Arrays by name, names that share memory, what is unusual, and the plain settings.
 
-    arrays: dict[str, Array]
+    `modules` are the attributes of the modules by name, if whole modules were saved.
+    """
+
+    arrays: dict[str, Array] = field(default_factory=dict)
     tied: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    modules: dict[str, Instance] = field(default_factory=dict)
 
 
 def find_weights(tree: Any) -> Found:
@@ -43,7 +47,7 @@ def find_weights(tree: Any) -> Found:
         items = children(tree)
         settings |= {str(name): v for name, v in items.items() if isinstance(v, PLAIN)}
         sets = {
-            name: [inner.replace("module.", "") for inner, _ in walk(value)]
+            name: [inner.replace("module.", "") for inner, v in walk(value) if hasattr(v, "array")]
             for name, value in items.items()
             if isinstance(name, str) and not hasattr(value, "array")
         }
@@ -63,9 +67,13 @@ def find_weights(tree: Any) -> Found:
             others = ", ".join(repr(name) for name in sets if name != chosen)
             notes.append(f"the weights are those of {chosen!r}; left out: {others}")
         tree = items[chosen]
-    found = Found({}, {}, notes, settings)
+    found = Found(notes=notes, settings=settings)
     places: dict[Any, str] = {}
     for name, value in walk(tree):
+        if isinstance(value, Instance):
+            found.modules[name] = value
+        if not hasattr(value, "array"):
+            continue
         array = found.arrays[name or "array"] = value.array()
         place = getattr(value, "place", id(value))
         if place in places and array.ndim:
@@ -87,18 +95,19 @@ def children(value: Any) -> dict[Any, Any]:
 
 
 def walk(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of each array in the tree, in its order, but not an optimiser's."""
+    """Yield name and value of everything in the tree, in its order, but not an optimiser's."""
     left: list[tuple[str, Any, int]] = [("", tree, 0)]
     for _ in range(MAX_VISITS):
         if not left:
             return
         prefix, value, depth = left.pop()
-        if hasattr(value, "array") and not children(value):
+        inside = children(value)
+        if not inside or isinstance(value, Instance):
             yield prefix, value
-        elif depth < MAX_DEPTH and not _is_optimizer(value):
+        if depth < MAX_DEPTH and not _is_optimizer(value):
             found = [
                 (f"{prefix}.{name}" if prefix else name, inner, depth + 1)
-                for name, inner in children(value).items()
+                for name, inner in inside.items()
                 if isinstance(name, str)
             ]
             left += reversed(found)

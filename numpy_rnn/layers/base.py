@@ -404,7 +404,7 @@ class Layer(Remembers, ABC):
         """
         kind = type(self)
         described: dict[str, Any] = {"class": kind.__name__}
-        for name, parameter in inspect.signature(kind).parameters.items():
+        for name, parameter in constructor_arguments(kind).items():
             if name == "dtype":
                 if self.parameters.shapes or not self._any_dtype or parameter.default is not None:
                     described[name] = self.parameters.dtype.name
@@ -447,7 +447,20 @@ class Layer(Remembers, ABC):
             raise ValueError(f"{self!r}.save: there are weights that are not finite")
         check_dtype(self.parameters.dtype, f"{self!r}.save: ")
         settings = {"version": MODEL_VERSION, "model": self.describe(), "vocabulary": tokens}
-        write(Path(path), MODEL_FILE, settings, self.parameters.values)
+        arrays = {name: self.parameters.values[name] for name in self.parameters.shapes}
+        write(Path(path), MODEL_FILE, settings, arrays)
+
+
+def constructor_arguments(kind: Callable[..., Layer]) -> dict[str, inspect.Parameter]:
+    """Return the arguments of a class by name, with those that its bases take as ``**options``."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in getattr(kind, "__mro__", (kind,)):
+        if "__init__" in vars(base):
+            arguments = list(inspect.signature(base.__init__).parameters.values())[1:]
+            found = {a.name: a for a in arguments if a.kind != a.VAR_KEYWORD} | found
+            if all(a.kind != a.VAR_KEYWORD for a in arguments):
+                break
+    return found
 
 
 class Call(NamedTuple):

@@ -7,7 +7,6 @@ the format reads such a file; nothing in it is executed.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Rng
-from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer
+from numpy_rnn.layers import activation
+from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, constructor_arguments
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
@@ -32,6 +32,9 @@ MAX_LAYERS = 1000
 _CLASSES = (Dropout, Embedding, LastStep, LayerNorm, Linear, Sequential)
 _RECURRENT = (GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM)
 CLASSES: dict[str, Callable[..., Layer]] = {c.__name__: c for c in (*_CLASSES, *_RECURRENT)}
+ACTIVATIONS = "ELU HardSigmoid Identity LeakyReLU LogSoftmax ReLU SiLU Sigmoid Softmax Softplus"
+for _name in (*ACTIVATIONS.split(), "Softsign", "Tanh", "Activation"):
+    CLASSES[_name] = getattr(activation, _name)
 
 
 def load(
@@ -119,18 +122,20 @@ class _Builder:
         name = description["class"]
         if name not in self.classes:
             raise ValueError(
-                f"its layer {name!r} is unknown, expected one of {', '.join(self.classes)} "
-                f"(a class of your own: custom={{{name!r}: {name}}})"
+                f"its layer {name!r} is unknown, expected one of this package "
+                f"(for a class of your own: custom={{{name!r}: {name}}})"
             )
         make = self.classes[name]
         if isinstance(make, type) and issubclass(make, Sequential) and "layers" in arguments:
             parts = arguments.pop("layers")
             if not isinstance(parts, dict):
                 raise ValueError(f"its {name} has no layers by name")
-            built = {n: self(part) for n, part in parts.items()}
-            with at_most(self.total):
+            # Tied layers have numbers of their own before they are tied, at most as many again.
+            self.left += self.total if arguments.get("tied") and self.layers == 1 else 0
+            built: dict[str, Any] = {n: self(part) for n, part in parts.items()}
+            with at_most(2 * self.total):
                 return make(**built, **arguments)
-        known = inspect.signature(make).parameters
+        known = constructor_arguments(make)
         unexpected = [n for n in arguments if n not in known or n == "rng"]
         if unexpected:
             raise ValueError(f"its {name} has {', '.join(map(repr, unexpected))}, not an argument")
@@ -139,8 +144,11 @@ class _Builder:
         cells = arguments.get("num_layers", 1)
         if not isinstance(cells, int) or cells > max(1, self.arrays):
             raise ValueError(f"its {name} has num_layers {cells}, and {self.arrays} arrays")
+        several = [n for n, argument in known.items() if argument.kind == argument.VAR_POSITIONAL]
+        first = [arguments.pop(n) for n in known if several and n in arguments and n not in several]
+        first += [value for n in several for value in arguments.pop(n, ())]
         with at_most(self.left):
-            layer = make(**arguments)
+            layer = make(*first, **arguments)
         self.left -= layer.parameters.data.size
         return layer
 

@@ -110,7 +110,7 @@ class Sequential(Layer):
         if type(self).__init__ is not Sequential.__init__:
             return super().describe()
         layers = {name: layer.describe() for name, layer in self._layers.items()}
-        return {"class": type(self).__name__, "layers": layers}
+        return {"class": type(self).__name__, "layers": layers, "tied": self.tied}
 
     def train(self, mode: bool = True) -> Sequential:
         """Switch dropout on (or off) in every layer, and return the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import pickle
 import struct
@@ -82,7 +83,9 @@ def test_torch_to_ours_to_torch(
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64]))
     told = {"batch_first": options["batch_first"]}
     if kind == "RNN":
-        options["nonlinearity"] = told["nonlinearity"] = data.draw(st.sampled_from(["tanh", "relu"]))
+        options["nonlinearity"] = told["nonlinearity"] = data.draw(
+            st.sampled_from(["tanh", "relu"])
+        )
     if kind == "LSTM":
         options["proj_size"] = data.draw(st.integers(0, 3))
     torch.manual_seed(data.draw(st.integers(0, 9)))
@@ -149,10 +152,13 @@ SAVED: dict[str, Any] = {
     "path": {"net": STATE, "args": {"path": Path("a"), "shape": torch.Size([2]),
                                     "device": torch.device("cpu"), "dtype": torch.float32}},
     "transposed": {n: v.t().contiguous().t() if v.ndim == 2 else v for n, v in STATE.items()},
-    "one storage": dict(zip(STATE, torch.cat([v.flatten() for v in STATE.values()]).split(
-        [v.numel() for v in STATE.values()]), strict=True)),
 }  # fmt: skip
-SAVED["one storage"] = {n: v.view(STATE[n].shape) for n, v in SAVED["one storage"].items()}
+FLAT = torch.cat([value.flatten() for value in STATE.values()])
+ENDS = np.cumsum([value.numel() for value in STATE.values()])
+SAVED["one storage"] = {
+    name: FLAT[end - value.numel() : end].view(value.shape)
+    for end, (name, value) in zip(ENDS, STATE.items(), strict=True)
+}
 
 
 @pytest.mark.parametrize("new_zip", [True, False])
@@ -217,7 +223,7 @@ def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
             return y
 
     theirs = Scripted()
-    torch.jit.save(torch.jit.script(theirs), tmp_path / "m.pt")  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(theirs), tmp_path / "m.pt")
     ours = interchange.load(tmp_path / "m.pt")
     for name, value in theirs.state_dict().items():
         np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
@@ -228,6 +234,28 @@ def test_tied_weights_are_noted(tmp_path: Path) -> None:
     linear.weight = embedding.weight
     torch.save(torch.nn.Sequential(embedding, linear).state_dict(), tmp_path / "m")
     assert interchange.read(tmp_path / "m").notes == ["1.weight is the same memory as 0.weight"]
+    ours = interchange.load(tmp_path / "m")
+    assert ours.tied == {"1.weight": "0.weight"}
+    assert list(ours.parameters.shapes) == ["0.weight", "1.bias"]
+    interchange.save(ours, tmp_path / "again", "torch")
+    assert torch.equal(torch.load(tmp_path / "again")["1.weight"], linear.weight)
+    assert repr(interchange.load(tmp_path / "again")) == repr(ours)
+
+
+def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:
+    theirs = torch.nn.Sequential(
+        torch.nn.Embedding(5, 3, padding_idx=2),
+        torch.nn.RNN(3, 4, nonlinearity="relu", batch_first=True),
+        torch.nn.LayerNorm(4, eps=0.1),
+    )
+    torch.save(theirs, tmp_path / "m")
+    assert repr(interchange.load(tmp_path / "m")) == (
+        "Sequential(Embedding(5, 3, padding_idx=2, dtype=float32), RNN(3, 4, nonlinearity='relu', "
+        "batch_first=True, dtype=float32), LayerNorm((4,), eps=0.1, dtype=float32))"
+    )
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), tmp_path / "m")
+    with pytest.warns(UserWarning, match=r"1 \(ReLU\) has no parameters and is left out"):
+        interchange.load(tmp_path / "m")
 
 
 def old_tar(path: Path) -> dict[str, torch.Tensor]:
@@ -245,7 +273,7 @@ def old_tar(path: Path) -> dict[str, torch.Tensor]:
     pickle.dump([], storages, 2)
     made = io.BytesIO()
     pickler = pickle.Pickler(made, 2)
-    pickler.persistent_id = lambda value: str(value.number) if isinstance(value, Known) else None  # type: ignore[method-assign, misc]
+    pickler.persistent_id = lambda value: str(value.number) if isinstance(value, Known) else None  # type: ignore[method-assign]
     pickler.dump({name: Known(200 + n) for n, name in enumerate(weights)})
     with tarfile.open(path, "w") as archive:
         for name, content in (("storages", storages), ("tensors", tensors), ("pickle", made)):
@@ -312,28 +340,15 @@ def test_a_damaged_file_is_one_error(tmp_path: Path, form: str) -> None:
     else:
         write(torch.nn.Linear(2, 1), path, form)
     data = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for cut in (*rng.integers(0, len(data), 40), len(data)):
-        changed = bytearray(data[:cut] if cut < len(data) else data)
-        for at in rng.integers(0, max(1, len(changed)), 3 if cut == len(data) else 0):
-            changed[at] ^= rng.integers(1, 256)
-        damaged.write_bytes(changed)
-        try:
-            interchange.load(damaged)
-        except (DamagedFileError, UnsupportedError) as error:
-            assert str(error).startswith(f"{str(damaged)!r}")
-        except ValueError as error:
-            assert "none of the known formats" in str(error)  # noqa: PT017 (one of three is right)
     for at in range(0, len(data), max(1, len(data) // 150)):
-        changed = bytearray(data)
-        changed[at] ^= 1 << (at % 8)
-        damaged.write_bytes(changed)
-        try:
-            interchange.load(damaged)
-        except (DamagedFileError, UnsupportedError):
-            pass
-        except ValueError as error:
-            assert "none of the known formats" in str(error) or "load_state_dict" in str(error)  # noqa: PT017
+        for changed in (data[:at], bytes([*data[:at], data[at] ^ 1 << at % 8, *data[at + 1 :]])):
+            damaged.write_bytes(changed)
+            with contextlib.suppress(DamagedFileError, UnsupportedError):
+                try:
+                    interchange.load(damaged)
+                except ValueError as error:
+                    if "none of the known formats" not in str(error):
+                        raise
 
 
 def test_our_own_file_keeps_everything(tmp_path: Path) -> None:
