@@ -11,6 +11,8 @@ from typing import Any
 from numpy_rnn.functional.types import Array
 from numpy_rnn.npz import FileFormat, damaged_file_errors
 
+MAX_REASON = 800  # characters of a message, which may quote the file
+
 
 class UnsupportedError(ValueError):
     """A good file describes something that has no counterpart here. The message names it."""
@@ -58,11 +60,24 @@ def reading(path: Path, description: str) -> Iterator[None]:
     Traceback (most recent call last):
     numpy_rnn.npz.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
     """
-    unsupported = None
-    with damaged_file_errors(path, FileFormat(description, "")):
-        try:
-            yield
-        except UnsupportedError as error:
-            unsupported = error
-    if unsupported is not None:
-        raise UnsupportedError(f"{str(path)!r}: {unsupported}")
+    with naming_unsupported(path):
+        unsupported = None
+        with damaged_file_errors(path, FileFormat(description, "")):
+            try:
+                yield
+            except UnsupportedError as error:
+                unsupported = error
+        if unsupported is not None:
+            raise unsupported
+
+
+@contextmanager
+def naming_unsupported(path: Path) -> Iterator[None]:
+    """Begin the message of an UnsupportedError with the file's name. It is one line."""
+    try:
+        yield
+    except UnsupportedError as error:
+        reason = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+        if len(reason) > MAX_REASON:
+            reason = f"{reason[:MAX_REASON]}..."
+        raise UnsupportedError(f"{str(path)!r}: {reason}") from None

@@ -7,8 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.contents import Contents, naming_unsupported
 from numpy_rnn.layers.base import Layer
+from numpy_rnn.npz import DamagedFileError
 
 HEAD = 4096  # bytes that `recognise` is given
 
@@ -42,13 +43,11 @@ def read(path: str | PathLike[str]) -> Contents:
     OSError
         If the file cannot be read.
     DamagedFileError, UnsupportedError
-        If its content is damaged, or has no counterpart here.
-    ValueError
-        If its format is unknown.
+        If its content is of no known format, is damaged, or has no counterpart here.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise ValueError(f"{str(path)!r} is not a regular file, expected a model file")
+        raise DamagedFileError(f"{str(path)!r} is not a regular file, expected a model file")
     with path.open("rb") as file:
         head = file.read(HEAD)
     for name in FORMATS.values():
@@ -56,7 +55,7 @@ def read(path: str | PathLike[str]) -> Contents:
         if module.recognise(head, path):
             contents: Contents = module.read(path)
             return contents
-    raise ValueError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
+    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
 
 
 def load(path: str | PathLike[str], **options: Any) -> Any:
@@ -77,8 +76,10 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 
     Raises
     ------
-    OSError, DamagedFileError, UnsupportedError, ValueError
-        As for :func:`read`; and if an option is wrong.
+    OSError, DamagedFileError, UnsupportedError
+        As for :func:`read`.
+    TypeError, ValueError
+        If an option is wrong.
 
     Examples
     --------
@@ -90,10 +91,8 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     GRU(3, 4, batch_first=True)
     """
     contents = read(path)
-    try:
+    with naming_unsupported(Path(path)):
         return contents.build(**options)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"{str(path)!r}: {error}") from None
 
 
 def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> None:  # noqa: A002 (the plain word)
@@ -116,7 +115,5 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
     module = import_module(f"numpy_rnn.interchange.{FORMATS[name]}")
     if not hasattr(module, "write"):
         raise ValueError(f"format {name!r} can be read and not written")
-    try:
+    with naming_unsupported(Path(path)):
         module.write(model, Path(path))
-    except UnsupportedError as error:
-        raise UnsupportedError(f"{str(path)!r}: {error}") from None

@@ -58,7 +58,7 @@ class Choice(NamedTuple):
 
     size_in: int
     size_out: int
-    make: Callable[[Options, np.dtype[Any]], Layer]
+    make: Callable[[Options, DTypeLike], Layer]
     line: str
 
 
@@ -122,7 +122,7 @@ class Part:
         shown = "".join(f", {name}={value}" for name, value in own.items() if value)
         name = getattr(kind, "__name__", "")
 
-        def make(options: Options, dtype: np.dtype[Any]) -> Layer:
+        def make(options: Options, dtype: DTypeLike) -> Layer:
             more: dict[str, Any] = {"dtype": dtype}
             if name not in ("Embedding", "LayerNorm"):
                 more["rng"] = 0  # of weights that are replaced
@@ -206,20 +206,20 @@ class StateDict:
         """Return the model. The options are those of :class:`Options`."""
         known = Options(**options)
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
-        dtype = np.dtype(
-            (np.float64 if wide else np.float32) if known.dtype is None else known.dtype
-        )
-        named = [
-            (name, choice if isinstance(choice, Layer) else choice.make(known, dtype))
-            for name, choice in self.plan(known.layers)
-        ]
+        dtype = (np.float64 if wide else np.float32) if known.dtype is None else known.dtype
+        plan = self.plan(known.layers)
+        try:  # the constructors check what the shapes claim
+            named = [(n, c if isinstance(c, Layer) else c.make(known, dtype)) for n, c in plan]
+            model = _nest(named, self._tied_names(dict(named))).eval()
+        except ValueError as error:
+            raise UnsupportedError(error) from None
         if self.gaps and known.layers is None:
             warnings.warn(
                 f"{', '.join(self.gaps)} has no parameters and is left out, expected, if it is not "
                 f"dropout, in layers={[name for name, _ in named]}",
-                stacklevel=3,
+                stacklevel=4,
             )
-        return _nest(named, self._tied_names(dict(named))).eval()
+        return model
 
     def _tied_names(self, named: Mapping[str, Layer]) -> dict[str, str]:
         """Return the tied weights by the names of the model."""
