@@ -102,7 +102,7 @@ def random_input(model: Any, rng: np.random.Generator) -> Array:
     shape = (1, STEPS) if getattr(model, "batch_first", False) else (STEPS, 1)
     if isinstance(first, Embedding):
         return rng.integers(0, first.num_embeddings, shape)
-    size: int = getattr(first, "input_size", None) or getattr(first, "in_features", 1)
+    size = int(getattr(first, "input_size", 0) or getattr(first, "in_features", 1))
     return rng.standard_normal((*shape, size)).astype(model.parameters.dtype)
 
 
