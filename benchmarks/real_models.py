@@ -23,7 +23,6 @@ import numpy as np
 from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
-from numpy_rnn.interchange.state_dict import SAME
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training.process import one_blas_thread
 
@@ -43,10 +42,10 @@ def torch_module(layer: Layer) -> Any:
         for part_name, part in layer.layers.items():
             parts.add_module(part_name, torch_module(part))
         return parts
-    kept = {n: v for n, v in described.items() if v != SAME.get(n)}
+    defaults = layer._options
+    kept = {n: v for n, v in described.items() if n not in defaults or v != defaults[n]}
     if "dtype" in kept:
         kept["dtype"] = dtype
-    kept.pop("recompute", None)
     module = getattr(torch.nn, name)(**kept)
     weights = {n: torch.from_numpy(v) for n, v in layer.state_dict().items()}
     module.load_state_dict(weights)

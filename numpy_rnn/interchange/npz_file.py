@@ -87,6 +87,6 @@ def parse(data: bytes) -> Holder:
 
 def write(model: Layer, path: Path) -> None:
     """Write the state_dict of a model, as ``np.savez`` does."""
-    check_for_torch(model.describe())
+    check_for_torch(model)
     arrays: dict[str, Any] = model.state_dict()
     write_atomically(path, lambda file: np.savez(file, **arrays))

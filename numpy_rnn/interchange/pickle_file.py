@@ -25,6 +25,6 @@ def read(path: Path) -> Contents:
 
 def write(model: Layer, path: Path) -> None:
     """Write the state_dict of a model: a pickled dict of arrays."""
-    check_for_torch(model.describe())
+    check_for_torch(model)
     arrays = model.state_dict()
     write_atomically(path, lambda file: pickle.dump(arrays, file, protocol=4))

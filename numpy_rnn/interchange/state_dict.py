@@ -404,32 +404,26 @@ def _nest(named: list[tuple[str, Layer]], tied: Mapping[str, str] | None = None)
     return Chain(**layers, tied=tied)
 
 
-# The layers that PyTorch has, and the options of ours that it does not have.
-TORCH = ("RNN", "LSTM", "GRU", "Linear", "Embedding", "LayerNorm", "Dropout", "LastStep")
-SAME: dict[str, Any] = {
-    "reset_after": True,
-    "reverse": False,
-    "merge": "concat",
-    "activations": None,
-    "clip": None,
-}
+# The layers with parameters that PyTorch has, and the options of theirs that it does not have.
+TORCH = ("RNN", "LSTM", "GRU", "Linear", "Embedding", "LayerNorm")
+OURS = ("reset_after", "reverse", "merge", "activations", "clip", "input_forget")
 
 
-def check_for_torch(description: Mapping[str, Any]) -> None:
-    """Raise UnsupportedError if PyTorch has no such layer. The message names all of them."""
-    wrong = list(dict.fromkeys(_foreign(description)))
-    if wrong:
+def check_for_torch(model: Layer) -> None:
+    """Raise UnsupportedError if PyTorch lacks a layer or an option. The message names them all."""
+    if wrong := list(dict.fromkeys(_foreign(model))):
         raise UnsupportedError(f"PyTorch has no {', '.join(wrong)}")
 
 
-def _foreign(description: Mapping[str, Any]) -> Iterator[str]:
-    name = description["class"]
-    if "layers" in description:
-        for layer in description["layers"].values():
+def _foreign(model: Layer) -> Iterator[str]:
+    name = type(model).__name__
+    if isinstance(model, Chain):
+        for layer in model.layers.values():
             yield from _foreign(layer)
     elif name not in TORCH:
-        yield name
+        yield from [name] if model.parameters.shapes else []
     else:
-        for option, value in description.items():
-            if SAME.get(option, value) != value:
-                yield f"{name} with {option}={value!r}"
+        different = [n for n in OURS if getattr(model, n, None) != model._options.get(n)]
+        if isinstance(model, RNN) and model.nonlinearity not in ("tanh", "relu"):
+            different.append("nonlinearity")
+        yield from (f"{name} with {n}={getattr(model, n)!r}" for n in different)

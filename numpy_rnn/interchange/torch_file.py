@@ -296,7 +296,7 @@ def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
 
 def write(model: Layer, path: Path) -> None:
     """Write the state_dict of a model, which ``torch.load(path, weights_only=True)`` reads."""
-    check_for_torch(model.describe())
+    check_for_torch(model)
     arrays = model.parameters.values
     # Tied weights are one storage.
     keys = {array.ctypes.data: str(n) for n, array in reversed(list(enumerate(arrays.values())))}

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # see functional/types.py
 Step = Callable[..., tuple[Array, State]]
 MODEL_FILE = FileFormat("a model file of numpy_rnn", settings_entry="numpy_rnn")
 MODEL_VERSION = 1
+STARRED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
 if hasattr(os, "register_at_fork"):  # so that no child inherits the lock of another thread
     os.register_at_fork(
@@ -404,14 +405,14 @@ class Layer(Remembers, ABC):
         """
         kind = type(self)
         described: dict[str, Any] = {"class": kind.__name__}
-        for name, parameter in constructor_arguments(kind).items():
-            if name == "dtype":
-                if self.parameters.shapes or not self._any_dtype or parameter.default is not None:
-                    described[name] = self.parameters.dtype.name
-            elif name != "rng":
+        own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
+        for name in dict.fromkeys((*self._positional, *self._options, *own)):
+            if name not in ("rng", "dtype"):
                 if not hasattr(self, name):
                     raise TypeError(f"{kind.__name__} has no attribute {name!r}, expected one")
                 described[name] = getattr(self, name)
+        if takes(kind, "dtype") and (self.parameters.shapes or not self._any_dtype):
+            described["dtype"] = self.parameters.dtype.name
         try:
             json.dumps(described)
         except (TypeError, ValueError) as error:
@@ -451,16 +452,13 @@ class Layer(Remembers, ABC):
         write(Path(path), MODEL_FILE, settings, arrays)
 
 
-def constructor_arguments(kind: Callable[..., Layer]) -> dict[str, inspect.Parameter]:
-    """Return the arguments of a class by name, with those that its bases take as ``**options``."""
-    found: dict[str, inspect.Parameter] = {}
-    for base in getattr(kind, "__mro__", (kind,)):
-        if "__init__" in vars(base):
-            arguments = list(inspect.signature(base.__init__).parameters.values())[1:]
-            found = {a.name: a for a in arguments if a.kind != a.VAR_KEYWORD} | found
-            if all(a.kind != a.VAR_KEYWORD for a in arguments):
-                break
-    return found
+def takes(kind: type, name: str) -> bool:
+    """Whether the constructor of a class, or of a base that it calls, has an argument."""
+    return any(
+        name in inspect.signature(vars(base)["__init__"]).parameters
+        for base in kind.__mro__
+        if "__init__" in vars(base)
+    )
 
 
 class Call(NamedTuple):

@@ -8,7 +8,7 @@ the format reads such a file; nothing in it is executed.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Rng
 from numpy_rnn.layers import activation
-from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, constructor_arguments
+from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, takes
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
@@ -31,7 +31,7 @@ from numpy_rnn.safetensors import DTYPES, Reader, open_safetensors
 MAX_LAYERS = 1000
 _CLASSES = (Dropout, Embedding, LastStep, LayerNorm, Linear, Sequential)
 _RECURRENT = (GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM)
-CLASSES: dict[str, Callable[..., Layer]] = {c.__name__: c for c in (*_CLASSES, *_RECURRENT)}
+CLASSES: dict[str, type[Layer]] = {c.__name__: c for c in (*_CLASSES, *_RECURRENT)}
 ACTIVATIONS = "ELU HardSigmoid Identity LeakyReLU LogSoftmax ReLU SiLU Sigmoid Softmax Softplus"
 for _name in (*ACTIVATIONS.split(), "Softsign", "Tanh", "Activation"):
     CLASSES[_name] = getattr(activation, _name)
@@ -40,7 +40,7 @@ for _name in (*ACTIVATIONS.split(), "Softsign", "Tanh", "Activation"):
 def load(
     path: str | PathLike[str],
     *,
-    custom: Mapping[str, Callable[..., Layer]] | None = None,
+    custom: Mapping[str, type[Layer]] | None = None,
     rng: Rng = None,
 ) -> Layer:
     """Return the model in a file that :meth:`Layer.save` wrote, in evaluation mode.
@@ -82,7 +82,7 @@ def load(
 
 
 def read_model(
-    file: Reader, *, custom: Mapping[str, Callable[..., Layer]] | None = None, rng: Rng = None
+    file: Reader, *, custom: Mapping[str, type[Layer]] | None = None, rng: Rng = None
 ) -> Layer:
     """Return the model in an open file. A ValueError says what is wrong with the content."""
     settings = file.settings
@@ -105,11 +105,12 @@ class _Builder:
     """Make layers from descriptions. Their sizes are bounded by what the file holds."""
 
     def __init__(
-        self, classes: Mapping[str, Callable[..., Layer]], numbers: int, arrays: int, rng: Rng
+        self, classes: Mapping[str, type[Layer]], numbers: int, arrays: int, rng: Rng
     ) -> None:
         self.classes, self.arrays = classes, arrays
         self.total = self.left = numbers
-        self.rng, self.layers = np.random.default_rng(rng), 0
+        self.rng = None if rng is None else np.random.default_rng(rng)
+        self.layers = 0
 
     def __call__(self, description: Any) -> Layer:
         """Return the layer, and those inside it."""
@@ -126,7 +127,7 @@ class _Builder:
                 f"(for a class of your own: custom={{{name!r}: {name}}})"
             )
         make = self.classes[name]
-        if isinstance(make, type) and issubclass(make, Sequential) and "layers" in arguments:
+        if issubclass(make, Sequential) and "layers" in arguments:
             parts = arguments.pop("layers")
             if not isinstance(parts, dict):
                 raise ValueError(f"its {name} has no layers by name")
@@ -135,18 +136,16 @@ class _Builder:
             built: dict[str, Any] = {n: self(part) for n, part in parts.items()}
             with at_most(2 * self.total):
                 return make(**built, **arguments)
-        known = constructor_arguments(make)
-        unexpected = [n for n in arguments if n not in known or n == "rng"]
-        if unexpected:
-            raise ValueError(f"its {name} has {', '.join(map(repr, unexpected))}, not an argument")
-        if "rng" in known:
+        if "rng" in arguments:
+            raise ValueError(f"its {name} has 'rng', not an argument")
+        if self.rng is not None and takes(make, "rng"):
             arguments["rng"] = self.rng
+        first = (
+            [arguments.pop("name"), *arguments.pop("constants")] if "constants" in arguments else []
+        )
         cells = arguments.get("num_layers", 1)
         if not isinstance(cells, int) or cells > max(1, self.arrays):
             raise ValueError(f"its {name} has num_layers {cells}, and {self.arrays} arrays")
-        several = [n for n, argument in known.items() if argument.kind == argument.VAR_POSITIONAL]
-        first = [arguments.pop(n) for n in known if several and n in arguments and n not in several]
-        first += [value for n in several for value in arguments.pop(n, ())]
         with at_most(self.left):
             layer = make(*first, **arguments)
         self.left -= layer.parameters.data.size
