@@ -31,21 +31,10 @@ MAX_VALUES = 200_000  # in the header, which is read as Python objects
 MAX_AXES = 32
 METADATA = "__metadata__"
 BFLOAT16 = "BF16"  # NumPy has no such type: it is read as float32, of which it is the upper half
-DTYPES: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    BFLOAT16: np.dtype("<u2"),
-    "I64": np.dtype("<i8"),
-    "I32": np.dtype("<i4"),
-    "I16": np.dtype("<i2"),
-    "I8": np.dtype("i1"),
-    "U64": np.dtype("<u8"),
-    "U32": np.dtype("<u4"),
-    "U16": np.dtype("<u2"),
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("?"),
-}
+DTYPES: dict[str, np.dtype[Any]] = {BFLOAT16: np.dtype("<u2"), "BOOL": np.dtype("?")}
+for _letter in "FIU":
+    for _bytes in (8, 4, 2, 1)[: 3 if _letter == "F" else 4]:
+        DTYPES[f"{_letter}{8 * _bytes}"] = np.dtype(f"<{_letter.lower()}{_bytes}")
 CODES = {dtype: code for code, dtype in DTYPES.items() if code != BFLOAT16}
 
 

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,6 @@ import numpy as np
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.tree import Found
-from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.layers import Sequential as Chain
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
@@ -66,7 +65,6 @@ class Choice(NamedTuple):
 class Part:
     """Arrays that belong to one layer."""
 
-    name: str
     arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
     sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
     known: dict[str, Any] = field(default_factory=dict)  # attributes of the pickled module
@@ -176,7 +174,7 @@ class StateDict:
             own = (
                 match["plain"] or f"{match['name']}_l{match['layer'] or 0}{match['reverse'] or ''}"
             )
-            part = self.parts.setdefault(name, Part(name))
+            part = self.parts.setdefault(name, Part())
             part.arrays[own], part.sources[own] = array, source
             if (match["part"] or "") in found.modules:
                 part.known = found.modules[match["part"] or ""].state
@@ -186,21 +184,21 @@ class StateDict:
             if not self.choices[name]:
                 self.leftover += part.sources.values()
                 del self.parts[name]
-        self.notes += [f"{name} is the same memory as {one}" for name, one in self.tied.items()]
-        for name, part in self.parts.items():
-            biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
-            if len(biases) == 1:
-                self.notes.append(f"{name or 'it'} has one bias, the other is zero")
-            if "RNN" in self.choices[name][0].line and not part.known:
-                self.notes.append(f"{name or 'it'} is an RNN of an unknown nonlinearity")
-        self.gaps = [*_gaps(self.parts), *_without_parameters(found.modules)]
-        self.notes += [f"{gap} has no parameters and is left out" for gap in self.gaps]
+        self.gaps = list(_gaps(self.parts))
+        for name, module in found.modules.items():
+            if module.kind.startswith(("torch.nn.modules.activation", "torch.nn.modules.pooling")):
+                self.gaps.append(f"{name} ({module.kind.rpartition('.')[2]})")
 
     def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
         """Return the contents of a file of this format."""
         lines = [f"{name or '-'}: {self.choices[name][0].line}" for name in self.parts]
         lines += [f"{name}: {self.arrays[name].shape}, no known layer" for name in self.leftover]
-        return Contents(form, self.arrays, lines, self.build, self.notes, settings or {})
+        notes = [*self.notes, *(f"{n} is the same memory as {one}" for n, one in self.tied.items())]
+        notes += [f"{gap} has no parameters and is left out" for gap in self.gaps]
+        for name, part in self.parts.items():
+            biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
+            notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
+        return Contents(form, self.arrays, lines, self.build, notes, settings or {})
 
     def build(self, **options: Any) -> Layer:
         """Return the model. The options are those of :class:`Options`."""
@@ -239,11 +237,8 @@ class StateDict:
             raise self._error(
                 f"{', '.join(self.leftover) or 'nothing'} belongs to no layer that is known here"
             )
-        names = list(self.parts)
-        found = self._orders([names]) if self.ordered or len(names) == 1 else []
-        found = found or self._orders(None)
-        if len(found) > 1:
-            found = _numbered(found)
+        found = self._orders(list(self.parts)) if self.ordered else []
+        found = found or self._orders()
         if len(found) != 1:
             raise self._error(f"their sizes fit in {len(found) or 'no'} orders")
         return list(found[0])
@@ -271,42 +266,36 @@ class StateDict:
                 known = [*self.parts, *WITHOUT_PARAMETERS]
                 raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")
 
-    def _orders(self, order: list[list[str]] | None) -> list[list[tuple[str, Choice]]]:
+    def _orders(self, order: Sequence[str] | None = None) -> list[list[tuple[str, Choice]]]:
         """Return orders of all parts in which the sizes fit: the given one, or all up to three."""
-        found: list[list[tuple[str, Choice]]] = []
-        open_ = [list[tuple[str, Choice]]()]
+        found: dict[tuple[str, ...], list[tuple[str, Choice]]] = {}
+        unfinished = [list[tuple[str, Choice]]()]
         for _ in range(MAX_STEPS):
-            if not open_ or len(found) == 3:
-                return found
-            chain = open_.pop()
-            used = [name for name, _ in chain]
+            if not unfinished or len(found) == 3:
+                return list(found.values())
+            chain = unfinished.pop()
+            used = tuple(name for name, _ in chain)
             if len(chain) == len(self.parts):
-                if used not in [[name for name, _ in other] for other in found]:
-                    found.append(chain)
+                found.setdefault(used, chain)
                 continue
-            left = (
-                [n for n in self.parts if n not in used]
-                if order is None
-                else [order[0][len(chain)]]
-            )
-            for name in reversed(left):
-                open_ += [
-                    [*chain, (name, choice)]
-                    for choice in reversed(self.choices[name])
-                    if not chain or chain[-1][1].size_out == choice.size_in
-                ]
+            left = set(self.parts) - set(used) if order is None else order[len(chain) :][:1]
+            unfinished += [
+                [*chain, (name, choice)]
+                for name in sorted(left)
+                for choice in reversed(self.choices[name])
+                if not chain or chain[-1][1].size_out == choice.size_in
+            ]
         return []
 
     def _strip_prefix(self) -> None:
         """Remove what all names of parts begin with."""
         split = [name.split(".") for name in (*self.parts, *self.leftover)]
-        shared = min(map(len, split), default=0) - (len(split) > 1)
-        while shared > 0 and len({tuple(parts[:shared]) for parts in split}) > 1:
-            shared -= 1
-        renamed = [".".join(name.split(".")[max(0, shared) :]) for name in self.parts]
-        for name, part in zip(renamed, self.parts.values(), strict=True):
-            part.name = name
-        self.parts = {part.name: part for part in self.parts.values()}
+        shared = len(
+            list(takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
+        )
+        if len(split) > 1:
+            shared = min(shared, min(map(len, split)) - 1)
+        self.parts = {".".join(n.split(".")[shared:]): part for n, part in self.parts.items()}
 
     def _floating(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Return the floating-point arrays, with scaled integers as what they stand for."""
@@ -346,27 +335,6 @@ class StateDict:
         return np.asarray((q - find("zero_point")) * find("scale"), np.float32)
 
 
-def _numbered(found: list[list[tuple[str, Choice]]]) -> list[list[tuple[str, Choice]]]:
-    """Return the order in which numbered parts are counted up, if orders differ in that only."""
-
-    def without_numbers(chain: list[tuple[str, Choice]]) -> list[str]:
-        return [re.sub(r"\d+", "#", name) for name, _ in chain]
-
-    def counted_up(chain: list[tuple[str, Choice]]) -> bool:
-        numbers = [[int(n) for n in re.findall(r"\d+", name)] for name, _ in chain]
-        texts = without_numbers(chain)
-        return all(
-            numbers[i] < numbers[j]
-            for i in range(len(texts))
-            for j in range(i + 1, len(texts))
-            if texts[i] == texts[j]
-        )
-
-    if any(without_numbers(chain) != without_numbers(found[0]) for chain in found):
-        return found
-    return [chain for chain in found if counted_up(chain)] or found
-
-
 def _gaps(names: Iterable[str]) -> Iterator[str]:
     """Yield the numbers that are missing between the numbered parts of a Sequential."""
     numbers: dict[str, list[int]] = {}
@@ -376,14 +344,6 @@ def _gaps(names: Iterable[str]) -> Iterator[str]:
     for parent, found in numbers.items():
         if max(found) < MAX_NUMBER:
             yield from (f"{parent}{n}" for n in range(max(found)) if n not in found)
-
-
-def _without_parameters(modules: Mapping[str, Instance]) -> Iterator[str]:
-    """Yield the pickled modules that compute something without parameters."""
-    for name, module in modules.items():
-        kind = module.kind.rpartition(".")[2]
-        if module.kind.startswith(("torch.nn.modules.activation", "torch.nn.modules.pooling")):
-            yield f"{name} ({kind})"
 
 
 def _nest(named: list[tuple[str, Layer]], tied: Mapping[str, str] | None = None) -> Layer:
