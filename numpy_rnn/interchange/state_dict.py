@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
@@ -117,7 +118,8 @@ class Part:
     def _choice(
         self, kind: Callable[..., Layer], sizes: Any, size_in: int, size_out: int, **own: Any
     ) -> Choice:
-        shown = "".join(f", {name}={value}" for name, value in own.items() if value)
+        usual = {"num_layers": 1, "bias": True, "bidirectional": False}
+        shown = "".join(f", {n}={value}" for n, value in own.items() if value != usual.get(n))
         name = getattr(kind, "__name__", "")
 
         def make(options: Options, dtype: DTypeLike) -> Layer:
@@ -191,7 +193,10 @@ class StateDict:
 
     def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
         """Return the contents of a file of this format."""
-        lines = [f"{name or '-'}: {self.choices[name][0].line}" for name in self.parts]
+        chosen: dict[str, Any] = {name: choices[0] for name, choices in self.choices.items()}
+        with suppress(UnsupportedError):
+            chosen = dict(self.plan())
+        lines = [f"{n or '-'}: {choice.line}" for n, choice in chosen.items() if n in self.parts]
         lines += [f"{name}: {self.arrays[name].shape}, no known layer" for name in self.leftover]
         notes = [*self.notes, *(f"{n} is the same memory as {one}" for n, one in self.tied.items())]
         notes += [f"{gap} has no parameters and is left out" for gap in self.gaps]
