@@ -193,7 +193,7 @@ class StateDict:
 
     def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
         """Return the contents of a file of this format."""
-        chosen: dict[str, Any] = {name: choices[0] for name, choices in self.choices.items()}
+        chosen: dict[str, Any] = {name: self.choices[name][0] for name in self.parts}
         with suppress(UnsupportedError):
             chosen = dict(self.plan())
         lines = [f"{n or '-'}: {choice.line}" for n, choice in chosen.items() if n in self.parts]

@@ -98,7 +98,7 @@ def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
     safetensors.numpy.save_file(arrays, tmp_path / "m")
     model = interchange.load(tmp_path / "m")
     assert list(model.layers) == ["c", "b", "a"]
-    lines = ["c: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
+    lines = ["c.embed: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
     assert interchange.read(tmp_path / "m").architecture == lines
 
 
@@ -141,6 +141,8 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
         build(parts)
     assert all(name in str(raised.value) for name in other)
     assert repr(build(parts, layers=["rnn"])) == "Sequential(rnn=GRU(2, 2))"
+    lines = StateDict(parts, ordered=True).contents("npz").architecture
+    assert lines == ["rnn: GRU(2, 2)", *(f"{n}: {a.shape}, no known layer" for n, a in other.items())]
 
 
 def test_an_inconsistent_shape_takes_no_memory() -> None:
