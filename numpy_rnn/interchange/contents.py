@@ -15,7 +15,16 @@ MAX_REASON = 800  # characters of a message, which may quote the file
 
 
 class UnsupportedError(ValueError):
-    """A good file describes something that has no counterpart here. The message names it."""
+    """A good file describes something that has no counterpart here. The message names it.
+
+    Examples
+    --------
+    >>> from numpy_rnn import MinGRU
+    >>> from numpy_rnn.interchange import save
+    >>> save(MinGRU(3, 4), "min_gru.pt")
+    Traceback (most recent call last):
+    numpy_rnn.interchange.contents.UnsupportedError: 'min_gru.pt': PyTorch has no MinGRU
+    """
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,11 @@ class Contents:
     build : callable
         ``build(**options)`` returns the model: a Layer, or a Graph if the file holds a graph
         that is not a chain of layers. It raises :class:`UnsupportedError`.
+
+    Examples
+    --------
+    >>> Contents("npz", {}, ["0: GRU(3, 4)"], build=dict).notes
+    []
     """
 
     format: str

@@ -44,6 +44,16 @@ def read(path: str | PathLike[str]) -> Contents:
         If the file cannot be read.
     DamagedFileError, UnsupportedError
         If its content is of no known format, is damaged, or has no counterpart here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from numpy_rnn import GRU
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(GRU(3, 4), f"{folder}/gru.npz")
+    ...     contents = read(f"{folder}/gru.npz")
+    >>> contents.format, contents.architecture
+    ('npz', ['-: GRU(3, 4)'])
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -106,6 +116,13 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
         If the format has no counterpart of a layer or an option.
     ValueError
         If the format is unknown, or is only read.
+
+    Examples
+    --------
+    >>> from numpy_rnn import GRU
+    >>> save(GRU(3, 4), "gru.unknown")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: format is '.unknown', expected ...
     """
     suffix = Path(path).suffix
     name = SUFFIXES.get(suffix, suffix) if format is None else format

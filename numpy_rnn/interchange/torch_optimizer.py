@@ -45,6 +45,12 @@ def load_optimizer(path: str | PathLike[str], model: Layer, kind: str | None = N
         If the file cannot be read or is damaged.
     UnsupportedError
         If there is no such optimiser here, or it does not belong to the model.
+
+    Examples
+    --------
+    >>> load_optimizer("missing.pt", model=None)
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing.pt'
     """
     with reading(Path(path), "a file of PyTorch"):
         tree = read_tree(read_bytes(Path(path)))

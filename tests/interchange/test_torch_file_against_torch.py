@@ -70,7 +70,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(OPTIONS, st.sampled_from(list(KINDS)), st.sampled_from(FORMATS), st.data())
 def test_torch_to_ours_to_torch(
     tmp_path_factory: pytest.TempPathFactory,
@@ -340,7 +340,7 @@ def test_a_damaged_file_is_one_error(tmp_path: Path, form: str) -> None:
     else:
         write(torch.nn.Linear(2, 1), path, form)
     data = path.read_bytes()
-    for at in range(0, len(data), max(1, len(data) // 150)):
+    for at in range(0, len(data), max(1, len(data) // 50)):
         for changed in (data[:at], bytes([*data[:at], data[at] ^ 1 << at % 8, *data[at + 1 :]])):
             damaged.write_bytes(changed)
             with contextlib.suppress(DamagedFileError, UnsupportedError):
