@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-<<<<<<< HEAD
-=======
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
->>>>>>> 5b654e5 (cli: convert, run and inspect for model files; states as files)
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,13 +19,10 @@ from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.model import is_checkpoint
 from numpy_rnn.cli.options import add_command, add_option, naming_options
-<<<<<<< HEAD
 from numpy_rnn.cli.terminal import format_duration, write_generated
-=======
-from numpy_rnn.cli.terminal import format_duration, strip_control_characters
 from numpy_rnn.functional.types import Array
->>>>>>> 5b654e5 (cli: convert, run and inspect for model files; states as files)
 from numpy_rnn.layers import Sequential
+from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training.process import one_blas_thread
 
 Losses = list[tuple[int, float]]  # by step
@@ -136,14 +128,6 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_inspect(options: argparse.Namespace) -> None:
-<<<<<<< HEAD
-    """Print the contents of a checkpoint."""
-    print("\n".join(describe(_read(options.checkpoint))))
-
-
-def describe(saved: run.SavedRun) -> list[str]:
-    """Return the lines that ``inspect`` prints."""
-=======
     """Print the contents of a checkpoint or a model file."""
     path = Path(options.checkpoint)
     with errors_as(RunError, options.checkpoint):
@@ -153,8 +137,7 @@ def describe(saved: run.SavedRun) -> list[str]:
         elif options.json:
             raise UsageError("--json: expected a model file, not a checkpoint")
         else:
-            with damaged_file_errors(path, FORMAT):
-                lines = _description(run.read(path))
+            lines = describe(run.read(path))
     print(strip_control_characters("\n".join(lines)))
 
 
@@ -184,8 +167,8 @@ def _model_lines(contents: interchange.Contents) -> list[str]:
     ]
 
 
-def _description(saved: run.SavedRun) -> list[str]:
->>>>>>> 5b654e5 (cli: convert, run and inspect for model files; states as files)
+def describe(saved: run.SavedRun) -> list[str]:
+    """Return the lines that ``inspect`` prints of a checkpoint."""
     state, parameters = saved.state, saved.model.parameters
     total = state["total"]
     lines = [
@@ -199,11 +182,6 @@ def _description(saved: run.SavedRun) -> list[str]:
         *(f"  {name:20} {layer!r}" for name, layer in saved.model.layers.items()),
         *_table(parameters.values),
     ]
-<<<<<<< HEAD
-    for name, value in parameters.values.items():
-        largest = np.abs(value).max(initial=0)
-        norm = largest * float(np.linalg.norm(value / (largest or 1)))  # squares would overflow
-=======
     return lines + _loss_table(*map(dict, loss_histories(saved)))
 
 
@@ -211,8 +189,8 @@ def _table(arrays: Mapping[str, Array]) -> list[str]:
     """Return a table of arrays."""
     lines = [f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}"]
     for name, value in arrays.items():
-        norm, largest = np.linalg.norm(value), np.abs(value).max(initial=0)
->>>>>>> 5b654e5 (cli: convert, run and inspect for model files; states as files)
+        largest = np.abs(value).max(initial=0)
+        norm = largest * float(np.linalg.norm(value / (largest or 1)))  # squares would overflow
         lines.append(f"  {name:24} {value.shape!s:>14} {norm:12.4f} {largest:12.4f}")
     return lines
 

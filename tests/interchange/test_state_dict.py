@@ -142,7 +142,10 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
     assert all(name in str(raised.value) for name in other)
     assert repr(build(parts, layers=["rnn"])) == "Sequential(rnn=GRU(2, 2))"
     lines = StateDict(parts, ordered=True).contents("npz").architecture
-    assert lines == ["rnn: GRU(2, 2)", *(f"{n}: {a.shape}, no known layer" for n, a in other.items())]
+    assert lines == [
+        "rnn: GRU(2, 2)",
+        *(f"{n}: {a.shape}, no known layer" for n, a in other.items()),
+    ]
 
 
 def test_an_inconsistent_shape_takes_no_memory() -> None:
