@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +20,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
-from numpy_rnn.npz import BUDGET, ArrayLayout, FileFormat, damaged_file_errors
+from numpy_rnn.npz import ArrayLayout, FileFormat, checked_size, damaged_file_errors
 
 MAX_HEADER = 100_000_000  # bytes; the specification's limit
 MAX_VALUES = 200_000  # in the header, which is read as Python objects
@@ -190,15 +188,8 @@ def open_safetensors(path: Path | str, file_format: FileFormat) -> Iterator[Read
     {'w': array([1., 1.])}
     """
     path = Path(path)
-    with damaged_file_errors(path, file_format):
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open would block, or never end
-            raise ValueError("it is not a regular file")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > BUDGET:
-                raise ValueError(f"it has {size} bytes, expected at most {BUDGET}")
-            yield Reader(file, size, file_format.settings_entry)
+    with damaged_file_errors(path, file_format), open_regular(path) as file:
+        yield Reader(file, checked_size(file), file_format.settings_entry)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

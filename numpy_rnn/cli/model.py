@@ -17,7 +17,7 @@ from numpy_rnn import interchange
 from numpy_rnn.apps.language_model import run as training_run
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
@@ -58,7 +58,7 @@ def is_checkpoint(path: Path) -> bool:
     """Whether it is what ``numpy-rnn train`` writes, a folder or a file."""
     if path.is_dir():
         return True
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(4) == b"PK\3\4" and b"checkpoint.npy" in file.read(4096) + _tail(file)
 
 

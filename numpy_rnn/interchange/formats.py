@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from numpy_rnn.files import open_regular
 from numpy_rnn.interchange.contents import Contents, naming_unsupported
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.npz import DamagedFileError
@@ -56,9 +57,7 @@ def read(path: str | PathLike[str]) -> Contents:
     ('npz', ['-: GRU(3, 4)'])
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise DamagedFileError(f"{str(path)!r} is not a regular file, expected a model file")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(HEAD)
     for name in FORMATS.values():
         module = import_module(f"numpy_rnn.interchange.{name}")

@@ -23,14 +23,14 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, reading
 from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
 from numpy_rnn.interchange.tree import find_weights
 from numpy_rnn.interchange.unpickle import Global, Machine
 from numpy_rnn.layers.base import Layer
-from numpy_rnn.npz import BUDGET
+from numpy_rnn.npz import checked_size
 from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
@@ -180,10 +180,8 @@ def read(path: Path, form: str = "torch") -> Contents:
 
 def read_bytes(path: Path) -> bytes:
     """Return a file of a size within the budget."""
-    size = path.stat().st_size
-    if size > BUDGET:
-        raise ValueError(f"it has {size} bytes, expected at most {BUDGET}")
-    return path.read_bytes()
+    with open_regular(path) as file:
+        return file.read(checked_size(file))
 
 
 def read_tree(data: bytes, *, nested: bool = False) -> Any:
