@@ -38,6 +38,10 @@ from numpy_rnn.layers import (
     Softplus,
     Softsign,
     Tanh,
+    load,
+    load_state,
+    reset_rows,
+    save_state,
 )
 from numpy_rnn.optim import (
     SGD,
@@ -95,4 +99,8 @@ __all__ = [
     "__version__",
     "clip_grad_norm",
     "clip_grad_value",
+    "load",
+    "load_state",
+    "reset_rows",
+    "save_state",
 ]

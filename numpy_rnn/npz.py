@@ -222,12 +222,17 @@ def open_npz(path: Path | str, file_format: FileFormat) -> Iterator[Reader]:
     """
     path = Path(path)
     with damaged_file_errors(path, file_format), open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > BUDGET:
-            raise ValueError(f"it has {size} bytes, expected at most {BUDGET}")
-        if size > SPARSE and _bytes_on_disk(file.fileno(), size) < size // 2:
-            raise ValueError(f"it is sparse: most of its {size} bytes are not on the disk")
-        yield Reader(file, size, file_format.settings_entry)
+        yield Reader(file, checked_size(file), file_format.settings_entry)
+
+
+def checked_size(file: BinaryIO) -> int:
+    """Return the size of an open file, which has to be within the budget and on the disk."""
+    size = os.fstat(file.fileno()).st_size
+    if size > BUDGET:
+        raise ValueError(f"it has {size} bytes, expected at most {BUDGET}")
+    if size > SPARSE and _bytes_on_disk(file.fileno(), size) < size // 2:
+        raise ValueError(f"it is sparse: most of its {size} bytes are not on the disk")
+    return size
 
 
 def _bytes_on_disk(handle: int, size: int) -> int:

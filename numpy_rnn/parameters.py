@@ -10,7 +10,9 @@ one array each. A layer still sees its matrices under their names.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple, Never
 
 import numpy as np
@@ -27,6 +29,25 @@ from numpy_rnn.functional.types import Array, DTypeLike
 
 MOST_LISTED = 12  # wrong entries in a message
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_LIMIT: ContextVar[float] = ContextVar("limit", default=math.inf)
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """Refuse new parameters of more than `size` numbers, before memory is allocated for them.
+
+    Examples
+    --------
+    >>> with at_most(10):
+    ...     Parameters({"weight": (10**9, 10**9)}, "float32")
+    Traceback (most recent call last):
+    ValueError: parameters are 1000000000000000000 numbers, expected at most 10
+    """
+    token = _LIMIT.set(size)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
 
 
 def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
@@ -128,6 +149,9 @@ class Parameters:
                 check_size("Parameters", f"shapes[{name!r}]", size, least=0)
         self._order = list(self.shapes)  # of all names; a tied one is not in `shapes`
         self._tied: dict[str, str] = {}  # a name, and the name that its numbers are under
+        if self._size > _LIMIT.get():
+            limit = _LIMIT.get()
+            raise ValueError(f"parameters are {self._size} numbers, expected at most {limit}")
         self._joined = False
         self._parts: dict[str, Parameters] = {}
         self._live_in(np.zeros(self._size, self.dtype), np.zeros(self._size, self.dtype))

@@ -18,7 +18,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.stored_zip import read_directory, start_of
 from numpy_rnn.text import strip_control_characters
+from tests.interchange import seeds as models
 
 SLOW = 1.0  # seconds of processor time
 SLACK = 64 << 20  # bytes that an input may cost besides four times its size
@@ -157,6 +158,9 @@ FORMATS: dict[str, Format] = {
     "recall": Format(_recalls, recall.load, DamagedFileError, ".npz"),
     "record": Format(_records, read_record, DamagedFileError, ".json"),
     "config": Format(_configs, _read_config, UsageError, ".toml"),
+} | {
+    name: Format(partial(models.seeds, name), models.load, models.ERRORS, "")
+    for name in ("safetensors", "torch", "npz", "pickle")
 }
 
 

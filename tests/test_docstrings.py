@@ -19,7 +19,7 @@ MODULES = sorted(
 )
 # Packages whose __all__ is what users import.
 PUBLIC = ["numpy_rnn", "numpy_rnn.functional", "numpy_rnn.textbook", "numpy_rnn.checking"]
-PUBLIC += ["numpy_rnn.training", "numpy_rnn.apps"]
+PUBLIC += ["numpy_rnn.training", "numpy_rnn.apps", "numpy_rnn.interchange"]
 
 
 @pytest.mark.parametrize("name", MODULES)

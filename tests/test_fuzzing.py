@@ -1,4 +1,4 @@
-"""Twenty thousand mutated files a format: one exception type, no long time, no memory."""
+"""Thousands of mutated files a format: one exception type, no long time, no memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of a folder of its own)
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_input_is_read_or_refused_in_one_line(name: str) -> None:
+    inputs = 1_500 if not FORMATS[name].suffix else 20_000  # building a model takes longer
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         fuzzer = Fuzzer(name, Path(folder))
-        fuzz(fuzzer, inputs=20_000, seed=0)
-    assert fuzzer.refused > 1000
-    assert fuzzer.accepted > 100
+        fuzz(fuzzer, inputs, seed=0)
+    assert fuzzer.refused > inputs // 20
+    assert fuzzer.accepted > inputs // 200

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from numpy_rnn import interchange
 from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.apps.vocabulary import read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
+from numpy_rnn.cli.model import is_checkpoint
 from numpy_rnn.cli.options import add_command, add_option, naming_options
 from numpy_rnn.cli.terminal import format_duration, write_generated
+from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Sequential
+from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training.process import one_blas_thread
 
 Losses = list[tuple[int, float]]  # by step
@@ -33,13 +39,19 @@ def add_to(commands: Any) -> None:
     )
     summary = "measure a trained model's cross-entropy on a text"
     evaluate = add_command(commands, "evaluate", run_evaluate, summary, text)
-    text = "Show a checkpoint's settings, layers, parameters and loss history."
-    inspect = add_command(
-        commands, "inspect", run_inspect, "show the contents of a checkpoint", text
+    text = (
+        "Show a checkpoint's settings, layers, parameters and loss history, or a model file's "
+        "format, layers, parameters and what is unusual about them."
     )
+    summary = "show the contents of a checkpoint or a model file"
+    inspect = add_command(commands, "inspect", run_inspect, summary, text)
+    add_option(inspect, "--json", bool, False, "contents of a model file as JSON")
     for parser in (sample, evaluate, inspect):
         parser.add_argument(
-            "checkpoint", metavar="CHECKPOINT", help="folder or file written by numpy-rnn train"
+            "checkpoint",
+            metavar="CHECKPOINT" if parser is not inspect else "FILE",
+            help="folder or file written by numpy-rnn train"
+            + (", or a model file" if parser is inspect else ""),
         )
     for parser in (sample, evaluate):
         add_option(parser, "--last", bool, False, "last parameters instead of the best")
@@ -116,12 +128,47 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_inspect(options: argparse.Namespace) -> None:
-    """Print the contents of a checkpoint."""
-    print("\n".join(describe(_read(options.checkpoint))))
+    """Print the contents of a checkpoint or a model file."""
+    path = Path(options.checkpoint)
+    with errors_as(RunError, options.checkpoint):
+        if not is_checkpoint(path):
+            contents = interchange.read(path)
+            lines = _model_json(contents) if options.json else _model_lines(contents)
+        elif options.json:
+            raise UsageError("--json: expected a model file, not a checkpoint")
+        else:
+            lines = describe(run.read(path))
+    print(strip_control_characters("\n".join(lines)))
+
+
+def _model_json(contents: interchange.Contents) -> list[str]:
+    arrays = {n: {"shape": a.shape, "dtype": a.dtype.name} for n, a in contents.arrays.items()}
+    data = {
+        "format": contents.format,
+        "architecture": contents.architecture,
+        "parameters": sum(array.size for array in contents.arrays.values()),
+        "notes": contents.notes,
+        "arrays": arrays,
+    }
+    return [json.dumps(data, indent=2)]
+
+
+def _model_lines(contents: interchange.Contents) -> list[str]:
+    arrays = contents.arrays
+    size = sum(array.size for array in arrays.values())
+    kinds = ", ".join(dict.fromkeys(array.dtype.name for array in arrays.values()))
+    return [
+        f"Format: {contents.format}",
+        f"Model: {size:,} parameters, {kinds}",
+        *(f"  {line}" for line in contents.architecture),
+        *("Unusual" for _ in contents.notes[:1]),
+        *(f"  {note}" for note in contents.notes),
+        *_table(arrays),
+    ]
 
 
 def describe(saved: run.SavedRun) -> list[str]:
-    """Return the lines that ``inspect`` prints."""
+    """Return the lines that ``inspect`` prints of a checkpoint."""
     state, parameters = saved.state, saved.model.parameters
     total = state["total"]
     lines = [
@@ -133,13 +180,19 @@ def describe(saved: run.SavedRun) -> list[str]:
         f"  {'vocabulary':20} {saved.vocabulary.characters!r}",
         f"\nModel: {parameters.data.size:,} parameters, {parameters.dtype}",
         *(f"  {name:20} {layer!r}" for name, layer in saved.model.layers.items()),
-        f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}",
+        *_table(parameters.values),
     ]
-    for name, value in parameters.values.items():
+    return lines + _loss_table(*map(dict, loss_histories(saved)))
+
+
+def _table(arrays: Mapping[str, Array]) -> list[str]:
+    """Return a table of arrays."""
+    lines = [f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}"]
+    for name, value in arrays.items():
         largest = np.abs(value).max(initial=0)
         norm = largest * float(np.linalg.norm(value / (largest or 1)))  # squares would overflow
         lines.append(f"  {name:24} {value.shape!s:>14} {norm:12.4f} {largest:12.4f}")
-    return lines + _loss_table(*map(dict, loss_histories(saved)))
+    return lines
 
 
 def _loss_table(training: dict[int, float], validation: dict[int, float]) -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from numpy_rnn.cli import check, checkpoint, explain, memory, recall, train
+from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.terminal import SafeOutput
 from numpy_rnn.text import strip_control_characters
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
     parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, checkpoint, memory, explain, check):
+    for command in (recall, train, checkpoint, model, memory, explain, check):
         command.add_to(commands)
     prog, status = parser.prog, 0
     try:

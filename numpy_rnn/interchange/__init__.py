@@ -6,5 +6,6 @@ described in safetensors.py. Start reading with formats.py, then contents.py.
 
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.formats import load, read, save
+from numpy_rnn.interchange.torch_optimizer import load_optimizer
 
-__all__ = ["Contents", "UnsupportedError", "load", "read", "save"]
+__all__ = ["Contents", "UnsupportedError", "load", "load_optimizer", "read", "save"]

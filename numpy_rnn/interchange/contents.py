@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.npz import FileFormat, damaged_file_errors
+
+MAX_REASON = 800  # characters of a message, which may quote the file
 
 
 class UnsupportedError(ValueError):
-    """A good file describes something that has no counterpart here. The message names it."""
+    """A good file describes something that has no counterpart here. The message names it.
+
+    Examples
+    --------
+    >>> from numpy_rnn import MinGRU
+    >>> from numpy_rnn.interchange import save
+    >>> save(MinGRU(3, 4), "min_gru.pt")
+    Traceback (most recent call last):
+    numpy_rnn.interchange.contents.UnsupportedError: 'min_gru.pt': PyTorch has no MinGRU
+    """
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,11 @@ class Contents:
     build : callable
         ``build(**options)`` returns the model: a Layer, or a Graph if the file holds a graph
         that is not a chain of layers. It raises :class:`UnsupportedError`.
+
+    Examples
+    --------
+    >>> Contents("npz", {}, ["0: GRU(3, 4)"], build=dict).notes
+    []
     """
 
     format: str
@@ -40,3 +59,39 @@ class Contents:
     build: Callable[..., Any]
     notes: list[str] = field(default_factory=list)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def reading(path: Path, description: str) -> Iterator[None]:
+    """Turn any exception about the content of a file into one error that names the file.
+
+    It is an UnsupportedError if the file is good, and else a DamagedFileError.
+
+    Examples
+    --------
+    >>> with reading(Path("a.pt"), "a file of PyTorch"):
+    ...     raise KeyError("data.pkl")
+    Traceback (most recent call last):
+    numpy_rnn.npz.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
+    """
+    with naming_unsupported(path):
+        unsupported = None
+        with damaged_file_errors(path, FileFormat(description, "")):
+            try:
+                yield
+            except UnsupportedError as error:
+                unsupported = error
+        if unsupported is not None:
+            raise unsupported
+
+
+@contextmanager
+def naming_unsupported(path: Path) -> Iterator[None]:
+    """Begin the message of an UnsupportedError with the file's name. It is one line."""
+    try:
+        yield
+    except UnsupportedError as error:
+        reason = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+        if len(reason) > MAX_REASON:
+            reason = f"{reason[:MAX_REASON]}..."
+        raise UnsupportedError(f"{str(path)!r}: {reason}") from None

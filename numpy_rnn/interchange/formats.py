@@ -7,35 +7,129 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.interchange.contents import Contents
+from numpy_rnn.files import open_regular
+from numpy_rnn.interchange.contents import Contents, naming_unsupported
 from numpy_rnn.layers.base import Layer
+from numpy_rnn.npz import DamagedFileError
 
 HEAD = 4096  # bytes that `recognise` is given
 
 # Name of the format to the module that reads and writes it, in the order in which they are asked.
 # A module has ``recognise(head, path) -> bool`` (cheap: it looks at the first bytes, and at the
 # names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads.
-FORMATS: dict[str, str] = {}
+FORMATS: dict[str, str] = {
+    "safetensors": "safetensors_file",
+    "torch": "torch_file",
+    "npz": "npz_file",
+    "pickle": "pickle_file",
+}
+SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".npz": "npz",
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".onnx": "onnx",
+    ".keras": "keras",
+    ".h5": "keras",
+}
 
 
 def read(path: str | PathLike[str]) -> Contents:
-    """Read a model file of any known format, without building a model."""
+    """Read a model file of any known format, without building a model.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DamagedFileError, UnsupportedError
+        If its content is of no known format, is damaged, or has no counterpart here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from numpy_rnn import GRU
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(GRU(3, 4), f"{folder}/gru.npz")
+    ...     contents = read(f"{folder}/gru.npz")
+    >>> contents.format, contents.architecture
+    ('npz', ['-: GRU(3, 4)'])
+    """
     path = Path(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(HEAD)
     for name in FORMATS.values():
         module = import_module(f"numpy_rnn.interchange.{name}")
         if module.recognise(head, path):
             contents: Contents = module.read(path)
             return contents
-    raise ValueError(f"'{path}' has none of the known formats: {', '.join(FORMATS)}")
+    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
 
 
 def load(path: str | PathLike[str], **options: Any) -> Any:
-    """Read a model file of any known format and build its model."""
-    return read(path).build(**options)
+    """Read a model file of any known format and build its model, in evaluation mode.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. Its content decides its format, not its suffix.
+    **options
+        What the file does not say. For PyTorch's names these are `dtype`, `nonlinearity` (of an
+        RNN), `batch_first`, `reset_after` (of a GRU) and `layers`, the order of the layers: a list
+        of names, and of layers without parameters between them.
+
+    Returns
+    -------
+    model : Layer or Graph
+
+    Raises
+    ------
+    OSError, DamagedFileError, UnsupportedError
+        As for :func:`read`.
+    TypeError, ValueError
+        If an option is wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from numpy_rnn import GRU
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(GRU(3, 4), f"{folder}/gru.pt")  # torch.load reads it
+    ...     load(f"{folder}/gru.pt", batch_first=True)
+    GRU(3, 4, batch_first=True)
+    """
+    contents = read(path)
+    with naming_unsupported(Path(path)):
+        return contents.build(**options)
 
 
-def save(model: Layer, path: str | PathLike[str], format: str) -> None:  # noqa: A002 (the plain word)
-    """Write a model to a file of the given format."""
-    import_module(f"numpy_rnn.interchange.{FORMATS[format]}").write(model, Path(path))
+def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> None:  # noqa: A002 (the plain word)
+    """Write a model to a file of the given format, or of that of the name's suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an old file is unchanged.
+    UnsupportedError
+        If the format has no counterpart of a layer or an option.
+    ValueError
+        If the format is unknown, or is only read.
+
+    Examples
+    --------
+    >>> from numpy_rnn import GRU
+    >>> save(GRU(3, 4), "gru.unknown")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: format is '.unknown', expected ...
+    """
+    suffix = Path(path).suffix
+    name = SUFFIXES.get(suffix, suffix) if format is None else format
+    if name not in FORMATS:
+        expected = f"one of {', '.join(FORMATS)}"
+        raise ValueError(f"format is {name!r}, expected {expected}, or a suffix that has one")
+    module = import_module(f"numpy_rnn.interchange.{FORMATS[name]}")
+    if not hasattr(module, "write"):
+        raise ValueError(f"format {name!r} can be read and not written")
+    with naming_unsupported(Path(path)):
+        module.write(model, Path(path))

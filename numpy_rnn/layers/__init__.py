@@ -26,10 +26,12 @@ from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.losses import CrossEntropyLoss, Loss, MSELoss
+from numpy_rnn.layers.model_file import load
 from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
 from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.state import load_state, reset_rows, save_state
 
 __all__ = [
     "ELU",
@@ -64,4 +66,8 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "load",
+    "load_state",
+    "reset_rows",
+    "save_state",
 ]

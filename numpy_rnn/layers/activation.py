@@ -52,6 +52,12 @@ class Activation(StatelessLayer):
     def __repr__(self) -> str:
         return super().__repr__() if self._named else f"Activation{self._spec}".replace(",)", ")")
 
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the class and the arguments. See :meth:`Layer.describe`."""
+        if self._named:
+            return super().describe()
+        return {"class": type(self).__name__, "name": self._spec[0], "constants": self._spec[1:]}
+
     def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is treated like the rest)
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
         check_float(f"{type(self).__name__}.forward", "x", x)

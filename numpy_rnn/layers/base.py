@@ -13,11 +13,15 @@ function of one timestep over a copy of the weights.
 from __future__ import annotations
 
 import copy
+import inspect
+import json
 import math
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -36,12 +40,17 @@ from numpy_rnn.layers.validate import (
     to_dtype,
     wrong_cache,
 )
-from numpy_rnn.parameters import IncompatibleKeys, Parameters
+from numpy_rnn.npz import FileFormat
+from numpy_rnn.parameters import IncompatibleKeys, Parameters, check_dtype
+from numpy_rnn.safetensors import write
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 Step = Callable[..., tuple[Array, State]]
+MODEL_FILE = FileFormat("a model file of numpy_rnn", settings_entry="numpy_rnn")
+MODEL_VERSION = 1
+STARRED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
 if hasattr(os, "register_at_fork"):  # so that no child inherits the lock of another thread
     os.register_at_fork(
@@ -126,6 +135,8 @@ class Layer(Remembers, ABC):
     causal : bool
         Whether the output of a step depends on no later step, so that a long sequence can be
         cut in time.
+    vocabulary : str, sequence of str or None
+        The tokens by their ids, for a model of tokens. :meth:`save` writes it.
 
     Examples
     --------
@@ -142,6 +153,7 @@ class Layer(Remembers, ABC):
     training: bool = True
     stateful: bool = False
     causal: bool = False
+    vocabulary: str | Sequence[str] | None = None
     # For repr: positional arguments, and options with their defaults.
     _positional: ClassVar[tuple[str, ...]] = ()
     _options: ClassVar[Mapping[str, Any]] = {}
@@ -383,6 +395,80 @@ class Layer(Remembers, ABC):
     ) -> IncompatibleKeys:
         """Copy parameters in by name. See :meth:`Parameters.load_state_dict`."""
         return self.parameters.load_state_dict(state, strict=strict, where=repr(self))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the class and the constructor's arguments, as values for JSON.
+
+        Each argument is an attribute of its name. `rng` is left out, and so is the dtype of a
+        layer that takes any.
+
+        Raises
+        ------
+        TypeError
+            If the layer lacks an argument's attribute, or its value has no place in JSON.
+
+        Examples
+        --------
+        >>> from numpy_rnn import Linear
+        >>> Linear(3, 2).describe()
+        {'class': 'Linear', 'in_features': 3, 'out_features': 2, 'bias': True, 'dtype': 'float64'}
+        """
+        kind = type(self)
+        described: dict[str, Any] = {"class": kind.__name__}
+        own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
+        for name in dict.fromkeys((*self._positional, *self._options, *own)):
+            if name not in ("rng", "dtype"):
+                if not hasattr(self, name):
+                    raise TypeError(f"{kind.__name__} has no attribute {name!r}, expected one")
+                described[name] = getattr(self, name)
+        if takes(kind, "dtype") and (self.parameters.shapes or not self._any_dtype):
+            described["dtype"] = self.parameters.dtype.name
+        try:
+            json.dumps(described)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{kind.__name__}: {error}, expected plain values") from None
+        return described
+
+    def save(
+        self, path: str | PathLike[str], *, vocabulary: str | Sequence[str] | None = None
+    ) -> None:
+        """Write architecture, weights and vocabulary to a .safetensors file.
+
+        :func:`numpy_rnn.load` reads it. The file is written completely or not at all; the same
+        model gives the same bytes. Neither gradients nor random generators are saved.
+
+        Parameters
+        ----------
+        path : str or path
+            Name of the file, with any suffix.
+        vocabulary : str or sequence of str, optional
+            The tokens by their ids; by default :attr:`vocabulary`.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError, ValueError
+            If the layer cannot be described, or a weight is not finite.
+        """
+        tokens = self.vocabulary if vocabulary is None else vocabulary
+        if tokens is not None and not isinstance(tokens, str):
+            tokens = list(tokens)
+        if not np.isfinite(self.parameters.data).all():
+            raise ValueError(f"{self!r}.save: there are weights that are not finite")
+        check_dtype(self.parameters.dtype, f"{self!r}.save: ")
+        settings = {"version": MODEL_VERSION, "model": self.describe(), "vocabulary": tokens}
+        arrays = {name: self.parameters.values[name] for name in self.parameters.shapes}
+        write(Path(path), MODEL_FILE, settings, arrays)
+
+
+def takes(kind: type, name: str) -> bool:
+    """Whether the constructor of a class, or of a base that it calls, has an argument."""
+    return any(
+        name in inspect.signature(vars(base)["__init__"]).parameters
+        for base in kind.__mro__
+        if "__init__" in vars(base)
+    )
 
 
 class Call(NamedTuple):

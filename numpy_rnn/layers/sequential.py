@@ -105,6 +105,13 @@ class Sequential(Layer):
         shown += [f"tied={self.tied!r}"] if self.tied else []
         return f"Sequential({', '.join(shown)})"
 
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the class and the layers' descriptions. See :meth:`Layer.describe`."""
+        if type(self).__init__ is not Sequential.__init__:
+            return super().describe()
+        layers = {name: layer.describe() for name, layer in self._layers.items()}
+        return {"class": type(self).__name__, "layers": layers, "tied": self.tied}
+
     def train(self, mode: bool = True) -> Sequential:
         """Switch dropout on (or off) in every layer, and return the model."""
         super().train(mode)

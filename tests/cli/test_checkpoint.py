@@ -63,7 +63,7 @@ def test_inspecting_shows_parameters_and_history(trained: Path) -> None:
         (["sample", "text.rnn", "--seed", "-1"], 2, "--seed is -1, expected at least 0"),
         (["sample", "no.rnn"], 1, "'no.rnn': No such file or directory"),
         (["sample", "text.txt"], 1, "'text.txt' is not a checkpoint: File is not a zip file"),
-        (["inspect", "text.txt"], 1, "'text.txt' is not a checkpoint: File is not a zip file"),
+        (["inspect", "text.txt"], 1, "'text.txt' has none of the known formats"),
         (["evaluate", "text.rnn", "other.txt"], 1, "'other.txt' has 'Z' at position 2, expected"),
         (["evaluate", "text.rnn", "no.txt"], 1, "'no.txt': No such file or directory"),
         (["evaluate", "text.rnn", "/dev/zero"], 2, "'/dev/zero' is not a regular file"),

@@ -1,0 +1,233 @@
+"""``numpy-rnn convert`` and ``run``: model files of any format that can be read."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn import interchange
+from numpy_rnn.apps.language_model import run as training_run
+from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
+from numpy_rnn.cli.options import add_command, add_option
+from numpy_rnn.files import open_regular, write_atomically
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
+from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
+
+DATA = (".npy", ".csv", ".wav")
+RATE = 44_100  # samples a second of a .wav whose input has no rate
+
+
+def add_to(commands: Any) -> None:
+    """Add the two commands to the parser's subcommands."""
+    text = "Convert a model file. Its format is told by its content."
+    convert = add_command(commands, "convert", run_convert, "convert a model file", text)
+    convert.add_argument("file", metavar="IN", help="model file, or checkpoint of numpy-rnn train")
+    convert.add_argument("out", metavar="OUT", help="file to write")
+    add_option(convert, "--to", tuple(FORMATS), None, "format of OUT (default: by its suffix)")
+    text = "Run a model on a sequence, and write its outputs. Rows of a .csv are timesteps."
+    run = add_command(commands, "run", run_model, "run a model file on data", text)
+    run.add_argument("file", metavar="FILE", help="model file, or checkpoint of numpy-rnn train")
+    names = "inputs, (T, D) or as the model takes them", "outputs"
+    for option, help_text in zip(("--input", "--output"), names, strict=True):
+        kind = "|".join(f"FILE{suffix}" for suffix in DATA)
+        run.add_argument(option, metavar=kind, required=True, help=help_text)
+    add_option(run, "--block", int, 0, "timesteps at a time, 0 = all")
+    add_option(run, "--state-in", "FILE", None, "initial state, of --state-out")
+    add_option(run, "--state-out", "FILE", None, "final state")
+    for parser in (convert, run):
+        add_load_options(parser)
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what a model file does not say."""
+    add_option(parser, "--layers", "NAMES", None, "order of the layers: names with commas")
+    add_option(parser, "--dtype", ("float32", "float64"), None, "dtype (default: the file's)")
+    add_option(parser, "--nonlinearity", ("tanh", "relu"), None, "that of an RNN (default: tanh)")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether it is what ``numpy-rnn train`` writes, a folder or a file."""
+    if path.is_dir():
+        return True
+    with open_regular(path) as file:
+        return file.read(4) == b"PK\3\4" and b"checkpoint.npy" in file.read(4096) + _tail(file)
+
+
+def _tail(file: Any) -> bytes:
+    """Return the end of a file, where a zip has its directory."""
+    file.seek(max(0, file.seek(0, 2) - (1 << 16)))
+    return bytes(file.read())
+
+
+def load_model(options: argparse.Namespace) -> Any:
+    """Return the model in ``options.file``: the best one of a checkpoint."""
+    names = ("layers", "dtype", "nonlinearity")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if "layers" in given:
+        given["layers"] = given["layers"].split(",")
+    path = Path(options.file)
+    with errors_as(RunError, options.file):
+        if is_checkpoint(path):
+            saved = training_run.read(path)
+            model = training_run.best(saved).eval()
+            model.vocabulary = saved.vocabulary.characters
+            return model
+        try:
+            return interchange.load(path, **given)
+        except TypeError as error:
+            raise UsageError(f"{options.file!r} does not take these options: {error}") from None
+
+
+def run_convert(options: argparse.Namespace) -> None:
+    """Convert a model file."""
+    suffix = Path(options.out).suffix
+    if options.to is None and SUFFIXES.get(suffix) not in FORMATS:
+        known = ", ".join(name for name, form in SUFFIXES.items() if form in FORMATS)
+        raise UsageError(f"{options.out!r}: expected --to or a name that ends in {known}")
+    check_output("OUT", options.out)
+    model = load_model(options)
+    with errors_as(RunError, options.out):
+        interchange.save(model, options.out, options.to)
+    print(f"{options.out}: {model!r}")
+
+
+def run_model(options: argparse.Namespace) -> None:
+    """Run a model on a file of inputs."""
+    for option in ("input", "output"):
+        if Path(getattr(options, option)).suffix not in DATA:
+            raise UsageError(f"--{option}: expected a name that ends in {', '.join(DATA)}")
+    if options.block < 0:
+        raise UsageError(f"--block is {options.block}, expected at least 0")
+    check_output("--output", options.output)
+    if options.state_out:
+        check_output("--state-out", options.state_out)
+    model = load_model(options)
+    with _one_line("--input", options.input):
+        x, rate = read_data(Path(options.input))
+        x, flat = _for_model(model, x)
+    axis = 1 if getattr(model, "batch_first", False) else 0
+    state = _read_state(options, model, x.shape[1 - axis])
+    begin = time.perf_counter()
+    with _one_line("--input", options.input):
+        y, state = _predict(model, x, state, options.block, axis)
+    seconds = time.perf_counter() - begin
+    with _one_line("--output", options.output):
+        write_data(Path(options.output), y.squeeze(1 - axis) if flat and y.ndim > 2 else y, rate)
+    if options.state_out:
+        with _one_line("--state-out", options.state_out):
+            save_state(options.state_out, state)
+    speed = f", {x.shape[axis] / (rate * seconds):.1f} times real time" if rate else ""
+    print(f"{x.shape[axis]:,} steps in {seconds:.3f} s{speed}: {options.output} has {y.shape}")
+
+
+def _read_state(options: argparse.Namespace, model: Any, rows: int) -> Any:
+    if not (options.state_in or options.state_out):
+        return None
+    if not getattr(model, "stateful", False):
+        raise UsageError("--state-in and --state-out: the model carries no state")
+    if not options.state_in:
+        return None
+    with errors_as(RunError, options.state_in, "--state-in"):
+        return load_state(options.state_in, model.zero_state(rows))
+
+
+def _for_model(model: Any, x: Array) -> tuple[Array, bool]:
+    """Return the input with the axes and the dtype that the model takes, and whether B is new."""
+    first = model
+    while isinstance(first, Sequential):
+        first = next(iter(first.layers.values()))
+    tokens = isinstance(first, Embedding)
+    if not isinstance(model, Layer):
+        return x, False
+    if tokens or x.dtype.kind in "iu":
+        whole = x.astype(np.int64)
+        if not np.array_equal(whole, x):
+            raise ValueError("there are numbers that are not whole, expected token ids")
+        x = whole[:, 0] if tokens and whole.ndim == 2 and whole.shape[1] == 1 else whole
+    else:
+        x = x.astype(model.parameters.dtype)
+    flat = x.ndim == (1 if x.dtype.kind in "iu" and tokens else 2)
+    if flat:
+        x = x[None] if getattr(model, "batch_first", False) else x[:, None]
+    return x, flat
+
+
+def _predict(model: Any, x: Array, state: Any, block: int, axis: int) -> tuple[Array, Any]:
+    if not isinstance(model, Layer):
+        if block or state is not None:
+            raise ValueError("the model is a graph, expected no --block and no state")
+        return model(x)[0], None
+    if not block or block >= x.shape[axis]:
+        found = model.predict(x, state) if model.stateful else (model.predict(x), None)
+        return found[0], found[1]
+    if not model.causal:
+        raise ValueError("the model is not causal, expected no --block")
+    outputs = []
+    for start in range(0, x.shape[axis], block):
+        part = x[start : start + block] if axis == 0 else x[:, start : start + block]
+        if model.stateful:
+            y, state = model.predict(part, state)
+        else:
+            y = model.predict(part)
+        outputs.append(y)
+    return np.concatenate(outputs, axis), state
+
+
+@contextmanager
+def _one_line(option: str, name: str) -> Iterator[None]:
+    """Turn what is wrong with a file of data into one line that names it."""
+    try:
+        yield
+    except (ValueError, TypeError, EOFError, wave.Error) as error:
+        raise RunError(f"{option} {name!r}: {error}") from None
+    except OSError as error:
+        raise RunError(f"{option} {name!r}: {error.strerror or error}") from None
+
+
+def read_data(path: Path) -> tuple[Array, int]:
+    """Return the numbers in a file, and the samples a second if it is audio, else 0."""
+    if path.suffix == ".npy":
+        x = np.load(path, mmap_mode="r", allow_pickle=False)
+        if x.dtype.kind not in "fiu":
+            raise ValueError(f"its numbers are {x.dtype}, expected real ones")
+        return np.asarray(x), 0
+    if path.suffix == ".csv":
+        rows = [
+            line.split(",") for line in path.read_text(encoding="utf-8-sig").splitlines() if line
+        ]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), -1), 0
+    with wave.open(str(path), "rb") as file:
+        width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+        data = np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, width)
+    wide = np.zeros((len(data), 4), np.uint8)
+    wide[:, 4 - width :] = data ^ 0x80 if width == 1 else data  # 8 bits are without a sign
+    samples = wide.view("<i4")[:, 0] / 2.0**31
+    return samples.reshape(-1, channels), rate
+
+
+def write_data(path: Path, y: Array, rate: int) -> None:
+    """Write outputs: a .csv has one row a step, a .wav 16 bits a sample and values from -1 to 1."""
+    if path.suffix == ".npy":
+        write_atomically(path, partial(np.save, arr=y))
+        return
+    y = y.reshape(len(y), -1)
+    if path.suffix == ".csv":
+        write_atomically(path, partial(np.savetxt, X=y, delimiter=",", fmt="%.9g"))
+        return
+    samples = np.clip(np.rint(y * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
+
+    def write(file: Any) -> None:
+        with wave.open(file, "wb") as audio:
+            audio.setparams((y.shape[1], 2, rate or RATE, len(y), "NONE", ""))
+            audio.writeframes(samples.tobytes())
+
+    write_atomically(path, write)

@@ -1,0 +1,340 @@
+"""PyTorch's files (.pt, .pth) without PyTorch: read in all three layouts, write in the newest.
+
+Since 1.6 a file is a zip of a pickle and one entry for each storage. A storage is a block of memory
+in which tensors are views. Before that, a file is five pickles and the storages one after another.
+Before 0.1.10 it is a tar. The pickles are read by unpickle.py, which executes nothing.
+
+Source: ``torch/serialization.py`` and ``torch/_utils.py`` of PyTorch 2.13.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from io import BytesIO
+from pathlib import Path
+from tarfile import TarFile
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from numpy_rnn.files import open_regular, write_atomically
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, reading
+from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
+from numpy_rnn.interchange.tree import find_weights
+from numpy_rnn.interchange.unpickle import Global, Machine
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.npz import checked_size
+from numpy_rnn.safetensors import bfloat16_to_float32
+
+MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
+MAX_UNPACKED = 1 << 30  # bytes of all entries of a compressed file
+BFLOAT16 = np.dtype("V2")  # only as a name for it here
+TYPES: dict[str, np.dtype[Any]] = {  # PyTorch's names of dtypes and of typed storages
+    "float64 Double": np.dtype("f8"),
+    "float32 Float": np.dtype("f4"),
+    "float16 Half": np.dtype("f2"),
+    "bfloat16 BFloat16": BFLOAT16,
+    "int64 Long": np.dtype("i8"),
+    "int32 Int qint32 QInt32": np.dtype("i4"),
+    "int16 Short": np.dtype("i2"),
+    "int8 Char qint8 QInt8": np.dtype("i1"),
+    "uint8 Byte quint8 QUInt8 Untyped": np.dtype("u1"),
+    "bool Bool": np.dtype("?"),
+}
+DTYPES: dict[str, np.dtype[Any]] = {
+    name: dtype for names, dtype in TYPES.items() for name in names.split()
+}
+
+
+@dataclass(eq=False)
+class Storage:
+    """A block of memory of the file, read when it is needed."""
+
+    dtype: np.dtype[Any]
+    read: Callable[[], bytes]
+    big_endian: bool = False
+    start: int = 0  # of a view, in numbers
+    size: int | None = None  # of a view; None for all numbers there are
+
+    def numbers(self, dtype: np.dtype[Any]) -> Array:
+        """Return the numbers as an array of one axis."""
+        stored = np.dtype("u2") if dtype is BFLOAT16 else dtype
+        numbers = np.frombuffer(self.read(), stored.newbyteorder(">" if self.big_endian else "<"))
+        numbers = numbers[self.start :][: self.size].astype(stored, copy=False)
+        return bfloat16_to_float32(numbers) if dtype is BFLOAT16 else numbers
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A tensor: a view of a storage, and for a quantised one its scales."""
+
+    storage: Storage
+    offset: Any
+    shape: tuple[Any, ...]
+    strides: tuple[Any, ...]
+    dtype: np.dtype[Any]
+    scale: tuple[Any, ...] = ()  # scale, zero point and axis
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where the numbers are: equal for tied weights."""
+        return id(self.storage), self.offset, self.shape, self.strides
+
+    def array(self) -> Array:
+        """Return a new array. A ValueError says that it is not inside its storage."""
+        sizes = (self.offset, *self.shape, *self.strides)
+        if not all(type(n) is int and 0 <= n < 1 << 40 for n in sizes) or len(self.shape) > 32:
+            raise ValueError(f"it has a tensor of shape {self.shape}, strides {self.strides}")
+        numbers = self.storage.numbers(self.dtype)
+        last = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        count = math.prod(self.shape)
+        if count and (self.offset + last >= len(numbers) or count > len(numbers)):
+            raise ValueError(f"it has a tensor of shape {self.shape} beyond its storage")
+        if not count:
+            return np.zeros(self.shape, numbers.dtype)
+        strides = [s * numbers.itemsize for s in self.strides]
+        array = as_strided(numbers[self.offset :], self.shape, strides).copy()
+        if not self.scale:
+            return array
+        scale, zero_point, axis = (
+            part.array() if isinstance(part, Tensor) else np.asarray(part) for part in self.scale
+        )
+        form = [1] * len(self.shape)
+        if scale.ndim:
+            form[int(axis)] = -1
+        array = (array - zero_point.reshape(form)) * scale.reshape(form)
+        return array.astype(np.float32)
+
+
+def _dtype(name: object) -> np.dtype[Any]:
+    text = name.name if isinstance(name, Global) else str(name)
+    short = text.rpartition(".")[2].removesuffix("Storage").removesuffix("Tensor")
+    if short not in DTYPES:
+        raise UnsupportedError(f"it has a tensor of {text}, expected real numbers")
+    return DTYPES[short]
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    return Tensor(storage, offset, tuple(shape), tuple(strides), storage.dtype)
+
+
+def _tensor_v3(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Tensor:
+    return Tensor(storage, offset, tuple(shape), tuple(strides), _dtype(more[2]))
+
+
+def _quantised(storage: Any, offset: Any, shape: Any, strides: Any, how: Any, *_: Any) -> Tensor:
+    scale = (*how[1:], 0)[:3]  # scale, zero point, and the axis if there is one scale a row
+    return Tensor(storage, offset, tuple(shape), tuple(strides), storage.dtype, scale)
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+def _from_type(function: Global, _kind: Any, arguments: Any, _state: Any) -> Any:
+    return TABLE[function.name](*arguments)
+
+
+TABLE: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_qtensor": _quantised,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch.nn.parameter.Parameter": _first,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.Size": tuple,
+    "torch.device": lambda *parts: ":".join(map(str, parts)),
+    "torch.storage._load_from_bytes": lambda data: read_tree(data, nested=True),
+    **{f"torch.jit._pickle.build_{t}list": list for t in ("int", "tensor", "double", "bool")},
+    "torch.jit._pickle.restore_type_tag": _first,
+}
+
+
+def recognise(head: bytes, path: Path) -> bool:
+    """Whether it is one of PyTorch's files."""
+    if head.startswith(b"PK"):
+        try:
+            with ZipFile(path) as archive:
+                return any(name.endswith("/data.pkl") for name in archive.namelist())
+        except Exception:
+            return False
+    return head.startswith(MAGIC_PICKLE) or head[257:262] == b"ustar"
+
+
+def read(path: Path, form: str = "torch") -> Contents:
+    """Read the weights in a file."""
+    with reading(path, "a file of PyTorch" if form == "torch" else f"a {form} of weights"):
+        found = find_weights(read_tree(read_bytes(path)))
+        state = StateDict(found.arrays, ordered=True, found=found)
+        return state.contents(form, found.settings)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file of a size within the budget."""
+    with open_regular(path) as file:
+        return file.read(checked_size(file))
+
+
+def read_tree(data: bytes, *, nested: bool = False) -> Any:
+    """Return what was saved, as plain values, :class:`Tensor` and ``Instance``."""
+    table = {name: f for name, f in TABLE.items() if not nested or "load" not in name}
+    if data.startswith(b"PK"):
+        return _read_zip(data, table)
+    if data.startswith(MAGIC_PICKLE):
+        return _read_sequence(data, table)
+    if data[257:262] == b"ustar":
+        return _read_tar(data, table)
+    return Machine(data, table).run()
+
+
+def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+    archive = ZipFile(BytesIO(data))
+    entries = {info.filename: info.file_size for info in archive.infolist()}
+    if sum(entries.values()) > max(len(data), MAX_UNPACKED):
+        raise ValueError(f"its entries claim more than {MAX_UNPACKED} bytes")
+    folder = next(name for name in entries if name.endswith("/data.pkl")).removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    big_endian = order in entries and archive.read(order) == b"big"
+    storages: dict[str, Storage] = {}
+
+    def persistent(reference: Any) -> Storage:
+        _, kind, key, *_ = reference
+        if key not in storages:
+            block = cache(partial(archive.read, f"{folder}data/{key}"))
+            storages[key] = Storage(_dtype(kind), block, big_endian)
+        return storages[key]
+
+    return Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
+
+
+def _read_sequence(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+    storages: dict[Any, Storage] = {}
+    kinds: dict[Any, np.dtype[Any]] = {}
+    blocks: dict[Any, bytes] = {}
+    values: list[Any] = []
+
+    def persistent(reference: Any) -> Any:
+        what, kind, key, *more = reference
+        if what == "module":
+            return kind
+        view = more[2] if len(more) > 2 else None
+        name, start, size = view if view is not None else (key, 0, None)
+        if name not in storages:
+            kinds[key] = _dtype(kind)
+            big_endian = not values[2].get("little_endian", True)
+            block = partial(blocks.__getitem__, key)
+            storages[name] = Storage(kinds[key], block, big_endian, start, size)
+        return storages[name]
+
+    position = 0
+    for _ in range(5):  # magic number, version, about the machine, what was saved, keys
+        machine = Machine(data, table, persistent, position)
+        values.append(machine.run())
+        position = machine.position
+    for key in values[4]:
+        blocks[key], position = _block(data, position, kinds[key])
+    return values[3]
+
+
+def _block(data: bytes, position: int, dtype: np.dtype[Any]) -> tuple[bytes, int]:
+    """Return the bytes of a storage, which come after their number, and the position after them."""
+    (count,) = struct.unpack_from("<q", data, position)
+    start, stop = position + 8, position + 8 + count * dtype.itemsize
+    if not start <= stop <= len(data):
+        raise ValueError(f"it has a storage of {count} numbers beyond its end")
+    return data[start:stop], stop
+
+
+def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+    parts: dict[str, bytes] = {}
+    with TarFile(fileobj=BytesIO(data)) as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isreg() else None
+            if member.name in ("storages", "tensors", "pickle") and content is not None:
+                parts[member.name] = content.read(len(data))
+    known: dict[Any, Any] = {}
+    part, position = parts["storages"], 0
+
+    def value() -> Any:
+        nonlocal position
+        machine = Machine(part, table, known.__getitem__, position)
+        result, position = machine.run(), machine.position
+        return result
+
+    for _ in range(value()):
+        key, _, kind = value()
+        block, position = _block(part, position, _dtype(kind))
+        known[key] = Storage(_dtype(kind), partial(_first, block))
+    for key, root, start, size in value():
+        whole = known[root]
+        known[key] = Storage(whole.dtype, whole.read, start=start, size=size)
+    part, position = parts["tensors"], 0
+    for _ in range(value()):
+        key, storage, _ = value()
+        (axes,) = struct.unpack_from("<i", part, position)
+        numbers = struct.unpack_from(f"<{2 * axes + 1}q", part, position + 8)
+        position += 8 + 8 * len(numbers)
+        shape, strides = numbers[:axes], numbers[axes:-1]
+        known[key] = Tensor(known[storage], numbers[-1], shape, strides, known[storage].dtype)
+
+    def persistent(reference: Any) -> Any:
+        return reference[0] if isinstance(reference, tuple) else known[int(reference)]
+
+    return Machine(parts["pickle"], table, persistent).run()
+
+
+def write(model: Layer, path: Path) -> None:
+    """Write the state_dict of a model, which ``torch.load(path, weights_only=True)`` reads."""
+    check_for_torch(model)
+    arrays = model.parameters.values
+    # Tied weights are one storage.
+    keys = {array.ctypes.data: str(n) for n, array in reversed(list(enumerate(arrays.values())))}
+
+    def write_zip(file: BinaryIO) -> None:
+        with ZipFile(file, "w", ZIP_STORED) as archive:
+            content: dict[str, Any] = {"data.pkl": _pickled(arrays, keys), "byteorder": b"little"}
+            for array in arrays.values():
+                stored = array.astype(array.dtype.newbyteorder("<"))
+                content[f"data/{keys[array.ctypes.data]}"] = stored.tobytes()
+            for name, data in (content | {"version": b"3\n"}).items():
+                archive.writestr(ZipInfo(f"archive/{name}"), data)  # of 1980, so always the same
+
+    write_atomically(path, write_zip)
+
+
+def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
+    """Return the pickle of an OrderedDict of tensors. See unpickle.py for the opcodes."""
+    ordered_dict = b"ccollections\nOrderedDict\n)R"
+
+    def text(value: str) -> bytes:
+        data = value.encode()
+        return b"X" + struct.pack("<I", len(data)) + data
+
+    def numbers(values: Iterable[int]) -> bytes:
+        return b"(" + b"".join(b"J" + struct.pack("<i", n) for n in values) + b"t"
+
+    parts = [b"\x80\x02", ordered_dict, b"("]
+    for name, array in arrays.items():
+        kind = b"DoubleStorage" if array.dtype == np.float64 else b"FloatStorage"
+        strides = [s // array.itemsize for s in array.strides]
+        parts += [text(name), b"ctorch._utils\n_rebuild_tensor_v2\n(("]
+        parts += [
+            text("storage"),
+            b"ctorch\n",
+            kind,
+            b"\n",
+            text(keys[array.ctypes.data]),
+            text("cpu"),
+        ]
+        parts += [b"J", struct.pack("<i", array.size), b"tQK\0", numbers(array.shape)]
+        parts += [numbers(strides), b"\x89", ordered_dict, b"tR"]
+    return b"".join([*parts, b"u."])

@@ -1,0 +1,181 @@
+"""``convert``, ``run`` and ``inspect`` on model files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpy_rnn
+from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, interchange
+from numpy_rnn.cli.main import main
+from tests.cli.command import assert_refused, run_command
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """The command in this process, because most of a process's time is its start."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        status = main(arguments)
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model files, and inputs for them."""
+    folder = tmp_path_factory.mktemp("models")
+    model = Sequential(rnn=LSTM(2, 3, rng=0), fc=Linear(3, 2, rng=1))
+    model.save(folder / "m.safetensors")
+    interchange.save(model, folder / "m.pt")
+    Sequential(Embedding(5, 2, rng=0), GRU(2, 3, bidirectional=True)).save(folder / "tokens")
+    PeepholeLSTM(2, 3).save(folder / "peephole")
+    np.save(folder / "x.npy", np.random.default_rng(0).standard_normal((50, 2)))
+    np.savetxt(folder / "x.csv", np.load(folder / "x.npy"), delimiter=",", fmt="%.17g")
+    np.savetxt(folder / "ids.csv", [[1], [4], [0]], fmt="%d")
+    np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
+    (folder / "text.csv").write_text("a,b\n", encoding="utf-8")
+    (folder / "junk").write_bytes(b"junk")
+    return folder
+
+
+@pytest.mark.parametrize("out", ["a.safetensors", "a.pt", "a.pth", "a.npz", "a.pkl"])
+def test_a_converted_model_is_the_same(folder: Path, command: Command, out: str) -> None:
+    done = command("convert", "m.safetensors", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = numpy_rnn.load(folder / "m.safetensors")
+    got = interchange.load(folder / out)
+    assert repr(got) == repr(expected)
+    np.testing.assert_array_equal(got.parameters.data, expected.parameters.data)
+    shown = command("inspect", out).stdout
+    assert "rnn: LSTM(2, 3" in shown
+    assert "fc.weight" in shown
+    data = json.loads(command("inspect", out, "--json").stdout)
+    assert data["parameters"] == expected.parameters.data.size
+    assert data["arrays"]["rnn.weight_hh_l0"] == {"shape": [12, 3], "dtype": "float64"}
+
+
+def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "text.safetensors")
+    done = run_command("convert", "text.rnn", out, cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    model = numpy_rnn.load(out)
+    assert isinstance(model.vocabulary, str)
+    assert set(model.vocabulary) == set((trained / "text.txt").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("data", ["x.npy", "x.csv"])
+@pytest.mark.parametrize("model", ["m.safetensors", "m.pt"])
+def test_running_in_blocks_with_a_carried_state_is_predict(
+    folder: Path, command: Command, model: str, data: str
+) -> None:
+    x = np.load(folder / "x.npy")
+    y, (state,) = numpy_rnn.load(folder / "m.safetensors").predict(x[:, None])
+    done = command("run", model, "--input", data, "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    np.testing.assert_allclose(np.load(folder / "y.npy"), y[:, 0], rtol=1e-12)
+    np.save(folder / "first.npy", x[:20])
+    np.save(folder / "second.npy", x[20:])
+    for part, more in (("first", []), ("second", ["--state-in", "state"])):
+        files = ("--input", f"{part}.npy", "--output", f"{part}.csv", "--state-out", "state")
+        done = command("run", model, *files, "--block", "7", *more)
+        assert (done.returncode, done.stderr) == (0, "")
+    parts = [np.loadtxt(folder / f"{part}.csv", delimiter=",") for part in ("first", "second")]
+    np.testing.assert_allclose(np.concatenate(parts), y[:, 0], atol=1e-8)
+    zero = numpy_rnn.load(folder / "m.safetensors").zero_state(1)
+    ((h, _),) = numpy_rnn.load_state(folder / "state", zero)
+    np.testing.assert_allclose(h, state[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int) -> None:
+    samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -0.5]])
+    whole = (samples * 2.0 ** (8 * width - 1)).astype("<i8")
+    whole += 128 * (width == 1)
+    data = b"".join(int(n).to_bytes(8, "little", signed=True)[:width] for n in whole.ravel())
+    with wave.open(str(folder / "x.wav"), "wb") as file:
+        file.setparams((2, width, 8000, 3, "NONE", ""))
+        file.writeframes(data)
+    done = command("run", "m.pt", "--input", "x.wav", "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "times real time" in done.stdout
+    y, _ = numpy_rnn.load(folder / "m.safetensors").predict(samples[:, None])
+    np.testing.assert_allclose(np.load(folder / "y.npy"), y[:, 0], rtol=1e-12)
+    command("run", "m.pt", "--input", "x.wav", "--output", "y.wav")
+    with wave.open(str(folder / "y.wav"), "rb") as file:
+        assert file.getparams()[:4] == (2, 2, 8000, 3)
+        got = np.frombuffer(file.readframes(3), "<i2").reshape(3, 2) / 2.0**15
+    np.testing.assert_allclose(got, np.clip(y[:, 0], -1, 1), atol=2.0**-15)
+
+
+def test_tokens_are_read_from_a_column(folder: Path, command: Command) -> None:
+    done = command("run", "tokens", "--input", "ids.csv", "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    y, _ = numpy_rnn.load(folder / "tokens").predict(np.array([[1], [4], [0]]))
+    np.testing.assert_array_equal(np.load(folder / "y.npy"), y[:, 0])
+
+
+RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["convert", "m.pt", "a.unknown"], 2, "'a.unknown': expected --to or a name that ends in"),
+        (["convert", "m.pt", "no/a.pt"], 2, "folder 'no' does not exist"),
+        (["convert", "no.pt", "a.pt"], 1, "'no.pt': No such file or directory"),
+        (
+            ["convert", "junk", "a.pt"],
+            1,
+            "'junk' has none of the known formats: safetensors, torch",
+        ),
+        (["convert", "peephole", "a.pt"], 1, "'a.pt': PyTorch has no PeepholeLSTM"),
+        (["convert", "m.pt", "a.npz", "--layers", "x"], 1, "layers has 'x', expected one of"),
+        (
+            ["convert", "m.safetensors", "a.npz", "--dtype", "float32"],
+            2,
+            "'m.safetensors' does not",
+        ),
+        (["inspect", "junk"], 1, "'junk' has none of the known formats"),
+        (["inspect", "no.pt"], 1, "'no.pt': No such file or directory"),
+        ([*RUN, "--block", "-1"], 2, "--block is -1, expected at least 0"),
+        ([*RUN[:-1], "y.txt"], 2, "--output: expected a name that ends in .npy, .csv, .wav"),
+        (["run", "m.pt", "--input", "no.npy", "--output", "y.npy"], 1, "--input 'no.npy': No such"),
+        (
+            ["run", "m.pt", "--input", "objects.npy", "--output", "y.npy"],
+            1,
+            "--input 'objects.npy'",
+        ),
+        (
+            ["run", "m.pt", "--input", "text.csv", "--output", "y.npy"],
+            1,
+            "--input 'text.csv': could",
+        ),
+        (["run", "m.pt", "--input", "ids.csv", "--output", "y.npy"], 1, "--input 'ids.csv': LSTM"),
+        (
+            ["run", "tokens", "--input", "x.csv", "--output", "y.npy"],
+            1,
+            "not whole, expected token",
+        ),
+        ([*RUN, "--state-in", "junk"], 1, "--state-in: 'junk' is not a state of numpy_rnn"),
+        ([*RUN, "--state-in", "m.safetensors"], 1, "'m.safetensors' is not a state of numpy_rnn"),
+        (["run", "tokens", "--input", "ids.csv", "--output", "y.npy", "--block", "2"], 1, "causal"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    command: Command, arguments: list[str], status: int, message: str
+) -> None:
+    assert_refused(command(*arguments), status, message)

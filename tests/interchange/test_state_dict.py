@@ -1,0 +1,238 @@
+"""Layers found in names and arrays: kinds, orders, names, and what cannot be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from numpy_rnn import LSTM, RNN, LastStep, Layer, Linear, Sequential, Tanh, interchange
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange import UnsupportedError
+from numpy_rnn.interchange.state_dict import StateDict
+
+
+def rows(*shapes: int) -> Array:
+    return np.arange(float(np.prod(shapes))).reshape(shapes) / 100
+
+
+def recurrent(prefix: str, gates: int, D: int, H: int, end: str = "_l0") -> dict[str, Array]:
+    return {
+        f"{prefix}weight_ih{end}": rows(gates * H, D),
+        f"{prefix}weight_hh{end}": rows(gates * H, H),
+        f"{prefix}bias_ih{end}": rows(gates * H),
+        f"{prefix}bias_hh{end}": rows(gates * H),
+    }
+
+
+def linear(prefix: str, D: int, G: int) -> dict[str, Array]:
+    return {f"{prefix}weight": rows(G, D), f"{prefix}bias": rows(G)}
+
+
+def build(arrays: dict[str, Array], *, ordered: bool = True, **options: Any) -> Layer:
+    return StateDict(arrays, ordered=ordered).build(**options)
+
+
+EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        (recurrent("", 1, 3, 2), "RNN(3, 2)"),
+        (recurrent("", 3, 3, 2), "GRU(3, 2)"),
+        (recurrent("rnn.", 4, 3, 2), "LSTM(3, 2)"),
+        (recurrent("", 4, 3, 2, ""), "LSTM(3, 2)"),
+        (recurrent("module._orig_mod.", 4, 3, 2), "LSTM(3, 2)"),
+        (
+            recurrent("", 4, 3, 2) | recurrent("", 4, 3, 2, "_l0_reverse"),
+            "LSTM(3, 2, bidirectional=True)",
+        ),
+        (
+            recurrent("", 3, 3, 2) | recurrent("", 3, 2, 2, "_l1"),
+            "GRU(3, 2, num_layers=2)",
+        ),
+        (
+            {"weight_ih_l0": rows(8, 3), "weight_hh_l0": rows(8, 1), "weight_hr_l0": rows(1, 2)},
+            "LSTM(3, 2, bias=False, proj_size=1)",
+        ),
+        (linear("fc.", 3, 2), "Linear(3, 2)"),
+        ({"weight": rows(3, 2)}, "Linear(2, 3, bias=False)"),
+        (EMBEDDING, "Embedding(7, 3)"),
+        ({"ln.weight": rows(3), "ln.bias": rows(3)}, "LayerNorm((3,))"),
+        ({"ln.weight": rows(3)}, "LayerNorm((3,), bias=False)"),
+        (
+            EMBEDDING | recurrent("lstm.", 4, 3, 2) | linear("net.", 2, 1),
+            "Sequential(word_embeddings=Embedding(7, 3), lstm=LSTM(3, 2), net=Linear(2, 1))",
+        ),
+        (  # made in another order than run
+            linear("head.", 2, 1) | recurrent("a.lstm.", 4, 3, 2) | {"a.emb.weight": rows(7, 3)},
+            "Sequential(a=Sequential(emb=Embedding(7, 3), lstm=LSTM(3, 2)), head=Linear(2, 1))",
+        ),
+        (  # parts of one prefix that do not follow each other
+            recurrent("b.rnn.", 4, 3, 2) | linear("a.fc.", 2, 4) | linear("b.fc.", 4, 1),
+            "Sequential(b_rnn=LSTM(3, 2), a_fc=Linear(2, 4), b_fc=Linear(4, 1))",
+        ),
+        (
+            {"x.weight": rows(7, 3)} | recurrent("rnn.", 4, 3, 2),  # an embedding by its place
+            "Sequential(x=Embedding(7, 3), rnn=LSTM(3, 2))",
+        ),
+        (
+            recurrent("cells.0.", 3, 3, 2, "") | recurrent("cells.1.", 3, 2, 2, ""),
+            "Sequential(GRU(3, 2), GRU(2, 2))",
+        ),
+    ],
+)
+def test_the_layers_are_told_by_names_and_shapes(arrays: dict[str, Array], expected: str) -> None:
+    model = build(arrays)
+    assert repr(model) == expected
+    assert sum(a.size for a in arrays.values()) == model.parameters.data.size
+    assert not model.training
+
+
+def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
+    arrays = linear("a.", 2, 1) | recurrent("b.", 4, 3, 2) | {"c.embed.weight": rows(5, 3)}
+    safetensors.numpy.save_file(arrays, tmp_path / "m")
+    model = interchange.load(tmp_path / "m")
+    assert list(model.layers) == ["c", "b", "a"]
+    lines = ["c.embed: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
+    assert interchange.read(tmp_path / "m").architecture == lines
+
+
+def test_an_order_that_cannot_be_told_is_asked_for() -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.", 2, 2)
+    with pytest.raises(
+        UnsupportedError,
+        match=r"it holds rnn is GRU\(2, 2\); fc is Linear\(2, 2\), and their sizes fit in 2 order"
+        r"s; expected the order, .* as layers=\['rnn', 'fc'\]",
+    ):
+        build(parts, ordered=False)
+    model = build(parts, ordered=False, layers=["rnn", LastStep(), "fc", "Tanh"])
+    assert repr(model) == "Sequential(rnn=GRU(2, 2), own1=LastStep(), fc=Linear(2, 2), own3=Tanh())"
+    assert build(parts).predict(np.ones((5, 1, 2)))[0].shape == (5, 1, 2)
+
+
+def test_sizes_that_fit_in_no_order_are_named() -> None:
+    with pytest.raises(UnsupportedError, match="their sizes fit in no orders"):
+        build(recurrent("rnn.", 3, 2, 2) | linear("fc.", 3, 4))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"conv.weight": rows(2, 2, 3), "conv.bias": rows(2)},
+        {"bn.weight": rows(2), "bn.bias": rows(2), "bn.running_mean": rows(2)},
+        {"rnn2.weight_ih_l0": rows(4, 2)},
+        {"odd.weight_ih_l0": rows(5, 2), "odd.weight_hh_l0": rows(5, 2)},
+        {"gap.weight_ih_l1": rows(4, 2), "gap.weight_hh_l1": rows(4, 2)},
+        {"five.weight_ih_l0": rows(10, 2), "five.weight_hh_l0": rows(10, 2)},
+        {"g.weight_g": rows(2), "g.weight_v": rows(2, 2)},
+        {"fc2.weight": rows(2, 2), "fc2.bias": rows(3)},
+        {"empty.weight": rows(0, 2)},
+        {"initial_state": rows(2)},
+    ],
+)
+def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Array]) -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | other
+    with pytest.raises(UnsupportedError, match="belongs to no layer that is known") as raised:
+        build(parts)
+    assert all(name in str(raised.value) for name in other)
+    assert repr(build(parts, layers=["rnn"])) == "Sequential(rnn=GRU(2, 2))"
+    lines = StateDict(parts, ordered=True).contents("npz").architecture
+    assert lines == [
+        "rnn: GRU(2, 2)",
+        *(f"{n}: {a.shape}, no known layer" for n, a in other.items()),
+    ]
+
+
+def test_an_inconsistent_shape_takes_no_memory() -> None:
+    wrong = recurrent("", 4, 10**6, 1) | {"weight_hh_l0": rows(4000, 1000)}
+    with pytest.raises(ValueError, match="expected at most"):
+        build(wrong)
+
+
+def test_one_bias_is_enough() -> None:
+    arrays = recurrent("", 4, 3, 2)
+    del arrays["bias_hh_l0"]
+    state = StateDict(arrays, ordered=True)
+    assert state.contents("npz").notes == ["it has one bias, the other is zero"]
+    values = state.build().parameters.values
+    np.testing.assert_array_equal(values["bias_ih_l0"], arrays["bias_ih_l0"])
+    assert not values["bias_hh_l0"].any()
+
+
+def test_numbers_are_widened_and_whole_ones_left_out() -> None:
+    arrays = linear("", 3, 2)
+    half = {name: array.astype(np.float16) for name, array in arrays.items()}
+    state = StateDict(half | {"num_batches_tracked": np.array(3)}, ordered=True)
+    assert [note.partition(":")[0] for note in state.notes] == [
+        "half precision, read as float32",
+        "not floating-point, left out",
+    ]
+    assert state.build().parameters.dtype == np.float32
+    assert build(arrays).parameters.dtype == np.float64
+    assert build(arrays, dtype="float32").parameters.dtype == np.float32
+
+
+@pytest.mark.parametrize("names", [("weight_scale", "weight_zero_point"), ("weight.scales", "")])
+def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
+    q = np.array([[-3, 4], [5, 127]], np.int8)
+    scale, zero = np.array([0.5, 0.25], np.float32), np.array([1, -1], np.int8)
+    arrays: dict[str, Array] = {
+        "fc.weight": q,
+        f"fc.{names[0]}": scale,
+        "fc.bias": rows(2).astype("f4"),
+    }
+    if names[1]:
+        arrays[f"fc.{names[1]}"] = zero
+    else:
+        zero = np.zeros(2, np.int8)
+    state = StateDict(arrays, ordered=True)
+    assert state.notes == ["fc.weight is quantised, read as float32"]
+    got = state.build().parameters.values["weight"]
+    np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
+
+
+def test_a_gap_between_numbers_is_a_warning() -> None:
+    parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
+    with pytest.warns(UserWarning, match=r"1 has no parameters .*, in layers=\['0', '2'\]"):
+        build(parts)
+    assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
+
+
+def test_the_options_are_those_that_no_file_tells() -> None:
+    assert (
+        repr(build(recurrent("", 1, 3, 2), nonlinearity="relu")) == "RNN(3, 2, nonlinearity='relu')"
+    )
+    assert repr(build(recurrent("", 3, 3, 2), reset_after=False)) == "GRU(3, 2, reset_after=False)"
+    assert repr(build(recurrent("", 4, 3, 2), batch_first=True)) == "LSTM(3, 2, batch_first=True)"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        build(recurrent("", 4, 3, 2), other=3)
+
+
+@pytest.mark.parametrize("name", ["m.unknown", "m"])
+def test_an_unknown_format_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected one of safetensors, torch"):
+        interchange.save(Linear(1, 1), tmp_path / name)
+    (tmp_path / name).write_text("text", encoding="utf-8")
+    with pytest.raises(ValueError, match="has none of the known formats: safetensors, torch"):
+        interchange.load(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        interchange.load(tmp_path)
+
+
+def test_a_search_for_an_order_ends() -> None:
+    parts: dict[str, Array] = {}
+    for n in range(30):
+        parts |= recurrent(f"{chr(97 + n)}.", 1, 2, 2)
+    with pytest.raises(UnsupportedError, match="their sizes fit in"):
+        build(parts | linear("fc.", 9, 2), ordered=False)
+
+
+def test_models_are_layers_of_this_package() -> None:
+    assert isinstance(build(recurrent("", 4, 3, 2)), LSTM)
+    assert isinstance(build(recurrent("", 1, 3, 2)), RNN)
+    assert isinstance(build(recurrent("a.", 1, 3, 2) | linear("b.", 2, 1)), Sequential)

@@ -1,0 +1,358 @@
+"""Files of PyTorch: weights bit by bit, outputs and gradients to 1e-12, in both directions."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import pickle
+import struct
+import tarfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+import numpy_rnn
+from numpy_rnn import GRU, LSTM, RNN, Layer, Linear, PeepholeLSTM, Sequential, interchange
+from numpy_rnn.interchange import UnsupportedError
+from numpy_rnn.npz import DamagedFileError
+
+FORMATS = ["torch", "torch before 1.6", "safetensors", "npz", "pickle"]
+KINDS: dict[str, Any] = {"RNN": torch.nn.RNN, "LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU}
+
+
+class Net(torch.nn.Module):
+    """An embedding, a recurrent layer, a normalisation and an output layer."""
+
+    def __init__(self, kind: str, tokens: bool, dtype: torch.dtype, **options: Any) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(7, 3, dtype=dtype) if tokens else None
+        self.rnn = KINDS[kind](3, 4, dtype=dtype, **options)
+        size = (options.get("proj_size") or 4) * (1 + options["bidirectional"])
+        self.norm = torch.nn.LayerNorm(size, dtype=dtype)
+        self.head = torch.nn.Linear(size, 2, dtype=dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.embed is None else self.embed(x)
+        y: torch.Tensor = self.head(self.norm(self.rnn(x)[0]))
+        return y
+
+
+def write(model: torch.nn.Module, path: Path, form: str) -> None:
+    state = model.state_dict()
+    if form == "safetensors":
+        save_file(state, path)
+    elif form.startswith("torch"):
+        torch.save(state, path, _use_new_zipfile_serialization=form == "torch")
+    else:
+        arrays = {name: value.numpy() for name, value in state.items()}
+        if form == "npz":
+            with path.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+        else:
+            path.write_bytes(pickle.dumps(arrays))
+
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "num_layers": st.integers(1, 3),
+        "bias": st.booleans(),
+        "batch_first": st.booleans(),
+        "bidirectional": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=30)
+@given(OPTIONS, st.sampled_from(list(KINDS)), st.sampled_from(FORMATS), st.data())
+def test_torch_to_ours_to_torch(
+    tmp_path_factory: pytest.TempPathFactory,
+    options: dict[str, Any],
+    kind: str,
+    form: str,
+    data: st.DataObject,
+) -> None:
+    folder = tmp_path_factory.mktemp("round")
+    dtype = data.draw(st.sampled_from([torch.float32, torch.float64]))
+    told = {"batch_first": options["batch_first"]}
+    if kind == "RNN":
+        options["nonlinearity"] = told["nonlinearity"] = data.draw(
+            st.sampled_from(["tanh", "relu"])
+        )
+    if kind == "LSTM":
+        options["proj_size"] = data.draw(st.integers(0, 3))
+    torch.manual_seed(data.draw(st.integers(0, 9)))
+    tokens = data.draw(st.booleans())
+    theirs = Net(kind, tokens, dtype, **options)
+    write(theirs, folder / "a", form)
+    ours = interchange.load(folder / "a", **told)
+    for to in ("torch", "safetensors", "npz", "pickle"):
+        interchange.save(ours, folder / to, to)
+        more = {} if to == "safetensors" else told
+        again = interchange.load(folder / to, **more)
+        assert repr(again) == repr(ours)
+        assert again.parameters.data.tobytes() == ours.parameters.data.tobytes()
+    back = torch.load(folder / "torch", weights_only=True)
+    assert list(back) == list(ours.parameters.shapes)
+    for name, value in theirs.state_dict().items():
+        assert back[name].dtype == value.dtype
+        assert torch.equal(back[name], value)
+    if dtype == torch.float64:
+        compare(ours, theirs, tokens)
+
+
+def compare(ours: Layer, theirs: torch.nn.Module, tokens: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 7, (5, 2)) if tokens else rng.standard_normal((5, 2, 3))
+    y, _ = ours(x)
+    y_theirs = theirs(torch.from_numpy(x))
+    np.testing.assert_allclose(y, y_theirs.detach().numpy(), rtol=0, atol=1e-12)
+    dy = rng.standard_normal(y.shape)
+    y_theirs.backward(torch.from_numpy(dy))
+    ours.backward(dy)
+    for name, value in theirs.named_parameters():
+        assert value.grad is not None
+        np.testing.assert_allclose(
+            ours.parameters.grads[name], value.grad.numpy(), rtol=0, atol=1e-12
+        )
+
+
+NET = Net("LSTM", True, torch.float32, num_layers=2, bidirectional=True)
+STATE = NET.state_dict()
+
+
+def prefixed(prefix: str, change: Any = lambda value: value) -> dict[str, torch.Tensor]:
+    return {prefix + name: change(value) for name, value in STATE.items()}
+
+
+ADAM = torch.optim.Adam(NET.parameters())
+SAVED: dict[str, Any] = {
+    "state_dict": STATE,
+    "ordered": OrderedDict(STATE),
+    "module": NET,
+    "wrapped module": torch.nn.DataParallel(NET),
+    "module.": prefixed("module."),
+    "_orig_mod.": prefixed("_orig_mod."),
+    "both": prefixed("module._orig_mod."),
+    "model.": {"state_dict": prefixed("model."), "hyper_parameters": argparse.Namespace(a=1)},
+    "checkpoint": {"epoch": 3, "model": STATE, "optimizer": ADAM.state_dict(), "loss": 0.5},
+    "model_state_dict": {"model_state_dict": STATE, "best": {"loss": torch.ones(3)}},
+    "moving average": {"ema": prefixed("module."), "model": STATE},
+    "deep": {"a": {"b": {"state_dict": STATE}}},
+    "by parts": {"norm": dict(NET.norm.state_dict()), "embed": dict(NET.embed.state_dict()),  # type: ignore[union-attr]
+                 "rnn": dict(NET.rnn.state_dict()), "head": dict(NET.head.state_dict())},
+    "Parameter": {name: torch.nn.Parameter(value) for name, value in STATE.items()},
+    "path": {"net": STATE, "args": {"path": Path("a"), "shape": torch.Size([2]),
+                                    "device": torch.device("cpu"), "dtype": torch.float32}},
+    "transposed": {n: v.t().contiguous().t() if v.ndim == 2 else v for n, v in STATE.items()},
+}  # fmt: skip
+FLAT = torch.cat([value.flatten() for value in STATE.values()])
+ENDS = np.cumsum([value.numel() for value in STATE.values()])
+SAVED["one storage"] = {
+    name: FLAT[end - value.numel() : end].view(value.shape)
+    for end, (name, value) in zip(ENDS, STATE.items(), strict=True)
+}
+
+
+@pytest.mark.parametrize("new_zip", [True, False])
+@pytest.mark.parametrize("name", SAVED)
+def test_the_weights_are_found(tmp_path: Path, name: str, new_zip: bool) -> None:
+    torch.save(SAVED[name], tmp_path / "m.pt", _use_new_zipfile_serialization=new_zip)
+    expected = {n: v.numpy() for n, v in STATE.items()}
+    model = interchange.load(tmp_path / "m.pt")
+    assert set(model.parameters.shapes) == set(expected)
+    for n, value in expected.items():
+        np.testing.assert_array_equal(model.parameters.values[n], value)
+    assert not model.training
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickled_state_dict_is_read(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "m").write_bytes(pickle.dumps(STATE, protocol))
+    model = interchange.load(tmp_path / "m")
+    np.testing.assert_array_equal(model.parameters.values["head.bias"], STATE["head.bias"].numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("form", ["torch", "torch before 1.6", "safetensors"])
+def test_half_precision_is_widened(tmp_path: Path, dtype: torch.dtype, form: str) -> None:
+    write(torch.nn.Linear(3, 4).to(dtype), tmp_path / "m", form)
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(3, 4).to(dtype)
+    write(linear, tmp_path / "m", form)
+    contents = interchange.read(tmp_path / "m")
+    model = contents.build()
+    np.testing.assert_array_equal(model.state_dict()["weight"], linear.weight.detach().float())
+    assert model.parameters.dtype == np.float32
+    if form == "safetensors" or dtype == torch.float16:
+        assert "read as float32" in contents.notes[0]
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("new_zip", [True, False])
+def test_quantised_weights_are_dequantised(tmp_path: Path, new_zip: bool) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(4, 3)
+    by_row = torch.quantize_per_channel(
+        weight, torch.full((4,), 0.02).double(), torch.arange(4), 0, torch.qint8
+    )
+    for q in (torch.quantize_per_tensor(weight, 0.05, 3, torch.quint8), by_row):
+        torch.save({"fc.weight": q}, tmp_path / "m", _use_new_zipfile_serialization=new_zip)
+        model = interchange.load(tmp_path / "m")
+        np.testing.assert_allclose(
+            model.state_dict()["weight"], q.dequantize().numpy(), rtol=0, atol=1e-6
+        )
+
+
+def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
+    class Scripted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = torch.nn.LSTM(3, 4)
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.head(self.rnn(x)[0])
+            return y
+
+    theirs = Scripted()
+    torch.jit.save(torch.jit.script(theirs), tmp_path / "m.pt")
+    ours = interchange.load(tmp_path / "m.pt")
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
+
+
+def test_tied_weights_are_noted(tmp_path: Path) -> None:
+    embedding, linear = torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5)
+    linear.weight = embedding.weight
+    torch.save(torch.nn.Sequential(embedding, linear).state_dict(), tmp_path / "m")
+    assert interchange.read(tmp_path / "m").notes == ["1.weight is the same memory as 0.weight"]
+    ours = interchange.load(tmp_path / "m")
+    assert ours.tied == {"1.weight": "0.weight"}
+    assert list(ours.parameters.shapes) == ["0.weight", "1.bias"]
+    interchange.save(ours, tmp_path / "again", "torch")
+    assert torch.equal(torch.load(tmp_path / "again")["1.weight"], linear.weight)
+    assert repr(interchange.load(tmp_path / "again")) == repr(ours)
+
+
+def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:
+    theirs = torch.nn.Sequential(
+        torch.nn.Embedding(5, 3, padding_idx=2),
+        torch.nn.RNN(3, 4, nonlinearity="relu", batch_first=True),
+        torch.nn.LayerNorm(4, eps=0.1),
+    )
+    torch.save(theirs, tmp_path / "m")
+    assert repr(interchange.load(tmp_path / "m")) == (
+        "Sequential(Embedding(5, 3, padding_idx=2, dtype=float32), RNN(3, 4, nonlinearity='relu', "
+        "batch_first=True, dtype=float32), LayerNorm((4,), eps=0.1, dtype=float32))"
+    )
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), tmp_path / "m")
+    with pytest.warns(UserWarning, match=r"1 \(ReLU\) has no parameters and is left out"):
+        interchange.load(tmp_path / "m")
+
+
+def old_tar(path: Path) -> dict[str, torch.Tensor]:
+    """A file as PyTorch wrote it before 0.1.10: a tar. Return the weights."""
+    weights = {"weight": torch.randn(2, 3), "bias": torch.randn(2)}
+    storages, tensors = io.BytesIO(), io.BytesIO()
+    pickle.dump(len(weights), storages, 2)
+    pickle.dump(len(weights), tensors, 2)
+    for number, value in enumerate(weights.values()):
+        pickle.dump((100 + number, "cpu", torch.FloatStorage), storages, 2)
+        storages.write(struct.pack("<q", value.numel()) + value.numpy().tobytes())
+        pickle.dump((200 + number, 100 + number, torch.FloatTensor), tensors, 2)
+        axes = value.ndim
+        tensors.write(struct.pack(f"<ii{2 * axes + 1}q", axes, 0, *value.shape, *value.stride(), 0))
+    pickle.dump([], storages, 2)
+    made = io.BytesIO()
+    pickler = pickle.Pickler(made, 2)
+    pickler.persistent_id = lambda value: str(value.number) if isinstance(value, Known) else None  # type: ignore[method-assign]
+    pickler.dump({name: Known(200 + n) for n, name in enumerate(weights)})
+    with tarfile.open(path, "w") as archive:
+        for name, content in (("storages", storages), ("tensors", tensors), ("pickle", made)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content.getvalue())
+            archive.addfile(info, io.BytesIO(content.getvalue()))
+    return weights
+
+
+class Known:
+    """A tensor that the pickle refers to by number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def test_the_oldest_files_are_read(tmp_path: Path) -> None:
+    weights = old_tar(tmp_path / "m.pt")
+    theirs = torch.load(tmp_path / "m.pt", weights_only=False)  # PyTorch takes it for one too
+    model = interchange.load(tmp_path / "m.pt")
+    for name, value in weights.items():
+        assert torch.equal(theirs[name], value)
+        np.testing.assert_array_equal(model.parameters.values[name], value.numpy())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (PeepholeLSTM(3, 4), "PyTorch has no PeepholeLSTM"),
+        (GRU(3, 4, reset_after=False), "PyTorch has no GRU with reset_after=False"),
+        (
+            Sequential(GRU(3, 4, reset_after=False), PeepholeLSTM(4, 4)),
+            "no GRU with reset_after=False, PeepholeLSTM",
+        ),
+    ],
+)
+def test_what_torch_lacks_is_named_and_nothing_is_written(
+    tmp_path: Path, model: Layer, message: str
+) -> None:
+    for form in ("torch", "npz", "pickle"):
+        with pytest.raises(UnsupportedError, match=message):
+            interchange.save(model, tmp_path / "m", form)
+    assert not list(tmp_path.iterdir())
+    interchange.save(model, tmp_path / "m", "safetensors")
+    assert repr(interchange.load(tmp_path / "m")) == repr(model)
+
+
+def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
+    model = Sequential(RNN(2, 3, rng=0), Linear(3, 1, rng=0))
+    for name in "ab":
+        interchange.save(model, tmp_path / name, "torch")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "tar", "own"])
+def test_a_damaged_file_is_one_error(tmp_path: Path, form: str) -> None:
+    """Each byte that is changed or cut off is an error or a number that changed."""
+    torch.manual_seed(0)
+    path, damaged = tmp_path / "m", tmp_path / "d"
+    if form == "tar":
+        old_tar(path)
+    elif form == "own":
+        LSTM(1, 1).save(path)
+    else:
+        write(torch.nn.Linear(2, 1), path, form)
+    data = path.read_bytes()
+    for at in range(0, len(data), max(1, len(data) // 50)):
+        for changed in (data[:at], bytes([*data[:at], data[at] ^ 1 << at % 8, *data[at + 1 :]])):
+            damaged.write_bytes(changed)
+            with contextlib.suppress(DamagedFileError, UnsupportedError):
+                try:
+                    interchange.load(damaged)
+                except ValueError as error:
+                    if "none of the known formats" not in str(error):
+                        raise
+
+
+def test_our_own_file_keeps_everything(tmp_path: Path) -> None:
+    model = LSTM(2, 3, 2, batch_first=True, dropout=0.5, rng=0)
+    interchange.save(model, tmp_path / "m.safetensors")
+    assert repr(interchange.load(tmp_path / "m.safetensors")) == repr(model)
+    assert repr(numpy_rnn.load(tmp_path / "m.safetensors")) == repr(model)
