@@ -55,7 +55,7 @@ FLOORS = [
     ["layers.rnn"],
     ["layers.sequential"],
     ["layers"],
-    ["interchange.contents"],
+    ["interchange.contents", "interchange.gates"],
     ["interchange.formats"],
     ["interchange"],
     ["checking.shapes", "checking.target"],
