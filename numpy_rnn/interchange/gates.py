@@ -11,12 +11,13 @@ stands for a gate: there is one array for each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.recurrent import Recurrent
 
 _Blocks = dict[tuple[str, str], Array]  # by part and gate
 
@@ -135,6 +136,58 @@ def convert_gates(
     return _join(_at_run_time(blocks, CONVENTIONS[target], -1), CONVENTIONS[target], cell)
 
 
+def recurrent_layer(
+    kind: type[Recurrent],
+    directions: Sequence[Mapping[str, Array]],
+    source: str,
+    cell: str,
+    **options: Any,
+) -> Recurrent:
+    """Return a layer with one cell, made of the arrays of each direction in a convention.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the layer.
+    directions : sequence of mappings of str to array
+        See :func:`convert_gates`; two for a bidirectional layer.
+    source, cell : str
+        See :func:`convert_gates`.
+    **options : object
+        Arguments of the class besides the sizes, `bias`, `bidirectional` and `dtype`.
+
+    Returns
+    -------
+    layer : Recurrent
+        With these weights. Memory is taken after their shapes were checked.
+
+    Raises
+    ------
+    ValueError
+        If a weight is missing or a shape is wrong.
+    """
+    found = [convert_gates(arrays, source, "torch", cell) for arrays in directions]
+    (H, D), dtype = _sizes(found[0]), found[0]["weight_ih"].dtype
+    if any(_sizes(weights) != (H, D) for weights in found):
+        raise ValueError(f"its directions have sizes {[_sizes(weights) for weights in found]}")
+    layer = kind(
+        D, H, bias="bias_ih" in found[0], bidirectional=len(found) == 2, dtype=dtype, **options
+    )
+    layer.load_state_dict(
+        {
+            f"{name}_l0{suffix}": array
+            for suffix, weights in zip(("", "_reverse"), found, strict=False)
+            for name, array in weights.items()
+        }
+    )
+    return layer
+
+
+def _sizes(weights: Mapping[str, Array]) -> tuple[int, int]:
+    """Return H and D of weights with PyTorch's names."""
+    return weights["weight_hh"].shape[1], weights["weight_ih"].shape[1]
+
+
 def _layout(convention: Convention, cell: str) -> Iterator[tuple[str, list[str], str, bool]]:
     """Yield name, parts and gates of every array, and whether its parts are rows."""
     for name, content in convention.cells[cell].items():
@@ -147,14 +200,15 @@ def _layout(convention: Convention, cell: str) -> Iterator[tuple[str, list[str],
 def _split(arrays: Mapping[str, Array], source: Convention, cell: str) -> _Blocks:
     """Return the part of each gate in the weights, (H, ...)."""
     blocks: _Blocks = {}
-    for name, parts, gates, _ in _layout(source, cell):
+    for name, parts, gates, stacked in _layout(source, cell):
         bias = parts[0][0] == "b"
         if name not in arrays:
             if bias:
                 continue
             raise ValueError(f"{name!r} is missing")
         array = arrays[name]
-        if array.size % (len(parts) * len(gates)) or not (bias or array.ndim == 2):
+        axes = 1 if bias and not stacked else 2
+        if array.ndim != axes or array.size % (len(parts) * len(gates)):
             raise ValueError(f"{name!r} has shape {array.shape}, expected {len(gates)} blocks")
         matrix = [array.T if source.columns else array]
         split = array.reshape(len(parts), -1) if bias else matrix
