@@ -18,6 +18,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
@@ -64,8 +66,10 @@ def read(path: Path) -> Contents:
         if layers is not None:
             chosen, unsupported = _choose(entries, layers), []
         chain = Chain(version)
+        dtype = np.result_type(np.float32, *(array for entry in chosen for array in entry.weights))
         with damaged_file_errors(path, FORMAT):
             for entry in chosen:
+                entry = entry._replace(weights=[a.astype(dtype) for a in entry.weights])
                 chain.size = None if unsupported else chain.size  # they need not follow each other
                 chain.add(entry)
             if not unsupported + chain.unsupported:
