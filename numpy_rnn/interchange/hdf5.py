@@ -35,6 +35,7 @@ class File:
     def arrays(self, prefix: str) -> dict[str, Array]:
         """Return the arrays below a group by their paths, without random generators' states."""
         found: dict[str, Array] = {}
+        seen: set[int] = set()
         group = self._group(prefix)
         stack = [] if group is None else [("", group)]
         while stack:
@@ -42,6 +43,10 @@ class File:
             for name in group:
                 self._count(1)
                 item, where = self._item(group, name), f"{path}{name}"
+                address = self._h5.h5o.get_info(item.id).addr
+                if address in seen:
+                    raise ValueError(f"{where!r} is a second name of what was read, expected one")
+                seen.add(address)
                 if isinstance(item, self._h5.Group):
                     stack.append((f"{where}/", item))
                 elif "seed_generator" not in where:

@@ -69,9 +69,8 @@ def read(path: Path) -> Contents:
         dtype = np.result_type(np.float32, *(array for entry in chosen for array in entry.weights))
         with damaged_file_errors(path, FORMAT):
             for entry in chosen:
-                entry = entry._replace(weights=[a.astype(dtype) for a in entry.weights])
                 chain.size = None if unsupported else chain.size  # they need not follow each other
-                chain.add(entry)
+                chain.add(entry._replace(weights=[a.astype(dtype) for a in entry.weights]))
             if not unsupported + chain.unsupported:
                 return chain.model()
         parts = "; ".join(unsupported + chain.unsupported)
