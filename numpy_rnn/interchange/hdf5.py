@@ -66,6 +66,8 @@ class File:
         for part in names:
             if part in group.attrs:
                 about = group.attrs.get_id(part)
+                if about.get_type().get_class() != self._h5.h5t.STRING:  # HDF5 may crash on others
+                    raise ValueError(f"the attribute {part!r} is not text")
                 if math.prod(about.shape) * max(about.dtype.itemsize, 1) > self._size:
                     raise ValueError(f"the attribute {part!r} claims more than the file holds")
                 values = np.ravel(np.asarray(group.attrs[part], object))

@@ -146,7 +146,7 @@ def test_good_files_load(content: bytes, tmp_path: Path) -> None:
 
 
 def test_compressed_arrays_are_read(tmp_path: Path) -> None:
-    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    options: dict[str, Any] = {"compression": "gzip", "shuffle": True, "fletcher32": True}
     plain = run(tmp_path / "a.h5", legacy(lstm_and_dense(), "2.4.0"))
     np.testing.assert_array_equal(
         run(tmp_path / "b.h5", legacy(lstm_and_dense(), "2.4.0", **options)), plain
@@ -254,3 +254,11 @@ def test_what_keras_has_not_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"IndRNN\(2, 3\); GRU\(2, 1, reverse=True\)"):
         save(model, tmp_path / "m.keras", "keras")
     assert not list(tmp_path.iterdir())
+
+
+def test_attributes_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "m.h5").write_bytes(SEEDS[0])
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        file["model_weights"].attrs["keras_version"] = 2
+    with pytest.raises(DamagedFileError, match="'keras_version' is not text"):
+        read(tmp_path / "m.h5")
