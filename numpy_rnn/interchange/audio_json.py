@@ -18,6 +18,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.keras_layers import Chain, Entry
+from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.rnn import GRU, LSTM
@@ -47,7 +48,10 @@ def read(path: Path) -> Contents:
         for entry, reader in READERS.items():
             if entry in model:
                 return reader(model)
-        raise ValueError(f"it has none of the entries {', '.join(READERS)}")
+        arrays = {name: np.array(value, np.float32) for name, value in model.items()}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it has numbers that are not finite")
+        return StateDict(arrays, ordered=True).contents("audio-json")
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -122,6 +126,7 @@ def _linear(matrix: Array) -> Linear:
 def _read_rtneural(model: dict[str, Any]) -> Contents:
     """Read RTNeural's layers, which are Keras's, and AIDA-X's skip, gains and self-test."""
     D, chain = _size(model["in_shape"][-1], "in_shape"), Chain("3")
+    chain.size = D
     for i, layer in enumerate(model["layers"]):
         if i == MAX_LAYERS:
             raise ValueError(f"it has {len(model['layers'])} layers, expected at most {MAX_LAYERS}")
@@ -190,6 +195,9 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):
         return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
     weights = {name: np.array(value, np.float32) for name, value in state.items()}
+    others = [name for name in weights if not name.startswith(("rec.", "lin."))]
+    if others:
+        raise ValueError(f"its state_dict has {others}, expected names with rec. and lin.")
     sizes = {"rec.weight_ih_l0": H * D, "lin.weight": H * K, f"rec.weight_hh_l{L - 1}": H * H}
     for name, least in sizes.items():  # before the layers take memory
         if name not in weights or weights[name].size < least:

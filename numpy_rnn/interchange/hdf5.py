@@ -9,10 +9,12 @@ not. A compressed chunk is unpacked here first, to see that it is not larger tha
 from __future__ import annotations
 
 import math
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 
@@ -21,16 +23,17 @@ from numpy_rnn.functional.types import Array
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SPARE = 1 << 26
 MAX_OBJECTS = 10_000  # groups, arrays and chunks
-DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # HDF5's numbers of filters
+VLEN = 9  # and of the class of types of variable length
 
 
 class File:
     """An open HDF5 file. :func:`open_hdf5` returns it."""
 
-    def __init__(self, root: Any, size: int) -> None:
+    def __init__(self, root: Any, data: bytes) -> None:
         self._h5 = import_h5py()
-        self._root, self._size = root, size
-        self._left, self._objects = 4 * size + SPARE, MAX_OBJECTS
+        self._root, self._data, self._size = root, data, len(data)
+        self._left, self._objects = 4 * len(data) + SPARE, MAX_OBJECTS
 
     def arrays(self, prefix: str) -> dict[str, Array]:
         """Return the arrays below a group by their paths, without random generators' states."""
@@ -66,13 +69,39 @@ class File:
         for part in names:
             if part in group.attrs:
                 about = group.attrs.get_id(part)
-                if about.get_type().get_class() != self._h5.h5t.STRING:  # HDF5 may crash on others
+                if math.prod(about.shape) == 0:  # Keras writes an empty list as numbers
+                    continue
+                is_text = about.get_type().get_class() == self._h5.h5t.STRING
+                if not is_text or len(about.shape) > 1:  # HDF5 may crash on other types
                     raise ValueError(f"the attribute {part!r} is not text")
                 if math.prod(about.shape) * max(about.dtype.itemsize, 1) > self._size:
                     raise ValueError(f"the attribute {part!r} claims more than the file holds")
+                if about.dtype.kind == "O":
+                    self._check_lengths(part)
                 values = np.ravel(np.asarray(group.attrs[part], object))
                 texts += [v.decode() if isinstance(v, bytes) else str(v) for v in values]
         return texts
+
+    def _check_lengths(self, name: str) -> None:
+        """Raise ValueError if a text claims more than the file holds: HDF5 would take the memory.
+
+        An attribute's message has a name, a type, a shape and, for each text, its length and where
+        it is. Those of all attributes of this name are checked.
+        """
+        data, at = self._data, -1
+        while (at := data.find(name.encode() + b"\0", at + 1)) >= 0:
+            padded = data[at - 8] == 1  # version 1; version 3 has one byte more before the name
+            header = at - 8 if padded or data[at - 8] == 2 else at - 9
+            sizes = struct.unpack_from("<HHH", data, header + 2)
+            name_size, type_size, space_size = (n + (-n % 8 if padded else 0) for n in sizes)
+            space = at + name_size + type_size
+            if data[at + name_size] & 15 != VLEN or data[space + 1] > 1:
+                continue
+            dims = space + (8 if data[space] == 1 else 4)
+            count = struct.unpack_from("<Q", data, dims)[0] if data[space + 1] else 1
+            claims = range(space + space_size, min(space + space_size + 16 * count, len(data)), 16)
+            if any(struct.unpack_from("<I", data, i)[0] > self._size for i in claims):
+                raise ValueError(f"the texts of {name!r} claim more than the file holds")
 
     def _group(self, prefix: str) -> Any:
         group = self._root
@@ -126,10 +155,10 @@ class File:
 
 
 @contextmanager
-def open_hdf5(source: BinaryIO, size: int) -> Iterator[File]:
-    """Open an HDF5 file of `size` bytes. What is wrong with it is a ValueError or an OSError."""
-    with import_h5py().File(source, "r") as root:
-        yield File(root, size)
+def open_hdf5(data: bytes) -> Iterator[File]:
+    """Open the bytes of an HDF5 file. Any exception says what is wrong with them."""
+    with import_h5py().File(BytesIO(data), "r") as root:
+        yield File(root, data)
 
 
 def import_h5py() -> Any:

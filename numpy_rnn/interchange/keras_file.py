@@ -14,7 +14,6 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,10 @@ def read(path: Path) -> Contents:
                     found = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
                     packed = _unpack(archive, WEIGHTS, size)
                 config, version = _json(found[0]), str(_json(found[1]).get("keras_version", "3"))
-                with open_hdf5(BytesIO(packed), len(packed)) as file:
+                with open_hdf5(packed) as file:
                     entries, missing = _with_variables(config, file)
             else:
-                with open_hdf5(binary, size) as file:
+                with open_hdf5(path.read_bytes()) as file:
                     entries, missing, version = _read_hdf5(file)
 
     def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Layer:
@@ -79,7 +78,7 @@ def read(path: Path) -> Contents:
     return Contents(
         "keras",
         {f"{e.name}.{i}": array for e in entries for i, array in enumerate(e.weights)},
-        [f"{e.name}: {e.class_name} {[a.shape for a in e.weights]}" for e in entries],
+        [f"{e.name}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for e in entries],
         build,
         [f"written by Keras {version}", *missing],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in entries}},
