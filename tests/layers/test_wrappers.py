@@ -16,7 +16,7 @@ from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
 RNG = np.random.default_rng(0)
 INITIAL = ((RNG.standard_normal((2, 3)), RNG.standard_normal((2, 3))),)
 X = RNG.standard_normal((6, 2, 2))
-X[2, 0] = X[3] = 0.5
+X[2, 0] = X[3] = X[1, 0, 0] = 0.5  # the last in one of its features only
 
 
 def layers() -> tuple[Layer, ...]:
@@ -127,6 +127,23 @@ def test_masked_tokens_and_steps() -> None:
         step(np.array([1, 2]))
         with pytest.raises(ValueError, match="x_t is masked"):
             step(np.array([1, 0]))
+
+
+def test_no_gradient_reaches_what_is_masked() -> None:
+    model = Masked(Linear(2, 3, rng=0), mask_value=0.5)
+    y, _, cache = model.apply(X)
+    dx, _, _ = model.vjp(cache, np.ones_like(y))
+    assert dx is not None
+    np.testing.assert_array_equal(dx.any(axis=-1), (X != 0.5).any(axis=-1))
+
+
+def test_a_mask_is_not_cut_into_chunks() -> None:
+    model = Sequential(Linear(2, 2, bias=False, rng=2), Masked(*layers(), mask_value=0))
+    x = np.random.default_rng(4).standard_normal((200, 1, 2))
+    x[50:150] = 0
+    y, _ = model.predict(x)
+    np.testing.assert_array_equal(y[149], y[49])
+    np.testing.assert_allclose(y, model.apply(x)[0], atol=1e-13)
 
 
 def test_wrong_initial_states() -> None:
