@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Never
 
@@ -18,7 +19,6 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.keras_layers import Chain, Entry
-from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.rnn import GRU, LSTM
@@ -51,7 +51,9 @@ def read(path: Path) -> Contents:
         arrays = {name: np.array(value, np.float32) for name, value in model.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("it has numbers that are not finite")
-        return StateDict(arrays, ordered=True).contents("audio-json")
+        torch = import_module("numpy_rnn.interchange.state_dict")
+        contents: Contents = torch.StateDict(arrays, ordered=True).contents("audio-json")
+        return contents
 
 
 def _parse(path: Path) -> dict[str, Any]:
