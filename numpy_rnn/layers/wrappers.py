@@ -5,6 +5,7 @@ They are what models of other programs have around their layers. :class:`Flip` i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -105,6 +106,10 @@ class InitialState(Sequential):
         zeros = super().zero_state(1)
         self.initial = _map(lambda leaf, given: _to_lists(leaf[:, 0], given), zeros, initial)
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
+        return _describe(self) | {"initial": self.initial}
+
     def zero_state(self, B: int) -> State:
         """Return the initial state of a batch of B sequences."""
         zeros = super().zero_state(B)
@@ -137,6 +142,13 @@ class InitialState(Sequential):
         if x.ndim + (x.dtype.kind in "iu") < axes:
             return _map(lambda leaf, _: leaf[:, 0], self.zero_state(1), self.initial)
         return self.zero_state(x.shape[1 if axes == 3 and not self.batch_first else 0])
+
+
+def _describe(model: Sequential) -> dict[str, Any]:
+    """Return the class and the layers of a chain."""
+    layers: Mapping[str, Any] = model.layers
+    described = {name: layer.describe() for name, layer in layers.items()}
+    return {"class": type(model).__name__, "layers": described, "tied": model.tied}
 
 
 def _map(function: Any, state: Any, other: Any) -> Any:
@@ -190,6 +202,10 @@ class Masked(Sequential):
         super().__init__(*layers, **named)
         self.mask_value = mask_value
         self.causal = False  # the first output of a chunk may repeat the last of the one before
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
+        return _describe(self) | {"mask_value": self.mask_value}
 
     def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
         """Run the layers over the steps that are not masked. See :meth:`Layer.apply`."""

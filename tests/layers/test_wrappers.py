@@ -43,11 +43,12 @@ def expected(kind: str, x: Array) -> Array:
     if kind == "flip":
         return np.asarray(plain.predict(x[::-1])[0][::-1])
     lstm, linear = layers()
-    y, state = np.zeros((6, 2, 3)), [None, None]
+    y = np.zeros((6, 2, 3))
+    states: list[Any] = [None, None]
     for row in range(2):
         for t in range(6):
             if (x[t, row] != 0.5).any():
-                y[t, row], state[row] = lstm.step(x[t, row], state[row])
+                y[t, row], states[row] = lstm.step(x[t, row], states[row])
             elif t:
                 y[t, row] = y[t - 1, row]
     return np.asarray(linear.predict(y))
