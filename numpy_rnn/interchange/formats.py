@@ -21,6 +21,8 @@ FORMATS: dict[str, str] = {
     "safetensors": "safetensors_file",
     "torch": "torch_file",
     "npz": "npz_file",
+    "keras": "keras_file",
+    "audio-json": "audio_json",
     "pickle": "pickle_file",
 }
 SUFFIXES = {

@@ -103,7 +103,8 @@ class Sequential(Layer):
             for n, (name, text) in enumerate(zip(self._layers, numbered, strict=True))
         ]
         shown += [f"tied={self.tied!r}"] if self.tied else []
-        return f"Sequential({', '.join(shown)})"
+        shown += [f"{name}={getattr(self, name)!r}" for name in self._options]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def describe(self) -> dict[str, Any]:
         """Return the name of the class and the layers' descriptions. See :meth:`Layer.describe`."""

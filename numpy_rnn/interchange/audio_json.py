@@ -1,0 +1,260 @@
+"""JSON of audio models: RTNeural and AIDA-X, GuitarML, and Neural Amp Modeler's LSTM (``.nam``).
+
+Sources: RTNeural's model_loader.h, aidadsp-lv2's loadModelFromPath, GuitarML's training script,
+NeuralAmpModelerCore's lstm.cpp.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Never
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.keras_layers import Chain, Entry
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.linear import Linear
+from numpy_rnn.layers.rnn import GRU, LSTM
+from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.wrappers import InitialState, Residual
+from numpy_rnn.npz import FileFormat, damaged_file_errors
+
+FORMAT = FileFormat("a JSON model of audio effects", settings_entry="")
+SPARE = 1 << 26  # bytes that reading may take besides four times the file
+SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
+TOLERANCE = 1e-4
+MAX_LAYERS = 1000
+SKIPS = "skip connection: the first input is added to the output"
+KINDS = {"dense": "Dense", "time-distributed-dense": "Dense", "lstm": "LSTM", "gru": "GRU"}
+KINDS |= {"activation": "Activation"}
+
+
+def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content decides)
+    """Whether a file begins like a JSON object."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def read(path: Path) -> Contents:
+    """Read a model file of any of the programs. See :func:`numpy_rnn.interchange.read`."""
+    with damaged_file_errors(path, FORMAT):
+        model = _parse(path)
+        for entry, reader in READERS.items():
+            if entry in model:
+                return reader(model)
+        arrays = {name: np.array(value, np.float32) for name, value in model.items()}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it has numbers that are not finite")
+        torch = import_module("numpy_rnn.interchange.state_dict")
+        contents: Contents = torch.StateDict(arrays, ordered=True).contents("audio-json")
+        return contents
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, if it takes little memory and its numbers are finite."""
+    data = path.read_bytes()
+    # What Python takes for lists and objects, for numbers, and for texts.
+    cost = 120 * (data.count(b"[") + data.count(b"{")) + 40 * data.count(b",")
+    cost += 30 * data.count(b'"') + (1 if data.isascii() else 8) * len(data)
+    if cost > 4 * len(data) + SPARE:
+        raise ValueError(f"its values would take {cost} bytes of memory, too many for its size")
+
+    def refuse(text: str) -> Never:
+        raise ValueError(f"it has the number {text}, expected finite numbers")
+
+    try:
+        model = json.loads(data.decode("utf-8-sig"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("its lists are nested too deep") from None
+    if not isinstance(model, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 (the file's value)
+    return model
+
+
+def _array(value: Any, name: str, *shape: int) -> Array:
+    """Return nested lists as a float32 array of this shape; -1 is any size."""
+    array = np.array(value, np.float32)
+    matches = len(shape) == array.ndim and all(
+        want in (-1, size) for want, size in zip(shape, array.shape, strict=True)
+    )
+    if not matches or not np.isfinite(array).all():
+        raise ValueError(f"{name} has shape {array.shape}, expected finite numbers of {shape}")
+    return array
+
+
+def _size(value: Any, name: str) -> int:
+    """Return a size of the file as an int."""
+    if type(value) is not int or not 1 <= value < 1 << 20:
+        raise ValueError(f"{name} is {value!r}, expected a whole number above 0")
+    return value
+
+
+def _contents(
+    kind: str,
+    layers: list[Layer],
+    unsupported: Sequence[str] = (),
+    wrap: Callable[..., Layer] = Sequential,
+    **rest: Any,
+) -> Contents:
+    """Return what was read as Contents. `wrap` makes the model of the layers."""
+
+    def build() -> Layer:
+        if unsupported:
+            raise UnsupportedError(f"{kind} has {', '.join(unsupported)}: no counterpart here")
+        return wrap(*copy.deepcopy(layers))
+
+    arrays = {
+        f"{i}.{name}": value
+        for i, layer in enumerate(layers)
+        for name, value in layer.parameters.values.items()
+    }
+    architecture = [*map(repr, layers), *unsupported]
+    return Contents("audio-json", arrays, architecture, build, **rest)
+
+
+def _linear(matrix: Array) -> Linear:
+    """Return a layer without a bias."""
+    layer = Linear(matrix.shape[0], matrix.shape[1], bias=False, dtype=np.float32)
+    layer.load_state_dict({"weight": matrix.T})
+    return layer
+
+
+def _read_rtneural(model: dict[str, Any]) -> Contents:
+    """Read RTNeural's layers, which are Keras's, and AIDA-X's skip, gains and self-test."""
+    D, chain = _size(model["in_shape"][-1], "in_shape"), Chain("3")
+    chain.size = D
+    for i, layer in enumerate(model["layers"]):
+        if i == MAX_LAYERS:
+            raise ValueError(f"it has {len(model['layers'])} layers, expected at most {MAX_LAYERS}")
+        kind = KINDS.get(layer["type"], layer["type"])
+        config = {"activation": layer.get("activation") or None}
+        if kind in ("LSTM", "GRU"):  # its layers know no other
+            config = {"activation": "tanh", "return_sequences": True, "time_major": True}
+        weights = [
+            np.array(w, np.float32) for w in layer.get("weights", []) if kind in KINDS.values()
+        ]
+        if not all(np.isfinite(w).all() for w in weights):
+            raise ValueError(f"layers[{i}] has numbers that are not finite")
+        chain.add(Entry(f"layers[{i}]", kind, config, weights))
+    skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
+    if skip not in (0, 1) or not all(type(g) in (int, float) and abs(g) < 200 for g in gains):
+        raise ValueError(
+            f"in_skip, in_gain, out_gain are {skip!r}, {gains}, expected 0 or 1 and dB"
+        )
+
+    def wrap(*layers: Layer) -> Layer:
+        whole: Layer = Residual(*layers) if skip else Sequential(*layers)
+        if any(gains):  # that of the input is for the audio, not for the knobs
+            before, after = np.eye(D, dtype=np.float32), np.eye(chain.size or 1, dtype=np.float32)
+            before[0] *= 10 ** (gains[0] / 20)
+            whole = Sequential(_linear(before), whole, _linear(after * 10 ** (gains[1] / 20)))
+        return whole
+
+    settings = {k: v for k, v in model.items() if k not in ("layers", *SELF_TEST)}
+    notes = [SKIPS] if skip else []
+    notes += [f"gains of {gains[0]} and {gains[1]} dB before and after"] if any(gains) else []
+    contents = _contents(
+        "RTNeural", chain.layers, chain.unsupported, wrap, settings=settings, notes=notes
+    )
+    if not chain.unsupported and all(name in model for name in SELF_TEST):
+        worst = _self_test(contents.build(), D, *(model[name] for name in SELF_TEST))
+        notes.append(f"self-test passed, worst difference {worst:.1e}")
+    return contents
+
+
+def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
+    """Return the worst difference of a self-test, made with the knobs at 0."""
+    x, expected = (np.array(v, np.float32).reshape(-1, 1) for v in (audio, output))
+    steps = min(len(x), len(expected), 10**9 // (1 + model.parameters.data.size), 10_000)
+    y, _ = model.predict(np.pad(x[:steps], ((0, 0), (0, D - 1))))
+    worst = float(np.abs(y - expected[:steps]).max(initial=0))
+    if not worst <= TOLERANCE:
+        raise ValueError(
+            f"its self-test fails: the worst difference is {worst:.3g}, expected {TOLERANCE}"
+        )
+    return worst
+
+
+def _read_guitarml(model: dict[str, Any]) -> Contents:
+    """Read GuitarML's recurrent layer and its linear layer, under PyTorch's names."""
+    data, state = model["model_data"], model["state_dict"]
+    D, H, L, K = (
+        _size(data.get(name, default), name)
+        for name, default in (
+            ("input_size", None),
+            ("hidden_size", None),
+            ("num_layers", 1),
+            ("output_size", 1),
+        )
+    )
+    unit, skip = data.get("unit_type", "LSTM"), data.get("skip", 0)
+    if unit not in ("LSTM", "GRU") or skip not in (0, 1):
+        return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
+    weights = {name: np.array(value, np.float32) for name, value in state.items()}
+    others = [name for name in weights if not name.startswith(("rec.", "lin."))]
+    if others:
+        raise ValueError(f"its state_dict has {others}, expected names with rec. and lin.")
+    sizes = {"rec.weight_ih_l0": H * D, "lin.weight": H * K, f"rec.weight_hh_l{L - 1}": H * H}
+    for name, least in sizes.items():  # before the layers take memory
+        if name not in weights or weights[name].size < least:
+            raise ValueError(f"{name!r} is missing or too small for the sizes in model_data")
+    rnn = (LSTM if unit == "LSTM" else GRU)(
+        D, H, L, bias="rec.bias_ih_l0" in weights, dtype=np.float32
+    )
+    linear = Linear(H, K, bias="lin.bias" in weights, dtype=np.float32)
+    for prefix, layer in {"rec.": rnn, "lin.": linear}.items():
+        layer.load_state_dict(
+            {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+        )
+    settings = {k: v for k, v in model.items() if k != "state_dict"}
+    wrap, notes = (Residual, [SKIPS]) if skip else (Sequential, [])
+    return _contents("GuitarML", [rnn, linear], (), wrap, settings=settings, notes=notes)
+
+
+def _read_nam(model: dict[str, Any]) -> Contents:
+    """Read an LSTM of Neural Amp Modeler, which starts from a state of its own."""
+    settings = {"sample_rate": 48000} | {k: v for k, v in model.items() if k != "weights"}
+    if model["architecture"] != "LSTM":
+        return _contents("it", [], [f"architecture {model['architecture']}"], settings=settings)
+    config = model["config"]
+    D, H, L = (_size(config[name], name) for name in ("input_size", "hidden_size", "num_layers"))
+    rest = _array(model["weights"], "weights", -1)
+    total = 4 * H * (D + H) + (L - 1) * 8 * H * H + 6 * L * H + H + 1
+    if rest.size != total:
+        raise ValueError(f"it has {rest.size} weights, expected {total} for its config")
+    rnn, linear = LSTM(D, H, L, dtype=np.float32), Linear(H, 1, dtype=np.float32)
+    initial = []
+    for layer in range(L):
+        d = H if layer else D
+        *parts, rest = np.split(rest, np.cumsum([4 * H * (d + H), 4 * H, H, H]))
+        kernel = parts[0].reshape(4 * H, d + H)
+        values = [kernel[:, :d], kernel[:, d:], parts[1], np.zeros(4 * H)]
+        for name, value in zip(
+            ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True
+        ):
+            rnn.parameters.values[f"{name}_l{layer}"][...] = value
+        initial.append(parts[2:])
+    linear.load_state_dict({"weight": rest[None, :H], "bias": rest[H:]})
+    h_c = ([[h for h, _ in initial], [c for _, c in initial]],)
+    return _contents(
+        "NAM",
+        [rnn, linear],
+        (),
+        partial(InitialState, initial=h_c),
+        settings=settings,
+        notes=["the initial state is not zero"],
+    )
+
+
+# The entry that tells the program, and its reader.
+READERS: dict[str, Callable[[dict[str, Any]], Contents]] = {
+    "in_shape": _read_rtneural,
+    "model_data": _read_guitarml,
+    "architecture": _read_nam,
+}

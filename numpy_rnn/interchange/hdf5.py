@@ -1,0 +1,170 @@
+"""Read the arrays of an HDF5 file of a stranger, with the extra `keras` (h5py).
+
+Whatever leads out of the file or is not plain numbers is refused: soft and external links,
+external storage, virtual datasets, objects and other filters than deflate, shuffle and Fletcher's
+checksum. All arrays together take at most four times the file's size and 64 MB, compressed or
+not. A compressed chunk is unpacked here first, to see that it is not larger than it should be.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SPARE = 1 << 26
+MAX_OBJECTS = 10_000  # groups, arrays and chunks
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # HDF5's numbers of filters
+VLEN = 9  # and of the class of types of variable length
+
+
+class File:
+    """An open HDF5 file. :func:`open_hdf5` returns it."""
+
+    def __init__(self, root: Any, data: bytes) -> None:
+        self._h5 = import_h5py()
+        self._root, self._data, self._size = root, data, len(data)
+        self._left, self._objects = 4 * len(data) + SPARE, MAX_OBJECTS
+
+    def arrays(self, prefix: str) -> dict[str, Array]:
+        """Return the arrays below a group by their paths, without random generators' states."""
+        found: dict[str, Array] = {}
+        seen: set[int] = set()
+        group = self._group(prefix)
+        stack = [] if group is None else [("", group)]
+        while stack:
+            path, group = stack.pop()
+            for name in group:
+                self._count(1)
+                item, where = self._item(group, name), f"{path}{name}"
+                address = self._h5.h5o.get_info(item.id).addr
+                if address in seen:
+                    raise ValueError(f"{where!r} is a second name of what was read, expected one")
+                seen.add(address)
+                if isinstance(item, self._h5.Group):
+                    stack.append((f"{where}/", item))
+                elif "seed_generator" not in where:
+                    found[where] = self._read(where, item)
+        return found
+
+    def texts(self, prefix: str, name: str) -> list[str] | None:
+        """Return an attribute of a group as texts; None if it is missing.
+
+        Long lists are in several attributes, as Keras has it: ``name0``, ``name1`` and so on.
+        """
+        group = self._group(prefix)
+        if group is None or not (name in group.attrs or f"{name}0" in group.attrs):
+            return None
+        names = [name] if name in group.attrs else [f"{name}{i}" for i in range(len(group.attrs))]
+        texts: list[str] = []
+        for part in names:
+            if part in group.attrs:
+                about = group.attrs.get_id(part)
+                if math.prod(about.shape) == 0:  # Keras writes an empty list as numbers
+                    continue
+                is_text = about.get_type().get_class() == self._h5.h5t.STRING
+                if not is_text or len(about.shape) > 1:  # HDF5 may crash on other types
+                    raise ValueError(f"the attribute {part!r} is not text")
+                if math.prod(about.shape) * max(about.dtype.itemsize, 1) > self._size:
+                    raise ValueError(f"the attribute {part!r} claims more than the file holds")
+                if about.dtype.kind == "O":
+                    self._check_lengths(part)
+                values = np.ravel(np.asarray(group.attrs[part], object))
+                texts += [v.decode() if isinstance(v, bytes) else str(v) for v in values]
+        return texts
+
+    def _check_lengths(self, name: str) -> None:
+        """Raise ValueError if a text claims more than the file holds: HDF5 would take the memory.
+
+        An attribute's message has a name, a type, a shape and, for each text, its length and where
+        it is. Those of all attributes of this name are checked.
+        """
+        data, at = self._data, -1
+        while (at := data.find(name.encode() + b"\0", at + 1)) >= 0:
+            padded = data[at - 8] == 1  # version 1; version 3 has one byte more before the name
+            header = at - 8 if padded or data[at - 8] == 2 else at - 9
+            sizes = struct.unpack_from("<HHH", data, header + 2)
+            name_size, type_size, space_size = (n + (-n % 8 if padded else 0) for n in sizes)
+            space = at + name_size + type_size
+            if data[at + name_size] & 15 != VLEN or data[space + 1] > 1:
+                continue
+            dims = space + (8 if data[space] == 1 else 4)
+            count = struct.unpack_from("<Q", data, dims)[0] if data[space + 1] else 1
+            claims = range(space + space_size, min(space + space_size + 16 * count, len(data)), 16)
+            if any(struct.unpack_from("<I", data, i)[0] > self._size for i in claims):
+                raise ValueError(f"the texts of {name!r} claim more than the file holds")
+
+    def _group(self, prefix: str) -> Any:
+        group = self._root
+        for name in prefix.split("/") if prefix else ():
+            if name not in group:
+                return None
+            group = self._item(group, name)
+        return group
+
+    def _item(self, group: Any, name: str) -> Any:
+        if not isinstance(group.get(name, getlink=True), self._h5.HardLink):
+            raise ValueError(f"{name!r} is a link to elsewhere, expected data")  # noqa: TRY004
+        return group[name]
+
+    def _count(self, number: int) -> None:
+        self._objects -= number
+        if self._objects < 0:
+            raise ValueError(f"it has more than {MAX_OBJECTS} objects")
+
+    def _read(self, where: str, data: Any) -> Array:
+        """Return an array, once it is known to be plain and not too large."""
+        if not isinstance(data, self._h5.Dataset) or data.dtype.kind != "f" or data.shape is None:
+            raise ValueError(f"{where!r} is not an array of floating-point numbers")
+        plist = data.id.get_create_plist()
+        filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+        plain = len(set(filters)) == len(filters) and {*filters} <= {DEFLATE, SHUFFLE, FLETCHER32}
+        if data.is_virtual or plist.get_external_count() or not plain:
+            raise ValueError(f"{where!r} is not stored in this file as plain numbers")
+        size = math.prod(data.shape) * data.dtype.itemsize
+        chunk = math.prod(data.chunks or ()) * data.dtype.itemsize
+        self._left -= size
+        if max(size, chunk) > self._left + size or self._left < 0:
+            raise ValueError(f"{where!r} claims {size} bytes, too many for a file of {self._size}")
+        if not filters and data.id.get_storage_size() < size:
+            raise ValueError(f"{where!r} claims {size} bytes that are not in the file")
+        if filters:
+            self._check_chunks(where, data.id, chunk)
+        return np.array(data[()], np.float64 if data.dtype.itemsize > 4 else np.float32)
+
+    def _check_chunks(self, where: str, dataset: Any, size: int) -> None:
+        """Raise ValueError if a chunk unpacks to more than its size and a checksum."""
+        count = dataset.get_num_chunks()
+        self._count(count)
+        for i in range(count):
+            _, packed = dataset.read_direct_chunk(dataset.get_chunk_info(i).chunk_offset)
+            try:
+                if len(zlib.decompressobj().decompress(packed, size + 5)) > size + 4:
+                    raise ValueError(f"a chunk of {where!r} unpacks to more than {size} bytes")
+            except zlib.error:
+                continue  # it is not compressed, or damaged: then reading it fails
+
+
+@contextmanager
+def open_hdf5(data: bytes) -> Iterator[File]:
+    """Open the bytes of an HDF5 file. Any exception says what is wrong with them."""
+    with import_h5py().File(BytesIO(data), "r") as root:
+        yield File(root, data)
+
+
+def import_h5py() -> Any:
+    """Return the module h5py."""
+    try:
+        import h5py  # noqa: PLC0415 (optional, as progress is)
+    except ImportError:
+        raise ImportError("Keras files need h5py: pip install '.[keras]'") from None
+    return h5py

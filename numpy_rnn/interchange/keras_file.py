@@ -1,0 +1,210 @@
+"""Keras's files: ``.keras``, and HDF5 of whole models or of weights alone, of Keras 1 to 3.
+
+A chain of layers becomes a Sequential, batch first. Which layers there are is in the file's config;
+without one it is guessed from names and shapes. ``load(path, layers=...)`` chooses layers by name,
+in order, and can correct their config, with Keras's names for the settings:
+
+    load(path, layers=["lstm", "dense"])
+    load(path, layers={"lstm": {"recurrent_activation": "hard_sigmoid"}, "dense": {}})
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
+from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
+from numpy_rnn.interchange.keras_write import write as write  # noqa: PLC0414 (of this format)
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.npz import FileFormat, damaged_file_errors
+
+FORMAT = FileFormat("a Keras file", settings_entry="config.json")
+WEIGHTS = "model.weights.h5"
+ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
+MASKS = ("NotEqual", "Any")  # what Keras 3 makes masks with, beside the chain
+
+
+def recognise(head: bytes, path: Path) -> bool:
+    """Whether a file is HDF5, or a zip with Keras's config and weights."""
+    if not head.startswith(b"PK"):
+        return head.startswith(SIGNATURE)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {FORMAT.settings_entry, WEIGHTS} <= {*archive.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
+
+
+def read(path: Path) -> Contents:
+    """Read a file of Keras. See :func:`numpy_rnn.interchange.read`."""
+    with damaged_file_errors(path, FORMAT):
+        size = path.stat().st_size
+        with path.open("rb") as binary:
+            if binary.read(2) == b"PK":
+                with zipfile.ZipFile(binary) as archive:
+                    found = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
+                    packed = _unpack(archive, WEIGHTS, size)
+                config, version = _json(found[0]), str(_json(found[1]).get("keras_version", "3"))
+                with open_hdf5(packed) as file:
+                    entries, missing = _with_variables(config, file)
+            else:
+                with open_hdf5(path.read_bytes()) as file:
+                    entries, missing, version = _read_hdf5(file)
+
+    def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Layer:
+        chosen, unsupported = entries, missing
+        if layers is not None:
+            chosen, unsupported = _choose(entries, layers), []
+        chain = Chain(version)
+        dtype = np.result_type(np.float32, *(array for entry in chosen for array in entry.weights))
+        with damaged_file_errors(path, FORMAT):
+            for entry in chosen:
+                chain.size = None if unsupported else chain.size  # they need not follow each other
+                chain.add(entry._replace(weights=[a.astype(dtype) for a in entry.weights]))
+            if not unsupported + chain.unsupported:
+                return chain.model()
+        parts = "; ".join(unsupported + chain.unsupported)
+        raise UnsupportedError(f"{str(path)!r} has no counterpart here for: {parts}")
+
+    return Contents(
+        "keras",
+        {f"{e.name}.{i}": array for e in entries for i, array in enumerate(e.weights)},
+        [f"{e.name}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for e in entries],
+        build,
+        [f"written by Keras {version}", *missing],
+        {"keras_version": version, "config": {e.name: dict(e.config) for e in entries}},
+    )
+
+
+def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """Return an entry of a zip of `size` bytes."""
+    claimed = archive.getinfo(name).file_size
+    if claimed > 4 * size + SPARE:
+        raise ValueError(f"{name!r} claims {claimed} bytes in a file of {size}")
+    with archive.open(name) as file:
+        return file.read(claimed)
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
+    """Return a JSON object."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("its config is nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("its config is not a JSON object")  # noqa: TRY004 (the file's value)
+    return value
+
+
+def _choose(
+    entries: list[Entry], layers: Iterable[str] | Mapping[str, Mapping[str, Any]]
+) -> list[Entry]:
+    """Return the entries of these names, with what is said about their config."""
+    known = {entry.name: entry for entry in entries}
+    configs = layers if isinstance(layers, Mapping) else {name: {} for name in layers}
+    unknown = [name for name in configs if name not in known]
+    if unknown:
+        raise ValueError(f"layers has {unknown}, expected names out of {list(known)}")
+    return [
+        known[name]._replace(config={**known[name].config, **config})
+        for name, config in configs.items()
+    ]
+
+
+def _read_hdf5(file: File) -> tuple[list[Entry], list[str], str]:
+    """Return the layers of a file, what keeps them from being a chain, and Keras's version."""
+    root = "" if file.texts("", "layer_names") else "model_weights"
+    names = file.texts(root, "layer_names")
+    if names is None:
+        arrays = next(filter(None, map(file.arrays, ROOTS)), None)
+        if arrays is None:
+            raise ValueError("it has neither layer_names nor layers")
+        groups = sorted({path.split("/")[0] for path in arrays})
+        entries = [guess_class(name, _in_order(arrays, name), name) for name in groups]
+        order = f"the order of the layers, expected layers=[...] with names out of {groups}"
+        return entries, [order] if len(groups) > 1 else [], "3"
+    arrays = file.arrays(root)
+    paths = {
+        name: [
+            f"{name}/{path}"
+            for path in file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
+        ]
+        for name in names
+    }
+    weights = {name: [arrays[path] for path in paths[name]] for name in names}
+    version = (file.texts(root, "keras_version") or file.texts("", "keras_version") or ["1"])[0]
+    config = file.texts("", "model_config")
+    if config is None:
+        guessed = [guess_class(n, weights[n], paths[n][0] if paths[n] else "") for n in names]
+        return guessed, [], version
+    entries, missing = _layers(_json(config[0]))
+    return [e._replace(weights=weights.get(e.name, [])) for e in entries], missing, version
+
+
+def _with_variables(config: dict[str, Any], file: File) -> tuple[list[Entry], list[str]]:
+    """Return the layers of a config with the variables that Keras 3 numbers for each class."""
+    entries, missing = _layers(config)
+    arrays: dict[str, Array] = {}
+    for root in ROOTS:
+        arrays |= file.arrays(root)
+    seen: Counter[str] = Counter()
+    found = []
+    for entry in entries:
+        group = snake_case(entry.class_name)
+        name = f"{group}_{seen[group]}" if seen[group] else group
+        seen[group] += 1
+        found.append(entry._replace(weights=_in_order(arrays, name)))
+    return found, missing
+
+
+def _in_order(arrays: Mapping[str, Array], group: str) -> list[Array]:
+    """Return the variables below a group, the forward direction's first."""
+    paths = [path.rsplit("/", 1) for path in arrays if path.startswith(f"{group}/")]
+    ordered = sorted(paths, key=lambda path: ("backward" in path[0], path[0], int(path[1])))
+    return [arrays["/".join(path)] for path in ordered]
+
+
+def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str]]:
+    """Return the layers of a model's config in order, and what makes it more than a chain."""
+    inner = config["config"]
+    listed = inner if isinstance(inner, list) else inner["layers"]  # Keras 1 has a list
+    entries: dict[str, Entry] = {}
+    for item in listed:
+        name = item.get("name") or item["config"].get("name") or f"layer_{len(entries)}"
+        entries[name] = Entry(name, item["class_name"], item["config"], [])
+    if config["class_name"] == "Sequential":
+        return list(entries.values()), []
+    sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
+    outputs = _tensors(inner["output_layers"])
+    missing = [f"{len(outputs)} outputs"] if len(outputs) != 1 else []
+    missing += [f"{n}, which has {len(s)} inputs" for n, s in sources.items() if len(s) > 1]
+    order: list[str] = []
+    name = outputs[0]
+    while name not in order:
+        order.append(name)
+        name = sources[name][0] if sources[name] else name
+    others = [n for n, e in entries.items() if n not in order and e.class_name not in MASKS]
+    missing += [f"{n}, which is beside the chain" for n in others]
+    return [entries[name] for name in reversed(order)], missing
+
+
+def _tensors(value: Any) -> list[str]:
+    """Return the names of the layers whose outputs a part of a config refers to, but for masks."""
+    if isinstance(value, dict):
+        if "keras_history" in value:
+            return [value["keras_history"][0]]
+        return [name for key, v in value.items() if key != "mask" for name in _tensors(v)]
+    if not isinstance(value, list):
+        return []
+    if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int):
+        return [value[0], *_tensors(value[3:])]
+    return [name for v in value for name in _tensors(v)]

@@ -1,0 +1,229 @@
+"""Write a Sequential as Keras 3 reads it: a ``.keras`` file, or HDF5 if the suffix says so."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from numpy_rnn.files import write_atomically
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.gates import convert_gates
+from numpy_rnn.interchange.hdf5 import import_h5py
+from numpy_rnn.interchange.keras_layers import ACTIVATIONS, NAMES, RECURRENT, snake_case
+from numpy_rnn.layers.activation import LogSoftmax, Softmax
+from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.dropout import Dropout
+from numpy_rnn.layers.embedding import Embedding
+from numpy_rnn.layers.last_step import LastStep
+from numpy_rnn.layers.layer_norm import LayerNorm
+from numpy_rnn.layers.linear import Linear
+from numpy_rnn.layers.recurrent import Recurrent
+from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.wrappers import Flip, Masked
+
+VERSION = "3.0.0"  # of the layout and of the activations' definitions
+KINDS: dict[type[Layer], tuple[str, str]] = {
+    kind: (name, cell) for name, (kind, cell, _, _) in RECURRENT.items()
+}
+SPECS: dict[Any, Any] = {spec: name for name, spec in ACTIVATIONS.items()}
+SPECS |= {(name,): name for name in NAMES}
+SPECS[("hard_sigmoid", 1 / 6, 0.5)] = "hard_sigmoid"
+
+
+def write(model: Layer, path: Path) -> None:
+    """Write a model: completely, or not at all.
+
+    Raises
+    ------
+    UnsupportedError
+        If a layer has no counterpart in Keras. The message names all of them.
+    """
+    writer = _Writer(model)
+    legacy = path.suffix.lower() in (".h5", ".hdf5")
+    config = {"class_name": "Sequential", "config": {"name": "model", "layers": writer.configs}}
+    weights = BytesIO()
+    with import_h5py().File(weights, "w") as file:
+        if legacy:
+            file.attrs["model_config"] = json.dumps(config)
+            file.attrs["keras_version"], file.attrs["backend"] = VERSION, "numpy"
+            file.create_group("model_weights").attrs["layer_names"] = list(writer.weights)
+        seen: Counter[str] = Counter()
+        for name, arrays in writer.weights.items():
+            kind = name.rsplit("_", 1)[0]
+            group = f"layers/{kind}_{seen[kind]}" if seen[kind] else f"layers/{kind}"
+            seen[kind] += 1
+            if legacy:
+                group = f"model_weights/{name}"
+                file.create_group(group).attrs["weight_names"] = list(arrays)
+            for path_below, array in arrays.items():
+                file[f"{group}/{path_below}"] = array
+
+    def pack(file: BinaryIO) -> None:
+        if legacy:
+            file.write(weights.getvalue())
+            return
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": VERSION}))
+            archive.writestr("config.json", json.dumps({"module": "keras"} | config))
+            archive.writestr("model.weights.h5", weights.getvalue())
+
+    write_atomically(path, pack)
+
+
+class _Writer:
+    """Keras's layers for those of a model, with the weights by their paths below each layer."""
+
+    def __init__(self, model: Layer) -> None:
+        self.configs: list[dict[str, Any]] = []
+        self.weights: dict[str, dict[str, Array]] = {}
+        self._unsupported: list[str] = []
+        self._dtype = model.parameters.dtype.name
+        self._features: list[int] = []  # of the input; none for tokens
+        self._backwards: list[str] = []  # a reversed layer whose output is in order of time
+        self._add_all(model, None)
+        self._unsupported += self._backwards
+        if self._unsupported:
+            raise UnsupportedError(f"no counterpart in Keras for: {'; '.join(self._unsupported)}")
+        shape = [None, None, *self._features]
+        entry = {"name": "input", "batch_shape": shape, "dtype": self._dtype}
+        self.configs.insert(0, _entry("InputLayer", entry))
+
+    def _add_all(self, model: Layer, mask: float | None) -> None:
+        """Add a layer, or the layers of a chain."""
+        if type(model) not in (Sequential, Masked):
+            self._add(model, mask)
+            return
+        assert isinstance(model, Sequential)  # noqa: S101 (for mypy)
+        layers = list(model.layers.values())
+        if isinstance(model, Masked):
+            mask = model.mask_value
+            if not isinstance(layers[0], Embedding):
+                self._put("Masking", {"mask_value": mask})
+        for i, layer in enumerate(layers):
+            self._add_all(layer, None if i else mask)
+
+    def _put(
+        self, kind: str, config: dict[str, Any], weights: dict[str, Array] | None = None, *D: int
+    ) -> None:
+        """Add a layer of Keras. D is the size of its input, if that is known."""
+        name = f"{snake_case(kind)}_{len(self.configs)}"
+        self.configs.append(_entry(kind, {"name": name, "dtype": self._dtype} | config))
+        self.weights[name] = weights or {}
+        if not any(self.weights[name] for name in [*self.weights][:-1]):  # the first with weights
+            self._features = list(D)
+
+    def _add(self, layer: Layer, mask: float | None) -> None:
+        values = {name: np.array(value) for name, value in layer.parameters.values.items()}
+        config: dict[str, Any]
+        numbered = {f"vars/{i}": value.T for i, value in enumerate(values.values())}
+        if isinstance(layer, LastStep | Flip):
+            self._end(layer)
+        elif isinstance(layer, Recurrent):
+            self._add_recurrent(layer, values)
+        elif isinstance(layer, Linear):
+            config = {"units": layer.out_features, "use_bias": layer.bias}
+            self._put("Dense", config, numbered, layer.in_features)
+        elif isinstance(layer, Embedding):
+            V, E = values["weight"].shape
+            config = {"input_dim": V, "output_dim": E, "mask_zero": mask == 0}
+            self._put("Embedding", config, {"vars/0": values["weight"]})
+        elif isinstance(layer, Dropout):
+            self._put("Dropout", {"rate": layer.p})
+        elif isinstance(layer, LayerNorm):
+            flags = {"scale": "weight" in values, "center": "bias" in values}
+            config = {"epsilon": layer.eps} | flags
+            self._put("LayerNormalization", config, numbered, *layer.normalized_shape)
+        else:
+            self._add_activation(layer)
+
+    def _add_activation(self, layer: Layer) -> None:
+        spec: Any = getattr(layer, "_spec", None)
+        spec = (spec,) if isinstance(spec, str) else spec
+        if isinstance(layer, Softmax):
+            kind = "log_softmax" if isinstance(layer, LogSoftmax) else "softmax"
+            spec = (kind,) if layer.dim == -1 else None
+        if spec in SPECS:
+            self._put("Activation", {"activation": SPECS[spec]})
+        elif spec and spec[0] in ("leaky_relu", "elu"):
+            name = {"leaky_relu": "negative_slope", "elu": "alpha"}[spec[0]]
+            self._put({"leaky_relu": "LeakyReLU", "elu": "ELU"}[spec[0]], {name: spec[1]})
+        else:
+            self._unsupported.append(repr(layer))
+
+    def _end(self, layer: LastStep | Flip) -> None:
+        """Give the recurrent layer before this one the output that it has in Keras."""
+        last = next((c for c in reversed(self.configs) if c["class_name"] != "Dropout"), None)
+        inner = last["config"].get("layer", last)["config"] if last else {}
+        if not inner.get("return_sequences") or (isinstance(layer, Flip) and not self._backwards):
+            self._unsupported.append(f"{layer!r} after another layer than a recurrent one")
+        elif isinstance(layer, LastStep):
+            inner["return_sequences"] = False
+            if layer.bidirectional and last is not None:
+                last["config"]["merge_mode"] = layer.merge
+        self._backwards = []
+
+    def _add_recurrent(self, layer: Any, values: Mapping[str, Array]) -> None:
+        """Add a layer of Keras for each of the stack."""
+        name, cell = KINDS.get(type(layer), ("", ""))
+        activations = _activations(layer)
+        options = {n: getattr(layer, n, None) for n in ("proj_size", "clip", "input_forget")}
+        if not name or None in activations.values() or any(options.values()):
+            self._unsupported.append(repr(layer))
+            return
+        config: dict[str, Any] = {
+            "units": layer.hidden_size,
+            "use_bias": layer.bias,
+            "return_sequences": True,
+        }
+        config |= {"go_backwards": layer.reverse} | activations
+        if cell == "gru":
+            config["reset_after"] = layer.reset_after
+            cell = cell if layer.reset_after else "gru_reset_before"
+        if layer.reverse:
+            self._backwards = [f"{layer!r} without Flip or LastStep after it"]
+            self._unsupported += [f"{layer!r}, a stack"] if layer.num_layers > 1 else []
+        for k in range(layer.num_layers):
+            if k and layer.dropout:
+                self._put("Dropout", {"rate": layer.dropout})
+            weights: dict[str, Array] = {}
+            D = values[f"weight_ih_l{k}"].shape[1]
+            for suffix in ("", "_reverse") if layer.bidirectional else ("",):
+                end = f"_l{k}{suffix}"
+                ours = {n.removesuffix(end): v for n, v in values.items() if n.endswith(end)}
+                found = convert_gates(ours, "torch", "keras", cell)
+                prefix = "backward_layer/" if suffix else "forward_layer/" * layer.bidirectional
+                weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found.values())}
+            if layer.bidirectional:
+                inner = _entry(name, {"name": "rnn", "dtype": self._dtype} | config)
+                self._put("Bidirectional", {"layer": inner, "merge_mode": layer.merge}, weights, D)
+            else:
+                self._put(name, dict(config), weights, D)
+
+
+def _entry(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer of a config."""
+    return {
+        "module": "keras.layers",
+        "class_name": kind,
+        "config": config,
+        "registered_name": None,
+    }
+
+
+def _activations(layer: Recurrent) -> dict[str, str | None]:
+    """Return the activations of a layer by Keras's names, None where Keras has no such one."""
+    if hasattr(layer, "nonlinearity"):
+        specs = {"activation": layer.nonlinearity}
+    else:
+        gates, *others = getattr(layer, "activations", None) or ("sigmoid", "tanh")
+        specs = {"recurrent_activation": gates, "activation": others[0]}
+        specs |= {"activation": None} if len({*others}) > 1 else {}
+    return {n: SPECS.get((s,) if isinstance(s, str) else s) for n, s in specs.items()}

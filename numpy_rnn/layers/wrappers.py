@@ -1,0 +1,280 @@
+"""Chains of layers with a skip connection, an initial state, or a mask made from their input.
+
+They are what models of other programs have around their layers. :class:`Flip` is a layer of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.functional.contract import Keep
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.base import Call, Layer, StatelessLayer, Step
+from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.streaming import predict_in_chunks
+from numpy_rnn.layers.validate import check_flag, wrong_cache
+from numpy_rnn.parameters import Parameters
+
+
+class Residual(Sequential):
+    """``y = layers(x) + x[..., :K]``, where K is the size of the layers' output.
+
+    Parameters
+    ----------
+    *layers, **named : Layer
+        Those of :class:`Sequential`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import Linear
+    >>> model = Residual(Linear(2, 1, bias=False, rng=0))
+    >>> model.parameters.data[...] = 10, 100
+    >>> model.predict(np.array([[3.0, 1.0]]))
+    array([[133.]])
+    """
+
+    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
+        """Run the layers and add the input. See :meth:`Layer.apply`."""
+        y, final, cache = super().apply(x, state, **call)
+        return _add(y, x), final, cache
+
+    def vjp(
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through the layers and the skip connection. See :meth:`Layer.vjp`."""
+        dx, dinitial, gradients = super().vjp(cache, dy, dstate, keep)
+        if dx is not None and dy is not None:
+            dx = dx.copy()
+            dx[..., : dy.shape[-1]] += dy
+        return dx, dinitial, gradients
+
+    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
+        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
+        if self.causal and self.stateful and call.get("mask") is None:
+            call = {"lengths": None, "reset": None} | call
+            lengths, reset = call["lengths"], call["reset"]
+            return predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
+        return Layer.predict(self, x, state, **call)
+
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep in evaluation mode. See :meth:`Layer.step`."""
+        result = super().step(x_t, state)
+        return (_add(result[0], x_t), result[1]) if self.stateful else _add(result, x_t)
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights."""
+        inner = super().stepper()
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            y_t, state = inner(x_t, state)
+            return _add(y_t, x_t), state
+
+        return step
+
+
+def _add(y: Array, x: Array) -> Array:
+    """Return y plus the first features of x, in the dtype of y."""
+    total: Array = y + np.asarray(x)[..., : y.shape[-1]].astype(y.dtype, copy=False)
+    return total
+
+
+class InitialState(Sequential):
+    """A chain of layers whose state before the first step is `initial`, not zero.
+
+    Parameters
+    ----------
+    *layers, **named : Layer
+        Those of :class:`Sequential`.
+    initial : state
+        The initial state of one sequence, as nested sequences: like the state of the layers,
+        without its batch axis. It is not trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> InitialState(RNN(1, 2, rng=0), initial=[[[1.0, 2.0]]]).zero_state(1)
+    (array([[[1., 2.]]]),)
+    """
+
+    def __init__(self, *layers: Layer, initial: Any, **named: Any) -> None:
+        super().__init__(*layers, **named)
+        zeros = super().zero_state(1)
+        self.initial = _map(lambda leaf, given: _to_lists(leaf[:, 0], given), zeros, initial)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
+        return _describe(self) | {"initial": self.initial}
+
+    def zero_state(self, B: int) -> State:
+        """Return the initial state of a batch of B sequences."""
+        zeros = super().zero_state(B)
+        return _map(
+            lambda leaf, given: leaf + np.array(given, leaf.dtype)[:, None], zeros, self.initial
+        )
+
+    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
+        """Run the layers. See :meth:`Layer.apply`."""
+        return super().apply(x, self._state(x, state, 3), **call)
+
+    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
+        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
+        return super().predict(x, self._state(x, state, 3), **call)
+
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep in evaluation mode. See :meth:`Layer.step`."""
+        return super().step(x_t, self._state(x_t, state, 2))
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights."""
+        inner = super().stepper()
+        return lambda x_t, state=None: inner(x_t, self._state(x_t, state, 2))
+
+    def _state(self, x: Array, state: State, axes: int) -> State:
+        """Return the state before the first step. A batch of features has `axes` axes."""
+        if state is not None:
+            return state
+        x = np.asarray(x)
+        if x.ndim + (x.dtype.kind in "iu") < axes:
+            return _map(lambda leaf, _: leaf[:, 0], self.zero_state(1), self.initial)
+        return self.zero_state(x.shape[1 if axes == 3 and not self.batch_first else 0])
+
+
+def _describe(model: Sequential) -> dict[str, Any]:
+    """Return the class and the layers of a chain."""
+    layers: Mapping[str, Any] = model.layers
+    described = {name: layer.describe() for name, layer in layers.items()}
+    return {"class": type(model).__name__, "layers": described, "tied": model.tied}
+
+
+def _map(function: Any, state: Any, other: Any) -> Any:
+    """Return the state made of ``function(leaf, other_leaf)``."""
+    if not isinstance(state, tuple):
+        return function(state, other)
+    return tuple(_map(function, a, b) for a, b in zip(state, other, strict=True))
+
+
+def _to_lists(like: Array, values: Any) -> Any:
+    """Return values of the shape of `like` as lists, which a model file can hold."""
+    array = np.asarray(values, like.dtype)
+    if array.shape != like.shape:
+        raise ValueError(f"InitialState: initial has shape {array.shape}, expected {like.shape}")
+    return array.tolist()
+
+
+class MaskedChainCache(NamedTuple):
+    """Values of ``apply`` that ``vjp`` needs."""
+
+    mask: Array
+    cache: Any  # of the chain
+
+
+class Masked(Sequential):
+    """A chain of layers with a mask made from its input, as Keras's Masking and ``mask_zero``.
+
+    A step is passed over where its token, or each of its features, equals `mask_value`. The
+    layers read zeros there.
+
+    Parameters
+    ----------
+    *layers, **named : Layer
+        Those of :class:`Sequential`.
+    mask_value : float
+        The value to pass over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpy_rnn import RNN
+    >>> model = Masked(RNN(1, 2, batch_first=True, rng=0), mask_value=0)
+    >>> y, state = model.predict(np.array([[[1.0], [0.0]]]))
+    >>> np.array_equal(y[0, 0], y[0, 1])
+    True
+    """
+
+    _options: ClassVar = {"mask_value": None}
+
+    def __init__(self, *layers: Layer, mask_value: float, **named: Any) -> None:
+        super().__init__(*layers, **named)
+        self.mask_value = mask_value
+        self.causal = False  # the first output of a chunk may repeat the last of the one before
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
+        return _describe(self) | {"mask_value": self.mask_value}
+
+    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
+        """Run the layers over the steps that are not masked. See :meth:`Layer.apply`."""
+        x, mask = self._read(x, call.get("mask"))
+        y, final, cache = super().apply(x, state, **call | {"mask": mask})
+        return y, final, MaskedChainCache(mask, cache)
+
+    def vjp(
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through the layers. See :meth:`Layer.vjp`."""
+        if not isinstance(cache, MaskedChainCache):
+            raise wrong_cache(f"{self!r}.backward", cache)
+        dx, dinitial, gradients = super().vjp(cache.cache, dy, dstate, keep)
+        return None if dx is None else dx * cache.mask[..., None], dinitial, gradients
+
+    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
+        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
+        x, mask = self._read(x, call.get("mask"))
+        return super().predict(x, state, **call | {"mask": mask})
+
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep, which is not to be a masked one. See :meth:`Layer.step`."""
+        self._check_step(x_t)
+        return super().step(x_t, state)
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights."""
+        inner = super().stepper()
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            self._check_step(x_t)
+            return inner(x_t, state)
+
+        return step
+
+    def _read(self, x: Array, given: Array | None = None) -> tuple[Array, Array]:
+        """Return the input, zero where a step is passed over, and where it is not."""
+        x = np.asarray(x)
+        mask = x != self.mask_value
+        if x.dtype.kind not in "iu":
+            mask = mask.any(axis=-1)
+            x = np.where(mask[..., None], x, x.dtype.type(0))
+        return x, mask if given is None else mask & given
+
+    def _check_step(self, x_t: Array) -> None:
+        if not self._read(x_t)[1].all():
+            raise ValueError(f"{self!r}.step: x_t is masked, expected steps that are not")
+
+
+class Flip(StatelessLayer):
+    """Reverse the order of the steps, as after a layer with Keras's ``go_backwards``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Flip(batch_first=True)(np.arange(3.0).reshape(1, 3, 1)).ravel()
+    array([2., 1., 0.])
+    """
+
+    causal = False
+    _options: ClassVar = {"batch_first": False}
+
+    def __init__(self, batch_first: bool = False) -> None:
+        self.batch_first = check_flag("Flip", "batch_first", batch_first)
+        self.parameters = Parameters({}, np.float64, "Flip")
+
+    def _apply(self, x: Array, call: Call) -> tuple[Array, None]:  # noqa: ARG002 (every row is treated alike)
+        return np.flip(x, axis=int(self.batch_first)).copy(), None
+
+    def _vjp(self, cache: None, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (there is no sum over time)
+        return np.flip(dy, axis=int(self.batch_first)).copy(), {}

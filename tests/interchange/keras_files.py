@@ -1,0 +1,72 @@
+"""HDF5 files as Keras 1 and 2 wrote them, made with h5py. TensorFlow is not needed for that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import h5py
+import numpy as np
+
+from numpy_rnn import GRU, Embedding, LastStep, Linear, Sequential
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange import save
+
+# Name, class, config and weights of each layer.
+Layers = Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Array]]]
+
+
+def legacy(layers: Layers, version: str, *, config: bool = True, **options: Any) -> bytes:
+    """Return a file of a whole model or, without `config`, of its weights.
+
+    `options` are arguments of h5py's ``create_dataset``.
+    """
+    memory = BytesIO()
+    with h5py.File(memory, "w") as file:
+        root = file.create_group("model_weights") if config else file
+        root.attrs["layer_names"] = np.array([name.encode() for name, *_ in layers])
+        root.attrs["keras_version"] = version.encode()
+        for name, _, _, weights in layers:
+            group = root.create_group(name)
+            group.attrs["weight_names"] = np.array([f"{name}/{w}:0".encode() for w in weights])
+            for key, array in weights.items():
+                group.create_dataset(f"{name}/{key}:0", data=array, **options)
+        if config:
+            listed = [{"class_name": c, "config": {"name": n, **s}} for n, c, s, _ in layers]
+            # Keras 1 and 2.0 have a list, later versions a name and the list.
+            inner: Any = listed if version < "2.2" else {"name": "model", "layers": listed}
+            file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": inner})
+    return memory.getvalue()
+
+
+def lstm_and_dense(seed: int = 0) -> Layers:
+    """Return two layers with small random weights."""
+    rng = np.random.default_rng(seed)
+    lstm = {"kernel": (2, 12), "recurrent_kernel": (3, 12), "bias": (12,)}
+    dense = {"kernel": (3, 2), "bias": (2,)}
+    return [
+        (name, kind, {}, {key: rng.standard_normal(shape) for key, shape in shapes.items()})
+        for name, kind, shapes in (("lstm", "LSTM", lstm), ("dense", "Dense", dense))
+    ]
+
+
+def seeds() -> list[bytes]:
+    """Return small good files of each layout, for fuzzing."""
+    layers = lstm_and_dense()
+    files = [legacy(layers, "2.4.0"), legacy(layers, "2.4.0", config=False)]
+    files.append(legacy(layers, "2.4.0", compression="gzip", shuffle=True, fletcher32=True))
+    model = Sequential(
+        Embedding(4, 2, rng=0),
+        GRU(2, 2, batch_first=True, bidirectional=True, rng=0),
+        LastStep(True, bidirectional=True),
+        Linear(4, 1, rng=0),
+    )
+    with TemporaryDirectory() as folder:
+        for name in ("model.keras", "model.h5"):
+            save(model, Path(folder, name), "keras")
+            files.append(Path(folder, name).read_bytes())
+    return files

@@ -1,0 +1,241 @@
+"""Models that Keras 3 makes, saved by it and read here, and the way back."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange import UnsupportedError, load, save
+
+os.environ["KERAS_BACKEND"] = "torch"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    from keras.src import backend
+
+keras.config.set_floatx("float64")
+backend.numpy.matmul = torch.matmul  # Keras's own computes float64 in float32
+L = keras.layers
+CELLS = {"SimpleRNN": L.SimpleRNN, "LSTM": L.LSTM, "GRU": L.GRU}
+PRECISE = ["tanh", "sigmoid", "relu", "elu", "softsign", "leaky_relu", "linear", "silu"]
+NAMES = [*PRECISE, "hard_sigmoid", "selu", "softplus"]  # PyTorch's gradients have float32 constants
+SEEDS = range(24)
+
+
+def random_layers(rng: np.random.Generator, *, precise: bool) -> tuple[list[Any], str]:
+    """Return layers of Keras and the kind of their input: tokens or features."""
+
+    names = PRECISE if precise else NAMES
+
+    def pick(*values: Any) -> Any:
+        return values[rng.integers(len(values))]
+
+    def cell(*, last: bool) -> Any:
+        kind = pick(*CELLS)
+        options = {"units": int(rng.integers(1, 5)), "return_sequences": not last}
+        options |= {"activation": pick("tanh", *names), "use_bias": pick(True, True, False)}
+        if kind != "SimpleRNN":
+            options["recurrent_activation"] = pick("sigmoid", *names[-3:], pick(*names))
+        if kind == "GRU":
+            options["reset_after"] = pick(True, False)
+        if rng.random() < 0.4:
+            mode = pick("concat", "sum", "mul", "ave")
+            return L.Bidirectional(CELLS[kind](**options), merge_mode=mode)
+        return CELLS[kind](**options, go_backwards=pick(False, False, True))
+
+    kind = pick("tokens", "features")
+    layers = []
+    if kind == "tokens":
+        layers = [L.Embedding(6, 3, mask_zero=pick(True, False), dtype="float64")]
+    elif rng.random() < 0.5:
+        layers = [L.Masking(pick(0.0, 1.0))]
+    for _ in range(rng.integers(0, 3)):
+        layers.append(cell(last=False))
+        layers += pick([], [L.Dropout(0.3)])
+        layers += pick([], [L.LayerNormalization(scale=pick(True, False))]) if not precise else []
+    layers.append(cell(last=pick(True, False)))
+    dense = L.Dense(
+        3, activation=pick(*names, "softmax", "log_softmax"), use_bias=pick(True, False)
+    )
+    layers += pick(
+        [dense], [L.TimeDistributed(dense)] if layers[-1].return_sequences else [dense], []
+    )
+    layers += pick([], [L.LeakyReLU(0.2)], [L.ReLU()], [L.ELU(0.5)])
+    return layers, kind
+
+
+def random_input(rng: np.random.Generator, kind: str) -> Array:
+    """Return an input with holes that a mask passes over, and with a row of nothing else."""
+    if kind == "tokens":
+        tokens = rng.integers(0, 6, (4, 7)) * (rng.random((4, 7)) > 0.3)
+        tokens[1] = 0
+        return tokens
+    x = rng.standard_normal((4, 7, 3))
+    x[rng.random((4, 7)) < 0.2] = 0.0
+    x[rng.random((4, 7)) < 0.2] = 1.0
+    return x
+
+
+def make(seed: int, *, precise: bool = False) -> tuple[Any, Array]:
+    """Return a model of Keras with weights far from its initial ones, and an input."""
+    rng = np.random.default_rng(seed)
+    layers, kind = random_layers(rng, precise=precise)
+    shape = (None,) if kind == "tokens" else (None, 3)
+    if seed % 2:
+        model = keras.Sequential([keras.Input(shape), *layers])
+    else:
+        inputs = outputs = keras.Input(shape)
+        for layer in layers:
+            outputs = layer(outputs)
+        model = keras.Model(inputs, outputs)
+    for weight in model.weights:
+        weight.assign(rng.standard_normal(weight.shape) * (0.4 if precise else 0.7))
+    return model, random_input(rng, kind)
+
+
+def predict(model: Any, x: Array) -> Array:
+    """Return the output of a model of Keras, or of ours without its state."""
+    if isinstance(model, keras.Model):
+        return np.asarray(model(torch.tensor(x), training=False).detach().numpy())
+    y = model.predict(x)
+    return np.asarray(y[0] if isinstance(y, tuple) else y)
+
+
+def store(model: Any, path: Path) -> None:
+    """Save a model with Keras, which warns of its older format."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(path)
+
+
+def close(ours: Array, theirs: Array, model: Any, tolerance: float = 1e-12) -> None:
+    """Compare; Keras normalises layers in float32 whatever the dtype."""
+    if any(isinstance(layer, L.LayerNormalization) for layer in model.layers):
+        tolerance = 1e-5
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_outputs_are_keras_s_in_both_directions(seed: int, tmp_path: Path) -> None:
+    model, x = make(seed)
+    endings = ("keras", "h5") if seed % 4 < 2 else ("h5", "keras")
+    path, back = tmp_path / f"a.{endings[0]}", tmp_path / f"b.{endings[1]}"
+    store(model, path)
+    ours, expected = load(path), predict(model, x)
+    close(predict(ours, x), expected, model)
+    save(ours, back, "keras")
+    again = load(back)
+    assert {n: w.tolist() for n, w in again.state_dict().items()} == {
+        n: w.tolist() for n, w in ours.state_dict().items()
+    }
+    np.testing.assert_array_equal(predict(again, x), predict(ours, x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        close(predict(keras.models.load_model(back), x), expected, model)
+
+
+@pytest.mark.parametrize("seed", range(100, 108))
+def test_gradients_are_keras_s(seed: int, tmp_path: Path) -> None:
+    model, x = make(seed, precise=True)
+    store(model, tmp_path / "model.keras")
+    ours = load(tmp_path / "model.keras")
+    y, _, cache = ours.apply(x, training=False)
+    dy = np.random.default_rng(seed).standard_normal(y.shape)
+    dx, _, gradients = ours.vjp(cache, dy)
+    inputs = torch.tensor(x, requires_grad=x.dtype.kind == "f")
+    model(inputs, training=False).backward(torch.tensor(dy))
+    if dx is not None:
+        assert inputs.grad is not None
+        close(dx, inputs.grad.numpy(), model, 1e-10)
+    # Gradients stored as weights come back in our layout.
+    for weight in model.weights:
+        weight.assign(weight.value.grad)
+    store(model, tmp_path / "gradients.keras")
+    expected = load(tmp_path / "gradients.keras").state_dict()
+    for name, gradient in gradients.items():
+        if "bias_hh" not in name or expected[name].any():
+            close(gradient, expected[name], model, 1e-10)
+
+
+def test_float32_models_agree_to_single_precision(tmp_path: Path) -> None:
+    layers = [L.GRU(4, return_sequences=True, dtype="float32"), L.LSTM(5, dtype="float32")]
+    model = keras.Sequential([keras.Input((None, 3), dtype="float32"), *layers])
+    store(model, tmp_path / "model.keras")
+    x = np.random.default_rng(0).standard_normal((2, 6, 3)).astype(np.float32)
+    ours = load(tmp_path / "model.keras")
+    assert ours.parameters.dtype == np.float32
+    np.testing.assert_allclose(predict(ours, x), predict(model, x), atol=1e-6)
+
+
+def functional(function: Any, *shapes: tuple[int | None, ...]) -> Any:
+    inputs = [keras.Input(shape) for shape in shapes]
+    return keras.Model(inputs, function(*inputs))
+
+
+UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
+    "two inputs": (
+        lambda: functional(lambda a, b: L.Concatenate()([a, b]), (None, 2), (None, 2)),
+        "concatenate",
+    ),
+    "two outputs": (
+        lambda: functional(lambda a: [L.Dense(1)(a), L.Dense(2)(a)], (None, 2)),
+        "2 outputs",
+    ),
+    "a skip connection": (lambda: functional(lambda a: a + L.Dense(2)(a), (None, 2)), "add"),
+    "a state": (
+        lambda: functional(lambda a: L.LSTM(2, return_state=True)(a)[0], (None, 2)),
+        "return_state",
+    ),
+    "initial states": (
+        lambda: functional(lambda a, b: L.GRU(2)(a, initial_state=b), (None, 2), (2,)),
+        "gru",
+    ),
+    "convolution": (
+        lambda: keras.Sequential([keras.Input((9, 2)), L.Conv1D(2, 3), L.LSTM(1)]),
+        "conv1d",
+    ),
+    "two directions apart": (
+        lambda: functional(lambda a: L.Bidirectional(L.GRU(2), merge_mode=None)(a)[1], (None, 2)),
+        "merge_mode",
+    ),
+    "different directions": (
+        lambda: keras.Sequential(
+            [
+                keras.Input((9, 2)),
+                L.Bidirectional(L.GRU(2), backward_layer=L.GRU(2, "relu", go_backwards=True)),
+            ]
+        ),
+        "activation",
+    ),
+    "an activation": (lambda: keras.Sequential([keras.Input((9, 2)), L.Dense(2, "mish")]), "mish"),
+    "a clipped one": (lambda: keras.Sequential([keras.Input((9, 2)), L.ReLU(6.0)]), "max_value"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_what_has_no_counterpart_is_named(kind: str, tmp_path: Path) -> None:
+    build, name = UNSUPPORTED[kind]
+    for ending in ("keras", "h5"):
+        store(build(), tmp_path / f"model.{ending}")
+        with pytest.raises(UnsupportedError, match=name):
+            load(tmp_path / f"model.{ending}")
+
+
+def test_weights_alone_ask_for_the_order(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, 2)), L.GRU(3), L.Dense(2, "tanh")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(UnsupportedError, match="expected layers="):
+        load(tmp_path / "model.weights.h5")
+    x = np.random.default_rng(0).standard_normal((2, 5, 2))
+    layers = {"gru": {"return_sequences": False}, "dense": {"activation": "tanh"}}
+    close(predict(load(tmp_path / "model.weights.h5", layers=layers), x), predict(model, x), model)

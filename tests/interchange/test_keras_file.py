@@ -1,0 +1,264 @@
+"""Files of Keras 1 and 2, weights without a config, and files that are damaged or hostile."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from numpy_rnn import GRU, IndRNN, Linear, Sequential
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange import UnsupportedError, load, read, save
+from numpy_rnn.npz import DamagedFileError
+from tests.interchange.keras_files import Layers, legacy, lstm_and_dense, seeds
+
+SEEDS = seeds()
+X = np.random.default_rng(1).standard_normal((2, 6, 2))
+
+
+def sigmoid(z: Array) -> Array:
+    return 1 / (1 + np.exp(-z))
+
+
+def hard(slope: float) -> Callable[[Array], Array]:
+    return lambda z: np.clip(slope * z + 0.5, 0, 1)
+
+
+def lstm(x: Array, W: Array, U: Array, b: Array, gate: Callable[[Array], Array] = sigmoid) -> Array:
+    """Return the outputs of Keras's LSTM, from its documentation: gates i, f, c, o."""
+    h = c = np.zeros((len(x), len(U)))
+    outputs = []
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x[:, t] @ W + h @ U + b, 4, axis=1)
+        c = gate(f) * c + gate(i) * np.tanh(g)
+        h = gate(o) * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def gru_reset_before(
+    x: Array, W: Array, U: Array, b: Array, gate: Callable[[Array], Array]
+) -> Array:
+    """Return the outputs of Keras 1's GRU: z, r, h, the reset gate before the product."""
+    H = len(U)
+    h = np.zeros((len(x), H))
+    outputs = []
+    for t in range(x.shape[1]):
+        a = x[:, t] @ W + b
+        z, r = gate(a[:, :H] + h @ U[:, :H]), gate(a[:, H : 2 * H] + h @ U[:, H : 2 * H])
+        h = z * h + (1 - z) * np.tanh(a[:, 2 * H :] + (r * h) @ U[:, 2 * H :])
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def run(path: Path, content: bytes, **options: Any) -> Array:
+    path.write_bytes(content)
+    y = load(path, **options).predict(X)
+    return np.asarray(y[0] if isinstance(y, tuple) else y)
+
+
+def weights(*shapes: tuple[int, ...]) -> list[Array]:
+    rng = np.random.default_rng(2)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+def one(kind: str, config: dict[str, Any], arrays: dict[str, Array]) -> Layers:
+    return [("layer_1", kind, {"return_sequences": True, **config}, arrays)]
+
+
+def test_lstm_of_keras_1_has_twelve_arrays(tmp_path: Path) -> None:
+    W, U, b = weights((2, 12), (3, 12), (12,))
+    parts = {"W": W, "U": U, "b": b}
+    arrays = {
+        f"{name}_{gate}": np.split(parts[name], 4, axis=-1)["ifco".index(gate)]
+        for gate in "icfo"  # the order in which Keras 1 has them
+        for name in "WUb"
+    }
+    config = {"inner_activation": "hard_sigmoid", "output_dim": 3}
+    y = run(tmp_path / "m.h5", legacy(one("LSTM", config, arrays), "1.2.2"))
+    np.testing.assert_allclose(y, lstm(X, W, U, b, hard(0.2)), atol=1e-12)
+
+
+@pytest.mark.parametrize("version", ["1.2.2", "2.0.6"])
+def test_old_gru_applies_the_reset_gate_before(version: str, tmp_path: Path) -> None:
+    W, U, b = weights((2, 9), (3, 9), (9,))
+    arrays = {"kernel": W, "recurrent_kernel": U, "bias": b}
+    if version[0] == "1":
+        parts = {"W": W, "U": U, "b": b}
+        arrays = {
+            f"{name}_{gate}": np.split(parts[name], 3, axis=-1)["zrh".index(gate)]
+            for gate in "zrh"
+            for name in "WUb"
+        }
+    expected = gru_reset_before(X, W, U, b, hard(0.2))
+    for config in (True, False):  # hard_sigmoid is the default of these versions
+        y = run(tmp_path / "m.h5", legacy(one("GRU", {}, arrays), version, config=config))
+        np.testing.assert_allclose(y, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("version", "slope"), [("2.15.0", 0.2), ("2.2.4-tf", 0.2), ("3.4.1", 1 / 6)]
+)
+def test_hard_sigmoid_is_that_of_the_version(version: str, slope: float, tmp_path: Path) -> None:
+    W, U, b = weights((2, 12), (3, 12), (12,))
+    arrays = {"kernel": W, "recurrent_kernel": U, "bias": b}
+    config = {"recurrent_activation": "hard_sigmoid"}
+    y = run(tmp_path / "m.h5", legacy(one("LSTM", config, arrays), version))
+    np.testing.assert_allclose(y, lstm(X, W, U, b, hard(slope)), atol=1e-12)
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_weights_of_cudnn_s_layers(config: bool, tmp_path: Path) -> None:
+    W, U, b = weights((2, 12), (3, 12), (24,))
+    # cuDNN's layers hold each gate's matrix transposed, in the shape of Keras's, and two biases.
+    flat = [
+        np.hstack([k.T.reshape(k.shape) for k in np.split(matrix, 4, axis=1)]) for matrix in (W, U)
+    ]
+    arrays = {"kernel": flat[0], "recurrent_kernel": flat[1], "bias": b}
+    y = run(tmp_path / "m.h5", legacy(one("CuDNNLSTM", {}, arrays), "2.1.5", config=config))
+    np.testing.assert_allclose(y, lstm(X, W, U, b[:12] + b[12:]), atol=1e-12)
+
+
+def test_layers_chooses_and_corrects(tmp_path: Path) -> None:
+    (_, _, _, first), (_, _, _, second) = layers = lstm_and_dense()
+    content = legacy([*layers, ("top", "Lambda", {}, {})], "2.4.0", config=False)
+    with pytest.raises(UnsupportedError, match="top"):
+        run(tmp_path / "m.h5", content)
+    config = {"lstm": {"recurrent_activation": "hard_sigmoid"}, "dense": {"activation": "tanh"}}
+    y = run(tmp_path / "m.h5", content, layers=config)
+    h = lstm(X, first["kernel"], first["recurrent_kernel"], first["bias"], hard(0.2))
+    np.testing.assert_allclose(y, np.tanh(h @ second["kernel"] + second["bias"]), atol=1e-12)
+    with pytest.raises(ValueError, match="expected names out of"):
+        load(tmp_path / "m.h5", layers=["lsmt"])
+
+
+@pytest.mark.parametrize("content", SEEDS)
+def test_good_files_load(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(content)  # by content, whatever the name is
+    assert read(tmp_path / "m").format == "keras"
+    assert isinstance(load(tmp_path / "m"), Sequential)
+
+
+def test_compressed_arrays_are_read(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    plain = run(tmp_path / "a.h5", legacy(lstm_and_dense(), "2.4.0"))
+    np.testing.assert_array_equal(
+        run(tmp_path / "b.h5", legacy(lstm_and_dense(), "2.4.0", **options)), plain
+    )
+
+
+def soft_link(group: Any) -> None:
+    group.file["copy"] = np.zeros((3, 2))
+    group["kernel:0"] = h5py.SoftLink("/copy")
+
+
+def external_link(group: Any) -> None:
+    group["kernel:0"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def external_storage(group: Any) -> None:
+    group.create_dataset("kernel:0", (3, 2), "f8", external=[("/etc/passwd", 0, 48)])
+
+
+def virtual(group: Any) -> None:
+    layout = h5py.VirtualLayout((3, 2), "f8")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (3, 2))
+    group.create_virtual_dataset("kernel:0", layout)
+
+
+def huge(group: Any) -> None:
+    group.create_dataset("kernel:0", (1 << 40, 2), "f4")  # without numbers in the file
+
+
+def huge_chunks(group: Any) -> None:
+    group.create_dataset("kernel:0", (3, 2), "f8", chunks=(1 << 16, 1 << 10), maxshape=(None, None))
+
+
+def bomb(group: Any) -> None:
+    options = {"compression": "gzip", "chunks": (1, 1 << 13)}
+    group.create_dataset("kernel:0", (1 << 13, 1 << 13), "f4", **options)[0] = 0
+
+
+def bomb_in_a_chunk(group: Any) -> None:
+    data = group.create_dataset("kernel:0", (3, 2), "f8", chunks=(3, 2), compression="gzip")
+    data.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 26)))
+
+
+def texts(group: Any) -> None:
+    group.create_dataset("kernel:0", data=np.array(["a", "b"], object), dtype=h5py.string_dtype())
+
+
+def integers(group: Any) -> None:
+    group["kernel:0"] = np.ones((3, 2), int)
+
+
+def a_group(group: Any) -> None:
+    group.create_group("kernel:0")
+
+
+def a_cycle(group: Any) -> None:
+    group["kernel:0"] = group.file["/"]
+
+
+def other_filter(group: Any) -> None:
+    group.create_dataset("kernel:0", data=np.zeros((3, 2)), compression="lzf")
+
+
+HOSTILE = [soft_link, external_link, external_storage, virtual, huge, huge_chunks, bomb]
+HOSTILE += [bomb_in_a_chunk, texts, integers, a_group, a_cycle, other_filter]
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_what_leads_elsewhere_or_takes_memory_is_refused(change: Any, tmp_path: Path) -> None:
+    (tmp_path / "m.h5").write_bytes(legacy(lstm_and_dense(), "2.4.0"))
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        group = file["model_weights/dense/dense"]
+        del group["kernel:0"]
+        change(group)
+    with pytest.raises(DamagedFileError, match=r"m\.h5"):
+        load(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    ("shape", "config"),
+    [((4, 2), {}), ((3,), {}), ((3, 2), {"activation": 3}), ((3, 2), {"units": "x" * 9})],
+)
+def test_wrong_shapes_and_configs(shape: Any, config: dict[str, Any], tmp_path: Path) -> None:
+    layers = [*lstm_and_dense()[:1], ("dense", "Dense", config, {"kernel": np.zeros(shape)})]
+    (tmp_path / "m.h5").write_bytes(legacy(layers, "2.4.0"))
+    if "units" in config:  # sizes are those of the weights
+        load(tmp_path / "m.h5")
+    else:
+        with pytest.raises((DamagedFileError, UnsupportedError), match=r"m\.h5"):
+            load(tmp_path / "m.h5")
+
+
+def test_a_damaged_zip(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "[" * 100_000)
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.h5", bytes(1 << 27))
+    with pytest.raises(DamagedFileError, match="claims 134217728 bytes"):
+        load(path)
+
+
+def test_what_keras_has_not_is_named(tmp_path: Path) -> None:
+    model = Sequential(IndRNN(2, 3), Linear(3, 2), GRU(2, 1, reverse=True))
+    with pytest.raises(UnsupportedError, match=r"IndRNN\(2, 3\); GRU\(2, 1, reverse=True\)"):
+        save(model, tmp_path / "m.keras", "keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_attributes_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "m.h5").write_bytes(SEEDS[0])
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        file["model_weights"].attrs["keras_version"] = 2
+    with pytest.raises(DamagedFileError, match="'keras_version' is not text"):
+        read(tmp_path / "m.h5")
