@@ -15,7 +15,7 @@ HEAD = 4096  # bytes that `recognise` is given
 # Name of the format to the module that reads and writes it, in the order in which they are asked.
 # A module has ``recognise(head, path) -> bool`` (cheap: it looks at the first bytes, and at the
 # names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads.
-FORMATS: dict[str, str] = {}
+FORMATS: dict[str, str] = {"onnx": "onnx_file"}
 
 
 def read(path: str | PathLike[str]) -> Contents:
