@@ -15,6 +15,7 @@ from numpy_rnn.interchange.operators import why_not
 from numpy_rnn.interchange.trace import Node, Trace
 
 MAX_NAMED = 100  # nodes in a message
+MAX_LINE = 200  # characters for each of them
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 BRANCHES = {"then_branch", "else_branch"}
 
@@ -113,7 +114,8 @@ class Graph:
             else:
                 reason = why_not(node.op, node.options(), node.inputs)
             if reason:
-                found.append(f"node {node.name!r} ({node.op}): {reason}")
+                op = repr(node.op)[1:-1]  # it may hold any character
+                found.append(f"node {node.name!r} ({op}): {reason}")
             for graph in graphs.values():
                 found += graph.unsupported()
         return found
@@ -122,7 +124,8 @@ class Graph:
         """Raise UnsupportedError, which names every node that cannot run, and what is in `more`."""
         if self.free:
             raise ValueError(f"the value {self.free[0]!r} is read, and nothing before defines it")
-        found = [*more, *self.unsupported()]
+        lines = [*more, *self.unsupported()]
+        found = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in lines]
         rest = [f"and {len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else []
         if found:
             raise UnsupportedError("; ".join(found[:MAX_NAMED] + rest))

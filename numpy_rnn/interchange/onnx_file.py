@@ -130,11 +130,13 @@ class _Reader:
     def _attribute(self, attribute: dict[str, Any], node: str) -> Any:
         kind = attribute["type"]
         if kind not in FIELDS:
-            self.unsupported.append(f"node {node!r}: attribute {attribute['name']} of type {kind}")
+            self.unsupported.append(
+                f"node {node!r}: attribute {attribute['name']!r} of type {kind}"
+            )
             return None
         value = attribute[FIELDS[kind]]
         if value is None:
-            raise ValueError(f"node {node!r}: attribute {attribute['name']} has no value")
+            raise ValueError(f"node {node!r}: attribute {attribute['name']!r} has no value")
         if kind == 4:
             return self._tensor(value, f"{node}.{attribute['name']}")
         if kind == 5:

@@ -46,7 +46,7 @@ def why_not_recurrent(kind: str, attributes: Mapping[str, Any], inputs: Sequence
     """Return why a recurrent node cannot run, or ''."""
     unknown = sorted(set(attributes) - ATTRIBUTES)
     if unknown:
-        return f"attribute {unknown[0]}, expected one of {sorted(ATTRIBUTES)}"
+        return f"attribute {unknown[0]!r}, expected one of {sorted(ATTRIBUTES)}"
     direction = attributes.get("direction", "forward")
     if direction not in DIRECTIONS:
         return f"direction is {direction!r}, expected one of {DIRECTIONS}"
