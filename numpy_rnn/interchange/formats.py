@@ -23,6 +23,7 @@ FORMATS: dict[str, str] = {
     "npz": "npz_file",
     "keras": "keras_file",
     "audio-json": "audio_json",
+    "onnx": "onnx_file",
     "pickle": "pickle_file",
 }
 SUFFIXES = {

@@ -1,0 +1,158 @@
+"""Read ONNX files. A chain of layers becomes a Sequential, every other network a Graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.graph import Graph, Value
+from numpy_rnn.interchange.onnx_chain import to_sequential
+from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
+from numpy_rnn.interchange.onnx_write import write
+from numpy_rnn.interchange.protobuf import Decoder
+from numpy_rnn.interchange.trace import Node
+from numpy_rnn.npz import FileFormat, damaged_file_errors
+
+__all__ = ["read", "recognise", "write"]
+LEAST_OPSET = 7  # before it, broadcasting was an attribute
+FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
+DROPPED = {"stash_type", "momentum", "saturate", "consumed_inputs", "is_test", "seed"}
+
+
+def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the bytes are enough)
+    """Whether a file begins as an ONNX model: its version, then a field of the model."""
+    return (
+        len(head) > 2 and head[0] == 8 and head[1] < 64 and head[2] in b"\x12\x1a\x22\x28\x3a\x42"
+    )
+
+
+def read(path: Path) -> Contents:
+    """Read an ONNX file without building a model.
+
+    DamagedFileError says what is wrong. ``build(graph=True)`` returns a Graph in any case, and
+    ``build(dtype=...)`` chooses the dtype of a Sequential. It raises UnsupportedError with a line
+    for every node that has no counterpart.
+    """
+    with damaged_file_errors(path, FileFormat("an ONNX model", "")):
+        model = Decoder().read(memoryview(path.read_bytes()), "Model")
+        reader = _Reader(path.parent, model)
+        graph = reader.graph(model["graph"] or {})
+        if graph.free:
+            raise ValueError(f"value {graph.free[0]!r} is read, and nothing before defines it")
+
+    def build(*, graph: bool = False, dtype: Any = None) -> Any:
+        whole.check(reader.unsupported)
+        return (None if graph else to_sequential(whole, dtype)) or whole
+
+    whole = graph
+    settings = {
+        "producer": model["producer_name"],
+        "opset": graph.opset,
+        "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in graph.inputs},
+        "outputs": list(graph.outputs),
+    }
+    lines = list(_lines(graph))
+    return Contents("onnx", reader.weights, lines, build, reader.notes, settings)
+
+
+def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
+    """Yield a line for each node: operator, name, shapes of its weights."""
+    for node in graph.nodes:
+        shapes = [str(graph.constants[n].shape) for n in node.inputs if n in graph.constants]
+        yield " ".join([f"{indent}{node.op}", node.name, *shapes])
+        for inner in node.graphs():
+            yield from _lines(inner, indent + "  ")
+
+
+class _Reader:
+    """The messages of a file as a Graph."""
+
+    def __init__(self, folder: Path, model: dict[str, Any]) -> None:
+        self.folder = folder
+        self.unsupported: list[str] = []
+        self.notes: list[str] = []
+        self.weights: dict[str, Array] = {}
+        opsets = {entry["domain"]: entry["version"] for entry in model["opset_import"]}
+        self.opset = opsets.get("", opsets.get("ai.onnx", LEAST_OPSET))
+        if not model["graph"]:
+            raise ValueError("it has no graph")
+        if self.opset < LEAST_OPSET:
+            self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
+        if model["functions"]:
+            self.unsupported.append(f"{len(model['functions'])} functions of its own")
+
+    def graph(self, message: dict[str, Any], *, inner: bool = False) -> Graph:
+        """Return a graph. Its constant nodes are constants."""
+        constants = {t["name"]: self._tensor(t, t["name"]) for t in message["initializer"]}
+        if not inner:
+            self.weights = dict(constants)
+        if message["sparse_initializer"]:
+            self.unsupported.append(f"{len(message['sparse_initializer'])} sparse constants")
+        nodes = []
+        for n, node in enumerate(message["node"]):
+            name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
+            attributes: dict[str, Any] = {
+                a["name"]: self._attribute(a, name) for a in node["attribute"]
+            }
+            domain = node["domain"].removeprefix("ai.onnx")
+            op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
+            if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
+                kind, value = attributes.popitem()
+                dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
+                constants[node["output"][0]] = np.asarray(value, dtype)
+            else:
+                attributes = {k: v for k, v in attributes.items() if k not in DROPPED}
+                names = tuple(node["output"])
+                while names and not names[-1]:
+                    names = names[:-1]
+                nodes.append(Node(name, op, tuple(node["input"]), names, attributes))
+        inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
+        outputs = [v["name"] for v in message["output"]]
+        return Graph(nodes, inputs, outputs, constants, self.opset)
+
+    def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
+        try:
+            array = to_array(tensor, self.folder)
+        except UnsupportedError as error:
+            self.unsupported.append(f"constant {name!r}: {error}")
+            return np.zeros(())
+        except ValueError as error:
+            raise ValueError(f"constant {name!r}: {error}") from None
+        if tensor["data_type"] in (10, BFLOAT16):
+            self.notes.append(f"{name} is {'float16' if array.dtype == 'f2' else 'bfloat16'}")
+        return array
+
+    def _attribute(self, attribute: dict[str, Any], node: str) -> Any:
+        kind = attribute["type"]
+        if kind not in FIELDS:
+            self.unsupported.append(
+                f"node {node!r}: attribute {attribute['name']!r} of type {kind}"
+            )
+            return None
+        value = attribute[FIELDS[kind]]
+        if value is None:
+            raise ValueError(f"node {node!r}: attribute {attribute['name']!r} has no value")
+        if kind == 4:
+            return self._tensor(value, f"{node}.{attribute['name']}")
+        if kind == 5:
+            return self.graph(value, inner=True)
+        return tuple(value.tolist()) if kind in (6, 7) else tuple(value) if kind == 8 else value
+
+    def _value(self, message: dict[str, Any]) -> Value:
+        tensor = (message["type"] or {}).get("tensor_type")
+        if not tensor:
+            return Value(message["name"])
+        shape = None
+        if tensor["shape"] is not None:
+            dims = tensor["shape"]["dim"]
+            shape = tuple(d["dim_param"] or (d["dim_value"] or None) for d in dims)
+        try:
+            return Value(message["name"], array_type(tensor["elem_type"]), shape)
+        except UnsupportedError as error:
+            self.unsupported.append(f"input {message['name']!r}: {error}")
+            return Value(message["name"], None, shape)

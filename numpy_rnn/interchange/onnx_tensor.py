@@ -1,0 +1,108 @@
+"""Tensors of ONNX as arrays: every encoding, and data in a file beside the model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
+
+BFLOAT16 = 16
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("u1"),
+    3: np.dtype("i1"),
+    4: np.dtype("<u2"),
+    5: np.dtype("<i2"),
+    6: np.dtype("<i4"),
+    7: np.dtype("<i8"),
+    9: np.dtype("?"),
+    10: np.dtype("<f2"),
+    11: np.dtype("<f8"),
+    12: np.dtype("<u4"),
+    13: np.dtype("<u8"),
+    BFLOAT16: np.dtype("<u2"),  # the upper half of a float32; the array is float32
+}
+NUMBERS = {dtype: number for number, dtype in reversed(DTYPES.items())}
+
+
+def array_type(number: int) -> np.dtype[Any]:
+    """Return the dtype of the arrays for an element type. UnsupportedError names another one."""
+    if number not in DTYPES:
+        raise UnsupportedError(f"element type {number}, expected one of {sorted(DTYPES)}")
+    return np.dtype("<f4") if number == BFLOAT16 else DTYPES[number]
+
+
+def to_array(tensor: dict[str, Any], folder: Path) -> Array:
+    """Return a tensor's numbers, as a view of the file where the encoding allows it.
+
+    `folder` is the model's; external data cannot be outside it. ValueError if sizes disagree.
+    """
+    number = tensor["data_type"]
+    result = array_type(number)
+    dtype = DTYPES[number]
+    shape = tuple(int(n) for n in tensor["dims"])
+    if any(n < 0 or n > 1 << 48 for n in shape):
+        raise ValueError(f"it has shape {shape}")
+    count = math.prod(shape)
+    typed = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data"}
+    typed[13] = "uint64_data"
+    data = tensor[typed.get(number, "int32_data")]
+    if tensor["data_location"] == 1:
+        flat = _external(tensor["external_data"], folder, count, dtype)
+    elif len(tensor["raw_data"]) or not len(data):
+        if len(tensor["raw_data"]) != count * dtype.itemsize:
+            raise ValueError(
+                f"raw_data has {len(tensor['raw_data'])} bytes, expected {dtype} of {shape}"
+            )
+        flat = np.frombuffer(tensor["raw_data"], dtype)
+    elif len(data) != count:
+        raise ValueError(f"it has {len(data)} numbers, expected {shape}")
+    elif number in (10, BFLOAT16):  # int32_data holds the bits
+        flat = data.astype(np.uint16).view(dtype)
+    else:
+        flat = data.astype(dtype, copy=False)
+    if number == BFLOAT16:
+        flat = (flat.astype(np.uint32) << 16).view(result)
+    return flat.reshape(shape)
+
+
+def _external(
+    entries: list[dict[str, Any]], folder: Path, count: int, dtype: np.dtype[Any]
+) -> Array:
+    """Return numbers of a file in the model's folder, mapped into memory and not read."""
+    values = {entry["key"]: entry["value"] for entry in entries}
+    location = values.get("location", "")
+    path = Path(location)
+    if not location or path.is_absolute() or ".." in path.parts or set(location) & set("\\:\0"):
+        raise ValueError(f"external data is {location!r}, expected a path inside the folder")
+    root = folder.resolve()
+    target = (root / path).resolve()
+    if not target.is_relative_to(root) or not target.is_file():
+        raise ValueError(f"external data is {location!r}, expected a file inside the folder")
+    needed, size = count * dtype.itemsize, target.stat().st_size
+    offset = int(values.get("offset") or 0)
+    length = int(values.get("length") or needed)
+    if length != needed or not 0 <= offset <= size - length:
+        raise ValueError(
+            f"{location!r} has {size} bytes, expected {needed} at {offset}, and length {length}"
+        )
+    if not count:
+        return np.empty(0, dtype)
+    return np.memmap(target, dtype, "r", offset, (count,))
+
+
+def from_array(name: str, array: Array) -> dict[str, Any]:
+    """Return an array as a Tensor message."""
+    array = np.asarray(array)
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return {
+        "dims": array.shape,
+        "data_type": NUMBERS[little.dtype],
+        "name": name,
+        "raw_data": little.tobytes(),
+    }

@@ -1,0 +1,176 @@
+"""The protobuf wire format, and the messages of ONNX that are read and written here.
+
+They are read by hand and not by the `onnx` package. That takes 150 lines, installs nothing,
+executes nothing, and bounds depth and memory before anything is built. A message is a dict of the
+fields in `SCHEMA`; every other field is skipped. Source: protobuf.dev/programming-guides/encoding
+and onnx.proto.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+MAX_DEPTH = 64  # messages inside each other: a branch inside a branch takes four
+MAX_FIELDS = 400_000  # read or listed in SCHEMA, for each message; at most 160 bytes each here
+MAX_VARINTS = 1 << 20  # numbers of a list of integers of one byte each, which take 8 bytes here
+
+# Message to fields: number, name, kind. A star is a list, a capital letter a message.
+SCHEMA = {
+    "Model": "1 ir_version int, 2 producer_name string, 7 graph Graph, 8 opset_import *Opset, "
+    "25 functions *bytes",
+    "Opset": "1 domain string, 2 version int",
+    "Graph": "1 node *Node, 2 name string, 5 initializer *Tensor, 11 input *Value, "
+    "12 output *Value, 15 sparse_initializer *bytes",
+    "Node": "1 input *string, 2 output *string, 3 name string, 4 op_type string, "
+    "5 attribute *Attribute, 7 domain string",
+    "Attribute": "1 name string, 2 f float, 3 i int, 4 s string, 5 t Tensor, 6 g Graph, "
+    "7 floats *float, 8 ints *int, 9 strings *string, 20 type int",
+    "Tensor": "1 dims *int, 2 data_type int, 4 float_data *float, 5 int32_data *int, "
+    "7 int64_data *int, 8 name string, 9 raw_data bytes, 10 double_data *double, "
+    "11 uint64_data *int, 13 external_data *Entry, 14 data_location int",
+    "Entry": "1 key string, 2 value string",
+    "Value": "1 name string, 2 type Type",
+    "Type": "1 tensor_type TensorType",
+    "TensorType": "1 elem_type int, 2 shape Shape",
+    "Shape": "1 dim *Dim",
+    "Dim": "1 dim_value int, 2 dim_param string",
+}
+MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
+    message: {int(n): (name, kind) for n, name, kind in map(str.split, fields.split(", "))}
+    for message, fields in SCHEMA.items()
+}
+FIXED = {"float": (5, "<f"), "double": (1, "<d")}  # wire type and format
+NO_NUMBERS = np.empty(0, np.int64)
+DEFAULTS = {"int": 0, "float": 0.0, "double": 0.0, "string": "", "bytes": b""}
+
+
+class Decoder:
+    """A reader of one file, which counts the fields that it has read."""
+
+    def __init__(self) -> None:
+        self.fields = 0
+
+    def read(self, data: memoryview, message: str, depth: int = 0) -> dict[str, Any]:
+        """Return a message as a dict with every field that `SCHEMA` lists.
+
+        Bytes are views into `data`; lists of numbers are arrays. ValueError for damaged data.
+        """
+        if depth > MAX_DEPTH:
+            raise ValueError(f"messages are nested deeper than {MAX_DEPTH}")
+        fields = MESSAGES[message]
+        self._count(len(fields))
+        read: dict[str, Any] = {
+            n: [] if k[0] == "*" else DEFAULTS.get(k) for n, k in fields.values()
+        }
+        at = 0
+        while at < len(data):
+            key, at = _varint(data, at)
+            wire = key & 7
+            value: Any
+            if wire == 0:
+                value, at = _varint(data, at)
+            elif wire in (1, 2, 5):
+                size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
+                value = data[at : at + size]
+                at += size
+            if wire not in (0, 1, 2, 5) or at > len(data):
+                raise ValueError(f"a field of {message} has wire type {wire} or is cut off")
+            self._count(1)
+            if key >> 3 in fields:
+                name, kind = fields[key >> 3]
+                value = self._value(value, wire, kind.removeprefix("*"), kind[0] == "*", depth)
+                if kind[0] == "*":
+                    read[name].append(value)
+                else:
+                    read[name] = value
+        for name, kind in fields.values():
+            if kind in ("*int", "*float", "*double"):
+                read[name] = np.concatenate(read[name]) if read[name] else NO_NUMBERS
+        return read
+
+    def _count(self, fields: int) -> None:
+        self.fields += fields
+        if self.fields > MAX_FIELDS:
+            raise ValueError(f"it has more than {MAX_FIELDS} fields")
+
+    def _value(self, value: Any, wire: int, kind: str, many: bool, depth: int) -> Any:
+        """Return a field's value; the numbers of a list are an array."""
+        expected = 0 if kind == "int" else FIXED[kind][0] if kind in FIXED else 2
+        if wire != expected and not (many and wire == 2 and (kind == "int" or kind in FIXED)):
+            raise ValueError(f"a field of kind {kind} has wire type {wire}")
+        if kind == "int":
+            if wire == 2:
+                return _packed(value)
+            signed = value - (1 << 64) if value >> 63 else value
+            return np.array([signed], "i8") if many else signed
+        if kind in FIXED:
+            if many:
+                return np.frombuffer(value, FIXED[kind][1])
+            return struct.unpack(FIXED[kind][1], value)[0]
+        if kind == "string":
+            return bytes(value).decode()
+        return value if kind == "bytes" else self.read(value, kind, depth + 1)
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """Return the unsigned integer of up to 64 bits at a position, and the position after it."""
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value & (1 << 64) - 1, at
+        shift += 7
+    raise ValueError("an integer is cut off or longer than 10 bytes")
+
+
+def _packed(data: memoryview) -> Any:
+    """Return a packed list of integers as an int64 array."""
+    octets = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(octets < 128)
+    if len(ends) > MAX_VARINTS:
+        raise ValueError(f"a list has more than {MAX_VARINTS} integers, expected raw_data")
+    lengths = np.diff(ends, prepend=-1)
+    if len(octets) and (octets[-1] >= 128 or lengths.max() > 10):
+        raise ValueError("an integer is cut off or longer than 10 bytes")
+    values = np.zeros(len(ends), np.uint64)
+    for place in range(int(lengths.max(initial=0))):
+        longer = lengths > place
+        digits = octets[(ends - lengths + 1 + place)[longer]].astype(np.uint64) & np.uint64(127)
+        values[longer] |= digits << np.uint64(7 * place)
+    return values.view(np.int64)
+
+
+def encode(message: str, values: dict[str, Any]) -> bytes:
+    """Return a message's bytes. Fields are written in the order of their numbers."""
+    out = bytearray()
+    for number, (name, kind) in MESSAGES[message].items():
+        if name in values:
+            for value in values[name] if kind[0] == "*" else [values[name]]:
+                out += _encode_field(number, kind.removeprefix("*"), value)
+    return bytes(out)
+
+
+def _encode_field(number: int, kind: str, value: Any) -> bytes:
+    if kind == "int":
+        return _encode_varint(number << 3) + _encode_varint(int(value) & (1 << 64) - 1)
+    if kind in FIXED:
+        wire, form = FIXED[kind]
+        return _encode_varint(number << 3 | wire) + struct.pack(form, value)
+    if kind == "string":
+        value = value.encode()
+    elif kind != "bytes":
+        value = encode(kind, value)
+    return b"".join([_encode_varint(number << 3 | 2), _encode_varint(len(value)), value])
+
+
+def _encode_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])

@@ -1,0 +1,185 @@
+"""Graphs: nodes in order, branches, plans, threads, and messages."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numpy_rnn import LSTM
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.graph import Graph, Value
+from numpy_rnn.interchange.onnx_file import read
+from numpy_rnn.interchange.trace import Node
+from tests.interchange.onnx_seeds import branch
+
+X = np.arange(6.0).reshape(3, 2)
+SHAPE = np.array([3, 2])
+
+
+def chain() -> Graph:
+    """``y = (x + shape of x) w``, and x itself."""
+    nodes = [
+        Node("shape", "Shape", ("x",), ("s",)),
+        Node("cast", "Cast", ("s",), ("f",), {"to": 11}),
+        Node("add", "Add", ("x", "f"), ("a",)),
+        Node("matmul", "MatMul", ("a", "w"), ("y",)),
+        Node("same", "Identity", ("x",), ("z",)),
+        Node("unused", "Relu", ("a",), ("u",)),
+    ]
+    return Graph(nodes, ["x"], ["y", "z"], {"w": np.eye(2) * 2})
+
+
+def test_arrays_give_a_tuple_and_a_dict_gives_a_dict() -> None:
+    graph = chain()
+    y, z = graph(X)
+    np.testing.assert_array_equal(y, (X + SHAPE) * 2)
+    named = graph({"x": X})
+    np.testing.assert_array_equal(named["y"], y)
+    np.testing.assert_array_equal(named["z"], z)
+
+
+def test_a_plan_holds_only_what_depends_on_numbers() -> None:
+    graph = chain()
+    graph(X)
+    (plan,) = graph._own.plans.values()
+    assert [step.node.name for step in plan.steps] == ["add", "matmul"]
+
+
+def test_outputs_are_not_the_inputs_and_inputs_stay() -> None:
+    graph, x = chain(), X.copy()
+    for _ in range(2):
+        y, z = graph(x)
+        y[...] = z[...] = -1
+        np.testing.assert_array_equal(x, X)
+        np.testing.assert_array_equal(graph.constants["w"], np.eye(2) * 2)
+    np.testing.assert_array_equal(graph(x)[0], (X + SHAPE) * 2)
+
+
+def test_constants_that_are_outputs_are_copies() -> None:
+    graph = Graph([], ["x"], ["w"], {"w": np.ones(2)})
+    for _ in range(3):
+        (w,) = graph(X)
+        assert w.tolist() == [1, 1]
+        w[...] = 5
+
+
+def test_every_shape_has_its_own_plan_and_old_ones_go() -> None:
+    graph = chain()
+    for rows in [*range(1, 12), 1, 5]:
+        x = np.ones((rows, 2))
+        np.testing.assert_array_equal(graph(x)[0], (x + x.shape) * 2)
+    assert len(graph._own.plans) == 8
+
+
+def test_a_shape_that_numbers_decide_is_not_kept() -> None:
+    nodes = [
+        Node("reshape", "Reshape", ("x", "s"), ("a",)),
+        Node("unsqueeze", "Unsqueeze", ("a", "zero"), ("b",)),
+        Node("shape", "Shape", ("b",), ("y",)),
+        Node("cut", "Slice", ("b", "zero", "minus", "one"), ("z",)),
+    ]
+    constants = {"zero": np.array([0]), "one": np.array([1]), "minus": np.array([-1])}
+    graph = Graph(nodes, ["x", "s"], ["y", "z"], constants)
+    for rows in (3, 2, 6, 1):
+        shape, cut = graph(X, np.array([rows, 6 // rows]))
+        assert shape.tolist() == [1, rows, 6 // rows]
+        np.testing.assert_array_equal(cut, X.reshape(1, rows, -1)[:, :-1])
+
+
+def test_values_are_dropped_after_their_last_use() -> None:
+    nodes = [Node(f"n{n}", "Add", (f"v{n}", f"v{n}"), (f"v{n + 1}",)) for n in range(20)]
+    graph = Graph(nodes, ["v0"], ["v20"])
+    graph(X)
+    (plan,) = graph._own.plans.values()
+    assert all(step.free for step in plan.steps)
+    np.testing.assert_array_equal(graph(X)[0], X * 2**20)
+
+
+def test_a_branch_by_numbers_is_chosen_at_each_call(tmp_path: Path) -> None:
+    path = tmp_path / "branch.onnx"
+    path.write_bytes(branch())
+    graph, x = read(path).build(), np.full((3, 2), 4, np.float32)
+    for flag in (True, False, False, True):
+        expected = x + 1 if flag else x * [1, 2]
+        np.testing.assert_array_equal(graph(x, np.array(flag))[0], expected)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    r = np.random.default_rng(0)
+    weights = {"W": r.standard_normal((1, 16, 3)), "R": r.standard_normal((1, 16, 4))}
+    node = Node("lstm", "LSTM", ("x", "W", "R"), ("y",))
+    graph = Graph([node], ["x"], ["y"], weights)
+    inputs = [r.standard_normal((1, 2, 3)) for _ in range(8)]
+    expected = [graph(x)[0] for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            for ours, right in zip(pool.map(graph, inputs), expected, strict=True):
+                np.testing.assert_array_equal(ours[0], right)
+
+
+def test_a_copy_and_a_pickle_run() -> None:
+    graph = chain()
+    expected = graph(X)
+    for again in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):  # noqa: S301 (its own)
+        np.testing.assert_array_equal(again(X)[0], expected[0])
+
+
+def test_a_function_can_be_a_node() -> None:
+    lstm = LSTM(2, 3, rng=0)
+
+    def run(x: Any, h: Any, c: Any) -> Any:
+        y, (h, c) = lstm.predict(x, (h, c))
+        return y, h, c
+
+    node = Node("lstm", run, ("x", "h", "c"), ("y", "h1", "c1"))
+    graph = Graph([node], ["x", "h", "c"], ["y", "h1", "c1"])
+    x, zero = np.ones((5, 1, 2)), np.zeros((1, 1, 3))
+    y, h, _ = graph(x, zero, zero)
+    np.testing.assert_array_equal(h[0], y[-1])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ((), "there are 0 inputs"),
+        ((X, X), "there are 2 inputs"),
+        (({"z": X},), r"inputs are \['z'\]"),
+        ((np.ones((2, 5)),), r"node 'add' \(Add\)"),
+    ],
+)
+def test_wrong_inputs_are_named(inputs: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        chain()(*inputs)
+
+
+def test_wrong_shapes_and_dtypes_are_named() -> None:
+    value = Value("x", np.dtype("f4"), (None, "n", 2))
+    graph = Graph([Node("relu", "Relu", ("x",), ("y",))], [value], ["y"])
+    assert graph(np.ones((1, 5, 2)))[0].dtype == np.float32
+    with pytest.raises(ValueError, match=r"'x' has shape \(1, 5, 3\), expected"):
+        graph(np.ones((1, 5, 3)))
+    with pytest.raises(TypeError, match="'x' has dtype complex128, expected float32"):
+        graph(np.ones((1, 5, 2), complex))
+
+
+def test_a_planned_node_that_fails_is_named() -> None:
+    nodes = [Node("take", "Gather", ("w", "x"), ("y",))]
+    graph = Graph(nodes, ["x"], ["y"], {"w": np.arange(3)})
+    assert graph(np.array([2]))[0].tolist() == [2]
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"node 'take' \(Gather\): .*out of bounds"):
+            graph(np.array([3]))
+
+
+def test_what_cannot_run_is_refused_at_once() -> None:
+    graph = Graph([Node("a", "Nothing", ("x",), ("y",))], ["x"], ["y"])
+    with pytest.raises(UnsupportedError, match=r"node 'a' \(Nothing\)"):
+        graph(X)
+    with pytest.raises(ValueError, match="'q' is read"):
+        Graph([Node("a", "Relu", ("q",), ("y",))], ["x"], ["y"])(X)

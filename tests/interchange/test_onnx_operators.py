@@ -1,0 +1,150 @@
+"""Operators beside onnxruntime, in the forms that they have in several versions of ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.onnx_file import read
+from tests.interchange.onnx_nodes import onnxruntime_outputs
+
+R = np.random.default_rng(0)
+X = R.standard_normal((2, 3, 4)).astype(np.float32)
+LINE = R.standard_normal((2, 4, 9)).astype(np.float32)
+
+
+def ints(*values: int) -> Any:
+    return np.array(values, np.int64)
+
+
+def floats(*shape: int) -> Any:
+    return R.standard_normal(shape).astype(np.float32)
+
+
+class Case(NamedTuple):
+    op: str
+    inputs: list[Any]
+    attributes: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    opset: int = 17
+    outputs: int = 1
+
+
+CASES = [
+    *[Case(op, [X]) for op in ("Abs", "Neg", "Exp", "Tanh", "Sigmoid", "Relu", "Erf", "Floor")],
+    *[Case(op, [X]) for op in ("Softplus", "Softsign", "Elu", "LeakyRelu", "HardSigmoid", "Sign")],
+    *[Case(op, [X, X[:1, :, :1]]) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")],
+    Case("Div", [ints(7, -7, 7), ints(2, 2, -2)]),
+    Case("Pow", [np.abs(X), np.float32(0.5)]),
+    Case("Pow", [X, np.float32(2)]),
+    Case("Gemm", [X[0], floats(5, 4), floats(5)], {"transB": 1, "alpha": 0.5, "beta": 2.0}),
+    Case("Softmax", [X], {"axis": 1}),
+    Case("Softmax", [X], {"axis": 1}, 11),
+    Case("LogSoftmax", [X], {}, 11),
+    Case("Squeeze", [X[:, :1], ints(1)]),
+    Case("Squeeze", [X[:, :1]], {"axes": [1]}, 11),
+    Case("Unsqueeze", [X, ints(0, -1)]),
+    Case("Unsqueeze", [X], {"axes": [1]}, 11),
+    Case("Slice", [X], {"starts": [0, -3], "ends": [1, 99], "axes": [0, 2]}, 9),
+    Case("Slice", [X, ints(-1), ints(-(2**62)), ints(2), ints(-1)]),
+    Case("Slice", [X, ints(2), ints(-99), ints(1), ints(-2)]),
+    Case("Split", [X], {"axis": 2, "split": [1, 3]}, 11, 2),
+    Case("Split", [X, ints(1, 3)], {"axis": -1}, 17, 2),
+    Case("Split", [X], {"axis": 2}, 17, 2),
+    Case("Split", [X], {"axis": 1, "num_outputs": 2}, 18, 2),
+    Case("ReduceSum", [X, ints(0, 2)], {"keepdims": 0}),
+    Case("ReduceSum", [X], {"noop_with_empty_axes": 1}),
+    Case("ReduceMean", [X], {"axes": [-1]}),
+    Case("ReduceMean", [X, ints(1)], {}, 18),
+    Case("ReduceProd", [X], {"axes": [0], "keepdims": 0}),
+    Case("Clip", [X], {"min": -0.5, "max": 0.5}, 6 + 4),
+    Case("Clip", [X, np.float32(-0.5), np.float32(0.5)]),
+    Case("Pad", [X], {"pads": [0, 1, 0, 0, 0, 2], "value": 1.5}, 10),
+    Case("Pad", [X, ints(0, 1, -1, 0, 0, 2), np.float32(3)]),
+    Case("Pad", [X, ints(0, 1, 2, 0, 2, 3)], {"mode": "reflect"}),
+    Case("Pad", [X, ints(0, 1, 2, 0, 2, 3)], {"mode": "edge"}),
+    Case("Conv", [LINE, floats(6, 4, 3), floats(6)], {"pads": [1, 2], "strides": [2]}),
+    Case("Conv", [LINE, floats(6, 2, 3)], {"group": 2, "dilations": [2]}),
+    Case("Conv", [LINE, floats(6, 4, 4)], {"auto_pad": "SAME_LOWER", "strides": [2]}),
+    Case("Conv", [floats(1, 2, 5, 6), floats(3, 2, 2, 3)], {"pads": [1, 0, 0, 2]}),
+    Case("LayerNormalization", [X, floats(4), floats(4)], {"epsilon": 1e-3}),
+    Case("BatchNormalization", [X, *(np.abs(floats(4, 3)) + 0.5)]),
+    Case("Expand", [X[:, :1], ints(2, 3, 1)]),
+    Case("Tile", [X, ints(1, 2, 1)]),
+    Case("ConstantOfShape", [ints(2, 3)], {"value": onnx.numpy_helper.from_array(ints(7))}),
+    Case("Range", [np.int64(2), np.int64(9), np.int64(3)]),
+    Case("Gather", [X, ints(0, -1)], {"axis": 2}),
+    Case("Where", [X > 0, X, np.float32(0)]),
+    Case("Flatten", [X], {"axis": 2}),
+    Case("Reshape", [X, ints(0, -1)]),
+    Case("ArgMax", [X], {"axis": -1, "keepdims": 0}),
+    Case("Shape", [X], {"start": 1}),
+    Case("Cast", [X], {"to": TensorProto.INT32}),
+    Case("DequantizeLinear", [np.arange(6, dtype=np.int8), np.float32(0.5), np.int8(3)]),
+    Case("QuantizeLinear", [X, np.float32(0.1), np.uint8(128)]),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.op}-{case.opset}")
+def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
+    """The first input is the graph's; the others are constants, then inputs too."""
+    arrays = [np.asarray(value) for value in case.inputs]
+    names = [f"i{n}" for n in range(len(arrays))]
+    outputs = [f"o{n}" for n in range(case.outputs)]
+    node = helper.make_node(case.op, names, outputs, **case.attributes)
+    for constants in {1, len(arrays)}:
+        values = [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+            for n, x in zip(names[:constants], arrays, strict=False)
+        ]
+        tensors = [
+            onnx.numpy_helper.from_array(x, n)
+            for n, x in zip(names[constants:], arrays[constants:], strict=True)
+        ]
+        results = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        graph = helper.make_graph([node], "graph", values, results, tensors)
+        made = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", case.opset)], ir_version=8
+        )
+        path = tmp_path / "node.onnx"
+        path.write_bytes(made.SerializeToString())
+        given = dict(zip(names[:constants], arrays, strict=False))
+        theirs = onnxruntime_outputs(path.read_bytes(), given)
+        ours = read(path).build(graph=True)
+        for _ in range(2):  # traced, then planned
+            for a, b in zip(ours(given).values(), theirs, strict=True):
+                assert (a.dtype, a.shape) == (b.dtype, b.shape)
+                np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["a"], name="first"),
+        helper.make_node("Pad", ["x", "p"], ["b"], name="second", mode="mirror"),
+        helper.make_node("Relu", ["x"], ["c"], name="third", slope=1.0),
+        helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain="com.microsoft"),
+        helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
+        helper.make_node("Relu", ["x"], ["y"], name="good"),
+    ]
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    constants = [onnx.numpy_helper.from_array(ints(0, 0), name) for name in "pwr"]
+    graph = helper.make_graph(nodes, "graph", [value], [], constants)
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(UnsupportedError) as raised:
+        read(path).build()
+    for name, reason in {
+        "first": "no such operator",
+        "second": "'mirror'",
+        "third": "slope",
+        "fourth": "com.microsoft::FusedThing",
+        "fifth": "'Sin'",
+    }.items():
+        line = next(line for line in str(raised.value).split("; ") if name in line)
+        assert reason in line
+    assert "good" not in str(raised.value)

@@ -1,0 +1,59 @@
+"""Recurrent nodes of ONNX: the onnx package's own tests, and random ones beside onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx.backend.test.case import node as node_tests
+from onnx.backend.test.case.node import gru, lstm, rnn
+
+from numpy_rnn.interchange.onnx_file import read
+from tests.interchange.onnx_nodes import difference, onnxruntime_outputs, random_node
+
+# Importing the modules fills the list.
+PACKAGE_CASES = [
+    case
+    for case in node_tests._NodeTestCases
+    if case.name.startswith(("test_rnn", "test_simple_rnn", "test_gru", "test_lstm"))
+]
+
+
+def test_the_package_has_all_its_cases() -> None:
+    assert {module.__name__.rpartition(".")[2] for module in (gru, lstm, rnn)} <= {
+        "gru",
+        "lstm",
+        "rnn",
+    }
+    assert len({case.name for case in PACKAGE_CASES}) == 18
+
+
+@pytest.mark.parametrize("case", PACKAGE_CASES, ids=lambda case: case.name)
+def test_a_case_of_the_onnx_package(case: Any, tmp_path: Path) -> None:
+    path = tmp_path / "node.onnx"
+    path.write_bytes(case.model.SerializeToString())
+    graph = read(path).build(graph=True)
+    for inputs, expected in case.data_sets:
+        for ours, theirs in zip(graph(*inputs), expected, strict=True):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_random_node_equals_onnxruntime(seed: int, tmp_path: Path) -> None:
+    node = random_node(seed)
+    path = tmp_path / "node.onnx"
+    path.write_bytes(node.model)
+    graph = read(path).build(graph=True)
+    theirs = onnxruntime_outputs(node.model, node.inputs)
+    for _ in range(2):  # traced, then planned
+        assert difference(graph(*node.inputs.values()), theirs) < 1e-5, node.about
+
+
+def test_the_random_nodes_try_everything() -> None:
+    nodes = [random_node(seed) for seed in range(60)]
+    for word in ("clip", "input_forget", "activation_beta", "reverse", "bidirectional", '"P"'):
+        assert sum(word in node.about for node in nodes) > 3, word
+    assert sum(0 in node.inputs.get("lengths", ()) and "h0" in node.inputs for node in nodes) > 3
