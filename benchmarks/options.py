@@ -20,7 +20,7 @@ from numpy_rnn import GRU, LSTM, RNN, LastStep, PeepholeLSTM, Sequential
 from numpy_rnn.functional.types import Array
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # read when Keras is imported
-import keras  # type: ignore[import-untyped]
+import keras
 
 # ONNX's name, ours, and how many constants ONNX Runtime reads.
 ACTIVATIONS = [
