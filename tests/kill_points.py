@@ -77,8 +77,13 @@ class _Halves(io.FileIO):
     """An open file whose writes have a point before them and one in the middle."""
 
     def __init__(self, handle: int, points: Points) -> None:
-        super().__init__(handle, "wb", closefd=False)
+        super().__init__(handle, "wb")
         self.points = points
+
+    def close(self) -> None:
+        if not self.closed:
+            self.points.point("close")
+        super().close()
 
     def write(self, data: Any) -> int:
         self.points.point("write")
