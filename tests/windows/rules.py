@@ -87,15 +87,21 @@ class _Namespace(types.SimpleNamespace):
 def _show(module: types.ModuleType, hidden: Sequence[str], **names: Any) -> None:
     """Show other values of a module's names to the code under test, and hide some."""
     real = dict(vars(module))
+    patched: dict[str, Any] = {}  # by a test, for all
 
     def attribute(name: str) -> property:
         def get(_: object) -> Any:
-            shown = names if _is_ours(sys._getframe(1)) else real
+            shown = (names if _is_ours(sys._getframe(1)) else real) | patched
             if name in shown:
                 return shown[name]
             raise AttributeError(f"{module.__name__} has no {name} on Windows")
 
-        return property(get, lambda _, value: real.__setitem__(name, value))
+        def change(_: object, value: Any) -> None:
+            patched.pop(name, None)
+            if value is not real.get(name):
+                patched[name] = value
+
+        return property(get, change)
 
     attributes = {name: attribute(name) for name in (*names, *hidden)}
     module.__class__ = type("Module", (types.ModuleType,), attributes)
