@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import platform
 import re
 import secrets
+import socket
 import stat
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 # A process id is only unique on one machine, so the name of a temporary file includes the host.
-_HOST = f"{zlib.crc32(platform.node().encode('utf-8', 'replace')):08x}"
+_HOST = f"{zlib.crc32(socket.gethostname().encode('utf-8', 'replace')):08x}"
 _TEMPORARY = re.compile(rf"\.numpy_rnn-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}\.tmp")
+_STALE = 24 * 3600.0  # seconds; no file takes that long to write
+# Windows opens a device for the first, and another file for the second: the stream or the name
+# without its end. The rest is refused when a file is renamed, which is after hours of work.
+_RESERVED = re.compile(
+    r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[1-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?"
+    r"|.*[. ]|.*[<>:\"/\\|?*\x00-\x1f].*"
+)
+_WAITS = [0.01 * 2**k for k in range(8)]  # seconds between attempts to rename, 2.5 in total
 
 
 @contextmanager
@@ -29,8 +38,10 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None:  # one with a message alone names its file already
+        # One with a message alone names its file already, and so does one from a block inside.
+        if error.errno is not None and not hasattr(error, "__notes__"):
             error.filename, error.filename2 = str(path), None
+            error.add_note(f"of {path}")
         raise
 
 
@@ -125,13 +136,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """
     target, mode = _target_and_mode(path)
     _remove_stale(target.parent)
-    with _temporary(target.parent, 0o666 if mode is None else mode) as (handle, name):
-        with os.fdopen(handle, "wb", closefd=False) as file:
-            write(file)
+    with _temporary(target.parent, 0o666 if mode is None else mode) as (file, name):
+        write(file)
+        file.flush()
         if mode is not None:
             name.chmod(mode)  # the umask may have cleared bits that the old file had
-        os.fsync(handle)
-        name.replace(target)
+        os.fsync(file.fileno())
+        file.close()  # Windows renames no open file
+        _replace(name, target)
     # The file is complete by now. Some folders cannot be opened and some cannot be synced.
     with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)
@@ -143,6 +155,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def _target_and_mode(path: Path) -> tuple[Path, int | None]:
     """Return the file that a name leads to, and its permissions if it exists."""
+    if os.name == "nt" and _RESERVED.fullmatch(path.name):
+        raise OSError(f"{str(path)!r} is a name that Windows reserves, expected a file's name")
     try:
         target = Path(os.path.realpath(path))
     except FileNotFoundError:  # of a relative name
@@ -158,40 +172,53 @@ def _target_and_mode(path: Path) -> tuple[Path, int | None]:
         raise IsADirectoryError(f"{str(path)!r} is a folder, expected a file's name")
     if not stat.S_ISREG(status.st_mode):
         raise OSError(f"{str(path)!r} exists and is not a regular file")
+    if os.name == "nt" and not status.st_mode & stat.S_IWRITE:  # it can be replaced elsewhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return target, status.st_mode & 0o777
 
 
 @contextmanager
-def _temporary(folder: Path, mode: int) -> Iterator[tuple[int, Path]]:
+def _temporary(folder: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
     """Create a temporary file, opened for writing, and remove it unless it was renamed."""
     # Short, so that it fits wherever the file's own name fits.
     name = folder / f".numpy_rnn-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     handle = os.open(name, flags, mode)  # the kernel applies the umask
     try:
-        try:
-            yield handle, name
-        finally:
-            os.close(handle)
+        with os.fdopen(handle, "wb") as file:
+            yield file, name
     finally:
         name.unlink(missing_ok=True)
 
 
+def _replace(name: Path, target: Path) -> None:
+    """Rename a file. Windows refuses that while another process reads the target: wait a little."""
+    for wait in _WAITS if os.name == "nt" else []:
+        try:
+            name.replace(target)
+        except PermissionError:
+            time.sleep(wait)
+        else:
+            return
+    name.replace(target)
+
+
 def _remove_stale(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote."""
-    if os.name != "posix":  # on Windows os.kill ends the process, whatever the signal
-        return
     # A temporary file that cannot be listed or removed is no reason to fail.
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 (names are enough)
             match = _TEMPORARY.fullmatch(name)
-            if match and not _is_alive(int(match[1])):
+            if match and _is_stale(folder / name, int(match[1])):
                 (folder / name).unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def _is_stale(path: Path, process: int) -> bool:
+    """Return whether the process that wrote a temporary file has ended."""
+    if os.name != "posix":  # on Windows os.kill ends the process, whatever the signal
+        return time.time() - path.stat().st_mtime > _STALE
     try:
         os.kill(process, 0)  # signal 0 only asks whether the process exists
     except OSError as error:  # of another user's process it is a PermissionError
-        return not isinstance(error, ProcessLookupError)
-    return True
+        return isinstance(error, ProcessLookupError)
+    return False

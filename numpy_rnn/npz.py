@@ -264,6 +264,7 @@ def damaged_file_errors(path: Path, file_format: FileFormat) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            error.filename = error.filename or str(path)
             raise  # EINVAL is a seek to a position that the file claims
         if isinstance(error, MemoryError) and type(error) is not MemoryError:
             raise  # NumPy has a type of its own; a bare MemoryError may be a parser's

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.windows.plugin import (  # noqa: F401 (pytest finds its hooks here)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_sessionstart,
+)
+
 # No deadline, because machines are noisy; derandomised, so that a failure is the same for
 # everyone. `--hypothesis-seed` and more examples are a command-line option away.
 settings.register_profile("numpy_rnn", deadline=None, derandomize=True, max_examples=60)
@@ -32,11 +38,12 @@ if HAS_TORCH:
 # run. With a handler here, a program that is run begins with the default, and the tests ignore
 # the signal as before.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-for number in (signal.SIGHUP, signal.SIGTERM):
-    if signal.getsignal(number) == signal.SIG_IGN:
-        signal.signal(number, lambda *_: None)
-signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIG_IGN the exit status of a child is lost
-signal.pthread_sigmask(signal.SIG_SETMASK, ())
+if hasattr(signal, "pthread_sigmask"):  # Windows has none of these
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIG_IGN a child's exit status is lost
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 @cache

@@ -62,12 +62,18 @@ class Points:
         if self.saves == self.save:
             os._exit(SURVIVED)
 
+    def opened(self, handle: int, mode: str) -> Any:
+        """Return the file of a descriptor, with points in its writes."""
+        if mode == "rb":
+            return os.fdopen(handle, mode)
+        return io.BufferedWriter(_Halves(handle, self))
+
     def install(self) -> None:
         """Put the points into this process, for good."""
         system: Any = type("System", (), {"__getattr__": lambda _, name: getattr(os, name)})()
         for name, call in self.real.items():
             setattr(system, name, self.before(name, call))
-        system.fdopen = lambda handle, *_, **__: io.BufferedWriter(_Halves(handle, self))
+        system.fdopen = self.opened
         vars(files)["os"] = system
         for name in ("chmod", "replace", "unlink"):
             setattr(Path, name, self.before(name, getattr(Path, name)))
@@ -77,8 +83,13 @@ class _Halves(io.FileIO):
     """An open file whose writes have a point before them and one in the middle."""
 
     def __init__(self, handle: int, points: Points) -> None:
-        super().__init__(handle, "wb", closefd=False)
+        super().__init__(handle, "wb")
         self.points = points
+
+    def close(self) -> None:
+        if not self.closed:
+            self.points.point("close")
+        super().close()
 
     def write(self, data: Any) -> int:
         self.points.point("write")

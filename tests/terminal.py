@@ -8,6 +8,16 @@ import os
 EVERY_STEP = {"TQDM_MININTERVAL": "0", "TQDM_MINITERS": "1"}
 
 
+def open_terminal(columns: int) -> tuple[int, int]:
+    """Return the two ends of a terminal of 24 rows, ours first."""
+    import pty  # noqa: PLC0415 (POSIX)
+    import termios  # noqa: PLC0415
+
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    return master, terminal
+
+
 def read_all(master: int) -> bytes:
     """Read until the other end is closed by all who had it, and close this one."""
     shown = b""

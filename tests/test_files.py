@@ -46,6 +46,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.posix
 def test_a_new_file_has_the_umasks_permissions_without_touching_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_new_file_has_the_umasks_permissions_without_touching_the_umask(
     assert mode(tmp_path / "a") == 0o640
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("bits", [0o600, 0o666, 0o440])
 def test_an_old_file_keeps_its_permissions(tmp_path: Path, bits: int) -> None:
     path = tmp_path / "a"
@@ -74,6 +76,7 @@ def test_an_old_file_keeps_its_permissions(tmp_path: Path, bits: int) -> None:
     assert (path.read_bytes(), mode(path)) == (b"hello", bits)
 
 
+@pytest.mark.posix
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     link, real = tmp_path / "link", tmp_path / "folder" / "real"
@@ -87,6 +90,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert names(tmp_path / "folder") == ["real"]
 
 
+@pytest.mark.posix
 def test_what_is_no_file_is_refused_and_left(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
@@ -115,6 +119,7 @@ def test_the_longest_name_there_is(tmp_path: Path) -> None:
     assert names(tmp_path) == [path.name]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("folder", ["/proc", "/proc/self"])
 def test_a_folder_in_which_nothing_can_be_made(folder: str) -> None:
     assert os.access("/proc/self", os.R_OK)
@@ -122,6 +127,7 @@ def test_a_folder_in_which_nothing_can_be_made(folder: str) -> None:
         check_writable(Path(folder) / "a")
 
 
+@pytest.mark.posix
 def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -132,6 +138,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.Mo
     check_writable(tmp_path / "a")  # this one has no need of it
 
 
+@pytest.mark.posix
 def test_a_folder_that_cannot_be_read_is_no_failure_of_a_complete_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +171,7 @@ write_atomically(pathlib.Path(sys.argv[1]), die)
 """
 
 
+@pytest.mark.posix
 def test_temporaries_of_the_dead_are_removed_and_of_no_one_else(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
@@ -209,6 +217,7 @@ for name in NAMES:
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("old", [True, False])
 def test_a_file_is_complete_wherever_its_writer_is_killed(tmp_path: Path, old: bool) -> None:
     done = subprocess.run(

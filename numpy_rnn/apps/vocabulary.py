@@ -203,7 +203,7 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, str]]:
     """Yield the bytes of each chunk of a file and the characters that are complete with it."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     read = 0
-    with open_regular(path) as file:
+    with naming(path), open_regular(path) as file:
         while True:
             data = file.read(CHUNK)
             incomplete = len(decoder.getstate()[0])  # bytes of a character cut by the last chunk

@@ -11,29 +11,28 @@ from numpy_rnn.apps.language_model.run import TrainingRun
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.cli.terminal import Progress, format_duration
 from numpy_rnn.files import write_atomically
-from numpy_rnn.training import Callback, StepInfo, Trainer, Validation
+from numpy_rnn.training import Callback, History, StepInfo, Trainer, Validation
 
-SMOOTHING = 0.95  # weight of the past in the moving average of the loss
 LINE_EVERY = 500  # steps between two lines if there is no validation
 
 
 class ConsoleCallback(Callback):
     """Show the speed and the losses of training, and samples of generated text.
 
-    A training step reads `characters` characters. `sample` maps the number of a step to text
-    that the model generates at that step.
+    The training loss is the moving average of `history`. A training step reads `characters`
+    characters. `sample` maps the number of a step to text that the model generates at that step.
     """
 
     def __init__(
         self,
         bar: Progress,
         characters: int,
+        history: History,
         validation: Validation | None,
         sample: Callable[[int], str],
     ) -> None:
         self.bar, self.characters = bar, characters
-        self.validation, self.sample = validation, sample
-        self.loss = math.nan  # moving average
+        self.history, self.validation, self.sample = history, validation, sample
         self._shown = 0  # validation losses
 
     def begin(self, trainer: Trainer) -> None:
@@ -44,18 +43,18 @@ class ConsoleCallback(Callback):
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Update the bar, and print a line if there is a new validation loss."""
-        is_first = math.isnan(self.loss)
-        self.loss = step.loss if is_first else SMOOTHING * self.loss + (1 - SMOOTHING) * step.loss
+        average = self.history.average
+        loss = step.loss if average is None else average
         speed = (step.number - self._first) / max(time.monotonic() - self._start, 1e-9)
         total = trainer.total or step.number
-        note = f"loss {self.loss:.3f} {bits(self.loss):.2f} bits {self.characters * speed:,.0f}/s"
+        note = f"loss {loss:.3f} {bits(loss):.2f} bits {self.characters * speed:,.0f}/s"
         if trainer.total:
             note += f" {format_duration((total - step.number) / speed)} left"
         self.bar.reach(step.number, total, note)
         validation = self.validation
         if validation is None:
             if step.number % LINE_EVERY == 0 or trainer.done:
-                self.bar.write(f"step {step.number:6d}  loss {self.loss:.4f}")
+                self.bar.write(f"step {step.number:6d}  loss {loss:.4f}")
         elif len(validation.history) > self._shown:
             self._shown = len(validation.history)
             self._write_validation(step.number, validation)
@@ -63,7 +62,7 @@ class ConsoleCallback(Callback):
     def _write_validation(self, step: int, validation: Validation) -> None:
         loss = validation.history[-1][1]
         self.bar.write(
-            f"step {step:6d}  loss {self.loss:.4f}  validation {loss:.4f} nats, "
+            f"step {step:6d}  loss {self.history.average:.4f}  validation {loss:.4f} nats, "
             f"{bits(loss):.3f} bits per character{'  best' if loss == validation.best else ''}"
         )
         for line in self.sample(step).splitlines():

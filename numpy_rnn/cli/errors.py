@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.files import NotRegularFileError, check_writable, open_regular
+from numpy_rnn.locks import hold
 
 
 class UsageError(Exception):
@@ -59,20 +60,27 @@ def check_text(name: str) -> None:
     raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
 
 
-def check_output(option: str, name: str, suffixes: tuple[str, ...] = ()) -> None:
+def check_output(
+    option: str, name: str, suffixes: tuple[str, ...] = (), inputs: Iterable[str] = ()
+) -> None:
     """Raise UsageError before a run if its output file cannot be written after it.
 
-    `suffixes` are the permitted endings of the name; an empty tuple permits any.
+    The file is locked until the command ends. `suffixes` are the permitted endings of the name; an
+    empty tuple permits any. `inputs` are the files that the command reads.
     """
     if suffixes and Path(name).suffix not in suffixes:
         raise UsageError(f"{option} {name!r}: expected a name that ends in {', '.join(suffixes)}")
     with errors_as(UsageError, name, option):
         check_writable(Path(name))
+        for other in map(Path, inputs):
+            if Path(name).exists() and other.exists() and other.samefile(name):
+                raise UsageError(f"{option} {name!r} is an input too, expected another file")
+        hold(Path(name), option)
 
 
-def check_plot(name: str) -> None:
+def check_plot(name: str, inputs: Iterable[str] = ()) -> None:
     """Raise UsageError before a run if ``--plot`` cannot be fulfilled after it."""
-    check_output("--plot", name, (".png", ".svg", ".pdf"))
+    check_output("--plot", name, (".png", ".svg", ".pdf"), inputs)
     try:
         require_matplotlib()
     except ImportError as error:

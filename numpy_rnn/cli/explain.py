@@ -21,6 +21,7 @@ from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM
+from numpy_rnn.locks import hold
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.process import one_blas_thread
@@ -59,6 +60,9 @@ def run(options: argparse.Namespace) -> None:
         with errors_as(UsageError, options.what), one_blas_thread():
             sample, found = _read(Path(options.what), options)
         measurements = [found]
+    with errors_as(RunError, options.out, "--out"):
+        folder.mkdir(exist_ok=True)
+        hold(folder / "index.html", "--out")
     with (
         errors_as(RunError, options.out, "--out"),
         progress(len(report.picture_names(measurements)), "picture") as bar,

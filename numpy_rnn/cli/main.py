@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.terminal import SafeOutput
+from numpy_rnn.locks import released_at_end
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.version import __version__
 
@@ -76,7 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_to(commands)
     prog, status = parser.prog, 0
     try:
-        with _signals_raise(), contextlib.redirect_stdout(SafeOutput(sys.stdout)):
+        with (
+            _signals_raise(),
+            released_at_end(),
+            contextlib.redirect_stdout(SafeOutput(sys.stdout)),
+        ):
             try:
                 options = parser.parse_args(arguments)
                 if "run" not in options:

@@ -158,7 +158,7 @@ def _resume(name: str | None, config: TrainingConfig) -> list[Run]:
     if not Path(name).exists():
         return []
     with errors_as(UsageError, name, "--record"):
-        found, recorded = search.read_record(Path(name))
+        found, recorded = search.read_record(Path(name), extend=True)
     if found != config:
         raise UsageError(f"--record: {name!r} is of another search, {found}, expected {config}")
     return recorded

@@ -25,8 +25,10 @@ from numpy_rnn.cli.errors import (
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
+from numpy_rnn.locks import hold
 from numpy_rnn.text import strip_control_characters
-from numpy_rnn.training import JsonLines, TrainingFailedError
+from numpy_rnn.training import TrainingFailedError
+from numpy_rnn.training.callbacks import read_log
 from numpy_rnn.training.process import can_limit, one_blas_thread
 
 SAVE_EVERY = "60s"
@@ -57,10 +59,11 @@ def run_command(options: argparse.Namespace) -> None:
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))
     save_every = train_options.seconds("save_every", given.get("save_every", SAVE_EVERY))
+    inputs = [options.file, *([options.config] if options.config else [])]
     if "plot" in given:
-        check_plot(given["plot"])
+        check_plot(given["plot"], inputs)
     if "log" in given:
-        check_output("--log", given["log"])
+        check_output("--log", given["log"], inputs=inputs)
     with errors_as(RunError, str(folder)):
         prepare = _resume if options.resume else _start
         job = prepare(given, text, folder, save_every)
@@ -69,11 +72,15 @@ def run_command(options: argparse.Namespace) -> None:
     if job.trainer.done:
         print(f"The run has already ended, at step {job.trainer.num_steps}.")
     else:
+        if "log" in given:
+            with errors_as(UsageError, given["log"], "--log"):
+                job.log.path = Path(given["log"])
+                read_log(job.log.path, job.trainer.num_steps)
         with progress(job.trainer.total or 1, "steps") as bar:
             characters = job.settings.batch_size * job.settings.window
-            job.add(ConsoleCallback(bar, characters, job.validation, partial(_sample, job)))
-            if "log" in given:
-                job.add(JsonLines(Path(given["log"]), validation=job.validation))
+            job.add(
+                ConsoleCallback(bar, characters, job.history, job.validation, partial(_sample, job))
+            )
             _fit(job, text, folder)
     for line in _conclusion(job, folder):
         print(line, flush=True)
@@ -87,13 +94,12 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
     settings = train_options.settings_from(given)
     _check_threads(settings.threads)
-    if path.exists():
-        raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
     check_text(str(text))
     with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)
-    with naming(path):
-        check_writable(path)
+    _hold(path)
+    if path.exists():
+        raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
     return run.start(text, settings, folder, save_every=save_every)
 
 
@@ -105,12 +111,19 @@ def _resume(given: dict[str, Any], text: Path, folder: Path, save_every: float) 
             f"--checkpoint {str(folder)!r} has no {run.FILE}, expected one to resume from"
         )
     check_text(str(text))
+    _hold(path)
     job = run.resume(text, folder, save_every=save_every)
     train_options.check_unchanged(given, job.settings)
     _check_threads(job.settings.threads)
+    return job
+
+
+def _hold(path: Path) -> None:
+    """Raise an error if the checkpoint cannot be written, or another process writes it."""
     with naming(path):
         check_writable(path)
-    return job
+    with errors_as(UsageError, str(path), "--checkpoint"):
+        hold(path, "--checkpoint")
 
 
 def _check_threads(threads: int) -> None:
@@ -127,6 +140,8 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
         trainer.fit()
     except TrainingFailedError as error:
         raise RunError(f"{error}; {_saved(job, folder)}") from None
+    except FileExistsError as error:  # another process has written the checkpoint
+        raise RunError(f"{error.filename!r}: {error.strerror}") from None
     except OSError as error:
         if error.filename is None:  # standard output failed, between two steps
             job.files.save(trainer)

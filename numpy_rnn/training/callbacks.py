@@ -5,6 +5,7 @@ The argument `every` is the number of steps between two entries, measurements or
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
@@ -31,13 +32,30 @@ from numpy_rnn.training.state import MAX_STEPS, by_step, count, finite, seconds
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
 
 
+def _optional(value: Any) -> float | None:
+    return None if value is None else finite(value)
+
+
+def _losses(values: Any) -> list[float]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r:.20}, expected a list of numbers")
+    return [finite(value) for value in values]
+
+
+SMOOTHING = 0.95  # weight of the past in the moving average of the loss
+Identity = tuple[int, int, int]  # of a file
+COLUMNS = ("step", "total", "epoch", "loss", "norm", "lr", "seconds")  # of a log
+
+
 class History(Callback):
-    """Keep the mean loss over every few steps. It is part of a checkpoint.
+    """Keep the mean loss over every few steps, and a moving average. Both are in a checkpoint.
 
     Attributes
     ----------
     losses : list of (int, float)
         A step, and the mean over the steps since the entry before.
+    average : float or None
+        Moving average of the loss, whose weight of the past is 0.95.
 
     Examples
     --------
@@ -46,15 +64,24 @@ class History(Callback):
     """
 
     name = "history"
-    state: ClassVar = {"losses": by_step(finite), "sum": finite, "count": count}
+    state: ClassVar = {
+        "losses": by_step(finite),
+        "sum": finite,
+        "count": count,
+        "average": _optional,
+    }
 
     def __init__(self, every: int = 50) -> None:
         self.every = check_size("History", "every", every)
         self.losses: list[tuple[int, float]] = []
         self.sum, self.count = 0.0, 0  # of the next mean
+        self.average: float | None = None
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
-        """Add the loss to the mean."""
+        """Add the loss to the mean and to the moving average."""
+        if self.average is None:
+            self.average = step.loss
+        self.average = SMOOTHING * self.average + (1 - SMOOTHING) * step.loss
         self.sum += step.loss
         self.count += 1
         if step.number % self.every == 0 or trainer.done:
@@ -145,9 +172,11 @@ class JsonLines(Callback):
 
     Parameters
     ----------
-    path : Path or str
-        The file. A resumed run keeps the lines up to its step and drops later ones, which belong
-        to lost steps that are taken again. The loss of a line is the mean since the line before.
+    path : Path or str, optional
+        The file; None writes nothing. A resumed run keeps the lines up to its step and drops later
+        ones, which belong to lost steps that are taken again. The loss of a line is the mean since
+        the line before, which a checkpoint keeps. An existing file that is no log, or has other
+        columns, is a ValueError in :meth:`Trainer.fit`.
     validation : Validation, optional
         Its measurements are written too.
 
@@ -156,56 +185,85 @@ class JsonLines(Callback):
     >>> log = JsonLines(Path("log.jsonl"), every=100)
     """
 
+    name = "log"
+    state: ClassVar = {"losses": _losses}
+
     def __init__(
-        self, path: Path | str, every: int = 10, validation: Validation | None = None
+        self, path: Path | str | None, every: int = 10, validation: Validation | None = None
     ) -> None:
-        self.path, self.validation = check_path("JsonLines", "path", path), validation
+        self.path = None if path is None else check_path("JsonLines", "path", path)
+        self.validation = validation
         if validation is not None:
             check_kind("JsonLines", "validation", validation, Validation)
         self.every = check_size("JsonLines", "every", every)
-        self._losses: list[float] = []
+        self.losses: list[float] = []  # since the last line
         self._written = 0  # measurements
 
     def begin(self, trainer: Trainer) -> None:
         """Create the file, or cut off the lines of lost steps."""
-        lines: list[bytes] = []
-        if trainer.num_steps and self.path.exists():
-            with open_regular(self.path) as file:
-                lines = [line for line in file if _step_of(line) <= trainer.num_steps]
-        with naming(self.path):
-            write_atomically(self.path, lambda file: file.writelines(lines))
+        if self.path is not None:
+            lines = read_log(self.path, trainer.num_steps)
+            with naming(self.path):
+                write_atomically(self.path, lambda file: file.writelines(lines))
         self._written = 0 if self.validation is None else len(self.validation.history)
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Write a line if it is time."""
-        self._losses.append(step.loss)
+        self.losses.append(step.loss)
         measured = [] if self.validation is None else self.validation.history[self._written :]
         if not (step.number % self.every == 0 or measured or trainer.done):
             return
-        line: dict[str, Any] = {
-            "step": step.number,
-            "total": trainer.total,
-            "epoch": step.number / trainer.source.per_epoch,
-            "loss": sum(self._losses) / len(self._losses),
-            "norm": step.norm,
-            "lr": step.lr,
-            "seconds": round(trainer.seconds, 3),
-        }
+        epoch, loss = step.number / trainer.source.per_epoch, sum(self.losses) / len(self.losses)
+        seconds = round(trainer.seconds, 3)
+        values = (step.number, trainer.total, epoch, loss, step.norm, step.lr, seconds)
+        line: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
         if measured:
             line["validation"] = measured[-1][1]
             self._written += len(measured)
-        self._losses.clear()
-        # Opened each time, so that the line is in the file before the next step.
-        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self.losses.clear()
+        if self.path is not None:
+            # Opened each time, so that the line is in the file before the next step.
+            with naming(self.path), self.path.open("ab") as file:
+                file.write(f"{json.dumps(line)}\n".encode())
 
 
-def _step_of(line: bytes) -> float:
-    """Return a line's step, infinity for an incomplete line, which a kill may leave."""
+def read_log(path: Path, steps: int) -> list[bytes]:
+    """Return the lines of a log up to a step. There are none if the file does not exist.
+
+    A line that is not of a log, or has other columns, as of another version, is a ValueError.
+
+    >>> read_log(Path("log.jsonl"), steps=100)
+    []
+    """
+    kept: list[bytes] = []
+    if not path.exists():
+        return kept
+    with naming(path), open_regular(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):  # a kill may leave an incomplete one
+                break
+            try:
+                columns = dict(json.loads(line))
+                step = float(columns["step"])
+                columns.pop("validation", None)
+                if set(columns) != set(COLUMNS):
+                    raise ValueError(f"the columns are {', '.join(columns)}: another version's")  # noqa: TRY301 (one message for all)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise ValueError(
+                    f"{str(path)!r} is not a log: line {number}: {error}; expected another file"
+                ) from None
+            if step <= steps:
+                kept.append(line)
+    return kept
+
+
+def identity(path: Path) -> Identity | None:
+    """Return numbers that change when a file is replaced; None if there is no such file."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return math.inf
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Checkpoints(Callback):
@@ -239,15 +297,24 @@ class Checkpoints(Callback):
         self.seconds = check_number("Checkpoints", "seconds", seconds, lambda v: v >= 0, ">= 0")
         self.about = None if about is None else check_mapping("Checkpoints", "about", about)
         self.due, self.saved, self._last = False, 0, time.monotonic()
+        self.resumed: Identity | None = None  # the file that the run was resumed from
+        self._found: Identity | None = None  # the file at the last look
 
     def save(self, trainer: Trainer) -> None:
-        """Write the file."""
+        """Write the file, unless another process has written it since the last look.
+
+        That is a FileExistsError, and the other's file is kept.
+        """
+        if identity(self.path) not in (None, self._found):
+            what = f"another process has written it since step {self.saved}"
+            raise FileExistsError(errno.EEXIST, what, str(self.path))
         checkpoint.save(self.path, trainer, self.about)
         self.due = False
         self.begin(trainer)
 
     def begin(self, trainer: Trainer) -> None:
         """Start the clock. The run is in the file up to this step."""
+        self._found, self.resumed = self.resumed or identity(self.path), None
         self.saved, self._last = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002

@@ -22,7 +22,8 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.training.state import names
 from numpy_rnn.training.trainer import Trainer
 
-VERSION = 2
+VERSION = 3
+SUPPORTED = (2, 3)
 FORMAT = npz.FileFormat("a checkpoint", settings_entry="checkpoint")
 ANOTHER = npz.FileFormat("a checkpoint of this trainer", settings_entry="checkpoint")
 
@@ -103,8 +104,10 @@ def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
     DamagedFileError.
     """
     with npz.open_npz(path, FORMAT) as file:
-        if file.settings.get("version") != VERSION:
-            raise ValueError(f"its version is {file.settings.get('version')!r}, expected {VERSION}")
+        version = file.settings.get("version")
+        if version not in SUPPORTED:
+            expected = " or ".join(map(str, SUPPORTED))
+            raise ValueError(f"its version is {version!r}, expected {expected}")
         names(file.settings, "its settings", ("version", "about", "state"))
         yield file
 
@@ -115,6 +118,11 @@ def read_state(file: npz.Reader, layout: npz.ArrayLayout) -> dict[str, Any]:
     Its values are validated there, or by :func:`numpy_rnn.training.state.check_state`.
     """
     state: dict[str, Any] = file.settings["state"]
+    if file.settings["version"] == 2:  # had no averages of the loss
+        callbacks = dict(state["callbacks"])
+        if "history" in callbacks:
+            callbacks["history"] = {"average": None, **callbacks["history"]}
+        state["callbacks"] = {"log": {"losses": []}, **callbacks}
     for name, array in file.read_arrays(layout).items():
         *folders, last = name.split("/")
         place: Any = state

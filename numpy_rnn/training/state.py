@@ -93,7 +93,8 @@ def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> Non
             names(found, f"state of the callback {name!r}", checks)
         for key, check in checks.items():
             value = _check(f"state of the callback {name!r}: {key}", check, found[key])
-            if isinstance(value, list) and value and value[-1][0] > state["step"]:
+            by_steps = isinstance(value, list) and value and isinstance(value[-1], tuple)
+            if by_steps and value[-1][0] > state["step"]:
                 raise ValueError(f"state of the callback {name!r}: {key} goes beyond the last step")
 
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "numpy_rnn"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+ROOT, BEFORE = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{BEFORE}" if BEFORE else ROOT}
 
 
 def run_command(

@@ -76,6 +76,7 @@ def test_the_result_as_data(tmp_path: Path) -> None:
     assert b"<svg" in (tmp_path / "p.svg").read_bytes()
 
 
+@pytest.mark.posix
 def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None:
     command = [
         *COMMAND,

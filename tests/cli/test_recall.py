@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
-import termios
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 
 from numpy_rnn.apps.recall import SENTENCE, load
 from tests.cli.command import COMMAND, run_command
-from tests.terminal import EVERY_STEP, read_all
+from tests.terminal import EVERY_STEP, open_terminal, read_all
 
 RECALL = [*COMMAND, "recall"]
 
@@ -116,6 +114,7 @@ def test_a_failed_run_is_one_line_and_status_1(arguments: list[str], tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.posix
 def test_standard_output_that_is_full_is_one_line_and_status_1() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
@@ -135,6 +134,7 @@ def test_a_reader_that_stops_reading_is_no_traceback() -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.posix
 def test_an_interrupt_is_one_line_and_saves_nothing(tmp_path: Path) -> None:
     command = [*RECALL, "--epochs", "1000000", "--save", "a.npz"]
     with subprocess.Popen(
@@ -150,14 +150,14 @@ def test_an_interrupt_is_one_line_and_saves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_terminal_shows_progress_and_keeps_the_lines_whole(
     with_tqdm: bool, tmp_path: Path
 ) -> None:
     if not with_tqdm:  # a package of that name that cannot be imported
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
-    master, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
+    master, terminal = open_terminal(80)
     environment = os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
         [*RECALL, "--epochs", "300"], stdout=subprocess.PIPE, stderr=terminal, env=environment

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
-import termios
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy_rnn.apps.language_model import run
 from tests.apps.language_model.texts import write_text
 from tests.cli.command import COMMAND, ENVIRONMENT, assert_refused, run_command, run_shell
 from tests.cli.conftest import SMALL
-from tests.terminal import EVERY_STEP, read_all
+from tests.terminal import EVERY_STEP, open_terminal, read_all
 
 
 def test_training_says_what_it_does_and_writes_what_was_asked_for(trained: Path) -> None:
@@ -172,6 +170,7 @@ def interrupted(tmp_path: Path, number: signal.Signals) -> subprocess.CompletedP
     return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("number", "status", "what"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
@@ -194,13 +193,13 @@ def test_resuming_a_run_that_has_ended(trained: Path) -> None:
     assert "The run has already ended, at step 34.\n" in done.stdout
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_terminal_shows_loss_bits_speed_and_time_left(tmp_path: Path, with_tqdm: bool) -> None:
     write_text(tmp_path)
     if not with_tqdm:  # a package of that name that cannot be imported
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
-    master, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 120))
+    master, terminal = open_terminal(120)
     with subprocess.Popen(
         [*COMMAND, "train", "text.txt", *SMALL, "--epochs", "2"],
         stdout=terminal,
@@ -218,6 +217,7 @@ def test_a_terminal_shows_loss_bits_speed_and_time_left(tmp_path: Path, with_tqd
     assert b"To generate text: numpy-rnn sample text.rnn" in shown
 
 
+@pytest.mark.posix
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     write_text(tmp_path)
     (tmp_path / "full.jsonl").symlink_to("/dev/full")
@@ -229,6 +229,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert list((tmp_path / "text.rnn").iterdir()) == []
 
 
+@pytest.mark.posix
 def test_a_reader_that_goes_does_not_lose_the_run(tmp_path: Path) -> None:
     write_text(tmp_path)
     done = run_shell(f"$RNN train text.txt {' '.join(SMALL)} --epochs 2 | head -1", tmp_path)
@@ -236,12 +237,14 @@ def test_a_reader_that_goes_does_not_lose_the_run(tmp_path: Path) -> None:
     assert run.read(tmp_path / "text.rnn").state["optimizer"]["step"] >= 10
 
 
+@pytest.mark.posix
 def test_a_pipe_as_text_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = run_command("train", "pipe", cwd=tmp_path)
     assert_refused(done, 2, "'pipe' is not a regular file, expected one: it is read twice")
 
 
+@pytest.mark.posix
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     write_text(tmp_path)
     done = run_command("train", "text.txt", *SMALL, "--checkpoint", "/proc", cwd=tmp_path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from numpy_rnn.training import (
     load,
     save,
 )
+from numpy_rnn.training.callbacks import COLUMNS
 from tests.training import small
 
 
@@ -195,26 +198,114 @@ def test_checkpoints_are_written_by_the_clock_and_at_the_end(tmp_path: Path) -> 
     assert [name.name for name in tmp_path.iterdir()] == ["run.npz"]
 
 
-def test_a_log_goes_on_where_the_run_does(tmp_path: Path) -> None:
+def logged(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log without the times."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def logging(log: Path, path: Path) -> Trainer:
+    validation = Validation(lambda: 0.5, every=4)
+    lines = JsonLines(log, every=3, validation=validation)
+    files = Checkpoints(path, seconds=1000)
+    return small.trainer(callbacks=[History(every=3), validation, lines, files])
+
+
+class Interrupt(Callback):
+    """Ctrl-C in a step."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
+        if step.number == self.number:
+            signal.raise_signal(signal.SIGINT)
+
+
+A_LINE = json.dumps(dict.fromkeys(COLUMNS, 1))
+
+
+@pytest.mark.parametrize("stop", [1, 5, 6, 8])
+def test_a_resumed_log_is_that_of_a_run_without_the_interruption(tmp_path: Path, stop: int) -> None:
     log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
-
-    def make() -> Trainer:
-        validation = Validation(lambda: 0.5, every=4)
-        lines = JsonLines(log, every=2, validation=validation)
-        return small.trainer(callbacks=[validation, lines, Checkpoints(path, seconds=1000)])
-
-    make().fit(6)
-    with log.open("a", encoding="utf-8") as file:  # steps that a kill has lost, and half a line
-        file.write('{"step": 8, "loss": 1}\n{"step": 1')
-    other = make()
+    whole = logging(tmp_path / "whole.jsonl", tmp_path / "whole.npz")
+    whole.fit(11)
+    first = logging(log, path)
+    first.callbacks.append(Interrupt(stop))
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(11)
+    with log.open("a", encoding="utf-8") as file:  # a step that a kill has lost, and half a line
+        file.write(f'{A_LINE.replace("1", "9")}\n{{"step": 1')
+    other = logging(log, path)
     load(path, other)
-    other.fit(8)
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    assert [line["step"] for line in lines] == [2, 4, 6, 8]
-    assert [line.get("validation") for line in lines] == [None, 0.5, 0.5, 0.5]
-    assert all(math.isfinite(line["loss"]) and line["lr"] > 0 for line in lines)
-    make().fit(2)  # a new run writes a new log
-    assert len(log.read_text(encoding="utf-8").splitlines()) == 1
+    other.fit(11)
+    assert logged(log) == logged(tmp_path / "whole.jsonl")
+    history, expected = other.callbacks[0].state_dict(), whole.callbacks[0].state_dict()
+    assert history == expected
+    logging(log, path).fit(3)  # a new run writes a new log
+    assert [line["step"] for line in logged(log)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("Dear diary", "'.*' is not a log: line 2: .*; expected another file"),
+        ("[1]", "'.*' is not a log: line 2: .*; expected another file"),
+        ("{}", "'.*' is not a log: line 2: .*; expected another file"),
+        (A_LINE.replace("lr", "rate"), "line 2: the columns are .*, rate, .*: another version's"),
+        (A_LINE.replace("}", ', "bits": 2}'), "line 2: the columns are .*: another version's"),
+    ],
+)
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_log_of_another_version_is_refused_and_kept(
+    tmp_path: Path, line: str, message: str, resumed: bool
+) -> None:
+    log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
+    trainer = logging(tmp_path / "other.jsonl", path)
+    trainer.fit(2)
+    content = f"{A_LINE}\n{line}\n"
+    log.write_text(content, encoding="utf-8")
+    other = logging(log, tmp_path / "other.npz")
+    if resumed:
+        load(path, other)
+    with pytest.raises(ValueError, match=message):
+        other.fit(4)
+    assert log.read_text(encoding="utf-8") == content
+
+
+def test_a_checkpoint_without_the_averages_can_be_resumed(tmp_path: Path) -> None:
+    log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
+    logging(log, path).fit(5)
+    with np.load(path) as file:
+        entries = dict(file)
+    settings = json.loads(str(entries["checkpoint"]))
+    assert settings["version"] == 3
+    settings["version"] = 2  # as it was then
+    del settings["state"]["callbacks"]["log"], settings["state"]["callbacks"]["history"]["average"]
+    np.savez(path, **entries | {"checkpoint": np.array(json.dumps(settings))})
+    other = logging(log, path)
+    load(path, other)
+    assert other.num_steps == 5
+    other.fit(7)
+
+
+def test_a_checkpoint_that_another_process_has_written_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+
+    class Other(Callback):
+        def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
+            if step.number == 3:
+                path.unlink()  # nothing of another process is lost
+            if step.number == 5:
+                save(path, small.trainer(), {"whose": "the other's"})
+
+    trainer = small.trainer(callbacks=[Other(), Checkpoints(path, seconds=0)])
+    with pytest.raises(FileExistsError, match="another process has written it since step 4"):
+        trainer.fit(9)
+    assert load(path, small.trainer()) == {"whose": "the other's"}
+    trainer.callbacks.pop(0)
+    trainer.fit(9)  # asked again, it does replace the file
+    assert load(path, small.trainer()) == {}
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_a_signal_is_delivered_when_the_block_is_left(number: signal.Signals) ->
         signal.signal(number, before)
 
 
+@pytest.mark.posix
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -29,12 +29,14 @@ from numpy_rnn.training import (
     Callback,
     Checkpoints,
     History,
+    JsonLines,
     TimeBudget,
     Trainer,
     Validation,
     Windows,
     checkpoint,
 )
+from numpy_rnn.training.callbacks import identity
 from numpy_rnn.training.state import check_state, names
 
 FILE = "checkpoint.npz"  # in the folder of a run
@@ -53,6 +55,7 @@ class TrainingRun(NamedTuple):
     # the first of them is predicted from. Empty if nothing is held out.
     held_out: Array
     history: History  # training losses
+    log: JsonLines  # writes nothing until it gets a path
     files: Checkpoints  # writer of the checkpoints
 
     def add(self, callback: Callback) -> None:
@@ -112,6 +115,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
         As for :func:`start`. A damaged checkpoint is a DamagedFileError.
     """
     path = folder / FILE
+    before = identity(path)
     saved = read(path)
     tokenized = read_tokens(text, saved.vocabulary, folder)
     if tokenized.sha256 != saved.text["sha256"]:
@@ -122,6 +126,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
     with npz.damaged_file_errors(path, checkpoint.FORMAT):
         run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
         run.trainer.load_state_dict(saved.state)
+    run.files.resumed = before
     return run
 
 
@@ -147,7 +152,7 @@ def _assemble(
     about = {"settings": asdict(settings), "vocabulary": vocabulary.characters, "text": text}
     files = Checkpoints(folder / FILE, save_every, about)
     budget = None if settings.time_budget is None else TimeBudget(settings.time_budget, files)
-    history = History()
+    history, log = History(), JsonLines(None, validation=validation)
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
@@ -156,12 +161,12 @@ def _assemble(
         schedule=schedule_for(settings),
         clip_norm=settings.clip_norm or None,
         workers=settings.threads,
-        callbacks=[c for c in (budget, history, validation, files) if c is not None],
+        callbacks=[c for c in (budget, history, validation, log, files) if c is not None],
     )
     if settings.epochs is not None:
         trainer.total = trainer.steps_in(settings.epochs)
     return TrainingRun(
-        settings, vocabulary, len(tokens), trainer, validation, held_out, history, files
+        settings, vocabulary, len(tokens), trainer, validation, held_out, history, log, files
     )
 
 
@@ -201,7 +206,7 @@ def read(path: Path) -> SavedRun:
 
 def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> None:
     """Raise an exception unless the state is that of a run with these settings."""
-    callbacks: list[type[Callback]] = [History]
+    callbacks: list[type[Callback]] = [History, JsonLines]
     callbacks += [Validation] if _split(settings, characters) < characters else []
     callbacks += [TimeBudget] if settings.time_budget is not None else []
     check_state(state, {kind.name: kind.state for kind in callbacks})

@@ -85,15 +85,21 @@ def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def read_record(path: Path) -> tuple[TrainingConfig, list[Run]]:
+def read_record(path: Path, *, extend: bool = False) -> tuple[TrainingConfig, list[Run]]:
     """Read a record file that :func:`write_record` wrote.
 
-    Anything else is a DamagedFileError, whose message is one line and names the file.
+    With `extend`, the version has to be this one, because another's runs may differ. Anything else
+    is a DamagedFileError, whose message is one line and names the file.
     """
     with damaged_file_errors(path, FORMAT):
         text = read_whole(path, RECORD_SIZE)
         data = parse_json(text, len(text))
-        config = TrainingConfig(**data["config"])
+        settings, version = data["config"], data.get("numpy_rnn", __version__)
+        if extend and version != __version__:
+            raise ValueError(f"its version is {version!r}, expected {__version__!r}")
+        if set(data) > {"numpy_rnn", "config", "runs"}:
+            raise ValueError(f"its entries are {', '.join(data)}: of {version!r}")
+        config = TrainingConfig(**settings)
         runs = [Run(**entry) for entry in data["runs"]]
         keys = [(run.length, run.seed) for run in runs]
         if len(set(keys)) < len(keys):

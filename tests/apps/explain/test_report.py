@@ -6,12 +6,10 @@ import base64
 import contextlib
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
 import sys
-import termios
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -39,7 +37,7 @@ from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
-from tests.terminal import EVERY_STEP, read_all
+from tests.terminal import EVERY_STEP, open_terminal, read_all
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 SAMPLE = of_recall(SMALL)
@@ -411,8 +409,7 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
     recall.save(tmp_path / "a.npz", recall.run(SMALL))
     if not with_tqdm:  # a package of that name that cannot be imported
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
-    master, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
+    master, terminal = open_terminal(80)
     with subprocess.Popen(
         [*COMMAND, "a.npz", "--out", "why"],
         stdout=subprocess.PIPE,

@@ -14,5 +14,5 @@ def write_text(folder: Path, characters: int = 1500) -> Path:
     while len(text) < characters:
         text += " ".join(rng.choices(words, k=rng.randint(3, 6))) + ".\n"
     path = folder / "text.txt"
-    path.write_text(text[:characters], encoding="utf-8")
+    path.write_bytes(text[:characters].encode())  # LF on every system
     return path

@@ -87,6 +87,27 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     json.loads(path.read_bytes(), parse_constant=pytest.fail)  # plain JSON, without NaN
 
 
+@pytest.mark.parametrize("extend", [True, False])
+def test_another_version_s_record_is_read_and_not_extended(tmp_path: Path, extend: bool) -> None:
+    path = tmp_path / "a.json"
+    older = record_data(CONFIG, RUNS) | {"numpy_rnn": "0.0.9"}
+    newer = {
+        "unknown": older | {"momentum": 1},
+        "unknown setting": older | {"config": older["config"] | {"momentum": 1}},
+    }
+    for name, data in {"older": older, **newer}.items():
+        path.write_text(json.dumps(data), encoding="utf-8")
+        if name == "older" and not extend:
+            assert read_record(path) == (CONFIG, RUNS)
+            continue
+        reason = "version is '0.0.9'" if extend else "momentum"
+        with pytest.raises(ValueError, match=reason):
+            read_record(path, extend=extend)
+    path.write_text(json.dumps(record_data(CONFIG, RUNS) | {"momentum": 1}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"its entries are .*, momentum: of .0"):
+        read_record(path, extend=extend)
+
+
 def damaged(**changes: Any) -> bytes:
     data = record_data(CONFIG, RUNS)
     for name, value in changes.items():

@@ -1,0 +1,1 @@
+"""Windows's rules on another system: see :mod:`tests.windows.rules`."""
