@@ -11,13 +11,13 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
+from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.version import __version__
@@ -42,14 +42,6 @@ class Parser(argparse.ArgumentParser):
         if arg_strings == ["--"] and action.option_strings:
             raise argparse.ArgumentError(action, "expected one argument")
         return super()._get_values(action, arg_strings)
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal other than that of Ctrl-C asks the program to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,23 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the program with an exception, as Ctrl-C does."""
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # no other may set handlers
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            # Respect a caller that ignores the signal, as nohup does, or handles it.
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.signal(number, _raise_stopped)
+    """Let the signals that end a program raise an exception in this block."""
+    before = handle(raise_stopped)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _raise_stopped(number: int, _frame: object) -> NoReturn:
-    raise Stopped(number)
 
 
 def _open_missing_streams() -> None:
