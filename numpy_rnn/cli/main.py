@@ -15,12 +15,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import numpy as np
+
 from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.version import __version__
+
+ERRORS = (UsageError, RunError, NotFiniteError, MemoryError, OSError, KeyboardInterrupt)
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,6 +49,16 @@ class Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
 
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the command line, and the parsers of its commands by name."""
+    parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
+    parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    for command in (recall, train, checkpoint, model, memory, explain, check):
+        command.add_to(commands)
+    return parser, commands.choices
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -61,24 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
-    parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
-    parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, checkpoint, model, memory, explain, check):
-        command.add_to(commands)
+    parser, commands = make_parser()
     prog, status = parser.prog, 0
     try:
-        with _signals_raise(), contextlib.redirect_stdout(SafeOutput(sys.stdout)):
+        safe = contextlib.redirect_stdout(SafeOutput(sys.stdout))
+        # Every command looks at its results, so a warning about an overflow says nothing new.
+        with _signals_raise(), np.errstate(all="ignore"), safe:
             try:
                 options = parser.parse_args(arguments)
                 if "run" not in options:
-                    parser.error(f"expected a command: {', '.join(commands.choices)}")
+                    parser.error(f"expected a command: {', '.join(commands)}")
                 prog = options.prog
                 options.run(options)
             except SystemExit as done:  # after --help, --version or a message on wrong usage
                 status = int(done.code or 0)
             sys.stdout.flush()
-    except (UsageError, RunError, MemoryError, OSError, KeyboardInterrupt) as error:
+    except ERRORS as error:
         return status or _fail(prog, error)
     return status
 
