@@ -128,7 +128,7 @@ def _fail(prog: str, error: BaseException) -> int:
     if isinstance(error, OSError) and error.filename is None:
         message = f"standard output: {error.strerror or error}"
     if isinstance(error, MemoryError):
-        message = f"not enough memory: {error}"
+        message = f"not enough memory: {error}".rstrip(": ")
     if isinstance(error, KeyboardInterrupt):
         message = message or "interrupted"
     _print_error(prog, message)

@@ -71,7 +71,7 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_character(
         assert read.vocabulary.decode(read.tokens) == TEXT
     path.write_bytes("\ufeff".encode(mark))
     for vocabulary in (None, read.vocabulary):
-        with pytest.raises(ValueError, match="text.txt' is empty, expected a text"):
+        with pytest.raises(ValueError, match=r"text\.txt' is empty, expected a text"):
             read_tokens(path, vocabulary)
 
 
