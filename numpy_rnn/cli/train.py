@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import os
 import shlex
-import sys
 import time
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.language_model import Settings, generate, measure, run
-from numpy_rnn.apps.language_model.model import parameter_count
-from numpy_rnn.apps.to_builtin import one_line
+from numpy_rnn.apps.language_model import generate, measure, run
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.display import ConsoleCallback, bits, plot_losses
 from numpy_rnn.cli.errors import (
@@ -30,7 +26,7 @@ from numpy_rnn.cli.errors import (
     check_text,
     errors_as,
 )
-from numpy_rnn.cli.options import add_command, add_option, option_name, values
+from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
 from numpy_rnn.layers.validate import NotFiniteError
@@ -39,7 +35,6 @@ from numpy_rnn.training import JsonLines, TrainingFailedError
 from numpy_rnn.training.process import can_limit, one_blas_thread
 
 SAVE_EVERY = "60s"
-SIZES = ("hidden_size", "layers", "embedding")  # of a model
 SAMPLE_LENGTH = 160  # characters
 
 
@@ -72,14 +67,14 @@ def run_command(options: argparse.Namespace) -> None:
         check_plot(given["plot"])
     if "log" in given:
         check_output("--log", given["log"])
-    with errors_as(RunError, str(folder)):
+    with errors_as(RunError, str(folder)), _removed_if_empty(folder):
         prepare = _resume if options.resume else _start
         job = prepare(given, text, folder, save_every)
-    budget, ended = job.settings.time_budget, job.trainer.done
-    if job.budget is not None and budget is not None and not ended:
-        estimate = run.seconds_per_step(job)
-        job.budget.setup = time.monotonic() - started
-        _check_budget(budget, job.trainer.seconds + job.budget.setup, estimate)
+        budget, ended = job.settings.time_budget, job.trainer.done
+        if job.budget is not None and budget is not None and not ended:
+            estimate = run.seconds_per_step(job)
+            job.budget.setup = time.monotonic() - started
+            _check_budget(budget, job.trainer.seconds + job.budget.setup, estimate)
     # Print at once: if the reader leaves after one line, there is already something to keep.
     print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
     if ended:
@@ -103,21 +98,26 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
     settings = train_options.settings_from(given)
     _check_threads(settings.threads)
-    _check_memory(settings)
     if settings.time_budget is not None:  # building the model may take longer than that
         _check_budget(settings.time_budget, 0, run.least_seconds_per_step(settings))
     if path.exists():
         raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
     check_text(str(text))
-    is_new = not folder.exists()
     with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)
+    with naming(path):
+        check_writable(path)
+    return run.start(text, settings, folder, save_every=save_every)
+
+
+@contextmanager
+def _removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder that is made in this block if the block fails."""
+    existed = folder.exists()
     try:
-        with naming(path):
-            check_writable(path)
-        return run.start(text, settings, folder, save_every=save_every)
+        yield
     except BaseException:
-        if is_new:
+        if not existed:
             with suppress(OSError):
                 folder.rmdir()
         raise
@@ -144,21 +144,6 @@ def _check_threads(threads: int) -> None:
         raise UsageError(
             f"--threads is {threads}, which needs threadpoolctl "
             "(pip install '.[threads]') or OPENBLAS_NUM_THREADS=1"
-        )
-
-
-def _check_memory(settings: Settings) -> None:
-    """Raise UsageError if the weights, their gradients and two moments need too much memory."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # of Windows, which has no sysconf
-        memory = sys.maxsize
-    layer = 1 << 14  # bytes for the objects of one layer, at least
-    if 16 * parameter_count(settings, 1) + layer * settings.layers > memory:
-        sizes = values(argparse.Namespace(**asdict(settings)), SIZES)
-        given = ", ".join(f"{option_name(k)} is {one_line(v)}" for k, v in sizes.items())
-        raise UsageError(
-            f"{given}: expected a model that fits into the memory of {memory / 1e9:,.0f} GB"
         )
 
 
