@@ -147,7 +147,7 @@ def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:
     job.trainer.fit(1)
     job.files.about["settings"]["window"] = 10**30  # type: ignore[index]  # it is a dict here
     job.files.save(job.trainer)
-    with pytest.raises(DamagedFileError, match="expected at least 1000"):
+    with pytest.raises(DamagedFileError, match="expected at least one window of 1000"):
         run.resume(text, tmp_path)
 
 
