@@ -104,7 +104,7 @@ FLOORS = [
     ["apps.explain.pictures"],
     ["apps.explain.report"],
     ["apps.explain"],
-    ["cli.errors", "cli.terminal"],
+    ["cli.errors", "cli.signals", "cli.terminal"],
     ["cli.options", "cli.display"],
     ["cli.model"],
     ["cli.train_options", "cli.checkpoint"],
@@ -164,7 +164,7 @@ def test_the_mathematics_imports_numpy_and_nothing_else() -> None:
 
 def test_the_import_brings_numpy_and_the_standard_library_only() -> None:
     code = (
-        "import sys, numpy; before = set(sys.modules); import numpy_rnn;"
+        "import sys, numpy; before = set(sys.modules); from numpy_rnn import *;"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     run = subprocess.run(
@@ -178,10 +178,31 @@ def test_the_import_brings_numpy_and_the_standard_library_only() -> None:
     assert extra <= {"numpy_rnn", "numpy"}  # parts of numpy that it loads when asked for
 
 
+def test_the_command_imports_numpy_only_when_it_can_be_interrupted() -> None:
+    code = "import sys, numpy_rnn.__main__; print({'numpy', 'argparse', 'typing'} & {*sys.modules})"
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    # Without site, because a .pth file of the environment may import anything.
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", code], check=True, capture_output=True, env=environment
+    )
+    assert run.stdout == b"set()\n"
+
+
+def test_the_packages_names_are_those_that_type_checkers_see() -> None:
+    tree = ast.parse(modules()[""].read_text(encoding="utf-8"))
+    names = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert set(numpy_rnn.__all__) == names - {"import_module"}
+    assert {*numpy_rnn.__all__, "layers"} <= set(dir(numpy_rnn))
+    for name in (*numpy_rnn.__all__, "layers", "optim", "functional", "init", "parameters"):
+        assert getattr(numpy_rnn, name) is not None
+    with pytest.raises(AttributeError, match="module 'numpy_rnn' has no attribute 'GRUX'"):
+        numpy_rnn.GRUX  # noqa: B018 (there is none)
+
+
 def test_reexports_are_explicit_and_complete() -> None:
     for name, path in modules().items():
-        # The textbook's exports are loaded when asked for: tests/textbook/test_running.py.
-        if path.name != "__init__.py" or name in {"cli", "textbook"}:
+        # These two load their exports when asked for: above, and tests/textbook/test_running.py.
+        if path.name != "__init__.py" or name in {"", "cli", "textbook"}:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}

@@ -20,6 +20,12 @@ from numpy_rnn.files import naming, open_regular
 from numpy_rnn.functional.types import Array
 
 CHUNK = 1 << 20  # bytes of a file
+MARKS = {  # byte-order marks; that of UTF-16 is the beginning of that of UTF-32
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 class Vocabulary:
@@ -153,24 +159,29 @@ class TokenizedText(NamedTuple):
 
 
 def read_tokens(
-    path: Path, vocabulary: Vocabulary | None = None, folder: Path | None = None
+    path: Path,
+    vocabulary: Vocabulary | None = None,
+    folder: Path | None = None,
+    encoding: str | None = None,
 ) -> TokenizedText:
     """Encode a text file.
 
     Parameters
     ----------
     path : Path
-        A file in UTF-8. Line ends are not converted.
+        The file. A byte-order mark is no part of the text. Line ends are not converted.
     vocabulary : Vocabulary, optional
         Vocabulary to encode with; default: the characters of the file.
     folder : Path, optional
         Folder of the temporary file. Default: the system's, which may be in memory.
+    encoding : str, optional
+        A name that Python knows. Default: by the byte-order mark, or else UTF-8.
 
     Raises
     ------
     ValueError
-        If the file is empty, is not UTF-8 or has a character that `vocabulary` lacks. The message
-        names the place.
+        If the file is empty, is not in this encoding or has a character that `vocabulary` lacks.
+        The message names the place. Without an encoding, a NUL character is an error too.
 
     Examples
     --------
@@ -183,14 +194,14 @@ def read_tokens(
     """
     if vocabulary is None:
         characters: set[str] = set()
-        for _, text in _chunks(path):
+        for _, text in _chunks(path, encoding):
             characters.update(text)
         vocabulary = Vocabulary.from_text(characters)
     sha256 = hashlib.sha256()
     count = 0
     folder = Path(tempfile.gettempdir()) if folder is None else folder
     with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
-        for data, text in _chunks(path):
+        for data, text in _chunks(path, encoding):
             file.write(vocabulary.encode(text, repr(str(path)), count).tobytes())
             sha256.update(data)
             count += len(text)
@@ -199,13 +210,27 @@ def read_tokens(
     return TokenizedText(tokens, vocabulary, sha256.hexdigest())
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, str]]:
+def check_encoding(where: str, name: str, value: str) -> str:
+    """Return the name of an encoding of text that Python knows, or raise ValueError."""
+    try:
+        known = codecs.lookup(value)
+        known.incrementaldecoder(), "".encode(value)  # not all can read in chunks, or are of text
+    except (LookupError, ValueError, TypeError):
+        raise ValueError(
+            f"{where}: {name} is {value!r}, expected an encoding such as utf-16 or latin-1"
+        ) from None
+    return known.name
+
+
+def _chunks(path: Path, encoding: str | None) -> Iterator[tuple[bytes, str]]:
     """Yield the bytes of each chunk of a file and the characters that are complete with it."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    read = 0
+    read, file_name, is_empty = 0, repr(str(path)), True
     with naming(path), open_regular(path) as file:
+        data = file.read(max(CHUNK, 4))  # a byte-order mark is whole
+        name = encoding or next((MARKS[m] for m in MARKS if data.startswith(m)), "utf-8")
+        decoder = codecs.getincrementaldecoder(name)()
+        other = "expected its encoding to be given (--encoding)"
         while True:
-            data = file.read(CHUNK)
             incomplete = len(decoder.getstate()[0])  # bytes of a character cut by the last chunk
             try:
                 text = decoder.decode(data, final=not data)
@@ -213,11 +238,22 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, str]]:
                 position = read - incomplete + error.start
                 byte = error.object[error.start]
                 raise ValueError(
-                    f"{str(path)!r} is not UTF-8: byte {position} is 0x{byte:02x} ({error.reason})"
+                    f"{file_name} is not {name.upper()}: byte {position} is 0x{byte:02x} "
+                    f"({error.reason}), {other}"
                 ) from None
-            if not data and not read:
-                raise ValueError(f"{str(path)!r} is empty, expected a text")
+            except UnicodeError as error:
+                raise ValueError(f"{file_name} is not {name.upper()}: {error}, {other}") from None
+            if not encoding and "\0" in text:
+                where = f"after byte {read}" if read else "near its beginning"
+                raise ValueError(
+                    f"{file_name} has a NUL character {where}: a binary file, or UTF-16, {other}"
+                )
+            text = text if read else text.removeprefix("\ufeff")
+            is_empty = is_empty and not text
+            yield data, text
+            if not data and is_empty:
+                raise ValueError(f"{file_name} is empty, expected a text")
             if not data:
                 return
             read += len(data)
-            yield data, text
+            data = file.read(CHUNK)

@@ -14,7 +14,7 @@ import numpy as np
 
 from numpy_rnn import interchange
 from numpy_rnn.apps.language_model import cross_entropy, generate, run
-from numpy_rnn.apps.vocabulary import read_tokens
+from numpy_rnn.apps.vocabulary import check_encoding, read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.model import is_checkpoint
@@ -65,7 +65,9 @@ def add_to(commands: Any) -> None:
         ("--seed", int, None, "seed of the random draws"),
     ):
         add_option(sample, option, kind, default, text)
-    evaluate.add_argument("file", metavar="FILE", help="UTF-8 text file")
+    evaluate.add_argument("file", metavar="FILE", help="text file; line ends are kept")
+    encoding = "encoding of the text (default: as in training)"
+    add_option(evaluate, "--encoding", "NAME", None, encoding)
     parallel = "segments read in parallel, each from a zero state: faster, a little too high"
     add_option(evaluate, "--batch-size", int, 1, parallel)
 
@@ -117,8 +119,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"--batch-size is {options.batch_size}, expected at least 1")
     saved, model = load_model(options)
     check_text(options.file)
+    encoding = saved.settings.encoding
+    if options.encoding is not None:
+        with naming_options("encoding"):
+            encoding = check_encoding("evaluate", "encoding", options.encoding)
     with errors_as(RunError, options.file):
-        tokens = read_tokens(Path(options.file), saved.vocabulary).tokens
+        path = Path(options.file)
+        tokens = read_tokens(path, saved.vocabulary, encoding=encoding).tokens
         with one_blas_thread():
             nats = cross_entropy(model, tokens, options.batch_size)
     print(

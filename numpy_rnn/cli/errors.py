@@ -8,6 +8,7 @@ from pathlib import Path
 
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.files import NotRegularFileError, check_writable, open_regular
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import hold
 
 
@@ -38,6 +39,8 @@ def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") ->
         # An output file has a temporary name until it is complete.
         file = name if option else str(error.filename or name)
         raise kind(f"{option} {file!r}: {error.strerror}".lstrip()) from None
+    except NotFiniteError:  # of a computation, not of an argument
+        raise
     except ValueError as error:
         raise kind(f"{option}: {error}" if option else error) from None
 

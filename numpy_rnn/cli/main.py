@@ -11,17 +11,22 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import numpy as np
+
 from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
+from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import released_at_end
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.version import __version__
+
+ERRORS = (UsageError, RunError, NotFiniteError, MemoryError, OSError, KeyboardInterrupt)
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,12 +50,14 @@ class Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal other than that of Ctrl-C asks the program to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the command line, and the parsers of its commands by name."""
+    parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
+    parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    for command in (recall, train, checkpoint, model, memory, explain, check):
+        command.add_to(commands)
+    return parser, commands.choices
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,51 +77,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
-    parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
-    parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, checkpoint, model, memory, explain, check):
-        command.add_to(commands)
+    parser, commands = make_parser()
     prog, status = parser.prog, 0
     try:
-        with (
-            _signals_raise(),
-            released_at_end(),
-            contextlib.redirect_stdout(SafeOutput(sys.stdout)),
-        ):
+        safe = contextlib.redirect_stdout(SafeOutput(sys.stdout))
+        # Every command looks at its results, so a warning about an overflow says nothing new.
+        with _signals_raise(), released_at_end(), np.errstate(all="ignore"), safe:
             try:
                 options = parser.parse_args(arguments)
                 if "run" not in options:
-                    parser.error(f"expected a command: {', '.join(commands.choices)}")
+                    parser.error(f"expected a command: {', '.join(commands)}")
                 prog = options.prog
                 options.run(options)
             except SystemExit as done:  # after --help, --version or a message on wrong usage
                 status = int(done.code or 0)
             sys.stdout.flush()
-    except (UsageError, RunError, MemoryError, OSError, KeyboardInterrupt) as error:
+    except ERRORS as error:
         return status or _fail(prog, error)
     return status
 
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the program with an exception, as Ctrl-C does."""
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # no other may set handlers
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            # Respect a caller that ignores the signal, as nohup does, or handles it.
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.signal(number, _raise_stopped)
+    """Let the signals that end a program raise an exception in this block."""
+    before = handle(raise_stopped)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _raise_stopped(number: int, _frame: object) -> NoReturn:
-    raise Stopped(number)
 
 
 def _open_missing_streams() -> None:
@@ -138,7 +129,7 @@ def _fail(prog: str, error: BaseException) -> int:
     if isinstance(error, OSError) and error.filename is None:
         message = f"standard output: {error.strerror or error}"
     if isinstance(error, MemoryError):
-        message = f"not enough memory: {error}"
+        message = f"not enough memory: {error}".rstrip(": ")
     if isinstance(error, KeyboardInterrupt):
         message = message or "interrupted"
     _print_error(prog, message)

@@ -10,8 +10,9 @@ from dataclasses import fields
 from typing import Any, get_type_hints
 
 from numpy_rnn.cli.errors import UsageError
+from numpy_rnn.layers.validate import NotFiniteError
 
-METAVARS = {int: "N", float: "X"}
+METAVARS = {int: "N", float: "X", str: "NAME"}
 
 
 def add_command(
@@ -62,7 +63,8 @@ def add_options(
     kinds = get_type_hints(settings)
     defaults = {field.name: field.default for field in fields(settings)}
     for name, text in helps.items():
-        add_option(parser, option_name(name), choices.get(name, kinds[name]), defaults[name], text)
+        kind = choices.get(name, str if kinds[name] == str | None else kinds[name])
+        add_option(parser, option_name(name), kind, defaults[name], text)
 
 
 def option_name(name: str) -> str:
@@ -86,6 +88,8 @@ def naming_options(*names: str) -> Iterator[None]:
     """
     try:
         yield
+    except NotFiniteError:  # of a computation, not of an option
+        raise
     except (TypeError, ValueError) as error:
         message = re.sub(r"^\w+: ", "", str(error))  # without the name of the class
         pattern = rf"^({'|'.join(names)})(?= is | has )"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.language_model import cross_entropy, generate, run
+from numpy_rnn.apps.language_model import generate, measure, run
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.display import ConsoleCallback, bits, plot_losses
 from numpy_rnn.cli.errors import (
@@ -25,6 +29,7 @@ from numpy_rnn.cli.errors import (
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
+from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import hold
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import TrainingFailedError
@@ -40,7 +45,7 @@ def add_to(commands: Any) -> None:
     summary = "train a character language model on a text file"
     text = f"T{summary[1:]}. Training can be resumed from its checkpoints."
     parser = add_command(commands, "train", run_command, summary, text)
-    parser.add_argument("file", metavar="FILE", help="UTF-8 text file")
+    parser.add_argument("file", metavar="FILE", help="text file; line ends are kept")
     train_options.add_to(parser)
     save_every = f"time between two checkpoints (default: {SAVE_EVERY})"
     for option, kind, help_text in (
@@ -55,6 +60,7 @@ def add_to(commands: Any) -> None:
 
 def run_command(options: argparse.Namespace) -> None:
     """Run the command. Raise UsageError or RunError for one line about a failure."""
+    started = time.monotonic()
     given = train_options.merged(options)
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))
@@ -64,12 +70,17 @@ def run_command(options: argparse.Namespace) -> None:
         check_plot(given["plot"], inputs)
     if "log" in given:
         check_output("--log", given["log"], inputs=inputs)
-    with errors_as(RunError, str(folder)):
+    with errors_as(RunError, str(folder)), _removed_if_empty(folder):
         prepare = _resume if options.resume else _start
         job = prepare(given, text, folder, save_every)
+        budget, ended = job.settings.time_budget, job.trainer.done
+        if job.budget is not None and budget is not None and not ended:
+            estimate = run.seconds_per_step(job)
+            job.budget.setup = time.monotonic() - started
+            _check_budget(budget, job.trainer.seconds + job.budget.setup, estimate)
     # Print at once: if the reader leaves after one line, there is already something to keep.
     print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
-    if job.trainer.done:
+    if ended:
         print(f"The run has already ended, at step {job.trainer.num_steps}.")
     else:
         if "log" in given:
@@ -82,7 +93,7 @@ def run_command(options: argparse.Namespace) -> None:
                 ConsoleCallback(bar, characters, job.history, job.validation, partial(_sample, job))
             )
             _fit(job, text, folder)
-    for line in _conclusion(job, folder):
+    for line in _conclusion(job, folder, ended=ended):
         print(line, flush=True)
     if "plot" in given:
         with errors_as(UsageError, given["plot"], "--plot"):
@@ -94,6 +105,8 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
     settings = train_options.settings_from(given)
     _check_threads(settings.threads)
+    if settings.time_budget is not None:  # building the model may take longer than that
+        _check_budget(settings.time_budget, 0, run.least_seconds_per_step(settings))
     check_text(str(text))
     with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)
@@ -101,6 +114,19 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     if path.exists():
         raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
     return run.start(text, settings, folder, save_every=save_every)
+
+
+@contextmanager
+def _removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder that is made in this block if the block fails."""
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _resume(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
@@ -134,12 +160,25 @@ def _check_threads(threads: int) -> None:
         )
 
 
+def _check_budget(budget: float, spent: float, estimate: float) -> None:
+    """Raise UsageError if a time budget is over before one step ends."""
+    if spent + estimate > budget:
+        raise UsageError(
+            f"--time-budget is {budget:g}s, {spent:.0f}s are over and one step takes about "
+            f"{math.ceil(estimate)}s: expected at least {math.ceil(2 * (spent + estimate))}s, "
+            "or a smaller --hidden-size, --layers, --batch-size or --window"
+        )
+
+
 def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
     trainer = job.trainer
     try:
         trainer.fit()
-    except TrainingFailedError as error:
-        raise RunError(f"{error}; {_saved(job, folder)}") from None
+    except (TrainingFailedError, NotFiniteError) as error:
+        failed = error
+        if isinstance(error, NotFiniteError):  # in a validation or a sample
+            failed = trainer.failed(trainer.num_steps, str(error))
+        raise RunError(f"{failed}; {_saved(job, folder)}") from None
     except FileExistsError as error:  # another process has written the checkpoint
         raise RunError(f"{error.filename!r}: {error.strerror}") from None
     except OSError as error:
@@ -181,8 +220,11 @@ def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     return lines
 
 
-def _conclusion(job: run.TrainingRun, folder: Path) -> list[str]:
-    trainer = job.trainer
+def _conclusion(job: run.TrainingRun, folder: Path, *, ended: bool) -> list[str]:
+    trainer, left = job.trainer, math.inf
+    if job.settings.time_budget is not None and job.budget is not None:
+        left = job.settings.time_budget - trainer.seconds - job.budget.setup
+        left = job.settings.time_budget * run.REMAINDER if ended else max(left, 0)
     characters = trainer.num_steps * job.settings.batch_size * job.settings.window
     lines = [
         f"Done: {trainer.num_steps} steps in {format_duration(trainer.seconds)}, "
@@ -193,10 +235,14 @@ def _conclusion(job: run.TrainingRun, folder: Path) -> list[str]:
         step = next(s for s, loss in job.validation.history if loss == job.validation.best)
         trainer.show(job.validation.best_parameters)
         with one_blas_thread():
-            nats = cross_entropy(trainer.model, job.held_out)
+            nats, count = measure(trainer.model, job.held_out, seconds=left)
+        total = len(job.held_out) - 1
+        part = f"all {total:,} characters"
+        if count < total:
+            part = f"the first {count:,} of {total:,} characters: --time-budget allows no more"
         lines.append(
             f"Held out, the best model (step {step}):\n  {nats:.4f} nats, {bits(nats):.4f} bits "
-            f"per character, mean over all {len(job.held_out) - 1:,} characters"
+            f"per character, mean over {part}"
         )
     again = shlex.join(["numpy-rnn", "sample", str(folder)])
     return [*lines, f"To generate text: {again}"]
@@ -207,5 +253,7 @@ def _sample(job: run.TrainingRun, step: int) -> str:
     prompt = np.zeros(1, int)  # the first character: in most texts the end of a line
     rng = np.random.default_rng([job.settings.seed, step])
     tokens = generate(job.trainer.model, prompt, temperature=0.8, rng=rng)
+    end = time.monotonic() + (job.settings.time_budget or math.inf) / 100
+    tokens = itertools.takewhile(lambda _: time.monotonic() < end, tokens)
     text = job.vocabulary.decode(itertools.islice(tokens, SAMPLE_LENGTH))
     return strip_control_characters(text)

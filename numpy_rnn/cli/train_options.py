@@ -44,6 +44,7 @@ HELPS = {
     "seed": "seed of the initial weights and of dropout",
     "threads": "worker threads per batch (default: number of cores, at most 4)",
     "dtype": "floating-point type of all numbers",
+    "encoding": "encoding of the text (default: by its byte-order mark, or else UTF-8)",
 }
 CHOICES = {
     "cell": CELLS,

@@ -284,6 +284,8 @@ class Checkpoints(Callback):
         Whether the file is written after this step; other callbacks may set it.
     saved : int
         The step of the last file; 0 if there is none.
+    took : float
+        Seconds in which the last file was written.
 
     Examples
     --------
@@ -297,6 +299,7 @@ class Checkpoints(Callback):
         self.seconds = check_number("Checkpoints", "seconds", seconds, lambda v: v >= 0, ">= 0")
         self.about = None if about is None else check_mapping("Checkpoints", "about", about)
         self.due, self.saved, self._last = False, 0, time.monotonic()
+        self.took = 0.0  # seconds of the last save
         self.resumed: Identity | None = None  # the file that the run was resumed from
         self._found: Identity | None = None  # the file at the last look
 
@@ -305,12 +308,14 @@ class Checkpoints(Callback):
 
         That is a FileExistsError, and the other's file is kept.
         """
+        start = time.monotonic()
         if identity(self.path) not in (None, self._found):
             what = f"another process has written it since step {self.saved}"
             raise FileExistsError(errno.EEXIST, what, str(self.path))
         checkpoint.save(self.path, trainer, self.about)
         self.due = False
         self.begin(trainer)
+        self.took = self._last - start
 
     def begin(self, trainer: Trainer) -> None:
         """Start the clock. The run is in the file up to this step."""
@@ -331,9 +336,9 @@ class Checkpoints(Callback):
 class TimeBudget(Callback):
     """Plan the number of steps that fit into a time, so that the schedule ends with it.
 
-        (1)  N = n budget / elapsed                   after n steps
+        (1)  N = n + n (budget - elapsed) / elapsed - reserve     after n steps
 
-    The plan is made after FIRST steps and again after every twentieth of the time. Speed depends
+    The plan is made after `first` steps and again after every twentieth of the time. Speed depends
     on the clock, so a plan is written to the checkpoint before a step is taken with it. The run is
     then a function of its settings and its plans, and a killed run resumes to the same bits.
 
@@ -343,35 +348,52 @@ class TimeBudget(Callback):
         The budget. Validation and files count, a pause between two sessions does not.
     checkpoints : Checkpoints, optional
         Writes a plan at the end of the same step.
+    first : int
+        Number of steps after which the first plan is made.
+    reserve : callable
+        Maps N to the number of steps that take as long as what follows the last step.
 
     Attributes
     ----------
     plans : list of (int, int)
         The step of each plan and its N.
+    setup : float
+        Seconds of the budget that were used up before :meth:`Trainer.fit`.
     """
 
     name = "time budget"
     state: ClassVar = {"plans": by_step(count), "next": seconds}
-    FIRST = 20
 
-    def __init__(self, seconds: float, checkpoints: Checkpoints | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        checkpoints: Checkpoints | None = None,
+        first: int = 20,
+        reserve: Callable[[int], float] = lambda _N: 0.0,
+    ) -> None:
         self.seconds = check_above_zero("TimeBudget", "seconds", seconds)
         if checkpoints is not None:
             check_kind("TimeBudget", "checkpoints", checkpoints, Checkpoints)
         self.checkpoints = checkpoints
+        self.first = check_size("TimeBudget", "first", first)
+        self.reserve, self.setup = reserve, 0.0
         self.plans: list[tuple[int, int]] = []
         self.next = 0.0  # seconds at the next plan
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Plan if it is time. End the run if the time is over."""
-        over, due = trainer.seconds >= self.seconds, trainer.seconds >= self.next
+        n, elapsed, seconds = step.number, trainer.seconds, self.seconds - self.setup
+        saving = 0.0 if self.checkpoints is None else self.checkpoints.took
+        over, due = elapsed >= seconds, elapsed >= self.next
         if not self.plans:
-            due = step.number >= self.FIRST or trainer.seconds >= self.seconds / 20
+            due = n >= self.first or elapsed >= seconds / 20
         if trainer.done or not (over or due):
             return
-        planned = round(min(step.number * self.seconds / trainer.seconds, MAX_STEPS))
-        trainer.total = step.number if over else max(step.number + 1, planned)
-        self.plans.append((step.number, trainer.total))
-        self.next = trainer.seconds + self.seconds / 20
+        # The file of this plan and the file at the end take time too.
+        left = n * (seconds - elapsed - 2 * saving) / max(elapsed, 1e-9)
+        planned = round(min(n + left - self.reserve(round(min(n + left, MAX_STEPS))), MAX_STEPS))
+        trainer.total = max(n, planned)
+        self.plans.append((n, trainer.total))
+        self.next = elapsed + max(seconds / 20, 10 * saving)
         if self.checkpoints is not None:
             self.checkpoints.due = True

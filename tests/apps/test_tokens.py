@@ -10,19 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
+from numpy_rnn.apps.vocabulary import Vocabulary, check_encoding, read_tokens
 
 
 @settings(deadline=None)
-@given(text=st.text(min_size=1), chunk=st.integers(1, 9))
+@given(
+    text=st.text(min_size=1).filter(lambda text: text[0] != "\ufeff"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-7"]),
+    chunk=st.integers(1, 9),
+)
 def test_the_tokens_do_not_depend_on_the_chunks(
-    tmp_path_factory: pytest.TempPathFactory, text: str, chunk: int
+    tmp_path_factory: pytest.TempPathFactory, text: str, encoding: str, chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "text.txt"
-    path.write_bytes(text.encode("utf-8"))
+    path.write_bytes(text.encode(encoding))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("numpy_rnn.apps.vocabulary.CHUNK", chunk)
-        read = read_tokens(path)
+        read = read_tokens(path, encoding=encoding)
     assert read.vocabulary.decode(read.tokens) == text
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert isinstance(read.tokens, np.memmap)
@@ -49,7 +53,43 @@ def test_a_byte_that_is_not_utf8_is_named(
         with pytest.raises(
             ValueError, match=f"is not UTF-8: byte {position} is 0x{data[position]:02x} "
         ):
-            read_tokens(path)
+            read_tokens(path, encoding="utf-8")
+
+
+TEXT = "\u4f60h\xe9llo\r\n"
+
+
+@pytest.mark.parametrize("mark", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_tells_the_encoding_and_is_no_character(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(f"\ufeff{TEXT}".encode(mark))
+    monkeypatch.setattr("numpy_rnn.apps.vocabulary.CHUNK", 1)
+    for encoding in (None, mark):
+        read = read_tokens(path, encoding=encoding)
+        assert read.vocabulary.decode(read.tokens) == TEXT
+    path.write_bytes("\ufeff".encode(mark))
+    for vocabulary in (None, read.vocabulary):
+        with pytest.raises(ValueError, match=r"text\.txt' is empty, expected a text"):
+            read_tokens(path, vocabulary)
+
+
+@pytest.mark.parametrize("data", [b"a\0", "abc".encode("utf-16-be"), b"\x7fELF\x02\0"])
+def test_a_text_with_a_nul_needs_an_encoding(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"has a NUL character .* expected its encoding"):
+        read_tokens(path)
+    assert len(read_tokens(path, encoding="latin-1").tokens) == len(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["hex", "zip", "undefined", "", "no such", "a\0b", "\xe9", "9" * 99]
+)
+def test_what_is_no_encoding_of_text(name: str) -> None:
+    with pytest.raises(ValueError, match=r"Settings: encoding is .*, expected an encoding such as"):
+        check_encoding("Settings", "encoding", name)
 
 
 def test_a_missing_character_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,18 +219,34 @@ def test_signals_that_are_ignored_or_handled_stay_so(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("numpy-rnn ")
 
 
-INTERRUPTED_IMPORT = """
-import runpy, sys
-class Interrupt:
+SIGNAL_IN_AN_IMPORT = """
+import runpy, signal, sys
+number, module = signal.Signals[sys.argv[1]], sys.argv[2]
+before = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+signal.signal(number, before)  # whatever the caller of the tests does with it
+class Send:
     def find_spec(self, name, path=None, target=None):
-        if name == "numpy_rnn.cli.main":
-            raise KeyboardInterrupt
-sys.meta_path.insert(0, Interrupt())
+        if name == module:
+            signal.raise_signal(number)
+sys.meta_path.insert(0, Send())
+sys.argv[1:] = ["recall", "--epochs", "1"]
 runpy.run_module("numpy_rnn", run_name="__main__", alter_sys=True)
 """
 
 
-def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
-    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+@pytest.mark.parametrize(
+    ("number", "module", "status", "what"),
+    [
+        (signal.SIGINT, "numpy", 130, "interrupted"),
+        (signal.SIGINT, "numpy._core._multiarray_umath", 130, "interrupted"),
+        (signal.SIGTERM, "numpy.random._generator", 143, "stopped by SIGTERM"),
+        (signal.SIGHUP, "numpy_rnn.cli.main", 129, "stopped by SIGHUP"),
+    ],
+)
+def test_a_signal_during_the_imports_is_one_line(
+    number: signal.Signals, module: str, status: int, what: str
+) -> None:
+    command = [sys.executable, "-c", SIGNAL_IN_AN_IMPORT, number.name, module]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130, "numpy-rnn: error: interrupted\n")
+    assert done.returncode == status
+    assert (done.stdout, done.stderr) == ("", f"numpy-rnn: error: {what}\n")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numpy_rnn.apps.language_model import run
+from numpy_rnn.apps.language_model import inference, run
+from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
 from tests.cli.command import COMMAND, ENVIRONMENT, assert_refused, run_command, run_shell
 from tests.cli.conftest import SMALL
@@ -47,11 +48,12 @@ def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path
     settings = run.read(tmp_path / "here").settings
     assert (settings.hidden_size, settings.batch_size, settings.cell) == (5, 2, "gru")
     assert (settings.lr, settings.epochs) == (1e-3, 0.1)
-    timed = ["--time-budget", "0.2s", "--checkpoint", "there"]
+    timed = ["--time-budget", "2m", "--checkpoint", "there"]
+    timed += ["--lr", "1e-30", "--validate-every", "1", "--patience", "1"]  # ends soon
     assert (
         run_command("train", "text.txt", "--config", "a.toml", *timed, cwd=tmp_path).returncode == 0
     )
-    assert run.read(tmp_path / "there").settings.time_budget == 0.2
+    assert run.read(tmp_path / "there").settings.time_budget == 120
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,7 @@ def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path
         ("time-budget = true", "--time-budget is 'True', expected a time"),
         ("lr = nan", "--lr is nan, expected a finite number above 0"),
         ("seed =", "--config: 'a.toml' is not a TOML file of options"),
+        ("\ufeffencoding = 'zip'", "--encoding is 'zip', expected an encoding such as utf-16"),
         (f"seed = {'9' * 5000}", "--config: 'a.toml' is not a TOML file of options"),
         (f"seed = {'[' * 3000}{']' * 3000}", "--config: 'a.toml' is not a TOML file of options"),
         ('log = "a\\u0000b"', "--log: embedded null byte"),
@@ -88,6 +91,9 @@ BAD_OPTIONS = [
     (["--lr", "-1"], "--lr is -1.0, expected a finite number above 0"),
     (["--cell", "elman"], "argument --cell: invalid choice"),
     (["--time-budget", "soon"], "--time-budget is 'soon', expected a time such as 90s, 3m or 1h"),
+    (["--time-budget", "0.000001"], "--time-budget is 1e-06s, 0s are over and one step takes "),
+    (["--encoding", "hex"], "--encoding is 'hex', expected an encoding such as utf-16 or latin-1"),
+    (["--seed=--"], "argument --seed: "),
     (["--time-budget", "1m", "--epochs", "1"], "not allowed with argument"),
     (["--epochs", "0"], "--epochs is 0.0, expected a finite number above 0"),
     (["--threads", "9"], "--threads is 9, expected up to batch_size 4"),
@@ -116,7 +122,10 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], message: 
     [
         (b"", "'a.txt' is empty, expected a text"),
         (b"abc\xffdef", "'a.txt' is not UTF-8: byte 3 is 0xff (invalid start byte)"),
-        (b"abc", "elements to predict, expected at least one window of 10"),
+        (b"abc", "'a.txt' has 3 characters to train on, expected at least 11, or --window and "),
+        (b"a", "'a.txt' has 1 characters to train on, expected at least 11"),
+        (b"\xef\xbb\xbf", "'a.txt' is empty, expected a text"),
+        ("hello".encode("utf-16-le"), "'a.txt' has a NUL character near its beginning: a binary"),
         (None, "'a.txt': No such file or directory"),
     ],
 )
@@ -124,6 +133,7 @@ def test_a_bad_text_is_one_line(tmp_path: Path, data: bytes | None, message: str
     if data is not None:
         (tmp_path / "a.txt").write_bytes(data)
     assert_refused(run_command("train", "a.txt", *SMALL, cwd=tmp_path), 1, message)
+    assert not (tmp_path / "a.rnn").exists()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,52 @@ def test_a_run_that_does_not_fit_a_checkpoint_is_one_line(
     (trained / "other.txt").write_text("a Zoo", encoding="utf-8")
     done = run_command("train", *arguments, cwd=trained)
     assert_refused(done, 1 if message.startswith(("'no.txt'", "has 'Z'")) else 2, message)
+
+
+def test_a_model_that_diverges_before_a_sample_is_one_line(tmp_path: Path) -> None:
+    write_text(tmp_path)
+    options = ["--lr", "1e30", "--optimizer", "sgd", "--clip-norm", "0", "--warmup", "0"]
+    often = ["--validate-every", "1", "--cell", "rnn"]
+    done = run_command("train", "text.txt", *SMALL, *options, *often, cwd=tmp_path)
+    assert_refused(done, 1, "training diverged at step 1 (Dropout.forward: x is nan at index ")
+
+
+def test_the_result_is_measured_on_as_much_text_as_the_time_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Clock:
+        """Three seconds pass whenever it is read."""
+
+        now = 0.0
+
+        def monotonic(self) -> float:
+            self.now += 3
+            return self.now
+
+    write_text(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inference, "time", Clock())
+    small = [*SMALL, "--hidden-size", "2", "--validate-every", "1000"]
+    assert main(["train", "text.txt", *small, "--time-budget", "1s"]) == 0
+    out = capsys.readouterr().out
+    assert "mean over the first 16 of 150 characters: --time-budget allows no more\n" in out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1", "utf-16-be"])
+def test_the_encoding_is_found_or_given_and_remembered(tmp_path: Path, encoding: str) -> None:
+    text = "h\xe9llo w\xf6rld\r\n" * 20
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    given = ["--encoding", encoding] if encoding in {"latin-1", "utf-16-be"} else []
+    done = run_command("train", "a.txt", *SMALL, "--epochs", "0.1", *given, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    saved = run.read(tmp_path / "a.rnn")
+    assert saved.vocabulary.characters == "".join(sorted(set(text)))
+    done = run_command("train", "a.txt", "--resume", cwd=tmp_path)
+    assert done.stdout.startswith("'a.txt': 260 characters, 11 distinct")
+    done = run_command("evaluate", "a.rnn", "a.txt", cwd=tmp_path)
+    assert done.stdout.endswith("mean over 259 characters\n"), done.stderr
+    done = run_command("evaluate", "a.rnn", "a.txt", "--encoding", "ascii", cwd=tmp_path)
+    assert_refused(done, 1, "'a.txt' is not ASCII: byte ")
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_file(tmp_path: Path) -> None:

@@ -176,6 +176,16 @@ def test_a_plan_is_on_the_disk_before_a_step_is_taken_by_it(tmp_path: Path) -> N
     assert look.seen > 5
 
 
+def test_a_budget_keeps_time_for_what_comes_before_and_after(tmp_path: Path) -> None:
+    files = Checkpoints(tmp_path / "run.npz", seconds=1000)
+    budget = TimeBudget(100, files, first=3, reserve=lambda N: N / 10)
+    budget.setup = 40.0
+    trainer = small.trainer(callbacks=[Clock(), budget, files])
+    trainer.fit()
+    assert budget.plans[0] == (3, 54)  # of 60 steps
+    assert trainer.num_steps in (54, 55)
+
+
 def test_a_budget_that_is_over_ends_the_run() -> None:
     budget = TimeBudget(1e-6)
     trainer = small.trainer(callbacks=[budget])

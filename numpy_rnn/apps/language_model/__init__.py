@@ -5,7 +5,7 @@ Start with ``run.py``, which puts the parts together.
 """
 
 from numpy_rnn.apps.language_model import run
-from numpy_rnn.apps.language_model.inference import cross_entropy, distribution, generate
+from numpy_rnn.apps.language_model.inference import cross_entropy, distribution, generate, measure
 from numpy_rnn.apps.language_model.model import Settings
 
-__all__ = ["Settings", "cross_entropy", "distribution", "generate", "run"]
+__all__ = ["Settings", "cross_entropy", "distribution", "generate", "measure", "run"]

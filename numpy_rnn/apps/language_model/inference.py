@@ -25,12 +25,14 @@ from fewer tokens than there are, so the result is a little too high.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers import CrossEntropyLoss, Layer
+from numpy_rnn.layers.validate import NotFiniteError
 
 STEPS = 256  # of a forward pass
 
@@ -73,12 +75,14 @@ def distribution(
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
     y = y.astype(np.float64)
+    if not math.isfinite(y.max()):
+        raise NotFiniteError("the model's output has a NaN or an infinity, expected finite numbers")
     order = np.argsort(-y, kind="stable")
     p = np.zeros(len(y))
     if temperature == 0:
         p[order[0]] = 1
         return p
-    with np.errstate(under="ignore"):
+    with np.errstate(over="ignore", under="ignore"):  # to -infinity, and exp to 0
         likeliest = np.exp((y[order] - y[order[0]]) / temperature)  # (1)
     if top_k is not None:
         likeliest[top_k:] = 0  # (2)
@@ -134,6 +138,8 @@ def generate(
 def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
     """Return the cross-entropy of a text, equation (5). Divide by log 2 for bits per character.
 
+    :func:`measure` does the same in a limited time.
+
     Parameters
     ----------
     model : Layer
@@ -156,6 +162,22 @@ def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
     >>> print(f"{cross_entropy(model, np.array([0, 3, 1])) / np.log(2):.3f} bits")
     2.000 bits
     """
+    return measure(model, tokens, batch_size)[0]
+
+
+def measure(
+    model: Layer, tokens: Array, batch_size: int = 1, seconds: float = math.inf
+) -> tuple[float, int]:
+    """Return the cross-entropy of as much of a text as can be read in some seconds.
+
+    Arguments are those of :func:`cross_entropy`. Returned are the mean and the number of
+    characters that it is taken over, N - 1 if the time is enough.
+
+    >>> from numpy_rnn import RNN, Linear, Sequential
+    >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
+    >>> measure(model, np.zeros(1000, int), seconds=0)[1]
+    16
+    """
     count = len(tokens) - 1
     if count < 1:
         raise ValueError(f"tokens has length {len(tokens)}, expected at least 2")
@@ -163,12 +185,18 @@ def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
     criterion = CrossEntropyLoss(reduction="sum")
     length = -(-count // min(batch_size, count))
     firsts = np.arange(0, count, length)  # of the parts
-    state, total = None, 0.0
-    for step in range(0, length, STEPS):
-        positions = np.arange(step, min(step + STEPS, length))[:, None] + firsts  # (T, B)
+    state, total, read = None, 0.0, 0
+    end = time.monotonic() + seconds
+    step, steps = 0, STEPS if seconds == math.inf else STEPS // 16
+    while step < length and (not step or time.monotonic() < end):
+        positions = np.arange(step, min(step + steps, length))[:, None] + firsts  # (T, B)
         inside = positions < count  # the last part may be shorter
         positions = np.minimum(positions, count - 1)
         y, state = model.predict(tokens[positions], state)
         targets = np.where(inside, tokens[positions + 1].astype(int), criterion.ignore_index)
         total += float(criterion.predict(y, targets))
-    return total / count
+        read += int(inside.sum())
+        step, steps = step + steps, min(2 * steps, STEPS)
+    if not math.isfinite(total):
+        raise NotFiniteError(f"the cross-entropy is {total / read}, expected a finite number")
+    return total / read, read

@@ -16,6 +16,7 @@ import numpy as np
 
 from numpy_rnn import init
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, optional, real
+from numpy_rnn.apps.vocabulary import check_encoding
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
@@ -73,6 +74,8 @@ class Settings(Validated):
         Threads that share the work of a batch.
     dtype : {"float32", "float64"}
         Dtype of every array.
+    encoding : str or None
+        Encoding of the text. None: by its byte-order mark, or else UTF-8.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Settings(Validated):
     seed: int = checked(0, integer(0))
     threads: int = checked(1, integer(1))
     dtype: str = checked("float32", one_of("float32", "float64"))
+    encoding: str | None = checked(None, optional(check_encoding))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,7 @@ from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Dropout, Sequential
 from numpy_rnn.training import (
+    Batch,
     Callback,
     Checkpoints,
     History,
@@ -35,12 +38,17 @@ from numpy_rnn.training import (
     Validation,
     Windows,
     checkpoint,
+    gradient,
 )
 from numpy_rnn.training.callbacks import identity
+from numpy_rnn.training.process import one_blas_thread
 from numpy_rnn.training.state import check_state, names
 
 FILE = "checkpoint.npz"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
+# Of a time budget, what is left for the measurement that follows the training, and how many
+# characters a validation reads for each one that is trained on: about a twentieth of the time.
+REMAINDER, VALIDATED = 0.1, 0.15
 
 
 class TrainingRun(NamedTuple):
@@ -56,6 +64,7 @@ class TrainingRun(NamedTuple):
     held_out: Array
     history: History  # training losses
     log: JsonLines  # writes nothing until it gets a path
+    budget: TimeBudget | None  # None if the settings have epochs
     files: Checkpoints  # writer of the checkpoints
 
     def add(self, callback: Callback) -> None:
@@ -89,7 +98,7 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
     Parameters
     ----------
     text : Path
-        A file in UTF-8. A ValueError if it is not, or is too short.
+        The file. A ValueError if it is not in the settings' encoding, or is too short.
     settings : Settings
         Everything else that the run depends on.
     folder : Path
@@ -97,7 +106,7 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
     save_every : float
         Seconds between two checkpoints.
     """
-    tokenized = read_tokens(text, folder=folder)
+    tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
     model = build(settings, len(tokenized.vocabulary))
     about = {"name": text.name, "characters": len(tokenized.tokens), "sha256": tokenized.sha256}
@@ -117,7 +126,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
     path = folder / FILE
     before = identity(path)
     saved = read(path)
-    tokenized = read_tokens(text, saved.vocabulary, folder)
+    tokenized = read_tokens(text, saved.vocabulary, folder, saved.settings.encoding)
     if tokenized.sha256 != saved.text["sha256"]:
         raise ValueError(
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
@@ -141,18 +150,45 @@ def _assemble(
     tokens, vocabulary = tokenized.tokens, tokenized.vocabulary
     split = _split(settings, len(tokens))
     held_out = tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
-    validation = None
+    validation = budget = None
+    characters = settings.batch_size * settings.window
+
+    def validated(steps: int) -> int:
+        """Return the number of characters of a validation, which the first plan decides."""
+        return min(
+            max(len(held_out) - 1, 0),
+            max(32 * settings.batch_size, int(VALIDATED * steps * characters)),
+        )
+
+    def measure() -> float:
+        count = len(held_out) - 1
+        if budget is not None and budget.plans:
+            count = validated(budget.plans[0][1])
+        return cross_entropy(model, held_out[: count + 1], settings.batch_size)
+
     if len(held_out):
         validation = Validation(
-            lambda: cross_entropy(model, held_out, settings.batch_size),
+            measure,
             settings.validate_every,
             settings.patience or None,
             restore_best=False,  # a checkpoint has both the last and the best parameters
         )
     about = {"settings": asdict(settings), "vocabulary": vocabulary.characters, "text": text}
     files = Checkpoints(folder / FILE, save_every, about)
-    budget = None if settings.time_budget is None else TimeBudget(settings.time_budget, files)
+    if settings.time_budget is not None:
+        budget = TimeBudget(
+            settings.time_budget * (1 - REMAINDER),
+            files,
+            min(20, settings.validate_every),
+            lambda N: validated(N) / (3 * characters),  # a step's backward costs two forwards
+        )
     history, log = History(), JsonLines(None, validation=validation)
+    least = max(settings.batch_size, settings.window)
+    if split - 1 < least:
+        raise ValueError(
+            f"{text['name']!r} has {split} characters to train on, expected at least {least + 1}"
+            + (f", or --window and --batch-size of at most {split - 1}" if split > 1 else "")
+        )
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
@@ -166,8 +202,46 @@ def _assemble(
     if settings.epochs is not None:
         trainer.total = trainer.steps_in(settings.epochs)
     return TrainingRun(
-        settings, vocabulary, len(tokens), trainer, validation, held_out, history, log, files
+        settings,
+        vocabulary,
+        len(tokens),
+        trainer,
+        validation,
+        held_out,
+        history,
+        log,
+        budget,
+        files,
     )
+
+
+def least_seconds_per_step(settings: Settings) -> float:
+    """Return a lower bound of the time of a training step, without building the model.
+
+    Each weight takes part in three products, a tenth of which is assumed to be free.
+    """
+    n, seconds = 256, math.inf
+    square = np.ones((n, n), settings.dtype)
+    with one_blas_thread():
+        for _ in range(5):
+            start = time.perf_counter()
+            square @ square
+            seconds = min(seconds, time.perf_counter() - start)
+    steps = settings.batch_size * settings.window / settings.threads
+    return 0.9 * 3 * parameter_count(settings, 1) * steps / n**3 * seconds
+
+
+def seconds_per_step(run: TrainingRun) -> float:
+    """Estimate the time of a training step, from gradients over one and over three time steps."""
+    seconds, model, B = {}, run.trainer.model, run.settings.batch_size
+    model.eval()  # no dropout mask is drawn, so the run stays the same
+    with one_blas_thread():
+        for T in (1, 1, 3):  # the first call takes longer than later ones
+            start, tokens = time.monotonic(), np.zeros((T, B), int)
+            gradient(model, run.trainer.criterion, Batch(tokens, tokens))
+            seconds[T] = time.monotonic() - start
+    each = max(0.0, seconds[3] - seconds[1]) / 2
+    return (seconds[1] + each * (run.settings.window - 1)) / run.settings.threads
 
 
 def _split(settings: Settings, count: int) -> int:

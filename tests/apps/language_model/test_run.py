@@ -115,9 +115,8 @@ def test_another_text_is_refused(tmp_path: Path) -> None:
 
 def test_a_text_shorter_than_one_window_is_refused(tmp_path: Path) -> None:
     text = write_text(tmp_path, 11)
-    with pytest.raises(
-        ValueError, match="9 elements to predict, expected at least one window of 10"
-    ):
+    message = "'text.txt' has 10 characters to train on, expected at least 11, or --window and "
+    with pytest.raises(ValueError, match=message):
         run.start(text, SMALL, tmp_path)
 
 

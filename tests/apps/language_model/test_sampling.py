@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from numpy_rnn.apps.language_model import distribution, generate
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.validate import NotFiniteError
 from tests.training import small
 
 LOGITS = st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=12).map(np.array)
@@ -87,3 +88,14 @@ def test_generation_does_not_change_the_models_generators() -> None:
     before = [rng.bit_generator.state for rng in net.rngs()]
     list(itertools.islice(generate(net, np.array([0]), rng=1), 10))
     assert [rng.bit_generator.state for rng in net.rngs()] == before
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-310, 1e-300])
+def test_a_temperature_near_zero_is_the_limit_without_a_warning(temperature: float) -> None:
+    assert distribution(np.array([1.0, 2.0, -3.0]), temperature).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
+    with pytest.raises(NotFiniteError, match="output has a NaN or an infinity"):
+        distribution(np.array([1.0, bad]))
