@@ -28,15 +28,26 @@ def released_at_end() -> Iterator[None]:
         yield
     finally:
         while _held:
-            name, (handle, _) = _held.popitem()
-            # POSIX removes the file under the lock. Windows removes no file that is open here, or
-            # in a process that has opened it since and so has the lock.
-            if os.name == "nt":
-                os.close(handle)
-            with contextlib.suppress(OSError):
-                name.unlink()
-            if os.name != "nt":
-                os.close(handle)
+            _release(next(iter(_held)))
+
+
+def release(path: Path) -> None:
+    """Release the lock on the name of a file, if this process holds it."""
+    name = _lock_name(path)
+    if name in _held:
+        _release(name)
+
+
+def _release(name: Path) -> None:
+    handle, _ = _held.pop(name)
+    # POSIX removes the file under the lock. Windows removes no file that is open here, or in a
+    # process that has opened it since and so has the lock.
+    if os.name == "nt":
+        os.close(handle)
+    with contextlib.suppress(OSError):
+        name.unlink()
+    if os.name != "nt":
+        os.close(handle)
 
 
 def hold(path: Path, purpose: str) -> None:

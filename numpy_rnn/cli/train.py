@@ -30,7 +30,7 @@ from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
 from numpy_rnn.layers.validate import NotFiniteError
-from numpy_rnn.locks import hold
+from numpy_rnn.locks import hold, release
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.callbacks import read_log
@@ -124,6 +124,7 @@ def _removed_if_empty(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         if not existed:
+            release(folder / run.FILE)  # its lock file is in the folder
             with suppress(OSError):
                 folder.rmdir()
         raise
