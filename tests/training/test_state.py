@@ -17,7 +17,12 @@ from tests.fuzzing import FORMATS, members_of, npy_of_text, text_of_npy, zip_of
 
 JUNK: tuple[Any, ...] = (None, True, -1, 0.5, float("nan"), 10**400, "x", [], {}, [[1]], {"a": 1})
 # Values of another kind than the one in the file that make sense there.
-NONE = {("state", "total"), ("about", "settings", "epochs"), ("about", "settings", "time_budget")}
+NONE = {
+    ("state", "total"),
+    ("state", "callbacks", "history", "average"),  # before the first step
+    ("about", "settings", "epochs"),
+    ("about", "settings", "time_budget"),
+}
 UNLIMITED = "warmup", "validate_every", "patience", "seed"
 ANY_TEXT = {("state", "stopped"), ("about", "text", "name"), ("about", "text", "sha256")}
 
