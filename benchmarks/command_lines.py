@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
+
 from numpy_rnn.cli.main import main, make_parser
 from numpy_rnn.cli.signals import Stopped
 
@@ -36,7 +38,17 @@ HOSTILE = (
     *("\x1b[2J", "\u202e", "\udce9", "\ud800", "\ufeff", "a\x7f", "/", ".", "no/such", "/dev/null"),
     *("/dev/full", "/dev/zero", "/proc/self/mem", "--help=", "-h", "--version", "@text.txt"),
 )
-FILES = ("text.txt", "text.rnn", "saved.npz", "options.toml", "empty", "binary", "pipe", "folder")
+FILES = (
+    "text.txt",
+    "text.rnn",
+    "saved.npz",
+    "options.toml",
+    "in.npy",
+    "empty",
+    "binary",
+    "pipe",
+    "folder",
+)
 FLOATS = ("0.5", "1", "1e-3", "0.999")
 # Options that keep a command short. A generated option comes later and so overrides them.
 QUICK = {
@@ -48,6 +60,9 @@ QUICK = {
     "memory": ["first-token", "--updates", "2", "--limit", "30", "--seeds", "1"],
     "sample": ["text.rnn", "--length", "5"],
     "evaluate": ["text.rnn", "text.txt"],
+    "inspect": ["text.rnn"],
+    "convert": ["saved.npz", "new.safetensors"],
+    "run": ["saved.npz", "--input", "in.npy", "--output", "out.npy"],
     "explain": ["text.rnn", "--text", "the"],
 }
 SLOW = ("explain", "check")  # only with a value that may be wrong
@@ -186,7 +201,10 @@ def run_process(rng: random.Random, arguments: list[str], folder: Path) -> tuple
             status = process.wait()
         errors.seek(0)
         encoding = (variables.get("PYTHONIOENCODING") or "utf-8").split(":")[0]
-        shown = errors.read().decode(encoding or "utf-8", "replace")
+        data = errors.read()
+        if data.startswith(b"numpy-rnn"):  # of a signal before there are streams
+            encoding = "utf-8"
+        shown = data.decode(encoding or "utf-8", "replace")
     where = f"{variables} {streams} {number and number.name} {'no folder' * is_gone}"
     return where, Outcome(status, shown, [])
 
@@ -229,6 +247,7 @@ def fixtures(folder: Path) -> Iterator[None]:
             if outcome.status:
                 raise RuntimeError(outcome.errors)
         Path("options.toml").write_text("lr = 0.5\n", encoding="utf-8")
+        np.save("in.npy", np.eye(4, 35))
         Path("empty").touch()
         Path("binary").write_bytes(bytes(range(256)))
         os.mkfifo("pipe")
