@@ -116,7 +116,8 @@ def _open_missing_streams() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (open until the process ends)
+            null = os.open(os.devnull, os.O_RDWR)  # never closed, so Python must not warn about it
+            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (as above)
 
 
 def _fail(prog: str, error: BaseException) -> int:

@@ -41,6 +41,7 @@ def shell(
         ("$RNN recall --epochs 1 >&-", 0),
         ("$RNN recall --epochs 1 --json >&-", 0),
         ("$RNN recall --epochs 1 <&- >&- 2>&-", 0),
+        ("PYTHONWARNINGS=always $RNN recall --epochs 1 >&-", 0),
         ("$RNN recall --epochs 0 2>/dev/full", 2),
         ("$RNN recall --what 2>/dev/full", 2),
         ("$RNN 2>/dev/full", 2),
