@@ -12,9 +12,10 @@ from numpy_rnn import layers
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.gates import convert_gates
 from numpy_rnn.interchange.onnx_chain import ACTIVATIONS, MERGES
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS as CELL_ACTIVATIONS
-from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES, blocks
+from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES
 from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
 from numpy_rnn.interchange.protobuf import encode
 from numpy_rnn.parameters import check_dtype
@@ -210,16 +211,17 @@ class _Writer:
         """Add the node of one layer of a stack and return its outputs: Y, Y_h and maybe Y_c."""
         kind, ways = CELLS[type(layer)], 2 if layer.bidirectional else 1
         cells = [layer.weights(n, way) for way in range(ways)]
-        inverse = np.argsort(KINDS[kind][0]).tolist()
-
-        def stacked(letter: str, *places: int) -> str:
-            each = [np.concatenate([blocks(cell[k], inverse) for k in places]) for cell in cells]
-            return self.tensor(f"{name}.{letter}", np.stack(each))
-
-        inputs = [self.x, stacked("W", 0), stacked("R", 1)]
-        inputs += [stacked("B", 2, 3) if layer.bias else "", "", *initial]
+        keys = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+        weights = [
+            convert_gates(dict(zip(keys, cell, strict=False)), "torch", "onnx", kind.lower())
+            for cell in cells
+        ]
+        inputs = [self.x, "", "", "", "", *initial]
+        for place, letter in enumerate("WRB" if layer.bias else "WR", start=1):
+            stacked = np.stack([converted[letter] for converted in weights])
+            inputs[place] = self.tensor(f"{name}.{letter}", stacked)
         if type(layer) is layers.PeepholeLSTM:
-            peepholes = np.stack([blocks(cell[4].ravel(), PEEPHOLES) for cell in cells])
+            peepholes = np.stack([cell[4].reshape(3, -1)[PEEPHOLES].ravel() for cell in cells])
             inputs.append(self.tensor(f"{name}.P", peepholes))
         outputs = [f"{name}.{letter}" for letter in ("Y", "Y_h", "Y_c")[: 1 + len(initial)]]
         self.node(kind, inputs, outputs, **_cell_attributes(layer, kind, ways))
@@ -245,9 +247,8 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
         "hidden_size": layer.hidden_size,
         "direction": "bidirectional" if ways == 2 else direction,
     }
-    default = tuple(name.lower() for name in KINDS[kind][1])
     chosen = (layer.nonlinearity,) if kind == "RNN" else layer.activations
-    if tuple(chosen) != default:
+    if tuple(chosen) != KINDS[kind][0]:
         theirs = {ours: (name, numbers) for name, (ours, numbers) in CELL_ACTIVATIONS.items()}
         theirs["linear"] = theirs["affine"]
         names, given = [], []

@@ -48,7 +48,7 @@ def test_a_random_node_equals_onnxruntime(seed: int, tmp_path: Path) -> None:
     path.write_bytes(node.model)
     graph = read(path).build(graph=True)
     theirs = onnxruntime_outputs(node.model, node.inputs)
-    for _ in range(2):  # traced, then planned
+    for _ in range(2):  # the second time with what the first one prepared
         assert difference(graph(*node.inputs.values()), theirs) < 1e-5, node.about
 
 
