@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,13 +65,13 @@ class Node(NamedTuple):
     def function(self, opset: int) -> Callable[..., Any]:
         """Return the function of what the node reads, for one thread."""
         if self.op == "If":
-            return self._choose
+            return partial(self._choose, self.reads()[1:])
         if self.op in KINDS:
             return RecurrentNode(self.op, self.attributes)
         return function_of(self.op, self.options(), opset)
 
-    def _choose(self, condition: Array, *values: Array) -> tuple[Array, ...]:
-        known = dict(zip(self.reads()[1:], values, strict=True))
+    def _choose(self, names: Sequence[str], condition: Array, *values: Array) -> tuple[Array, ...]:
+        known = dict(zip(names, values, strict=True))
         branch = self.branch(condition)
         return branch.run([known[name] for name in branch.free])
 

@@ -168,7 +168,7 @@ class _Walk:
         if node.op == "Cast":
             require(results[0].dtype.kind == arrays[0].dtype.kind)
         for known in (self.initial, self.states):
-            known |= set(outputs) if reads <= known else set()
+            known.update(outputs if reads <= known else ())
         require(reads <= self.states or reads <= self.labels.keys())
         if reads <= self.labels.keys():
             moved = run(*[self.labels.get(n, a) for n, a in zip(node.inputs, arrays, strict=True)])
@@ -176,9 +176,10 @@ class _Walk:
 
     def _layer(self, node: Node, reads: set[str]) -> None:
         """Follow a node that is a layer, or a part of one."""
-        (x,) = reads - self.initial
+        require(len(reads - self.initial) == 1)
+        x = next(iter(reads - self.initial))
         require(x in self.labels)
-        labels, op, options = self.labels[x], node.op, node.options()
+        op, options, labels = node.op, node.options(), self.labels[x]
         fixed = [self.values[name] for name in node.inputs if name in self.fixed]
         if op in KINDS:
             self.labels = self._recurrent(node, labels)

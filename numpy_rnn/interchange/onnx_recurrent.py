@@ -176,8 +176,11 @@ class RecurrentNode:
                 y, state = layer.predict(x, state, lengths=lengths)
             outputs.append(y)
             finals.append(state if self.kind == "LSTM" else (state,))
-        Y = np.stack(outputs, axis=1)
-        last = [np.concatenate(parts) for parts in zip(*finals, strict=True)]
+        if len(outputs) == 1:  # np.stack and np.concatenate take longer than a step
+            Y, last = outputs[0][:, None], list(finals[0])
+        else:
+            Y = np.stack(outputs, axis=1)
+            last = [np.concatenate(parts) for parts in zip(*finals, strict=True)]
         if lengths is not None:
             for part in last:
                 part[:, np.asarray(lengths) == 0] = 0

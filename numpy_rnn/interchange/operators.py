@@ -80,7 +80,9 @@ def _squeeze(data: Array, axes: Any = None) -> Array:
 
 
 def _unsqueeze(data: Array, axes: Any) -> Array:
-    return np.expand_dims(data, tuple([int(axis) for axis in np.ravel(axes)]))
+    ndim = data.ndim + len(axes)
+    added, sizes = {int(axis) % ndim for axis in axes}, iter(data.shape)
+    return data.reshape([1 if n in added else next(sizes) for n in range(ndim)])
 
 
 def _flatten(input: Array, *, axis: int = 1) -> Array:
@@ -90,18 +92,21 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
 
 def _slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
     found = [slice(None)] * data.ndim
-    for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        axis = n if axes is None else int(axes[n])
-        found[axis] = slice(int(start), int(end), 1 if steps is None else int(steps[n]))
+    count = range(len(starts))
+    which, step = count if axes is None else axes, [1] * len(starts) if steps is None else steps
+    for n in count:
+        found[int(which[n])] = slice(int(starts[n]), int(ends[n]), int(step[n]))
     return data[tuple(found)]
 
 
 def _split(
     input: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 1
 ) -> tuple[Array, ...]:
-    size = input.shape[axis]
+    axis, size = axis % input.ndim, input.shape[axis]
     each = [-(-size // num_outputs)] * num_outputs if split is None else split
-    return tuple(np.split(input, np.minimum(np.cumsum(each), size)[:-1], axis))
+    ends = np.minimum(np.cumsum(each), size).tolist()
+    before = (slice(None),) * axis
+    return tuple([input[(*before, slice(*e))] for e in zip([0, *ends], ends, strict=False)])
 
 
 def _pad(
@@ -189,31 +194,46 @@ def _conv(
     auto_pad: str = "NOTSET",
 ) -> Array:
     """Return a convolution over any number of axes: one copy of all patches and one product."""
-    n, kernel = X.ndim - 2, W.shape[2:]
+    n = X.ndim - 2
     strides, dilations = strides or (1,) * n, dilations or (1,) * n
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    before, after = (pads[:n], pads[n:]) if pads else ((0,) * n, (0,) * n)
-    if auto_pad.startswith("SAME"):
-        each = zip(X.shape[2:], strides, spans, strict=True)
-        total = [max((-(-length // s) - 1) * s + span - length, 0) for length, s, span in each]
-        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
-        before, after = (less, more) if auto_pad == "SAME_UPPER" else (more, less)
-    sides = list(zip(before, X.shape[2:], after, strict=True))
-    padded = np.zeros((*X.shape[:2], *[sum(side) for side in sides]), X.dtype)
-    padded[(..., *[slice(b, b + size) for b, size, _ in sides])] = X
-    each = zip(padded.shape[2:], spans, strides, strict=True)
-    out = [(size - span) // s + 1 for size, span, s in each]
-    steps = padded.strides[2:]
-    moves = [step * d for step, d in zip(steps, dilations, strict=True)]
-    moves += [step * s for step, s in zip(steps, strides, strict=True)]
+    shape, inside, out, steps = _windows(
+        X.shape[2:], W.shape[2:], strides, dilations, pads or (0,) * 2 * n, auto_pad
+    )
+    padded = np.zeros((*X.shape[:2], *shape), X.dtype)
+    padded[inside] = X
+    moves = [padded.strides[axis + 2] * step for axis, step in steps]
     # A view (B, C, kernel, out); NumPy refuses one that leaves the buffer.
     patches: Array = np.ndarray(
-        (*X.shape[:2], *kernel, *out), X.dtype, padded, 0, (*padded.strides[:2], *moves)
+        (*X.shape[:2], *W.shape[2:], *out), X.dtype, padded, 0, (*padded.strides[:2], *moves)
     )
     rows = patches.reshape(len(X), group, -1, math.prod(out))
-    y = W.reshape(group, len(W) // group, -1) @ rows
-    y = y.reshape(len(X), len(W), *out)
+    y = (W.reshape(group, len(W) // group, -1) @ rows).reshape(len(X), len(W), *out)
     return y if B is None else y + B.reshape(-1, *(1,) * n)
+
+
+@lru_cache(64)
+def _windows(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: tuple[int, ...],
+    auto_pad: str,
+) -> tuple[Any, ...]:
+    """Return the padded shape, the place in it, the output's shape, and (axis, step) of a view."""
+    n = len(sizes)
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    before, after = list(pads[:n]), list(pads[n:])
+    if auto_pad.startswith("SAME"):
+        each = zip(sizes, strides, spans, strict=True)
+        total = [max((-(-size // s) - 1) * s + span - size, 0) for size, s, span in each]
+        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+        before, after = (less, more) if auto_pad == "SAME_UPPER" else (more, less)
+    shape = [sum(side) for side in zip(before, sizes, after, strict=True)]
+    inside = (..., *[slice(b, b + size) for b, size in zip(before, sizes, strict=True)])
+    each = zip(shape, spans, strides, strict=True)
+    out = [(size - span) // stride + 1 for size, span, stride in each]
+    return shape, inside, out, [*enumerate(dilations), *enumerate(strides)]
 
 
 def _variadic(function: Callable[..., Array]) -> Callable[..., Array]:
