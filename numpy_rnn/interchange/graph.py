@@ -16,6 +16,11 @@ from numpy_rnn.interchange.operators import function_of, why_not
 
 MAX_NAMED = 100  # nodes in a message
 MAX_LINE = 200  # characters for each of them
+MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
+SHAPES = {"Shape", "Size"}
+# Operators for which the numbers of further inputs, or of all, decide the shape of the result.
+SHAPED_BY_MORE = {"Slice", "Pad", "Expand", "Tile", "Split", "Reshape", "Squeeze", "Unsqueeze"}
+SHAPED_BY_ALL = {"ConstantOfShape", "Range", "If"}
 BRANCHES = {"then_branch", "else_branch"}
 # What NumPy raises for inputs that do not fit an operator, or that are missing.
 ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
@@ -118,7 +123,7 @@ class Graph:
     outputs : sequence of str
         In order.
     constants : mapping of str to array
-        The weights. What depends on them alone is computed once.
+        The weights. What depends on them and on shapes alone is computed once for each shape.
     opset : int
         Version of ONNX's operators.
 
@@ -166,7 +171,11 @@ class Graph:
         """Return a line with the reason for every node that cannot run."""
         found = []
         for node in self.nodes:
-            if reason := node.unsupported():
+            try:
+                reason = node.unsupported()
+            except ERRORS as error:
+                reason = f"an attribute has another type than expected: {error}"
+            if reason:
                 op = repr(node.op)[1:-1]  # it may hold any character
                 found.append(f"node {node.name!r} ({op}): {reason}")
             for graph in node.graphs():
@@ -205,15 +214,21 @@ class Graph:
     def run(self, arrays: list[Array]) -> tuple[Array, ...]:
         """Return the outputs for arrays that fit the inputs (and `free`, in a subgraph)."""
         own = self._own.__dict__
-        if "steps" not in own:
-            own["fixed"] = {"": None, **self.constants, **own.get("outer", {})}
-            own["steps"] = self._prepare(own["fixed"])
-        values = own["fixed"].copy()
-        values.update(zip([*self.names, *self.free], arrays, strict=True))
-        for node, function, reads, ends in own["steps"]:
-            _run_node(node, function, reads, values)
-            for name in ends:
-                del values[name]
+        given = dict(zip([*self.names, *self.free], arrays, strict=True))
+        key = tuple([(x.shape, x.dtype) for x in arrays])
+        plans = own.setdefault("plans", {})
+        if key not in plans:
+            if len(plans) >= MAX_PLANS:
+                del plans[next(iter(plans))]
+            values = {"": None, **given, **self.constants, **own.get("outer", {})}
+            plans[key] = self._plan(values, set(values) - set(given) | set(own.get("outer", ())))
+        else:
+            fixed, steps = plans[key]
+            values = {**given, **fixed}
+            for node, function, reads, ends in steps:
+                _run_node(node, function, reads, values)
+                for name in ends:
+                    del values[name]
         return tuple([np.array(values[name]) for name in self.outputs])
 
     def needed(self) -> list[Node]:
@@ -225,20 +240,33 @@ class Graph:
                 found.append(node)
         return found[::-1]
 
-    def _prepare(self, fixed: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Compute what depends on constants alone, and return the steps that are left."""
-        nodes, steps = self.needed(), []
+    def _plan(self, values: dict[str, Any], fixed: set[str]) -> tuple[dict[str, Any], list[Any]]:
+        """Run the nodes. Return what later inputs of the same shapes need: values and steps.
+
+        `fixed` are the names of values that depend on constants and on shapes alone.
+        """
+        nodes, steps, shaped = self.needed(), [], set(values)
+        functions = self._own.__dict__.setdefault("functions", {})
         last = {name: node for node in nodes for name in node.reads()}
         for node in nodes:
-            function, reads = node.function(self.opset), node.reads()
+            reads, used = node.reads(), set(node.reads())
             for graph in node.graphs():
-                graph._own.outer = {name: fixed[name] for name in graph.free if name in fixed}
-            if fixed.keys() >= set(reads):
-                _run_node(node, function, reads, fixed)
-            else:
-                free = {n for n in reads if last[n] is node} - {*fixed, *self.outputs}
-                steps.append((node, function, reads, tuple(free)))
-        return steps
+                graph._own.outer = {name: values[name] for name in graph.free if name in fixed}
+            function = functions.setdefault(id(node), node.function(self.opset))
+            _run_node(node, function, reads, values)
+            by_all = node.op in SHAPED_BY_ALL
+            by_more = node.op in SHAPED_BY_MORE or node.op.startswith("Reduce")
+            numbers = used if by_all else set(reads[1:]) if by_more else set()
+            known = used <= shaped and numbers <= fixed
+            shaped.update(node.outputs if known else ())
+            if used <= fixed or (known and node.op in SHAPES):
+                fixed.update(node.outputs)
+                continue
+            ends = {n for n in reads if last[n] is node} - {*fixed, *self.outputs}
+            steps.append((node, function, reads, tuple(ends)))
+            for name in ends:
+                del values[name]
+        return {name: values[name] for name in fixed if name in values}, steps
 
 
 def _run_node(

@@ -19,7 +19,7 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import ERRORS, Graph, Node
+from numpy_rnn.interchange.graph import ERRORS, SHAPES, Graph, Node
 from numpy_rnn.interchange.onnx_recurrent import KINDS, make_layer
 
 # Operator to layer, and to the attribute and default of each argument.
@@ -39,7 +39,6 @@ MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 MOVES = {"Gather", "Slice", "Split", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}  # numbers stay the same
 LAYERS = {"MatMul", "Gemm", "Add", "LayerNormalization", *ACTIVATIONS, *MERGES, *KINDS}
-SHAPES = {"Shape", "Size"}
 KNOWN = {"Mul", "Sub", "Div", "ConstantOfShape", "Expand", "Equal", "Range", "Where", "Not", "If"}
 KNOWN |= MOVES | LAYERS | SHAPES
 MAX_NODES = 2000
@@ -196,7 +195,7 @@ class _Walk:
             self._add(layers.Embedding, *table.shape, weights={"weight": table})
             self.width = table.shape[1]
         else:
-            require(labels.shape[-1] == self.width)
+            require(labels.shape[labels.ndim - 1] == self.width)
             require(options.get("axis", -1) in (-1, labels.ndim - 1))
             self._feature_layer(node, x, fixed, options)
         self.labels = {node.outputs[0]: self._arrange().reshape(*shape, self.width)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import convert_gates
-from numpy_rnn.interchange.onnx_chain import ACTIVATIONS, MERGES
+from numpy_rnn.interchange.onnx_chain import ACTIVATIONS
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS as CELL_ACTIVATIONS
 from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES
 from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
@@ -62,11 +62,7 @@ def write(
     data = writer.model()
     if len(data) > MAX_BYTES:
         raise UnsupportedError(f"the file would have {len(data)} bytes, expected {MAX_BYTES}")
-    write_atomically(path, partial(_write_bytes, data))
-
-
-def _write_bytes(data: bytes, file: BinaryIO) -> None:
-    file.write(data)
+    write_atomically(path, methodcaller("write", data))
 
 
 class _Writer:
@@ -236,8 +232,9 @@ class _Writer:
             return self.node("Reshape", [y, self.tensor(f"{name}.shape", [0, 0, -1])])
         if merge == "sum":
             return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [1])], keepdims=0)
-        op = next(op for op, ours in MERGES.items() if ours == merge)
-        return self.node(op, [y], axes=[1], keepdims=0)
+        return self.node(
+            {"ave": "ReduceMean", "mul": "ReduceProd"}[merge], [y], axes=[1], keepdims=0
+        )
 
 
 def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
@@ -251,16 +248,11 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
     if tuple(chosen) != KINDS[kind][0]:
         theirs = {ours: (name, numbers) for name, (ours, numbers) in CELL_ACTIVATIONS.items()}
         theirs["linear"] = theirs["affine"]
-        names, given = [], []
-        for activation in chosen:
-            own, *numbers = (activation,) if isinstance(activation, str) else activation
-            name, defaults = theirs[own]
-            names.append(name)
-            given.append((*numbers, *defaults[len(numbers) :]))
-        found["activations"] = names * ways
+        split = [(a, ()) if isinstance(a, str) else (a[0], a[1:]) for a in chosen]
+        found["activations"] = [theirs[own][0] for own, _ in split] * ways
+        given = [(*numbers, *theirs[own][1][len(numbers) :]) for own, numbers in split]
         for place, attribute in enumerate(("activation_alpha", "activation_beta")):
-            column = [float(g[place]) for g in given if len(g) > place] * ways
-            if column:
+            if column := [float(g[place]) for g in given if len(g) > place] * ways:
                 found[attribute] = column
     if kind == "GRU":
         found["linear_before_reset"] = int(layer.reset_after)
@@ -273,17 +265,12 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
 
 def _attribute(name: str, value: Any) -> dict[str, Any]:
     """Return an attribute message: the type follows the value's."""
-    if isinstance(value, str):
-        return {"name": name, "s": value, "type": 3}
-    if isinstance(value, float):
-        return {"name": name, "f": value, "type": 1}
-    if isinstance(value, int):
-        return {"name": name, "i": value, "type": 2}
-    if isinstance(value[0], str):
-        return {"name": name, "strings": value, "type": 8}
-    if isinstance(value[0], float):
-        return {"name": name, "floats": value, "type": 6}
-    return {"name": name, "ints": value, "type": 7}
+    several = not isinstance(value, str | float | int)
+    kind = type(value[0] if several else value)
+    field, number = {float: ("f", 1), int: ("i", 2), str: ("s", 3)}[kind]
+    if several:
+        field, number = {"f": "floats", "i": "ints", "s": "strings"}[field], number + 5
+    return {"name": name, field: value, "type": number}
 
 
 def _value(name: str, dtype: int, axes: list[Any]) -> dict[str, Any]:

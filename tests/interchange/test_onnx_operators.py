@@ -128,6 +128,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         helper.make_node("Relu", ["x"], ["c"], name="third", slope=1.0),
         helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain="com.microsoft"),
         helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
+        helper.make_node("GRU", ["x", "w", "r"], ["f"], name="sixth", activations=5),
         helper.make_node("Relu", ["x"], ["y"], name="good"),
     ]
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
@@ -143,6 +144,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         "third": "slope",
         "fourth": "com.microsoft::FusedThing",
         "fifth": "'Sin'",
+        "sixth": "type",
     }.items():
         line = next(line for line in str(raised.value).split("; ") if name in line)
         assert reason in line
