@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +13,15 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
-from numpy_rnn.interchange.operators import function_of, why_not
+from numpy_rnn.interchange.operators import function_of, slices, why_not
 
 MAX_NAMED = 100  # nodes in a message
 MAX_LINE = 200  # characters for each of them
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 SHAPES = {"Shape", "Size"}
 # Operators for which the numbers of further inputs, or of all, decide the shape of the result.
-SHAPED_BY_MORE = {"Slice", "Pad", "Expand", "Tile", "Split", "Reshape", "Squeeze", "Unsqueeze"}
+RESHAPES = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+SHAPED_BY_MORE = {"Slice", "Pad", "Expand", "Tile", "Split", *RESHAPES}
 SHAPED_BY_ALL = {"ConstantOfShape", "Range", "If"}
 BRANCHES = {"then_branch", "else_branch"}
 # What NumPy raises for inputs that do not fit an operator, or that are missing.
@@ -263,6 +265,11 @@ class Graph:
                 fixed.update(node.outputs)
                 continue
             ends = {n for n in reads if last[n] is node} - {*fixed, *self.outputs}
+            if known and node.op in RESHAPES and used <= fixed | {reads[0]}:
+                function, reads = methodcaller("reshape", values[node.outputs[0]].shape), reads[:1]
+            elif known and node.op == "Slice":
+                index = slices(*[values[name] for name in reads], **node.options())
+                function, reads = itemgetter(index), reads[:1]
             steps.append((node, function, reads, tuple(ends)))
             for name in ends:
                 del values[name]

@@ -90,13 +90,16 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
     return input.reshape(math.prod(input.shape[:axis]), math.prod(input.shape[axis:]))
 
 
-def _slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
+def slices(
+    data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None
+) -> tuple[slice, ...]:
+    """Return the index that the inputs of Slice describe."""
     found = [slice(None)] * data.ndim
     count = range(len(starts))
     which, step = count if axes is None else axes, [1] * len(starts) if steps is None else steps
     for n in count:
         found[int(which[n])] = slice(int(starts[n]), int(ends[n]), int(step[n]))
-    return data[tuple(found)]
+    return tuple(found)
 
 
 def _split(
@@ -295,7 +298,9 @@ OPERATORS |= {
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Sigmoid": lambda X: 0.5 * np.tanh(0.5 * X) + X.dtype.type(0.5),
     "Size": lambda data: np.array(data.size, np.int64),
-    "Slice": _slice,
+    "Slice": lambda data, starts, ends, axes=None, steps=None: data[
+        slices(data, starts, ends, axes, steps)
+    ],
     "Softmax": _softmax,
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
