@@ -168,7 +168,7 @@ FORMATS["onnx"] = Format(
     lambda _: list(onnx_seeds.seeds()),
     lambda path: onnx_file.read(path).build(),
     models.ERRORS,
-    ".onnx",
+    "",
 )
 
 
