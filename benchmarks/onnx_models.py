@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 
 from numpy_rnn import interchange
 
@@ -31,6 +30,8 @@ class Result(NamedTuple):
 
 def compare(path: Path, fed: list[dict[str, Any]] | None = None) -> Result:
     """Run a file in both programs, with carried state. `fed` are inputs of each call."""
+    import onnxruntime  # noqa: PLC0415 (an extra)
+
     graph = interchange.load(path, graph=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -73,7 +74,7 @@ def silero(folder: Path) -> Result:
     padded = np.concatenate([np.zeros(64, np.float32), sound])
     chunks = [padded[n : n + 576][None] for n in range(0, len(sound) - 511, 512)]
     state = {"state": np.zeros((2, 1, 128), np.float32), "sr": np.array(16000)}
-    path = folder / "silero_vad_16k_op15.onnx"
+    (path,) = folder.glob("*.onnx")
     result = compare(path, [{"input": chunk, "sr": state["sr"]} for chunk in chunks])
     graph, ours = interchange.load(path, graph=True), []
     for chunk in chunks:

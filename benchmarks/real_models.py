@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import onnx_models
 from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
+from numpy_rnn.interchange.graph import Graph
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.training.process import one_blas_thread
 
@@ -74,7 +76,23 @@ def beside_torch(_: Path, __: Contents, model: Any, x: Array) -> tuple[str, Call
     return f"torch {torch.__version__}", call
 
 
+def beside_onnxruntime(path: Path, _: Contents, __: Any, x: Array) -> tuple[str, Callable[[], Any]]:
+    """Return the call of the same file in onnxruntime, with zeros for all inputs but the first."""
+    import onnxruntime  # noqa: PLC0415 (an extra)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
+    first, *others = session.get_inputs()
+    given = {first.name: x}
+    for value in others:
+        shape = [n if isinstance(n, int) else 1 for n in value.shape]
+        given[value.name] = np.zeros(shape, np.float32)
+    return f"onnxruntime {onnxruntime.__version__}", lambda: session.run(None, given)[0]
+
+
 REFERENCES: dict[str, Reference] = {
+    "onnx": beside_onnxruntime,
     "torch": beside_torch,
     "safetensors": beside_torch,
     "npz": beside_torch,
@@ -115,9 +133,22 @@ def microseconds(call: Callable[[], Any]) -> float:
     return 1e6 * min(times) / STEPS
 
 
+def is_silero(path: Path) -> bool:
+    """Whether a recording and its probabilities are beside a model."""
+    return (path.parent / "probabilities_onnxruntime.csv").is_file()
+
+
 def compare(path: Path, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
     """Yield one line for each model in a file, and its worst difference from the reference."""
     contents = interchange.read(path)
+    if contents.format == "onnx" and isinstance(contents.build(), Graph):
+        result = onnx_models.silero(path.parent) if is_silero(path) else onnx_models.compare(path)
+        times = f"{result.ours:.1f} us a call, {result.theirs:.1f} us"
+        name = "onnxruntime and its recorded outputs" if is_silero(path) else "onnxruntime"
+        line = f"{path.parent.name}/{path.name}: onnx, Graph of {result.nodes} nodes"
+        worst = result.difference
+        yield f"{line}: differs from {name} by {worst:.1e}, {times}", worst
+        return
     for part, model in models_of(contents):
         x = random_input(model, rng)
         line = f"{path.parent.name}/{path.name}: {contents.format}, {part}{model!r}"

@@ -28,9 +28,11 @@ from numpy_rnn.apps.memory import Run, TrainingConfig, read_record, write_record
 from numpy_rnn.cli import checkpoint as commands
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.errors import UsageError
+from numpy_rnn.interchange import onnx_file
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.stored_zip import read_directory, start_of
 from numpy_rnn.text import strip_control_characters
+from tests.interchange import onnx_seeds
 from tests.interchange import seeds as models
 
 SLOW = 1.0  # seconds of processor time
@@ -164,6 +166,12 @@ FORMATS: dict[str, Format] = {
     name: Format(partial(models.seeds, name), models.load, models.ERRORS, "")
     for name in ("safetensors", "torch", "npz", "pickle")
 }
+FORMATS["onnx"] = Format(
+    lambda _: list(onnx_seeds.seeds()),
+    lambda path: onnx_file.read(path).build(),
+    models.ERRORS,
+    "",
+)
 
 
 # Mutations

@@ -62,7 +62,7 @@ FLOORS = [
     ["interchange.contents", "interchange.gates", "interchange.hdf5", "interchange.protobuf"],
     ["interchange.unpickle", "interchange.onnx_tensor", "interchange.onnx_recurrent"],
     ["interchange.tree", "interchange.operators"],
-    ["interchange.state_dict", "interchange.trace"],
+    ["interchange.state_dict"],
     ["interchange.keras_layers", "interchange.graph"],
     ["interchange.torch_file", "interchange.safetensors_file", "interchange.onnx_chain"],
     ["interchange.torch_optimizer", "interchange.npz_file", "interchange.pickle_file"],

@@ -10,12 +10,11 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
-from numpy_rnn.interchange.graph import Graph, Value
+from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
 from numpy_rnn.interchange.onnx_write import write
 from numpy_rnn.interchange.protobuf import Decoder
-from numpy_rnn.interchange.trace import Node
 from numpy_rnn.npz import FileFormat, damaged_file_errors
 
 __all__ = ["read", "recognise", "write"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from numpy_rnn import layers
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.onnx_chain import ACTIVATIONS, MERGES
+from numpy_rnn.interchange.gates import convert_gates
+from numpy_rnn.interchange.onnx_chain import ACTIVATIONS
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS as CELL_ACTIVATIONS
-from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES, blocks
+from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES
 from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
 from numpy_rnn.interchange.protobuf import encode
 from numpy_rnn.parameters import check_dtype
@@ -61,11 +62,7 @@ def write(
     data = writer.model()
     if len(data) > MAX_BYTES:
         raise UnsupportedError(f"the file would have {len(data)} bytes, expected {MAX_BYTES}")
-    write_atomically(path, partial(_write_bytes, data))
-
-
-def _write_bytes(data: bytes, file: BinaryIO) -> None:
-    file.write(data)
+    write_atomically(path, methodcaller("write", data))
 
 
 class _Writer:
@@ -210,16 +207,17 @@ class _Writer:
         """Add the node of one layer of a stack and return its outputs: Y, Y_h and maybe Y_c."""
         kind, ways = CELLS[type(layer)], 2 if layer.bidirectional else 1
         cells = [layer.weights(n, way) for way in range(ways)]
-        inverse = np.argsort(KINDS[kind][0]).tolist()
-
-        def stacked(letter: str, *places: int) -> str:
-            each = [np.concatenate([blocks(cell[k], inverse) for k in places]) for cell in cells]
-            return self.tensor(f"{name}.{letter}", np.stack(each))
-
-        inputs = [self.x, stacked("W", 0), stacked("R", 1)]
-        inputs += [stacked("B", 2, 3) if layer.bias else "", "", *initial]
+        keys = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+        weights = [
+            convert_gates(dict(zip(keys, cell, strict=False)), "torch", "onnx", kind.lower())
+            for cell in cells
+        ]
+        inputs = [self.x, "", "", "", "", *initial]
+        for place, letter in enumerate("WRB" if layer.bias else "WR", start=1):
+            stacked = np.stack([converted[letter] for converted in weights])
+            inputs[place] = self.tensor(f"{name}.{letter}", stacked)
         if type(layer) is layers.PeepholeLSTM:
-            peepholes = np.stack([blocks(cell[4].ravel(), PEEPHOLES) for cell in cells])
+            peepholes = np.stack([cell[4].reshape(3, -1)[PEEPHOLES].ravel() for cell in cells])
             inputs.append(self.tensor(f"{name}.P", peepholes))
         outputs = [f"{name}.{letter}" for letter in ("Y", "Y_h", "Y_c")[: 1 + len(initial)]]
         self.node(kind, inputs, outputs, **_cell_attributes(layer, kind, ways))
@@ -234,8 +232,9 @@ class _Writer:
             return self.node("Reshape", [y, self.tensor(f"{name}.shape", [0, 0, -1])])
         if merge == "sum":
             return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [1])], keepdims=0)
-        op = next(op for op, ours in MERGES.items() if ours == merge)
-        return self.node(op, [y], axes=[1], keepdims=0)
+        return self.node(
+            {"ave": "ReduceMean", "mul": "ReduceProd"}[merge], [y], axes=[1], keepdims=0
+        )
 
 
 def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
@@ -245,21 +244,15 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
         "hidden_size": layer.hidden_size,
         "direction": "bidirectional" if ways == 2 else direction,
     }
-    default = tuple(name.lower() for name in KINDS[kind][1])
     chosen = (layer.nonlinearity,) if kind == "RNN" else layer.activations
-    if tuple(chosen) != default:
+    if tuple(chosen) != KINDS[kind][0]:
         theirs = {ours: (name, numbers) for name, (ours, numbers) in CELL_ACTIVATIONS.items()}
         theirs["linear"] = theirs["affine"]
-        names, given = [], []
-        for activation in chosen:
-            own, *numbers = (activation,) if isinstance(activation, str) else activation
-            name, defaults = theirs[own]
-            names.append(name)
-            given.append((*numbers, *defaults[len(numbers) :]))
-        found["activations"] = names * ways
+        split = [(a, ()) if isinstance(a, str) else (a[0], a[1:]) for a in chosen]
+        found["activations"] = [theirs[own][0] for own, _ in split] * ways
+        given = [(*numbers, *theirs[own][1][len(numbers) :]) for own, numbers in split]
         for place, attribute in enumerate(("activation_alpha", "activation_beta")):
-            column = [float(g[place]) for g in given if len(g) > place] * ways
-            if column:
+            if column := [float(g[place]) for g in given if len(g) > place] * ways:
                 found[attribute] = column
     if kind == "GRU":
         found["linear_before_reset"] = int(layer.reset_after)
@@ -272,17 +265,12 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
 
 def _attribute(name: str, value: Any) -> dict[str, Any]:
     """Return an attribute message: the type follows the value's."""
-    if isinstance(value, str):
-        return {"name": name, "s": value, "type": 3}
-    if isinstance(value, float):
-        return {"name": name, "f": value, "type": 1}
-    if isinstance(value, int):
-        return {"name": name, "i": value, "type": 2}
-    if isinstance(value[0], str):
-        return {"name": name, "strings": value, "type": 8}
-    if isinstance(value[0], float):
-        return {"name": name, "floats": value, "type": 6}
-    return {"name": name, "ints": value, "type": 7}
+    several = not isinstance(value, str | float | int)
+    kind = type(value[0] if several else value)
+    field, number = {float: ("f", 1), int: ("i", 2), str: ("s", 3)}[kind]
+    if several:
+        field, number = {"f": "floats", "i": "ints", "s": "strings"}[field], number + 5
+    return {"name": name, field: value, "type": number}
 
 
 def _value(name: str, dtype: int, axes: list[Any]) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 
 Parameters have the names of the specification. So one function serves all versions of an operator
 of which an attribute, such as the axes of Squeeze, became an input. A tuple is several outputs.
-Recurrent operators are in onnx_recurrent.py, and those with subgraphs in trace.py.
+Recurrent operators are in onnx_recurrent.py, and If is in graph.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -56,18 +55,6 @@ def _reduce(function: Callable[..., Any]) -> Callable[..., Array]:
     return reduced
 
 
-_sum: Any = np.add.reduce
-
-
-def _mean(x: Array, axis: Any, *, keepdims: bool) -> Array:
-    total: Array = np.asarray(_sum(x, axis=axis, keepdims=keepdims))
-    return total / (x.size // max(total.size, 1) or 1)
-
-
-def _arg_max(data: Array, *, axis: int = 0, keepdims: int = 1) -> Array:
-    return np.asarray(np.argmax(data, axis, keepdims=bool(keepdims)))
-
-
 def _gemm(
     A: Array,
     B: Array,
@@ -93,7 +80,9 @@ def _squeeze(data: Array, axes: Any = None) -> Array:
 
 
 def _unsqueeze(data: Array, axes: Any) -> Array:
-    return np.expand_dims(data, tuple([int(axis) for axis in np.ravel(axes)]))
+    ndim = data.ndim + len(axes)
+    added, sizes = {int(axis) % ndim for axis in axes}, iter(data.shape)
+    return data.reshape([1 if n in added else next(sizes) for n in range(ndim)])
 
 
 def _flatten(input: Array, *, axis: int = 1) -> Array:
@@ -102,26 +91,25 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
 
 
 def slices(
-    shape: tuple[int, ...], starts: Any, ends: Any, axes: Any = None, steps: Any = None
+    data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None
 ) -> tuple[slice, ...]:
-    """Return the index that the inputs of Slice describe, for data of this shape."""
-    found = [slice(None)] * len(shape)
-    for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        axis = n if axes is None else int(axes[n])
-        step = 1 if steps is None else int(steps[n])
-        found[axis] = slice(int(start), int(end), step)
+    """Return the index that the inputs of Slice describe."""
+    found = [slice(None)] * data.ndim
+    count = range(len(starts))
+    which, step = count if axes is None else axes, [1] * len(starts) if steps is None else steps
+    for n in count:
+        found[int(which[n])] = slice(int(starts[n]), int(ends[n]), int(step[n]))
     return tuple(found)
 
 
-def parts(
-    shape: tuple[int, ...], split: Any = None, *, axis: int = 0, num_outputs: int = 1
-) -> list[tuple[slice, ...]]:
-    """Return the indices of the parts that the inputs of Split describe."""
-    axis, size = axis % len(shape), shape[axis]
+def _split(
+    input: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 1
+) -> tuple[Array, ...]:
+    axis, size = axis % input.ndim, input.shape[axis]
     each = [-(-size // num_outputs)] * num_outputs if split is None else split
     ends = np.minimum(np.cumsum(each), size).tolist()
     before = (slice(None),) * axis
-    return [(*before, slice(*pair)) for pair in zip([0, *ends], ends, strict=False)]
+    return tuple([input[(*before, slice(*e))] for e in zip([0, *ends], ends, strict=False)])
 
 
 def _pad(
@@ -189,14 +177,6 @@ def _batch_norm(
     return X * _along(factor, X, 1) + _along(B - mean * factor, X, 1)
 
 
-def _quantize(x: Array, y_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
-    zero = np.zeros(1, np.uint8) if zero is None else zero
-    if y_scale.size > 1:
-        y_scale, zero = _along(y_scale, x, axis), _along(zero, x, axis)
-    limits = np.iinfo(zero.dtype).min, np.iinfo(zero.dtype).max
-    return np.asarray(np.clip(np.rint(x / y_scale) + zero, *limits), zero.dtype)
-
-
 def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
     zero = np.zeros(x_scale.shape, np.int32) if zero is None else zero.astype(np.int32)
     if x_scale.size > 1:
@@ -204,8 +184,8 @@ def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) ->
     return np.asarray((x.astype(np.int32) - zero).astype(x_scale.dtype) * x_scale)
 
 
-def conv(
-    shape: tuple[int, ...],
+def _conv(
+    X: Array,
     W: Array,
     B: Array | None = None,
     *,
@@ -215,45 +195,48 @@ def conv(
     pads: Any = None,
     group: int = 1,
     auto_pad: str = "NOTSET",
-) -> Callable[[Array], Array]:
-    """Return a convolution over any number of axes, for inputs of this shape.
+) -> Array:
+    """Return a convolution over any number of axes: one copy of all patches and one product."""
+    n = X.ndim - 2
+    strides, dilations = strides or (1,) * n, dilations or (1,) * n
+    shape, inside, out, steps = _windows(
+        X.shape[2:], W.shape[2:], strides, dilations, pads or (0,) * 2 * n, auto_pad
+    )
+    padded = np.zeros((*X.shape[:2], *shape), X.dtype)
+    padded[inside] = X
+    moves = [padded.strides[axis + 2] * step for axis, step in steps]
+    # A view (B, C, kernel, out); NumPy refuses one that leaves the buffer.
+    patches: Array = np.ndarray(
+        (*X.shape[:2], *W.shape[2:], *out), X.dtype, padded, 0, (*padded.strides[:2], *moves)
+    )
+    rows = patches.reshape(len(X), group, -1, math.prod(out))
+    y = (W.reshape(group, len(W) // group, -1) @ rows).reshape(len(X), len(W), *out)
+    return y if B is None else y + B.reshape(-1, *(1,) * n)
 
-    It is one copy of all patches and one product. The function owns its buffers.
-    """
-    n, kernel = len(shape) - 2, W.shape[2:]
-    stride, dilation = strides or (1,) * n, dilations or (1,) * n
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    before, after = (pads[:n], pads[n:]) if pads else ((0,) * n, (0,) * n)
+
+@lru_cache(64)
+def _windows(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: tuple[int, ...],
+    auto_pad: str,
+) -> tuple[Any, ...]:
+    """Return the padded shape, the place in it, the output's shape, and (axis, step) of a view."""
+    n = len(sizes)
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    before, after = list(pads[:n]), list(pads[n:])
     if auto_pad.startswith("SAME"):
-        each = zip(shape[2:], stride, spans, strict=True)
-        total = [max((-(-length // s) - 1) * s + span - length, 0) for length, s, span in each]
+        each = zip(sizes, strides, spans, strict=True)
+        total = [max((-(-size // s) - 1) * s + span - size, 0) for size, s, span in each]
         less, more = [t // 2 for t in total], [t - t // 2 for t in total]
         before, after = (less, more) if auto_pad == "SAME_UPPER" else (more, less)
-    padded = [b + size + a for b, size, a in zip(before, shape[2:], after, strict=True)]
-    buffer = np.zeros((*shape[:2], *padded), W.dtype)
-    within = [slice(b, b + size) for b, size in zip(before, shape[2:], strict=True)]
-    inside = buffer[(slice(None), slice(None), *within)]
-    axes = tuple(range(2, n + 2))
-    windows = np.lib.stride_tricks.sliding_window_view(buffer, spans, axes)
-    windows = windows[:, :, *[slice(None, None, step) for step in (*stride, *dilation)]]
-    patches = np.moveaxis(windows, axes, range(-n, 0))  # (B, C, kernel, out)
-    out = patches.shape[-n:]
-    columns = np.empty(patches.shape, W.dtype)
-    rows = columns.reshape(shape[0], group, -1, math.prod(out))
-    weights = W.reshape(group, len(W) // group, -1)
-    if group == 1:
-        rows, weights = rows[:, 0], weights[0]
-    bias = None if B is None else B.reshape(-1, *(1,) * n)
-
-    def run(X: Array) -> Array:
-        inside[...] = X
-        np.copyto(columns, patches)
-        y = (weights @ rows).reshape(shape[0], len(W), *out)
-        if bias is not None:
-            y += bias
-        return y
-
-    return run
+    shape = [sum(side) for side in zip(before, sizes, after, strict=True)]
+    inside = (..., *[slice(b, b + size) for b, size in zip(before, sizes, strict=True)])
+    each = zip(shape, spans, strides, strict=True)
+    out = [(size - span) // stride + 1 for size, span, stride in each]
+    return shape, inside, out, [*enumerate(dilations), *enumerate(strides)]
 
 
 def _variadic(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -261,28 +244,21 @@ def _variadic(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 _erf = np.frompyfunc(math.erf, 1, 1)
-NAMES: tuple[str, ...] = ("Add", "Ceil", "Cos", "Equal", "Exp", "Floor", "Greater", "Less", "Log")
-NAMES += (
-    "MatMul",
-    "Reciprocal",
-    "Sign",
-    "Sin",
-    "Sqrt",
-    "Tanh",
-    "Where",
-)  # as in NumPy, but for capitals
-OPERATORS: dict[str, Callable[..., Any]] = {name: getattr(np, name.lower()) for name in NAMES}
+NAMES = "Add Ceil Cos Equal Exp Floor Greater Less Log MatMul Reciprocal Sign Sin Sqrt Tanh Where"
+OPERATORS: dict[str, Callable[..., Any]] = {
+    name: getattr(np, name.lower()) for name in NAMES.split()
+}
 OPERATORS |= {
     "Abs": np.absolute,
     "And": np.logical_and,
-    "ArgMax": _arg_max,
+    "ArgMax": lambda data, *, axis=0, keepdims=1: np.argmax(data, axis, keepdims=bool(keepdims)),
     "BatchNormalization": _batch_norm,
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype),
     "Clip": _clip,
     "Concat": lambda *inputs, axis: np.concatenate(inputs, axis),
     "ConstantOfShape": _constant_of_shape,
-    "Conv": lambda X, W, B=None, **named: conv(X.shape, W, B, **named)(X),
+    "Conv": _conv,
     "DequantizeLinear": _dequantize,
     "Div": _divide,
     "Dropout": _dropout,
@@ -309,14 +285,13 @@ OPERATORS |= {
     "Or": np.logical_or,
     "Pad": _pad,
     "Pow": lambda X, Y: np.power(X, Y).astype(X.dtype, copy=False),
-    "QuantizeLinear": _quantize,
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
     "ReduceL2": _reduce(lambda x, **named: np.sqrt(np.square(x).sum(**named))),
     "ReduceMax": _reduce(np.max),
-    "ReduceMean": _reduce(_mean),
+    "ReduceMean": _reduce(np.mean),
     "ReduceMin": _reduce(np.min),
     "ReduceProd": _reduce(np.prod),
-    "ReduceSum": _reduce(_sum),
+    "ReduceSum": _reduce(np.sum),
     "Relu": lambda X: np.maximum(X, 0),
     "Reshape": _reshape,
     "Round": np.rint,
@@ -324,14 +299,12 @@ OPERATORS |= {
     "Sigmoid": lambda X: 0.5 * np.tanh(0.5 * X) + X.dtype.type(0.5),
     "Size": lambda data: np.array(data.size, np.int64),
     "Slice": lambda data, starts, ends, axes=None, steps=None: data[
-        slices(data.shape, starts, ends, axes, steps)
+        slices(data, starts, ends, axes, steps)
     ],
     "Softmax": _softmax,
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
-    "Split": lambda input, split=None, *, axis=0, num_outputs=1: tuple(
-        [input[part] for part in parts(input.shape, split, axis=axis, num_outputs=num_outputs)]
-    ),
+    "Split": _split,
     "Squeeze": _squeeze,
     "Sub": np.subtract,
     "Sum": _variadic(np.add),
@@ -350,18 +323,14 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def function_of(op: Any, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:
+def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:
     """Return an operator as a function of its inputs. KeyError if there is none."""
-    if callable(op):
-        return partial(op, **options)
     function = BEFORE_13[op] if opset < 13 and op in BEFORE_13 else OPERATORS[op]
     return partial(function, **options) if options else function
 
 
-def why_not(op: Any, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
+def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
     """Return why a node cannot run, or ''."""
-    if callable(op):
-        return ""
     if op not in OPERATORS:
         return "there is no such operator here"
     for name, value in options.items():
@@ -373,26 +342,7 @@ def why_not(op: Any, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
         return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"
     if nin is None:
         try:
-            inspect.signature(conv if op == "Conv" else function).bind(*inputs, **options)
+            inspect.signature(function).bind(*inputs, **options)
         except TypeError as error:
             return str(error)
     return ""
-
-
-def size_of_result(op: Any, inputs: Sequence[Any]) -> int:
-    """Return how many numbers a result can have at most, without computing it."""
-    shapes = [np.shape(array) for array in inputs if array is not None]
-    sizes = [math.prod(shape) for shape in shapes]
-    size: int = sum(sizes)
-    if op in ("MatMul", "Gemm"):
-        size = sizes[0] * sizes[1] // max(1, min(shapes[0][-2:], default=1))
-    elif op in ("ConstantOfShape", "Expand", "Tile"):
-        size = math.prod(abs(int(n)) for n in np.ravel(inputs[-1])) * max(sizes[0], 1)
-    elif op == "Gather":
-        size = sizes[1] * max(sizes[0] // max(min(shapes[0], default=1), 1), 1)
-    elif op in ("RNN", "GRU", "LSTM"):
-        size += 1024 * shapes[0][0]  # its steps take time
-    else:
-        with contextlib.suppress(ValueError):
-            size = max(size, math.prod(np.broadcast_shapes(*shapes)))
-    return size

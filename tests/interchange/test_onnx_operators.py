@@ -86,7 +86,6 @@ CASES = [
     Case("Shape", [X], {"start": 1}),
     Case("Cast", [X], {"to": TensorProto.INT32}),
     Case("DequantizeLinear", [np.arange(6, dtype=np.int8), np.float32(0.5), np.int8(3)]),
-    Case("QuantizeLinear", [X, np.float32(0.1), np.uint8(128)]),
 ]
 
 
@@ -116,7 +115,7 @@ def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
         given = dict(zip(names[:constants], arrays, strict=False))
         theirs = onnxruntime_outputs(path.read_bytes(), given)
         ours = read(path).build(graph=True)
-        for _ in range(2):  # traced, then planned
+        for _ in range(2):  # the second time with what the first one prepared
             for a, b in zip(ours(given).values(), theirs, strict=True):
                 assert (a.dtype, a.shape) == (b.dtype, b.shape)
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -129,6 +128,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         helper.make_node("Relu", ["x"], ["c"], name="third", slope=1.0),
         helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain="com.microsoft"),
         helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
+        helper.make_node("GRU", ["x", "w", "r"], ["f"], name="sixth", activations=5),
         helper.make_node("Relu", ["x"], ["y"], name="good"),
     ]
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
@@ -144,6 +144,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         "third": "slope",
         "fourth": "com.microsoft::FusedThing",
         "fifth": "'Sin'",
+        "sixth": "type",
     }.items():
         line = next(line for line in str(raised.value).split("; ") if name in line)
         assert reason in line
