@@ -40,7 +40,7 @@ def recognise(head: bytes, path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {FORMAT.settings_entry, WEIGHTS} <= {*archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # whatever zipfile raises for a damaged directory
         return False
 
 
