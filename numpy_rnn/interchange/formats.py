@@ -16,15 +16,13 @@ HEAD = 4096  # bytes that `recognise` is given
 
 # Name of the format to the module that reads and writes it, in the order in which they are asked.
 # A module has ``recognise(head, path) -> bool`` (cheap: it looks at the first bytes, and at the
-# names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads.
+# names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads. One
+# of several formats has ``write_FORMAT(model, path)``.
 FORMATS: dict[str, str] = {
-    "safetensors": "safetensors_file",
-    "torch": "torch_file",
-    "npz": "npz_file",
+    **dict.fromkeys(("safetensors", "torch", "npz", "pickle"), "arrays"),
     "keras": "keras_file",
     "audio-json": "audio_json",
     "onnx": "onnx_file",
-    "pickle": "pickle_file",
 }
 SUFFIXES = {
     ".safetensors": "safetensors",
@@ -62,7 +60,7 @@ def read(path: str | PathLike[str]) -> Contents:
     path = Path(path)
     with open_regular(path) as file:
         head = file.read(HEAD)
-    for name in FORMATS.values():
+    for name in dict.fromkeys(FORMATS.values()):
         module = import_module(f"numpy_rnn.interchange.{name}")
         if module.recognise(head, path):
             contents: Contents = module.read(path)
@@ -132,7 +130,8 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
         expected = f"one of {', '.join(FORMATS)}"
         raise ValueError(f"format is {name!r}, expected {expected}, or a suffix that has one")
     module = import_module(f"numpy_rnn.interchange.{FORMATS[name]}")
-    if not hasattr(module, "write"):
+    write = getattr(module, f"write_{name}", getattr(module, "write", None))
+    if write is None:
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
-        module.write(model, Path(path))
+        write(model, Path(path))

@@ -9,24 +9,25 @@ parameters, such as activations, are given there too.
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
-from numpy_rnn.interchange.tree import Found
+from numpy_rnn.interchange.tree import Found, children
+from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.layers import Sequential as Chain
+from numpy_rnn.layers.base import takes
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 from numpy_rnn.parameters import at_most
 
-WITHOUT_PARAMETERS = ("LastStep", "Tanh", "Softsign", *ACTIVATIONS.split())
+WITHOUT_PARAMETERS = ("LastStep", *ACTIVATIONS)
 MAX_NUMBER = 1000  # of a part of a Sequential
 MAX_STEPS = 20_000  # of the search for an order
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
@@ -34,7 +35,9 @@ PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|weight_[gv]|running_\w+))"
 )
-SCALE = re.compile(r"(.*)[._](scales?|zero_points?)")
+SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
+NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
+WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
 TOKENS = -1  # the input size of an embedding
 RECURRENT: dict[int, type[RNN | GRU | LSTM]] = {1: RNN, 3: GRU, 4: LSTM}  # by blocks of weight_hh
 LIKE_EMBEDDING = re.compile(r"emb|wte|lookup", re.IGNORECASE)
@@ -53,13 +56,20 @@ class Options:
     layers: Sequence[str | Layer] | None = None
 
 
-class Choice(NamedTuple):
-    """One way to read a part: its sizes, and how to make its layer."""
+@dataclass
+class Choice:
+    """One way to read a part: the class of its layer, and the constructor's arguments."""
 
+    kind: type[Layer]
+    sizes: Sequence[Any]
     size_in: int
     size_out: int
-    make: Callable[[Options, DTypeLike], Layer]
-    line: str
+    options: dict[str, Any]
+
+    def __str__(self) -> str:
+        usual = {"num_layers": 1, "bias": True, "bidirectional": False}
+        shown = [f"{n}={value}" for n, value in self.options.items() if value != usual.get(n)]
+        return f"{self.kind.__name__}({', '.join([*map(str, self.sizes), *shown])})"
 
 
 @dataclass
@@ -76,16 +86,15 @@ class Part:
         if "weight_hh_l0" in shapes:
             return self._recurrent(shapes)
         weight, bias = shapes.get("weight", ()), shapes.get("bias")
-        rows = weight[:1]
-        if set(shapes) - {"weight", "bias"} or bias not in (None, rows) or 0 in weight:
+        if set(shapes) - {"weight", "bias"} or bias not in (None, weight[:1]) or 0 in weight:
             return []
+        options = {"bias": bias is not None}
         if len(weight) == 1:
-            return [self._choice(LayerNorm, (rows[0],), rows[0], rows[0], bias=bias is not None)]
+            return [Choice(LayerNorm, [weight], *weight, *weight, options)]
         if len(weight) != 2:
             return []
-        sizes = weight[1], weight[0]
-        linear = self._choice(Linear, sizes, *sizes, bias=bias is not None)
-        embedding = self._choice(Embedding, weight, TOKENS, weight[1])
+        linear = Choice(Linear, weight[::-1], weight[1], weight[0], options)
+        embedding = Choice(Embedding, weight, TOKENS, weight[1], {})
         called = ".".join(self.sources["weight"].split(".")[-2:-1])
         likely = LIKE_LINEAR.search(called), LIKE_EMBEDDING.search(called)
         if bias is not None or (likely[0] and not likely[1]):
@@ -112,37 +121,21 @@ class Part:
         }
         if "weight_hr_l0" in shapes:
             options["proj_size"] = projection[0]
-        out = W_hh[1] * len(directions)
-        return [self._choice(kind, (W_ih[1], H), W_ih[1], out, **options)]
+        return [Choice(kind, (W_ih[1], H), W_ih[1], W_hh[1] * len(directions), options)]
 
-    def _choice(
-        self, kind: Callable[..., Layer], sizes: Any, size_in: int, size_out: int, **own: Any
-    ) -> Choice:
-        usual = {"num_layers": 1, "bias": True, "bidirectional": False}
-        shown = "".join(f", {n}={value}" for n, value in own.items() if value != usual.get(n))
-        name = getattr(kind, "__name__", "")
-
-        def make(options: Options, dtype: DTypeLike) -> Layer:
-            more: dict[str, Any] = {"dtype": dtype}
-            if name not in ("Embedding", "LayerNorm"):
-                more["rng"] = 0  # of weights that are replaced
-            if kind in RECURRENT.values():
-                more["batch_first"] = options.batch_first
-            more |= {"nonlinearity": options.nonlinearity} if kind is RNN else {}
-            more |= {"reset_after": options.reset_after} if kind is GRU else {}
-            for option in ("batch_first", "eps", "padding_idx"):
-                if self.known.get(option) is not None:
-                    more[option] = self.known[option]
-            if kind is RNN and self.known.get("mode") == "RNN_RELU":
-                more["nonlinearity"] = "relu"
-            # Each bias may be missing, so the layer has at most twice the numbers of the file.
-            with at_most(2 * sum(array.size for array in self.arrays.values())):
-                layer = kind(*sizes, **own, **more)
-            zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
-            layer.load_state_dict(zeros | self.arrays)
-            return layer
-
-        return Choice(size_in, size_out, make, f"{name}({', '.join(map(str, sizes))}{shown})")
+    def make(self, choice: Choice, options: Options, dtype: DTypeLike) -> Layer:
+        """Return the layer. A ValueError says that its arrays do not fit together."""
+        given = {**vars(options), "dtype": dtype, "rng": 0}  # of weights that are replaced
+        given |= {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
+        if self.known.get("mode") == "RNN_RELU":
+            given["nonlinearity"] = "relu"
+        given = {n: v for n, v in given.items() if v is not None and takes(choice.kind, n)}
+        # Each bias may be missing, so the layer has at most twice the numbers of the file.
+        with at_most(2 * sum(array.size for array in self.arrays.values())):
+            layer = choice.kind(*choice.sizes, **choice.options, **given)
+        zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
+        layer.load_state_dict(zeros | self.arrays)
+        return layer
 
 
 class StateDict:
@@ -163,43 +156,36 @@ class StateDict:
     ) -> None:
         found = found or Found()
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = self._floating(arrays)
-        self.parts: dict[str, Part] = {}
+        self.arrays = self._floating(arrays, found.stored)
+        parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():
             match = PARAMETER.fullmatch(source)
             if match is None:
                 self.leftover.append(source)
                 continue
-            components = (match["part"] or "").split(".")
-            name = ".".join(c for c in components if c not in WRAPPERS)
-            own = (
-                match["plain"] or f"{match['name']}_l{match['layer'] or 0}{match['reverse'] or ''}"
-            )
-            part = self.parts.setdefault(name, Part())
+            end = f"_l{match['layer'] or 0}{match['reverse'] or ''}"
+            module = found.modules.get(match["part"] or "", Instance(""))
+            part = parts.setdefault(_unwrapped(match["part"] or ""), Part(known=module.state))
+            own = match["plain"] or match["name"] + end
             part.arrays[own], part.sources[own] = array, source
-            if (match["part"] or "") in found.modules:
-                part.known = found.modules[match["part"] or ""].state
-        self._strip_prefix()
+        modules = {_unwrapped(name): module for name, module in found.modules.items()}
+        self.gaps = [*_numbers_between(parts, modules), *_without_parameters(modules)]
+        self.parts = self._without_prefix(parts)
         self.choices = {name: part.choices() for name, part in self.parts.items()}
-        for name, part in list(self.parts.items()):
-            if not self.choices[name]:
-                self.leftover += part.sources.values()
-                del self.parts[name]
-        self.gaps = list(_gaps(self.parts))
-        for name, module in found.modules.items():
-            if module.kind.startswith(("torch.nn.modules.activation", "torch.nn.modules.pooling")):
-                self.gaps.append(f"{name} ({module.kind.rpartition('.')[2]})")
+        for name, choices in self.choices.items():
+            if not choices:
+                self.leftover += self.parts.pop(name).sources.values()
 
     def contents(self, form: str, settings: Mapping[str, Any] | None = None) -> Contents:
         """Return the contents of a file of this format."""
         chosen: dict[str, Any] = {name: self.choices[name][0] for name in self.parts}
         with suppress(UnsupportedError):
             chosen = dict(self.plan())
-        lines = [f"{n or '-'}: {choice.line}" for n, choice in chosen.items() if n in self.parts]
+        lines = [f"{name or '-'}: {choice}" for name, choice in chosen.items()]
         lines += [f"{name}: {self.arrays[name].shape}, no known layer" for name in self.leftover]
         notes = [*self.notes, *(f"{n} is the same memory as {one}" for n, one in self.tied.items())]
-        notes += [f"{gap} has no parameters and is left out" for gap in self.gaps]
+        notes += [self._gap_reason()] * bool(self.gaps)
         for name, part in self.parts.items():
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
@@ -211,18 +197,23 @@ class StateDict:
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         dtype = (np.float64 if wide else np.float32) if known.dtype is None else known.dtype
         plan = self.plan(known.layers)
+        if self.gaps and known.layers is None:
+            names = [name for name, _ in plan]
+            raise UnsupportedError(
+                f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "
+                f"or without it if it is dropout, as layers={names}"
+            )
         try:  # the constructors check what the shapes claim
-            named = [(n, c if isinstance(c, Layer) else c.make(known, dtype)) for n, c in plan]
-            model = _nest(named, self._tied_names(dict(named))).eval()
+            named = [
+                (n, c if isinstance(c, Layer) else self.parts[n].make(c, known, dtype))
+                for n, c in plan
+            ]
+            return _nest(named, self._tied_names(dict(named))).eval()
         except ValueError as error:
             raise UnsupportedError(error) from None
-        if self.gaps and known.layers is None:
-            warnings.warn(
-                f"{', '.join(self.gaps)} has no parameters and is left out, expected, if it is not "
-                f"dropout, in layers={[name for name, _ in named]}",
-                stacklevel=4,
-            )
-        return model
+
+    def _gap_reason(self) -> str:
+        return f"at {', '.join(self.gaps)} is a layer without parameters, which is not in the file"
 
     def _tied_names(self, named: Mapping[str, Layer]) -> dict[str, str]:
         """Return the tied weights by the names of the model."""
@@ -239,9 +230,8 @@ class StateDict:
         if layers is not None:
             return list(self._chosen(layers))
         if self.leftover or not self.parts:
-            raise self._error(
-                f"{', '.join(self.leftover) or 'nothing'} belongs to no layer that is known here"
-            )
+            names = ", ".join(self.leftover) or "nothing"
+            raise self._error(f"{names} belongs to no layer that is known here")
         found = self._orders(list(self.parts)) if self.ordered else []
         found = found or self._orders()
         if len(found) != 1:
@@ -249,7 +239,7 @@ class StateDict:
         return list(found[0])
 
     def _error(self, reason: str) -> UnsupportedError:
-        lines = [f"{name or '-'} is {self.choices[name][0].line}" for name in self.parts]
+        lines = [f"{name or '-'} is {self.choices[name][0]}" for name in self.parts]
         return UnsupportedError(
             f"it holds {'; '.join(lines) or 'no layers'}, and {reason}; expected the order, and "
             f"layers without parameters, as layers=[{', '.join(map(repr, self.parts))}]"
@@ -260,13 +250,13 @@ class StateDict:
         for n, layer in enumerate(layers):
             if isinstance(layer, Layer):
                 yield f"own{n}", layer
-            elif layer in WITHOUT_PARAMETERS:
-                yield f"own{n}", CLASSES[layer]()
             elif layer in self.parts:
                 choices = self.choices[layer]
                 fitting = [c for c in choices if size in (None, c.size_in)] or choices
                 yield layer, fitting[0]
                 size = fitting[0].size_out
+            elif layer in WITHOUT_PARAMETERS:
+                yield f"own{n}", CLASSES[layer]()
             else:
                 known = [*self.parts, *WITHOUT_PARAMETERS]
                 raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")
@@ -292,63 +282,80 @@ class StateDict:
             ]
         return []
 
-    def _strip_prefix(self) -> None:
-        """Remove what all names of parts begin with."""
-        split = [name.split(".") for name in (*self.parts, *self.leftover)]
-        shared = len(
-            list(takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
-        )
+    def _without_prefix(self, parts: dict[str, Part]) -> dict[str, Part]:
+        """Return the parts without what all names begin with."""
+        split = [name.split(".") for name in (*parts, *self.leftover)]
+        columns = zip(*split, strict=False)
+        shared = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
         if len(split) > 1:
             shared = min(shared, min(map(len, split)) - 1)
-        self.parts = {".".join(n.split(".")[shared:]): part for n, part in self.parts.items()}
+        return {".".join(name.split(".")[shared:]): part for name, part in parts.items()}
 
-    def _floating(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def _floating(self, arrays: Mapping[str, Array], stored: Mapping[str, str]) -> dict[str, Array]:
         """Return the floating-point arrays, with scaled integers as what they stand for."""
-        scales = {match[1] for name in arrays if (match := SCALE.fullmatch(name))}
+        kinds, scales = dict(stored), dict[str, dict[str, Array]]()
+        for name, array in arrays.items():
+            if (match := SCALE.fullmatch(name)) and match[1] in arrays:
+                scales.setdefault(match[1], {})[match[2]] = array
         found: dict[str, Array] = {}
-        half: list[str] = []
         ignored: list[str] = []
         for name, array in arrays.items():
             match = SCALE.fullmatch(name)
             if match and match[1] in arrays:
                 continue
-            if array.dtype.kind == "f":
+            if array.dtype.kind in "iu" and "scale" in scales.get(name, {}):
+                zero_point = scales[name].get("zero_point", 0)
+                found[name] = dequantise(array, scales[name]["scale"], zero_point)
+                kinds[name] = "quantised"
+            elif array.dtype.kind == "f":
+                found[name] = array
                 if array.dtype.itemsize < 4:
-                    half.append(name)
-                found[name] = array.astype(np.float32) if array.dtype.itemsize < 4 else array
-            elif name in scales and array.dtype.kind in "iu":
-                found[name] = self._dequantise(name, arrays)
+                    kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
             else:
                 ignored.append(name)
-        if half:
-            self.notes.append(f"half precision, read as float32: {', '.join(half)}")
+        for kind in dict.fromkeys(kinds.values()):
+            names = ", ".join(name for name in kinds if kinds[name] == kind)
+            self.notes.append(f"{kind}, read as float32: {names}")
         if ignored:
             self.notes.append(f"not floating-point, left out: {', '.join(ignored)}")
         return found
 
-    def _dequantise(self, name: str, arrays: Mapping[str, Array]) -> Array:
-        """Return (q - zero_point) scale, with one of each or one for each row."""
 
-        def find(what: str) -> Any:
-            keys = [f"{name}{mark}{what}{s}" for mark in "_." for s in ("", "s")]
-            found = next((arrays[key] for key in keys if key in arrays), np.zeros(()))
-            rows = (-1,) + (1,) * (arrays[name].ndim - 1)
-            return found.astype(np.float32).reshape(rows if found.size > 1 else ())
+def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
+    """Return (q - zero_point) scale, with one of each, or one for each index of an axis."""
 
-        self.notes.append(f"{name} is quantised, read as float32")
-        q = arrays[name].astype(np.float32)
-        return np.asarray((q - find("zero_point")) * find("scale"), np.float32)
+    def along(values: Any) -> Array:
+        values = np.asarray(values, np.float64)
+        form = [1] * q.ndim
+        form[int(axis)] = -1
+        return values.reshape(form if values.size > 1 else ())
+
+    return np.asarray((q - along(zero_point)) * along(scale), np.float32)
 
 
-def _gaps(names: Iterable[str]) -> Iterator[str]:
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _numbers_between(names: Iterable[str], modules: Mapping[str, Instance]) -> Iterator[str]:
     """Yield the numbers that are missing between the numbered parts of a Sequential."""
     numbers: dict[str, list[int]] = {}
     for name in names:
-        for place in re.finditer(r"(?:^|(?<=\.))\d+(?=\.|$)", name):
+        for place in NUMBER.finditer(name):
             numbers.setdefault(name[: place.start()], []).append(int(place[0]))
     for parent, found in numbers.items():
         if max(found) < MAX_NUMBER:
-            yield from (f"{parent}{n}" for n in range(max(found)) if n not in found)
+            missing = (f"{parent}{n}" for n in range(max(found)) if n not in found)
+            yield from (name for name in missing if name not in modules)
+
+
+def _without_parameters(modules: Mapping[str, Instance]) -> Iterator[str]:
+    """Yield the pickled modules, such as activations, that have nothing inside but an effect."""
+    for name, module in modules.items():
+        inside = children(module).values()
+        empty = not any(isinstance(value, Instance) or hasattr(value, "array") for value in inside)
+        if empty and "training" in module.state and not WITHOUT_EFFECT.search(module.kind):
+            yield f"{name} ({module.kind.rpartition('.')[2]})"
 
 
 def _nest(named: list[tuple[str, Layer]], tied: Mapping[str, str] | None = None) -> Layer:

@@ -12,10 +12,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
-from pathlib import Path
 from tarfile import TarFile
 from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -23,33 +22,30 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import Contents, UnsupportedError, reading
-from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
-from numpy_rnn.interchange.tree import find_weights
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.state_dict import dequantise
 from numpy_rnn.interchange.unpickle import Global, Machine
-from numpy_rnn.layers.base import Layer
-from numpy_rnn.npz import checked_size
 from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
 MAX_UNPACKED = 1 << 30  # bytes of all entries of a compressed file
 BFLOAT16 = np.dtype("V2")  # only as a name for it here
-TYPES: dict[str, np.dtype[Any]] = {  # PyTorch's names of dtypes and of typed storages
-    "float64 Double": np.dtype("f8"),
-    "float32 Float": np.dtype("f4"),
-    "float16 Half": np.dtype("f2"),
-    "bfloat16 BFloat16": BFLOAT16,
-    "int64 Long": np.dtype("i8"),
-    "int32 Int qint32 QInt32": np.dtype("i4"),
-    "int16 Short": np.dtype("i2"),
-    "int8 Char qint8 QInt8": np.dtype("i1"),
-    "uint8 Byte quint8 QUInt8 Untyped": np.dtype("u1"),
-    "bool Bool": np.dtype("?"),
-}
-DTYPES: dict[str, np.dtype[Any]] = {
-    name: dtype for names, dtype in TYPES.items() for name in names.split()
+DTYPES: dict[str, np.dtype[Any]] = {  # by PyTorch's names of dtypes and of typed storages
+    name: np.dtype(code) if code else BFLOAT16
+    for names, code in {
+        "float64 Double": "f8",
+        "float32 Float": "f4",
+        "float16 Half": "f2",
+        "bfloat16 BFloat16": None,
+        "int64 Long": "i8",
+        "int32 Int qint32 QInt32": "i4",
+        "int16 Short": "i2",
+        "int8 Char qint8 QInt8": "i1",
+        "uint8 Byte quint8 QUInt8 Untyped": "u1",
+        "bool Bool": "?",
+    }.items()
+    for name in names.split()
 }
 
 
@@ -87,6 +83,11 @@ class Tensor:
         """Where the numbers are: equal for tied weights."""
         return id(self.storage), self.offset, self.shape, self.strides
 
+    @property
+    def stored(self) -> str:
+        """As what the numbers are in the file, if not as they are read."""
+        return "bfloat16" if self.dtype is BFLOAT16 else "quantised" if self.scale else ""
+
     def array(self) -> Array:
         """Return a new array. A ValueError says that it is not inside its storage."""
         sizes = (self.offset, *self.shape, *self.strides)
@@ -103,14 +104,8 @@ class Tensor:
         array = as_strided(numbers[self.offset :], self.shape, strides).copy()
         if not self.scale:
             return array
-        scale, zero_point, axis = (
-            part.array() if isinstance(part, Tensor) else np.asarray(part) for part in self.scale
-        )
-        form = [1] * len(self.shape)
-        if scale.ndim:
-            form[int(axis)] = -1
-        array = (array - zero_point.reshape(form)) * scale.reshape(form)
-        return array.astype(np.float32)
+        parts = (p.array() if isinstance(p, Tensor) else p for p in self.scale)
+        return dequantise(array, *parts)
 
 
 def _dtype(name: object) -> np.dtype[Any]:
@@ -138,10 +133,6 @@ def _first(value: Any, *_: Any) -> Any:
     return value
 
 
-def _from_type(function: Global, _kind: Any, arguments: Any, _state: Any) -> Any:
-    return TABLE[function.name](*arguments)
-
-
 TABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -150,7 +141,9 @@ TABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch.nn.parameter.Parameter": _first,
-    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch._tensor._rebuild_from_type_v2": lambda function, _, given, *__: TABLE[function.name](
+        *given
+    ),
     "torch.Size": tuple,
     "torch.device": lambda *parts: ":".join(map(str, parts)),
     "torch.storage._load_from_bytes": lambda data: read_tree(data, nested=True),
@@ -159,51 +152,32 @@ TABLE: dict[str, Callable[..., Any]] = {
 }
 
 
-def recognise(head: bytes, path: Path) -> bool:
-    """Whether it is one of PyTorch's files."""
-    if head.startswith(b"PK"):
-        try:
-            with ZipFile(path) as archive:
-                return any(name.endswith("/data.pkl") for name in archive.namelist())
-        except Exception:
-            return False
-    return head.startswith(MAGIC_PICKLE) or head[257:262] == b"ustar"
-
-
-def read(path: Path, form: str = "torch") -> Contents:
-    """Read the weights in a file."""
-    with reading(path, "a file of PyTorch" if form == "torch" else f"a {form} of weights"):
-        found = find_weights(read_tree(read_bytes(path)))
-        state = StateDict(found.arrays, ordered=True, found=found)
-        return state.contents(form, found.settings)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return a file of a size within the budget."""
-    with open_regular(path) as file:
-        return file.read(checked_size(file))
-
-
 def read_tree(data: bytes, *, nested: bool = False) -> Any:
     """Return what was saved, as plain values, :class:`Tensor` and ``Instance``."""
     table = {name: f for name, f in TABLE.items() if not nested or "load" not in name}
     if data.startswith(b"PK"):
         return _read_zip(data, table)
     if data.startswith(MAGIC_PICKLE):
-        return _read_sequence(data, table)
+        return _read_sequence(BytesIO(data), table)
     if data[257:262] == b"ustar":
         return _read_tar(data, table)
     return Machine(data, table).run()
 
 
-def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+def open_zip(data: bytes) -> ZipFile:
+    """Open a zip whose entries, if compressed, claim no more than MAX_UNPACKED bytes."""
     archive = ZipFile(BytesIO(data))
-    entries = {info.filename: info.file_size for info in archive.infolist()}
-    if sum(entries.values()) > max(len(data), MAX_UNPACKED):
+    if sum(info.file_size for info in archive.infolist()) > max(len(data), MAX_UNPACKED):
         raise ValueError(f"its entries claim more than {MAX_UNPACKED} bytes")
-    folder = next(name for name in entries if name.endswith("/data.pkl")).removesuffix("data.pkl")
+    return archive
+
+
+def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+    archive = open_zip(data)
+    names = archive.namelist()
+    folder = next(name for name in names if name.endswith("/data.pkl")).removesuffix("data.pkl")
     order = f"{folder}byteorder"
-    big_endian = order in entries and archive.read(order) == b"big"
+    big_endian = order in names and archive.read(order) == b"big"
     storages: dict[str, Storage] = {}
 
     def persistent(reference: Any) -> Storage:
@@ -216,7 +190,7 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
     return Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
 
 
-def _read_sequence(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
+def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> Any:
     storages: dict[Any, Storage] = {}
     kinds: dict[Any, np.dtype[Any]] = {}
     blocks: dict[Any, bytes] = {}
@@ -235,54 +209,43 @@ def _read_sequence(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
             storages[name] = Storage(kinds[key], block, big_endian, start, size)
         return storages[name]
 
-    position = 0
     for _ in range(5):  # magic number, version, about the machine, what was saved, keys
-        machine = Machine(data, table, persistent, position)
-        values.append(machine.run())
-        position = machine.position
-    for key in values[4]:
-        blocks[key], position = _block(data, position, kinds[key])
+        values.append(Machine(file, table, persistent).run())
+    blocks |= {key: _block(file, kinds[key]) for key in values[4]}
     return values[3]
 
 
-def _block(data: bytes, position: int, dtype: np.dtype[Any]) -> tuple[bytes, int]:
-    """Return the bytes of a storage, which come after their number, and the position after them."""
-    (count,) = struct.unpack_from("<q", data, position)
-    start, stop = position + 8, position + 8 + count * dtype.itemsize
-    if not start <= stop <= len(data):
+def _block(file: BytesIO, dtype: np.dtype[Any]) -> bytes:
+    """Return the bytes of a storage, which come after their number."""
+    (count,) = struct.unpack("<q", file.read(8))
+    data = file.read(max(0, count) * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
         raise ValueError(f"it has a storage of {count} numbers beyond its end")
-    return data[start:stop], stop
+    return data
 
 
 def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
-    parts: dict[str, bytes] = {}
+    parts: dict[str, BytesIO] = {}
     with TarFile(fileobj=BytesIO(data)) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
             if member.name in ("storages", "tensors", "pickle") and content is not None:
-                parts[member.name] = content.read(len(data))
+                parts[member.name] = BytesIO(content.read(len(data)))
     known: dict[Any, Any] = {}
-    part, position = parts["storages"], 0
 
-    def value() -> Any:
-        nonlocal position
-        machine = Machine(part, table, known.__getitem__, position)
-        result, position = machine.run(), machine.position
-        return result
+    def value(part: str) -> Any:
+        return Machine(parts[part], table, known.__getitem__).run()
 
-    for _ in range(value()):
-        key, _, kind = value()
-        block, position = _block(part, position, _dtype(kind))
+    for _ in range(value("storages")):
+        key, _, kind = value("storages")
+        block = _block(parts["storages"], _dtype(kind))
         known[key] = Storage(_dtype(kind), partial(_first, block))
-    for key, root, start, size in value():
-        whole = known[root]
-        known[key] = Storage(whole.dtype, whole.read, start=start, size=size)
-    part, position = parts["tensors"], 0
-    for _ in range(value()):
-        key, storage, _ = value()
-        (axes,) = struct.unpack_from("<i", part, position)
-        numbers = struct.unpack_from(f"<{2 * axes + 1}q", part, position + 8)
-        position += 8 + 8 * len(numbers)
+    for key, root, start, size in value("storages"):
+        known[key] = replace(known[root], start=start, size=size)
+    for _ in range(value("tensors")):
+        key, storage, _ = value("tensors")
+        (axes,) = struct.unpack("<i4x", parts["tensors"].read(8))
+        numbers = struct.unpack(f"<{2 * axes + 1}q", parts["tensors"].read(16 * axes + 8))
         shape, strides = numbers[:axes], numbers[axes:-1]
         known[key] = Tensor(known[storage], numbers[-1], shape, strides, known[storage].dtype)
 
@@ -292,23 +255,17 @@ def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
     return Machine(parts["pickle"], table, persistent).run()
 
 
-def write(model: Layer, path: Path) -> None:
-    """Write the state_dict of a model, which ``torch.load(path, weights_only=True)`` reads."""
-    check_for_torch(model)
-    arrays = model.parameters.values
+def write(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """Write a state_dict, which ``torch.load(path, weights_only=True)`` reads."""
     # Tied weights are one storage.
     keys = {array.ctypes.data: str(n) for n, array in reversed(list(enumerate(arrays.values())))}
-
-    def write_zip(file: BinaryIO) -> None:
-        with ZipFile(file, "w", ZIP_STORED) as archive:
-            content: dict[str, Any] = {"data.pkl": _pickled(arrays, keys), "byteorder": b"little"}
-            for array in arrays.values():
-                stored = array.astype(array.dtype.newbyteorder("<"))
-                content[f"data/{keys[array.ctypes.data]}"] = stored.tobytes()
-            for name, data in (content | {"version": b"3\n"}).items():
-                archive.writestr(ZipInfo(f"archive/{name}"), data)  # of 1980, so always the same
-
-    write_atomically(path, write_zip)
+    content: dict[str, Any] = {"data.pkl": _pickled(arrays, keys), "byteorder": b"little"}
+    for array in arrays.values():
+        stored = array.astype(array.dtype.newbyteorder("<"))
+        content[f"data/{keys[array.ctypes.data]}"] = stored.tobytes()
+    with ZipFile(file, "w", ZIP_STORED) as archive:
+        for name, data in (content | {"version": b"3\n"}).items():
+            archive.writestr(ZipInfo(f"archive/{name}"), data)  # of 1980, so always the same
 
 
 def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
@@ -325,16 +282,9 @@ def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
     parts = [b"\x80\x02", ordered_dict, b"("]
     for name, array in arrays.items():
         kind = b"DoubleStorage" if array.dtype == np.float64 else b"FloatStorage"
-        strides = [s // array.itemsize for s in array.strides]
         parts += [text(name), b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-        parts += [
-            text("storage"),
-            b"ctorch\n",
-            kind,
-            b"\n",
-            text(keys[array.ctypes.data]),
-            text("cpu"),
-        ]
-        parts += [b"J", struct.pack("<i", array.size), b"tQK\0", numbers(array.shape)]
-        parts += [numbers(strides), b"\x89", ordered_dict, b"tR"]
+        parts += [text("storage"), b"ctorch\n", kind, b"\n", text(keys[array.ctypes.data])]
+        parts += [text("cpu"), b"J", struct.pack("<i", array.size), b"tQK\0", numbers(array.shape)]
+        parts += [numbers(s // array.itemsize for s in array.strides)]
+        parts += [b"\x89", ordered_dict, b"tR"]
     return b"".join([*parts, b"u."])

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.interchange.arrays import read_bytes
 from numpy_rnn.interchange.contents import UnsupportedError, reading
 from numpy_rnn.interchange.state_dict import StateDict
-from numpy_rnn.interchange.torch_file import read_bytes, read_tree
+from numpy_rnn.interchange.torch_file import read_tree
 from numpy_rnn.interchange.tree import find_optimizer, find_weights
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop

@@ -23,16 +23,14 @@ PLAIN = (str, int, float, bool, type(None))
 
 @dataclass
 class Found:
-    """Arrays by name, names that share memory, what is unusual, and the plain settings.
-
-    `modules` are the attributes of the modules by name, if whole modules were saved.
-    """
+    """Arrays by name, what else was found with them, and what is unusual."""
 
     arrays: dict[str, Array] = field(default_factory=dict)
-    tied: dict[str, str] = field(default_factory=dict)
+    tied: dict[str, str] = field(default_factory=dict)  # to the name of the same memory
+    stored: dict[str, str] = field(default_factory=dict)  # as what, if not as it is read
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    modules: dict[str, Instance] = field(default_factory=dict)
+    modules: dict[str, Instance] = field(default_factory=dict)  # if whole modules were saved
 
 
 def find_weights(tree: Any) -> Found:
@@ -41,101 +39,85 @@ def find_weights(tree: Any) -> Found:
     Of several sets with the same names, such as running means of the weights, one is taken. Sets
     with other names are parts of one model.
     """
-    notes: list[str] = []
-    settings: dict[str, Any] = {}
+    found = Found()
     for _ in range(MAX_DEPTH):
-        items = children(tree)
-        settings |= {str(name): v for name, v in items.items() if isinstance(v, PLAIN)}
+        items = {name: v for name, v in children(tree).items() if isinstance(name, str)}
+        found.settings |= {name: v for name, v in items.items() if isinstance(v, PLAIN)}
         sets = {
             name: [inner.replace("module.", "") for inner, v in walk(value) if hasattr(v, "array")]
             for name, value in items.items()
-            if isinstance(name, str) and not hasattr(value, "array")
         }
         sets = {name: names for name, names in sets.items() if names}
-        if (
-            not sets
-            or isinstance(tree, Instance)
-            or any(hasattr(v, "array") for v in items.values())
-        ):
-            break
         known = [name for name in WEIGHTS if name in sets]
-        copies = all(names == next(iter(sets.values())) for names in sets.values())
-        if not copies and not (known and "state" in known[0]):
+        same = all(names == next(iter(sets.values())) for names in sets.values())
+        alone = same or (known and "state" in known[0])
+        if not sets or not alone or isinstance(tree, Instance) or [""] in sets.values():
             break
         chosen = [*known, *sets][0]
         if len(sets) > 1:
             others = ", ".join(repr(name) for name in sets if name != chosen)
-            notes.append(f"the weights are those of {chosen!r}; left out: {others}")
+            found.notes.append(f"the weights are those of {chosen!r}; left out: {others}")
         tree = items[chosen]
-    found = Found(notes=notes, settings=settings)
     places: dict[Any, str] = {}
     for name, value in walk(tree):
         if isinstance(value, Instance):
             found.modules[name] = value
-        if not hasattr(value, "array"):
-            continue
-        array = found.arrays[name or "array"] = value.array()
-        place = getattr(value, "place", id(value))
-        if place in places and array.ndim:
-            found.tied[name] = places[place]
-        places.setdefault(place, name)
+        if hasattr(value, "array"):
+            array = found.arrays[name or "array"] = value.array()
+            first = places.setdefault(getattr(value, "place", id(value)), name)
+            if first != name and array.ndim:
+                found.tied[name] = first
+            if stored := getattr(value, "stored", ""):
+                found.stored[name] = stored
     if not found.arrays:
-        raise UnsupportedError(f"it holds {_kind(tree)} without arrays, expected a state_dict")
+        kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
+        raise UnsupportedError(
+            f"it holds a {kind.rpartition('.')[2]} without arrays, expected a state_dict"
+        )
     return found
-
-
-def children(value: Any) -> dict[Any, Any]:
-    """Return what is inside a dict, an object or an array of one object, by name."""
-    if isinstance(value, Instance):
-        inner = {n: v for key in INNER for n, v in (value.state.get(key) or {}).items()}
-        return inner or value.state
-    if isinstance(getattr(value, "value", None), dict):
-        return children(value.value)
-    return value if isinstance(value, dict) else {}
-
-
-def walk(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of everything in the tree, in its order, but not an optimiser's."""
-    left: list[tuple[str, Any, int]] = [("", tree, 0)]
-    for _ in range(MAX_VISITS):
-        if not left:
-            return
-        prefix, value, depth = left.pop()
-        inside = children(value)
-        if not inside or isinstance(value, Instance):
-            yield prefix, value
-        if depth < MAX_DEPTH and not _is_optimizer(value):
-            found = [
-                (f"{prefix}.{name}" if prefix else name, inner, depth + 1)
-                for name, inner in inside.items()
-                if isinstance(name, str)
-            ]
-            left += reversed(found)
-    raise ValueError("it is nested too deeply")
 
 
 def find_optimizer(tree: Any) -> Any:
     """Return the state_dict of the only optimiser in a tree."""
-    found: list[Any] = []
-    left = [(tree, 0)]
-    for _ in range(MAX_VISITS):
-        if not left:
-            break
-        value, depth = left.pop()
-        if _is_optimizer(value):
-            found.append(value)
-        elif depth < MAX_DEPTH:
-            inner = value if isinstance(value, list) else children(value).values()
-            left += [(item, depth + 1) for item in inner]
+    found = [value for _, value in walk(tree, keys=str | int) if _is_optimizer(value)]
     if len(found) != 1:
         raise UnsupportedError(f"it holds {len(found)} states of optimisers, expected one")
     return found[0]
 
 
+def children(value: Any) -> dict[Any, Any]:
+    """Return what is inside a dict, a list, an object or an array of one object, by name."""
+    if isinstance(value, Instance):
+        inner = {n: v for key in INNER for n, v in (value.state.get(key) or {}).items()}
+        return inner or value.state
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    value = getattr(value, "value", value)
+    return value if isinstance(value, dict) else {}
+
+
+def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of all that has nothing inside, of objects, and of optimisers' states.
+
+    The order is that of the tree. Keys of other types are passed over.
+    """
+    left: list[tuple[str, Any, int]] = [("", tree, 0)]
+    for _ in range(MAX_VISITS):
+        if not left:
+            return
+        prefix, value, depth = left.pop()
+        inside = {} if _is_optimizer(value) or depth == MAX_DEPTH else children(value)
+        if not inside or isinstance(value, Instance):
+            yield prefix, value
+        left += reversed(
+            [
+                (f"{prefix}.{name}" if prefix else str(name), inner, depth + 1)
+                for name, inner in inside.items()
+                if isinstance(name, keys)
+            ]
+        )
+    raise ValueError("it is nested too deeply")
+
+
 def _is_optimizer(value: Any) -> bool:
     return isinstance(value, dict) and "param_groups" in value
-
-
-def _kind(value: Any) -> str:
-    kind = value.kind if isinstance(value, Instance) else type(value).__name__
-    return f"a {kind.rpartition('.')[2]}"

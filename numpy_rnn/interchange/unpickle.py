@@ -5,17 +5,18 @@ nothing but the functions of :data:`TABLE` and those that the caller adds, which
 of plain values. An object of any other class outside the standard library is read as an inert
 :class:`Instance` with its attributes. A call of any other function is named in the error.
 
-Source: the opcodes' descriptions in ``Lib/pickletools.py`` of Python 3.14, protocols 0 to 5.
+Source: the opcodes' descriptions in Python's ``pickletools``, which also reads their arguments.
 """
 
 from __future__ import annotations
 
 import codecs
 import math
+import pickletools
 import re
-import struct
 import sys
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 
 MAX_OPCODES = 2_000_000
-MAX_INT = 256  # bytes of an integer
+MAX_INT = 2048  # bits of an integer
 MARK = object()
 
 
@@ -36,10 +37,10 @@ class Global:
 
 
 class Instance:
-    """An object as its class's name, the arguments of its constructor, and its attributes."""
+    """An object as its class's name and its attributes."""
 
-    def __init__(self, kind: str, arguments: tuple[Any, ...] = ()) -> None:
-        self.kind, self.arguments = kind, arguments
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.state: dict[Any, Any] = {}  # attributes, and items of a dict
 
     def build(self, state: Any) -> None:
@@ -63,10 +64,10 @@ class Dtype:
 
 
 class PickledArray:
-    """A pickled NumPy array."""
+    """A NumPy array of a file, or the object that an array of one object holds."""
 
-    def __init__(self, *_: Any) -> None:
-        self.value: Any = None
+    def __init__(self, *_: Any, value: Any = None) -> None:
+        self.value = value
 
     def build(self, state: Any) -> None:
         """Set the numbers, if they are as many as the shape claims."""
@@ -94,9 +95,7 @@ def _array_from_buffer(data: Any, dtype: Dtype, shape: Any, order: str) -> Pickl
 
 
 def _scalar(dtype: Dtype, data: Any) -> Any:
-    made = PickledArray()
-    made.build((1, (), dtype, False, data))
-    return made.array().item()
+    return _array_from_buffer(data, dtype, (), "C").array().item()
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -108,6 +107,10 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 def _dict(pairs: Any = ()) -> dict[Any, Any]:
     items = pairs.items() if isinstance(pairs, dict) else pairs
     return {_key(key): value for key, value in items}
+
+
+def _pairs(values: list[Any]) -> dict[Any, Any]:
+    return _dict(zip(values[::2], values[1::2], strict=True))
 
 
 def _key(key: Any) -> Any:
@@ -143,155 +146,141 @@ INERT = re.compile(
     r"argparse\.Namespace|types\.SimpleNamespace|datetime\.\w+|(__builtin__|builtins)\.(object|"
     r"complex|slice|range)|(pathlib(\._local)?)\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
 )
-FORMATS = {"J": "<i", "K": "<B", "M": "<H", "G": ">d", "h": "<B", "q": "<B", "j": "<I", "r": "<I"}
-COUNTED = {  # opcode to the format of its length
-    **dict.fromkeys(("C", "\x8c", "U", "\x8a"), "<B"),
-    **dict.fromkeys(("B", "X", "T", "\x8b"), "<I"),
-    **dict.fromkeys(("\x8e", "\x8d", "\x96"), "<Q"),
-}
-EMPTY: dict[str, Callable[[], Any]] = {"}": dict, "]": list, ")": tuple, "\x8f": list}
-CONSTANTS = {"N": None, "\x88": True, "\x89": False, "(": MARK}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
+EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple}
+LITERAL = re.compile(
+    r"(BIN)?INT[12]?|LONG[14]?|(BIN)?FLOAT|(SHORT_)?(BIN)?(STRING|UNICODE|BYTES)8?|BYTEARRAY8"
+)
 STANDARD = {*sys.stdlib_module_names, "__builtin__", "nt"}
-REFUSED = {"\x82": "EXT1", "\x83": "EXT2", "\x84": "EXT4", "\x97": "NEXT_BUFFER"}
 
 
 class Machine:
-    """A pickle's program. ``run()`` returns its value, and ``position`` is then after its end.
+    """A pickle's program. ``run()`` returns its value, and leaves the file after its end.
 
     `table` are further functions by name; `persistent` returns what an outside reference is.
     """
 
     def __init__(
         self,
-        data: bytes,
+        file: BytesIO | bytes,
         table: Mapping[str, Callable[..., Any]] | None = None,
         persistent: Callable[[Any], Any] | None = None,
-        position: int = 0,
     ) -> None:
-        self.data, self.position, self.persistent = data, position, persistent
-        self.table = {**TABLE, **(table or {})}
+        self.file = BytesIO(file) if isinstance(file, bytes) else file
+        self.table, self.persistent = {**TABLE, **(table or {})}, persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.refused: dict[str, None] = {}
-        self.left = 4 * len(data) + 10_000  # objects and bytes that calls may still copy
+        # Objects and bytes that calls may still copy.
+        self.left = 4 * self.file.getbuffer().nbytes + 10_000
 
     def run(self) -> Any:
         """Return the value. A ValueError says that the pickle is damaged."""
         for _ in range(MAX_OPCODES):
-            code = chr(self._take(1)[0])
-            if code == ".":
-                if self.refused:
-                    raise UnsupportedError(
-                        f"it calls {', '.join(self.refused)}, expected only what arrays need "
-                        "(nothing was executed; save the state_dict alone)"
-                    )
-                return self.stack.pop()
-            self._execute(code)
-        raise ValueError(f"it has a pickle of more than {MAX_OPCODES} opcodes")
+            opcode = pickletools.code2op.get(self.file.read(1).decode("latin1"))
+            if opcode is None:
+                raise ValueError("it has a pickle that ends early or has an unknown opcode")
+            if opcode.name == "STOP":
+                break
+            if opcode.name == "STRING":  # of Python 2, where a text could have any bytes
+                escaped: Any = pickletools.read_stringnl(self.file, decode=False)
+                argument: Any = codecs.escape_decode(escaped)[0].decode("latin1")
+            else:
+                argument = opcode.arg and opcode.arg.reader(self.file)
+            if isinstance(argument, int) and argument.bit_length() > MAX_INT:
+                raise ValueError(f"it has an integer of {argument.bit_length()} bits")
+            self._execute(opcode.name, argument)
+        else:
+            raise ValueError(f"it has a pickle of more than {MAX_OPCODES} opcodes")
+        if self.refused:
+            raise UnsupportedError(
+                f"it calls {', '.join(self.refused)}, expected only what arrays need "
+                "(nothing was executed; save the state_dict alone)"
+            )
+        return self.stack.pop()
 
-    def _take(self, count: int) -> bytes:
-        start, self.position = self.position, self.position + count
-        if self.position > len(self.data):
-            raise ValueError("it has a pickle that ends early")
-        return self.data[start : self.position]
-
-    def _number(self, form: str) -> Any:
-        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
-
-    def _line(self) -> bytes:
-        end = self.data.find(b"\n", self.position)
-        line = self._take(max(0, end - self.position))
-        self._take(1)
-        return line
+    def _execute(self, name: str, argument: Any) -> None:  # noqa: C901, PLR0912, PLR0915 (one case for each kind of opcode)
+        stack, memo = self.stack, self.memo
+        if LITERAL.fullmatch(name):
+            stack.append(argument)
+            return
+        match name:
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                if argument >> 32:
+                    raise ValueError(f"it has a pickle with a memo of {argument} entries")
+                memo[argument] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "NONE" | "NEWTRUE" | "NEWFALSE" | "MARK":
+                stack.append(CONSTANTS[name])
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_SET" | "EMPTY_TUPLE":
+                stack.append(EMPTY[name]())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(self._pop(int(name[-1]))))
+            case "TUPLE":
+                stack.append(tuple(self._since_mark()))
+            case "LIST" | "FROZENSET":
+                stack.append(self._since_mark())
+            case "DICT":
+                stack.append(_pairs(self._since_mark()))
+            case "APPEND" | "APPENDS" | "ADDITEMS":
+                values = self._pop(1) if name == "APPEND" else self._since_mark()
+                if not isinstance(stack[-1], Instance):
+                    stack[-1].extend(values)
+            case "SETITEM" | "SETITEMS":
+                items = _pairs(self._pop(2) if name == "SETITEM" else self._since_mark())
+                (stack[-1].state if isinstance(stack[-1], Instance) else stack[-1]).update(items)
+            case "GLOBAL":
+                stack.append(Global(*argument.split(" ", 1)))
+            case "STACK_GLOBAL":
+                parts = self._pop(2)
+                if not all(isinstance(part, str) for part in parts):
+                    raise ValueError("it has a pickle with a class that has no name")
+                stack.append(Global(*parts))
+            case "REDUCE" | "NEWOBJ":
+                self._call(*self._pop(2), new=name == "NEWOBJ")
+            case "NEWOBJ_EX":
+                self._call(*self._pop(3)[:2], new=True)
+            case "INST":
+                self._call(Global(*argument.split(" ", 1)), self._since_mark(), new=False)
+            case "OBJ":
+                function, *arguments = self._since_mark()
+                self._call(function, arguments, new=False)
+            case "BUILD":
+                (state,) = self._pop(1)
+                self._spend(*(state if isinstance(state, tuple) else (state,)))
+                if hasattr(stack[-1], "build"):  # an OrderedDict has attributes, which are not read
+                    stack[-1].build(state)
+            case "PERSID" | "BINPERSID":
+                reference = argument if name == "PERSID" else self._pop(1)[0]
+                if self.persistent is None:
+                    raise UnsupportedError(f"it refers to {reference!r} outside of the file")
+                stack.append(self.persistent(reference))
+            case "POP":
+                stack.pop()
+            case "POP_MARK":
+                self._since_mark()
+            case "DUP":
+                stack.append(stack[-1])
+            case "PROTO" | "FRAME" | "READONLY_BUFFER":
+                pass
+            case _:
+                raise UnsupportedError(f"it has the opcode {name}")
 
     def _since_mark(self) -> list[Any]:
-        for n in range(len(self.stack) - 1, -1, -1):
-            if self.stack[n] is MARK:
-                items = self.stack[n + 1 :]
-                del self.stack[n:]
+        for at in reversed(range(len(self.stack))):
+            if self.stack[at] is MARK:
+                items = self.stack[at + 1 :]
+                del self.stack[at:]
                 return items
         raise ValueError("it has a pickle that lacks a mark")
 
-    def _execute(self, code: str) -> None:  # noqa: C901, PLR0912, PLR0915 (one branch for each kind of opcode)
-        stack, memo = self.stack, self.memo
-        if code in "qr":
-            memo[self._number(FORMATS[code])] = stack[-1]
-        elif code == "\x94":
-            memo[len(memo)] = stack[-1]
-        elif code == "p":
-            index = int(self._line())
-            if index >> 32:
-                raise ValueError(f"it has a pickle with a memo of {index} entries")
-            memo[index] = stack[-1]
-        elif code in "hj":
-            stack.append(memo[self._number(FORMATS[code])])
-        elif code == "g":
-            stack.append(memo[int(self._line())])
-        elif code in CONSTANTS:
-            stack.append(CONSTANTS[code])
-        elif code in EMPTY:
-            stack.append(EMPTY[code]())
-        elif code in FORMATS:
-            stack.append(self._number(FORMATS[code]))
-        elif code in COUNTED:
-            stack.append(self._counted(code, self._take(self._number(COUNTED[code]))))
-        elif code in "ILFSV":
-            stack.append(self._text(code, self._line()))
-        elif code in "\x85\x86\x87":
-            count = ord(code) - 0x84
-            stack[-count:] = [tuple(stack[-count:])]
-        elif code in "tld\x91":
-            items = self._since_mark()
-            pairs = zip(items[::2], items[1::2], strict=True)
-            made: Any = {"t": tuple, "d": _dict}.get(code, list)
-            stack.append(made(pairs if code == "d" else items))
-        elif code in "aesu\x90":
-            values = self._since_mark() if code in "eu\x90" else self._pop(2 if code == "s" else 1)
-            self._fill(stack[-1], values, pairs=code in "su")
-        elif code == "c":
-            module, name = self._line().decode(), self._line().decode()
-            stack.append(Global(module, name))
-        elif code == "\x93":
-            module, name = self._pop(2)
-            if not isinstance(module, str) or not isinstance(name, str):
-                raise ValueError("it has a pickle with a class that has no name")
-            stack.append(Global(module, name))
-        elif code in "R\x81":
-            function, arguments = self._pop(2)
-            stack.append(self._call(function, arguments, new=code != "R"))
-        elif code == "\x92":
-            function, arguments, _ = self._pop(3)
-            stack.append(self._call(function, arguments, new=True))
-        elif code in "io":
-            at = Global(self._line().decode(), self._line().decode()) if code == "i" else None
-            items = self._since_mark()
-            function = items.pop(0) if at is None else at
-            stack.append(self._call(function, tuple(items), new=False))
-        elif code == "b":
-            (state,) = self._pop(1)
-            self._spend(*(state if isinstance(state, tuple) else (state,)))
-            if hasattr(stack[-1], "build"):  # an OrderedDict has attributes, which are not read
-                stack[-1].build(state)
-        elif code in "PQ":
-            reference = self._line().decode() if code == "P" else self._pop(1)[0]
-            if self.persistent is None:
-                raise UnsupportedError(f"it refers to {reference!r} outside of the file")
-            stack.append(self.persistent(reference))
-        elif code == "0":
-            stack.pop()
-        elif code == "1":
-            self._since_mark()
-        elif code == "2":
-            stack.append(stack[-1])
-        elif code in "\x80\x95\x98":  # protocol, frame, read-only buffer
-            self._take({"\x80": 1, "\x95": 8}.get(code, 0))
-        else:
-            raise UnsupportedError(f"it has the opcode {REFUSED.get(code, repr(code))}")
-
     def _pop(self, count: int) -> list[Any]:
-        if len(self.stack) < count or any(item is MARK for item in self.stack[-count:]):
-            raise ValueError("it has a pickle whose stack is too short")
         items = self.stack[-count:]
+        if len(items) < count or any(item is MARK for item in items):
+            raise ValueError("it has a pickle whose stack is too short")
         del self.stack[-count:]
         return items
 
@@ -301,44 +290,17 @@ class Machine:
         if self.left < 0:
             raise ValueError("it has a pickle that copies more than four times its size")
 
-    def _counted(self, code: str, data: bytes) -> Any:
-        if code in "\x8a\x8b":
-            if len(data) > MAX_INT:
-                raise ValueError(f"it has an integer of {len(data)} bytes")
-            return int.from_bytes(data, "little", signed=True)
-        if code in "UT":
-            return data.decode("latin1")
-        return data.decode("utf-8", "surrogatepass") if code in "X\x8c\x8d" else data
-
-    def _text(self, code: str, line: bytes) -> Any:
-        if code in "IL":
-            if len(line) > MAX_INT:
-                raise ValueError(f"it has an integer of {len(line)} digits")
-            return {b"00": False, b"01": True}.get(line, int(line.rstrip(b"L") or b"0"))
-        if code == "F":
-            return float(line)
-        if code == "V":
-            return line.decode("raw-unicode-escape")
-        return codecs.escape_decode(line[1:-1])[0].decode("latin1")
-
-    def _fill(self, target: Any, values: list[Any], *, pairs: bool) -> None:
-        if pairs:
-            items = _dict(zip(values[::2], values[1::2], strict=True))
-            (target.state if isinstance(target, Instance) else target).update(items)
-        elif not isinstance(target, Instance):
-            target.extend(values)
-
-    def _call(self, function: Any, arguments: Any, *, new: bool) -> Any:
-        """Return the value of a call, which is inert unless the table has the function."""
+    def _call(self, function: Any, arguments: Any, *, new: bool) -> None:
+        """Push the value of a call, which is inert unless the table has the function."""
         if not isinstance(function, Global) or not isinstance(arguments, tuple | list):
             raise UnsupportedError("it calls an object, expected a function of the table")
         name = function.name
         if name == "copyreg.__newobj__" and arguments:
-            return self._call(arguments[0], tuple(arguments[1:]), new=True)
-        if name in self.table:
+            self._call(arguments[0], arguments[1:], new=True)
+        elif name in self.table:
             self._spend(*arguments)
-            return self.table[name](*arguments)
-        standard = name.partition(".")[0] in STANDARD
-        if not (INERT.fullmatch(name) or (new and not standard)):
-            self.refused[name] = None
-        return Instance(name, tuple(arguments))
+            self.stack.append(self.table[name](*arguments))
+        else:
+            if not (INERT.fullmatch(name) or (new and name.partition(".")[0] not in STANDARD)):
+                self.refused[name] = None
+            self.stack.append(Instance(name))

@@ -16,25 +16,30 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Rng
-from numpy_rnn.layers import activation
+from numpy_rnn.layers import activation, rnn, wrappers
 from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, takes
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
-from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.parameters import at_most
 from numpy_rnn.safetensors import DTYPES, Reader, open_safetensors
 
 MAX_LAYERS = 1000
-_CLASSES = (Dropout, Embedding, LastStep, LayerNorm, Linear, Sequential)
-_RECURRENT = (GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM)
-CLASSES: dict[str, type[Layer]] = {c.__name__: c for c in (*_CLASSES, *_RECURRENT)}
-ACTIVATIONS = "ELU HardSigmoid Identity LeakyReLU LogSoftmax ReLU SiLU Sigmoid Softmax Softplus"
-for _name in (*ACTIVATIONS.split(), "Softsign", "Tanh", "Activation"):
-    CLASSES[_name] = getattr(activation, _name)
+CLASSES: dict[str, type[Layer]] = {
+    kind.__name__: kind for kind in (Dropout, Embedding, LastStep, LayerNorm, Linear, Sequential)
+}
+for _module in (activation, rnn, wrappers):
+    for _name, _kind in vars(_module).items():
+        if (
+            isinstance(_kind, type)
+            and _kind.__module__ == _module.__name__
+            and issubclass(_kind, Layer)
+        ):
+            CLASSES[_name] = _kind
+ACTIVATIONS = [n for n, kind in CLASSES.items() if kind.__module__ == activation.__name__]
 
 
 def load(
@@ -114,13 +119,13 @@ class _Builder:
 
     def __call__(self, description: Any) -> Layer:
         """Return the layer, and those inside it."""
-        if not isinstance(description, dict) or not isinstance(description.get("class"), str):
+        arguments = _to_tuple(description) if isinstance(description, dict) else {}
+        name = arguments.pop("class", None)
+        if not isinstance(name, str):
             raise ValueError("its model is not described by a class and arguments")  # noqa: TRY004 (the file's value)
-        arguments = {n: _to_tuple(v) for n, v in description.items() if n != "class"}
         self.layers += 1
         if self.layers > MAX_LAYERS:
             raise ValueError(f"its model has more than {MAX_LAYERS} layers")
-        name = description["class"]
         if name not in self.classes:
             raise ValueError(
                 f"its layer {name!r} is unknown, expected one of this package "
@@ -128,39 +133,46 @@ class _Builder:
             )
         make = self.classes[name]
         if issubclass(make, Sequential) and "layers" in arguments:
-            parts = arguments.pop("layers")
-            if not isinstance(parts, dict):
-                raise ValueError(f"its {name} has no layers by name")
-            # Tied layers have numbers of their own before they are tied, at most as many again.
-            self.left += self.total if arguments.get("tied") and self.layers == 1 else 0
-            built: dict[str, Any] = {n: self(part) for n, part in parts.items()}
-            with at_most(2 * self.total):
-                return make(**built, **arguments)
+            return self._chain(make, description["layers"], arguments)
+        cells = arguments.get("num_layers", 1)
+        if not isinstance(cells, int) or cells > max(1, self.arrays):
+            raise ValueError(f"its {name} has num_layers {cells}, and {self.arrays} arrays")
         if "rng" in arguments:
             raise ValueError(f"its {name} has 'rng', not an argument")
         if self.rng is not None and takes(make, "rng"):
             arguments["rng"] = self.rng
         first = (
-            [arguments.pop("name"), *arguments.pop("constants")] if "constants" in arguments else []
+            ()
+            if "constants" not in arguments
+            else (arguments.pop("name"), *arguments.pop("constants"))
         )
-        cells = arguments.get("num_layers", 1)
-        if not isinstance(cells, int) or cells > max(1, self.arrays):
-            raise ValueError(f"its {name} has num_layers {cells}, and {self.arrays} arrays")
         with at_most(self.left):
             layer = make(*first, **arguments)
         self.left -= layer.parameters.data.size
         return layer
 
+    def _chain(self, make: type[Layer], parts: Any, arguments: dict[str, Any]) -> Layer:
+        del arguments["layers"]
+        if not isinstance(parts, dict):
+            raise ValueError(f"its {make.__name__} has no layers by name")  # noqa: TRY004 (the file's value)
+        # Tied layers have numbers of their own before they are tied, at most as many again.
+        self.left += self.total if arguments.get("tied") and self.layers == 1 else 0
+        layers: dict[str, Any] = {name: self(part) for name, part in parts.items()}
+        with at_most(2 * self.total):
+            return make(**layers, **arguments)
+
 
 def _to_tuple(value: Any) -> Any:
     """Return a value of JSON with tuples for its lists, as constructors take them."""
+    if isinstance(value, dict):
+        return {name: _to_tuple(part) for name, part in value.items()}
     return tuple(map(_to_tuple, value)) if isinstance(value, list) else value
 
 
 def _vocabulary(value: Any) -> str | tuple[str, ...] | None:
-    tokens = tuple(value) if isinstance(value, list) else value
-    if tokens is None or isinstance(tokens, str):
+    tokens: Any = _to_tuple(value)
+    if isinstance(tokens, tuple) and all(isinstance(token, str) for token in tokens):
         return tokens
-    if not isinstance(tokens, tuple) or not all(isinstance(token, str) for token in tokens):
+    if tokens is not None and not isinstance(tokens, str):
         raise ValueError("its vocabulary is not a text or a list of texts")
     return tokens
