@@ -21,9 +21,9 @@ FORMATS: dict[str, str] = {
     "safetensors": "safetensors_file",
     "torch": "torch_file",
     "npz": "npz_file",
-    "keras": "keras_file",
-    "audio-json": "audio_json",
     "onnx": "onnx_file",
+    "audio-json": "audio_json",
+    "keras": "keras_file",
     "pickle": "pickle_file",
 }
 SUFFIXES = {
