@@ -69,7 +69,7 @@ def call_seconds(action: Callable[[], object], turn: float) -> float:
 def process_seconds(*arguments: str) -> float:
     """Return how long a fresh Python with these arguments takes from start to exit."""
     start = perf_counter()
-    _run(*arguments)
+    run_python(*arguments)
     return perf_counter() - start
 
 
@@ -79,7 +79,9 @@ def import_seconds(module: str, *, after: str) -> float:
     Measured inside the process: whole processes differ by more than a small import.
     """
     clock = "from time import perf_counter as now; start = now()"
-    return float(_run("-c", f"import {after}; {clock}; import {module}; print(now() - start)"))
+    return float(
+        run_python("-c", f"import {after}; {clock}; import {module}; print(now() - start)")
+    )
 
 
 def working(
@@ -173,7 +175,7 @@ def show(title: str, results: Results, unit: Literal["us", "ms"]) -> None:
         print(line)
 
 
-def _run(*arguments: str) -> str:
+def run_python(*arguments: str) -> str:
     """Run a fresh Python with these arguments and return what it prints.
 
     Byte code is written even where the environment forbids it: an installed package has

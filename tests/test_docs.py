@@ -15,12 +15,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md"]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 RUN_BY_CI = ("python3 -m venv ", "bash .ci/run")
 
 
@@ -61,7 +62,13 @@ def check_printed(actual: str, expected: str) -> None:
     assert re.fullmatch(pattern, without_raw(actual)), actual
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page.name}:{b.line}")
+def marked(block: Block) -> Any:
+    """Return a block as a parameter, with the mark `torch` if it imports PyTorch."""
+    marks = [pytest.mark.torch] if "import torch" in block.code else []
+    return pytest.param(block, marks=marks, id=f"{block.page.name}:{block.line}")
+
+
+@pytest.mark.parametrize("block", [marked(block) for block in blocks()])
 def test_a_block_runs_and_prints_what_the_page_shows(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,9 +20,9 @@ HEAD = 4096  # bytes that `recognise` is given
 # of several formats has ``write_FORMAT(model, path)``.
 FORMATS: dict[str, str] = {
     **dict.fromkeys(("safetensors", "torch", "npz", "pickle"), "arrays"),
-    "keras": "keras_file",
-    "audio-json": "audio_json",
     "onnx": "onnx_file",
+    "audio-json": "audio_json",
+    "keras": "keras_file",
 }
 SUFFIXES = {
     ".safetensors": "safetensors",

@@ -1,0 +1,1 @@
+"""Programs of a page each. They are run as files, and the tests import them."""
