@@ -25,13 +25,15 @@ from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
 from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
 from numpy_rnn.parameters import at_most
 from numpy_rnn.safetensors import DTYPES, Reader, open_safetensors
 
 MAX_LAYERS = 1000
-_CLASSES = (Dropout, Embedding, LastStep, LayerNorm, Linear, Sequential)
+_CLASSES = (Dropout, Embedding, Flip, LastStep, LayerNorm, Linear)
+_CHAINS = (InitialState, Masked, Residual, Sequential)
 _RECURRENT = (GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM)
-CLASSES: dict[str, type[Layer]] = {c.__name__: c for c in (*_CLASSES, *_RECURRENT)}
+CLASSES: dict[str, type[Layer]] = {c.__name__: c for c in (*_CLASSES, *_CHAINS, *_RECURRENT)}
 ACTIVATIONS = "ELU HardSigmoid Identity LeakyReLU LogSoftmax ReLU SiLU Sigmoid Softmax Softplus"
 for _name in (*ACTIVATIONS.split(), "Softsign", "Tanh", "Activation"):
     CLASSES[_name] = getattr(activation, _name)
