@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from numpy_rnn import LSTM, RNN, Embedding, Layer, Linear, Sequential, load
+from numpy_rnn import LSTM, RNN, Embedding, Layer, Linear, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
 
@@ -153,12 +152,3 @@ def test_wrong_initial_states() -> None:
         InitialState(*layers(), initial=((INITIAL[0][0][:1], INITIAL[0][1]),))
     with pytest.raises(ValueError, match="zip"):
         InitialState(*layers(), initial=INITIAL * 2)
-
-
-@pytest.mark.parametrize("kind", MODELS)
-def test_a_model_file_holds_them(kind: str, tmp_path: Path) -> None:
-    model = MODELS[kind]()
-    model.save(tmp_path / "model")
-    again = load(tmp_path / "model")
-    assert again.describe() == model.describe()
-    np.testing.assert_array_equal(again.predict(X)[0], model.predict(X)[0])
