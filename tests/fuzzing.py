@@ -31,6 +31,7 @@ from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.stored_zip import read_directory, start_of
 from numpy_rnn.text import strip_control_characters
+from tests.interchange import audio_files, keras_files
 from tests.interchange import seeds as models
 
 SLOW = 1.0  # seconds of processor time
@@ -164,6 +165,8 @@ FORMATS: dict[str, Format] = {
     name: Format(partial(models.seeds, name), models.load, models.ERRORS, "")
     for name in ("safetensors", "torch", "npz", "pickle")
 }
+FORMATS["keras"] = Format(lambda _: keras_files.seeds(), models.load, models.ERRORS, "")
+FORMATS["audio-json"] = Format(lambda _: audio_files.seeds(), models.load, models.ERRORS, "")
 
 
 # Mutations
