@@ -28,9 +28,19 @@ RECURRENT: dict[str, tuple[type[RNN | LSTM | GRU], str, int, str]] = {
     "GRU": (GRU, "gru", 3, "zrh"),
 }
 # Activations by Keras's name. Those with another name or other constants here are told apart.
-NAMES = ("linear", "tanh", "relu", "sigmoid", "softplus", "softsign", "softmax", "log_softmax")
+NAMES: tuple[str, ...] = (
+    "linear",
+    "tanh",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "softsign",
+    "softmax",
+    "log_softmax",
+)
 NAMES += ("selu", "silu", "exponential")
-ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {name: (name,) for name in NAMES} | {
+ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
+    **{name: (name,) for name in NAMES},
     None: ("linear",),
     "swish": ("silu",),
     "elu": ("elu", 1.0),
@@ -38,7 +48,7 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {name: (name,) for name in NAME
 }
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
-SAME = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
+SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
 SAME += ("return_sequences",)  # what both directions must agree in
 
 
