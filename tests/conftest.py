@@ -48,7 +48,7 @@ if hasattr(signal, "pthread_sigmask"):  # Windows has none of these
 
 @cache
 def needs_torch(path: Path) -> bool:
-    """Whether a module of the tests or benchmarks imports PyTorch, itself or through another."""
+    """Whether a module of the tests or benchmarks imports PyTorch or Keras, or one that does."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -56,7 +56,7 @@ def needs_torch(path: Path) -> bool:
         for name in names:
             parts = name.split(".")
             other = ROOT.joinpath(*parts).with_suffix(".py")
-            if parts[0] == "torch" or (other.is_file() and needs_torch(other)):
+            if parts[0] in ("torch", "keras") or (other.is_file() and needs_torch(other)):
                 return True
     return False
 

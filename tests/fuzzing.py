@@ -32,7 +32,7 @@ from numpy_rnn.interchange import onnx_file
 from numpy_rnn.npz import DamagedFileError
 from numpy_rnn.stored_zip import read_directory, start_of
 from numpy_rnn.text import strip_control_characters
-from tests.interchange import onnx_seeds
+from tests.interchange import audio_files, keras_files, onnx_seeds
 from tests.interchange import seeds as models
 
 SLOW = 1.0  # seconds of processor time
@@ -172,6 +172,8 @@ FORMATS["onnx"] = Format(
     models.ERRORS,
     "",
 )
+FORMATS["keras"] = Format(lambda _: keras_files.seeds(), models.load, models.ERRORS, "")
+FORMATS["audio-json"] = Format(lambda _: audio_files.seeds(), models.load, models.ERRORS, "")
 
 
 # Mutations

@@ -7,12 +7,11 @@ NeuralAmpModelerCore's lstm.cpp.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +23,9 @@ from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.rnn import GRU, LSTM
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
-from numpy_rnn.npz import FileFormat, damaged_file_errors
+from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
 
 FORMAT = FileFormat("a JSON model of audio effects", settings_entry="")
-SPARE = 1 << 26  # bytes that reading may take besides four times the file
 SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
 TOLERANCE = 1e-4
 MAX_LAYERS = 1000
@@ -44,7 +42,8 @@ def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content dec
 def read(path: Path) -> Contents:
     """Read a model file of any of the programs. See :func:`numpy_rnn.interchange.read`."""
     with damaged_file_errors(path, FORMAT):
-        model = _parse(path)
+        data = path.read_bytes()
+        model = parse_json(data.removeprefix(b"\xef\xbb\xbf"), len(data))
         for entry, reader in READERS.items():
             if entry in model:
                 return reader(model)
@@ -56,43 +55,12 @@ def read(path: Path) -> Contents:
         return contents
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, if it takes little memory and its numbers are finite."""
-    data = path.read_bytes()
-    # What Python takes for lists and objects, for numbers, and for texts.
-    cost = 120 * (data.count(b"[") + data.count(b"{")) + 40 * data.count(b",")
-    cost += 30 * data.count(b'"') + (1 if data.isascii() else 8) * len(data)
-    if cost > 4 * len(data) + SPARE:
-        raise ValueError(f"its values would take {cost} bytes of memory, too many for its size")
-
-    def refuse(text: str) -> Never:
-        raise ValueError(f"it has the number {text}, expected finite numbers")
-
-    try:
-        model = json.loads(data.decode("utf-8-sig"), parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("its lists are nested too deep") from None
-    if not isinstance(model, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004 (the file's value)
-    return model
-
-
-def _array(value: Any, name: str, *shape: int) -> Array:
-    """Return nested lists as a float32 array of this shape; -1 is any size."""
-    array = np.array(value, np.float32)
-    matches = len(shape) == array.ndim and all(
-        want in (-1, size) for want, size in zip(shape, array.shape, strict=True)
-    )
-    if not matches or not np.isfinite(array).all():
-        raise ValueError(f"{name} has shape {array.shape}, expected finite numbers of {shape}")
-    return array
-
-
-def _size(value: Any, name: str) -> int:
-    """Return a size of the file as an int."""
-    if type(value) is not int or not 1 <= value < 1 << 20:
-        raise ValueError(f"{name} is {value!r}, expected a whole number above 0")
-    return value
+def _sizes(config: dict[str, Any], *names: str) -> list[int]:
+    """Return sizes of a config."""
+    for name in names:
+        if type(config[name]) is not int or not 1 <= config[name] < 1 << 20:
+            raise ValueError(f"{name} is {config[name]!r}, expected a whole number above 0")
+    return [config[name] for name in names]
 
 
 def _contents(
@@ -114,6 +82,8 @@ def _contents(
         for i, layer in enumerate(layers)
         for name, value in layer.parameters.values.items()
     }
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it has numbers that are not finite")
     architecture = [*map(repr, layers), *unsupported]
     return Contents("audio-json", arrays, architecture, build, **rest)
 
@@ -127,7 +97,7 @@ def _linear(matrix: Array) -> Linear:
 
 def _read_rtneural(model: dict[str, Any]) -> Contents:
     """Read RTNeural's layers, which are Keras's, and AIDA-X's skip, gains and self-test."""
-    D, chain = _size(model["in_shape"][-1], "in_shape"), Chain("3")
+    (D,), chain = _sizes({"in_shape": model["in_shape"][-1]}, "in_shape"), Chain("3")
     chain.size = D
     for i, layer in enumerate(model["layers"]):
         if i == MAX_LAYERS:
@@ -139,8 +109,6 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         weights = [
             np.array(w, np.float32) for w in layer.get("weights", []) if kind in KINDS.values()
         ]
-        if not all(np.isfinite(w).all() for w in weights):
-            raise ValueError(f"layers[{i}] has numbers that are not finite")
         chain.add(Entry(f"layers[{i}]", kind, config, weights))
     skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
     if skip not in (0, 1) or not all(type(g) in (int, float) and abs(g) < 200 for g in gains):
@@ -183,35 +151,21 @@ def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
 
 def _read_guitarml(model: dict[str, Any]) -> Contents:
     """Read GuitarML's recurrent layer and its linear layer, under PyTorch's names."""
-    data, state = model["model_data"], model["state_dict"]
-    D, H, L, K = (
-        _size(data.get(name, default), name)
-        for name, default in (
-            ("input_size", None),
-            ("hidden_size", None),
-            ("num_layers", 1),
-            ("output_size", 1),
-        )
-    )
-    unit, skip = data.get("unit_type", "LSTM"), data.get("skip", 0)
+    data = {"num_layers": 1, "output_size": 1, "unit_type": "LSTM", "skip": 0}
+    data |= model["model_data"]
+    D, H, L, K = _sizes(data, "input_size", "hidden_size", "num_layers", "output_size")
+    unit, skip = data["unit_type"], data["skip"]
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):
         return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
-    weights = {name: np.array(value, np.float32) for name, value in state.items()}
-    others = [name for name in weights if not name.startswith(("rec.", "lin."))]
-    if others:
-        raise ValueError(f"its state_dict has {others}, expected names with rec. and lin.")
+    weights = {name: np.array(value, np.float32) for name, value in model["state_dict"].items()}
     sizes = {"rec.weight_ih_l0": H * D, "lin.weight": H * K, f"rec.weight_hh_l{L - 1}": H * H}
     for name, least in sizes.items():  # before the layers take memory
         if name not in weights or weights[name].size < least:
             raise ValueError(f"{name!r} is missing or too small for the sizes in model_data")
-    rnn = (LSTM if unit == "LSTM" else GRU)(
-        D, H, L, bias="rec.bias_ih_l0" in weights, dtype=np.float32
-    )
+    kind = LSTM if unit == "LSTM" else GRU
+    rnn = kind(D, H, L, bias="rec.bias_ih_l0" in weights, dtype=np.float32)
     linear = Linear(H, K, bias="lin.bias" in weights, dtype=np.float32)
-    for prefix, layer in {"rec.": rnn, "lin.": linear}.items():
-        layer.load_state_dict(
-            {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
-        )
+    Sequential(rec=rnn, lin=linear).load_state_dict(weights)
     settings = {k: v for k, v in model.items() if k != "state_dict"}
     wrap, notes = (Residual, [SKIPS]) if skip else (Sequential, [])
     return _contents("GuitarML", [rnn, linear], (), wrap, settings=settings, notes=notes)
@@ -222,34 +176,25 @@ def _read_nam(model: dict[str, Any]) -> Contents:
     settings = {"sample_rate": 48000} | {k: v for k, v in model.items() if k != "weights"}
     if model["architecture"] != "LSTM":
         return _contents("it", [], [f"architecture {model['architecture']}"], settings=settings)
-    config = model["config"]
-    D, H, L = (_size(config[name], name) for name in ("input_size", "hidden_size", "num_layers"))
-    rest = _array(model["weights"], "weights", -1)
+    D, H, L = _sizes(model["config"], "input_size", "hidden_size", "num_layers")
+    rest = np.array(model["weights"], np.float32)
     total = 4 * H * (D + H) + (L - 1) * 8 * H * H + 6 * L * H + H + 1
-    if rest.size != total:
-        raise ValueError(f"it has {rest.size} weights, expected {total} for its config")
+    if rest.shape != (total,):
+        raise ValueError(f"its weights have shape {rest.shape}, expected {total} numbers")
     rnn, linear = LSTM(D, H, L, dtype=np.float32), Linear(H, 1, dtype=np.float32)
     initial = []
     for layer in range(L):
         d = H if layer else D
-        *parts, rest = np.split(rest, np.cumsum([4 * H * (d + H), 4 * H, H, H]))
-        kernel = parts[0].reshape(4 * H, d + H)
-        values = [kernel[:, :d], kernel[:, d:], parts[1], np.zeros(4 * H)]
-        for name, value in zip(
-            ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True
-        ):
+        kernel, bias, h, c, rest = np.split(rest, np.cumsum([4 * H * (d + H), 4 * H, H, H]))
+        kernel = kernel.reshape(4 * H, d + H)
+        values = {"weight_ih": kernel[:, :d], "weight_hh": kernel[:, d:], "bias_ih": bias}
+        for name, value in (values | {"bias_hh": np.zeros(4 * H)}).items():
             rnn.parameters.values[f"{name}_l{layer}"][...] = value
-        initial.append(parts[2:])
+        initial.append((h, c))
     linear.load_state_dict({"weight": rest[None, :H], "bias": rest[H:]})
-    h_c = ([[h for h, _ in initial], [c for _, c in initial]],)
-    return _contents(
-        "NAM",
-        [rnn, linear],
-        (),
-        partial(InitialState, initial=h_c),
-        settings=settings,
-        notes=["the initial state is not zero"],
-    )
+    wrap = partial(InitialState, initial=(tuple(zip(*initial, strict=True)),))
+    notes = ["the initial state is not zero"]
+    return _contents("NAM", [rnn, linear], (), wrap, settings=settings, notes=notes)
 
 
 # The entry that tells the program, and its reader.

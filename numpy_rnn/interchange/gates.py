@@ -42,8 +42,13 @@ def _cells(arrays: Mapping[str, str], **orders: str) -> dict[str, dict[str, str]
 
 _TORCH = {"weight_ih": "x", "weight_hh": "h", "bias_ih": "bx", "bias_hh": "bh"}
 _KERAS = {"kernel": "x", "recurrent_kernel": "h", "bias": "b"}
+_KERAS1 = {"W_{}": "x", "U_{}": "h", "b_{}": "b"}
 _ONNX = {"W": "x", "R": "h", "B": "bx+bh"}
 _FLAX = {"i{}/kernel": "x", "h{}/kernel": "h"}
+_FLAX_GRU = {"ir/bias": "b:r", "iz/bias": "b:z", "in/bias": "bx:n", "hn/bias": "bh:n"}
+_TF1 = {"kernel": "xh", "bias": "b"}
+_TF1_GRU = {"gates/kernel": "xh:rz", "gates/bias": "b:rz"}
+_TF1_GRU |= {"candidate/kernel": "xh:n", "candidate/bias": "b:n"}
 
 # "gru" applies the reset gate after the recurrent product, "gru_reset_before" before it.
 CONVENTIONS: dict[str, Convention] = {
@@ -54,31 +59,20 @@ CONVENTIONS: dict[str, Convention] = {
         columns=True,
     ),
     "keras1": Convention(
-        _cells({"W_{}": "x", "U_{}": "h", "b_{}": "b"}, lstm="igfo", gru_reset_before="zrn"),
+        _cells(_KERAS1, lstm="igfo", gru_reset_before="zrn"),
         columns=True,
         gate_names={"g": "c", "n": "h"},
     ),
     "onnx": Convention(_cells(_ONNX, rnn="h", lstm="iofg", gru="zrn", gru_reset_before="zrn")),
     "tf1": Convention(
-        _cells({"kernel": "xh", "bias": "b"}, rnn="h", lstm="igfo")
-        | {
-            "gru_reset_before": {
-                "gates/kernel": "xh:rz",
-                "gates/bias": "b:rz",
-                "candidate/kernel": "xh:n",
-                "candidate/bias": "b:n",
-            }
-        },
+        _cells(_TF1, rnn="h", lstm="igfo") | {"gru_reset_before": _TF1_GRU},
         columns=True,
         forget_bias=1.0,
     ),
     "flax": Convention(
-        _cells(_FLAX | {"h{}/bias": "b"}, lstm="ifgo")
-        | {
-            "rnn": {"i/kernel": "x:h", "h/kernel": "h:h", "i/bias": "b:h"},
-            "gru": _cells(_FLAX, gru="rzn")["gru"]
-            | {"ir/bias": "b:r", "iz/bias": "b:z", "in/bias": "bx:n", "hn/bias": "bh:n"},
-        },
+        _cells({"i/kernel": "x", "h/kernel": "h", "i/bias": "b"}, rnn="h")
+        | _cells(_FLAX | {"h{}/bias": "b"}, lstm="ifgo")
+        | {"gru": _cells(_FLAX, gru="rzn")["gru"] | _FLAX_GRU},
         columns=True,
     ),
     "dynet": Convention(
@@ -132,8 +126,12 @@ def convert_gates(
         if cell not in known:
             raise ValueError(f"{library}: cell is {cell!r}, expected one of {list(known)}")
     blocks = _complete(_split(arrays, CONVENTIONS[source], cell))
-    blocks = _at_run_time(blocks, CONVENTIONS[source], 1)
-    return _join(_at_run_time(blocks, CONVENTIONS[target], -1), CONVENTIONS[target], cell)
+    for library, sign in ((source, 1), (target, -1)):  # as used at run time, then as stored
+        convention = CONVENTIONS[library]
+        blocks = {key: -b if key[1] in convention.inverted else b for key, b in blocks.items()}
+        if (bias := blocks.get(("bx", "f"))) is not None:
+            blocks["bx", "f"] = bias + bias.dtype.type(sign * convention.forget_bias)
+    return _join(blocks, CONVENTIONS[target], cell)
 
 
 def recurrent_layer(
@@ -143,49 +141,25 @@ def recurrent_layer(
     cell: str,
     **options: Any,
 ) -> Recurrent:
-    """Return a layer with one cell, made of the arrays of each direction in a convention.
+    """Return a layer of one cell, made of its arrays in a convention, for each direction.
 
-    Parameters
-    ----------
-    kind : type
-        Class of the layer.
-    directions : sequence of mappings of str to array
-        See :func:`convert_gates`; two for a bidirectional layer.
-    source, cell : str
-        See :func:`convert_gates`.
-    **options : object
-        Arguments of the class besides the sizes, `bias`, `bidirectional` and `dtype`.
-
-    Returns
-    -------
-    layer : Recurrent
-        With these weights. Memory is taken after their shapes were checked.
-
-    Raises
-    ------
-    ValueError
-        If a weight is missing or a shape is wrong.
+    `options` are arguments of the class. Memory is taken after the shapes were checked.
     """
     found = [convert_gates(arrays, source, "torch", cell) for arrays in directions]
-    (H, D), dtype = _sizes(found[0]), found[0]["weight_ih"].dtype
-    if any(_sizes(weights) != (H, D) for weights in found):
-        raise ValueError(f"its directions have sizes {[_sizes(weights) for weights in found]}")
-    layer = kind(
-        D, H, bias="bias_ih" in found[0], bidirectional=len(found) == 2, dtype=dtype, **options
-    )
+    (G, D), dtype = found[0]["weight_ih"].shape, found[0]["weight_ih"].dtype
+    H = found[0]["weight_hh"].shape[1]
+    if found[-1]["weight_ih"].shape != (G, D):
+        raise ValueError(f"its directions have sizes {[w['weight_ih'].shape for w in found]}")
+    options |= {"bias": "bias_ih" in found[0], "bidirectional": len(found) == 2, "dtype": dtype}
+    layer = kind(D, H, **options)
     layer.load_state_dict(
         {
-            f"{name}_l0{suffix}": array
-            for suffix, weights in zip(("", "_reverse"), found, strict=False)
+            f"{name}_l0{'_reverse' * i}": array
+            for i, weights in enumerate(found)
             for name, array in weights.items()
         }
     )
     return layer
-
-
-def _sizes(weights: Mapping[str, Array]) -> tuple[int, int]:
-    """Return H and D of weights with PyTorch's names."""
-    return weights["weight_hh"].shape[1], weights["weight_ih"].shape[1]
 
 
 def _layout(convention: Convention, cell: str) -> Iterator[tuple[str, list[str], str, bool]]:
@@ -234,15 +208,6 @@ def _complete(blocks: _Blocks) -> _Blocks:
             blocks.setdefault(("bx", gate), blocks.pop(("b", gate), zeros))
             blocks.setdefault(("bh", gate), zeros)
     return blocks
-
-
-def _at_run_time(blocks: _Blocks, convention: Convention, sign: int) -> _Blocks:
-    """Return the blocks as they are used (sign 1), or back as they are stored (sign -1)."""
-    result = {key: -b if key[1] in convention.inverted else b for key, b in blocks.items()}
-    if ("bx", "f") in result:
-        bias = result["bx", "f"]
-        result["bx", "f"] = bias + bias.dtype.type(sign * convention.forget_bias)
-    return result
 
 
 def _join(blocks: _Blocks, target: Convention, cell: str) -> dict[str, Array]:

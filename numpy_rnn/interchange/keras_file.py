@@ -10,10 +10,10 @@ in order, and can correct their config, with Keras's names for the settings:
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
 from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
 from numpy_rnn.interchange.keras_write import write as write  # noqa: PLC0414 (of this format)
 from numpy_rnn.layers.base import Layer
-from numpy_rnn.npz import FileFormat, damaged_file_errors
+from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
 
 FORMAT = FileFormat("a Keras file", settings_entry="config.json")
 WEIGHTS = "model.weights.h5"
@@ -47,18 +47,19 @@ def recognise(head: bytes, path: Path) -> bool:
 def read(path: Path) -> Contents:
     """Read a file of Keras. See :func:`numpy_rnn.interchange.read`."""
     with damaged_file_errors(path, FORMAT):
-        size = path.stat().st_size
-        with path.open("rb") as binary:
-            if binary.read(2) == b"PK":
-                with zipfile.ZipFile(binary) as archive:
-                    found = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
-                    packed = _unpack(archive, WEIGHTS, size)
-                config, version = _json(found[0]), str(_json(found[1]).get("keras_version", "3"))
-                with open_hdf5(packed) as file:
-                    entries, missing = _with_variables(config, file)
+        data = path.read_bytes()
+        size, version = len(data), ""
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(BytesIO(data)) as archive:
+                texts = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
+                data = _unpack(archive, WEIGHTS, size)
+            config, about = (parse_json(text, size) for text in texts)
+            version = str(about.get("keras_version", "3"))
+        with open_hdf5(data) as file:
+            if version:
+                entries, missing = _with_variables(config, file)
             else:
-                with open_hdf5(path.read_bytes()) as file:
-                    entries, missing, version = _read_hdf5(file)
+                entries, missing, version = _read_hdf5(file, size)
 
     def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Layer:
         chosen, unsupported = entries, missing
@@ -73,7 +74,7 @@ def read(path: Path) -> Contents:
             if not unsupported + chain.unsupported:
                 return chain.model()
         parts = "; ".join(unsupported + chain.unsupported)
-        raise UnsupportedError(f"{str(path)!r} has no counterpart here for: {parts}")
+        raise UnsupportedError(f"there is no counterpart here for: {parts}")
 
     return Contents(
         "keras",
@@ -94,17 +95,6 @@ def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
         return file.read(claimed)
 
 
-def _json(text: str | bytes) -> dict[str, Any]:
-    """Return a JSON object."""
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError("its config is nested too deep") from None
-    if not isinstance(value, dict):
-        raise ValueError("its config is not a JSON object")  # noqa: TRY004 (the file's value)
-    return value
-
-
 def _choose(
     entries: list[Entry], layers: Iterable[str] | Mapping[str, Mapping[str, Any]]
 ) -> list[Entry]:
@@ -120,7 +110,7 @@ def _choose(
     ]
 
 
-def _read_hdf5(file: File) -> tuple[list[Entry], list[str], str]:
+def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], str]:
     """Return the layers of a file, what keeps them from being a chain, and Keras's version."""
     root = "" if file.texts("", "layer_names") else "model_weights"
     names = file.texts(root, "layer_names")
@@ -146,7 +136,7 @@ def _read_hdf5(file: File) -> tuple[list[Entry], list[str], str]:
     if config is None:
         guessed = [guess_class(n, weights[n], paths[n][0] if paths[n] else "") for n in names]
         return guessed, [], version
-    entries, missing = _layers(_json(config[0]))
+    entries, missing = _layers(parse_json(config[0], size))
     return [e._replace(weights=weights.get(e.name, [])) for e in entries], missing, version
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import numpy as np
 
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import convert_gates
 from numpy_rnn.interchange.hdf5 import import_h5py
-from numpy_rnn.interchange.keras_layers import ACTIVATIONS, NAMES, RECURRENT, snake_case
+from numpy_rnn.interchange.keras_layers import ACTIVATIONS, RECURRENT, snake_case
 from numpy_rnn.layers.activation import LogSoftmax, Softmax
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.dropout import Dropout
@@ -25,17 +22,22 @@ from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.layer_norm import LayerNorm
 from numpy_rnn.layers.linear import Linear
-from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.wrappers import Flip, Masked
 
 VERSION = "3.0.0"  # of the layout and of the activations' definitions
-KINDS: dict[type[Layer], tuple[str, str]] = {
+CELLS: dict[type[Layer], tuple[str, str]] = {
     kind: (name, cell) for name, (kind, cell, _, _) in RECURRENT.items()
 }
+# Keras's class, and its settings with our attributes.
+SETTINGS: dict[type[Layer], tuple[str, dict[str, str]]] = {
+    Linear: ("Dense", {"units": "out_features", "use_bias": "bias"}),
+    Embedding: ("Embedding", {"input_dim": "num_embeddings", "output_dim": "embedding_dim"}),
+    Dropout: ("Dropout", {"rate": "p"}),
+    LayerNorm: ("LayerNormalization", {"epsilon": "eps"}),
+}
 SPECS: dict[Any, Any] = {spec: name for name, spec in ACTIVATIONS.items()}
-SPECS |= {(name,): name for name in NAMES}
-SPECS[("hard_sigmoid", 1 / 6, 0.5)] = "hard_sigmoid"
+SPECS |= {("linear",): "linear", ("silu",): "silu", ("hard_sigmoid", 1 / 6, 0.5): "hard_sigmoid"}
 
 
 def write(model: Layer, path: Path) -> None:
@@ -88,7 +90,7 @@ class _Writer:
         self._dtype = model.parameters.dtype.name
         self._features: list[int] = []  # of the input; none for tokens
         self._backwards: list[str] = []  # a reversed layer whose output is in order of time
-        self._add_all(model, None)
+        self._add(model, None)
         self._unsupported += self._backwards
         if self._unsupported:
             raise UnsupportedError(f"no counterpart in Keras for: {'; '.join(self._unsupported)}")
@@ -96,65 +98,56 @@ class _Writer:
         entry = {"name": "input", "batch_shape": shape, "dtype": self._dtype}
         self.configs.insert(0, _entry("InputLayer", entry))
 
-    def _add_all(self, model: Layer, mask: float | None) -> None:
-        """Add a layer, or the layers of a chain."""
-        if type(model) not in (Sequential, Masked):
-            self._add(model, mask)
-            return
-        assert isinstance(model, Sequential)  # noqa: S101 (for mypy)
-        layers = list(model.layers.values())
-        if isinstance(model, Masked):
-            mask = model.mask_value
-            if not isinstance(layers[0], Embedding):
-                self._put("Masking", {"mask_value": mask})
-        for i, layer in enumerate(layers):
-            self._add_all(layer, None if i else mask)
-
     def _put(
         self, kind: str, config: dict[str, Any], weights: dict[str, Array] | None = None, *D: int
     ) -> None:
         """Add a layer of Keras. D is the size of its input, if that is known."""
+        if not any(self.weights.values()):  # the first with weights
+            self._features = list(D)
         name = f"{snake_case(kind)}_{len(self.configs)}"
         self.configs.append(_entry(kind, {"name": name, "dtype": self._dtype} | config))
         self.weights[name] = weights or {}
-        if not any(self.weights[name] for name in [*self.weights][:-1]):  # the first with weights
-            self._features = list(D)
 
-    def _add(self, layer: Layer, mask: float | None) -> None:
-        values = {name: np.array(value) for name, value in layer.parameters.values.items()}
-        config: dict[str, Any]
-        numbered = {f"vars/{i}": value.T for i, value in enumerate(values.values())}
-        if isinstance(layer, LastStep | Flip):
+    def _add(self, layer: Any, mask: float | None) -> None:
+        """Add a layer, or those of a chain. A mask is made from the input of the first."""
+        if type(layer) in (Sequential, Masked):
+            layers = list(layer.layers.values())
+            if isinstance(layer, Masked):
+                mask = layer.mask_value
+                if not isinstance(layers[0], Embedding):
+                    self._put("Masking", {"mask_value": mask})
+            for i, inner in enumerate(layers):
+                self._add(inner, None if i else mask)
+        elif isinstance(layer, LastStep | Flip):
             self._end(layer)
-        elif isinstance(layer, Recurrent):
-            self._add_recurrent(layer, values)
-        elif isinstance(layer, Linear):
-            config = {"units": layer.out_features, "use_bias": layer.bias}
-            self._put("Dense", config, numbered, layer.in_features)
-        elif isinstance(layer, Embedding):
-            V, E = values["weight"].shape
-            config = {"input_dim": V, "output_dim": E, "mask_zero": mask == 0}
-            self._put("Embedding", config, {"vars/0": values["weight"]})
-        elif isinstance(layer, Dropout):
-            self._put("Dropout", {"rate": layer.p})
-        elif isinstance(layer, LayerNorm):
-            flags = {"scale": "weight" in values, "center": "bias" in values}
-            config = {"epsilon": layer.eps} | flags
-            self._put("LayerNormalization", config, numbered, *layer.normalized_shape)
+        elif type(layer) in CELLS:
+            self._add_recurrent(layer)
+        elif type(layer) in SETTINGS:
+            kind, names = SETTINGS[type(layer)]
+            values = dict(layer.parameters.values)
+            config = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
+            if kind == "Embedding":
+                config["mask_zero"] = mask == 0
+            if kind == "LayerNormalization":
+                config |= {"scale": "weight" in values, "center": "bias" in values}
+            arrays = [v.T if kind == "Dense" else v for v in values.values()]
+            shape = arrays[0].shape if arrays and kind != "Embedding" else ()
+            self._put(kind, config, {f"vars/{i}": a for i, a in enumerate(arrays)}, *shape[:1])
         else:
             self._add_activation(layer)
 
     def _add_activation(self, layer: Layer) -> None:
         spec: Any = getattr(layer, "_spec", None)
-        spec = (spec,) if isinstance(spec, str) else spec
         if isinstance(layer, Softmax):
             kind = "log_softmax" if isinstance(layer, LogSoftmax) else "softmax"
             spec = (kind,) if layer.dim == -1 else None
-        if spec in SPECS:
-            self._put("Activation", {"activation": SPECS[spec]})
+        if _keras_activation(spec):
+            self._put("Activation", {"activation": _keras_activation(spec)})
         elif spec and spec[0] in ("leaky_relu", "elu"):
-            name = {"leaky_relu": "negative_slope", "elu": "alpha"}[spec[0]]
-            self._put({"leaky_relu": "LeakyReLU", "elu": "ELU"}[spec[0]], {name: spec[1]})
+            kind, name = {"leaky_relu": ("LeakyReLU", "negative_slope"), "elu": ("ELU", "alpha")}[
+                spec[0]
+            ]
+            self._put(kind, {name: spec[1]})
         else:
             self._unsupported.append(repr(layer))
 
@@ -170,20 +163,18 @@ class _Writer:
                 last["config"]["merge_mode"] = layer.merge
         self._backwards = []
 
-    def _add_recurrent(self, layer: Any, values: Mapping[str, Array]) -> None:
+    def _add_recurrent(self, layer: Any) -> None:
         """Add a layer of Keras for each of the stack."""
-        name, cell = KINDS.get(type(layer), ("", ""))
-        activations = _activations(layer)
-        options = {n: getattr(layer, n, None) for n in ("proj_size", "clip", "input_forget")}
-        if not name or None in activations.values() or any(options.values()):
+        name, cell = CELLS[type(layer)]
+        forms = [layer.nonlinearity] if cell == "rnn" else layer.activations or ("sigmoid", "tanh")
+        *gates, activation = [_keras_activation(form) for form in forms]
+        options = [getattr(layer, n, None) for n in ("proj_size", "clip", "input_forget")]
+        if None in (*gates, activation) or any(options) or gates[1:] not in ([], [activation]):
             self._unsupported.append(repr(layer))
             return
-        config: dict[str, Any] = {
-            "units": layer.hidden_size,
-            "use_bias": layer.bias,
-            "return_sequences": True,
-        }
-        config |= {"go_backwards": layer.reverse} | activations
+        config = {"units": layer.hidden_size, "use_bias": layer.bias, "return_sequences": True}
+        config |= {"go_backwards": layer.reverse, "activation": activation}
+        config |= {"recurrent_activation": gates[0]} if gates else {}
         if cell == "gru":
             config["reset_after"] = layer.reset_after
             cell = cell if layer.reset_after else "gru_reset_before"
@@ -194,13 +185,14 @@ class _Writer:
             if k and layer.dropout:
                 self._put("Dropout", {"rate": layer.dropout})
             weights: dict[str, Array] = {}
-            D = values[f"weight_ih_l{k}"].shape[1]
+            values = layer.parameters.values
             for suffix in ("", "_reverse") if layer.bidirectional else ("",):
                 end = f"_l{k}{suffix}"
                 ours = {n.removesuffix(end): v for n, v in values.items() if n.endswith(end)}
                 found = convert_gates(ours, "torch", "keras", cell)
                 prefix = "backward_layer/" if suffix else "forward_layer/" * layer.bidirectional
                 weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found.values())}
+            D = values[f"weight_ih_l{k}"].shape[1]
             if layer.bidirectional:
                 inner = _entry(name, {"name": "rnn", "dtype": self._dtype} | config)
                 self._put("Bidirectional", {"layer": inner, "merge_mode": layer.merge}, weights, D)
@@ -210,20 +202,11 @@ class _Writer:
 
 def _entry(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """Return a layer of a config."""
-    return {
-        "module": "keras.layers",
-        "class_name": kind,
-        "config": config,
-        "registered_name": None,
-    }
+    about = {"module": "keras.layers", "class_name": kind, "registered_name": None}
+    return about | {"config": config}
 
 
-def _activations(layer: Recurrent) -> dict[str, str | None]:
-    """Return the activations of a layer by Keras's names, None where Keras has no such one."""
-    if hasattr(layer, "nonlinearity"):
-        specs = {"activation": layer.nonlinearity}
-    else:
-        gates, *others = getattr(layer, "activations", None) or ("sigmoid", "tanh")
-        specs = {"recurrent_activation": gates, "activation": others[0]}
-        specs |= {"activation": None} if len({*others}) > 1 else {}
-    return {n: SPECS.get((s,) if isinstance(s, str) else s) for n, s in specs.items()}
+def _keras_activation(spec: Any) -> str | None:
+    """Return Keras's name of an activation, None if it has no such one."""
+    name: str | None = SPECS.get((spec,) if isinstance(spec, str) else spec)
+    return name

@@ -5,11 +5,12 @@ They are what models of other programs have around their layers. :class:`Flip` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_number
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Call, Layer, StatelessLayer, Step
@@ -19,7 +20,77 @@ from numpy_rnn.layers.validate import check_flag, wrong_cache
 from numpy_rnn.parameters import Parameters
 
 
-class Residual(Sequential):
+class WrapperCache(NamedTuple):
+    """Values of ``apply`` that ``vjp`` needs."""
+
+    mask: Array | None
+    cache: Any  # of the chain
+
+
+class Wrapper(Sequential):
+    """Base of the chains below: what they do before and after their layers."""
+
+    _described: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor besides the layers
+
+    def _enter(self, x: Array, state: State, call: dict[str, Any], axes: int) -> Any:  # noqa: ARG002 (for subclasses)
+        """Return input, state and call of the layers. A batch of features has `axes` axes."""
+        return x, state, call
+
+    def _leave(self, y: Array, x: Array) -> Array:  # noqa: ARG002 (for subclasses)
+        """Return the output, made of that of the layers and their input."""
+        return y
+
+    def _pull_back(self, dx: Array, dy: Array | None, mask: Array | None) -> Array:  # noqa: ARG002 (for subclasses)
+        """Return the gradient of the input, made of that of the layers' input."""
+        return dx
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
+        layers = {name: layer.describe() for name, layer in self.layers.items()}
+        described = {"class": type(self).__name__, "layers": layers, "tied": self.tied}
+        return described | {name: getattr(self, name) for name in self._described}
+
+    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
+        """Run the layers. See :meth:`Layer.apply`."""
+        x, state, call = self._enter(x, state, call, 3)
+        y, final, cache = super().apply(x, state, **call)
+        return self._leave(y, x), final, WrapperCache(call.get("mask"), cache)
+
+    def vjp(
+        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Backpropagate through the layers. See :meth:`Layer.vjp`."""
+        if not isinstance(cache, WrapperCache):
+            raise wrong_cache(f"{self!r}.backward", cache)
+        dx, dinitial, gradients = super().vjp(cache.cache, dy, dstate, keep)
+        return None if dx is None else self._pull_back(dx, dy, cache.mask), dinitial, gradients
+
+    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
+        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
+        x, state, call = self._enter(x, state, call, 3)
+        return super().predict(x, state, **call)
+
+    def step(self, x_t: Array, state: State = None) -> Any:
+        """Take one timestep in evaluation mode. See :meth:`Layer.step`."""
+        x_t, state, _ = self._enter(x_t, state, {}, 2)
+        result = super().step(x_t, state)
+        if not self.stateful:
+            return self._leave(result, x_t)
+        return self._leave(result[0], x_t), result[1]
+
+    def stepper(self) -> Step:
+        """Return a fast function of one timestep over a copy of the weights."""
+        inner = super().stepper()
+
+        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
+            x_t, state, _ = self._enter(x_t, state, {}, 2)
+            y_t, state = inner(x_t, state)
+            return self._leave(y_t, x_t), state
+
+        return step
+
+
+class Residual(Wrapper):
     """``y = layers(x) + x[..., :K]``, where K is the size of the layers' output.
 
     Parameters
@@ -37,52 +108,25 @@ class Residual(Sequential):
     array([[133.]])
     """
 
-    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
-        """Run the layers and add the input. See :meth:`Layer.apply`."""
-        y, final, cache = super().apply(x, state, **call)
-        return _add(y, x), final, cache
-
-    def vjp(
-        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
-    ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Backpropagate through the layers and the skip connection. See :meth:`Layer.vjp`."""
-        dx, dinitial, gradients = super().vjp(cache, dy, dstate, keep)
-        if dx is not None and dy is not None:
-            dx = dx.copy()
-            dx[..., : dy.shape[-1]] += dy
-        return dx, dinitial, gradients
-
     def predict(self, x: Array, state: State = None, **call: Any) -> Any:
         """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
         if self.causal and self.stateful and call.get("mask") is None:
-            call = {"lengths": None, "reset": None} | call
-            lengths, reset = call["lengths"], call["reset"]
+            lengths, reset = call.get("lengths"), call.get("reset")
             return predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
         return Layer.predict(self, x, state, **call)
 
-    def step(self, x_t: Array, state: State = None) -> Any:
-        """Take one timestep in evaluation mode. See :meth:`Layer.step`."""
-        result = super().step(x_t, state)
-        return (_add(result[0], x_t), result[1]) if self.stateful else _add(result, x_t)
+    def _leave(self, y: Array, x: Array) -> Array:
+        total: Array = y + np.asarray(x)[..., : y.shape[-1]].astype(y.dtype, copy=False)
+        return total
 
-    def stepper(self) -> Step:
-        """Return a fast function of one timestep over a copy of the weights."""
-        inner = super().stepper()
-
-        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
-            y_t, state = inner(x_t, state)
-            return _add(y_t, x_t), state
-
-        return step
+    def _pull_back(self, dx: Array, dy: Array | None, mask: Array | None) -> Array:  # noqa: ARG002 (the input is not masked)
+        if dy is not None:
+            dx = dx.copy()
+            dx[..., : dy.shape[-1]] += dy
+        return dx
 
 
-def _add(y: Array, x: Array) -> Array:
-    """Return y plus the first features of x, in the dtype of y."""
-    total: Array = y + np.asarray(x)[..., : y.shape[-1]].astype(y.dtype, copy=False)
-    return total
-
-
-class InitialState(Sequential):
+class InitialState(Wrapper):
     """A chain of layers whose state before the first step is `initial`, not zero.
 
     Parameters
@@ -101,14 +145,12 @@ class InitialState(Sequential):
     (array([[[1., 2.]]]),)
     """
 
+    _described = ("initial",)
+
     def __init__(self, *layers: Layer, initial: Any, **named: Any) -> None:
         super().__init__(*layers, **named)
         zeros = super().zero_state(1)
         self.initial = _map(lambda leaf, given: _to_lists(leaf[:, 0], given), zeros, initial)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
-        return _describe(self) | {"initial": self.initial}
 
     def zero_state(self, B: int) -> State:
         """Return the initial state of a batch of B sequences."""
@@ -117,41 +159,17 @@ class InitialState(Sequential):
             lambda leaf, given: leaf + np.array(given, leaf.dtype)[:, None], zeros, self.initial
         )
 
-    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
-        """Run the layers. See :meth:`Layer.apply`."""
-        return super().apply(x, self._state(x, state, 3), **call)
-
-    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
-        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
-        return super().predict(x, self._state(x, state, 3), **call)
-
-    def step(self, x_t: Array, state: State = None) -> Any:
-        """Take one timestep in evaluation mode. See :meth:`Layer.step`."""
-        return super().step(x_t, self._state(x_t, state, 2))
-
-    def stepper(self) -> Step:
-        """Return a fast function of one timestep over a copy of the weights."""
-        inner = super().stepper()
-        return lambda x_t, state=None: inner(x_t, self._state(x_t, state, 2))
-
-    def _state(self, x: Array, state: State, axes: int) -> State:
-        """Return the state before the first step. A batch of features has `axes` axes."""
-        if state is not None:
-            return state
-        x = np.asarray(x)
-        if x.ndim + (x.dtype.kind in "iu") < axes:
-            return _map(lambda leaf, _: leaf[:, 0], self.zero_state(1), self.initial)
-        return self.zero_state(x.shape[1 if axes == 3 and not self.batch_first else 0])
+    def _enter(self, x: Array, state: State, call: dict[str, Any], axes: int) -> Any:
+        x = self._plain(x)
+        if state is None:
+            batched = x.ndim + (x.dtype.kind in "iu") >= axes
+            axis = 1 if axes == 3 and not self.batch_first else 0
+            state = self.zero_state(x.shape[axis] if batched else 1)
+            state = state if batched else _map(lambda leaf, _: leaf[:, 0], state, self.initial)
+        return x, state, call
 
 
-def _describe(model: Sequential) -> dict[str, Any]:
-    """Return the class and the layers of a chain."""
-    layers: Mapping[str, Any] = model.layers
-    described = {name: layer.describe() for name, layer in layers.items()}
-    return {"class": type(model).__name__, "layers": described, "tied": model.tied}
-
-
-def _map(function: Any, state: Any, other: Any) -> Any:
+def _map(function: Callable[[Any, Any], Any], state: Any, other: Any) -> Any:
     """Return the state made of ``function(leaf, other_leaf)``."""
     if not isinstance(state, tuple):
         return function(state, other)
@@ -166,14 +184,7 @@ def _to_lists(like: Array, values: Any) -> Any:
     return array.tolist()
 
 
-class MaskedChainCache(NamedTuple):
-    """Values of ``apply`` that ``vjp`` needs."""
-
-    mask: Array
-    cache: Any  # of the chain
-
-
-class Masked(Sequential):
+class Masked(Wrapper):
     """A chain of layers with a mask made from its input, as Keras's Masking and ``mask_zero``.
 
     A step is passed over where its token, or each of its features, equals `mask_value`. The
@@ -197,63 +208,28 @@ class Masked(Sequential):
     """
 
     _options: ClassVar = {"mask_value": None}
+    _described = ("mask_value",)
 
     def __init__(self, *layers: Layer, mask_value: float, **named: Any) -> None:
         super().__init__(*layers, **named)
+        check_number("Masked", "mask_value", mask_value)
         self.mask_value = mask_value
         self.causal = False  # the first output of a chunk may repeat the last of the one before
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
-        return _describe(self) | {"mask_value": self.mask_value}
-
-    def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
-        """Run the layers over the steps that are not masked. See :meth:`Layer.apply`."""
-        x, mask = self._read(x, call.get("mask"))
-        y, final, cache = super().apply(x, state, **call | {"mask": mask})
-        return y, final, MaskedChainCache(mask, cache)
-
-    def vjp(
-        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
-    ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Backpropagate through the layers. See :meth:`Layer.vjp`."""
-        if not isinstance(cache, MaskedChainCache):
-            raise wrong_cache(f"{self!r}.backward", cache)
-        dx, dinitial, gradients = super().vjp(cache.cache, dy, dstate, keep)
-        return None if dx is None else dx * cache.mask[..., None], dinitial, gradients
-
-    def predict(self, x: Array, state: State = None, **call: Any) -> Any:
-        """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
-        x, mask = self._read(x, call.get("mask"))
-        return super().predict(x, state, **call | {"mask": mask})
-
-    def step(self, x_t: Array, state: State = None) -> Any:
-        """Take one timestep, which is not to be a masked one. See :meth:`Layer.step`."""
-        self._check_step(x_t)
-        return super().step(x_t, state)
-
-    def stepper(self) -> Step:
-        """Return a fast function of one timestep over a copy of the weights."""
-        inner = super().stepper()
-
-        def step(x_t: Array, state: State = None) -> tuple[Array, State]:
-            self._check_step(x_t)
-            return inner(x_t, state)
-
-        return step
-
-    def _read(self, x: Array, given: Array | None = None) -> tuple[Array, Array]:
-        """Return the input, zero where a step is passed over, and where it is not."""
+    def _enter(self, x: Array, state: State, call: dict[str, Any], axes: int) -> Any:
         x = np.asarray(x)
         mask = x != self.mask_value
         if x.dtype.kind not in "iu":
             mask = mask.any(axis=-1)
             x = np.where(mask[..., None], x, x.dtype.type(0))
-        return x, mask if given is None else mask & given
-
-    def _check_step(self, x_t: Array) -> None:
-        if not self._read(x_t)[1].all():
+        if axes == 2 and not mask.all():
             raise ValueError(f"{self!r}.step: x_t is masked, expected steps that are not")
+        given = call.get("mask")
+        return x, state, call | {"mask": mask if given is None else mask & given}
+
+    def _pull_back(self, dx: Array, dy: Array | None, mask: Any) -> Array:  # noqa: ARG002 (for other wrappers)
+        gradient: Array = dx * mask[..., None]
+        return gradient
 
 
 class Flip(StatelessLayer):

@@ -41,6 +41,7 @@ from numpy_rnn import (
     Tanh,
 )
 from numpy_rnn.layers.model_file import CLASSES
+from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
 from numpy_rnn.npz import DamagedFileError
 from tests.layers.mgu import MGU
 
@@ -66,6 +67,9 @@ MODELS: list[Layer] = [
     Sequential(ReLU(), Tanh(), Sigmoid(), SiLU(), Softsign(), Identity(), HardSigmoid(0.2)),
     Sequential(LeakyReLU(0.1), ELU(2.0), Softplus(2.0), Softmax(0), LogSoftmax()),
     Sequential(a=Sequential(RNN(3, 4), b=GRU(4, 3)), self_=Linear(3, 1)),
+    Residual(Linear(3, 3), GRU(3, 2, batch_first=True), Flip(batch_first=True)),
+    Masked(LSTM(3, 2), mask_value=0.5),
+    InitialState(LSTM(3, 2), Linear(2, 1), initial=((np.ones((1, 2)), np.full((1, 2), 0.1)),)),
 ]
 
 
