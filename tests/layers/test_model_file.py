@@ -41,6 +41,7 @@ from numpy_rnn import (
     Tanh,
 )
 from numpy_rnn.layers.model_file import CLASSES
+from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
 from numpy_rnn.npz import DamagedFileError
 from tests.layers.mgu import MGU
 
@@ -66,6 +67,10 @@ MODELS: list[Layer] = [
     Sequential(ReLU(), Tanh(), Sigmoid(), SiLU(), Softsign(), Identity(), HardSigmoid(0.2)),
     Sequential(LeakyReLU(0.1), ELU(2.0), Softplus(2.0), Softmax(0), LogSoftmax()),
     Sequential(a=Sequential(RNN(3, 4), b=GRU(4, 3)), self_=Linear(3, 1)),
+    Residual(GRU(3, 4), Linear(4, 1)),
+    InitialState(GRU(3, 2), initial=(((0.5, 1.0),),)),
+    Masked(Embedding(5, 3), LSTM(3, 2), mask_value=0.0),
+    Sequential(GRU(3, 4, reverse=True), Flip()),
 ]
 
 
@@ -147,7 +152,7 @@ HUGE = 10**9
     ("model", "message"),
     [
         (LINEAR | {"in_features": HUGE, "out_features": HUGE}, "expected at most 6"),
-        (LINEAR | {"in_features": True, "out_features": 2}, "'weight' is F64 of"),
+        (LINEAR | {"in_features": True, "out_features": 2}, "is True, expected a whole number"),
         (LINEAR | {"in_features": -1}, "in_features is -1, expected at least 1"),
         (LINEAR | {"in_features": "2"}, "in_features is '2', expected a whole number"),
         (LINEAR | {"bias": 1}, "bias is 1, expected True or False"),
