@@ -43,15 +43,14 @@ def add_to(commands: Any) -> None:
     add_option(run, "--block", int, 0, "timesteps at a time, 0 = all")
     add_option(run, "--state-in", "FILE", None, "initial state, of --state-out")
     add_option(run, "--state-out", "FILE", None, "final state")
+    text = (
+        "what the file does not tell, again for each: layers=NAME,NAME, dtype=float32, "
+        "nonlinearity=relu, batch_first=true, reset_after=false"
+    )
     for parser in (convert, run):
-        add_load_options(parser)
-
-
-def add_load_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for what a model file does not say."""
-    add_option(parser, "--layers", "NAMES", None, "order of the layers: names with commas")
-    add_option(parser, "--dtype", ("float32", "float64"), None, "dtype (default: the file's)")
-    add_option(parser, "--nonlinearity", ("tanh", "relu"), None, "that of an RNN (default: tanh)")
+        parser.add_argument(
+            "--option", metavar="NAME=VALUE", action="append", default=[], help=text
+        )
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -70,10 +69,13 @@ def _tail(file: Any) -> bytes:
 
 def load_model(options: argparse.Namespace) -> Any:
     """Return the model in ``options.file``: the best one of a checkpoint."""
-    names = ("layers", "dtype", "nonlinearity")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if "layers" in given:
-        given["layers"] = given["layers"].split(",")
+    given: dict[str, Any] = {}
+    for option in options.option:
+        name, equals, value = option.partition("=")
+        if not (name.isidentifier() and equals):
+            raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
+        words = {"true": True, "false": False}
+        given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
     path = Path(options.file)
     with errors_as(RunError, options.file):
         if is_checkpoint(path):

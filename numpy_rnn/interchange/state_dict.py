@@ -328,7 +328,7 @@ def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
         values = np.asarray(values, np.float64)
         form = [1] * q.ndim
         form[int(axis)] = -1
-        return values.reshape(form if values.size > 1 else ())
+        return np.reshape(values, form if values.size > 1 else ())
 
     return np.asarray((q - along(zero_point)) * along(scale), np.float32)
 

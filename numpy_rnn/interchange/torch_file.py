@@ -210,7 +210,7 @@ def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> An
         return storages[name]
 
     for _ in range(5):  # magic number, version, about the machine, what was saved, keys
-        values.append(Machine(file, table, persistent).run())
+        values.append(Machine(file, table, persistent).run())  # noqa: PERF401 (the last needs them)
     blocks |= {key: _block(file, kinds[key]) for key in values[4]}
     return values[3]
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 
+OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 MAX_OPCODES = 2_000_000
 MAX_INT = 2048  # bits of an integer
 MARK = object()
@@ -177,7 +178,7 @@ class Machine:
     def run(self) -> Any:
         """Return the value. A ValueError says that the pickle is damaged."""
         for _ in range(MAX_OPCODES):
-            opcode = pickletools.code2op.get(self.file.read(1).decode("latin1"))
+            opcode = OPCODES.get(self.file.read(1).decode("latin1"))
             if opcode is None:
                 raise ValueError("it has a pickle that ends early or has an unknown opcode")
             if opcode.name == "STOP":

@@ -33,13 +33,12 @@ CLASSES: dict[str, type[Layer]] = {
 }
 for _module in (activation, rnn, wrappers):
     for _name, _kind in vars(_module).items():
-        if (
-            isinstance(_kind, type)
-            and _kind.__module__ == _module.__name__
-            and issubclass(_kind, Layer)
-        ):
+        _own = isinstance(_kind, type) and _kind.__module__ == _module.__name__
+        if _own and issubclass(_kind, Layer) and not _name.startswith("_"):
             CLASSES[_name] = _kind
-ACTIVATIONS = [n for n, kind in CLASSES.items() if kind.__module__ == activation.__name__]
+ACTIVATIONS = [
+    n for n, kind in CLASSES.items() if kind.__module__ == activation.__name__ and n != "Activation"
+]
 
 
 def load(

@@ -68,6 +68,17 @@ def test_a_converted_model_is_the_same(folder: Path, command: Command, out: str)
     assert data["arrays"]["rnn.weight_hh_l0"] == {"shape": [12, 3], "dtype": "float64"}
 
 
+def test_what_a_file_does_not_tell_is_an_option(folder: Path, command: Command) -> None:
+    options = ("--option", "batch_first=true", "--option", "layers=rnn,Tanh,fc")
+    done = command("convert", "m.pt", "o.safetensors", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = "rnn=LSTM(2, 3, batch_first=True), own1=Tanh(), fc=Linear(3, 2)"
+    assert expected in repr(numpy_rnn.load(folder / "o.safetensors"))
+    done = command("run", "m.pt", "--input", "x.npy", "--output", "y.npy", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert np.load(folder / "y.npy").shape == (50, 2)
+
+
 def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "text.safetensors")
     done = run_command("convert", "text.rnn", out, cwd=trained)
@@ -143,12 +154,18 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
             "'junk' has none of the known formats: safetensors, torch",
         ),
         (["convert", "peephole", "a.pt"], 1, "'a.pt': PyTorch has no PeepholeLSTM"),
-        (["convert", "m.pt", "a.npz", "--layers", "x"], 1, "layers has 'x', expected one of"),
         (
-            ["convert", "m.safetensors", "a.npz", "--dtype", "float32"],
+            ["convert", "m.pt", "a.npz", "--option", "layers=x"],
+            1,
+            "layers has 'x', expected one of",
+        ),
+        (
+            ["convert", "m.safetensors", "a.npz", "--option", "dtype=float32"],
             2,
             "'m.safetensors' does not",
         ),
+        (["convert", "m.pt", "a.npz", "--option", "x"], 2, "--option is 'x', expected NAME=VALUE"),
+        (["convert", "m.pt", "a.npz", "--option", "x=1"], 2, "unexpected keyword argument 'x'"),
         (["inspect", "junk"], 1, "'junk' has none of the known formats"),
         (["inspect", "no.pt"], 1, "'no.pt': No such file or directory"),
         ([*RUN, "--block", "-1"], 2, "--block is -1, expected at least 0"),

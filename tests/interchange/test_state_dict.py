@@ -169,7 +169,7 @@ def test_numbers_are_widened_and_whole_ones_left_out() -> None:
     half = {name: array.astype(np.float16) for name, array in arrays.items()}
     state = StateDict(half | {"num_batches_tracked": np.array(3)}, ordered=True)
     assert [note.partition(":")[0] for note in state.notes] == [
-        "half precision, read as float32",
+        "float16, read as float32",
         "not floating-point, left out",
     ]
     assert state.build().parameters.dtype == np.float32
@@ -191,15 +191,36 @@ def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
     else:
         zero = np.zeros(2, np.int8)
     state = StateDict(arrays, ordered=True)
-    assert state.notes == ["fc.weight is quantised, read as float32"]
+    assert state.notes == ["quantised, read as float32: fc.weight"]
     got = state.build().parameters.values["weight"]
     np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
 
 
-def test_a_gap_between_numbers_is_a_warning() -> None:
-    parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
-    with pytest.warns(UserWarning, match=r"1 has no parameters .*, in layers=\['0', '2'\]"):
+@pytest.mark.parametrize(
+    ("parts", "gap", "layers"),
+    [
+        (recurrent("0.", 3, 2, 2) | linear("2.", 2, 1), "1", "['0', '2']"),
+        (linear("fc.1.", 2, 1), "fc.0", "['']"),
+        (recurrent("rnn.", 3, 2, 2) | linear("fc.1.", 2, 1), "fc.0", "['rnn', 'fc.1']"),
+        (
+            linear("net.a.1.", 2, 2) | linear("net.a.4.", 2, 1),
+            "net.a.0, net.a.2, net.a.3",
+            "['1', '4']",
+        ),
+    ],
+)
+def test_a_gap_between_numbers_is_named(parts: dict[str, Array], gap: str, layers: str) -> None:
+    with pytest.raises(UnsupportedError) as raised:
         build(parts)
+    assert str(raised.value) == (
+        f"at {gap} is a layer without parameters, which is not in the file; expected the layers "
+        f"with what is there, such as 'ReLU', or without it if it is dropout, as layers={layers}"
+    )
+    assert f"at {gap} is" in StateDict(parts, ordered=True).contents("npz").notes[0]
+
+
+def test_what_is_in_a_gap_can_be_given() -> None:
+    parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
     assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
 
 

@@ -191,8 +191,9 @@ def test_half_precision_is_widened(tmp_path: Path, dtype: torch.dtype, form: str
     model = contents.build()
     np.testing.assert_array_equal(model.state_dict()["weight"], linear.weight.detach().float())
     assert model.parameters.dtype == np.float32
-    if form == "safetensors" or dtype == torch.float16:
-        assert "read as float32" in contents.notes[0]
+    kind = str(dtype).removeprefix("torch.")
+    names = ", ".join(contents.arrays)
+    assert contents.notes == [f"{kind}, read as float32: {names}"]
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
@@ -254,8 +255,11 @@ def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:
         "batch_first=True, dtype=float32), LayerNorm((4,), eps=0.1, dtype=float32))"
     )
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), tmp_path / "m")
-    with pytest.warns(UserWarning, match=r"1 \(ReLU\) has no parameters and is left out"):
+    with pytest.raises(UnsupportedError, match=r"at 1 \(ReLU\) is a layer without parameters"):
         interchange.load(tmp_path / "m")
+    assert repr(interchange.load(tmp_path / "m", layers=["", "ReLU"])).endswith("ReLU())")
+    torch.save(torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(2, 2)), tmp_path / "m")
+    assert repr(interchange.load(tmp_path / "m")) == "Linear(2, 2, dtype=float32)"
 
 
 def old_tar(path: Path) -> dict[str, torch.Tensor]:

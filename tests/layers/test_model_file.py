@@ -70,6 +70,10 @@ MODELS: list[Layer] = [
     Residual(Linear(3, 3), GRU(3, 2, batch_first=True), Flip(batch_first=True)),
     Masked(LSTM(3, 2), mask_value=0.5),
     InitialState(LSTM(3, 2), Linear(2, 1), initial=((np.ones((1, 2)), np.full((1, 2), 0.1)),)),
+    Residual(GRU(3, 4), Linear(4, 1)),
+    InitialState(GRU(3, 2), initial=(((0.5, 1.0),),)),
+    Masked(Embedding(5, 3), LSTM(3, 2), mask_value=0.0),
+    Sequential(GRU(3, 4, reverse=True), Flip()),
 ]
 
 
@@ -151,7 +155,7 @@ HUGE = 10**9
     ("model", "message"),
     [
         (LINEAR | {"in_features": HUGE, "out_features": HUGE}, "expected at most 6"),
-        (LINEAR | {"in_features": True, "out_features": 2}, "'weight' is F64 of"),
+        (LINEAR | {"in_features": True, "out_features": 2}, "is True, expected a whole number"),
         (LINEAR | {"in_features": -1}, "in_features is -1, expected at least 1"),
         (LINEAR | {"in_features": "2"}, "in_features is '2', expected a whole number"),
         (LINEAR | {"bias": 1}, "bias is 1, expected True or False"),
