@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.text import shown
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 NUMBERS = "biufc"  # kinds of dtypes
-LONGEST = 80  # characters of a value in a message
-
-
-def shown(value: object) -> str:
-    """Return a value for a message: on one line, and only its type if it is long."""
-    text = repr(value)
-    if len(text) <= LONGEST and "\n" not in text:
-        return text
-    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-    return f"a {type(value).__name__}{shape}"
 
 
 def check_size(where: object, name: str, value: int, least: int = 1) -> int:
@@ -82,6 +73,14 @@ def check_above_zero(where: object, name: str, value: float) -> float:
 def check_probability(where: object, name: str, value: float) -> float:
     """Return a number from 0 to 1."""
     return check_number(where, name, value, lambda v: 0 <= v <= 1, f"0 <= {name} <= 1")
+
+
+def check_choice(where: object, name: str, value: Any, known: Collection[str]) -> str:
+    """Return a text that is one of the known ones."""
+    if not (isinstance(value, str) and value in known):
+        expected = ", ".join(map(repr, known))
+        raise ValueError(f"{where}: {name} is {shown(value)}, expected one of {expected}")
+    return value
 
 
 def check_kind(where: object, name: str, value: Any, kind: type, expected: str = "") -> Any:

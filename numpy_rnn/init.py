@@ -22,9 +22,10 @@ from typing import Protocol
 
 import numpy as np
 
-from numpy_rnn.arguments import check_non_negative, check_number, check_rng, check_size, shown
+from numpy_rnn.arguments import check_non_negative, check_number, check_rng, check_size
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.parameters import Parameters, check_parameters
+from numpy_rnn.text import shown
 
 
 class HasParameters(Protocol):

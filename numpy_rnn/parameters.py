@@ -23,9 +23,9 @@ from numpy_rnn.arguments import (
     check_kind,
     check_mapping,
     check_size,
-    shown,
 )
 from numpy_rnn.functional.types import Array, DTypeLike
+from numpy_rnn.text import shown
 
 MOST_LISTED = 12  # wrong entries in a message
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

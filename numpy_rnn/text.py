@@ -1,9 +1,12 @@
-"""Text from a file, made safe for a terminal."""
+"""Text for a terminal: from a file, made safe, or of a value, made short."""
 
 from __future__ import annotations
 
 import re
 
+import numpy as np
+
+LONGEST = 80  # characters of a value in a message
 # Control characters but tab and line feed, marks that reorder the text around them (Unicode's
 # property Bidi_Control), line and paragraph separators, and halves of a surrogate pair.
 _CONTROLS = re.compile(
@@ -21,3 +24,12 @@ def strip_control_characters(text: str) -> str:
     True
     """
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: on one line, and only its type if it is long."""
+    text = repr(value)
+    if len(text) <= LONGEST and "\n" not in text:
+        return text
+    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
+    return f"a {type(value).__name__}{shape}"

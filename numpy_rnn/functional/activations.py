@@ -30,13 +30,14 @@ compare real parts only and pass the whole number on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.text import shown
 
 # A name, or a name and its constants: ("leaky_relu", 0.2).
 ActivationSpec: TypeAlias = "str | tuple[str | float, ...]"
@@ -195,14 +196,14 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
     ValueError
         If there is no such name, or a constant is not a number or is one too many.
     """
-    parts = (spec,) if isinstance(spec, str) else spec
-    if not isinstance(parts, Sequence) or not parts or parts[0] not in tuple(NONLINEARITIES):
-        raise ValueError(f"{spec!r}, expected a name of {', '.join(NONLINEARITIES)}")
-    name, given = parts[0], list[Any](parts[1:])
-    defaults = NONLINEARITIES[str(name)].constants
+    parts = spec if isinstance(spec, tuple | list) else [spec]
+    name = parts[0] if parts else None
+    if not isinstance(name, str) or name not in NONLINEARITIES:
+        raise ValueError(f"{shown(spec)}, expected a name of {', '.join(NONLINEARITIES)}")
+    given, defaults = parts[1:], NONLINEARITIES[name].constants
     if len(given) > len(defaults) or not all(map(_is_constant, given)):
-        raise ValueError(f"{spec!r}, expected {name!r} with at most {len(defaults)} numbers")
-    return str(name), (*map(float, given), *defaults[len(given) :])
+        raise ValueError(f"{shown(spec)}, expected {name!r} with at most {len(defaults)} numbers")
+    return name, (*map(float, given), *defaults[len(given) :])
 
 
 def _is_constant(value: object) -> bool:

@@ -13,13 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from numpy_rnn.arguments import check_number
+from numpy_rnn.arguments import check_number, check_size
 from numpy_rnn.functional.activations import ActivationSpec, check_activation, make_activation
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_float
 from numpy_rnn.parameters import Parameters
+
+MAX_AXES = 64  # of an array of NumPy
 
 
 class Activation(StatelessLayer):
@@ -47,7 +49,7 @@ class Activation(StatelessLayer):
         try:
             check_activation(self._spec)
         except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
+            raise ValueError(f"{type(self).__name__}: name is {error}") from None
 
     def __repr__(self) -> str:
         return super().__repr__() if self._named else f"Activation{self._spec}".replace(",)", ")")
@@ -142,9 +144,8 @@ class Softmax(StatelessLayer):
     _log: ClassVar[bool] = False
 
     def __init__(self, dim: int = -1) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int):
-            raise TypeError(f"{type(self).__name__}: dim is {dim!r}, expected a whole number")
-        self.dim, self.causal = dim, dim == -1
+        self.dim = check_size(type(self).__name__, "dim", dim, least=-MAX_AXES)
+        self.causal = self.dim == -1
         self.parameters = Parameters({}, np.float64)
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:  # noqa: ARG002 (padding is treated like the rest)
@@ -159,7 +160,7 @@ class Softmax(StatelessLayer):
         e = np.exp(x)
         total = e.sum(axis=self.dim, keepdims=True)
         p = e / total  # (1)
-        return (x - np.log(total) if self._log else p.copy()), p  # (2)
+        return (x - np.log(total) if self._log and x.size else p.copy()), p  # (2)
 
     def _vjp(self, cache: Any, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (there is no sum over time)
         p: Array = cache

@@ -21,16 +21,17 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from numpy_rnn.arguments import check_kind, check_path
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
+    check_call,
     check_flag,
     check_keep,
     check_no_state,
@@ -453,13 +454,15 @@ class Layer(Remembers, ABC):
         """
         tokens = self.vocabulary if vocabulary is None else vocabulary
         if tokens is not None and not isinstance(tokens, str):
-            tokens = list(tokens)
+            tokens = list(check_kind(f"{self!r}.save", "vocabulary", tokens, Sequence))
+            if not all(isinstance(token, str) for token in tokens):
+                raise TypeError(f"{self!r}.save: vocabulary has another type, expected texts")
         if not np.isfinite(self.parameters.data).all():
             raise ValueError(f"{self!r}.save: there are weights that are not finite")
         check_dtype(self.parameters.dtype, f"{self!r}.save: ")
         settings = {"version": MODEL_VERSION, "model": self.describe(), "vocabulary": tokens}
         arrays = {name: self.parameters.values[name] for name in self.parameters.shapes}
-        write(Path(path), MODEL_FILE, settings, arrays)
+        write(check_path(f"{self!r}.save", "path", path), MODEL_FILE, settings, arrays)
 
 
 def takes(kind: type, name: str) -> bool:
@@ -511,7 +514,7 @@ class StatelessLayer(Layer):
         state: State = None,
         *,
         lengths: Array | None = None,
-        reset: Array | None = None,  # noqa: ARG002 (there is no state to reset)
+        reset: Array | None = None,
         mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
@@ -519,6 +522,8 @@ class StatelessLayer(Layer):
         """Compute output and cache. The state is ``()``. See :meth:`Layer.apply`."""
         if state is not None:
             check_no_state(Where(self), state)
+        if lengths is not None or reset is not None or mask is not None:
+            check_call(Where(self), lengths, reset, mask)
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
         training = self.training if training is None else training

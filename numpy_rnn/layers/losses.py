@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import as_array, shown
+from numpy_rnn.arguments import as_array
 from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.losses import (
     CrossEntropyCache,
@@ -33,6 +33,7 @@ from numpy_rnn.layers.validate import (
     check_tokens,
     wrong_cache,
 )
+from numpy_rnn.text import shown
 
 
 class LossCache(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numpy_rnn.arguments import check_choice
 from numpy_rnn.functional.types import Array
 
 MERGES = ("concat", "sum", "mul", "ave")
@@ -17,8 +18,7 @@ MERGES = ("concat", "sum", "mul", "ave")
 
 def check_merge(kind: str, merge: str, *, bidirectional: bool) -> str:
     """Return `merge` if it is a mode, and the default one unless there are two directions."""
-    if merge not in MERGES:
-        raise ValueError(f"{kind}: merge is {merge!r}, expected one of {', '.join(MERGES)}")
+    check_choice(kind, "merge", merge, MERGES)
     if merge != "concat" and not bidirectional:
         raise ValueError(f"{kind}: merge is {merge!r}, expected bidirectional=True with it")
     return merge

@@ -10,11 +10,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from numpy_rnn.arguments import check_mapping, check_path, check_rng
 from numpy_rnn.functional.types import Rng
 from numpy_rnn.layers import activation, rnn, wrappers
 from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, takes
@@ -81,7 +81,10 @@ def load(
     >>> again, np.array_equal(again.parameters.data, model.parameters.data)
     (GRU(3, 4), True)
     """
-    with open_safetensors(Path(path), MODEL_FILE) as file:
+    path = check_path("load", "path", path)
+    custom = check_mapping("load", "custom", {} if custom is None else custom)
+    rng = None if rng is None else check_rng("load", rng)
+    with open_safetensors(path, MODEL_FILE) as file:
         return read_model(file, custom=custom, rng=rng)
 
 

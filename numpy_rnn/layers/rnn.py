@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from numpy_rnn.arguments import check_above_zero, shown
+from numpy_rnn.arguments import check_number
 from numpy_rnn.functional.activations import (
     RELU,
     TANH,
@@ -30,6 +30,7 @@ from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.validate import check_flag, check_size
+from numpy_rnn.text import shown
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
@@ -381,10 +382,12 @@ def _check_activations(
 ) -> tuple[ActivationSpec, ...]:
     """Return `count` nonlinearities."""
     if not isinstance(specs, tuple | list) or len(specs) != count:
-        raise ValueError(f"{kind}: activations is {specs!r}, expected a tuple of {count}")
+        raise ValueError(f"{kind}: activations is {shown(specs)}, expected a tuple of {count}")
     return tuple(_check_spec(f"{kind}: activations has ", spec) for spec in specs)
 
 
 def _check_clip(kind: str, clip: float | None) -> float | None:
     """Return `clip` as a float if it is a positive number, or None."""
-    return None if clip is None else check_above_zero(kind, "clip", clip)
+    if clip is None:
+        return None
+    return check_number(kind, "clip", clip, lambda v: 0 < v < np.inf, "a number above 0, or None")

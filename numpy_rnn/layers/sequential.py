@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_mapping
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer, Step
@@ -17,6 +18,7 @@ from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.streaming import predict_in_chunks
 from numpy_rnn.layers.validate import to_dtype, wrong_cache
 from numpy_rnn.parameters import Parameters
+from numpy_rnn.text import shown
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
@@ -73,7 +75,7 @@ class Sequential(Layer):
             raise ValueError("Sequential: there are no layers, expected at least one")
         for name, layer in self._layers.items():
             if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: part {name!r} is {layer!r}, expected a layer")
+                raise TypeError(f"Sequential: part {name!r} is {shown(layer)}, expected a layer")
         self.batch_first = self._check_batch_first()
         self._check_last_steps()
         self._num_states = sum(layer.stateful for layer in self._layers.values())
@@ -82,9 +84,7 @@ class Sequential(Layer):
         self.parameters = Parameters.join(
             {name: layer.parameters for name, layer in self._layers.items()}
         )
-        if tied is not None and not isinstance(tied, Mapping):
-            raise TypeError(f"Sequential: tied is {tied!r}, expected a mapping of names")
-        self.tied = dict(tied or {})
+        self.tied = dict(check_mapping("Sequential", "tied", {} if tied is None else tied))
         if self.tied:
             try:
                 self.parameters.tie(self.tied)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
+from numpy_rnn.arguments import as_array, check_path
 from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.validate import check_float, check_shape, check_tokens
 from numpy_rnn.npz import FileFormat
 from numpy_rnn.safetensors import open_safetensors, write
 
@@ -31,8 +32,8 @@ def save_state(path: str | PathLike[str], state: State) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_state(f"{folder}/user-1", state)  # see load_state
     """
-    arrays = {str(n): array for n, array in enumerate(_leaves(state))}
-    write(Path(path), STATE_FILE, {}, arrays)
+    arrays = {str(n): array for n, array in enumerate(_leaves("save_state", "state", state))}
+    write(check_path("save_state", "path", path), STATE_FILE, {}, arrays)
 
 
 def load_state(path: str | PathLike[str], like: State) -> State:
@@ -49,8 +50,9 @@ def load_state(path: str | PathLike[str], like: State) -> State:
     ...     load_state(f"{folder}/user-1", GRU(3, 2).zero_state(1))
     array([[[1., 1.]]])
     """
-    layout = {str(n): (array.shape, array.dtype) for n, array in enumerate(_leaves(like))}
-    with open_safetensors(Path(path), STATE_FILE) as file:
+    leaves = enumerate(_leaves("load_state", "like", like))
+    layout = {str(n): (array.shape, array.dtype) for n, array in leaves}
+    with open_safetensors(check_path("load_state", "path", path), STATE_FILE) as file:
         arrays = iter(file.read_arrays(layout).values())
         return _map(lambda _: next(arrays), like)
 
@@ -65,21 +67,36 @@ def reset_rows(state: State, rows: Array) -> State:
     >>> (reset_rows(h, [True, False, True]) == 0)[0, :, 0].tolist()
     [True, False, True]
     """
+    where = "reset_rows"
+    which = as_array(where, "rows", rows)
+    which = which if which.size else which.astype(int)  # an empty list
+    if which.dtype.kind not in "biu":
+        raise TypeError(f"{where}: rows has dtype {which.dtype}, expected bool or integers")
 
     def reset(array: Array) -> Array:
+        if which.dtype == bool:
+            check_shape(where, "rows", which, ((array.shape[1],),))
+        else:
+            check_tokens(where, "rows", which, array.shape[1])
         new = array.copy()
-        new[:, rows] = 0
+        new[:, which] = 0
         return new
 
+    list(_leaves(where, "state", state, axes=(3,)))
     return _map(reset, state)
 
 
-def _leaves(state: State) -> Iterator[Array]:
+def _leaves(where: str, name: str, state: State, axes: tuple[int, ...] = (2, 3)) -> Iterator[Array]:
+    """Yield the arrays of a state, each of which has one of these numbers of axes."""
     if isinstance(state, tuple | list):
-        for part in state:
-            yield from _leaves(part)
-    else:
-        yield np.asarray(state)
+        for n, part in enumerate(state):
+            yield from _leaves(where, f"{name}[{n}]", part, axes)
+        return
+    array = check_float(where, name, state)
+    if array.ndim not in axes:
+        expected = "(L, B, size)" if axes == (3,) else "(L, B, size) or (L, size)"
+        raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
+    yield array
 
 
 def _map(function: Callable[[Array], Array], state: State) -> State:

@@ -50,10 +50,9 @@ def wrong_cache(where: object, cache: object) -> TypeError:
     return TypeError(f"{where}: cache is a {type(cache).__name__}, expected one from its own apply")
 
 
-def check_keep(where: object, keep: object) -> None:
+def check_keep(where: object, keep: Any) -> None:
     """Raise ValueError if `keep` is none of the four."""
-    if keep not in ("", "t", "b", "tb"):
-        raise ValueError(f"{where}: keep is {keep!r}, expected one of '', 't', 'b', 'tb'")
+    arguments.check_choice(where, "keep", keep, ("", "t", "b", "tb"))
 
 
 def read_input(where: object, name: str, x: Any, dtype: DType, features: int | None) -> Array:
@@ -87,6 +86,22 @@ def to_dtype(x: Any, dtype: DType) -> Array:
     """Return `x` as an array, and floating-point numbers in this dtype."""
     array = x if type(x) is np.ndarray else as_array("step", "x_t", x)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+
+def check_call(where: object, lengths: Any, reset: Any, mask: Any) -> None:
+    """Raise TypeError for a wrong kind of array, where a layer has no use for it.
+
+    It is for the layers beside this one in a chain, which check its shape too.
+    """
+    for name, value in (("lengths", lengths), ("reset", reset), ("mask", mask)):
+        if value is not None:
+            array = value if type(value) is np.ndarray else as_array(where, name, value)
+            kinds = "iu" if name == "lengths" else "b"
+            if not array.ndim or array.dtype.kind not in kinds:
+                raise TypeError(
+                    f"{where}: {name} has dtype {array.dtype} and shape {array.shape}, expected "
+                    f"an array of {'integers' if name == 'lengths' else 'bool'}"
+                )
 
 
 def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:

@@ -16,7 +16,7 @@ from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Call, Layer, StatelessLayer, Step
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.streaming import predict_in_chunks
-from numpy_rnn.layers.validate import check_flag, wrong_cache
+from numpy_rnn.layers.validate import Where, check_bool, check_flag, wrong_cache
 from numpy_rnn.parameters import Parameters
 
 
@@ -225,7 +225,9 @@ class Masked(Wrapper):
         if axes == 2 and not mask.all():
             raise ValueError(f"{self!r}.step: x_t is masked, expected steps that are not")
         given = call.get("mask")
-        return x, state, call | {"mask": mask if given is None else mask & given}
+        if given is not None:
+            mask = mask & check_bool(Where(self), "mask", given, mask.shape)
+        return x, state, call | {"mask": mask}
 
     def _pull_back(self, dx: Array, dy: Array | None, mask: Any) -> Array:  # noqa: ARG002 (for other wrappers)
         gradient: Array = dx * mask[..., None]

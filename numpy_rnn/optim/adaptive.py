@@ -41,10 +41,10 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import shown
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim.base import Optimizer
 from numpy_rnn.parameters import Parameters
+from numpy_rnn.text import shown
 
 
 class Adagrad(Optimizer):

@@ -359,6 +359,10 @@ class TimeBudget(Callback):
         The step of each plan and its N.
     setup : float
         Seconds of the budget that were used up before :meth:`Trainer.fit`.
+
+    Examples
+    --------
+    >>> budget = TimeBudget(3600, Checkpoints(Path("run.npz")))
     """
 
     name = "time budget"
@@ -376,7 +380,9 @@ class TimeBudget(Callback):
             check_kind("TimeBudget", "checkpoints", checkpoints, Checkpoints)
         self.checkpoints = checkpoints
         self.first = check_size("TimeBudget", "first", first)
-        self.reserve, self.setup = reserve, 0.0
+        expected = "a function of a number of steps"
+        self.reserve = check_callable("TimeBudget", "reserve", reserve, expected)
+        self.setup = 0.0
         self.plans: list[tuple[int, int]] = []
         self.next = 0.0  # seconds at the next plan
 

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numpy_rnn.arguments import check_kind, check_size, shown
+from numpy_rnn.arguments import check_kind, check_size
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.text import shown
 from numpy_rnn.training.data import Batch
 
 if TYPE_CHECKING:  # see functional/types.py

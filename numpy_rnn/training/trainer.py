@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import check_above_zero, check_callable, check_size, shown
+from numpy_rnn.arguments import check_above_zero, check_callable, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Optimizer, clip_grad_norm
+from numpy_rnn.text import shown
 from numpy_rnn.training.data import Described, Source
 from numpy_rnn.training.gradient import (
     TrainingFailedError,

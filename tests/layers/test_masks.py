@@ -272,7 +272,11 @@ def test_the_last_step_of_a_reversed_layer_is_the_first_valid_one() -> None:
 
 
 BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: rnn(merge="add"), ValueError, "RNN: merge is 'add', expected one of concat, sum, mul"),
+    (
+        lambda: rnn(merge="add"),
+        ValueError,
+        "RNN: merge is 'add', expected one of 'concat', 'sum'",
+    ),
     (lambda: rnn(merge="sum"), ValueError, "RNN: merge is 'sum', expected bidirectional=True with"),
     (lambda: rnn(reverse=1), TypeError, "RNN: reverse is 1, expected True or False"),
     (
