@@ -247,16 +247,22 @@ class StateDict:
 
     def _chosen(self, layers: Sequence[str | Layer]) -> Iterator[tuple[str, Choice | Layer]]:
         size: int | None = None
+        before = ""
         for n, layer in enumerate(layers):
+            head, _, number = before.rpartition(".")
+            following = f"{head}.{int(number) + 1}".lstrip(".") if number.isdecimal() else ""
+            # In a gap it has the gap's name, so that a state_dict of the model has the gap too.
+            before = following if following in self.gaps else f"own{n}"
             if isinstance(layer, Layer):
-                yield f"own{n}", layer
+                yield before, layer
             elif layer in self.parts:
                 choices = self.choices[layer]
                 fitting = [c for c in choices if size in (None, c.size_in)] or choices
+                before = layer
                 yield layer, fitting[0]
                 size = fitting[0].size_out
             elif layer in WITHOUT_PARAMETERS:
-                yield f"own{n}", CLASSES[layer]()
+                yield before, CLASSES[layer]()
             else:
                 known = [*self.parts, *WITHOUT_PARAMETERS]
                 raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")

@@ -34,7 +34,7 @@ CLASSES: dict[str, type[Layer]] = {
 for _module in (activation, rnn, wrappers):
     for _name, _kind in vars(_module).items():
         _own = isinstance(_kind, type) and _kind.__module__ == _module.__name__
-        if _own and issubclass(_kind, Layer) and _kind is not wrappers.Wrapper:  # a base
+        if _own and issubclass(_kind, Layer) and _name != "Wrapper" and _name[0] != "_":
             CLASSES[_name] = _kind
 ACTIVATIONS = [
     n for n, kind in CLASSES.items() if kind.__module__ == activation.__name__ and n != "Activation"

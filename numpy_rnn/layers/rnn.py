@@ -390,4 +390,5 @@ def _check_clip(kind: str, clip: float | None) -> float | None:
     """Return `clip` as a float if it is a positive number, or None."""
     if clip is None:
         return None
-    return check_number(kind, "clip", clip, lambda v: 0 < v < np.inf, "a number above 0, or None")
+    expected = "a finite number above 0, or None"
+    return check_number(kind, "clip", clip, lambda v: 0 < v < float("inf"), expected)

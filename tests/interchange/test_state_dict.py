@@ -219,6 +219,15 @@ def test_a_gap_between_numbers_is_named(parts: dict[str, Array], gap: str, layer
     assert f"at {gap} is" in StateDict(parts, ordered=True).contents("npz").notes[0]
 
 
+def test_what_was_in_a_gap_is_not_lost_in_a_state_dict(tmp_path: Path) -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.0.", 2, 2) | linear("fc.2.", 2, 1)
+    model = build(parts, layers=["rnn", "fc.0", "ReLU", "fc.2"])
+    assert list(model.parameters.shapes) == list(parts)
+    interchange.save(model, tmp_path / "m.pt")
+    with pytest.raises(UnsupportedError, match=r"at fc.1 is a layer without parameters"):
+        interchange.load(tmp_path / "m.pt")
+
+
 def test_what_is_in_a_gap_can_be_given() -> None:
     parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
     assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
