@@ -122,8 +122,16 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "GRU: activations has ('relu', 6), expected 'relu' with at most 0 numbers",
     ),
-    (lambda: RNN(D, H, clip=0), ValueError, "RNN: clip is 0, expected a finite number above 0, or None"),
-    (lambda: LSTM(D, H, clip=np.inf), ValueError, "LSTM: clip is inf, expected a finite number above 0"),
+    (
+        lambda: RNN(D, H, clip=0),
+        ValueError,
+        "RNN: clip is 0, expected a finite number above 0, or None",
+    ),
+    (
+        lambda: LSTM(D, H, clip=np.inf),
+        ValueError,
+        "LSTM: clip is inf, expected a finite number above 0",
+    ),
     (lambda: GRU(D, H, clip="1"), TypeError, "GRU: clip is '1', expected a number"),  # type: ignore[arg-type]  # wrong on purpose
     (
         lambda: LSTM(D, H, input_forget=1),  # type: ignore[arg-type]  # wrong on purpose
