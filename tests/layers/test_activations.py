@@ -64,11 +64,11 @@ def test_a_model_with_activations_steps_as_it_runs() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: Activation("selo"), ValueError, "Activation: ('selo',), expected a name of tanh"),
+        (lambda: Activation("selo"), ValueError, "Activation: name is ('selo',), expected a name of tanh"),
         (
             lambda: Activation("relu", 1),
             ValueError,
-            "Activation: ('relu', 1), expected 'relu'",
+            "Activation: name is ('relu', 1), expected 'relu'",
         ),
         (lambda: HardSigmoid("0.2"), TypeError, "HardSigmoid: alpha is '0.2', expected a number"),
         (lambda: HardSigmoid(0, 1, 2), TypeError, "HardSigmoid: expected no arguments but alpha, "),
