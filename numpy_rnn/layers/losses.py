@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from numpy_rnn.arguments import as_array
+from numpy_rnn.arguments import as_array, check_choice
 from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.losses import (
     CrossEntropyCache,
@@ -19,7 +19,6 @@ from numpy_rnn.functional.losses import (
     cross_entropy_forward,
     mse_backward,
     mse_forward,
-    reduction_scale,
 )
 from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.layers.base import Remembers
@@ -33,7 +32,6 @@ from numpy_rnn.layers.validate import (
     check_tokens,
     wrong_cache,
 )
-from numpy_rnn.text import shown
 
 
 class LossCache(NamedTuple):
@@ -65,11 +63,7 @@ class Loss(Remembers, ABC):
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
-        kind, known = type(self).__name__, isinstance(reduction, str)
-        try:
-            reduction_scale(reduction if known else shown(reduction), counted=1, per_step=1)  # type: ignore[arg-type]  # checked here
-        except ValueError as error:
-            raise ValueError(f"{kind}: {error}") from None
+        check_choice(type(self).__name__, "reduction", reduction, get_args(Reduction))
         self.reduction: Reduction = reduction
 
     def __repr__(self) -> str:

@@ -64,7 +64,11 @@ def test_a_model_with_activations_steps_as_it_runs() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: Activation("selo"), ValueError, "Activation: name is ('selo',), expected a name of tanh"),
+        (
+            lambda: Activation("selo"),
+            ValueError,
+            "Activation: name is ('selo',), expected a name of tanh",
+        ),
         (
             lambda: Activation("relu", 1),
             ValueError,

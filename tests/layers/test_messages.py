@@ -285,7 +285,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "Sequential.forward: state has 2 entries, expected 1, one for each recurrent layer",
     ),
-    (lambda: MSELoss("average"), ValueError, "reduction is 'average', expected 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
+    (lambda: MSELoss("average"), ValueError, "reduction is 'average', expected one of 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
     (
         lambda: MSELoss().forward(X, X[:4]),
         ValueError,
