@@ -183,7 +183,7 @@ def weights_are_not_copied(patch: pytest.MonkeyPatch) -> None:
         names = self._names[layer * len(self._directions) + direction]
         return [self.parameters.values[name] for name in names]
 
-    patch.setattr(Recurrent, "weights", weights)
+    patch.setattr(Recurrent, "_weights", weights)
 
 
 @bug("linear")
