@@ -60,7 +60,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return captured.err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the special files of POSIX")
+@pytest.mark.posix  # pipes, sockets and devices
 @pytest.mark.parametrize("kind", ["/dev/zero", "/proc/self/pagemap", "pipe", "socket", "run"])
 def test_a_special_file_ends_every_command_at_once(
     place: Path, capsys: pytest.CaptureFixture[str], kind: str
@@ -156,7 +156,7 @@ def test_a_bomb_is_refused_cheaply(tmp_path: Path, name: str) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="the system does not tell holes")
+@pytest.mark.posix  # Windows does not tell the holes of a file
 def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sparse.npz"
     with path.open("wb") as file:

@@ -117,7 +117,7 @@ def lru_backward(
 def _rotation(theta: Array, T: int) -> tuple[Array, Array]:
     """Return cos and sin of omega t, t = 1..T, (T, 1, H) each, in the dtype of `theta`."""
     steps = np.arange(1, T + 1)[:, None, None]
-    if theta.dtype != np.float32 or T == 1:
+    if theta.dtype != np.float32 or T == 1:  # float64 and complex numbers: as they are
         angle = steps.astype(theta.dtype) * np.exp(theta)
     else:
         turns = steps * (np.exp(theta, dtype=np.float64) / TURN)
