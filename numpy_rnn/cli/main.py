@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from numpy_rnn.cli import check, checkpoint, explain, memory, model, recall, train
+from numpy_rnn.cli import check, checkpoint, explain, learn, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError
 from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
@@ -55,7 +55,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
     parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, checkpoint, model, memory, explain, check):
+    for command in (recall, train, checkpoint, model, memory, explain, check, learn):
         command.add_to(commands)
     return parser, commands.choices
 

@@ -113,22 +113,32 @@ class Bug(NamedTuple):
         return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
 
     def _patched_source(self) -> str:
-        code = inspect.getsource(self.reference.checked()[-1])
-        groups = itertools.groupby(self.patch.splitlines(), key=lambda line: line[0])
-        blocks = [[line[2:] for line in lines] for _, lines in groups]
-        for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
-            # A patch does not hold the indentation of the line of code in which it begins.
-            line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
-            indent = line[: len(line) - len(line.lstrip(" "))]
-            before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
-            found = code.count(before)
-            if found != 1 or before == after:
-                raise ValueError(
-                    f"patched: {before!r} of bug {str(self)!r} occurs {found} times in the code, "
-                    "expected once and a different replacement"
-                )
-            code = code.replace(before, after)
-        return code
+        return apply_patch(self.patch, inspect.getsource(self.reference.checked()[-1]), str(self))
+
+
+def apply_patch(patch: str, code: str, name: str) -> str:
+    r"""Return code with the lines of a patch replaced. `name` is the patch's, for an error.
+
+    Examples
+    --------
+    >>> apply_patch("- 1\n+ 2", "x = 1", "two")
+    'x = 2'
+    """
+    groups = itertools.groupby(patch.splitlines(), key=lambda line: line[0])
+    blocks = [[line[2:] for line in lines] for _, lines in groups]
+    for removed, added in zip(blocks[::2], blocks[1::2], strict=True):
+        # A patch does not hold the indentation of the line of code in which it begins.
+        line = code[code.rfind("\n", 0, max(code.find(removed[0]), 0)) + 1 :]
+        indent = line[: len(line) - len(line.lstrip(" "))]
+        before, after = f"\n{indent}".join(removed), f"\n{indent}".join(added)
+        found = code.count(before)
+        if found != 1 or before == after:
+            raise ValueError(
+                f"patched: {before!r} of bug {name!r} occurs {found} times in the code, "
+                "expected once and a different replacement"
+            )
+        code = code.replace(before, after)
+    return code
 
 
 def read_bugs(

@@ -1,0 +1,118 @@
+"""A course in a folder: the exercises as files to complete, and how far the learner is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import indent
+
+from numpy_rnn.apps.learn.exercise import LANGUAGES, Exercise, load, messages
+from numpy_rnn.apps.learn.judge import Verdict, judge
+from numpy_rnn.apps.learn.process import run_judge
+from numpy_rnn.files import read_whole, write_atomically
+
+PROGRESS = "progress.json"  # in the course's folder
+MAX_BYTES = 1_000_000  # of that file and of an answer
+
+
+def start(folder: Path, language: str = "en") -> Course:
+    """Write the exercises that a folder does not have, and return the course.
+
+    A file that exists is left as it is, so nothing that a learner wrote is lost.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     course = start(Path(folder, "course"))
+    ...     course.file(course.exercises[0]).name
+    'ex01_one_hot.py'
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    exercises, say = load(language), messages(language)
+    for exercise in exercises:
+        file = folder / f"{exercise.name}.py"
+        if not file.exists():
+            _write(file, _page(exercise, len(exercises), say))
+    if not (folder / PROGRESS).exists():
+        state = {"language": language, "passed": [], "failures": {}}
+        _write(folder / PROGRESS, json.dumps(state))
+    return Course(folder)
+
+
+class Course:
+    """The course in a folder that :func:`start` has written. Any other is a ValueError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        file = folder / PROGRESS
+        try:
+            state = json.loads(read_whole(file, MAX_BYTES))
+            self.language = LANGUAGES[LANGUAGES.index(state["language"])]
+            self.passed = [str(name) for name in state["passed"]]
+            self.failures = {str(name): int(count) for name, count in state["failures"].items()}
+            self.messages, self.exercises = messages(self.language), load(self.language)
+        except FileNotFoundError:
+            what = f"{str(folder)!r} holds no course, expected a folder of numpy-rnn learn start"
+            raise ValueError(what) from None
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            what = (
+                f"{str(file)!r} is damaged: delete it and repeat learn start, which keeps answers"
+            )
+            raise ValueError(what) from None
+
+    def next_exercise(self) -> Exercise | None:
+        """Return the first exercise that is not passed, or None after the last one."""
+        return next((e for e in self.exercises if e.name not in self.passed), None)
+
+    def file(self, exercise: Exercise) -> Path:
+        """Return the file of the learner's answer."""
+        return self.folder / f"{exercise.name}.py"
+
+    def check(self, exercise: Exercise, seconds: float = 20.0) -> tuple[Verdict, str]:
+        """Judge the learner's answer, note the result, and return the verdict and what to print.
+
+        The first time that a mistake is seen, the text ends with a question, the second time with a
+        hint, and from the third time on with the solution.
+        """
+        read_whole(self.file(exercise), MAX_BYTES)
+        verdict = run_judge(exercise, self.file(exercise), seconds)
+        key = f"{exercise.name}: {verdict.mistake or verdict.kind}"
+        if verdict.kind in ("wrong", "error"):
+            self.failures[key] = self.failures.get(key, 0) + 1
+        elif verdict.kind == "passed" and exercise.name not in self.passed:
+            self.passed.append(exercise.name)
+        state = {"language": self.language, "passed": self.passed, "failures": self.failures}
+        _write(self.folder / PROGRESS, json.dumps(state, indent=1))
+        return verdict, self._render(exercise, verdict, self.failures.get(key, 0))
+
+    def _render(self, exercise: Exercise, verdict: Verdict, count: int) -> str:
+        """Return what to print about a verdict, with the hints for this many failures."""
+        say = self.messages
+        facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
+        parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
+        if verdict.printed:
+            parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
+        mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
+        hints = [f"{say['question']} {mistake.question}", f"{say['hint']} {mistake.hint}"]
+        if verdict.suggestion:
+            hints[1] += f"\n\n{say['suggestion']} {verdict.suggestion}"
+        hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
+        parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
+        return "\n\n".join(filter(None, parts))
+
+
+def _page(exercise: Exercise, count: int, say: dict[str, str]) -> str:
+    """Return the file that a learner begins with: the text as comments, then the code."""
+    text = exercise.text
+    if "{report}" in text:
+        verdict = judge(exercise, exercise.start)
+        report = f"{verdict.report}\nfirst wrong place: {verdict.place}"
+        text = text.replace("{report}", indent(report, "    "))
+    facts = {"number": exercise.number, "count": count, "title": exercise.title}
+    lines = [say["head"].format(**facts), "", *text.splitlines(), "", say["foot"].format(**facts)]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n" + exercise.start
+
+
+def _write(file: Path, text: str) -> None:
+    write_atomically(file, lambda opened: opened.writelines([text.encode()]))

@@ -1,0 +1,162 @@
+"""Exercises, read from text files: one file an exercise, one folder a language.
+
+A file has a front matter in TOML between two lines ``+++``, the text, and sections that begin with
+a line ``=== NAME``:
+
+    code            the solution. A gap is the lines between ``# gap: WHAT`` and ``# end``
+    probe           a function probe(answer) that returns results by name. An answer is right if its
+                    results are those of the solution
+    patch: MISTAKE  lines of the solution marked - and their wrong replacement marked +
+    hints: MISTAKE  a question after "? " and a stronger hint after "! ", for answers whose results
+                    are those of the patched solution
+    else            a question and a hint for all other answers
+
+The front matter holds the title. It may also hold ``pair``, the names of a forward and a backward
+function, with ``shapes``, their arguments. Such an exercise needs no probe, and
+``numpy_rnn.checking`` checks its gradients. ``gates`` are the names of gates, and ``axes`` the axes
+of the probe's results. ``bugs.txt`` lists the bugs of the museum that are exercises too.
+
+Another language needs the title, the text and the hints. What is missing is taken from ``en``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from numpy_rnn.museum import BUGS, Bug
+from numpy_rnn.museum.bug import apply_patch
+
+FOLDER = files("numpy_rnn.apps.learn")
+LANGUAGES = sorted(folder.name for folder in (FOLDER / "texts").iterdir())
+_GAP = re.compile(r"^( *)# gap: (.*)\n((?:.*\n)*?) *# end\n", re.MULTILINE)
+
+
+class Mistake(NamedTuple):
+    """A wrong answer that is known, and the hints that fit."""
+
+    name: str
+    code: str  # the solution with the mistake
+    question: str
+    hint: str
+
+
+class Exercise(NamedTuple):
+    """One exercise in one language."""
+
+    number: int
+    name: str  # of the learner's file, without .py
+    title: str
+    text: str
+    start: str  # the code to begin with
+    solution: str
+    shown: str  # the solution as the last hint shows it
+    probe: str  # code, empty for a forward/backward pair
+    mistakes: tuple[Mistake, ...]  # the last one has the hints for all other answers
+    options: Mapping[str, Any]  # the front matter
+
+
+def messages(language: str) -> dict[str, str]:
+    """Return what the course prints, by name."""
+    texts = (
+        (FOLDER / "texts" / name / "messages.toml").read_text("utf-8") for name in ("en", language)
+    )
+    english, translated = map(tomllib.loads, texts)
+    return english | translated
+
+
+def load(language: str = "en") -> list[Exercise]:
+    """Return all exercises in their order.
+
+    Examples
+    --------
+    >>> load()[3].title
+    'Backpropagation through time'
+    """
+    own, english = FOLDER / "texts" / language, FOLDER / "texts" / "en"
+    texts = {
+        f.name: _sections(f.read_text("utf-8")) for f in english.iterdir() if f.name[-3:] == ".md"
+    }
+    for name, sections in texts.items():
+        if (own / name).is_file():
+            translated = _sections((own / name).read_text("utf-8"))
+            options = sections["options"] | translated["options"]
+            texts[name] = sections | translated | {"options": options}
+    page = texts.pop("bug.md")
+    by_name = {str(bug): bug for bug in BUGS}
+    bugs = [by_name[line] for line in (FOLDER / "bugs.txt").read_text("utf-8").splitlines()]
+    exercises = [_written(i, name, texts[name]) for i, name in enumerate(sorted(texts), 1)]
+    return exercises + [_bug(i, bug, page) for i, bug in enumerate(bugs, len(exercises) + 1)]
+
+
+def _sections(text: str) -> dict[str, Any]:
+    """Return the front matter as "options", the text as "text", and each section by its name."""
+    _, front, body = re.split(r"^\+\+\+\n", text, maxsplit=2, flags=re.MULTILINE)
+    first, *rest = re.split(r"^=== (.*)\n", body, flags=re.MULTILINE)
+    sections = dict(zip(rest[::2], rest[1::2], strict=True))
+    return {"options": tomllib.loads(front), "text": first.strip(), **sections}
+
+
+def _hints(body: str) -> tuple[str, str]:
+    """Return the question and the stronger hint of a section."""
+    _, question, hint = re.split(r"^[?!] ", body, flags=re.MULTILINE)
+    return question.strip(), hint.strip()
+
+
+def _written(number: int, file: str, sections: dict[str, Any]) -> Exercise:
+    """Return the exercise of a text file."""
+    code, options = sections["code"].strip() + "\n", sections["options"]
+    solution = _GAP.sub(r"\3", code)
+    mistakes = [
+        Mistake(name[7:], apply_patch(body, solution, name), *_hints(sections[f"hints{name[5:]}"]))
+        for name, body in sections.items()
+        if name.startswith("patch: ")
+    ]
+    return Exercise(
+        number,
+        f"ex{file.removesuffix('.md')}",
+        options["title"],
+        sections["text"],
+        _GAP.sub(r"\1...  # \2\n", code),
+        solution,
+        "\n".join(gap[2] for gap in _GAP.findall(code)),
+        sections.get("probe", ""),
+        (*mistakes, Mistake("", "", *_hints(sections["else"]))),
+        options,
+    )
+
+
+def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
+    """Return the exercise to find this bug in a textbook page."""
+    reference: Any = bug.reference
+    forward, backward = reference.checked()
+    page = (
+        inspect.getsource(sys.modules[backward.__module__]).partition("\n\n\nif __name__")[0] + "\n"
+    )
+    wrong = page.replace(inspect.getsource(backward), inspect.getsource(bug.patched()[-1]))
+    question, hint = _hints(sections["bug"])
+    return Exercise(
+        number,
+        f"ex{number:02d}_bug_{reference.name}",
+        sections["options"]["title"].format(page=reference.name),
+        sections["text"],
+        wrong,
+        page,
+        bug.diff(),
+        "",
+        (
+            Mistake(bug.name, wrong, question, hint.replace("{cause}", bug.cause)),
+            Mistake("", "", *_hints(sections["else"])),
+        ),
+        {
+            "pair": [forward.__name__, backward.__name__],
+            "shapes": reference.shapes,
+            "gates": reference.gates,
+            "steps": bug.steps,
+        },
+    )

@@ -1,0 +1,65 @@
+"""Answers that loop, crash, exit, print, take memory or start processes: each gets a verdict."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from numpy_rnn.apps.learn import load
+from numpy_rnn.apps.learn.process import MAX_PRINTED, run_judge
+
+EXERCISE = load()[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "place", "printed"),
+    [
+        ("print('a')\nwhile True:\n    print('b' * 1000)", "timeout", "1 s", "a\nbbb"),
+        ("try:\n    while True: pass\nexcept BaseException: pass", "timeout", "1 s", ""),
+        ("import os; os._exit(3)", "ended", "exit status 3", ""),
+        ("import sys; print('x'); sys.exit('y')", "error", "line 1: SystemExit: y", "x\n"),
+        ("raise KeyboardInterrupt", "error", "line 1: KeyboardInterrupt", ""),
+        ("input()", "error", "line 1: EOFError", ""),
+        ("def f(:\n    pass", "error", "line 1: SyntaxError", ""),
+        ("x = 1\n\0", "error", "SyntaxError", ""),
+        ("def forward(*a):\n    return forward(*a)", "error", "line 2: RecursionError", ""),
+        ("def forward(*a):\n    a[0][:] = 1 / 0", "error", "line 2: ZeroDivisionError", ""),
+        ("import sys\nsys.stdout.close()\nsys.stdout = None", "error", "NameError", ""),
+        ("import builtins\nbuiltins.open = None", "error", "NameError", ""),
+        (
+            "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()",
+            "error",
+            "NameError",
+            "",
+        ),
+        pytest.param(
+            "import ctypes; ctypes.string_at(0)", "ended", "signal 11", "", marks=pytest.mark.posix
+        ),
+        pytest.param(
+            "x = [0] * 10**10", "error", "line 1: MemoryError", "", marks=pytest.mark.posix
+        ),
+    ],
+)
+def test_a_hostile_answer_gets_a_verdict(
+    code: str, kind: str, place: str, printed: str, tmp_path: Path
+) -> None:
+    answer = tmp_path / "answer.py"
+    answer.write_text(code, "utf-8")
+    verdict = run_judge(EXERCISE, answer, seconds=1 if kind == "timeout" else 60)
+    assert (verdict.kind, verdict.place[: len(place)]) == (kind, place)
+    assert verdict.printed.startswith(printed)
+    assert len(verdict.printed) <= MAX_PRINTED + 1
+
+
+@pytest.mark.posix
+def test_processes_of_an_answer_end_with_it(tmp_path: Path) -> None:
+    answer, mark = tmp_path / "answer.py", tmp_path / "mark"
+    child = f"import time; time.sleep(1); open({str(mark)!r}, 'w')"
+    answer.write_text(
+        f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {child!r}])"
+    )
+    assert run_judge(EXERCISE, answer).kind == "error"
+    time.sleep(1.5)
+    assert not mark.exists()

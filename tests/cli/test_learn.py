@@ -1,0 +1,173 @@
+"""``numpy-rnn learn`` as a learner runs it: folders, progress, hints, a terminal, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from numpy_rnn.apps.learn import load, start
+from numpy_rnn.cli.main import main
+from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_shell
+from tests.terminal import open_terminal, read_all
+
+ONE_HOT = load()[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return start(tmp_path / "course").folder
+
+
+def learn(folder: Path, *arguments: str) -> int:
+    return main(["learn", *arguments, "--dir", str(folder)])
+
+
+def test_from_the_start_to_the_next_exercise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a folder" / "course"
+    assert main(["learn", "start", str(folder)]) == 0
+    answer = folder / "ex01_one_hot.py"
+    assert learn(folder, "check") == 1
+    captured = capsys.readouterr()
+    assert "still has a gap" in captured.out
+    assert captured.err == "numpy-rnn learn check: error: exercise 1 is not passed\n"
+    answer.write_text(ONE_HOT.solution, "utf-8")
+    assert main(["learn", "start", str(folder)]) == 0
+    assert answer.read_text("utf-8") == ONE_HOT.solution  # what exists is kept
+    assert learn(folder, "check") == 0
+    assert "Exercise 1, One-hot rows and decoding: passed." in capsys.readouterr().out
+    assert learn(folder, "next") == 0
+    assert "Next: exercise 2, The forward step." in capsys.readouterr().out
+    assert learn(folder, "status") == 0
+    assert "[x]  1 One-hot rows and decoding\n[ ]  2 The" in capsys.readouterr().out
+
+
+def test_a_question_then_a_hint_then_the_solution(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistakes = {mistake.name: mistake for mistake in ONE_HOT.mistakes}
+    answer = folder / "ex01_one_hot.py"
+    mistake = mistakes["index from one"]
+    answer.write_text(mistake.code, "utf-8")
+    shown = []
+    for _ in range(3):
+        assert learn(folder, "check", "1") == 1
+        shown.append(capsys.readouterr().out)
+    assert [mistake.question in text for text in shown] == [True, True, True]
+    assert [mistake.hint in text for text in shown] == [False, True, True]
+    assert ["vocabulary.index(character)] = 1\n" in text for text in shown] == [False, False, True]
+    answer.write_text(mistakes["axes swapped"].code, "utf-8")  # another mistake: from the beginning
+    assert learn(folder, "check", "1") == 1
+    text = capsys.readouterr().out
+    assert mistakes["axes swapped"].question in text
+    assert mistakes["axes swapped"].hint not in text
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"language": "en", "passed": 1, "failures": {}}',
+        '{"language": "xx", "passed": [], "failures": {}}',
+        '{"language": "../en", "passed": [], "failures": {}}',
+        '{"language": "en", "passed": [], "failures": {"a": "b"}}',
+        "[" * 10_000,
+    ],
+)
+def test_a_damaged_progress_file_is_one_line(folder: Path, state: str) -> None:
+    (folder / "progress.json").write_text(state, "utf-8")
+    done = run_command("learn", "status", "--dir", str(folder))
+    assert done.returncode == 2
+    assert "progress.json' is damaged" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["status"], "holds no course, expected a folder of numpy-rnn learn start"),
+        (["status", "--dir", "no"], "'no' holds no course"),
+        ([], "the following arguments are required: ACTION"),
+        (["start"], "the following arguments are required: DIR"),
+        (["start", "d", "--language", "xx"], "invalid choice: 'xx'"),
+        (
+            ["check", "--seconds", "nan", "--dir", "course"],
+            "--seconds is nan, expected more than 0",
+        ),
+        (["check", "99", "--dir", "course"], "there is no exercise 99, expected 1 to "),
+        (["check", "0", "--dir", "course"], "there is no exercise 0, expected 1 to "),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    arguments: list[str],
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert main(["learn", *arguments]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_folder_or_an_answer_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused_by_action(run_command("learn", "start", "file", cwd=tmp_path), "'file'")
+    folder = start(tmp_path / "course").folder
+    (folder / "ex01_one_hot.py").unlink()
+    done = run_command("learn", "check", "--dir", str(folder))
+    assert_refused_by_action(done, "ex01_one_hot.py': No such file or directory")
+    (folder / "ex01_one_hot.py").mkdir()
+    done = run_command("learn", "check", "--dir", str(folder))
+    assert_refused_by_action(done, "ex01_one_hot.py': Is a directory")
+
+
+@pytest.mark.posix
+def test_a_full_disk_is_one_line(folder: Path) -> None:
+    done = run_shell("ulimit -f 0; exec $RNN learn start new", folder)
+    assert_refused_by_action(done, "File too large")
+    (folder / "ex01_one_hot.py").write_text(ONE_HOT.solution, "utf-8")
+    before = (folder / "progress.json").read_text("utf-8")
+    done = run_shell("ulimit -f 0; exec $RNN learn check", folder)
+    assert_refused_by_action(done, "No usable temporary directory")
+    assert (folder / "progress.json").read_text("utf-8") == before
+
+
+def assert_refused_by_action(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+@pytest.mark.posix
+def test_ctrl_c_in_a_terminal_ends_a_check_in_one_line(folder: Path) -> None:
+    (folder / "ex01_one_hot.py").write_text("open('running', 'w')\nwhile True: pass\n", "utf-8")
+    before = json.loads((folder / "progress.json").read_text("utf-8"))
+    master, terminal = open_terminal(80)
+    with subprocess.Popen(
+        [*COMMAND, "learn", "check"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=folder,
+        env=ENVIRONMENT,
+    ) as process:
+        os.close(terminal)
+        while not (folder / "running").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        shown = read_all(master)
+    assert shown == b"numpy-rnn learn check: error: interrupted\r\n"
+    assert process.returncode == 130
+    assert json.loads((folder / "progress.json").read_text("utf-8")) == before
