@@ -203,7 +203,7 @@ def _language_model() -> Sequential:
 
 
 def _normalised() -> Sequential:
-    return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 2, rng=1))
+    return Sequential(GRU(3, 4, rng=0), LayerNorm(4), RNN(4, 1, rng=1))
 
 
 def _tied() -> Sequential:
@@ -225,12 +225,12 @@ MODELS = [
     _model("LSTM(3, 4, recompute=3)", partial(LSTM, 3, 4, recompute=3, rng=0)),
     _model(
         "LSTM, 2 layers, bidirectional, projected",
-        partial(LSTM, 3, 4, 2, bidirectional=True, proj_size=2, rng=0),
+        partial(LSTM, 3, 2, 2, bidirectional=True, proj_size=1, rng=0),
         recurrent=False,
     ),
     _model(
         "GRU, 2 layers, bidirectional, multiplied",
-        partial(GRU, 3, 4, 2, bidirectional=True, merge="mul", rng=0),
+        partial(GRU, 3, 2, 2, bidirectional=True, merge="mul", rng=0),
         recurrent=False,
     ),
     _model("LSTM(3, 4, reverse=True)", partial(LSTM, 3, 4, reverse=True, rng=0), recurrent=False),

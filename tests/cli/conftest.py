@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps.language_model.texts import write_text
-from tests.cli.command import run_command
+from tests.cli.command import run_process
 
 SMALL = (
     *("--hidden-size", "6", "--embedding", "4", "--batch-size", "4", "--window", "10"),
@@ -21,7 +21,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_text(folder)
     arguments = ["--epochs", "1", "--log", "log.jsonl", "--plot", "loss.png", "--seed", "3"]
-    done = run_command("train", "text.txt", *SMALL, *arguments, cwd=folder)
+    done = run_process("train", "text.txt", *SMALL, *arguments, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     (folder / "shown.txt").write_text(done.stdout, encoding="utf-8")
     return folder

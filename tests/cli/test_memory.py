@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COMMAND, ENVIRONMENT, run_command
+from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
 
 QUICK = (
     *("first-token", "--hidden-size", "8", "--updates", "100", "--batch-size", "8", "--lr", "0.01"),
@@ -176,6 +176,7 @@ def test_a_missing_extra_is_named_before_anything_is_run(
     package: str, arguments: list[str], extra: str, tmp_path: Path
 ) -> None:
     (tmp_path / f"{package}.py").write_text("raise ImportError\n", encoding="utf-8")
-    done = run(*arguments, cwd=tmp_path)  # -m looks in the working directory first
+    # A process of its own: there -m looks in the working directory first.
+    done = run_process("memory", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"pip install {extra}" in done.stderr

@@ -63,6 +63,8 @@ class Killed:
         self.log = work / "last words"
         self.completed = 0
         self.whole: dict[str, dict[int, Any]] = {}  # of runs never killed, by their plans
+        (work / "first").mkdir()  # imports and caches, once for all forks
+        run.start(self.text, settings, work / "first", save_every=0).trainer.fit(1)
         self.begin()
 
     def begin(self) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import numpy_rnn
 from numpy_rnn import GRU, LSTM
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import (
@@ -37,6 +35,7 @@ from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
+from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
 from tests.terminal import EVERY_STEP, open_terminal, read_all
 
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
@@ -299,13 +298,8 @@ def test_characters_that_cannot_be_drawn_are_boxes_and_change_no_direction() -> 
         assert len(list(render(sample, [train(experiment)]))) == 5
 
 
-PACKAGE = Path(numpy_rnn.__file__).parents[1]
-COMMAND = [sys.executable, "-m", "numpy_rnn", "explain"]
-
-
 def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
+    return run_command("explain", *arguments, cwd=cwd)
 
 
 def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
@@ -399,7 +393,7 @@ def test_wrong_usage_is_one_line_and_status_2(
 
 def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
-    done = explain(cwd=tmp_path)
+    done = run_process("explain", cwd=tmp_path)  # there -m looks in the working directory first
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install '.[plot]'" in done.stderr
 
@@ -411,11 +405,13 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = open_terminal(80)
     with subprocess.Popen(
-        [*COMMAND, "a.npz", "--out", "why"],
+        [*COMMAND, "explain", "a.npz", "--out", "why"],
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=os.environ | EVERY_STEP | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE}"},
+        env=ENVIRONMENT
+        | EVERY_STEP
+        | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"},
     ) as process:
         assert process.stdout is not None
         os.close(terminal)
