@@ -61,22 +61,18 @@ class Wine:
             standard = f"{file_of_paths.stem}.zip"
             file_of_paths.write_text("\n".join([standard, ".", *paths]), encoding="utf-8")
 
-    def call(self, *arguments: str, stop_after: float | None = None) -> tuple[int, str, str]:
-        """Run Python, and return status, output and errors. `stop_after` seconds it is killed."""
-        process = subprocess.Popen(
+    def call(self, *arguments: str) -> tuple[int, str, str]:
+        """Run Python, and return status, output and errors."""
+        done = subprocess.run(
             ["wine", str(self.python), *arguments],  # noqa: S607 (wherever it is installed)
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            check=False,
+            input=b"",  # Python under Wine needs pipes
+            capture_output=True,
             cwd=self.folder,
             env=os.environ | {"WINEPREFIX": str(self.folder / "wine"), "WINEDEBUG": "-all"},
         )
-        try:
-            out, err = process.communicate(timeout=stop_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-        return process.returncode, *(text.decode("utf-8", "replace") for text in (out, err))
+        shown, errors = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+        return done.returncode, shown, errors
 
 
 def _windows(path: Path) -> str:

@@ -31,6 +31,7 @@ from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
+    check_cache_dtype,
     check_call,
     check_flag,
     check_keep,
@@ -538,6 +539,8 @@ class StatelessLayer(Layer):
         """Return the gradients of input and parameters. See :meth:`Layer.vjp`."""
         if not isinstance(cache, StatelessCache) or cache.kind is not type(self):
             raise wrong_cache(Where(self, "backward"), cache)
+        if self.parameters.values:
+            check_cache_dtype(Where(self, "backward"), cache.dtype, self.parameters.dtype)
         if keep:
             check_keep(Where(self, "backward"), keep)
         if dstate is not None:

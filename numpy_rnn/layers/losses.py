@@ -286,5 +286,5 @@ def _classes(where: str, target: Array) -> Array:
     """Return a target as class numbers, int64."""
     target = as_array(where, "target", target)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers")
+        raise TypeError(f"{where}: target has dtype {target.dtype}, expected integers, the classes")
     return token_ids(target)

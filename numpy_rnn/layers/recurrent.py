@@ -28,6 +28,7 @@ from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_c
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
+    check_cache_dtype,
     check_flag,
     check_keep,
     check_probability,
@@ -51,6 +52,7 @@ class RecurrentCache(NamedTuple):
     runs: list[SegmentsCache]  # one per layer-direction
     masks: list[DropoutCache]  # between the layers
     outputs: list[list[Array]]  # of each direction of each layer, if they are multiplied
+    dtype: DType
 
 
 class RecurrentOptions(TypedDict, total=False):
@@ -296,7 +298,7 @@ class Recurrent(Layer):
         if not batch.plain:
             x, final = batch.restore_sequence(x), batch.restore_state(final)
         state = tuple(final) if len(final) > 1 else final[0]
-        return x, state, RecurrentCache(batch, runs, masks, multiplied)
+        return x, state, RecurrentCache(batch, runs, masks, multiplied, x.dtype)
 
     def vjp(  # noqa: C901, PLR0912 (both directions, with and without each gradient)
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
@@ -305,11 +307,10 @@ class Recurrent(Layer):
         where, dtype = Where(self, "backward"), self.parameters.dtype
         if isinstance(cache, MaskedCache):
             return self._masked_vjp(where, cache, dy, dstate, keep)
-        if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
-            raise wrong_cache(where, cache)
+        self._check_own(where, cache)
         if keep:
             check_keep(where, keep)
-        batch, runs, masks, outputs = cache
+        batch, runs, masks, outputs, _ = cache
         ways, size, L = len(self._directions), self.output_size, len(self._names)
         dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
         d = dy
@@ -471,8 +472,7 @@ class Recurrent(Layer):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through an ``apply`` with a mask."""
         moved, cache = masked
-        if not isinstance(cache, RecurrentCache) or not self._is_own(cache):
-            raise wrong_cache(where, cache)
+        self._check_own(where, cache)
         dtype = self.parameters.dtype
         if dy is not None:
             shape = (*moved.shape, self.output_size)
@@ -507,14 +507,16 @@ class Recurrent(Layer):
             batch_first=self.batch_first,
         )
 
-    def _is_own(self, cache: RecurrentCache) -> bool:
-        """Whether a cache is from a layer with the same cells."""
-        theirs = [run.cell for run in cache.runs]
+    def _check_own(self, where: Where, cache: RecurrentCache) -> None:
+        """Raise TypeError if a cache is not from a layer with the same cells and dtype."""
+        theirs = [run.cell for run in cache.runs] if isinstance(cache, RecurrentCache) else []
         ours = [cell for cell in self._cells for _ in self._directions]
-        return len(theirs) == len(ours) and all(
-            a is b or (a.weights, a.states) == (b.weights, b.states)
+        if len(theirs) != len(ours) or any(
+            a is not b and (a.weights, a.states) != (b.weights, b.states)
             for a, b in zip(theirs, ours, strict=True)
-        )
+        ):
+            raise wrong_cache(where, cache)
+        check_cache_dtype(where, cache.dtype, self.parameters.dtype)
 
     def _check_one_direction(self, method: str) -> None:
         if not self.causal:

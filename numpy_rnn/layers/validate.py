@@ -50,6 +50,12 @@ def wrong_cache(where: object, cache: object) -> TypeError:
     return TypeError(f"{where}: cache is a {type(cache).__name__}, expected one from its own apply")
 
 
+def check_cache_dtype(where: object, cached: DType, dtype: DType) -> None:
+    """Raise TypeError if the parameters were converted after the ``apply`` of a cache."""
+    if cached != dtype:
+        raise TypeError(f"{where}: cache is {cached}, the parameters are {dtype} since, call apply")
+
+
 def check_keep(where: object, keep: Any) -> None:
     """Raise ValueError if `keep` is none of the four."""
     arguments.check_choice(where, "keep", keep, ("", "t", "b", "tb"))
@@ -109,7 +115,9 @@ def check_lengths(where: object, lengths: Array, T: int, B: int) -> Array:
     array = as_array(where, "lengths", lengths)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{where}: lengths has dtype {array.dtype}, expected integers")
-    check_shape(where, "lengths", array, ((B,),))
+    if array.shape != (B,):
+        hint = "one for each row of x (T, B, ...); batch_first=True is for (B, T, ...)"
+        raise ValueError(f"{where}: lengths has shape {array.shape}, expected ({B},), {hint}")
     check_tokens(where, "lengths", array, T + 1)
     return array.astype(int)
 
@@ -166,6 +174,8 @@ def check_shape(
             else:
                 return
     expected = " or ".join(f"({', '.join(map(str, s))}{',' * (len(s) == 1)})" for s in shapes)
+    if array.ndim > 1 and array.swapaxes(0, 1).shape in shapes:
+        expected += " (its first two axes are swapped)"
     raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
 
 
