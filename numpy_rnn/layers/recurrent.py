@@ -16,7 +16,7 @@ import numpy as np
 from numpy_rnn.arguments import check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward
-from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
+from numpy_rnn.functional.types import Array, DType, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
@@ -507,7 +507,7 @@ class Recurrent(Layer):
             batch_first=self.batch_first,
         )
 
-    def _check_own(self, where: Where, cache: RecurrentCache) -> None:
+    def _check_own(self, where: Where, cache: Any) -> None:
         """Raise TypeError if a cache is not from a layer with the same cells and dtype."""
         theirs = [run.cell for run in cache.runs] if isinstance(cache, RecurrentCache) else []
         ours = [cell for cell in self._cells for _ in self._directions]

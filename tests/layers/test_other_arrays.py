@@ -94,7 +94,7 @@ def test_a_loss_takes_tables_too(form: str) -> None:
         assert type(criterion.backward()) is np.ndarray
 
 
-STRANGE = {
+STRANGE: dict[str, Any] = {
     "text": Frame([["a", "b", "c"]] * 5),
     "object": Frame(np.array(X, object)),
     "rows of two lengths": [[1.0, 2.0, 3.0], [1.0]],
