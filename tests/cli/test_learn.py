@@ -70,6 +70,16 @@ def test_a_question_then_a_hint_then_the_solution(
     assert mistakes["axes swapped"].hint not in text
 
 
+def test_an_exercise_that_needs_earlier_answers_says_which(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert learn(folder, "check", "7") == 1
+    assert "First pass exercise 1, 4, 6." in capsys.readouterr().out
+    for exercise in load()[:7]:
+        (folder / f"{exercise.name}.py").write_text(exercise.solution, "utf-8")
+    assert [learn(folder, "check", number) for number in "1467"] == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     "state",
     [

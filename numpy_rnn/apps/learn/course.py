@@ -76,7 +76,13 @@ class Course:
         hint, and from the third time on with the solution.
         """
         read_whole(self.file(exercise), MAX_BYTES)
-        verdict = run_judge(exercise, self.file(exercise), seconds)
+        needed = [self.exercises[number - 1] for number in exercise.options.get("needs", [])]
+        missing = [str(other.number) for other in needed if other.name not in self.passed]
+        verdict = (
+            Verdict("needs", ", ".join(missing))
+            if missing
+            else run_judge(exercise, self.file(exercise), seconds)
+        )
         key = f"{exercise.name}: {verdict.mistake or verdict.kind}"
         if verdict.kind in ("wrong", "error"):
             self.failures[key] = self.failures.get(key, 0) + 1

@@ -157,6 +157,5 @@ def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
             "pair": [forward.__name__, backward.__name__],
             "shapes": reference.shapes,
             "gates": reference.gates,
-            "steps": bug.steps,
         },
     )

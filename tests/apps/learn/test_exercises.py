@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 
@@ -10,10 +14,12 @@ import pytest
 
 from numpy_rnn.apps.learn import LANGUAGES, judge, load
 from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, messages
+from numpy_rnn.museum import BUGS
 
 EXERCISES = load()
 WRITTEN = [exercise for exercise in EXERCISES if "_bug_" not in exercise.name]
-BUGS = [exercise for exercise in EXERCISES if "_bug_" in exercise.name]
+FIND_BUG = [exercise for exercise in EXERCISES if "_bug_" in exercise.name]
+PAGES = list({exercise.title: exercise for exercise in FIND_BUG}.values())  # one for each page
 TABLE = Path(__file__).with_name("answers.txt").read_text("utf-8")
 ANSWERS = re.findall(r"^\[(\w+)\] (\D+?)(?: (\d))?\n((?:[^\[#\n].*\n)+)", TABLE, re.MULTILINE)
 
@@ -30,16 +36,62 @@ def code_with(exercise: Exercise, gap: int, code: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+@pytest.fixture(scope="module", autouse=True)
+def earlier_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Exercise 7 imports the answers to earlier ones. It trains for a part of its epochs here."""
+    folder = tmp_path_factory.mktemp("course")
+    for exercise in WRITTEN[:6]:
+        (folder / f"{exercise.name}.py").write_text(exercise.solution, "utf-8")
+    sys.path.append(str(folder))
+    yield
+    sys.path.remove(str(folder))
+
+
+def quick(code: str) -> str:
+    return code.replace("epochs=250", "epochs=30")
+
+
+@pytest.mark.parametrize("exercise", [*WRITTEN, *PAGES], ids=lambda exercise: exercise.name)
 def test_the_solution_passes(exercise: Exercise) -> None:
     assert judge(exercise, exercise.solution).kind == "passed"
+
+
+@pytest.mark.parametrize("exercise", FIND_BUG, ids=lambda exercise: exercise.name)
+def test_a_page_with_a_bug_fails_and_the_hint_is_its_cause(exercise: Exercise) -> None:
+    verdict = judge(exercise, exercise.start)
+    bug = exercise.mistakes[0]
+    assert (verdict.kind, verdict.mistake) == ("wrong", bug.name)
+    assert verdict.place
+    (cause,) = (
+        b.cause for b in BUGS if (b.reference.name, b.name) == (page_of(exercise), bug.name)
+    )
+    assert cause in bug.hint
+
+
+def page_of(exercise: Exercise) -> str:
+    return exercise.name.partition("_bug_")[2]
+
+
+@pytest.mark.parametrize("exercise", PAGES, ids=lambda exercise: exercise.name)
+def test_another_bug_in_the_page_is_not_taken_for_the_one_to_find(exercise: Exercise) -> None:
+    own = [m.name for e in FIND_BUG if page_of(e) == page_of(exercise) for m in e.mistakes]
+    others = [b for b in BUGS if b.reference.name == page_of(exercise) and b.name not in own]
+    for bug in [b for b in others if b.steps == 11 and "fifth" not in b.name][:4]:
+        right, wrong = bug.reference.checked()[-1], bug.patched()[-1]
+        code = exercise.solution.replace(inspect.getsource(right), inspect.getsource(wrong))
+        verdict = judge(exercise, code)
+        assert (verdict.kind, verdict.mistake) == ("wrong", ""), bug
+        assert verdict.place
 
 
 @pytest.mark.parametrize("exercise", WRITTEN, ids=lambda exercise: exercise.name)
 def test_the_start_has_gaps_and_no_mistake_passes(exercise: Exercise) -> None:
     assert judge(exercise, exercise.start).kind == "gap"
+    tested_below = {mistake for name, mistake, _, _ in ANSWERS if f"ex{name}" == exercise.name}
     for mistake in exercise.mistakes[:-1]:
-        verdict = judge(exercise, mistake.code)
+        if mistake.name in tested_below:
+            continue
+        verdict = judge(exercise, quick(mistake.code))
         assert verdict.kind in ("wrong", "error")
         assert verdict.mistake == mistake.name
 
@@ -49,7 +101,7 @@ def test_a_wrong_answer_gets_the_hint_that_fits(
     name: str, mistake: str, gap: str, code: str
 ) -> None:
     exercise = next(exercise for exercise in WRITTEN if exercise.name == f"ex{name}")
-    verdict = judge(exercise, code_with(exercise, int(gap or 1), code))
+    verdict = judge(exercise, quick(code_with(exercise, int(gap or 1), code)))
     assert verdict.kind in ("wrong", "error"), verdict
     assert verdict.mistake == mistake.strip("-")
     assert verdict.place
@@ -78,8 +130,8 @@ def test_a_translation_has_the_same_code(language: str) -> None:
             assert all(a.question != b.question and a.hint != b.hint for a, b in pairs)
 
 
-def test_the_course_fits_into_80_kilobytes() -> None:
+def test_the_course_adds_less_than_80_kilobytes_to_a_wheel() -> None:
     folder = Path(str(FOLDER))
     files = [*folder.rglob("*.py"), *folder.rglob("*.md"), *folder.rglob("*.t*")]
     files.append(folder.parents[1] / "cli" / "learn.py")
-    assert sum(file.stat().st_size for file in files) < 80_000
+    assert sum(len(zlib.compress(file.read_bytes())) for file in files) < 80_000
