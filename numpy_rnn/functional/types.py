@@ -17,6 +17,9 @@ Array: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 DType: TypeAlias = np.dtype[Any]
 DTypeLike: TypeAlias = "npt.DTypeLike"
 
+# What a page's forward function keeps for its backward function.
+Cache: TypeAlias = tuple[Any, ...]
+
 # The state of a recurrent layer: an array, or a tuple of states. () for a layer without state.
 State: TypeAlias = Any
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from numpy_rnn import textbook
 from numpy_rnn.checking.registry import RegisteredPair, Shapes, pair_of
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
 from numpy_rnn.museum import optimizers
 from numpy_rnn.museum.bug import Bug, OptimizerReference, read_bugs
-from numpy_rnn.textbook.elman import ElmanCache, elman_backward, elman_forward
+from numpy_rnn.textbook.elman import elman_backward, elman_forward
 
 WINDOW = 4  # steps of a window; the last window may be shorter
 IGNORED = -100  # the target of a step that does not count
@@ -26,7 +26,7 @@ class WindowsCache(NamedTuple):
     """What :func:`windows_backward` needs: for each window its first step and the cell's cache."""
 
     x: Array  # (T, B, D)
-    windows: list[tuple[int, ElmanCache]]
+    windows: list[tuple[int, Cache]]
 
 
 def windows_forward(
@@ -45,11 +45,9 @@ def windows_forward(
 def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
     """Return the gradient of every argument of :func:`windows_forward`."""
     x, windows = cache
-    first = windows[0][1]
-    dx, dstate = np.zeros_like(x), np.zeros_like(first.h[0])
-    dweights = [
-        np.zeros_like(weight) for weight in (first.W_ih, first.W_hh, first.b_ih, first.b_hh)
-    ]
+    _, h, *weights = windows[0][1]
+    dx, dstate = np.zeros_like(x), np.zeros_like(h[0])
+    dweights = [np.zeros_like(weight) for weight in weights]
     for start, window in reversed(windows):
         dh_window = dh[start : start + WINDOW].copy()
         dh_window[-1] += dstate
@@ -102,8 +100,8 @@ def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array 
 class BidirectionalCache(NamedTuple):
     """What :func:`bidirectional_backward` needs: the cell's cache of each direction."""
 
-    ahead: ElmanCache
-    back: ElmanCache
+    ahead: Cache
+    back: Cache
 
 
 def bidirectional_forward(x: Array, *arguments: Array) -> tuple[Array, BidirectionalCache]:

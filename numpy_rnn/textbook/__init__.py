@@ -8,38 +8,10 @@ results. Start with ``elman.py``, then read ``lstm.py``, and run them:
 from importlib import import_module
 from typing import Any
 
-__all__ = [
-    "cross_entropy_backward",
-    "cross_entropy_forward",
-    "dropout_backward",
-    "dropout_forward",
-    "elman_backward",
-    "elman_forward",
-    "embedding_backward",
-    "embedding_forward",
-    "gru_backward",
-    "gru_forward",
-    "gru_reset_before_backward",
-    "gru_reset_before_forward",
-    "indrnn_backward",
-    "indrnn_forward",
-    "layer_norm_backward",
-    "layer_norm_forward",
-    "linear_backward",
-    "linear_forward",
-    "lru_backward",
-    "lru_forward",
-    "lstm_backward",
-    "lstm_forward",
-    "mingru_backward",
-    "mingru_forward",
-    "mse_backward",
-    "mse_forward",
-    "peephole_lstm_backward",
-    "peephole_lstm_forward",
-    "projected_lstm_backward",
-    "projected_lstm_forward",
-]
+PAGES = ["cross_entropy", "dropout", "elman", "embedding", "gru", "gru_reset_before", "indrnn"]
+PAGES += ["layer_norm", "linear", "lru", "lstm", "mingru", "mse", "peephole_lstm", "projected_lstm"]
+
+__all__ = [f"{page}_{way}" for page in PAGES for way in ("backward", "forward")]
 
 
 def __getattr__(name: str) -> Any:

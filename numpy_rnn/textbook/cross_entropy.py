@@ -48,20 +48,9 @@ Bridle (1990).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class CrossEntropyCache(NamedTuple):
-    """The cache: what :func:`cross_entropy_backward` needs from the forward pass."""
-
-    p: Array  # (T, B, V)
-    targets: Array  # (T, B)
-    counts: Array  # (T, B)
-    N: int
+from numpy_rnn.functional.types import Array, Cache
 
 
 def cross_entropy_forward(
@@ -71,7 +60,7 @@ def cross_entropy_forward(
     *,
     ignore_index: int = -100,
     reduction: str = "mean",
-) -> tuple[Array, CrossEntropyCache]:
+) -> tuple[Array, Cache]:
     """Return the loss, a number (for "none" a (T, B) array), and the cache.
 
     Parameters
@@ -98,17 +87,15 @@ def cross_entropy_forward(
     for t, b in np.argwhere(counts):
         nll[t, b] = np.log(Z[t, b, 0]) - (y[t, b, targets[t, b]] - m[t, b, 0])  # (5) ()
     loss = nll if reduction == "none" else nll.sum() / N  # (6) ()
-    return loss, CrossEntropyCache(p, targets, counts, N)
+    return loss, (p, targets, counts, N)
 
 
-def cross_entropy_backward(
-    dloss: Array | float, cache: CrossEntropyCache
-) -> tuple[Array, None, None]:
+def cross_entropy_backward(dloss: Array | float, cache: Cache) -> tuple[Array, None, None]:
     """Return dy of y's shape, and None for targets and for mask.
 
     Parameters
     ----------
-    dloss, cache : as above, a number ((T, B) array for "none"), and CrossEntropyCache
+    dloss, cache : as above, a number ((T, B) array for "none"), and the forward's cache
     """
     p, targets, counts, N = cache
     dnll = np.asarray(dloss, p.dtype) / N  # (5') ()

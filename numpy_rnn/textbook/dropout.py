@@ -28,21 +28,12 @@ every timestep: Gal & Ghahramani (2016).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
 
 
-class DropoutCache(NamedTuple):
-    """The cache: what :func:`dropout_backward` needs from the forward pass."""
-
-    mask: Array  # (T, B, H)
-    p: float
-
-
-def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutCache]:
+def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, Cache]:
     """Return x with some values set to zero and the others scaled up, and the cache.
 
     Parameters
@@ -56,15 +47,15 @@ def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, DropoutC
     array([[[2., 0.]]])
     """
     y = x * mask / (1 - p)  # (1) (T, B, H)
-    return y, DropoutCache(mask, p)
+    return y, (mask, p)
 
 
-def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, None]:
+def dropout_backward(dy: Array, cache: Cache) -> tuple[Array, None]:
     """Return dx of x's shape, and None for the mask.
 
     Parameters
     ----------
-    dy, cache : (T, B, H) array, the gradient of L with respect to y, and DropoutCache
+    dy, cache : (T, B, H) array, the gradient of L with respect to y, and the forward's cache
     """
     mask, p = cache
     dx = dy * mask / (1 - p)  # (0') (T, B, H)

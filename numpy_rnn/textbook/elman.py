@@ -65,27 +65,14 @@ Elman (1990) for the cell; Rumelhart, Hinton & Williams (1986) and Werbos (1990)
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class ElmanCache(NamedTuple):
-    """The cache: what :func:`elman_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    W_ih: Array  # (H, D)
-    W_hh: Array  # (H, H)
-    b_ih: Array  # (H,)
-    b_hh: Array  # (H,)
+from numpy_rnn.functional.types import Array, Cache
 
 
 def elman_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[Array, ElmanCache]:
+) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
@@ -104,16 +91,16 @@ def elman_forward(
     for t in range(len(x)):
         z = x[t] @ W_ih.T + b_ih + h[t] @ W_hh.T + b_hh  # (1) (B, H)
         h.append(np.tanh(z))  # (2) (B, H)
-    return np.stack(h)[1:], ElmanCache(x, h, W_ih, W_hh, b_ih, b_hh)
+    return np.stack(h)[1:], (x, h, W_ih, W_hh, b_ih, b_hh)
 
 
-def elman_backward(dh: Array, cache: ElmanCache) -> tuple[Array, ...]:
+def elman_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : ElmanCache
+    cache : as the forward function returned it
     """
     x, h, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -34,21 +34,12 @@ Bengio, Ducharme, Vincent & Jauvin (2003).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
 
 
-class EmbeddingCache(NamedTuple):
-    """The cache: what :func:`embedding_backward` needs from the forward pass."""
-
-    tokens: Array  # (T, B)
-    W: Array  # (V, E)
-
-
-def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
+def embedding_forward(tokens: Array, W: Array) -> tuple[Array, Cache]:
     """Return the row of W for each token, (T, B, E), and the cache.
 
     Parameters
@@ -62,15 +53,15 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     array([[[0.3, 0.4]]])
     """
     y = W[tokens]  # (1) (T, B, E)
-    return y, EmbeddingCache(tokens, W)
+    return y, (tokens, W)
 
 
-def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Array]:
+def embedding_backward(dy: Array, cache: Cache) -> tuple[None, Array]:
     """Return None for the tokens, and dW of W's shape.
 
     Parameters
     ----------
-    dy, cache : (T, B, E) array, the gradient of L with respect to y, and EmbeddingCache
+    dy, cache : (T, B, E) array, the gradient of L with respect to y, and the forward's cache
     """
     tokens, W = cache
     dW = np.zeros_like(W)  # (0') (V, E)

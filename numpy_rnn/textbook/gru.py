@@ -93,35 +93,15 @@ Cho et al. (2014, arXiv:1406.1078v1). PyTorch uses this form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
-    s: Array = (1 + np.tanh(z / 2)) / 2
-    return s
-
-
-class GRUCache(NamedTuple):
-    """The cache: what :func:`gru_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): r, z, n, s_n
-    W_ih: Array  # (3H, D)
-    W_hh: Array  # (3H, H)
-    b_ih: Array  # (3H,)
-    b_hh: Array  # (3H,)
+from numpy_rnn.functional.types import Array, Cache
+from numpy_rnn.textbook.lstm import sigmoid
 
 
 def gru_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[Array, GRUCache]:
+) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
@@ -147,16 +127,16 @@ def gru_forward(
         n = np.tanh(a_n + r * s_n)  # (5) (B, H)
         h.append((1 - z) * n + z * h[t])  # (6) (B, H)
         gates.append((r, z, n, s_n))
-    return np.stack(h)[1:], GRUCache(x, h, gates, W_ih, W_hh, b_ih, b_hh)
+    return np.stack(h)[1:], (x, h, gates, W_ih, W_hh, b_ih, b_hh)
 
 
-def gru_backward(dh: Array, cache: GRUCache) -> tuple[Array, ...]:
+def gru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : GRUCache
+    cache : as the forward function returned it
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -1,19 +1,13 @@
 """The GRU, reset gate before the product: its candidate reads the state through the reset gate.
 
+Read gru.py first. This page derives all equations anew. The other symbols, the chain rule, the
+notes on time and on the ledger, and the reading of the code are the same and stand there.
+
 Symbols
-    x_t, h_t       input and state at timestep t = 1, ..., T; h_0 is the state before the first one
     m_t            the reset state, r_t * h_{t-1}
-    r, z           reset gate and update gate, between 0 and 1. On the LSTM pages, z is a sum
-    n              candidate for the new state, between -1 and 1
     a_t            sums of input and biases, in blocks r, z and n. Blocks such as a_r and da_n
                    belong to timestep t, but are written without t
-    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden.
-                   The blocks of W_hh are W_hr, W_hz and W_hn
-    T, B, D, H     numbers of timesteps, sequences, inputs and units
-    L              the loss: one number, computed elsewhere from h_1, ..., h_T
-    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
-                   element j of X, all consequences included. The exception is dh[t], below
-    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
+    W_hr, W_hz, W_hn  the blocks of W_hh
 
 Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, W_ih, W_hh, b_ih, b_hh
@@ -38,19 +32,6 @@ Paths from h_t to the loss
     dh[t], with brackets, counts only the direct arrow to the loss: a partial derivative of L, given
     to the backward function. dh_t counts every arrow: it is the total derivative.
 
-The chain rule
-    Take the quantities in the order of the equations, last equation first. For each, list the
-    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
-    gradient at its head, dy, by the derivative of y with respect to v:
-       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
-       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy,  dw = dy       factor 1
-       y = v - w      dv = dy,  dw = -dy      factors 1 and -1; y = 1 - v likewise: dv = -dy
-       y = v * w      dv = dy * w             the other factor; dw = dy * v
-       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
-    A quantity that is used twice in an equation, as z is in z * h - z * n, has two arrows.
-
 Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
     (6') dh_t = dh[t]                    to the loss: given
               + [z * dh]_{t+1}           to h_{t+1}, which contains z_{t+1} * h_t
@@ -67,61 +48,28 @@ Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0')
 
     In [ ]_{t+1}, every quantity is that of step t + 1. (1') comes in parts: da_r needs dr_t, which
     needs dm_t, which needs da_n.
-    In the second term of (6'), dh_{t+1} is multiplied only by z_{t+1}: no matrix, no slope. Over k
-    steps the factor is a product of k update gates. If all are near 1, gradients reach far back.
-    Time runs backwards: the gradients of step t + 1 must be complete before dh_t. At t = T no step
-    follows, so they are 0. The loss does not read h_0 directly: dh_0 has only the terms of step 1.
 
 Gradients of what was given
-    W_hr is used T times, once for each r_t. Each use is an arrow, so dW_hr is a sum over t: += in
-    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
-    The terms are the ledger: run this page, or functional.gru_reset_before_backward(..., keep="t").
     (0') dW_ih = sum_t da_t x_t^T        dW_hr = sum_t da_r h_{t-1}^T        rule dW = dy v^T
          dW_hn = sum_t da_n m_t^T        dW_hz = sum_t da_z h_{t-1}^T
          db_ih = db_hh = sum_t da_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T da_t             x_t is used at one timestep only: no sum
          dh_0  = [z * dh + r * dm + W_hr^T da_r + W_hz^T da_z]_1
 
-In the code each row is a sequence of the batch: W x is x @ W.T, and W^T da is da @ W. da.T @ x[t]
-and da.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t]
-belongs to h_{t+1}. But h[k] is h_k, not shifted. Easy mistake: h[t + 1] for h[t] in dW_hr. Its
-shape fits: no error appears. dh_next is what (6') takes from step t + 1. sigmoid uses
-1 + p / q = 2 e^v / q = 2 sigma(2 v).
-
 Cho et al. (2014, arXiv:1406.1078v3); Chung et al. (2014), who exchange z and 1 - z.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
-    s: Array = (1 + np.tanh(z / 2)) / 2
-    return s
-
-
-class GRUResetBeforeCache(NamedTuple):
-    """The cache: what :func:`gru_reset_before_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    gates: Sequence[tuple[Array, ...]]  # (T, 3, B, H): r, z, n
-    W_ih: Array  # (3H, D)
-    W_hh: Array  # (3H, H)
-    b_ih: Array  # (3H,)
-    b_hh: Array  # (3H,)
+from numpy_rnn.functional.types import Array, Cache
+from numpy_rnn.textbook.lstm import sigmoid
 
 
 def gru_reset_before_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[Array, GRUResetBeforeCache]:
+) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
@@ -147,16 +95,16 @@ def gru_reset_before_forward(
         n = np.tanh(a_n + m @ W_hn.T)  # (5) (B, H)
         h.append((1 - z) * n + z * h[t])  # (6) (B, H)
         gates.append((r, z, n))
-    return np.stack(h)[1:], GRUResetBeforeCache(x, h, gates, W_ih, W_hh, b_ih, b_hh)
+    return np.stack(h)[1:], (x, h, gates, W_ih, W_hh, b_ih, b_hh)
 
 
-def gru_reset_before_backward(dh: Array, cache: GRUResetBeforeCache) -> tuple[Array, ...]:
+def gru_reset_before_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : GRUResetBeforeCache
+    cache : as the forward function returned it
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     W_hr, W_hz, W_hn = np.split(W_hh, 3)  # (0) (H, H)

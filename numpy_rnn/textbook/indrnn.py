@@ -67,26 +67,14 @@ Li, Li, Cook, Zhu & Gao (2018).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class IndRNNCache(NamedTuple):
-    """The cache: what :func:`indrnn_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    W_ih: Array  # (H, D)
-    w_hh: Array  # (H,)
-    b_ih: Array  # (H,)
+from numpy_rnn.functional.types import Array, Cache
 
 
 def indrnn_forward(
     x: Array, h0: Array, W_ih: Array, w_hh: Array, b_ih: Array
-) -> tuple[Array, IndRNNCache]:
+) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
@@ -105,16 +93,16 @@ def indrnn_forward(
     for t in range(len(x)):
         z = x[t] @ W_ih.T + b_ih + h[t] * w_hh  # (1) (B, H)
         h.append(np.where(z.real < 0, 0, z))  # (2) (B, H)
-    return np.stack(h)[1:], IndRNNCache(x, h, W_ih, w_hh, b_ih)
+    return np.stack(h)[1:], (x, h, W_ih, w_hh, b_ih)
 
 
-def indrnn_backward(dh: Array, cache: IndRNNCache) -> tuple[Array, ...]:
+def indrnn_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dw_hh and db_ih, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : IndRNNCache
+    cache : as the forward function returned it
     """
     x, h, W_ih, w_hh, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (2') (B, H)

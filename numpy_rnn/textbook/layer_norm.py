@@ -48,25 +48,14 @@ Ba, Kiros & Hinton (2016).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class LayerNormCache(NamedTuple):
-    """The cache: what :func:`layer_norm_backward` needs from the forward pass."""
-
-    d: Array  # (T, B, H)
-    s: Array  # (T, B, 1)
-    u: Array  # (T, B, H)
-    weight: Array  # (H,)
+from numpy_rnn.functional.types import Array, Cache
 
 
 def layer_norm_forward(
     x: Array, weight: Array, bias: Array, *, eps: float = 1e-5
-) -> tuple[Array, LayerNormCache]:
+) -> tuple[Array, Cache]:
     """Return every row of x normalised, scaled and shifted, (T, B, H), and the cache.
 
     Parameters
@@ -86,15 +75,15 @@ def layer_norm_forward(
     s = 1 / np.sqrt(variance + eps)  # (4) (T, B, 1)
     u = d * s  # (5) (T, B, H)
     y = u * weight + bias  # (6) (T, B, H)
-    return y, LayerNormCache(d, s, u, weight)
+    return y, (d, s, u, weight)
 
 
-def layer_norm_backward(dy: Array, cache: LayerNormCache) -> tuple[Array, Array, Array]:
+def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dweight and dbias, each shaped like its argument.
 
     Parameters
     ----------
-    dy, cache : (T, B, H) array, the gradient of L with respect to y, and LayerNormCache
+    dy, cache : (T, B, H) array, the gradient of L with respect to y, and the forward's cache
     """
     d, s, u, weight = cache
     H = d.shape[-1]

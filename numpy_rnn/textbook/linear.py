@@ -35,22 +35,12 @@ x[t] and dy[t].sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t]
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
 
 
-class LinearCache(NamedTuple):
-    """The cache: what :func:`linear_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    W: Array  # (G, D)
-    b: Array  # (G,)
-
-
-def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
+def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, Cache]:
     """Return y at every timestep, (T, B, G), and the cache.
 
     Parameters
@@ -64,15 +54,15 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     array([[[6.]]])
     """
     y = x @ W.T + b  # (1) (T, B, G)
-    return y, LinearCache(x, W, b)
+    return y, (x, W, b)
 
 
-def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
+def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dW and db, each shaped like its argument.
 
     Parameters
     ----------
-    dy, cache : (T, B, G) array, the gradient of L with respect to y, and LinearCache
+    dy, cache : (T, B, G) array, the gradient of L with respect to y, and the forward's cache
     """
     x, W, b = cache
     dx = np.zeros_like(x)  # (0') (T, B, D)

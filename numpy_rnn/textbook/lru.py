@@ -82,28 +82,14 @@ Orvieto et al. (2023, arXiv:2303.06349).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class LRUCache(NamedTuple):
-    """The cache: what :func:`lru_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, 2H): h_0 to h_T
-    u: list[Array]  # (T, B, 2H)
-    W_ih: Array  # (2H, D)
-    nu: Array  # (H,)
-    theta: Array  # (H,)
-    gamma: Array  # (H,)
+from numpy_rnn.functional.types import Array, Cache
 
 
 def lru_forward(
     x: Array, h0: Array, W_ih: Array, nu: Array, theta: Array, gamma: Array
-) -> tuple[Array, LRUCache]:
+) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, 2H), and the cache.
 
     Parameters
@@ -130,16 +116,16 @@ def lru_forward(
         re = p * h_re - q * h_im + s * u_re  # (4) (B, H)
         im = q * h_re + p * h_im + s * u_im  # (4) (B, H)
         h.append(np.concatenate([re, im], axis=1))  # (4) (B, 2H)
-    return np.stack(h)[1:], LRUCache(x, h, u, W_ih, nu, theta, gamma)
+    return np.stack(h)[1:], (x, h, u, W_ih, nu, theta, gamma)
 
 
-def lru_backward(dh: Array, cache: LRUCache) -> tuple[Array, ...]:
+def lru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dnu, dtheta and dgamma, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, 2H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : LRUCache
+    cache : as the forward function returned it
     """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)

@@ -86,12 +86,9 @@ Schmidhuber & Cummins (2000); with that term, the full gradient: Graves & Schmid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
 
 
 def sigmoid(z: Array) -> Array:
@@ -100,22 +97,9 @@ def sigmoid(z: Array) -> Array:
     return s
 
 
-class LSTMCache(NamedTuple):
-    """The cache: what :func:`lstm_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    c: list[Array]  # (T + 1, B, H): c_0 to c_T
-    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
-    W_ih: Array  # (4H, D)
-    W_hh: Array  # (4H, H)
-    b_ih: Array  # (4H,)
-    b_hh: Array  # (4H,)
-
-
 def lstm_forward(
     x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[tuple[Array, Array], LSTMCache]:
+) -> tuple[tuple[Array, Array], Cache]:
     """Return (h, c) at every timestep, both (T, B, H), and the cache.
 
     Parameters
@@ -139,16 +123,16 @@ def lstm_forward(
         c.append(f * c[t] + i * g)  # (4) (B, H)
         h.append(o * np.tanh(c[t + 1]))  # (5) (B, H)
         gates.append((i, f, g, o))
-    return (np.stack(h)[1:], np.stack(c)[1:]), LSTMCache(x, h, c, gates, W_ih, W_hh, b_ih, b_hh)
+    return (np.stack(h)[1:], np.stack(c)[1:]), (x, h, c, gates, W_ih, W_hh, b_ih, b_hh)
 
 
-def lstm_backward(dh: Array, dc: Array, cache: LSTMCache) -> tuple[Array, ...]:
+def lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
     Parameters
     ----------
     dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
-    cache : LSTMCache
+    cache : as the forward function returned it
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

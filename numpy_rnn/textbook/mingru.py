@@ -68,31 +68,13 @@ Feng et al. (2024, arXiv:2410.01201). Its z takes in the new, where z of other G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Cache
+from numpy_rnn.textbook.lstm import sigmoid
 
 
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
-    s: Array = (1 + np.tanh(z / 2)) / 2
-    return s
-
-
-class MinGRUCache(NamedTuple):
-    """The cache: what :func:`mingru_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    gates: Sequence[tuple[Array, ...]]  # (T, 2, B, H): z, n
-    W_ih: Array  # (2H, D)
-    b_ih: Array  # (2H,)
-
-
-def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array, MinGRUCache]:
+def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array, Cache]:
     """Return h at every timestep, (T, B, H), and the cache.
 
     Parameters
@@ -114,16 +96,16 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
         z = sigmoid(a_z)  # (2) (B, H)
         h.append((1 - z) * h[t] + z * n)  # (3) (B, H)
         gates.append((z, n))
-    return np.stack(h)[1:], MinGRUCache(x, h, gates, W_ih, b_ih)
+    return np.stack(h)[1:], (x, h, gates, W_ih, b_ih)
 
 
-def mingru_backward(dh: Array, cache: MinGRUCache) -> tuple[Array, ...]:
+def mingru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih and db_ih, each shaped like its argument.
 
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : MinGRUCache
+    cache : as the forward function returned it
     """
     x, h, gates, W_ih, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (3') (B, H)

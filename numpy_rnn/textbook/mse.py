@@ -31,23 +31,14 @@ Legendre (1805), as the method of least squares.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-class MSECache(NamedTuple):
-    """The cache: what :func:`mse_backward` needs from the forward pass."""
-
-    difference: Array  # (T, B, V)
-    N: int
+from numpy_rnn.functional.types import Array, Cache
 
 
 def mse_forward(
     y: Array, target: Array, *, mask: Array | None = None, reduction: str = "mean"
-) -> tuple[Array, MSECache]:
+) -> tuple[Array, Cache]:
     """Return the loss, a number (for "none" a (T, B, V) array), and the cache.
 
     Parameters
@@ -69,15 +60,15 @@ def mse_forward(
     difference = np.where(mask[..., None], y - target, 0)  # (1) (T, B, V)
     e = difference**2  # (2) (T, B, V)
     loss = e if reduction == "none" else e.sum() / N  # (3) ()
-    return loss, MSECache(difference, N)
+    return loss, (difference, N)
 
 
-def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
+def mse_backward(dloss: Array | float, cache: Cache) -> tuple[Array, Array]:
     """Return dy and dtarget, each shaped like its argument.
 
     Parameters
     ----------
-    dloss, cache : as above, a number ((T, B, V) array for "none"), and MSECache
+    dloss, cache : as above, a number ((T, B, V) array for "none"), and the forward's cache
     """
     difference, N = cache
     de = dloss / N  # (2') ()

@@ -1,17 +1,10 @@
 """The LSTM with peepholes: its gates also read the cell state, one weight for each unit and gate.
 
+Read lstm.py first. This page derives all equations anew. The other symbols, the chain rule, the
+notes on time and on the ledger, and the reading of the code are the same and stand there.
+
 Symbols
-    x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Blocks such as z_i and
-                   dz_i belong to timestep t, but are written without t. In GRUs, z is a gate
-    i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
-    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
     w_i, w_f, w_o  the peepholes, one number for each unit: the three rows of W_c
-    T, B, D, H     numbers of timesteps, sequences, inputs and units
-    L              the loss: one number, computed elsewhere from all h_t and c_t
-    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
-                   element j of X, all consequences included. Exceptions: dh[t] and dc[t], below
-    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 
 Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_c
@@ -35,19 +28,6 @@ Paths from c_t and h_t to the loss
 
     Two arrows leave h_t: to the loss and to z_{t+1}. Six leave c_t: to the loss, to h_t, to o_t by
     w_o, and three to the next step: to c_{t+1}, to i_{t+1} by w_i and to f_{t+1} by w_f.
-    dh[t] and dc[t], with brackets, count only the direct arrow to the loss: partial derivatives of
-    L, given to the backward function. dh_t and dc_t count every arrow: the total derivatives.
-
-The chain rule
-    Take the quantities in the order of the equations, last equation first. For each, list the
-    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
-    gradient at its head, dy, by the derivative of y with respect to v:
-       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
-       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy,  dw = dy       factor 1
-       y = v * w      dv = dy * w             the other factor; dw = dy * v
-       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
 
 Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
     (6') dh_t = dh[t]                           to the loss: given
@@ -67,25 +47,14 @@ Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0')
 
     In [ ]_{t+1}, every quantity is that of step t + 1. z_i and w_i * c_{t-1} are added, so both
     have the gradient dz_i.
-    Time runs backwards: the gradients of step t + 1 must be complete before dh_t and dc_t. At t = T
-    no step follows, so they are 0. The loss does not read h_0 or c_0 directly, and no o_0 or h_0 is
-    computed from c_0. So dh_0 and dc_0 have only the terms of step 1.
+    No o_0 is computed from c_0, so dc_0 has only the terms of step 1.
 
 Gradients of what was given
-    W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
-    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
-    The terms are the ledger: run this page, or functional.peephole_lstm_backward(..., keep="t").
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
          db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dw_i  = sum_t dz_i * c_{t-1}    dw_f = sum_t dz_f * c_{t-1}     dw_o = sum_t dz_o * c_t
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = [f * dc + w_i * dz_i + w_f * dz_f]_1
-
-In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dz is dz @ W. dz.T @ x[t]
-and dz.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t] and
-dc[t] belong to h_{t+1} and c_{t+1}. But h[k] is h_k and c[k] is c_k, not shifted. Easy mistake:
-h[t + 1] for h[t] in dW_hh. Its shape fits: no error appears. dh_next and dc_next are what (6') and
-(4') take from step t + 1. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
 
 Gers & Schmidhuber (2000), who leave W_hh^T dz_{t+1} out of (6'); with tanh in (6) and the full
 gradient: Graves (2013).
@@ -93,37 +62,15 @@ gradient: Graves (2013).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
-    s: Array = (1 + np.tanh(z / 2)) / 2
-    return s
-
-
-class PeepholeLSTMCache(NamedTuple):
-    """The cache: what :func:`peephole_lstm_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    c: list[Array]  # (T + 1, B, H): c_0 to c_T
-    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
-    W_ih: Array  # (4H, D)
-    W_hh: Array  # (4H, H)
-    b_ih: Array  # (4H,)
-    b_hh: Array  # (4H,)
-    W_c: Array  # (3, H)
+from numpy_rnn.functional.types import Array, Cache
+from numpy_rnn.textbook.lstm import sigmoid
 
 
 def peephole_lstm_forward(
     x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_c: Array
-) -> tuple[tuple[Array, Array], PeepholeLSTMCache]:
+) -> tuple[tuple[Array, Array], Cache]:
     """Return (h, c) at every timestep, both (T, B, H), and the cache.
 
     Parameters
@@ -151,17 +98,17 @@ def peephole_lstm_forward(
         o = sigmoid(z_o + w_o * c[t + 1])  # (5) (B, H)
         h.append(o * np.tanh(c[t + 1]))  # (6) (B, H)
         gates.append((i, f, g, o))
-    cache = PeepholeLSTMCache(x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c)
+    cache = (x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c)
     return (np.stack(h)[1:], np.stack(c)[1:]), cache
 
 
-def peephole_lstm_backward(dh: Array, dc: Array, cache: PeepholeLSTMCache) -> tuple[Array, ...]:
+def peephole_lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each shaped like its argument.
 
     Parameters
     ----------
     dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
-    cache : PeepholeLSTMCache
+    cache : as the forward function returned it
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)

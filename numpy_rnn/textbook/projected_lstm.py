@@ -1,19 +1,12 @@
 """The LSTM with a projection: h_t is a linear map of o * tanh(c_t), with fewer numbers than c_t.
 
+Read lstm.py first. This page derives all equations anew. The other symbols, the chain rule, the
+notes on time and on the ledger, and the reading of the code are the same and stand there.
+
 Symbols
-    x_t, h_t, c_t  input, output and cell state at timestep t = 1, ..., T; h_0 and c_0 are given
-    z_t            four sums for each unit, in blocks z_i, z_f, z_g, z_o. Blocks such as z_i and
-                   dz_i belong to timestep t, but are written without t. In GRUs, z is a gate
-    i, f, o        input, forget and output gate, between 0 and 1;  g  candidate, between -1 and 1
     m_t            what is projected: the output of the LSTM without a projection
-    W_ih, W_hh     weights, and b_ih, b_hh, biases; ih is input to hidden, hh is hidden to hidden
     W_hr           weights of the projection
     P              number of elements of h_t; c_t and m_t have H
-    T, B, D, H     numbers of timesteps, sequences, inputs and units
-    L              the loss: one number, computed elsewhere from all h_t and c_t
-    dX             the gradient dL/dX, shaped like X: its element j is the change of L per change of
-                   element j of X, all consequences included. Exceptions: dh[t] and dc[t], below
-    v * w          product element by element;  v w^T  outer product: row j, column k is v_j w_k
 
 Forward, for one sequence, t = 1, ..., T. Vectors are columns
     (0)  given: x_t, h_0, c_0, W_ih, W_hh, b_ih, b_hh, W_hr
@@ -35,19 +28,6 @@ Paths from c_t and h_t to the loss
 
     Two arrows leave h_t: to the loss and to z_{t+1}. One leaves m_t: to h_t. Three leave c_t: to
     the loss, to c_{t+1} and to m_t.
-    dh[t] and dc[t], with brackets, count only the direct arrow to the loss: partial derivatives of
-    L, given to the backward function. dh_t and dc_t count every arrow: the total derivatives.
-
-The chain rule
-    Take the quantities in the order of the equations, last equation first. For each, list the
-    arrows that leave it. Add one term per arrow. To come back along an arrow v -> y, multiply the
-    gradient at its head, dy, by the derivative of y with respect to v:
-       y = tanh(v)    dv = dy * (1 - y^2)     p' = q and q' = p, so tanh' = (q^2 - p^2) / q^2
-       y = sigma(v)   dv = dy * y * (1 - y)   sigma' = e^-v sigma^2, and e^-v sigma = 1 - sigma
-       y = v + w      dv = dy,  dw = dy       factor 1
-       y = v * w      dv = dy * w             the other factor; dw = dy * v
-       y = W v        dv = W^T dy             dv_k = sum_j W_jk dy_j, since v_k is in every y_j
-                      dW = dy v^T             dW_jk = dy_j v_k, since W_jk is in y_j alone
 
 Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
     (6') dh_t = dh[t]                           to the loss: given
@@ -65,25 +45,15 @@ Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0')
 
     The projection is inside the recurrence: z_{t+1} reads h_t, not m_t. c_t reaches the gates of
     step t + 1 through m_t only. So the second term of (4') holds f, i and g of step t + 1 fixed.
-    Time runs backwards: dz_{t+1} and dc_{t+1} must be complete before dh_t and dc_t. At t = T no
-    step follows, so both are 0. The loss does not read h_0 or c_0 directly, and h_0 is not computed
-    from c_0. So dh_0 and dc_0 have one term each.
 
 Gradients of what was given
-    W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
-    the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
-    The terms are the ledger: run this page, or functional.lstm_backward(..., keep="t").
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
          dW_hr = sum_t dh_t m_t^T        the total dh_t again, since (6) makes all of h_t
          db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum
          dh_0  = W_hh^T dz_1             dc_0 = f_1 * dc_1
 
-In the code each row is a sequence of the batch: W x is x @ W.T, and W^T dz is dz @ W. dz.T @ x[t]
-and dz.sum(axis=0) add up the rows. Loop index t is timestep t + 1: x[t] is x_{t+1}, and dh[t] and
-dc[t] belong to h_{t+1} and c_{t+1}. m[t] is m_{t+1}. But h[k] is h_k and c[k] is c_k, not shifted.
-Easy mistake: h[t + 1] for h[t] in dW_hh. Its shape fits: no error appears. dh_next and dc_next are
-what (6') and (4') take from step t + 1. sigmoid uses 1 + p / q = 2 e^v / q = 2 sigma(2 v).
+In the code m[t] is m_{t+1}, as x[t] is x_{t+1}.
 
 Hochreiter & Schmidhuber (1997); forget gate: Gers, Schmidhuber & Cummins (2000); projection: Sak,
 Senior & Beaufays (2014).
@@ -91,33 +61,10 @@ Senior & Beaufays (2014).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 
-from numpy_rnn.functional.types import Array
-
-
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), computed from tanh, which cannot overflow."""
-    s: Array = (1 + np.tanh(z / 2)) / 2
-    return s
-
-
-class ProjectedLSTMCache(NamedTuple):
-    """The cache: what :func:`projected_lstm_backward` needs from the forward pass."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, P): h_0 to h_T
-    c: list[Array]  # (T + 1, B, H): c_0 to c_T
-    m: list[Array]  # (T, B, H)
-    gates: Sequence[tuple[Array, ...]]  # (T, 4, B, H): i, f, g, o
-    W_ih: Array  # (4H, D)
-    W_hh: Array  # (4H, P)
-    b_ih: Array  # (4H,)
-    b_hh: Array  # (4H,)
-    W_hr: Array  # (P, H)
+from numpy_rnn.functional.types import Array, Cache
+from numpy_rnn.textbook.lstm import sigmoid
 
 
 def projected_lstm_forward(
@@ -129,7 +76,7 @@ def projected_lstm_forward(
     b_ih: Array,
     b_hh: Array,
     W_hr: Array,
-) -> tuple[tuple[Array, Array], ProjectedLSTMCache]:
+) -> tuple[tuple[Array, Array], Cache]:
     """Return (h, c) at every timestep, (T, B, P) and (T, B, H), and the cache.
 
     Parameters
@@ -155,17 +102,17 @@ def projected_lstm_forward(
         m.append(o * np.tanh(c[t + 1]))  # (5) (B, H)
         h.append(m[t] @ W_hr.T)  # (6) (B, P)
         gates.append((i, f, g, o))
-    cache = ProjectedLSTMCache(x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr)
+    cache = (x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr)
     return (np.stack(h)[1:], np.stack(c)[1:]), cache
 
 
-def projected_lstm_backward(dh: Array, dc: Array, cache: ProjectedLSTMCache) -> tuple[Array, ...]:
+def projected_lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_hr, each shaped like its argument.
 
     Parameters
     ----------
     dh, dc : (T, B, P) and (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
-    cache : ProjectedLSTMCache
+    cache : as the forward function returned it
     """
     x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr = cache
     dh_next = np.zeros_like(h[0])  # (6') (B, P)
