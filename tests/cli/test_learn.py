@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -19,9 +20,14 @@ from tests.terminal import open_terminal, read_all
 ONE_HOT = load()[0]
 
 
+@pytest.fixture(scope="module")
+def new_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return start(tmp_path_factory.mktemp("new") / "course").folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return start(tmp_path / "course").folder
+def folder(new_course: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(new_course, tmp_path / "course")
 
 
 def learn(folder: Path, *arguments: str) -> int:
@@ -131,10 +137,9 @@ def test_wrong_usage_is_one_line(
     assert errors.count("\n") == 1
 
 
-def test_a_folder_or_an_answer_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert_refused_by_action(run_command("learn", "start", "file", cwd=tmp_path), "'file'")
-    folder = start(tmp_path / "course").folder
+def test_a_folder_or_an_answer_that_cannot_be_used_is_one_line(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert_refused_by_action(run_command("learn", "start", "file", cwd=folder), "'file'")
     (folder / "ex01_one_hot.py").unlink()
     done = run_command("learn", "check", "--dir", str(folder))
     assert_refused_by_action(done, "ex01_one_hot.py': No such file or directory")

@@ -39,15 +39,16 @@ def run_judge(exercise: Exercise, answer: Path, seconds: float = 20.0) -> Verdic
     paths = [str(Path(numpy_rnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        process = subprocess.Popen(  # noqa: S603 (the learner's own code)
+        process: Any = subprocess.Popen(  # noqa: S603 (the learner's own code)
             [sys.executable, "-P", "-c", CHILD, exercise.name, answer.resolve(), folder],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | environment,
             start_new_session=True,  # Ctrl-C reaches the course alone
         )
         try:
+            process.stdout.read(1)  # when it has imported what it needs
             status = process.wait(seconds)
             ended = f"signal {-status}" if status < 0 else f"exit status {status}"
             verdict = Verdict("ended", ended)
@@ -57,6 +58,7 @@ def run_judge(exercise: Exercise, answer: Path, seconds: float = 20.0) -> Verdic
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
             process.wait()
+            process.stdout.close()
         printed, complete = Path(folder, "printed.txt"), Path(folder, "verdict.json")
         if complete.exists():
             verdict = Verdict(*json.loads(complete.read_bytes()))
@@ -88,6 +90,8 @@ def main(name: str, answer: str, folder: str) -> None:
     exercise = next(exercise for exercise in load() if exercise.name == name)
     sys.path.append(str(Path(answer).parent))  # an answer may import earlier ones
     printed: Any = _Printed(Path(folder, "printed.txt"))
+    os.write(1, b".")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         verdict = judge(exercise, Path(answer).read_bytes(), answer)
     unfinished = Path(folder, "unfinished.json")
