@@ -7,111 +7,17 @@ reading in ``textbook/elman.py``.
 
 from importlib import import_module
 
-from numpy_rnn.version import __version__
+from numpy_rnn.version import __version__ as __version__
 
 TYPE_CHECKING = False  # instead of that of typing, whose import takes 10 ms
 if TYPE_CHECKING:  # when the program runs, __getattr__ imports them
-    from numpy_rnn.layers import (
-        ELU,
-        GRU,
-        LRU,
-        LSTM,
-        RNN,
-        Activation,
-        Cell,
-        CrossEntropyLoss,
-        Dropout,
-        Embedding,
-        HardSigmoid,
-        Identity,
-        IndRNN,
-        LastStep,
-        Layer,
-        LayerNorm,
-        LeakyReLU,
-        Linear,
-        LogSoftmax,
-        Loss,
-        MinGRU,
-        MSELoss,
-        PeepholeLSTM,
-        Recurrent,
-        ReLU,
-        Sequential,
-        Sigmoid,
-        SiLU,
-        Softmax,
-        Softplus,
-        Softsign,
-        Tanh,
-        load,
-        load_state,
-        reset_rows,
-        save_state,
-    )
-    from numpy_rnn.optim import (
-        SGD,
-        Adagrad,
-        Adam,
-        AdamW,
-        Optimizer,
-        RMSprop,
-        clip_grad_norm,
-        clip_grad_value,
-    )
-    from numpy_rnn.parameters import Parameters
+    from numpy_rnn.layers import *  # noqa: F403 (all that is public there)
+    from numpy_rnn.optim import *  # noqa: F403 (as above)
+    from numpy_rnn.parameters import Parameters as Parameters
 
-__all__ = [
-    "ELU",
-    "GRU",
-    "LRU",
-    "LSTM",
-    "RNN",
-    "SGD",
-    "Activation",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Cell",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
-    "HardSigmoid",
-    "Identity",
-    "IndRNN",
-    "LastStep",
-    "Layer",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "Loss",
-    "MSELoss",
-    "MinGRU",
-    "Optimizer",
-    "Parameters",
-    "PeepholeLSTM",
-    "RMSprop",
-    "ReLU",
-    "Recurrent",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-    "__version__",
-    "clip_grad_norm",
-    "clip_grad_value",
-    "load",
-    "load_state",
-    "reset_rows",
-    "save_state",
-]
+    __all__: list[str]
 
-
-_HOMES = ("layers", "optim", "parameters")
+_MODULES = ("layers", "optim", "parameters", "functional", "init")
 
 
 def __getattr__(name: str) -> object:
@@ -119,17 +25,27 @@ def __getattr__(name: str) -> object:
 
     So the command line is ready for Ctrl-C before it imports NumPy, which takes a while.
     """
-    if name in __all__:
-        homes = (import_module(f"{__name__}.{home}") for home in _HOMES)
-        value = next(vars(home)[name] for home in homes if name in vars(home))
-    elif name in (*_HOMES, "functional", "init"):
+    value: object
+    if name in _MODULES:
         value = import_module(f"{__name__}.{name}")
+    elif name == "__all__":
+        value = sorted(_exported())
+    elif not name.startswith("_") and name in _exported():
+        value = getattr(import_module(_exported()[name]), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
+def _exported() -> dict[str, str]:
+    """Return every public name, and the module that it comes from."""
+    found = {"Parameters": f"{__name__}.parameters", "__version__": f"{__name__}.version"}
+    for module in (import_module(f"{__name__}.layers"), import_module(f"{__name__}.optim")):
+        found |= dict.fromkeys(module.__all__, module.__name__)
+    return found
+
+
 def __dir__() -> list[str]:
     """Return the names of the package, whether or not they have been imported."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_exported()})
