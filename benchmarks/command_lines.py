@@ -77,9 +77,8 @@ QUICK = {
 }
 SLOW = ("explain", "check")  # only with a value that may be wrong
 LIMIT = 10  # seconds; a run that takes longer, as of 10^13 updates, is stopped
-ENDED = (0, 1, 2, 129, 130, 143, 128 + signal.SIGALRM)
-# Python itself removes its handlers before it exits.
-KILLED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+ENDED = (0, 1, 2, 129, 130, 143, 142)  # the last ones: 128 and SIGHUP, SIGINT, SIGTERM, SIGALRM
+KILLED = (-1, -2, -15)  # Python itself removes its handlers before it exits
 STREAMS = ("<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 1")
 ENVIRONMENTS: tuple[dict[str, str | None], ...] = (
     {"HOME": None},

@@ -11,6 +11,7 @@ from benchmarks.command_lines import Outcome, campaign, fault, lines
 from numpy_rnn.cli.main import make_parser
 
 
+@pytest.mark.posix  # a FIFO, an alarm, bash
 def test_generated_command_lines() -> None:
     statuses, faults = campaign(inside=200, processes=4, seed=15)
     assert faults == []
@@ -45,6 +46,7 @@ def test_a_fault_is_found(outcome: Outcome, found: str) -> None:
     assert fault(outcome) == found
 
 
+@pytest.mark.posix  # a FIFO, an alarm, bash
 def test_a_command_that_warns_or_raises_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(arguments: list[str]) -> int:
         if arguments[0] in {"train", "recall"}:  # the fixtures
