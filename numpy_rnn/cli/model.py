@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+import warnings
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,8 +99,11 @@ def run_convert(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.out!r}: expected --to or a name that ends in {known}")
     check_output("OUT", options.out)
     model = load_model(options)
-    with errors_as(RunError, options.out):
+    with errors_as(RunError, options.out), warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
         interchange.save(model, options.out, options.to)
+    for note in notes:
+        print(f"numpy-rnn: warning: {note.message}", file=sys.stderr)
     print(f"{options.out}: {model!r}")
 
 

@@ -116,20 +116,28 @@ def write_safetensors(model: Layer, path: Path) -> None:
     model.save(path)
 
 
-def write_torch(model: Layer, path: Path) -> None:
+def write_torch(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model, as ``torch.save`` does."""
-    check_for_torch(model)
+    missing = check_for_torch(model)
     write_atomically(path, partial(torch_file.write, arrays=model.parameters.values))
+    return missing
 
 
-def write_npz(model: Layer, path: Path) -> None:
+def write_npz(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model, as ``np.savez`` does."""
-    check_for_torch(model)
-    arrays: dict[str, Any] = model.state_dict()
+    missing, arrays = check_for_torch(model), dict[str, Any](model.state_dict())
     write_atomically(path, lambda file: np.savez(file, **arrays))
+    return missing + _tied(model)
 
 
-def write_pickle(model: Layer, path: Path) -> None:
+def write_pickle(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model: a pickled dict of arrays."""
-    check_for_torch(model)
+    missing = check_for_torch(model)
     write_atomically(path, partial(pickle.dump, model.state_dict(), protocol=4))
+    return missing + _tied(model)
+
+
+def _tied(model: Layer) -> list[str]:
+    """Return that weights are tied, which arrays on their own do not say."""
+    shapes = model.parameters.shapes
+    return [f"{name} is tied" for name in model.parameters.values if name not in shapes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -108,6 +109,9 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> None:  # noqa: A002 (the plain word)
     """Write a model to a file of the given format, or of that of the name's suffix.
 
+    A warning names what the format does not hold, such as activations in a state_dict. It has to be
+    given again to :func:`load`.
+
     Raises
     ------
     OSError
@@ -134,4 +138,8 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
     if write is None:
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
-        write(model, Path(path))
+        missing = list(write(model, Path(path)) or [])
+    missing += ["the vocabulary"] * (model.vocabulary is not None and name != "safetensors")
+    if missing:
+        parts = "; ".join(missing)
+        warnings.warn(f"{str(path)!r}: format {name!r} does not hold: {parts}", stacklevel=2)

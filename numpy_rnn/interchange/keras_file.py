@@ -22,14 +22,15 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
+from numpy_rnn.interchange.keras_graph import Topology, to_graph
 from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
 from numpy_rnn.interchange.keras_write import write as write  # noqa: PLC0414 (of this format)
-from numpy_rnn.layers.base import Layer
 from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
 
 FORMAT = FileFormat("a Keras file", settings_entry="config.json")
 WEIGHTS = "model.weights.h5"
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
+MODELS = ("Functional", "Model", "Sequential")
 MASKS = ("NotEqual", "Any")  # what Keras 3 makes masks with, beside the chain
 
 
@@ -57,11 +58,11 @@ def read(path: Path) -> Contents:
             version = str(about.get("keras_version", "3"))
         with open_hdf5(data) as file:
             if version:
-                entries, missing = _with_variables(config, file)
+                entries, missing, topology = _with_variables(config, file)
             else:
-                entries, missing, version = _read_hdf5(file, size)
+                entries, missing, topology, version = _read_hdf5(file, size)
 
-    def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Layer:
+    def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Any:
         chosen, unsupported = entries, missing
         if layers is not None:
             chosen, unsupported = _choose(entries, layers), []
@@ -73,8 +74,13 @@ def read(path: Path) -> Contents:
                 chain.add(entry._replace(weights=[a.astype(dtype) for a in entry.weights]))
             if not unsupported + chain.unsupported:
                 return chain.model()
-        parts = "; ".join(unsupported + chain.unsupported)
-        raise UnsupportedError(f"there is no counterpart here for: {parts}")
+            reasons = unsupported + chain.unsupported
+            if layers is None and topology is not None:
+                try:
+                    return to_graph(entries, topology, version)
+                except UnsupportedError as error:
+                    reasons = [str(error)]
+        raise UnsupportedError(f"there is no counterpart here for: {'; '.join(reasons)}")
 
     return Contents(
         "keras",
@@ -110,8 +116,8 @@ def _choose(
     ]
 
 
-def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], str]:
-    """Return the layers of a file, what keeps them from being a chain, and Keras's version."""
+def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], Topology | None, str]:
+    """Return what :func:`_layers` returns, with weights, and Keras's version."""
     root = "" if file.texts("", "layer_names") else "model_weights"
     names = file.texts(root, "layer_names")
     if names is None:
@@ -121,7 +127,7 @@ def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], str]:
         groups = sorted({path.split("/")[0] for path in arrays})
         entries = [guess_class(name, _in_order(arrays, name), name) for name in groups]
         order = f"the order of the layers, expected layers=[...] with names out of {groups}"
-        return entries, [order] if len(groups) > 1 else [], "3"
+        return entries, [order] if len(groups) > 1 else [], None, "3"
     arrays = file.arrays(root)
     paths = {
         name: [
@@ -135,14 +141,17 @@ def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], str]:
     config = file.texts("", "model_config")
     if config is None:
         guessed = [guess_class(n, weights[n], paths[n][0] if paths[n] else "") for n in names]
-        return guessed, [], version
-    entries, missing = _layers(parse_json(config[0], size))
-    return [e._replace(weights=weights.get(e.name, [])) for e in entries], missing, version
+        return guessed, [], None, version
+    entries, missing, topology = _layers(parse_json(config[0], size))
+    filled = [entry._replace(weights=weights.get(entry.name, [])) for entry in entries]
+    return filled, missing, topology, version
 
 
-def _with_variables(config: dict[str, Any], file: File) -> tuple[list[Entry], list[str]]:
+def _with_variables(
+    config: dict[str, Any], file: File
+) -> tuple[list[Entry], list[str], Topology | None]:
     """Return the layers of a config with the variables that Keras 3 numbers for each class."""
-    entries, missing = _layers(config)
+    entries, missing, topology = _layers(config)
     arrays: dict[str, Array] = {}
     for root in ROOTS:
         arrays |= file.arrays(root)
@@ -153,7 +162,7 @@ def _with_variables(config: dict[str, Any], file: File) -> tuple[list[Entry], li
         name = f"{group}_{seen[group]}" if seen[group] else group
         seen[group] += 1
         found.append(entry._replace(weights=_in_order(arrays, name)))
-    return found, missing
+    return found, missing, topology
 
 
 def _in_order(arrays: Mapping[str, Array], group: str) -> list[Array]:
@@ -163,19 +172,27 @@ def _in_order(arrays: Mapping[str, Array], group: str) -> list[Array]:
     return [arrays["/".join(path)] for path in ordered]
 
 
-def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str]]:
-    """Return the layers of a model's config in order, and what makes it more than a chain."""
+def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str], Topology | None]:
+    """Return the layers of a model's config in order, and what makes it more than a chain.
+
+    The topology is None if a Graph could not express it either.
+    """
     inner = config["config"]
     listed = inner if isinstance(inner, list) else inner["layers"]  # Keras 1 has a list
     entries: dict[str, Entry] = {}
     for item in listed:
         name = item.get("name") or item["config"].get("name") or f"layer_{len(entries)}"
         entries[name] = Entry(name, item["class_name"], item["config"], [])
+    nested = [f"{n}, a model inside" for n, e in entries.items() if e.class_name in MODELS]
     if config["class_name"] == "Sequential":
-        return list(entries.values()), []
+        names = list(entries)
+        chained = {name: names[max(0, i - 1) : i] for i, name in enumerate(names)}
+        starts = bool(names) and entries[names[0]].class_name == "InputLayer"
+        whole = Topology(chained, names[-1:]) if starts and not nested else None
+        return list(entries.values()), nested, whole
     sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
     outputs = _tensors(inner["output_layers"])
-    missing = [f"{len(outputs)} outputs"] if len(outputs) != 1 else []
+    missing = nested + [f"{len(outputs)} outputs"] * (len(outputs) != 1)
     missing += [f"{n}, which has {len(s)} inputs" for n, s in sources.items() if len(s) > 1]
     order: list[str] = []
     name = outputs[0]
@@ -184,7 +201,12 @@ def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str]]:
         name = sources[name][0] if sources[name] else name
     others = [n for n, e in entries.items() if n not in order and e.class_name not in MASKS]
     missing += [f"{n}, which is beside the chain" for n in others]
-    return [entries[name] for name in reversed(order)], missing
+    shared = [item["name"] for item in listed if len(item["inbound_nodes"]) > 1]
+    masked = any(entry.class_name in MASKS for entry in entries.values())
+    missing += [f"{name}, which is used twice" for name in shared]
+    topology = None if shared or masked or nested else Topology(sources, outputs)
+    chain = list(reversed(order)) if not missing else list(entries)
+    return [entries[name] for name in chain], missing, topology
 
 
 def _tensors(value: Any) -> list[str]:

@@ -10,7 +10,19 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.gates import recurrent_layer
-from numpy_rnn.layers.activation import Activation, LogSoftmax, Softmax
+from numpy_rnn.layers.activation import (
+    ELU,
+    Activation,
+    HardSigmoid,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softsign,
+    Tanh,
+)
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
@@ -46,8 +58,12 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
     "elu": ("elu", 1.0),
     "leaky_relu": ("leaky_relu", 0.2),
 }
+NAMED: dict[str, Any] = {
+    kind._named: kind for kind in (ReLU, Tanh, Sigmoid, SiLU, Softsign, LeakyReLU, ELU, HardSigmoid)
+}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
+MAX_NORMALISED = 4096  # features of a BatchNormalization, which becomes a matrix
 SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
 SAME += ("return_sequences",)  # what both directions must agree in
 
@@ -127,6 +143,8 @@ class Chain:
         """Add an activation."""
         if name in ("softmax", "log_softmax"):
             self.layers.append(Softmax() if name == "softmax" else LogSoftmax())
+        elif name in NAMED:
+            self.layers.append(NAMED[name](*constants))
         elif name != "linear":
             self.layers.append(Activation(name, *constants))
 
@@ -183,9 +201,33 @@ class Chain:
         layer = LayerNorm(H, float(config.get("epsilon", 1e-3)), dtype=dtype)
         self._append(entry, layer, H, H, dict(zip(names, entry.weights, strict=True)))
 
+    def _batch_norm(self, entry: Entry) -> None:
+        """Add the affine map that it is in evaluation mode, as a Linear layer."""
+        config, arrays = entry.config, list(entry.weights)
+        D = len(arrays[0])
+        if D > MAX_NORMALISED:
+            self._refuse(entry, f"{D} features")
+            return
+        gamma = arrays.pop(0) if config.get("scale", True) else np.ones(D)
+        beta = arrays.pop(0) if config.get("center", True) else np.zeros(D)
+        mean, variance = arrays
+        scale = gamma / np.sqrt(variance.astype(np.float64) + config.get("epsilon", 1e-3))
+        weights = {"weight": np.diag(scale), "bias": beta - mean * scale}
+        self._append(entry, Linear(D, D, dtype=mean.dtype), D, D, weights)
+
+    def _flatten(self, entry: Entry) -> None:
+        if not any(isinstance(layer, LastStep) for layer in self.layers):
+            self._refuse(entry, "steps to be joined")
+
     def _time_distributed(self, entry: Entry) -> None:
         inner = entry.config["layer"]
-        if inner["class_name"] in ("Dense", "Dropout", "LayerNormalization", "Activation"):
+        if inner["class_name"] in (
+            "Dense",
+            "Dropout",
+            "LayerNormalization",
+            "BatchNormalization",
+            "Activation",
+        ):
             self.add(entry.as_class(inner["class_name"], inner["config"]))
         else:
             self._refuse(entry, f"a {inner['class_name']}")
@@ -250,6 +292,8 @@ BUILDERS: dict[str, Callable[[Chain, Entry], None]] = {
     "Dropout": Chain._dropout,
     "SpatialDropout1D": Chain._dropout,
     "LayerNormalization": Chain._layer_norm,
+    "BatchNormalization": Chain._batch_norm,
+    "Flatten": Chain._flatten,
     "TimeDistributed": Chain._time_distributed,
     "TimeDistributedDense": Chain._dense,
     "Bidirectional": Chain._bidirectional,
@@ -294,6 +338,8 @@ def guess_class(name: str, weights: Sequence[Array], first: str) -> Entry:
         kind = "Dense"
     elif ranks == [2] and re.search("/embeddings|^embedding", first):
         kind = "Embedding"
+    elif ranks == [1, 1, 1, 1]:
+        kind = "BatchNormalization"
     elif ranks == [1, 1]:
         kind = "LayerNormalization"
     elif not shapes and re.match("input|dropout", name):

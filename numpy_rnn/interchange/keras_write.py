@@ -40,14 +40,8 @@ SPECS: dict[Any, Any] = {spec: name for name, spec in ACTIVATIONS.items()}
 SPECS |= {("linear",): "linear", ("silu",): "silu", ("hard_sigmoid", 1 / 6, 0.5): "hard_sigmoid"}
 
 
-def write(model: Layer, path: Path) -> None:
-    """Write a model: completely, or not at all.
-
-    Raises
-    ------
-    UnsupportedError
-        If a layer has no counterpart in Keras. The message names all of them.
-    """
+def write(model: Layer, path: Path) -> list[str]:
+    """Write a model, completely or not at all, and return what Keras does not hold."""
     writer = _Writer(model)
     legacy = path.suffix.lower() in (".h5", ".hdf5")
     config = {"class_name": "Sequential", "config": {"name": "model", "layers": writer.configs}}
@@ -78,6 +72,7 @@ def write(model: Layer, path: Path) -> None:
             archive.writestr("model.weights.h5", weights.getvalue())
 
     write_atomically(path, pack)
+    return writer.missing
 
 
 class _Writer:
@@ -87,6 +82,10 @@ class _Writer:
         self.configs: list[dict[str, Any]] = []
         self.weights: dict[str, dict[str, Array]] = {}
         self._unsupported: list[str] = []
+        shapes = model.parameters.shapes
+        self.missing = [f"{name} is tied" for name in model.parameters.values if name not in shapes]
+        if getattr(model, "batch_first", None) is False:
+            self.missing.append("the order of axes (T, B, D): Keras has (B, T, D)")
         self._dtype = model.parameters.dtype.name
         self._features: list[int] = []  # of the input; none for tokens
         self._backwards: list[str] = []  # a reversed layer whose output is in order of time
@@ -123,18 +122,25 @@ class _Writer:
         elif type(layer) in CELLS:
             self._add_recurrent(layer)
         elif type(layer) in SETTINGS:
-            kind, names = SETTINGS[type(layer)]
-            values = dict(layer.parameters.values)
-            config = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
-            if kind == "Embedding":
-                config["mask_zero"] = mask == 0
-            if kind == "LayerNormalization":
-                config |= {"scale": "weight" in values, "center": "bias" in values}
-            arrays = [v.T if kind == "Dense" else v for v in values.values()]
-            shape = arrays[0].shape if arrays and kind != "Embedding" else ()
-            self._put(kind, config, {f"vars/{i}": a for i, a in enumerate(arrays)}, *shape[:1])
+            self._add_weighted(layer, mask)
         else:
             self._add_activation(layer)
+
+    def _add_weighted(self, layer: Any, mask: float | None) -> None:
+        """Add a layer whose settings are attributes."""
+        kind, names = SETTINGS[type(layer)]
+        values = dict(layer.parameters.values)
+        config = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
+        if kind == "Embedding":
+            config["mask_zero"] = mask == 0
+            self.missing += [f"{layer!r}"] * (layer.padding_idx is not None)
+        if kind == "LayerNormalization":
+            if len(layer.normalized_shape) > 1:
+                self._unsupported.append(repr(layer))
+            config |= {"scale": "weight" in values, "center": "bias" in values}
+        arrays = [v.T if kind == "Dense" else v for v in values.values()]
+        shape = arrays[0].shape if arrays and kind != "Embedding" else ()
+        self._put(kind, config, {f"vars/{i}": a for i, a in enumerate(arrays)}, *shape[:1])
 
     def _add_activation(self, layer: Layer) -> None:
         spec: Any = getattr(layer, "_spec", None)
@@ -153,13 +159,17 @@ class _Writer:
 
     def _end(self, layer: LastStep | Flip) -> None:
         """Give the recurrent layer before this one the output that it has in Keras."""
-        last = next((c for c in reversed(self.configs) if c["class_name"] != "Dropout"), None)
+        last: Any = next((c for c in reversed(self.configs) if c["class_name"] != "Dropout"), {})
         inner = last["config"].get("layer", last)["config"] if last else {}
-        if not inner.get("return_sequences") or (isinstance(layer, Flip) and not self._backwards):
-            self._unsupported.append(f"{layer!r} after another layer than a recurrent one")
+        ends = isinstance(layer, Flip), False
+        if isinstance(layer, LastStep):
+            ends = layer.reverse, layer.bidirectional
+        found = bool(self._backwards), bool(last) and "layer" in last["config"]
+        if not inner.get("return_sequences") or ends != found:
+            self._unsupported.append(f"{layer!r} after another layer than its recurrent one")
         elif isinstance(layer, LastStep):
             inner["return_sequences"] = False
-            if layer.bidirectional and last is not None:
+            if layer.bidirectional:
                 last["config"]["merge_mode"] = layer.merge
         self._backwards = []
 

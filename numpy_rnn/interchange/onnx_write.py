@@ -168,10 +168,14 @@ class _Writer:
     def _last_step(self, layer: layers.LastStep, name: str) -> None:
         self.axes.remove("time")
         if layer.bidirectional:  # it follows the recurrent layer, whose final states these are
+            if layer.merge != "concat":
+                self.x = self._reduce(self.last, layer.merge, 0, name)
+                return
             y = self.node("Transpose", [self.last], perm=[1, 0, 2])
             self.x = self.node("Reshape", [y, self.tensor(f"{name}.shape", [0, -1])])
         else:
-            last, axis = self.tensor(f"{name}.last", -1), 1 if layer.batch_first else 0
+            last = self.tensor(f"{name}.last", 0 if layer.reverse else -1)
+            axis = 1 if layer.batch_first else 0
             self.x = self.node("Gather", [self.x, last], axis=axis)
 
     def _recurrent(self, layer: Any, name: str) -> None:
@@ -230,10 +234,14 @@ class _Writer:
         if merge == "concat":
             y = self.node("Transpose", [y], perm=[0, 2, 1, 3])
             return self.node("Reshape", [y, self.tensor(f"{name}.shape", [0, 0, -1])])
+        return self._reduce(y, merge, 1, name)
+
+    def _reduce(self, y: str, merge: str, axis: int, name: str) -> str:
+        """Add the node that merges two directions along an axis."""
         if merge == "sum":
-            return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [1])], keepdims=0)
+            return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [axis])], keepdims=0)
         return self.node(
-            {"ave": "ReduceMean", "mul": "ReduceProd"}[merge], [y], axes=[1], keepdims=0
+            {"ave": "ReduceMean", "mul": "ReduceProd"}[merge], [y], axes=[axis], keepdims=0
         )
 
 

@@ -35,6 +35,10 @@ PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|weight_[gv]|running_\w+))"
 )
+NORM = re.compile(  # weight_norm's, as parametrizations and as it was before PyTorch 2.0
+    r"(?P<stem>(?P<part>.*\.)?(?P<new>parametrizations\.)?(?P<name>weight\w*?)(?(new)\.|_))"
+    r"(?(new)original[01]|[gv])"
+)
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
@@ -156,7 +160,7 @@ class StateDict:
     ) -> None:
         found = found or Found()
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = self._floating(arrays, found.stored)
+        self.arrays = self._without_norms(self._floating(arrays, found.stored))
         parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():
@@ -297,6 +301,25 @@ class StateDict:
             shared = min(shared, min(map(len, split)) - 1)
         return {".".join(name.split(".")[shared:]): part for name, part in parts.items()}
 
+    def _without_norms(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Return the arrays with each weight that weight_norm keeps as g v / |v| in its place."""
+        found: dict[str, Array] = {}
+        for name, array in arrays.items():
+            match = NORM.fullmatch(name)
+            ends = ("original0", "original1") if match and match["new"] else ("g", "v")
+            g = arrays.get(f"{match['stem']}{ends[0]}") if match else None
+            v = arrays.get(f"{match['stem']}{ends[1]}") if match else None
+            if match is None or g is None or v is None or g.size not in (1, len(v)):
+                found[name] = array
+                continue
+            whole = f"{match['part'] or ''}{match['name']}"
+            if whole not in found:
+                axes = tuple(range(1 if g.size > 1 else 0, v.ndim))
+                length = np.sqrt(np.square(v.astype(np.float64)).sum(axis=axes, keepdims=True))
+                found[whole] = (v * (g.reshape(length.shape) / length)).astype(v.dtype)
+                self.notes.append(f"{whole} is kept as a length and a direction (weight_norm)")
+        return found
+
     def _floating(self, arrays: Mapping[str, Array], stored: Mapping[str, str]) -> dict[str, Array]:
         """Return the floating-point arrays, with scaled integers as what they stand for."""
         kinds, scales = dict(stored), dict[str, dict[str, Array]]()
@@ -382,26 +405,39 @@ def _nest(named: list[tuple[str, Layer]], tied: Mapping[str, str] | None = None)
     return Chain(**layers, tied=tied)
 
 
-# The layers with parameters that PyTorch has, and the options of theirs that it does not have.
-TORCH = ("RNN", "LSTM", "GRU", "Linear", "Embedding", "LayerNorm")
-OURS = ("reset_after", "reverse", "merge", "activations", "clip", "input_forget")
+# The layers with parameters that PyTorch has. Of their options: those that PyTorch lacks, and those
+# that names and shapes tell or that change no result.
+TORCH = (RNN, LSTM, GRU, Linear, Embedding, LayerNorm)
+OURS = {"reset_after", "reverse", "merge", "activations", "clip", "input_forget"}
+TOLD = {"num_layers", "bias", "bidirectional", "proj_size", "recompute"}
 
 
-def check_for_torch(model: Layer) -> None:
-    """Raise UnsupportedError if PyTorch lacks a layer or an option. The message names them all."""
-    if wrong := list(dict.fromkeys(_foreign(model))):
-        raise UnsupportedError(f"PyTorch has no {', '.join(wrong)}")
+def check_for_torch(model: Layer) -> list[str]:
+    """Return what a state_dict of the model does not hold, in words.
+
+    UnsupportedError names all layers and options that PyTorch lacks.
+    """
+    foreign, missing = list[str](), list[str]()
+    _describe(model, "", foreign, missing)
+    if foreign:
+        raise UnsupportedError(f"PyTorch has no {', '.join(dict.fromkeys(foreign))}")
+    return missing
 
 
-def _foreign(model: Layer) -> Iterator[str]:
-    name = type(model).__name__
-    if isinstance(model, Chain):
-        for layer in model.layers.values():
-            yield from _foreign(layer)
-    elif name not in TORCH:
-        yield from [name] if model.parameters.shapes else []
+def _describe(model: Layer, name: str, foreign: list[str], missing: list[str]) -> None:
+    kind, prefix = type(model).__name__, f"{name}: " if name else ""
+    if type(model) is Chain:
+        for inner, layer in model.layers.items():
+            _describe(layer, f"{name}.{inner}".lstrip("."), foreign, missing)
+    elif type(model) in TORCH and model.parameters.shapes:
+        for option, default in model._options.items():
+            value = getattr(model, option)
+            if value == default or option in TOLD:
+                continue
+            ours = option in OURS or (option == "nonlinearity" and value not in ("tanh", "relu"))
+            owner = kind if ours or not name else name
+            (foreign if ours else missing).append(f"{owner} with {option}={value!r}")
+    elif isinstance(model, Chain) or model.parameters.shapes:
+        foreign.append(kind)
     else:
-        different = [n for n in OURS if getattr(model, n, None) != model._options.get(n)]
-        if isinstance(model, RNN) and model.nonlinearity not in ("tanh", "relu"):
-            different.append("nonlinearity")
-        yield from (f"{name} with {n}={getattr(model, n)!r}" for n in different)
+        missing.append(f"{prefix}{model!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from numpy_rnn import Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, save
 
@@ -181,15 +182,6 @@ def functional(function: Any, *shapes: tuple[int | None, ...]) -> Any:
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
-    "two inputs": (
-        lambda: functional(lambda a, b: L.Concatenate()([a, b]), (None, 2), (None, 2)),
-        "concatenate",
-    ),
-    "two outputs": (
-        lambda: functional(lambda a: [L.Dense(1)(a), L.Dense(2)(a)], (None, 2)),
-        "2 outputs",
-    ),
-    "a skip connection": (lambda: functional(lambda a: a + L.Dense(2)(a), (None, 2)), "add"),
     "a state": (
         lambda: functional(lambda a: L.LSTM(2, return_state=True)(a)[0], (None, 2)),
         "return_state",
@@ -218,6 +210,86 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "an activation": (lambda: keras.Sequential([keras.Input((9, 2)), L.Dense(2, "mish")]), "mish"),
     "a clipped one": (lambda: keras.Sequential([keras.Input((9, 2)), L.ReLU(6.0)]), "max_value"),
 }
+
+
+GRAPHS: dict[str, Callable[[], Any]] = {
+    "two inputs": lambda: functional(
+        lambda a, b: L.Dense(2)(L.Concatenate()([L.LSTM(3)(a), b])), (None, 2), (3,)
+    ),
+    "two outputs": lambda: functional(
+        lambda a: [L.Dense(1)(a), L.GRU(2, go_backwards=True)(a)], (None, 2)
+    ),
+    "a skip connection": lambda: functional(lambda a: a + L.Dense(2, "tanh")(a), (None, 2)),
+    "all merges": lambda: functional(
+        lambda a: L.Average()(
+            [L.Add()([a, a]), L.Multiply()([a, a]), L.Maximum()([a, a]), L.Minimum()([a, a])]
+        ),
+        (None, 2),
+    ),
+    "two directions": lambda: functional(
+        lambda a: L.Concatenate()(
+            [L.Bidirectional(L.LSTM(2), merge_mode=mode)(a) for mode in ("sum", "mul", "concat")]
+        ),
+        (None, 2),
+    ),
+    "pools": lambda: functional(
+        lambda a: L.Add()([L.GlobalAveragePooling1D()(a), L.GlobalMaxPooling1D()(a)]), (None, 2)
+    ),
+    "an autoencoder": lambda: keras.Sequential(
+        [
+            keras.Input((5, 2)),
+            L.LSTM(3),
+            L.RepeatVector(5),
+            L.LSTM(4, return_sequences=True),
+            L.TimeDistributed(L.Dense(2)),
+        ]
+    ),
+    "a flat sequence": lambda: keras.Sequential(
+        [keras.Input((5, 2)), L.GRU(3, return_sequences=True), L.Flatten(), L.Dense(2, "softmax")]
+    ),
+    "reshapes": lambda: keras.Sequential(
+        [keras.Input((10,)), L.Reshape((2, 5)), L.Permute((2, 1)), L.BatchNormalization(), L.GRU(3)]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_what_is_no_chain_is_a_graph(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model = GRAPHS[kind]()
+    for weight in model.weights:
+        weight.assign(rng.uniform(0.2, 1, weight.shape))
+    x = [rng.standard_normal((3, *(n or 5 for n in i.shape[1:]))) for i in model.inputs]
+    expected = model([torch.tensor(a) for a in x] if len(x) > 1 else torch.tensor(x[0]))
+    expected = expected if isinstance(expected, list) else [expected]
+    # Keras's own means and normalisations are in float32, whatever the dtype.
+    tolerance = 5e-6 if kind in ("all merges", "pools", "reshapes") else 1e-10
+    for ending in ("keras", "h5"):
+        store(model, tmp_path / f"model.{ending}")
+        graph = load(tmp_path / f"model.{ending}")
+        for ours, theirs in zip(graph(*x), expected, strict=True):
+            np.testing.assert_allclose(
+                ours, theirs.detach().numpy(), rtol=tolerance, atol=tolerance
+            )
+
+
+@pytest.mark.parametrize("kind", ["flat", "normal"])
+def test_layers_without_a_counterpart_of_their_own_are_in_a_chain(
+    kind: str, tmp_path: Path
+) -> None:
+    more = [L.GRU(3), L.Flatten()] if kind == "flat" else [L.GRU(3, return_sequences=True)]
+    layers = [*more, L.BatchNormalization(scale=kind == "flat"), L.Activation("relu"), L.Dense(2)]
+    model = keras.Sequential([keras.Input((None, 2)), L.BatchNormalization(), *layers])
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.uniform(0.2, 1, weight.shape))
+    store(model, tmp_path / "model.keras")
+    x = rng.standard_normal((2, 5, 2))
+    ours = load(tmp_path / "model.keras")
+    assert isinstance(ours, Sequential)
+    np.testing.assert_allclose(
+        predict(ours, x), predict(model, x), rtol=1e-6
+    )  # of Keras in float32
 
 
 @pytest.mark.parametrize("kind", UNSUPPORTED)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import pickle
+import re
 import struct
 import tarfile
 from collections import OrderedDict
@@ -20,8 +21,20 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import numpy_rnn
-from numpy_rnn import GRU, LSTM, RNN, Layer, Linear, PeepholeLSTM, Sequential, interchange
+from numpy_rnn import (
+    GRU,
+    LSTM,
+    RNN,
+    LastStep,
+    Layer,
+    Linear,
+    PeepholeLSTM,
+    Sequential,
+    Tanh,
+    interchange,
+)
 from numpy_rnn.interchange import UnsupportedError
+from numpy_rnn.layers.wrappers import Masked, Residual
 from numpy_rnn.npz import DamagedFileError
 
 FORMATS = ["torch", "torch before 1.6", "safetensors", "npz", "pickle"]
@@ -70,6 +83,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*does not hold:UserWarning")
 @settings(max_examples=30)
 @given(OPTIONS, st.sampled_from(list(KINDS)), st.sampled_from(FORMATS), st.data())
 def test_torch_to_ours_to_torch(
@@ -228,6 +242,42 @@ def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
     ours = interchange.load(tmp_path / "m.pt")
     for name, value in theirs.state_dict().items():
         np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`:FutureWarning")
+@pytest.mark.parametrize("norm", ["new", "old"])
+@pytest.mark.parametrize("dim", [0, None])
+def test_weight_norm_is_resolved(tmp_path: Path, norm: str, dim: int | None) -> None:
+    make: Any = torch.nn.utils.parametrizations if norm == "new" else torch.nn.utils
+    rnn = torch.nn.LSTM(3, 4)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        rnn = make.weight_norm(rnn, name, dim=dim)
+    linear = make.weight_norm(torch.nn.Linear(4, 2), dim=dim)
+    torch.save(torch.nn.Sequential(OrderedDict(rnn=rnn, fc=linear)).state_dict(), tmp_path / "m")
+    contents = interchange.read(tmp_path / "m")
+    assert sum("weight_norm" in note for note in contents.notes) == 3
+    x = torch.randn(5, 2, 3)
+    with torch.no_grad():
+        expected = linear(rnn(x)[0]).numpy()
+    y, _ = interchange.load(tmp_path / "m").predict(x.numpy())
+    np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
+def test_what_a_state_dict_does_not_hold_is_said(tmp_path: Path) -> None:
+    model = Sequential(
+        rnn=GRU(3, 4, batch_first=True, rng=0), act=Tanh(), end=LastStep(True), fc=Linear(4, 2)
+    )
+    model.vocabulary = "abc"
+    for form in ("torch", "npz", "pickle"):
+        expected = (
+            "does not hold: rnn with batch_first=True; act: Tanh(); end: LastStep(batch_first=True)"
+            "; the vocabulary"
+        )
+        with pytest.warns(UserWarning, match=re.escape(expected)):
+            interchange.save(model, tmp_path / "m", form)
+    for wrapper in (Residual(Linear(2, 2)), Masked(GRU(2, 2), mask_value=0)):
+        with pytest.raises(UnsupportedError, match=f"PyTorch has no {type(wrapper).__name__}"):
+            interchange.save(wrapper, tmp_path / "m.pt")
 
 
 def test_tied_weights_are_noted(tmp_path: Path) -> None:
