@@ -30,7 +30,8 @@ HEADS = {  # how a file begins
     "safetensors": rb".{4}\0{4}\{",
     "torch": re.escape(MAGIC_PICKLE) + rb"|.{257}ustar",
     "npz": rb"\x93NUMPY",
-    "pickle": rb"\x80[\2-\5]|[(}\]]|c[\w.]+\n[\w.]+\n",  # a dict, a list or an object
+    # A dict, a list or an object, of protocol 2 to 5, 1 or 0.
+    "pickle": rb"\x80[\2-\5]|[}\]]q|\([dlScNI(]|c[\w.]+\n[\w.]+\n",
 }
 ENTRIES = {"torch": "/data.pkl", "npz": ".npy"}  # how names of entries in a zip end
 NPY_HEADERS = {

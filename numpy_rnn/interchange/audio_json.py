@@ -29,6 +29,7 @@ FORMAT = FileFormat("a JSON model of audio effects", settings_entry="")
 SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
 TOLERANCE = 1e-4
 MAX_LAYERS = 1000
+MAX_CHANNELS = 256  # of a model with gains
 SKIPS = "skip connection: the first input is added to the output"
 KINDS = {"dense": "Dense", "time-distributed-dense": "Dense", "lstm": "LSTM", "gru": "GRU"}
 KINDS |= {"activation": "Activation"}
@@ -115,6 +116,8 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         raise ValueError(
             f"in_skip, in_gain, out_gain are {skip!r}, {gains}, expected 0 or 1 and dB"
         )
+    if any(gains) and max(D, chain.size or 1) > MAX_CHANNELS:  # each is a matrix
+        raise ValueError(f"it has {D} inputs and gains, expected at most {MAX_CHANNELS}")
 
     def wrap(*layers: Layer) -> Layer:
         whole: Layer = Residual(*layers) if skip else Sequential(*layers)
@@ -139,7 +142,9 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
 def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
     """Return the worst difference of a self-test, made with the knobs at 0."""
     x, expected = (np.array(v, np.float32).reshape(-1, 1) for v in (audio, output))
-    steps = min(len(x), len(expected), 10**9 // (1 + model.parameters.data.size), 10_000)
+    steps = min(
+        len(x), len(expected), 10**7 // D, 10**9 // (1 + model.parameters.data.size), 10_000
+    )
     y, _ = model.predict(np.pad(x[:steps], ((0, 0), (0, D - 1))))
     worst = float(np.abs(y - expected[:steps]).max(initial=0))
     if not worst <= TOLERANCE:

@@ -58,6 +58,23 @@ def find_weights(tree: Any) -> Found:
             others = ", ".join(repr(name) for name in sets if name != chosen)
             found.notes.append(f"the weights are those of {chosen!r}; left out: {others}")
         tree = items[chosen]
+    _collect(tree, found)
+    if not found.arrays:
+        kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
+        raise UnsupportedError(
+            f"it holds a {kind.rpartition('.')[2]} without arrays, expected a state_dict"
+        )
+    return found
+
+
+def _collect(tree: Any, found: Found) -> None:
+    """Add the arrays and the modules in a tree, and what is unusual about them."""
+    if isinstance(tree, Instance):
+        what = "TorchScript module" if tree.kind.startswith("__torch__") else "pickled module"
+        found.notes.append(
+            f"a whole {what}, {tree.kind.rpartition('.')[2]}: its weights are read, and its code "
+            "is not; compare one output, and give layers= if it differs"
+        )
     places: dict[Any, str] = {}
     for name, value in walk(tree):
         if isinstance(value, Instance):
@@ -69,12 +86,6 @@ def find_weights(tree: Any) -> Found:
                 found.tied[name] = first
             if stored := getattr(value, "stored", ""):
                 found.stored[name] = stored
-    if not found.arrays:
-        kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
-        raise UnsupportedError(
-            f"it holds a {kind.rpartition('.')[2]} without arrays, expected a state_dict"
-        )
-    return found
 
 
 def find_optimizer(tree: Any) -> Any:

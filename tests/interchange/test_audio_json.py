@@ -134,7 +134,9 @@ def changed(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 RTNEURAL, GUITARML = rtneural(*lstm_layers()), guitarml(*lstm_layers())
 NAM = nam(*lstm_layers(), [(np.zeros(3), np.zeros(3))])
+NO_LAYERS = {"in_shape": [1 << 19], "layers": [], "in_gain": 6.0}  # its gain would be a matrix
 BROKEN = [
+    (NO_LAYERS, "out_gain", 6.0),
     (RTNEURAL, "in_shape", 3),
     (RTNEURAL, "in_shape", [2]),
     (RTNEURAL, "layers", None),
