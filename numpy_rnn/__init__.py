@@ -48,4 +48,4 @@ def _exported() -> dict[str, str]:
 
 def __dir__() -> list[str]:
     """Return the names of the package, whether or not they have been imported."""
-    return sorted({*globals(), *_exported()})
+    return sorted({*_exported(), *globals()})  # in this order: the first one imports

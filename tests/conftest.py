@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import random
 import signal
+import sys
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -32,13 +33,6 @@ settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_exam
 
 ROOT = Path(__file__).parent.parent
 HAS_TORCH = find_spec("torch") is not None
-if HAS_TORCH:
-    import torch
-
-    # On a busy machine the threads of small products wait for each other a thousand times longer
-    # than they compute.
-    torch.set_num_threads(1)
-
 # A layer or a generator without a seed would draw other numbers in each run. In the tests the n-th
 # generator without a seed has the seed n, counted from 0 at the beginning of each test.
 real_default_rng, unseeded = np.random.default_rng, count()
@@ -59,8 +53,11 @@ def pytest_runtest_setup() -> None:
     unseeded = count()
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (user's code in tests/checking calls the old functions)
-    if HAS_TORCH:
+    if torch := sys.modules.get("torch"):  # its import takes two seconds
         torch.manual_seed(0)
+        # On a busy machine the threads of small products wait for each other a thousand times
+        # longer than they compute.
+        torch.set_num_threads(1)
 
 
 # A caller can ignore a signal, as nohup and the background jobs of a shell do, or block it, and
