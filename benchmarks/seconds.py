@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
 
@@ -23,8 +23,8 @@ class Seconds:
     """A plugin of pytest that adds up the processor time of tests and imports by file."""
 
     def __init__(self) -> None:
-        self.files: Counter[str] = Counter()
-        self.tests: Counter[str] = Counter()
+        self.files: defaultdict[str, float] = defaultdict(float)
+        self.tests: defaultdict[str, float] = defaultdict(float)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -51,7 +51,7 @@ def _used() -> float:
     return sum(os.times()[:4])
 
 
-def rows(files: Counter[str]) -> list[tuple[float, str]]:
+def rows(files: dict[str, float]) -> list[tuple[float, str]]:
     """Return the seconds of each row of tests/README.md that has a time, and what it shows."""
     page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
     found = []
@@ -70,7 +70,7 @@ def main() -> int:
     status = pytest.main(["-q", "-p", "no:xdist", *rest], plugins=[seconds])
     for table in (seconds.files, seconds.tests):
         print(f"\n{sum(table.values()):7.1f} s in all")
-        for name, used in table.most_common(options.top):
+        for name, used in sorted(table.items(), key=lambda entry: -entry[1])[: options.top]:
             print(f"{used:7.1f} s {name}")
     print("\nrows of tests/README.md")
     for used, what in rows(seconds.files):
