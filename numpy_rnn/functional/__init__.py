@@ -12,6 +12,12 @@ W^T dz is ``dz @ W``. A pair never changes its inputs, its cache or an incoming 
 follows the dtype of its arrays and runs on complex numbers. A transpose is never conjugated,
 because that would not be analytic.
 
+The forward of a recurrent pair, ``x_forward(x, h0, [c0,] weights)``:
+
+    x        (T, B, D)  input; or (T, B) integers, token ids, which stand for one-hot rows
+    h0, c0   (B, .)     state before the first step
+    h, c     (T, B, .)  first result: the state after every step; read-only, as it is in the cache
+
 The backward of a recurrent pair, ``x_backward(dh, [dc,] cache, keep="")``. Those of linear,
 embedding and layer_norm are alike, with ``dy``, the gradient of the output, in the first place:
 

@@ -11,7 +11,7 @@ from numpy_rnn.functional.types import Array
 
 
 class DropoutCache(NamedTuple):
-    """Values of the forward pass that :func:`dropout_backward` needs."""
+    """What :func:`dropout_backward` needs."""
 
     mask: Array  # (T, B, H)
     p: float

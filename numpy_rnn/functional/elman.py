@@ -22,7 +22,7 @@ from numpy_rnn.functional.types import Array
 
 
 class ElmanCache(NamedTuple):
-    """Values of the forward pass that :func:`elman_backward` needs."""
+    """What :func:`elman_backward` needs."""
 
     projection: LinearCache
     h: Array  # (T + 1, B, H); row 0 is h0, so h[:-1] belongs to dz and h[1:] to dh
@@ -45,24 +45,17 @@ def elman_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, H) array
-        State before the first step.
+    x, h0 : (T, B, D) and (B, H) arrays
     W_ih, W_hh : (H, D) and (H, H) arrays
-        Weights of the input and of the previous state.
     b_ih, b_hh : (H,) arrays
-        Biases. There are two, as in PyTorch: each gets the full gradient, so that an optimiser
-        moves their sum as PyTorch's does.
+        There are two, as in PyTorch. Each gets the full gradient, so that an optimiser moves their
+        sum as PyTorch's does.
     phi : Activation
         ``TANH``, ``RELU``, or any other of :func:`make_activation`.
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : ElmanCache
-        For :func:`elman_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------
@@ -111,10 +104,7 @@ def elman_stepper(
 def elman_backward(
     dh: Array | None, cache: ElmanCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
-    """Return the gradients of :func:`elman_forward`, one per argument: BPTT.
-
-    The arguments and results of every backward are explained in functional/__init__.py.
-    """
+    """Return the gradients of :func:`elman_forward`, in the order of functional/__init__.py."""
     projection, h, W_hh, phi, z = cache
     if dh is None:
         dh = np.zeros_like(h[1:])

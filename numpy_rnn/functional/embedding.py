@@ -12,7 +12,7 @@ from numpy_rnn.functional.types import Array
 
 
 class EmbeddingCache(NamedTuple):
-    """Values of the forward pass that :func:`embedding_backward` needs."""
+    """What :func:`embedding_backward` needs."""
 
     tokens: Array  # (T, B)
     size: int  # V
@@ -26,14 +26,10 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     tokens : (T, B) array of int
         Row numbers of `W`, 0 <= token < V.
     W : (V, E) array
-        The table.
 
     Returns
     -------
-    y : (T, B, E) array
-        ``W[tokens]``.
-    cache : EmbeddingCache
-        For :func:`embedding_backward`.
+    y, cache : (T, B, E) array ``W[tokens]``, and what backward takes
 
     Examples
     --------
@@ -46,9 +42,8 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache, keep: Keep = "") -> tuple[None, Array]:
-    """Return the gradients of :func:`embedding_forward`, one per argument.
+    """Return the gradients of :func:`embedding_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py.
     The first result is None: an index has no gradient.
     """
     return None, contract_one_hot(dy, cache.tokens, cache.size, keep)  # (0')

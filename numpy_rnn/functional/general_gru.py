@@ -28,7 +28,7 @@ from numpy_rnn.functional.types import Array
 
 
 class GeneralGRUCache(NamedTuple):
-    """Values of the forward pass that :func:`general_gru_backward` needs."""
+    """What :func:`general_gru_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H); row 0 is h0
@@ -55,14 +55,8 @@ def general_gru_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, H) array
-        State before the first step.
-    W_ih, W_hh : (3H, D) and (3H, H) arrays
-        Weights of the input and of the previous state; blocks r, z, n.
-    b_ih, b_hh : (3H,) arrays
-        Biases.
+    x, h0 : (T, B, D) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (3H, D), (3H, H), (3H,) and (3H,) arrays, blocks r, z, n
     activations : two names, or names with constants
         phi and psi. See :func:`make_activation`.
     clip : float, optional
@@ -72,10 +66,7 @@ def general_gru_forward(
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : GeneralGRUCache
-        For :func:`general_gru_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------
@@ -119,10 +110,9 @@ def general_gru_forward(
 def general_gru_backward(
     dh: Array | None, cache: GeneralGRUCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
-    """Return the gradients of :func:`general_gru_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`general_gru_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py. db_ih and
-    db_hh differ in block n with `reset_after`.
+    db_ih and db_hh differ in block n with `reset_after`.
     """
     projection, h, gates, arguments, s_n, W_hh, (phi, psi) = cache
     (T, B, _), H = gates.shape, W_hh.shape[1]

@@ -29,7 +29,7 @@ from numpy_rnn.functional.types import Array
 
 
 class GeneralLSTMCache(NamedTuple):
-    """Values of the forward pass that :func:`general_lstm_backward` needs."""
+    """What :func:`general_lstm_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H), row 0 is h0
@@ -61,14 +61,8 @@ def general_lstm_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0, c0 : (B, H) arrays
-        State before the first step.
-    W_ih, W_hh : (4H, D) and (4H, H) arrays
-        Weights of the input and of the previous h; blocks i, f, g, o.
-    b_ih, b_hh : (4H,) arrays
-        Biases.
+    x, h0, c0 : (T, B, D), (B, H) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, H), (4H,) and (4H,) arrays, blocks i, f, g, o
     W_c : (3, H) array, optional
         Peephole weights of i, f (from the previous cell state) and o (from the new one).
     activations : three names, or names with constants
@@ -80,10 +74,7 @@ def general_lstm_forward(
 
     Returns
     -------
-    h, c : (T, B, H) arrays
-        The state after every step. Read-only, because it is also the cache.
-    cache : GeneralLSTMCache
-        For :func:`general_lstm_backward`.
+    (h, c), cache : (T, B, H) arrays, the state after every step, and what backward takes
 
     Examples
     --------
@@ -136,10 +127,9 @@ def general_lstm_forward(
 def general_lstm_backward(
     dh: Array | None, dc: Array | None, cache: GeneralLSTMCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array | None]:
-    """Return the gradients of :func:`general_lstm_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`general_lstm_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py. dW_c is
-    None without peepholes.
+    dW_c is None without peepholes.
     """
     projection, h, c, gates, z, chi_c, W_hh, W_c, (phi, psi, chi), input_forget = cache
     T, B, _, H = gates.shape

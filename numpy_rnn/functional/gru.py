@@ -29,7 +29,7 @@ SIGMOIDS = (True, True, False)  # of the blocks r, z, and s_n, which is not a ga
 
 
 class GRUCache(NamedTuple):
-    """Values of the forward pass that :func:`gru_backward` needs."""
+    """What :func:`gru_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, H); row 0 is h0
@@ -45,21 +45,13 @@ def gru_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, H) array
-        State before the first step.
-    W_ih, W_hh : (3H, D) and (3H, H) arrays
-        Weights of the input and of the previous state; blocks r, z, n.
-    b_ih, b_hh : (3H,) arrays
-        Biases. They are not interchangeable: r multiplies b_hn, but not b_in.
+    x, h0 : (T, B, D) and (B, H) arrays
+    W_ih, W_hh, b_ih, b_hh : (3H, D), (3H, H), (3H,) and (3H,) arrays, blocks r, z, n
+        The biases are not interchangeable: r multiplies b_hn, but not b_in.
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : GRUCache
-        For :func:`gru_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------
@@ -106,9 +98,8 @@ def gru_forward(
 def gru_backward(
     dh: Array | None, cache: GRUCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
-    """Return the gradients of :func:`gru_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`gru_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py.
     db_ih and db_hh differ in block n.
     """
     projection, h, gates, n, W_hh = cache

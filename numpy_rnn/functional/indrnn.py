@@ -21,7 +21,7 @@ from numpy_rnn.functional.types import Array
 
 
 class IndRNNCache(NamedTuple):
-    """Values of the forward pass that :func:`indrnn_backward` needs."""
+    """What :func:`indrnn_backward` needs."""
 
     projection: LinearCache
     h: Array  # (T + 1, B, H), row 0 is h0
@@ -36,25 +36,14 @@ def indrnn_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, H) array
-        State before the first step.
-    W_ih : (H, D) array
-        Weights of the input.
-    w_hh : (H,) array
-        Weight of each unit's own previous state.
-    b_ih : (H,) array
-        Bias.
-    phi : Activation
-        ``RELU`` or ``TANH``.
+    x, h0 : (T, B, D) and (B, H) arrays
+    W_ih, w_hh, b_ih : (H, D), (H,) and (H,) arrays
+        `w_hh` has the weight of each unit's own previous state.
+    phi : Activation, ``RELU`` or ``TANH``
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : IndRNNCache
-        For :func:`indrnn_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------
@@ -87,10 +76,7 @@ def _repeat(row: Array, like: Array) -> Array:
 def indrnn_backward(
     dh: Array | None, cache: IndRNNCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array]:
-    """Return the gradients of :func:`indrnn_forward`, one per argument: BPTT.
-
-    The arguments and results of every backward are explained in functional/__init__.py.
-    """
+    """Return the gradients of :func:`indrnn_forward`, in the order of functional/__init__.py."""
     projection, h, w_hh, phi = cache
     if dh is None:
         dh = np.zeros_like(h[1:])

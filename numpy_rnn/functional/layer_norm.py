@@ -14,7 +14,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LayerNormCache(NamedTuple):
-    """Values of the forward pass that :func:`layer_norm_backward` needs."""
+    """What :func:`layer_norm_backward` needs."""
 
     u: Array  # (T, B, H): the normalised rows
     s: Array  # (T, B, 1): 1 / sqrt(variance + eps)
@@ -28,19 +28,13 @@ def layer_norm_forward(
 
     Parameters
     ----------
-    x : (T, B, H) array
-        Input rows.
-    weight, bias : (H,) arrays
-        Scale and shift of each unit.
+    x, weight, bias : (T, B, H), (H,) and (H,) arrays
     eps : float
         Added to the variance, so that a constant row is no division by zero.
 
     Returns
     -------
-    y : (T, B, H) array
-        The normalised rows, scaled and shifted.
-    cache : LayerNormCache
-        For :func:`layer_norm_backward`.
+    y, cache : (T, B, H) array, the rows normalised, scaled and shifted, and what backward takes
 
     Examples
     --------
@@ -58,10 +52,7 @@ def layer_norm_forward(
 def layer_norm_backward(
     dy: Array, cache: LayerNormCache, keep: Keep = ""
 ) -> tuple[Array, Array, Array]:
-    """Return the gradients of :func:`layer_norm_forward`, one per argument.
-
-    The arguments and results of every backward are explained in functional/__init__.py.
-    """
+    """Return dx, dweight and dbias (see functional/__init__.py)."""
     u, s, weight = cache
     dweight, dbias = contract_bias(dy * u, keep), contract_bias(dy, keep)  # (0')
     du = dy * weight  # (5')

@@ -17,7 +17,7 @@ from numpy_rnn.functional.types import Array
 
 
 class LinearCache(NamedTuple):
-    """Values of the forward pass that :func:`linear_backward` needs."""
+    """What :func:`linear_backward` needs."""
 
     x: Array | EmbeddingCache  # (T, B, D); for token ids, the lookup
     W: Array  # (G, D)
@@ -28,19 +28,11 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    W : (G, D) array
-        Weight.
-    b : (G,) array
-        Bias.
+    x, W, b : (T, B, D), (G, D) and (G,) arrays
 
     Returns
     -------
-    y : (T, B, G) array
-        ``x @ W.T + b``.
-    cache : LinearCache
-        For :func:`linear_backward`.
+    y, cache : (T, B, G) array ``x @ W.T + b``, and what backward takes
 
     Examples
     --------
@@ -69,10 +61,7 @@ def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
 def linear_backward(
     dy: Array, cache: LinearCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array]:
-    """Return the gradients of :func:`linear_forward`, one per argument.
-
-    The arguments and results of every backward are explained in functional/__init__.py.
-    """
+    """Return the gradients of :func:`linear_forward`, in the order of functional/__init__.py."""
     x, W = cache
     db = contract_bias(dy, keep)  # (0')
     if isinstance(x, EmbeddingCache):

@@ -42,7 +42,7 @@ def reduction_scale(reduction: Reduction, *, counted: int, per_step: int) -> flo
 
 
 class MSECache(NamedTuple):
-    """Values of the forward pass that :func:`mse_backward` needs."""
+    """What :func:`mse_backward` needs."""
 
     difference: Array  # (T, B, V), zero where an error does not count
     scale: float
@@ -56,7 +56,6 @@ def mse_forward(
     Parameters
     ----------
     y, target : (T, B, V) arrays
-        Output and target.
     mask : (T, B) array of bool, optional
         False where a step does not count.
     reduction : {"mean", "sum", "sum_over_time", "none"}
@@ -64,15 +63,7 @@ def mse_forward(
 
     Returns
     -------
-    loss : scalar, or (T, B, V) array for "none"
-        In the squared unit of y.
-    cache : MSECache
-        For :func:`mse_backward`.
-
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
+    loss, cache : scalar ((T, B, V) array for "none") in the squared unit of y, and the cache
 
     Examples
     --------
@@ -101,19 +92,17 @@ def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
     dloss : scalar, or (T, B, V) array for "none"
         Gradient of the loss: 1.0 if the loss is the end of the computation.
     cache : MSECache
-        From the forward pass.
 
     Returns
     -------
     dy, dtarget : (T, B, V) arrays
-        Gradients of output and target.
     """
     dy = (2 * cache.scale * dloss) * cache.difference  # (2'), (1')
     return dy, -dy
 
 
 class CrossEntropyCache(NamedTuple):
-    """Values of the forward pass that :func:`cross_entropy_backward` needs."""
+    """What :func:`cross_entropy_backward` needs."""
 
     p: Array  # (T, B, V)
     targets: Array  # (T, B, 1), with 0 where a target does not count
@@ -138,23 +127,13 @@ def cross_entropy_forward(
     targets : (T, B) array of int
         Class at each step, 0 <= target < V, or `ignore_index`.
     mask : (T, B) array of bool, optional
-        False where a step does not count.
-    ignore_index : int
-        Target of a step that does not count.
+        False where a step does not count. Nor does one whose target is `ignore_index`.
     reduction : {"mean", "sum", "sum_over_time", "none"}
         "mean" divides by the number of steps that count, "sum_over_time" by B.
 
     Returns
     -------
-    loss : scalar, or (T, B) array for "none"
-        In nats.
-    cache : CrossEntropyCache
-        For :func:`cross_entropy_backward`.
-
-    Raises
-    ------
-    ValueError
-        If `reduction` is none of the four.
+    loss, cache : scalar ((T, B) array for "none") in nats, and what backward takes
 
     Examples
     --------
@@ -192,14 +171,12 @@ def cross_entropy_backward(
     dloss : scalar, or (T, B) array for "none"
         Gradient of the loss: 1.0 if the loss is the end of the computation.
     cache : CrossEntropyCache
-        From the forward pass.
 
     Returns
     -------
-    dy : (T, B, V) array
-        Gradient of the logits: p - one_hot(target), scaled; zero where a step does not count.
-    dtargets, dmask : None
-        An index and a choice have no gradient.
+    dy, dtargets, dmask : (T, B, V) array, None and None
+        dy is p - one_hot(target), scaled; zero where a step does not count. An index and a choice
+        have no gradient.
     """
     p, targets, counts, scale = cache
     w = (dloss * scale * counts.astype(p.real.dtype))[..., None]  # (5') (T, B, 1)

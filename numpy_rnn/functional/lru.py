@@ -31,7 +31,7 @@ TURN = 2 * np.pi
 
 
 class LRUCache(NamedTuple):
-    """Values of the forward pass that :func:`lru_backward` needs."""
+    """What :func:`lru_backward` needs."""
 
     projection: LinearCache  # of the input
     scan: ScanCache  # its h is q
@@ -49,22 +49,16 @@ def lru_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, 2H) array
-        State before the first step: real parts, imaginary parts.
+    x, h0 : (T, B, D) and (B, 2H) arrays
+        A state is its real parts, then its imaginary parts; so are the blocks of `W_ih`.
     W_ih : (2H, D) array
-        Weights of the input: real parts, imaginary parts.
     nu, theta, gamma : (H,) arrays
         Logarithms: r = exp(-exp(nu)), omega = exp(theta) in radians a step, and the input's scale
         exp(gamma).
 
     Returns
     -------
-    h : (T, B, 2H) array
-        The state after every step: real parts, imaginary parts.
-    cache : LRUCache
-        For :func:`lru_backward`.
+    h, cache : (T, B, 2H) array, the state after every step, and what backward takes
 
     Notes
     -----
@@ -92,9 +86,8 @@ def lru_forward(
 def lru_backward(
     dh: Array | None, cache: LRUCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
-    """Return the gradients of :func:`lru_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`lru_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py.
     dnu, dtheta and dgamma are those of the logarithms.
     """
     projection, scan, v, rotation, nu, omega, scale = cache

@@ -28,7 +28,7 @@ SIGMOIDS = (True, True, False, True)  # of the gates i, f, g, o
 
 
 class LSTMCache(NamedTuple):
-    """Values of the forward pass that :func:`lstm_backward` needs."""
+    """What :func:`lstm_backward` needs."""
 
     projection: LinearCache  # of the input
     h: Array  # (T + 1, B, P), row 0 is h0; P = H without projection
@@ -53,23 +53,15 @@ def lstm_forward(
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0, c0 : (B, P) and (B, H) arrays
-        State before the first step. P = H without projection.
-    W_ih, W_hh : (4H, D) and (4H, P) arrays
-        Weights of the input and of the previous h; blocks i, f, g, o.
-    b_ih, b_hh : (4H,) arrays
-        Biases.
+    x, h0, c0 : (T, B, D), (B, P) and (B, H) arrays
+        P = H without projection.
+    W_ih, W_hh, b_ih, b_hh : (4H, D), (4H, P), (4H,) and (4H,) arrays, blocks i, f, g, o
     W_hr : (P, H) array, optional
         Projection of the output (Sak et al. 2014).
 
     Returns
     -------
-    h, c : (T, B, P) and (T, B, H) arrays
-        The state after every step. Read-only, because it is also the cache.
-    cache : LSTMCache
-        For :func:`lstm_backward`.
+    (h, c), cache : (T, B, P) and (T, B, H) arrays, the state after every step, and the cache
 
     Examples
     --------
@@ -174,9 +166,8 @@ def lstm_stepper(
 def lstm_backward(
     dh: Array | None, dc: Array | None, cache: LSTMCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array, Array, Array, Array, Array | None]:
-    """Return the gradients of :func:`lstm_forward`, one per argument: BPTT.
+    """Return the gradients of :func:`lstm_forward`, in the order of functional/__init__.py.
 
-    The arguments and results of every backward are explained in functional/__init__.py.
     dW_hr is None without projection.
     """
     projection, h, c, gates, tanh_c, W_hh, W_hr = cache

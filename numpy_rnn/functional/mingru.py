@@ -20,7 +20,7 @@ from numpy_rnn.functional.types import Array
 
 
 class MinGRUCache(NamedTuple):
-    """Values of the forward pass that :func:`mingru_backward` needs."""
+    """What :func:`mingru_backward` needs."""
 
     projection: LinearCache  # of the input
     scan: ScanCache  # its a is 1 - z
@@ -33,21 +33,13 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
 
     Parameters
     ----------
-    x : (T, B, D) array, or (T, B) array of int
-        Input; integers stand for one-hot rows.
-    h0 : (B, H) array
-        State before the first step.
-    W_ih : (2H, D) array
-        Weights of the input; blocks z, n. Unlike PyTorch's GRU, z = 1 takes the new value.
-    b_ih : (2H,) array
-        Bias.
+    x, h0 : (T, B, D) and (B, H) arrays
+    W_ih, b_ih : (2H, D) and (2H,) arrays
+        Blocks z, n. Unlike in PyTorch's GRU, z = 1 takes the new value.
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : MinGRUCache
-        For :func:`mingru_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------
@@ -67,10 +59,7 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
 def mingru_backward(
     dh: Array | None, cache: MinGRUCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array, Array]:
-    """Return the gradients of :func:`mingru_forward`, one per argument: BPTT.
-
-    The arguments and results of every backward are explained in functional/__init__.py.
-    """
+    """Return the gradients of :func:`mingru_forward`, in the order of functional/__init__.py."""
     projection, scan, z, n = cache
     dkept, dh_t, dh0 = scan_backward(dh, scan)  # (3'); dkept is that of 1 - z
     H = z.shape[2]

@@ -35,7 +35,7 @@ SHORT = 8  # timesteps up to which the loop is faster
 
 
 class ScanCache(NamedTuple):
-    """Values of the forward pass that :func:`scan_backward` needs."""
+    """What :func:`scan_backward` needs."""
 
     a: Array  # (T, B, H)
     h: Array  # (T + 1, B, H), row 0 is h0
@@ -49,14 +49,10 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, ScanCache]:
     a, b : (T, B, H) arrays
         Factor of the previous state, and what is added to it.
     h0 : (B, H) array
-        State before the first step.
 
     Returns
     -------
-    h : (T, B, H) array
-        The state after every step. Read-only, because it is also the cache.
-    cache : ScanCache
-        For :func:`scan_backward`.
+    h, cache : (T, B, H) array, the state after every step, and what backward takes
 
     Examples
     --------

@@ -21,7 +21,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -58,6 +58,20 @@ if hasattr(os, "register_at_fork"):  # so that no child inherits the lock of ano
     os.register_at_fork(
         before=_ADDING.acquire, after_in_parent=_ADDING.release, after_in_child=_ADDING.release
     )
+
+
+class CallOptions(TypedDict, total=False):
+    """Which steps of a batch count. See :meth:`Layer.apply`."""
+
+    lengths: Array | None
+    reset: Array | None
+    mask: Array | None
+
+
+class ApplyOptions(CallOptions, total=False):
+    """The options of :meth:`Layer.apply` besides `training`."""
+
+    rng: Generator | None
 
 
 class Memory(threading.local):
@@ -255,21 +269,12 @@ class Layer(Remembers, ABC):
             If a gradient is not like the output it belongs to, or there are no such axes to keep.
         """
 
-    def predict(
-        self,
-        x: Array,
-        state: State = None,
-        *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-    ) -> Any:
+    def predict(self, x: Array, state: State = None, **call: Unpack[CallOptions]) -> Any:
         """Return the output (and the final state) in evaluation mode, and keep no activations.
 
         Arguments and errors are those of :meth:`apply`.
         """
-        options: Any = {} if mask is None else {"mask": mask}  # a custom layer need not have it
-        y, state, _ = self.apply(x, state, lengths=lengths, reset=reset, training=False, **options)
+        y, state, _ = self.apply(x, state, training=False, **call)
         return (y, state) if self.stateful else y
 
     def stepper(self) -> Step:
@@ -296,23 +301,14 @@ class Layer(Remembers, ABC):
         """Call :meth:`forward`."""
         return self.forward(*args, **kwargs)
 
-    def forward(
-        self,
-        x: Array,
-        state: State = None,
-        *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-    ) -> Any:
+    def forward(self, x: Array, state: State = None, **call: Unpack[CallOptions]) -> Any:
         """Return the output (and the final state), and remember what :meth:`backward` needs.
 
         Arguments and errors are those of :meth:`apply`. One forward pass is remembered per thread
         and mode (training or evaluation). `x` is copied, so it may change before :meth:`backward`.
         """
-        options: Any = {} if mask is None else {"mask": mask}  # a custom layer need not have it
         x = np.array(x if type(x) is np.ndarray else self._plain(x))
-        y, state, cache = self.apply(x, state, lengths=lengths, reset=reset, **options)
+        y, state, cache = self.apply(x, state, **call)
         self._memory.remember(cache, training=self.training)
         return (y, state) if self.stateful else y
 

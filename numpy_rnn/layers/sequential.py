@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from numpy_rnn.arguments import check_mapping
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
-from numpy_rnn.layers.base import Layer, Step
+from numpy_rnn.layers.base import ApplyOptions, CallOptions, Layer, Step
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.last_step import LastStep
 from numpy_rnn.layers.recurrent import Recurrent
@@ -141,12 +141,9 @@ class Sequential(Layer):
         x: Array,
         state: State = None,
         *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-        rng: Generator | None = None,
         training: bool | None = None,
-    ) -> tuple[Array, State, SequentialCache]:
+        **call: Unpack[ApplyOptions],
+    ) -> tuple[Array, State, Any]:
         """Run every layer on the output of the one before. See :meth:`Layer.apply`.
 
         `state`, given and returned, has one entry for each layer that carries one, in order. All
@@ -156,16 +153,12 @@ class Sequential(Layer):
         states = iter(self._states("forward", "state", state))
         final: list[State] = []
         caches: list[Any] = []
-        options = {} if mask is None else {"mask": mask}  # a custom layer need not have it
         for layer in self._layers.values():
             x, last, cache = layer.apply(
                 x,
                 next(states) if layer.stateful else None,
-                lengths=lengths,
-                reset=reset,
-                rng=rng,
                 training=training and layer.training,
-                **options,
+                **call,
             )
             caches.append(cache)
             if layer.stateful:
@@ -206,34 +199,26 @@ class Sequential(Layer):
                 gradients[source] = gradients[source] + second if source in gradients else second
         return d, tuple(reversed(initial)), gradients
 
-    def predict(
-        self,
-        x: Array,
-        state: State = None,
-        *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-    ) -> Any:
+    def predict(self, x: Array, state: State = None, **call: Unpack[CallOptions]) -> Any:
         """Compute the output in evaluation mode and keep no activations.
 
         A causal model runs chunk by chunk, in little more memory than its output. Any other model,
         or one with a mask, runs layer by layer, and holds the input and the output of a layer at a
         time.
         """
-        options = {} if mask is None else {"mask": mask}  # a custom layer need not have it
-        if mask is None and self.causal and (self.stateful or (np.ndim(x) > 1 and lengths is None)):
-            batch_first = bool(self.batch_first)
-            y, state = predict_in_chunks(self, x, state, lengths, reset, batch_first)
+        lengths, reset = call.get("lengths"), call.get("reset")
+        in_chunks = self.stateful or (np.ndim(x) > 1 and lengths is None)
+        if in_chunks and self.causal and call.get("mask") is None:
+            y, state = predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
             return (y, state) if self.stateful else y
         states = iter(self._states("predict", "state", state))
         final: list[State] = []
         for layer in self._layers.values():
             if layer.stateful:
-                x, last = layer.predict(x, next(states), lengths=lengths, reset=reset, **options)
+                x, last = layer.predict(x, next(states), **call)
                 final.append(last)
             else:
-                x = layer.predict(x, lengths=lengths, reset=reset, **options)
+                x = layer.predict(x, **call)
         return (x, tuple(final)) if self.stateful else x
 
     def step(self, x_t: Array, state: State = None) -> Any:
