@@ -1,7 +1,4 @@
-"""``numpy-rnn learn``: a course whose exercises are checked.
-
-Exit status of ``check``: 0 if the answer passed, 1 if it did not, 2 for wrong usage.
-"""
+"""``numpy-rnn learn``: a course. Status of ``check``: 0 passed, 1 not passed, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -13,35 +10,27 @@ from numpy_rnn.apps.learn import LANGUAGES, Course, start
 from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 
-DESCRIPTIONS = {
-    "learn": "Exercises in which you write the forward and backward passes of recurrent networks. "
-    "Each is a small Python file with a gap. Your code runs in a separate process.",
-    "start": "Write the exercises to a folder. A file that exists is left as it is.",
-    "check": "Check an answer. A wrong one gets its first wrong place and a question, next "
-    "time a hint, then the solution. Exit status: 0 passed, 1 not passed, 2 wrong usage.",
-    "next": "Show the first exercise that is not passed, and its file.",
-    "status": "Show which exercises are passed.",
-}
+SUMMARY = "learn by writing backward passes that are checked"
+DESCRIPTION = "Write the forward and backward passes of recurrent networks, and have them checked."
+START = "Write the exercises to a folder. A file that exists is left as it is."
+CHECK = """Check an answer, in a separate process. A wrong answer gets its first wrong place and a
+question, next time a hint, then the solution. Exit status: 0 passed, 1 not, 2 wrong usage."""
 
 
 def add_to(commands: Any) -> None:
     """Add the command and its actions to the parser's subcommands."""
-    summary = "learn by writing backward passes that are checked"
-    parser = add_command(commands, "learn", run_next, summary, DESCRIPTIONS["learn"])
+    parser = add_command(commands, "learn", run_show, SUMMARY, DESCRIPTION)
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
-    runs = {"start": run_start, "check": run_check, "next": run_next, "status": run_status}
-    for name, run in runs.items():
-        text = DESCRIPTIONS[name]
-        action = add_command(actions, name, run, text.partition(".")[0].lower(), text)
-        if name == "start":
-            action.add_argument("folder", metavar="DIR", help="folder for the exercises")
-            add_option(action, "--language", LANGUAGES, "en", "language of the texts")
-        else:
-            add_option(action, "--dir", "DIR", ".", "folder of the course (default: this one)")
-        if name == "check":
-            number = "number of the exercise (default: the first one that is not passed)"
-            action.add_argument("number", nargs="?", type=int, metavar="N", help=number)
-            add_option(action, "--seconds", float, 20.0, "time limit in seconds")
+    first = add_command(actions, "start", run_start, "write the exercises", START)
+    first.add_argument("folder", metavar="DIR", help="folder for the exercises")
+    add_option(first, "--language", LANGUAGES, "en", "language of the texts")
+    check = add_command(actions, "check", run_check, "check an answer", CHECK)
+    number = "number of the exercise (default: the first one that is not passed)"
+    check.add_argument("number", nargs="?", type=int, metavar="N", help=number)
+    texts = {"next": "show the next exercise", "status": "show which exercises are passed"}
+    others = [add_command(actions, name, run_show, text, text) for name, text in texts.items()]
+    for action in (check, *others):
+        add_option(action, "--dir", "DIR", ".", "folder of the course (default: this one)")
 
 
 def run_start(options: argparse.Namespace) -> None:
@@ -55,38 +44,31 @@ def run_start(options: argparse.Namespace) -> None:
 def run_check(options: argparse.Namespace) -> None:
     """Check an answer and print what was found. Raise RunError if it is not right."""
     course = _course(options)
-    if options.number not in (None, *range(1, len(course.exercises) + 1)):
-        count = len(course.exercises)
-        raise UsageError(f"there is no exercise {options.number}, expected 1 to {count}")
-    if not options.seconds > 0:
-        raise UsageError(f"--seconds is {options.seconds:g}, expected more than 0")
-    exercise = course.next_exercise() or course.exercises[-1]
-    if options.number is not None:
-        exercise = course.exercises[options.number - 1]
+    first = course.next_exercise() or course.exercises[-1]
+    number, count = options.number, len(course.exercises)
+    if number is not None and not 1 <= number <= count:
+        raise UsageError(f"there is no exercise {number}, expected 1 to {count}")
+    exercise = first if number is None else course.exercises[number - 1]
     with errors_as(RunError, str(course.file(exercise))):
-        verdict, text = course.check(exercise, options.seconds)
+        verdict, text = course.check(exercise)
     print(text)
     if verdict.kind != "passed":
         raise RunError(f"exercise {exercise.number} is not passed")
     print(_next(course))
 
 
-def run_next(options: argparse.Namespace) -> None:
-    """Show the next exercise."""
-    course = _course(options)
-    exercise = course.next_exercise()
-    if exercise:
-        print(exercise.text.replace("{report}", "..."), end="\n\n")
-    print(_next(course))
-
-
-def run_status(options: argparse.Namespace) -> None:
-    """Show all exercises, and which of them are passed."""
+def run_show(options: argparse.Namespace) -> None:
+    """Show the next exercise, or for ``status`` all exercises and which of them are passed."""
     course = _course(options)
     passed = [exercise.name in course.passed for exercise in course.exercises]
-    for exercise, done in zip(course.exercises, passed, strict=True):
-        print(f"[{'x' if done else ' '}] {exercise.number:2} {exercise.title}")
-    print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
+    if options.prog.endswith("status"):
+        for exercise, done in zip(course.exercises, passed, strict=True):
+            print(f"[{'x' if done else ' '}] {exercise.number:2} {exercise.title}")
+        print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
+    elif not all(passed):
+        text = course.exercises[passed.index(False)].text
+        print(text.replace("{report}", "..."), end="\n\n")
+    print(_next(course))
 
 
 def _course(options: argparse.Namespace) -> Course:

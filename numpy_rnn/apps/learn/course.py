@@ -35,8 +35,7 @@ def start(folder: Path, language: str = "en") -> Course:
         if not file.exists():
             _write(file, _page(exercise, len(exercises), say))
     if not (folder / PROGRESS).exists():
-        state = {"language": language, "passed": [], "failures": {}}
-        _write(folder / PROGRESS, json.dumps(state))
+        _write(folder / PROGRESS, json.dumps({"language": language, "passed": [], "failures": {}}))
     return Course(folder)
 
 
@@ -44,8 +43,7 @@ class Course:
     """The course in a folder that :func:`start` has written. Any other is a ValueError."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        file = folder / PROGRESS
+        self.folder, file = folder, folder / PROGRESS
         try:
             state = json.loads(read_whole(file, MAX_BYTES))
             self.language = LANGUAGES[LANGUAGES.index(state["language"])]
@@ -56,9 +54,7 @@ class Course:
             what = f"{str(folder)!r} holds no course, expected a folder of numpy-rnn learn start"
             raise ValueError(what) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            what = (
-                f"{str(file)!r} is damaged: delete it and repeat learn start, which keeps answers"
-            )
+            what = f"{str(file)!r} is damaged: delete it and repeat learn start, it keeps answers"
             raise ValueError(what) from None
 
     def next_exercise(self) -> Exercise | None:
@@ -69,20 +65,18 @@ class Course:
         """Return the file of the learner's answer."""
         return self.folder / f"{exercise.name}.py"
 
-    def check(self, exercise: Exercise, seconds: float = 20.0) -> tuple[Verdict, str]:
+    def check(self, exercise: Exercise) -> tuple[Verdict, str]:
         """Judge the learner's answer, note the result, and return the verdict and what to print.
 
         The first time that a mistake is seen, the text ends with a question, the second time with a
         hint, and from the third time on with the solution.
         """
         read_whole(self.file(exercise), MAX_BYTES)
-        needed = [self.exercises[number - 1] for number in exercise.options.get("needs", [])]
-        missing = [str(other.number) for other in needed if other.name not in self.passed]
-        verdict = (
-            Verdict("needs", ", ".join(missing))
-            if missing
-            else run_judge(exercise, self.file(exercise), seconds)
-        )
+        needs = exercise.options.get("needs", [])
+        missing = [str(n) for n in needs if self.exercises[n - 1].name not in self.passed]
+        verdict = Verdict("needs", ", ".join(missing))
+        if not missing:
+            verdict = run_judge(exercise, self.file(exercise))
         key = f"{exercise.name}: {verdict.mistake or verdict.kind}"
         if verdict.kind in ("wrong", "error"):
             self.failures[key] = self.failures.get(key, 0) + 1

@@ -8,15 +8,12 @@ a line ``=== NAME``:
                     results are those of the solution
     patch: MISTAKE  lines of the solution marked - and their wrong replacement marked +
     hints: MISTAKE  a question after "? " and a stronger hint after "! ", for answers whose results
-                    are those of the patched solution
-    else            a question and a hint for all other answers
+                    are those of the patched solution. Those of ``else`` are for all other answers
 
-The front matter holds the title. It may also hold ``pair``, the names of a forward and a backward
-function, with ``shapes``, their arguments. Such an exercise needs no probe, and
-``numpy_rnn.checking`` checks its gradients. ``gates`` are the names of gates, and ``axes`` the axes
-of the probe's results. ``bugs.txt`` lists the bugs of the museum that are exercises too.
-
+Instead of a probe, the front matter may hold ``pair``, the names of a forward and a backward
+function, and ``shapes``, the arguments of forward. ``numpy_rnn.checking`` checks its gradients.
 Another language needs the title, the text and the hints. What is missing is taken from ``en``.
+The bugs of the museum in ``bugs.txt`` are exercises too, with the text of ``bug.md``.
 """
 
 from __future__ import annotations
@@ -28,6 +25,8 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from numpy_rnn.museum import BUGS, Bug
 from numpy_rnn.museum.bug import apply_patch
@@ -60,14 +59,15 @@ class Exercise(NamedTuple):
     mistakes: tuple[Mistake, ...]  # the last one has the hints for all other answers
     options: Mapping[str, Any]  # the front matter
 
+    def shapes(self) -> dict[str, Any]:
+        """Return the arguments of a pair's forward, as check_gradients takes them."""
+        given = self.options["shapes"].items()
+        return {name: np.array(x) if isinstance(x, list) else x for name, x in given}
+
 
 def messages(language: str) -> dict[str, str]:
     """Return what the course prints, by name."""
-    texts = (
-        (FOLDER / "texts" / name / "messages.toml").read_text("utf-8") for name in ("en", language)
-    )
-    english, translated = map(tomllib.loads, texts)
-    return english | translated
+    return tomllib.loads((FOLDER / "texts" / language / "messages.toml").read_text("utf-8"))
 
 
 def load(language: str = "en") -> list[Exercise]:
@@ -79,9 +79,8 @@ def load(language: str = "en") -> list[Exercise]:
     'Backpropagation through time'
     """
     own, english = FOLDER / "texts" / language, FOLDER / "texts" / "en"
-    texts = {
-        f.name: _sections(f.read_text("utf-8")) for f in english.iterdir() if f.name[-3:] == ".md"
-    }
+    names = [file.name for file in english.iterdir() if file.name.endswith(".md")]
+    texts = {name: _sections((english / name).read_text("utf-8")) for name in names}
     for name, sections in texts.items():
         if (own / name).is_file():
             translated = _sections((own / name).read_text("utf-8"))
@@ -117,18 +116,10 @@ def _written(number: int, file: str, sections: dict[str, Any]) -> Exercise:
         for name, body in sections.items()
         if name.startswith("patch: ")
     ]
-    return Exercise(
-        number,
-        f"ex{file.removesuffix('.md')}",
-        options["title"],
-        sections["text"],
-        _GAP.sub(r"\1...  # \2\n", code),
-        solution,
-        "\n".join(gap[2] for gap in _GAP.findall(code)),
-        sections.get("probe", ""),
-        (*mistakes, Mistake("", "", *_hints(sections["else"]))),
-        options,
-    )
+    mistakes.append(Mistake("", "", *_hints(sections["else"])))
+    start, shown = _GAP.sub(r"\1...  # \2\n", code), "\n".join(gap[2] for gap in _GAP.findall(code))
+    texts = options["title"], sections["text"], start, solution, shown, sections.get("probe", "")
+    return Exercise(number, f"ex{file.removesuffix('.md')}", *texts, tuple(mistakes), options)
 
 
 def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
@@ -140,22 +131,10 @@ def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
     )
     wrong = page.replace(inspect.getsource(backward), inspect.getsource(bug.patched()[-1]))
     question, hint = _hints(sections["bug"])
-    return Exercise(
-        number,
-        f"ex{number:02d}_bug_{reference.name}",
-        sections["options"]["title"].format(page=reference.name),
-        sections["text"],
-        wrong,
-        page,
-        bug.diff(),
-        "",
-        (
-            Mistake(bug.name, wrong, question, hint.replace("{cause}", bug.cause)),
-            Mistake("", "", *_hints(sections["else"])),
-        ),
-        {
-            "pair": [forward.__name__, backward.__name__],
-            "shapes": reference.shapes,
-            "gates": reference.gates,
-        },
-    )
+    found = Mistake(bug.name, wrong, question, hint.replace("{cause}", bug.cause))
+    pair = [forward.__name__, backward.__name__]
+    options = {"pair": pair, "shapes": reference.shapes, "gates": reference.gates}
+    title = sections["options"]["title"].format(page=reference.name)
+    texts = title, sections["text"], wrong, page, bug.diff(), ""
+    mistakes = found, Mistake("", "", *_hints(sections["else"]))
+    return Exercise(number, f"ex{number:02d}_bug_{reference.name}", *texts, mistakes, options)

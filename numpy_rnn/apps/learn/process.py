@@ -26,42 +26,31 @@ def run_judge(exercise: Exercise, answer: Path, seconds: float = 20.0) -> Verdic
     """Return the verdict on a file, also if its code does not end in time, crashes or exits.
 
     Its process has no input, and of its output the first characters are kept.
-
-    Examples
-    --------
-    >>> from numpy_rnn.apps.learn import load
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     answer = Path(folder, "answer.py")
-    ...     _ = answer.write_text("import os; os._exit(3)")
-    ...     run_judge(load()[0], answer)[:2]
-    ('ended', 'exit status 3')
     """
     paths = [str(Path(numpy_rnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        process: Any = subprocess.Popen(  # noqa: S603 (the learner's own code)
+        with subprocess.Popen(  # noqa: S603 (the learner's own code)
             [sys.executable, "-P", "-c", CHILD, exercise.name, answer.resolve(), folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | environment,
             start_new_session=True,  # Ctrl-C reaches the course alone
-        )
-        try:
-            process.stdout.read(1)  # when it has imported what it needs
-            status = process.wait(seconds)
-            ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-            verdict = Verdict("ended", ended)
-        except subprocess.TimeoutExpired:
-            verdict = Verdict("timeout", f"{seconds:g} s")
-        finally:  # also the processes that the answer has started
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
-            process.wait()
-            process.stdout.close()
-        printed, complete = Path(folder, "printed.txt"), Path(folder, "verdict.json")
-        if complete.exists():
-            verdict = Verdict(*json.loads(complete.read_bytes()))
+        ) as process:
+            try:
+                process.stdout and process.stdout.read(1)  # when it has imported what it needs
+                status = process.wait(seconds)
+                how = "signal" if status < 0 else "exit status"
+                verdict = Verdict("ended", f"{how} {abs(status)}")
+            except subprocess.TimeoutExpired:
+                verdict = Verdict("timeout", f"{seconds:g} s")
+            finally:  # also the processes that the answer has started
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+        with contextlib.suppress(OSError, ValueError):  # missing or incomplete
+            verdict = Verdict(*json.loads(Path(folder, "verdict.json").read_bytes()))
+        printed = Path(folder, "printed.txt")
         text = printed.read_text("utf-8", "replace") if printed.exists() else ""
     return verdict._replace(printed=text)
 
@@ -93,8 +82,6 @@ def main(name: str, answer: str, folder: str) -> None:
     os.write(1, b".")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        verdict = judge(exercise, Path(answer).read_bytes(), answer)
-    unfinished = Path(folder, "unfinished.json")
-    unfinished.write_text(json.dumps(verdict), "utf-8")
-    unfinished.replace(Path(folder, "verdict.json"))
+        verdict = judge(exercise, Path(answer).read_text("utf-8", "replace"), answer)
+    Path(folder, "verdict.json").write_text(json.dumps(verdict), "utf-8")
     os._exit(0)  # without waiting for threads that the answer started

@@ -26,12 +26,12 @@ EXERCISE = load()[1]
         ("x = 1\n\0", "error", "SyntaxError", ""),
         ("def forward(*a):\n    return forward(*a)", "error", "line 2: RecursionError", ""),
         ("def forward(*a):\n    a[0][:] = 1 / 0", "error", "line 2: ZeroDivisionError", ""),
-        ("import sys\nsys.stdout.close()\nsys.stdout = None", "error", "NameError", ""),
-        ("import builtins\nbuiltins.open = None", "error", "NameError", ""),
+        ("import sys\nsys.stdout.close()\nsys.stdout = None", "error", "AttributeError", ""),
+        ("import builtins\nbuiltins.open = None", "error", "AttributeError", ""),
         (
             "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()",
             "error",
-            "NameError",
+            "AttributeError",
             "",
         ),
         pytest.param(
