@@ -77,7 +77,7 @@ def test_equals_the_complex_step_for_the_smallest_sizes(page: Page, T: int, B: i
 def test_each_timestep_is_right_however_little_reaches_it(
     page: Page, recurrent: float, inputs: float
 ) -> None:
-    arguments = in_regime(page, recurrent, inputs, T=25)
+    arguments = in_regime(page, recurrent, inputs, T=15)
     outputs, _ = page.forward(*arguments)
     douts = tuple(np.zeros(out.shape) for out in as_tuple(outputs))
     for dout in douts:

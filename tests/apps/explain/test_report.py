@@ -231,18 +231,12 @@ def test_every_picture_is_there_as_numbers(folder: Path, networks: list[Measurem
                 np.testing.assert_allclose(data[when]["gates"][name], gate, rtol=1e-6)
 
 
-def test_the_same_measurements_give_the_same_files(
-    folder: Path, networks: list[Measurements], tmp_path: Path
-) -> None:
-    for name in write(tmp_path, SAMPLE, networks):
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
-
-
-def test_the_names_of_the_pictures_are_known_before_they_are_drawn(
+def test_the_same_measurements_give_the_same_files_and_the_names_of_pictures_are_known_before(
     folder: Path, networks: list[Measurements], tmp_path: Path
 ) -> None:
     drawn: list[str] = []
-    write(tmp_path, SAMPLE, networks, drawn.append)
+    for name in write(tmp_path, SAMPLE, networks, drawn.append):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
     assert drawn == picture_names(networks)
     assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
 
