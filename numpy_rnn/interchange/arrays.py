@@ -128,17 +128,11 @@ def write_npz(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model, as ``np.savez`` does."""
     missing, arrays = check_for_torch(model), dict[str, Any](model.state_dict())
     write_atomically(path, lambda file: np.savez(file, **arrays))
-    return missing + _tied(model)
+    return missing
 
 
 def write_pickle(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model: a pickled dict of arrays."""
     missing = check_for_torch(model)
     write_atomically(path, partial(pickle.dump, model.state_dict(), protocol=4))
-    return missing + _tied(model)
-
-
-def _tied(model: Layer) -> list[str]:
-    """Return that weights are tied, which arrays on their own do not say."""
-    shapes = model.parameters.shapes
-    return [f"{name} is tied" for name in model.parameters.values if name not in shapes]
+    return missing

@@ -25,6 +25,8 @@ FORMATS: dict[str, str] = {
     "audio-json": "audio_json",
     "keras": "keras_file",
 }
+# Options that change training alone, by the formats that have no place for them.
+FOR_TRAINING = {"onnx": ("padding_idx", "dropout", "p"), "keras": ("padding_idx",)}
 SUFFIXES = {
     ".safetensors": "safetensors",
     ".pt": "torch",
@@ -139,7 +141,24 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
         missing = list(write(model, Path(path)) or [])
-    missing += ["the vocabulary"] * (model.vocabulary is not None and name != "safetensors")
+    missing += _lost(model, name)
     if missing:
         parts = "; ".join(missing)
         warnings.warn(f"{str(path)!r}: format {name!r} does not hold: {parts}", stacklevel=2)
+
+
+def _lost(model: Layer, name: str) -> list[str]:
+    """Return what a format does not hold because it is neither a layer nor an option of results."""
+    shapes, lost, left = model.parameters.shapes, [], [model]
+    if name not in ("safetensors", "torch"):
+        lost += [f"{tied} is tied" for tied in model.parameters.values if tied not in shapes]
+    while left:
+        layer = left.pop()
+        left += getattr(layer, "layers", {}).values()
+        options = [(n, getattr(layer, n, None)) for n in FOR_TRAINING.get(name, ())]
+        lost += [
+            f"{n}={value} of {layer!r}"
+            for n, value in options
+            if value or (value == 0 and n == "padding_idx")
+        ]
+    return lost + ["the vocabulary"] * (model.vocabulary is not None and name != "safetensors")

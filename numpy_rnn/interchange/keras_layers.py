@@ -196,7 +196,10 @@ class Chain:
             return
         flags = {"weight": "scale", "bias": "center"}
         names = [name for name, flag in flags.items() if config.get(flag, True)]
-        H = len(entry.weights[0]) if names else self.size or 1
+        H = len(entry.weights[0]) if names else self.size
+        if H is None:
+            self._refuse(entry, "neither weights nor a layer before it that tells its size")
+            return
         dtype = np.result_type(np.float32, *entry.weights)
         layer = LayerNorm(H, float(config.get("epsilon", 1e-3)), dtype=dtype)
         self._append(entry, layer, H, H, dict(zip(names, entry.weights, strict=True)))

@@ -82,8 +82,7 @@ class _Writer:
         self.configs: list[dict[str, Any]] = []
         self.weights: dict[str, dict[str, Array]] = {}
         self._unsupported: list[str] = []
-        shapes = model.parameters.shapes
-        self.missing = [f"{name} is tied" for name in model.parameters.values if name not in shapes]
+        self.missing: list[str] = []
         if getattr(model, "batch_first", None) is False:
             self.missing.append("the order of axes (T, B, D): Keras has (B, T, D)")
         self._dtype = model.parameters.dtype.name

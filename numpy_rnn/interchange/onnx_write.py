@@ -128,7 +128,7 @@ class _Writer:
     def layer(self, layer: Any, name: str) -> None:
         """Add a layer, or note that there is no operator for it."""
         kind = type(layer).__name__
-        if isinstance(layer, layers.Sequential):
+        if type(layer) is layers.Sequential:
             for inner, part in layer.layers.items():
                 self.layer(part, f"{name}.{inner}")
         elif type(layer) in CELLS and not getattr(layer, "proj_size", 0):

@@ -421,6 +421,8 @@ def check_for_torch(model: Layer) -> list[str]:
     _describe(model, "", foreign, missing)
     if foreign:
         raise UnsupportedError(f"PyTorch has no {', '.join(dict.fromkeys(foreign))}")
+    if not model.parameters.shapes:
+        raise UnsupportedError(f"{model!r} has no weights, so its state_dict is empty")
     return missing
 
 
