@@ -1,21 +1,17 @@
-"""Compare Keras's and audio models below a folder with references that share no code with them.
+"""References for Keras's and audio models that share no code with the package.
 
-    python -m benchmarks.real_keras_audio FOLDER       (extras: benchmark, keras; and Keras 3)
-
-RTNeural: the ``*_y.csv`` beside a file. ``.nam``: a plain loop over samples. Keras's weights:
-layers of Keras itself with the arrays of the file, as the programs DTLN, textgenrnn and reactionrnn
-make them. Each line has the worst difference, and microseconds a step. Keras runs in float64: over
-hundreds of steps of such networks the rounding of float32 grows to more than 0.1.
+``benchmarks/real_models.py`` runs them. RTNeural: the ``*_y.csv`` beside a file. ``.nam``: a plain
+loop over samples. Keras's weights: layers of Keras 3 itself with the arrays of the file, as the
+programs DTLN, textgenrnn and reactionrnn make them. Keras runs in float64: over hundreds of steps
+of such networks the rounding of float32 grows to more than 0.1.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +21,6 @@ import numpy as np
 
 from numpy_rnn import interchange
 from numpy_rnn.functional.types import Array
-from numpy_rnn.training.process import one_blas_thread
 
 STEPS = 100
 Line = tuple[str, float]
@@ -212,25 +207,9 @@ def textgenrnn(path: Path, arrays: dict[str, Array], keras: Any, tokens: Array) 
     return compare(path.name, ours, reference, tokens.size)
 
 
-def main() -> None:
-    """Print a line for each model."""
-    parser = argparse.ArgumentParser(description="Compare Keras's and audio models.")
-    parser.add_argument("folder", type=Path)
-    folder, worst = parser.parse_args().folder, 0.0
+def lines(path: Path) -> Iterator[Line]:
+    """Yield a line and the worst difference for each reference that a file has."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    with warnings.catch_warnings(), one_blas_thread():
-        warnings.simplefilter("ignore")
-        for path in sorted(folder.rglob("*")):
-            lines: Iterator[Line] = iter(())
-            if path.suffix in (".nam", ".json"):
-                lines = audio(path)
-            elif path.suffix in (".h5", ".hdf5"):
-                lines = keras_weights(path)
-            for line, difference in lines:
-                print(f"{path.parent.name}/{line}", flush=True)
-                worst = max(worst, difference)
-    print(f"worst difference: {worst:.1e}")
-
-
-if __name__ == "__main__":
-    main()
+    kinds = {".nam": audio, ".json": audio, ".h5": keras_weights, ".hdf5": keras_weights}
+    for line, worst in kinds[path.suffix](path) if path.suffix in kinds else ():
+        yield f"{path.parent.name}/{line}", worst
