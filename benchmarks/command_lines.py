@@ -41,7 +41,7 @@ HOSTILE = (
 FILES = (
     "text.txt",
     "text.rnn",
-    "saved.npz",
+    "saved.safetensors",
     "options.toml",
     "in.npy",
     "empty",
@@ -71,8 +71,8 @@ QUICK = {
     "sample": ["text.rnn", "--length", "5"],
     "evaluate": ["text.rnn", "text.txt"],
     "inspect": ["text.rnn"],
-    "convert": ["saved.npz", "new.safetensors"],
-    "run": ["saved.npz", "--input", "in.npy", "--output", "out.npy"],
+    "convert": ["saved.safetensors", "new.safetensors"],
+    "run": ["saved.safetensors", "--input", "in.npy", "--output", "out.npy"],
     "explain": ["text.rnn", "--text", "the"],
 }
 SLOW = ("explain", "check")  # only with a value that may be wrong
@@ -150,7 +150,7 @@ def _valid(action: argparse.Action) -> list[str]:
         return [*FLOATS]
     if action.metavar == "TIME":
         return ["1s", "0.01m"]
-    return [*FILES, "new.npz", "new.json", "new.png", "abc", "utf-8"]
+    return [*FILES, "new.safetensors", "new.json", "new.png", "abc", "utf-8"]
 
 
 def run_inside(arguments: list[str]) -> Outcome:
@@ -257,7 +257,7 @@ def fixtures(folder: Path) -> Iterator[None]:
         Path("text.txt").write_text("the cat sat on the mat. " * 20, encoding="utf-8")
         for arguments in (
             ["train", *QUICK["train"]],
-            ["recall", *QUICK["recall"], "--save", "saved.npz"],
+            ["recall", *QUICK["recall"], "--save", "saved.safetensors"],
         ):
             outcome = run_inside(arguments)
             if outcome.status:

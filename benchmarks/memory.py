@@ -33,7 +33,7 @@ def fill(name: str) -> None:
             if (known.length, known.seed) == (length, seed):
                 return known.solved
         runs.append(run(entry.config, length, seed))
-        write_record(FOLDER / f"{name}.json", entry.config, runs)
+        write_record(FOLDER / f"{name}.safetensors", entry.config, runs)
         print(name, runs[-1], flush=True)
         return runs[-1].solved
 

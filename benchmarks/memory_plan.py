@@ -73,7 +73,7 @@ PLAN = {
 
 def recorded(name: str) -> list[Run]:
     """Return the recorded runs of an entry."""
-    path = FOLDER / f"{name}.json"
+    path = FOLDER / f"{name}.safetensors"
     if not path.exists():
         return []
     config, runs = read_record(path)

@@ -25,7 +25,7 @@ from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
 from numpy_rnn.interchange.graph import Graph
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training.process import one_blas_thread
 
 STEPS = 200  # timesteps of the random input

@@ -38,8 +38,8 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (  # the exit status, the comma
     (0, ("sample", "whole", "--length", "9", "--seed", "1")),
     (0, ("evaluate", "whole", "a.txt")),
     (0, ("memory", "--updates", "1", "--seeds", "1", "--limit", "30", "--record", "a.json")),
-    (0, ("recall", "--epochs", "2", "--save", "a.npz")),
-    (0, ("recall", "--epochs", "2", "--save", "a.npz")),  # replaces the file
+    (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),
+    (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),  # replaces the file
     (2, ("recall", "--epochs", "2", "--save", "con.npz")),
     (2, ("recall", "--epochs", "2", "--save", "a:b.npz")),
     (2, ("train", "a.txt", *SMALL, "--log", "x", "--checkpoint", "X")),  # one name on Windows

@@ -106,7 +106,7 @@ def check_writable(path: Path) -> None:
 
     Examples
     --------
-    >>> check_writable(Path("no_such_folder/file.npz"))
+    >>> check_writable(Path("no_such_folder/file.safetensors"))
     Traceback (most recent call last):
     FileNotFoundError: folder 'no_such_folder' does not exist
     """

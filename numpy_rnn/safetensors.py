@@ -2,8 +2,11 @@
 
 A file is the length of its header in eight bytes, the header, and the arrays without a gap. The
 header is JSON: for each array its dtype, its shape and the first and last offset of its bytes, and
-under ``__metadata__`` texts by name. All numbers are little-endian, arrays are in C order. Here the
-settings are JSON in one of the texts. The interface is that of :mod:`numpy_rnn.npz`.
+under ``__metadata__`` texts by name. All numbers are little-endian, arrays are in C order. Here
+settings are JSON in these texts, and the first text is a checksum of all bytes after it. Other
+programs keep neither its place nor the blank before it, so a file that they rewrite has none.
+
+Model files, checkpoints, saved recalls, states and the records of a memory search are such files.
 
 Source: the specification in the documentation of the ``safetensors`` library, version 0.7.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +26,27 @@ import numpy as np
 
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
-from numpy_rnn.npz import ArrayLayout, FileFormat, checked_size, damaged_file_errors
+from numpy_rnn.reading import checked_size, damaged_file_errors, parse_json
 
 MAX_HEADER = 100_000_000  # bytes; the specification's limit
-MAX_VALUES = 200_000  # in the header, which is read as Python objects
+MAX_ARRAYS = 50_000  # each costs a kilobyte as Python objects
 MAX_AXES = 32
+CHUNK = 1 << 16  # bytes that are read at a time for the checksum
 METADATA = "__metadata__"
+CHECKED = b'{"__metadata__": {"crc32": "'  # how a header with a checksum begins
+NO_CHECKSUM = b"00000000"
+OLDER = b"checkpoint.npy", b"experiment.npy", b'"config": {'  # in the files of older versions
+OLDER_VERSION = "it is of an older version, which wrote .npz or .json: write it anew"
+TAIL = 1 << 12  # bytes at the end of a file in which they are looked for
 BFLOAT16 = "BF16"  # NumPy has no such type: it is read as float32, of which it is the upper half
 DTYPES: dict[str, np.dtype[Any]] = {BFLOAT16: np.dtype("<u2"), "BOOL": np.dtype("?")}
 for _letter in "FIU":
     for _bytes in (8, 4, 2, 1)[: 3 if _letter == "F" else 4]:
         DTYPES[f"{_letter}{8 * _bytes}"] = np.dtype(f"<{_letter.lower()}{_bytes}")
 CODES = {dtype: code for code, dtype in DTYPES.items() if code != BFLOAT16}
+
+
+ArrayLayout = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]  # name to shape and dtype
 
 
 class Entry(NamedTuple):
@@ -57,9 +70,9 @@ def bfloat16_to_float32(halves: Array) -> Array:
 
 
 def write(
-    path: Path, file_format: FileFormat, settings: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: Path, settings: Mapping[str, Mapping[str, Any]], arrays: Mapping[str, Array]
 ) -> None:
-    """Write settings, which are values for JSON, and arrays: completely or not at all.
+    """Write settings, which are values for JSON by entry, and arrays: completely or not at all.
 
     The same settings and arrays give the same bytes.
 
@@ -70,7 +83,8 @@ def write(
     OSError
         If the file cannot be written; an old file is unchanged.
     """
-    header: dict[str, Any] = {METADATA: {file_format.settings_entry: json.dumps(dict(settings))}}
+    texts = {name: json.dumps(dict(values), allow_nan=False) for name, values in settings.items()}
+    header: dict[str, Any] = {METADATA: {"crc32": NO_CHECKSUM.decode(), **texts}}
     chosen: list[Array] = []
     start = 0
     # The widest first, so that each array is aligned. The order is kept otherwise.
@@ -82,15 +96,15 @@ def write(
         header[name] = {"dtype": code, "shape": array.shape, "data_offsets": (start, stop)}
         chosen.append(np.ascontiguousarray(array, DTYPES[code]))
         start = stop
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-
-    def write_parts(file: BinaryIO) -> None:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for array in chosen:
-            file.write(array.reshape(-1).view(np.uint8).data)
-
-    write_atomically(path, write_parts)
+    rest = text[len(CHECKED + NO_CHECKSUM) :]
+    parts = [array.reshape(-1).view(np.uint8).data for array in chosen]
+    checksum = zlib.crc32(rest)
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    start_of_file = struct.pack("<Q", len(text)) + CHECKED + b"%08x" % checksum + rest
+    write_atomically(path, lambda file: file.writelines([start_of_file, *parts]))
 
 
 class Reader:
@@ -100,21 +114,20 @@ class Reader:
     ----------
     metadata : dict of str to str
         All texts of the header.
-    settings : dict
-        The settings of the format; empty for a format without.
     entries : dict of str to Entry
         The arrays, in the order of their bytes.
     """
 
-    def __init__(self, file: BinaryIO, size: int, settings_entry: str = "") -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MAX_HEADER):
+            _refuse_older(file, size)
             raise ValueError(f"its header claims {length} bytes of a file of {size}")
         text = file.read(length)
-        if text[:1] != b"{" or text.count(b",") > MAX_VALUES:
-            raise ValueError(f"its header is not a JSON object of at most {MAX_VALUES} values")
-        header = json.loads(text.decode(), object_pairs_hook=_unique)
+        if text[:1] != b"{" or text.count(b'"dtype"') > MAX_ARRAYS:
+            raise ValueError(f"its header is not a JSON object of at most {MAX_ARRAYS} arrays")
+        header = parse_json(text.decode(), size, _unique)
         self._start, self.metadata = 8 + length, header.pop(METADATA, {})
         if not _is_texts(self.metadata):
             raise ValueError(f"its {METADATA} is not an object of texts")
@@ -127,13 +140,22 @@ class Reader:
             end = entry.stop
         if self._start + end != size:
             raise ValueError(f"its arrays end at byte {self._start + end} of a file of {size}")
-        self.settings: dict[str, Any] = {}
-        if settings_entry:
-            if settings_entry not in self.metadata:
-                raise ValueError(f"{settings_entry!r} is missing")
-            self.settings = json.loads(self.metadata[settings_entry])
-            if not isinstance(self.settings, dict):
-                raise ValueError(f"{settings_entry!r} is not a JSON object")
+        if text.startswith(CHECKED):
+            first = len(CHECKED + NO_CHECKSUM)
+            checksum = zlib.crc32(text[first:])
+            while chunk := file.read(CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+            if b"%08x" % checksum != text[len(CHECKED) : first]:
+                raise ValueError("its checksum is not that of its content")
+
+    def settings(self, entry: str) -> dict[str, Any]:
+        """Return the settings under this name."""
+        if entry not in self.metadata:
+            raise ValueError(f"{entry!r} is missing")
+        settings = parse_json(self.metadata[entry], self._size)
+        if not isinstance(settings, dict):
+            raise ValueError(f"{entry!r} is not a JSON object")  # noqa: TRY004 (the file's value)
+        return settings
 
     def read(self, name: str) -> Array:
         """Return an array: a new one, that can be written to. BF16 is read as float32."""
@@ -147,18 +169,21 @@ class Reader:
         array: Array = np.frombuffer(data, DTYPES[code]).reshape(shape)
         return bfloat16_to_float32(array) if code == BFLOAT16 else array
 
-    def read_arrays(self, layout: ArrayLayout) -> dict[str, Array]:
-        """Return all arrays, if the file has exactly those of `layout` and they are finite.
+    def read_arrays(self, layout: ArrayLayout, beside: str = "") -> dict[str, Array]:
+        """Return the arrays of `layout`, if the file has exactly those and they are finite.
 
-        No memory is allocated before all names and sizes agree.
+        It may have others whose names begin with `beside`. No memory is allocated before all names
+        and sizes agree.
         """
         wrong = [f"{name!r} is missing" for name in layout if name not in self.entries]
-        wrong += [f"{name!r} is unexpected" for name in self.entries if name not in layout]
+        more = (name for name in self.entries if not (beside and name.startswith(beside)))
+        wrong += [f"{name!r} is unexpected" for name in more if name not in layout]
         for name, (shape, dtype) in layout.items():
-            code, expected = CODES.get(np.dtype(dtype).newbyteorder("<")), self.entries.get(name)
-            if expected is not None and (code, tuple(shape)) != expected[:2]:
+            entry = self.entries.get(name)
+            found = entry and (entry.shape, DTYPES[entry.code], entry.code == BFLOAT16)
+            if found and found != (tuple(shape), np.dtype(dtype).newbyteorder("<"), False):
                 wrong.append(
-                    f"{name!r} is {expected.code} of {expected.shape}, expected {code} of {shape}"
+                    f"{name!r} is {found[1]} of shape {found[0]}, expected {dtype} of shape {shape}"
                 )
         if wrong:
             raise ValueError("; ".join(wrong))
@@ -170,26 +195,38 @@ class Reader:
 
 
 @contextmanager
-def open_safetensors(path: Path | str, file_format: FileFormat) -> Iterator[Reader]:
+def open_safetensors(path: Path | str, description: str) -> Iterator[Reader]:
     """Open a .safetensors file and read its header.
 
-    The settings are those that :func:`write` wrote; with an empty name of their entry there are
-    none. Whatever is wrong with the content, and any exception in the ``with`` block, becomes a
-    DamagedFileError. An OSError says that the file cannot be read.
+    The file stays open between the settings and the arrays, so they belong together even if the
+    file is replaced. Whatever is wrong with the content, and any exception in the ``with`` block,
+    becomes a DamagedFileError. An OSError says that the file cannot be read.
 
     Examples
     --------
     >>> import tempfile
-    >>> weights = FileFormat("a file of weights", settings_entry="about")
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write(Path(folder, "w"), weights, {"size": 2}, {"w": np.ones(2)})
-    ...     with open_safetensors(Path(folder, "w"), weights) as file:
-    ...         file.read_arrays({"w": ((file.settings["size"],), np.dtype("float64"))})
+    ...     write(Path(folder, "w"), {"about": {"size": 2}}, {"w": np.ones(2)})
+    ...     with open_safetensors(Path(folder, "w"), "a file of weights") as file:
+    ...         file.read_arrays({"w": ((file.settings("about")["size"],), np.dtype("float64"))})
     {'w': array([1., 1.])}
     """
     path = Path(path)
-    with damaged_file_errors(path, file_format), open_regular(path) as file:
-        yield Reader(file, checked_size(file), file_format.settings_entry)
+    with damaged_file_errors(path, description), open_regular(path) as file:
+        yield Reader(file, checked_size(file))
+
+
+def is_older(head: bytes, end: bytes = b"") -> bool:
+    """Whether a .npz or a .json that begins and ends like this is of an older version."""
+    return head.startswith((b"PK\3\4", b"{")) and any(mark in head + end for mark in OLDER)
+
+
+def _refuse_older(file: BinaryIO, size: int) -> None:
+    file.seek(0)
+    head = file.read(TAIL)
+    file.seek(max(0, size - TAIL))
+    if is_older(head, file.read(TAIL)):
+        raise ValueError(OLDER_VERSION)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

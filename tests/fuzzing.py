@@ -7,18 +7,15 @@ search run ``python -m benchmarks.fuzz FORMAT``.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import random
-import re
 import resource
-import struct
 import time
 import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +26,8 @@ from numpy_rnn.cli import checkpoint as commands
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.interchange import onnx_file
-from numpy_rnn.npz import DamagedFileError
-from numpy_rnn.stored_zip import read_directory, start_of
+from numpy_rnn.reading import DamagedFileError
+from numpy_rnn.safetensors import CHECKED, METADATA, NO_CHECKSUM
 from numpy_rnn.text import strip_control_characters
 from tests.interchange import audio_files, keras_files, onnx_seeds
 from tests.interchange import seeds as models
@@ -132,14 +129,14 @@ def _read_checkpoint(path: Path) -> None:
 
 
 def _recalls(folder: Path) -> list[bytes]:
-    path = folder / "seed.npz"
+    path = folder / "seed.safetensors"
     experiment = recall.Experiment(text="abc", characters="abc<>", hidden_size=3, epochs=1)
     recall.save(path, recall.run(experiment))
     return [path.read_bytes()]
 
 
 def _records(folder: Path) -> list[bytes]:
-    path = folder / "seed.json"
+    path = folder / "seed.safetensors"
     found = Run(25, 0, True, 1.0, 0.01, 0.7, 50, 300, 0.25)
     runs = [found, replace(found, length=50, solved=False, score=None, loss=None)]
     write_record(path, TrainingConfig(), runs)
@@ -158,9 +155,9 @@ def _read_config(path: Path) -> None:
 
 
 FORMATS: dict[str, Format] = {
-    "checkpoint": Format(_checkpoints, _read_checkpoint, DamagedFileError, ".npz"),
-    "recall": Format(_recalls, recall.load, DamagedFileError, ".npz"),
-    "record": Format(_records, read_record, DamagedFileError, ".json"),
+    "checkpoint": Format(_checkpoints, _read_checkpoint, DamagedFileError, ".safetensors"),
+    "recall": Format(_recalls, recall.load, DamagedFileError, ".safetensors"),
+    "record": Format(_records, read_record, DamagedFileError, ".safetensors"),
     "config": Format(_configs, _read_config, UsageError, ".toml"),
 } | {
     name: Format(partial(models.seeds, name), models.load, models.ERRORS, "")
@@ -198,8 +195,8 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         return mutate_bytes(data, rng)
     with contextlib.suppress(Exception):  # it may have lost its structure
-        if data.startswith(b"PK"):
-            return mutate_zip(data, rng)
+        if data.startswith(CHECKED, 8):
+            return mutate_safetensors(data, rng)
         if data.startswith((b"{", b"[")):
             return mutate_json(data, rng)
     return mutate_bytes(data, rng)
@@ -251,77 +248,68 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
     return json.dumps(tree).encode()
 
 
-def mutate_zip(data: bytes, rng: random.Random) -> bytes:
-    """Change the entries of a zip file, and write the right checksums."""
-    members = dict(members_of(data))
-    name = rng.choice(sorted(members))
-    settings = [each for each in members if each in ("checkpoint.npy", "experiment.npy")]
+def mutate_safetensors(data: bytes, rng: random.Random) -> bytes:
+    """Change the header, the settings or the arrays of a file, and write the right checksum."""
+    header, body = parts_of(data)
+    arrays = sorted(name for name in header if name != METADATA)
+    texts = sorted(name for name in header[METADATA] if name != "crc32")
     kind = rng.random()
-    if settings and kind < 0.5:
-        name = settings[0]
-        members[name] = npy_of_text(mutate_json(text_of_npy(members[name]), rng).decode())
+    if kind < 0.5 or not arrays:
+        name = rng.choice(texts)
+        text = header[METADATA][name].encode()
+        change = mutate_json if rng.random() < 0.9 else mutate_bytes
+        header[METADATA][name] = change(text, rng).decode(errors="replace")
     elif kind < 0.6:
-        members[name] = mutate_bytes(members[name][:128], rng) + members[name][128:]
+        body = mutate_bytes(body, rng)
     elif kind < 0.7:
-        members[name] = claim(members[name], rng)
+        header = json.loads(mutate_json(json.dumps(header).encode(), rng))
     elif kind < 0.8:
-        members[name] = mutate_bytes(members[name], rng)
+        claim(header[rng.choice(arrays)], rng)
     elif kind < 0.9:
-        members[rng.choice((name, "more.npy", "\x1b[2J.npy"))] = members.pop(name)
+        name = rng.choice(arrays)
+        header[rng.choice((name, "more", "training/more", "\x1b[2J"))] = header.pop(name)
     else:
-        other = rng.choice(sorted(members))
-        members[name], members[other] = members[other], members[name]
-    return zip_of(members)
+        one, other = rng.choice(arrays), rng.choice(arrays)
+        header[one], header[other] = header[other], header[one]
+    return file_of(header, body)
 
 
-@lru_cache(maxsize=8)  # the seeds
-def members_of(data: bytes) -> dict[str, bytes]:
-    """Return the contents of an uncompressed zip file by name."""
-    file = io.BytesIO(data)
-    members = {}
-    for name, entry in read_directory(file, len(data)).items():
-        start_of(file, name, entry)
-        members[name] = file.read(entry.size)
-    return members
+def claim(entry: dict[str, Any], rng: random.Random) -> None:
+    """Replace the shape, the dtype or the place of an array in a header."""
+    key = rng.choice(("shape", "dtype", "data_offsets"))
+    entry[key] = {
+        "shape": rng.choice(([999_999_999], [99_999, 99_999, 99], [-1], [0], [], [1], [1.0])),
+        "dtype": rng.choice(("F32", "F64", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "O")),
+        "data_offsets": rng.choice(([0, 0], [0, 1 << 40], [8, 0], [-8, 8], [0], [0, 4.0])),
+    }[key]
 
 
-def text_of_npy(data: bytes) -> bytes:
-    """Return the text of an array of one string."""
-    return data[10 + int.from_bytes(data[8:10], "little") :].decode("utf-32-le").encode()
+def parts_of(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header of a .safetensors file, and the bytes of its arrays."""
+    stop = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:stop]), data[stop:]
 
 
-def npy_of_text(text: str) -> bytes:
-    """Return the .npy of an array of one string."""
-    header = f"{{'descr': '<U{len(text)}', 'fortran_order': False, 'shape': (), }}"
-    start = b"\x93NUMPY\1\0" + (118).to_bytes(2, "little") + header.ljust(117).encode() + b"\n"
-    return start + text.encode("utf-32-le", "surrogatepass")
+def file_of(header: dict[str, Any], body: bytes) -> bytes:
+    """Return a .safetensors file, with the right checksum if it has one."""
+    text = json.dumps(header).encode()
+    if text.startswith(CHECKED):
+        first = len(CHECKED + NO_CHECKSUM)
+        checksum = zlib.crc32(text[first:] + body)
+        text = CHECKED + b"%08x" % checksum + text[first:]
+    return len(text).to_bytes(8, "little") + text + body
 
 
-def claim(data: bytes, rng: random.Random) -> bytes:
-    """Replace the shape or the dtype in the header of a .npy."""
-    shape = rng.choice((b"(999999999,)", b"(99999, 99999, 99)", b"(-1,)", b"(0,)", b"()", b"(1,)"))
-    dtype = rng.choice((b"<f4", b"<f8", b"|O", b"<U9", b"<f2", b">f4", b"<f3", b"|V8"))
-    header = data[10:128]
-    if rng.random() < 0.5:
-        header = re.sub(rb"\([\d, ]*\)", shape, header)
-    else:
-        header = re.sub(rb"'[<>|][a-zA-Z]\d+'", b"'" + dtype + b"'", header)
-    header = header.rstrip(b"\n ").ljust(117) + b"\n"
-    return data[:8] + len(header).to_bytes(2, "little") + header + data[128:]
+def settings_in(data: bytes, entry: str) -> Any:
+    """Return settings in a .safetensors file."""
+    return json.loads(parts_of(data)[0][METADATA][entry])
 
 
-def zip_of(members: dict[str, bytes]) -> bytes:
-    """Return an uncompressed zip file; Python's zipfile takes ten times as long."""
-    body, directory = bytearray(), bytearray()
-    for name, content in members.items():
-        title, size, crc = name.encode(), len(content), zlib.crc32(content)
-        fields = 20, 0, 0, 0, 33, crc, size, size, len(title), 0
-        directory += struct.pack("<4sH5H3L2H", b"PK\1\2", 20, *fields)
-        directory += struct.pack("<3H2L", 0, 0, 0, 0, len(body)) + title
-        body += struct.pack("<4s5H3L2H", b"PK\3\4", *fields) + title + content
-    count = len(members)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
-    return bytes(body + directory + end)
+def with_settings(data: bytes, entry: str, tree: Any) -> bytes:
+    """Return a .safetensors file with other settings."""
+    header, body = parts_of(data)
+    header[METADATA][entry] = json.dumps(tree)
+    return file_of(header, body)
 
 
 def fuzz(fuzzer: Fuzzer, inputs: int, seed: int) -> None:

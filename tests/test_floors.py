@@ -19,11 +19,11 @@ PACKAGE = Path(numpy_rnn.__file__).parent
 # other, so "sideways" is not possible either. A package's __init__ only re-exports, and is
 # one floor above what it re-exports.
 FLOORS = [
-    ["version", "functional.types", "files", "locks", "text", "stored_zip"],
+    ["version", "functional.types", "files", "locks", "text"],
     ["functional.activations", "functional.contract"],
     ["functional.sigmoid_by_tanh", "functional.blocking"],
     ["functional.scan"],
-    ["npz"],
+    ["reading"],
     ["safetensors"],
     ["functional.embedding", "functional.losses"],
     ["functional.dropout", "functional.layer_norm"],

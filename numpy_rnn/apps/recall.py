@@ -17,19 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_rnn import npz
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_line, one_of, real, string
 from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
+from numpy_rnn.layers.base import model_settings
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
+from numpy_rnn.safetensors import open_safetensors, write
 from numpy_rnn.training import Batch, TrainingFailedError, gradient
 from numpy_rnn.training.gradient import first_not_finite
 
 SENTENCE = "hello pytorch. how long can a rnn cell remember?"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz ?!.,:;01"
-FORMAT = npz.FileFormat("a saved recall", settings_entry="experiment")
+FORMAT, ENTRY = "a saved recall", "recall"
 
 
 @dataclass(frozen=True)
@@ -245,12 +246,13 @@ def run(
 
 
 def save(path: str | os.PathLike[str], result: RecallResult) -> None:
-    """Write the weights and the settings to a ``.npz`` file, completely or not at all.
+    """Write a model file, with the settings as JSON under ``recall``, completely or not at all.
 
-    Parameters are stored under their names, the settings as JSON under ``experiment``. An existing
-    file is replaced. For an example see :func:`load`.
+    An existing file is replaced. For an example see :func:`load`.
     """
-    npz.write(Path(path), FORMAT, asdict(result.experiment), result.model.state_dict())
+    model, experiment = result.model, result.experiment
+    settings = model_settings(model, experiment.characters) | {ENTRY: asdict(experiment)}
+    write(Path(path), settings, model.state_dict())
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
@@ -265,13 +267,13 @@ def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     save(f"{folder}/a.npz", run(Experiment(epochs=1)))
-    ...     experiment, model = load(f"{folder}/a.npz")
+    ...     save(f"{folder}/a.safetensors", run(Experiment(epochs=1)))
+    ...     experiment, model = load(f"{folder}/a.safetensors")
     >>> experiment == Experiment(epochs=1)
     True
     """
-    with npz.open_npz(Path(path), FORMAT) as file:
-        experiment = Experiment(**file.settings)
+    with open_safetensors(Path(path), FORMAT) as file:
+        experiment = Experiment(**file.settings(ENTRY))
         dtype = np.dtype(experiment.dtype)
         shapes = parameter_shapes(experiment)
         arrays = file.read_arrays({name: (shape, dtype) for name, shape in shapes.items()})

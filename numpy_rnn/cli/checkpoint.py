@@ -17,11 +17,9 @@ from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.apps.vocabulary import check_encoding, read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
-from numpy_rnn.cli.model import is_checkpoint
 from numpy_rnn.cli.options import add_command, add_option, naming_options
 from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import Sequential
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training.process import one_blas_thread
 
@@ -45,13 +43,12 @@ def add_to(commands: Any) -> None:
     )
     summary = "show the contents of a checkpoint or a model file"
     inspect = add_command(commands, "inspect", run_inspect, summary, text)
-    add_option(inspect, "--json", bool, False, "contents of a model file as JSON")
+    add_option(inspect, "--json", bool, False, "contents as JSON")
     for parser in (sample, evaluate, inspect):
         parser.add_argument(
             "checkpoint",
             metavar="CHECKPOINT" if parser is not inspect else "FILE",
-            help="folder or file written by numpy-rnn train"
-            + (", or a model file" if parser is inspect else ""),
+            help="folder or file written by numpy-rnn train, or a model file",
         )
     for parser in (sample, evaluate):
         add_option(parser, "--last", bool, False, "last parameters instead of the best")
@@ -72,15 +69,10 @@ def add_to(commands: Any) -> None:
     add_option(evaluate, "--batch-size", int, 1, parallel)
 
 
-def load_model(options: argparse.Namespace) -> tuple[run.SavedRun, Sequential]:
-    """Return a checkpoint's contents and its best model, or its last with ``--last``."""
-    saved = _read(options.checkpoint)
-    return saved, saved.model if options.last else run.best(saved)
-
-
-def _read(name: str) -> run.SavedRun:
-    with errors_as(RunError, name):
-        return run.read(Path(name))
+def load_model(options: argparse.Namespace) -> run.LoadedModel:
+    """Return the model of a checkpoint or of a model file."""
+    with errors_as(RunError, options.checkpoint):
+        return run.load_model(Path(options.checkpoint), last=options.last)
 
 
 def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
@@ -91,16 +83,16 @@ def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
 
 def run_sample(options: argparse.Namespace) -> None:
     """Generate text."""
-    saved, model = load_model(options)
+    model, vocabulary, _ = load_model(options)
     for name in ("length", "seed"):
         value = getattr(options, name)
         if value is not None and value < 0:
             raise UsageError(f"--{name} is {value}, expected at least 0")
-    prompt = saved.vocabulary.characters[0] if options.prompt is None else options.prompt
+    prompt = vocabulary.characters[0] if options.prompt is None else options.prompt
     with naming_options("temperature", "top_k", "top_p", "prompt"):
         tokens = generate(
             model,
-            saved.vocabulary.encode(prompt, "--prompt"),
+            vocabulary.encode(prompt, "--prompt"),
             temperature=options.temperature,
             top_k=options.top_k,
             top_p=options.top_p,
@@ -109,7 +101,7 @@ def run_sample(options: argparse.Namespace) -> None:
         write_generated(options.prompt or "")
         with one_blas_thread():
             for token in itertools.islice(tokens, options.length):
-                write_generated(saved.vocabulary.characters[token])
+                write_generated(vocabulary.characters[token])
     print()
 
 
@@ -117,15 +109,14 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Print the cross-entropy of a text."""
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}, expected at least 1")
-    saved, model = load_model(options)
+    model, vocabulary, encoding = load_model(options)
     check_text(options.file)
-    encoding = saved.settings.encoding
     if options.encoding is not None:
         with naming_options("encoding"):
             encoding = check_encoding("evaluate", "encoding", options.encoding)
     with errors_as(RunError, options.file):
         path = Path(options.file)
-        tokens = read_tokens(path, saved.vocabulary, encoding=encoding).tokens
+        tokens = read_tokens(path, vocabulary, encoding=encoding).tokens
         with one_blas_thread():
             nats = cross_entropy(model, tokens, options.batch_size)
     print(
@@ -138,13 +129,13 @@ def run_inspect(options: argparse.Namespace) -> None:
     """Print the contents of a checkpoint or a model file."""
     path = Path(options.checkpoint)
     with errors_as(RunError, options.checkpoint):
-        if not is_checkpoint(path):
-            contents = interchange.read(path)
-            lines = _model_json(contents) if options.json else _model_lines(contents)
-        elif options.json:
-            raise UsageError("--json: expected a model file, not a checkpoint")
-        else:
+        contents = interchange.read(run.file_of(path))
+        if options.json:
+            lines = _model_json(contents)
+        elif contents.format == "safetensors" and run.is_run(path):
             lines = describe(run.read(path))
+        else:
+            lines = _model_lines(contents)
     print(strip_control_characters("\n".join(lines)))
 
 

@@ -22,7 +22,7 @@ from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM
 from numpy_rnn.locks import hold
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.process import one_blas_thread
 

@@ -63,7 +63,7 @@ def add_to(commands: Any) -> None:
         ("--limit", int, 10_000, "maximum length"),
         ("--start", int, None, start),
         ("--resolution", float, 0.1, ends),
-        ("--record", "FILE.json", None, record),
+        ("--record", "FILE.safetensors", None, record),
         ("--plot", "FILE.png", None, "plot of all runs (.png, .svg, .pdf)"),
         ("--json", bool, False, "result as JSON"),
     ):

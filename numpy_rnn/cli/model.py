@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import interchange
-from numpy_rnn.apps.language_model import run as training_run
+from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
-from numpy_rnn.files import open_regular, write_atomically
+from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
@@ -55,22 +55,8 @@ def add_to(commands: Any) -> None:
         )
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Whether it is what ``numpy-rnn train`` writes, a folder or a file."""
-    if path.is_dir():
-        return True
-    with open_regular(path) as file:
-        return file.read(4) == b"PK\3\4" and b"checkpoint.npy" in file.read(4096) + _tail(file)
-
-
-def _tail(file: Any) -> bytes:
-    """Return the end of a file, where a zip has its directory."""
-    file.seek(max(0, file.seek(0, 2) - (1 << 16)))
-    return bytes(file.read())
-
-
 def load_model(options: argparse.Namespace) -> Any:
-    """Return the model in ``options.file``: the best one of a checkpoint."""
+    """Return the model in ``options.file``, or in the folder of a checkpoint."""
     given: dict[str, Any] = {}
     for option in options.option:
         name, equals, value = option.partition("=")
@@ -78,15 +64,9 @@ def load_model(options: argparse.Namespace) -> Any:
             raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
         words = {"true": True, "false": False}
         given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
-    path = Path(options.file)
     with errors_as(RunError, options.file):
-        if is_checkpoint(path):
-            saved = training_run.read(path)
-            model = training_run.best(saved).eval()
-            model.vocabulary = saved.vocabulary.characters
-            return model
         try:
-            return interchange.load(path, **given)
+            return interchange.load(file_of(Path(options.file)), **given)
         except TypeError as error:
             raise UsageError(f"{options.file!r} does not take these options: {error}") from None
 

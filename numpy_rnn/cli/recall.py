@@ -71,14 +71,14 @@ def add_to(commands: Any) -> None:
     add_option(parser, "--extend-vocabulary", bool, False, extend)
     add_options(parser, Experiment, HELPS, CHOICES)
     add_option(parser, "--json", bool, False, "result as JSON")
-    add_option(parser, "--save", "FILE.npz", None, "file for the weights and the settings")
+    add_option(parser, "--save", "FILE.safetensors", None, "file for the weights and the settings")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command. Raise UsageError or RunError for one line about a failure."""
     experiment = _experiment(options)
     if options.save is not None:
-        check_output("--save", options.save, (".npz",))
+        check_output("--save", options.save, (".safetensors",))
     lines = not options.json
     if lines:
         print(_headline(experiment), flush=True)

@@ -13,13 +13,13 @@ from numpy_rnn.apps.to_builtin import one_line
 from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
 from numpy_rnn.files import read_whole
-from numpy_rnn.npz import FileFormat, damaged_file_errors
+from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.training.process import default_threads
 
 EPOCHS = 10.0
 CONFIG_SIZE = 1 << 14  # bytes; a file of options is far smaller
 MAX_DOTS = 100  # in a line; tomllib takes the square of a key's dots in time and memory
-CONFIG = FileFormat("a TOML file of options", settings_entry="")
+CONFIG = "a TOML file of options"
 # A resumed run may have other values of these, because its results do not depend on them.
 FREE = ("checkpoint", "log", "plot", "save_every")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -21,10 +21,10 @@ from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
 from numpy_rnn.interchange.torch_file import MAGIC_PICKLE, open_zip, read_tree
 from numpy_rnn.interchange.tree import Found, find_weights
 from numpy_rnn.interchange.unpickle import Machine, PickledArray
-from numpy_rnn.layers.base import MODEL_FILE, Layer
+from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer
 from numpy_rnn.layers.model_file import read_model
-from numpy_rnn.npz import FileFormat, checked_size
-from numpy_rnn.safetensors import BFLOAT16, open_safetensors
+from numpy_rnn.reading import checked_size
+from numpy_rnn.safetensors import BFLOAT16, OLDER_VERSION, is_older, open_safetensors
 
 HEADS = {  # how a file begins
     "safetensors": rb".{4}\0{4}\{",
@@ -72,8 +72,8 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _read_safetensors(path: Path) -> Contents:
-    with open_safetensors(path, FileFormat("a file of safetensors", "")) as file:
-        if MODEL_FILE.settings_entry not in file.metadata:
+    with open_safetensors(path, "a file of safetensors") as file:
+        if MODEL_ENTRY not in file.metadata:
             found = Found({name: file.read(name) for name in file.entries})
             half = [name for name, entry in file.entries.items() if entry.code == BFLOAT16]
             found.stored = dict.fromkeys(half, "bfloat16")
@@ -82,7 +82,7 @@ def _read_safetensors(path: Path) -> Contents:
             state = StateDict(found.arrays, ordered=ordered, found=found)
             return state.contents("safetensors", dict(file.metadata))
     with open_safetensors(path, MODEL_FILE) as file:
-        settings, model = file.settings, read_model(file)
+        settings, model = file.settings(MODEL_ENTRY), read_model(file)
     parts = getattr(model, "layers", {"-": model})
     lines = [f"{name}: {layer!r}" for name, layer in parts.items()]
     return Contents("safetensors", model.state_dict(), lines, lambda: model, [], settings)
@@ -93,6 +93,8 @@ def _npz_tree(data: bytes) -> Any:
         return _parse_npy(data)
     with open_zip(data) as archive:
         entries = archive.infolist()
+        if is_older(data[:4], b"".join(e.filename.encode() for e in entries)):
+            raise ValueError(OLDER_VERSION)
         return {e.filename.removesuffix(".npy"): _parse_npy(archive.read(e)) for e in entries}
 
 

@@ -23,9 +23,9 @@ from numpy_rnn.layers.linear import Linear
 from numpy_rnn.layers.rnn import GRU, LSTM
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
-from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
+from numpy_rnn.reading import damaged_file_errors, parse_json
 
-FORMAT = FileFormat("a JSON model of audio effects", settings_entry="")
+FORMAT = "a JSON model of audio effects"
 SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
 TOLERANCE = 1e-4
 MAX_LAYERS = 1000

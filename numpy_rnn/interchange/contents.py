@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.npz import FileFormat, damaged_file_errors
+from numpy_rnn.reading import damaged_file_errors
 
 MAX_REASON = 800  # characters of a message, which may quote the file
 
@@ -72,11 +72,11 @@ def reading(path: Path, description: str) -> Iterator[None]:
     >>> with reading(Path("a.pt"), "a file of PyTorch"):
     ...     raise KeyError("data.pkl")
     Traceback (most recent call last):
-    numpy_rnn.npz.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
+    numpy_rnn.reading.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
     """
     with naming_unsupported(path):
         unsupported = None
-        with damaged_file_errors(path, FileFormat(description, "")):
+        with damaged_file_errors(path, description):
             try:
                 yield
             except UnsupportedError as error:

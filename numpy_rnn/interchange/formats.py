@@ -11,7 +11,7 @@ from typing import Any
 from numpy_rnn.files import open_regular
 from numpy_rnn.interchange.contents import Contents, naming_unsupported
 from numpy_rnn.layers.base import Layer
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 
 HEAD = 4096  # bytes that `recognise` is given
 

@@ -25,9 +25,9 @@ from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
 from numpy_rnn.interchange.keras_graph import Topology, to_graph
 from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
 from numpy_rnn.interchange.keras_write import write as write  # noqa: PLC0414 (of this format)
-from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
+from numpy_rnn.reading import damaged_file_errors, parse_json
 
-FORMAT = FileFormat("a Keras file", settings_entry="config.json")
+FORMAT = "a Keras file"
 WEIGHTS = "model.weights.h5"
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 MODELS = ("Functional", "Model", "Sequential")
@@ -40,7 +40,7 @@ def recognise(head: bytes, path: Path) -> bool:
         return head.startswith(SIGNATURE)
     try:
         with zipfile.ZipFile(path) as archive:
-            return {FORMAT.settings_entry, WEIGHTS} <= {*archive.namelist()}
+            return {"config.json", WEIGHTS} <= {*archive.namelist()}
     except Exception:  # whatever zipfile raises for a damaged directory
         return False
 

@@ -15,7 +15,7 @@ from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
 from numpy_rnn.interchange.onnx_write import write
 from numpy_rnn.interchange.protobuf import Decoder
-from numpy_rnn.npz import FileFormat, damaged_file_errors
+from numpy_rnn.reading import damaged_file_errors
 
 __all__ = ["read", "recognise", "write"]
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
@@ -37,7 +37,7 @@ def read(path: Path) -> Contents:
     ``build(dtype=...)`` chooses the dtype of a Sequential. It raises UnsupportedError with a line
     for every node that has no counterpart.
     """
-    with damaged_file_errors(path, FileFormat("an ONNX model", "")):
+    with damaged_file_errors(path, "an ONNX model"):
         model = Decoder().read(memoryview(path.read_bytes()), "Model")
         reader = _Reader(path.parent, model)
         graph = reader.graph(model["graph"] or {})

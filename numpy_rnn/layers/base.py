@@ -42,7 +42,6 @@ from numpy_rnn.layers.validate import (
     to_dtype,
     wrong_cache,
 )
-from numpy_rnn.npz import FileFormat
 from numpy_rnn.parameters import IncompatibleKeys, Parameters, check_dtype
 from numpy_rnn.safetensors import write
 
@@ -50,7 +49,9 @@ if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 Step = Callable[..., tuple[Array, State]]
-MODEL_FILE = FileFormat("a model file of numpy_rnn", settings_entry="numpy_rnn")
+MODEL_FILE, MODEL_ENTRY = "a model file of numpy_rnn", "numpy_rnn"
+# A checkpoint has settings of this name too, and arrays beside the weights that begin like this.
+TRAINING_ENTRY, BESIDE = "training", "training/"
 MODEL_VERSION = 1
 STARRED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
@@ -457,9 +458,14 @@ class Layer(Remembers, ABC):
         if not np.isfinite(self.parameters.data).all():
             raise ValueError(f"{self!r}.save: there are weights that are not finite")
         check_dtype(self.parameters.dtype, f"{self!r}.save: ")
-        settings = {"version": MODEL_VERSION, "model": self.describe(), "vocabulary": tokens}
         arrays = {name: self.parameters.values[name] for name in self.parameters.shapes}
-        write(check_path(f"{self!r}.save", "path", path), MODEL_FILE, settings, arrays)
+        write(check_path(f"{self!r}.save", "path", path), model_settings(self, tokens), arrays)
+
+
+def model_settings(model: Layer, vocabulary: Any) -> dict[str, dict[str, Any]]:
+    """Return the settings of a model file."""
+    described = {"version": MODEL_VERSION, "model": model.describe(), "vocabulary": vocabulary}
+    return {MODEL_ENTRY: described}
 
 
 def takes(kind: type, name: str) -> bool:

@@ -17,7 +17,15 @@ import numpy as np
 from numpy_rnn.arguments import check_mapping, check_path, check_rng
 from numpy_rnn.functional.types import Rng
 from numpy_rnn.layers import activation, rnn, wrappers
-from numpy_rnn.layers.base import MODEL_FILE, MODEL_VERSION, Layer, takes
+from numpy_rnn.layers.base import (
+    BESIDE,
+    MODEL_ENTRY,
+    MODEL_FILE,
+    MODEL_VERSION,
+    TRAINING_ENTRY,
+    Layer,
+    takes,
+)
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
@@ -47,7 +55,10 @@ def load(
     custom: Mapping[str, type[Layer]] | None = None,
     rng: Rng = None,
 ) -> Layer:
-    """Return the model in a file that :meth:`Layer.save` wrote, in evaluation mode.
+    """Return the model in a file of :meth:`Layer.save`, in evaluation mode.
+
+    A checkpoint of :mod:`numpy_rnn.training` is such a file. Its model is the one of the lowest
+    validation loss, or of the last step if there is none.
 
     Parameters
     ----------
@@ -92,20 +103,29 @@ def read_model(
     file: Reader, *, custom: Mapping[str, type[Layer]] | None = None, rng: Rng = None
 ) -> Layer:
     """Return the model in an open file. A ValueError says what is wrong with the content."""
-    settings = file.settings
-    if settings.get("version") != MODEL_VERSION:
-        raise ValueError(f"its version is {settings.get('version')!r}, expected {MODEL_VERSION}")
-    numbers = sum((e.stop - e.start) // DTYPES[e.code].itemsize for e in file.entries.values())
-    build = _Builder({**CLASSES, **(custom or {})}, numbers, len(file.entries), rng)
+    settings = read_settings(file)
+    beside = BESIDE if TRAINING_ENTRY in file.metadata else ""
+    own = [e for n, e in file.entries.items() if not (beside and n.startswith(beside))]
+    numbers = sum((e.stop - e.start) // DTYPES[e.code].itemsize for e in own)
+    build = _Builder({**CLASSES, **(custom or {})}, numbers, len(own), rng)
     with warnings.catch_warnings():  # the constructors warned when the model was made
         warnings.simplefilter("ignore")
         model = build(settings.get("model"))
     parameters = model.parameters
-    arrays = file.read_arrays({n: (s, parameters.dtype) for n, s in parameters.shapes.items()})
+    layout = {n: (s, parameters.dtype) for n, s in parameters.shapes.items()}
+    arrays = file.read_arrays(layout, beside)
     for name, array in arrays.items():
         parameters.values[name][...] = array
     model.vocabulary = _vocabulary(settings.get("vocabulary"))
     return model.eval()
+
+
+def read_settings(file: Reader) -> dict[str, Any]:
+    """Return the settings of a model file: "model" and "vocabulary"."""
+    settings = file.settings(MODEL_ENTRY)
+    if settings.get("version") != MODEL_VERSION:
+        raise ValueError(f"its version is {settings.get('version')!r}, expected {MODEL_VERSION}")
+    return settings
 
 
 class _Builder:

@@ -14,10 +14,9 @@ import numpy as np
 from numpy_rnn.arguments import as_array, check_path
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.validate import check_float, check_shape, check_tokens
-from numpy_rnn.npz import FileFormat
 from numpy_rnn.safetensors import open_safetensors, write
 
-STATE_FILE = FileFormat("a state of numpy_rnn", settings_entry="numpy_rnn_state")
+STATE_FILE, ENTRY = "a state of numpy_rnn", "numpy_rnn_state"
 
 
 def save_state(path: str | PathLike[str], state: State) -> None:
@@ -33,7 +32,7 @@ def save_state(path: str | PathLike[str], state: State) -> None:
     ...     save_state(f"{folder}/user-1", state)  # see load_state
     """
     arrays = {str(n): array for n, array in enumerate(_leaves("save_state", "state", state))}
-    write(check_path("save_state", "path", path), STATE_FILE, {}, arrays)
+    write(check_path("save_state", "path", path), {ENTRY: {}}, arrays)
 
 
 def load_state(path: str | PathLike[str], like: State) -> State:
@@ -53,6 +52,7 @@ def load_state(path: str | PathLike[str], like: State) -> State:
     leaves = enumerate(_leaves("load_state", "like", like))
     layout = {str(n): (array.shape, array.dtype) for n, array in leaves}
     with open_safetensors(check_path("load_state", "path", path), STATE_FILE) as file:
+        file.settings(ENTRY)
         arrays = iter(file.read_arrays(layout).values())
         return _map(lambda _: next(arrays), like)
 

@@ -4,7 +4,7 @@ Optimisers are in ``optim/`` and losses in ``layers/``; models for text are in
 ``apps/language_model/``. Start reading in ``gradient.py``, then ``trainer.py``.
 """
 
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training import checkpoint
 from numpy_rnn.training.callbacks import Checkpoints, History, JsonLines, TimeBudget, Validation
 from numpy_rnn.training.checkpoint import load, save

@@ -42,6 +42,7 @@ def _losses(values: Any) -> list[float]:
     return [finite(value) for value in values]
 
 
+MAX_ENTRIES = 100_000  # of a history: a checkpoint has to stay readable
 SMOOTHING = 0.95  # weight of the past in the moving average of the loss
 Identity = tuple[int, int, int]  # of a file
 COLUMNS = ("step", "total", "epoch", "loss", "norm", "lr", "seconds")  # of a log
@@ -53,7 +54,7 @@ class History(Callback):
     Attributes
     ----------
     losses : list of (int, float)
-        A step, and the mean over the steps since the entry before.
+        A step, and the mean over the steps since the entry before: the last 100,000 entries.
     average : float or None
         Moving average of the loss, whose weight of the past is 0.95.
 
@@ -86,6 +87,7 @@ class History(Callback):
         self.count += 1
         if step.number % self.every == 0 or trainer.done:
             self.losses.append((step.number, self.sum / self.count))
+            del self.losses[:-MAX_ENTRIES]
             self.sum, self.count = 0.0, 0
 
 
@@ -108,7 +110,7 @@ class Validation(Callback):
     Attributes
     ----------
     history : list of (int, float)
-        Step and loss of each measurement.
+        Step and loss of the last 100,000 measurements, and of the best one.
     best_parameters : (N,) array
         The parameters with the lowest loss, as a flat vector.
 
@@ -157,6 +159,8 @@ class Validation(Callback):
         if loss < self.best:
             self.best_parameters[...] = trainer.model.parameters.data
         self.history.append((step.number, loss))
+        if len(self.history) > MAX_ENTRIES:
+            del self.history[int(self.history[0][1] == self.best)]
         since = len(self.history) - 1 - [v for _, v in self.history].index(self.best)
         if self.patience is not None and since >= self.patience and not trainer.done:
             trainer.stopped = f"no better validation loss in {self.patience} measurements"
@@ -289,7 +293,7 @@ class Checkpoints(Callback):
 
     Examples
     --------
-    >>> files = Checkpoints(Path("run.npz"), seconds=600)
+    >>> files = Checkpoints(Path("run.safetensors"), seconds=600)
     """
 
     def __init__(
@@ -362,7 +366,7 @@ class TimeBudget(Callback):
 
     Examples
     --------
-    >>> budget = TimeBudget(3600, Checkpoints(Path("run.npz")))
+    >>> budget = TimeBudget(3600, Checkpoints(Path("run.safetensors")))
     """
 
     name = "time budget"

@@ -1,31 +1,37 @@
 """Checkpoints: one file with everything that the next step of a run depends on.
 
-The file is a ``.npz`` (:mod:`numpy_rnn.npz`). Arrays have path-like names,
-``model/rnn.weight_hh_l0``, ``optimizer/exp_avg``, ``carried/0``. Everything else is JSON under
-``checkpoint``: the version of the format, what the caller passed about the run, and the rest of the
-state.
+A checkpoint is a model file (:mod:`numpy_rnn.layers.model_file`), which :func:`numpy_rnn.load`
+reads: the weights of the lowest validation loss, or of the last step if there is no validation.
+Beside them are arrays with path-like names, ``training/optimizer/exp_avg``, ``training/carried/0``,
+and ``training/last``, the flat vector of the last step's weights if the others are the best ones.
+Everything else is JSON under ``training``: the version of the format, what the caller passed about
+the run, and the rest of the state.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from numpy_rnn import npz
 from numpy_rnn.arguments import check_kind, check_mapping, check_path
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
-from numpy_rnn.training.state import names
+from numpy_rnn.layers.base import BESIDE, TRAINING_ENTRY, model_settings
+from numpy_rnn.reading import damaged_file_errors
+from numpy_rnn.safetensors import ArrayLayout, Reader, open_safetensors, write
+from numpy_rnn.training.state import NAMES, names
 from numpy_rnn.training.trainer import Trainer
 
-VERSION = 3
-SUPPORTED = (2, 3)
-FORMAT = npz.FileFormat("a checkpoint", settings_entry="checkpoint")
-ANOTHER = npz.FileFormat("a checkpoint of this trainer", settings_entry="checkpoint")
+VERSION = 4
+FORMAT = "a checkpoint"
+ANOTHER = "a checkpoint of this trainer"
+LAST = f"{BESIDE}last"
+MODEL, BEST = "model/", "callbacks/validation/best_parameters"  # in a state
 
 
 def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = None) -> None:
@@ -34,7 +40,7 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     Parameters
     ----------
     path : Path or str
-        A name that ends in ``.npz``; an existing file is replaced.
+        A name that ends in ``.safetensors``; an existing file is replaced.
     trainer : Trainer
         Between two steps.
     about : mapping, optional
@@ -54,17 +60,28 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     >>> data = Examples(x, x, batch_size=2, per_step=True)
     >>> trainer = Trainer(model, MSELoss(), SGD(model.parameters), data)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save(f"{folder}/run.npz", trainer, {"seed": 0})
-    ...     load(f"{folder}/run.npz", trainer)
+    ...     save(f"{folder}/run.safetensors", trainer, {"seed": 0})
+    ...     load(f"{folder}/run.safetensors", trainer)
     {'seed': 0}
     """
     path = check_path("save", "path", path)
     check_kind("save", "trainer", trainer, Trainer).check_finite()
     about = check_mapping("save", "about", {} if about is None else about)
+    model = trainer.model
     arrays, rest = _split(trainer.state_dict())
-    settings = {"version": VERSION, "about": dict(about), "state": rest}
+    del rest["model"]
+    weights = {name: arrays[MODEL + name] for name in model.parameters.shapes}
+    beside = {BESIDE + n: array for n, array in arrays.items() if not n.startswith(MODEL)}
+    if BEST in arrays and rest["callbacks"]["validation"].get("history"):
+        beside[LAST] = np.concatenate([array.ravel() for array in weights.values()])
+        shapes = {name: array.shape for name, array in weights.items()}
+        weights = _named(beside.pop(BESIDE + BEST), shapes)
+    settings: dict[str, Any] = {TRAINING_ENTRY: {"version": VERSION, "about": dict(about)}}
+    settings[TRAINING_ENTRY]["state"] = rest
+    with suppress(TypeError):  # a layer that cannot be described can be trained all the same
+        settings |= model_settings(model, model.vocabulary)
     with naming(path):
-        npz.write(path, FORMAT, settings, arrays)
+        write(path, settings, weights | beside)
 
 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
@@ -79,59 +96,82 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
 
     Examples
     --------
-    >>> load("run.npz", trainer=None)  # for a trainer and a file see :func:`save`
+    >>> load("run.safetensors", trainer=None)  # for a trainer and a file see :func:`save`
     Traceback (most recent call last):
     TypeError: load: trainer is None, expected a Trainer
     """
     check_kind("load", "trainer", trainer, Trainer)
     path = check_path("load", "path", path)
-    with open_checkpoint(path) as file:
-        expected, _ = _split(trainer.state_dict())
-        layout = {name: (array.shape, array.dtype) for name, array in expected.items()}
-        with npz.damaged_file_errors(Path(path), ANOTHER):
-            file.check_layout(layout)
-        state = read_state(file, layout)
-        with npz.damaged_file_errors(Path(path), ANOTHER):
-            trainer.load_state_dict(state)
-        return dict(file.settings["about"])
+    shapes = trainer.model.parameters.shapes
+    with open_checkpoint(path) as (file, settings):
+        arrays, _ = _split(trainer.state_dict())
+        layout = {
+            name: (array.shape, array.dtype)
+            for name, array in arrays.items()
+            if not name.startswith(MODEL) or name.removeprefix(MODEL) in shapes  # not a tied one
+        }
+        with damaged_file_errors(Path(path), ANOTHER):
+            trainer.load_state_dict(read_state(file, settings["state"], layout))
+        return dict(settings["about"])
 
 
 @contextmanager
-def open_checkpoint(path: Path | str) -> Iterator[npz.Reader]:
-    """Open a file that :func:`save` wrote. ``settings["about"]`` is what that was given.
+def open_checkpoint(path: Path | str) -> Iterator[tuple[Reader, dict[str, Any]]]:
+    """Open a file that :func:`save` wrote, and read its settings: "about" and "state".
 
-    As in :func:`numpy_rnn.npz.open_npz`, any exception in the ``with`` block becomes a
-    DamagedFileError.
+    Any exception in the ``with`` block becomes a DamagedFileError.
     """
-    with npz.open_npz(path, FORMAT) as file:
-        version = file.settings.get("version")
-        if version not in SUPPORTED:
-            expected = " or ".join(map(str, SUPPORTED))
-            raise ValueError(f"its version is {version!r}, expected {expected}")
-        names(file.settings, "its settings", ("version", "about", "state"))
-        yield file
+    with open_safetensors(path, FORMAT) as file:
+        if TRAINING_ENTRY not in file.metadata:
+            raise ValueError("it has no state of a training, expected a file that training wrote")
+        settings = file.settings(TRAINING_ENTRY)
+        version = settings.get("version")
+        if version != VERSION:
+            raise ValueError(f"its version is {version!r}, expected {VERSION}")
+        names(settings, "its settings", ("version", "about", "state"))
+        yield file, settings
 
 
-def read_state(file: npz.Reader, layout: npz.ArrayLayout) -> dict[str, Any]:
+def read_state(file: Reader, state: Any, layout: ArrayLayout) -> dict[str, Any]:
     """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`.
 
-    Its values are validated there, or by :func:`numpy_rnn.training.state.check_state`.
+    The names in `layout` are paths in the state. The values of the rest, which is changed, are
+    validated there, or by :func:`numpy_rnn.training.state.check_state`.
     """
-    state: dict[str, Any] = file.settings["state"]
-    if file.settings["version"] == 2:  # had no averages of the loss
-        callbacks = dict(state["callbacks"])
-        if "history" in callbacks:
-            callbacks["history"] = {"average": None, **callbacks["history"]}
-        state["callbacks"] = {"log": {"losses": []}, **callbacks}
-    for name, array in file.read_arrays(layout).items():
-        *folders, last = name.split("/")
+    shapes = {n.removeprefix(MODEL): s for n, (s, _) in layout.items() if n.startswith(MODEL)}
+    stored = {_stored(name): name for name in layout}
+    has_best = BEST in layout and LAST in file.entries
+    if has_best:
+        stored[LAST] = stored.pop(BESIDE + BEST)
+    found = file.read_arrays({name: layout[path] for name, path in stored.items()})
+    model = {name: found.pop(name) for name in shapes}
+    arrays = {stored[name]: array for name, array in found.items()}
+    if has_best:
+        best = np.concatenate([array.ravel() for array in model.values()])
+        arrays[BEST], model = best, _named(arrays[BEST], shapes)
+    names(state, "state", [name for name in NAMES if name != "model"])
+    state["model"] = model
+    for path, array in arrays.items():
+        *folders, last = path.split("/")
         place: Any = state
         for folder in folders:
             place = place.get(folder) if isinstance(place, dict) else None
         if not isinstance(place, dict):
             raise ValueError(f"state: {'/'.join(folders)} is missing")  # noqa: TRY004 (the file's value)
         place[last] = array
-    return state
+    return dict(state)
+
+
+def _stored(path: str) -> str:
+    """Return the name in the file of an array of the state."""
+    return path.removeprefix(MODEL) if path.startswith(MODEL) else BESIDE + path
+
+
+def _named(vector: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return the parts of a flat vector under the names of the parameters."""
+    stops = np.cumsum([math.prod(shape) for shape in shapes.values()])
+    parts = np.split(vector, stops[:-1])
+    return {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
 
 
 def _split(tree: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Array], dict[str, Any]]:

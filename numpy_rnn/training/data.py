@@ -276,8 +276,8 @@ class Windows(Described):
 def _check_same(state: dict[str, Any], **sizes: int) -> None:
     """Raise ValueError if a saved position is of another source than this one."""
     for name, size in sizes.items():
-        if state.get(name, size) != size:  # files of earlier versions have a position only
-            raise ValueError(f"source: {name} is {state[name]!r}, expected {size}")
+        if state.get(name) != size:
+            raise ValueError(f"source: {name} is {state.get(name)!r}, expected {size}")
 
 
 def _position(state: dict[str, Any], most: int) -> int:

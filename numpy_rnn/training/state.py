@@ -74,7 +74,7 @@ def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> Non
     What the model, the optimiser and the source make of their parts is theirs to check.
     """
     names(state, "state", NAMES)
-    for name in ("model", "optimizer", "source", "carried"):
+    for name in ("model", "optimizer", "source", "carried", "rngs", "callbacks"):
         _check(f"state: {name}", _dictionary, state[name])
     _check("state: step", count, state["step"])
     if state["total"] is not None and _check("state: total", count, state["total"]) < 1:
@@ -82,9 +82,6 @@ def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> Non
     _check("state: seconds", seconds, state["seconds"])
     if not isinstance(state["stopped"], str):
         raise TypeError(f"state: stopped is {reprlib.repr(state['stopped'])}, expected a text")
-    if not isinstance(state["rngs"], list):
-        raise TypeError(f"state: rngs is {reprlib.repr(state['rngs'])}, expected a list")
-    _check("state: callbacks", _dictionary, state["callbacks"])
     for name, checks in callbacks.items():
         if name not in state["callbacks"]:
             raise ValueError(f"state: the callback {name!r} is missing")

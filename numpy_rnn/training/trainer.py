@@ -320,7 +320,7 @@ class Trainer(Described):
             "optimizer": self.optimizer.state_dict(),
             "source": self.source.state_dict(),
             "carried": {str(k): leaf.copy() for k, leaf in enumerate(carried)},
-            "rngs": [rng.bit_generator.state for rng in self._rngs()],
+            "rngs": {str(k): rng.bit_generator.state for k, rng in enumerate(self._rngs())},
             "callbacks": {c.name: c.state_dict() for c in self.callbacks if c.name},
         }
 
@@ -337,13 +337,14 @@ class Trainer(Described):
         if self.carried is not None:
             for k, leaf in enumerate(leaves(self.carried)):
                 leaf[...] = state["carried"][str(k)]
-        if len(state["rngs"]) != len(self._rngs()):
+        rngs = self._rngs()
+        if set(state["rngs"]) != set(map(str, range(len(rngs)))):
             raise ValueError(
-                f"state has {len(state['rngs'])} random generators, expected {len(self._rngs())} "
+                f"state has {len(state['rngs'])} random generators, expected {len(rngs)} "
                 f"(dropout has one for each of {self.workers} workers)"
             )
-        for rng, numbers in zip(self._rngs(), state["rngs"], strict=True):
-            rng.bit_generator.state = numbers
+        for k, rng in enumerate(rngs):
+            rng.bit_generator.state = state["rngs"][str(k)]
         for callback in self.callbacks:
             if callback.name:
                 callback.load_state_dict(state["callbacks"][callback.name])

@@ -133,8 +133,8 @@ def test_numpy_scalars_become_python_numbers_and_can_be_saved(tmp_path: Path) ->
     )
     values = (experiment.hidden_size, experiment.lr, experiment.epochs, experiment.seed)
     assert [type(value) for value in values] == [int, float, int, int]
-    save(tmp_path / "a.npz", run(experiment))
-    assert load(tmp_path / "a.npz")[0] == experiment
+    save(tmp_path / "a.safetensors", run(experiment))
+    assert load(tmp_path / "a.safetensors")[0] == experiment
 
 
 def test_parameter_shapes_are_those_of_the_model() -> None:
@@ -183,11 +183,11 @@ def test_a_text_that_is_not_unicode_is_not_blamed_on_the_vocabulary() -> None:
 
 def test_a_saved_result_loads_with_the_same_bits(tmp_path: Path) -> None:
     result = run(Experiment(epochs=30))
-    save(tmp_path / "a.npz", result)
-    experiment, model = load(tmp_path / "a.npz")
+    save(tmp_path / "a.safetensors", result)
+    experiment, model = load(tmp_path / "a.safetensors")
     assert experiment == result.experiment
     assert model.parameters.data.tobytes() == result.model.parameters.data.tobytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_the_defaults_are_those_of_the_notebook() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from numpy_rnn.apps.language_model import run
 from tests.cli.command import assert_refused, run_command, run_shell
+from tests.fuzzing import settings_in, with_settings
 
 
 def test_sampling_repeats_with_a_seed_and_continues_the_prompt(trained: Path) -> None:
@@ -62,7 +62,7 @@ def test_inspecting_shows_parameters_and_history(trained: Path) -> None:
         (["sample", "text.rnn", "--length", "-1"], 2, "--length is -1, expected at least 0"),
         (["sample", "text.rnn", "--seed", "-1"], 2, "--seed is -1, expected at least 0"),
         (["sample", "no.rnn"], 1, "'no.rnn': No such file or directory"),
-        (["sample", "text.txt"], 1, "'text.txt' is not a checkpoint: File is not a zip file"),
+        (["sample", "text.txt"], 1, "'text.txt' is not a model file of numpy_rnn: "),
         (["inspect", "text.txt"], 1, "'text.txt' has none of the known formats"),
         (["evaluate", "text.rnn", "other.txt"], 1, "'other.txt' has 'Z' at position 2, expected"),
         (["evaluate", "text.rnn", "no.txt"], 1, "'no.txt': No such file or directory"),
@@ -93,9 +93,8 @@ def test_a_wrong_request_is_one_line(
 def test_a_checkpoint_with_a_wrong_state_is_one_line(
     trained: Path, tmp_path: Path, command: str, keys: tuple[str, ...], value: Any
 ) -> None:
-    with np.load(trained / "text.rnn" / "checkpoint.npz") as file:
-        entries = dict(file)
-    settings = json.loads(entries["checkpoint"].item())
+    data = (trained / "text.rnn" / "checkpoint.safetensors").read_bytes()
+    settings = settings_in(data, "training")
     *path, last = keys
     place = settings["state"]
     for key in path:
@@ -104,10 +103,11 @@ def test_a_checkpoint_with_a_wrong_state_is_one_line(
         del place[last]
     else:
         place[last] = value
-    entries["checkpoint"] = np.array(json.dumps(settings))
-    np.savez(tmp_path / "bad.npz", **entries)
-    done = run_command(command, "bad.npz", cwd=tmp_path)
-    assert_refused(done, 2 if command == "explain" else 1, "'bad.npz' is not a checkpoint: ")
+    (tmp_path / "bad.safetensors").write_bytes(with_settings(data, "training", settings))
+    done = run_command(command, "bad.safetensors", cwd=tmp_path)
+    assert_refused(
+        done, 2 if command == "explain" else 1, "'bad.safetensors' is not a checkpoint: "
+    )
 
 
 SAMPLE_AND_COUNT = """

@@ -68,23 +68,25 @@ def test_help_that_cannot_be_written_is_one_line(option: str, env: dict[str, str
 
 
 def test_a_file_that_is_saved_does_not_get_what_a_closed_stream_should(tmp_path: Path) -> None:
-    assert shell("$RNN recall --epochs 1 --save a.npz <&- >&- 2>&-", tmp_path).returncode == 0
-    assert load(tmp_path / "a.npz")[0].epochs == 1
+    assert (
+        shell("$RNN recall --epochs 1 --save a.safetensors <&- >&- 2>&-", tmp_path).returncode == 0
+    )
+    assert load(tmp_path / "a.safetensors")[0].epochs == 1
 
 
 @pytest.mark.parametrize(
     ("line", "status"),
     [
-        ("$RNN recall --epochs 300 --save a.npz | head -1", 0),
-        ("$RNN recall --epochs 3 --save a.npz --json >/dev/full", 1),
-        ("$RNN recall --epochs 3 --save a.npz --json | true", 0),
+        ("$RNN recall --epochs 300 --save a.safetensors | head -1", 0),
+        ("$RNN recall --epochs 3 --save a.safetensors --json >/dev/full", 1),
+        ("$RNN recall --epochs 3 --save a.safetensors --json | true", 0),
     ],
 )
 def test_output_that_fails_does_not_lose_the_network(
     line: str, status: int, tmp_path: Path
 ) -> None:
     assert shell(line, tmp_path).returncode == status
-    assert load(tmp_path / "a.npz")[0].epochs in (3, 300)
+    assert load(tmp_path / "a.safetensors")[0].epochs in (3, 300)
 
 
 @pytest.mark.parametrize("size", ["2147483648", "1000000000000000000"])
@@ -106,16 +108,16 @@ def test_a_text_that_is_no_text_is_not_blamed_on_the_alphabet() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("/proc/a.npz", "--save '/proc/a.npz': No such file or directory"),
-        ("a" * 252 + ".npz", "File name too long"),
-        ("pipe.npz", "--save: 'pipe.npz' exists and is not a regular file"),
-        ("gone/../a.npz", "--save: the working directory does not exist any more"),
+        ("/proc/a.safetensors", "--save '/proc/a.safetensors': No such file or directory"),
+        ("a" * 244 + ".safetensors", "File name too long"),
+        ("pipe.safetensors", "--save: 'pipe.safetensors' exists and is not a regular file"),
+        ("gone/../a.safetensors", "--save: the working directory does not exist any more"),
     ],
 )
 def test_a_file_that_cannot_be_saved_is_known_before_training(
     name: str, message: str, tmp_path: Path
 ) -> None:
-    os.mkfifo(tmp_path / "pipe.npz")
+    os.mkfifo(tmp_path / "pipe.safetensors")
     gone = "mkdir gone && cd gone && rmdir ../gone &&" if name.startswith("gone") else ""
     done = shell(f"{gone} $RNN recall --save {name}", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -127,7 +129,7 @@ def test_a_file_that_cannot_be_saved_is_known_before_training(
 def test_a_signal_is_one_line_and_saves_nothing(number: str, status: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "numpy_rnn", "recall", "--epochs", "100000"]
     with subprocess.Popen(
-        [*command, "--save", "a.npz"],
+        [*command, "--save", "a.safetensors"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -186,7 +188,7 @@ def savez(file, **entries):
     assert sorted(name.rpartition(".")[2] for name in os.listdir()) == ["lock", "tmp"]
     os.kill(os.getpid(), signal.SIGTERM)
 np.savez = savez
-sys.exit(main(["recall", "--epochs", "1", "--save", "a.npz"]))
+sys.exit(main(["recall", "--epochs", "1", "--save", "a.safetensors"]))
 """
 
 
@@ -202,7 +204,7 @@ IMPORTED_IN_A_RUN = """
 import sys
 from numpy_rnn.cli.main import main
 before = set(sys.modules)
-main(["recall", "--epochs", "1", "--save", "a.npz"])
+main(["recall", "--epochs", "1", "--save", "a.safetensors"])
 print("MODULES", *sorted(name for name in set(sys.modules) - before if "numpy" in name))
 """
 

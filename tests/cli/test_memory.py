@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
+from tests.fuzzing import settings_in, with_settings
 
 QUICK = (
     *("first-token", "--hidden-size", "8", "--updates", "100", "--batch-size", "8", "--lr", "0.01"),
@@ -42,24 +43,25 @@ def test_it_prints_every_run_each_seed_and_the_median() -> None:
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    arguments = (*QUICK, "--record", "r.json", "--json")
+    arguments = (*QUICK, "--record", "r.safetensors", "--json")
     whole = json.loads(run(*QUICK, "--json").stdout)
     first = json.loads(
-        run(*arguments[:-2], "r.json", "--json", "--seeds", "1", cwd=tmp_path).stdout
+        run(*arguments[:-2], "r.safetensors", "--json", "--seeds", "1", cwd=tmp_path).stdout
     )
-    kept = json.loads((tmp_path / "r.json").read_bytes())
+    path = tmp_path / "r.safetensors"
+    kept = settings_in(path.read_bytes(), "memory")
     assert kept["runs"] == first["runs"]
     # Cut the record short, as a kill would have.
     kept["runs"] = kept["runs"][:2]
-    (tmp_path / "r.json").write_text(json.dumps(kept), encoding="utf-8")
+    path.write_bytes(with_settings(path.read_bytes(), "memory", kept))
     done = json.loads(run(*arguments, cwd=tmp_path).stdout)
     assert done["runs"][:2] == kept["runs"]  # with the seconds they took then
     for data in (whole, done):
         for entry in data["runs"]:
             del entry["seconds"]
     assert done == whole
-    again = run(*QUICK, "--record", "r.json", cwd=tmp_path).stdout
-    assert f"{len(whole['runs'])} runs in r.json are not repeated" in again
+    again = run(*QUICK, "--record", "r.safetensors", cwd=tmp_path).stdout
+    assert f"{len(whole['runs'])} runs in r.safetensors are not repeated" in again
     assert "  length" not in again
 
 
@@ -87,7 +89,7 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         "--updates",
         "1000000",
         "--record",
-        "r.json",
+        "r.safetensors",
     ]
     with subprocess.Popen(
         command,
@@ -104,8 +106,9 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         _, errors = process.communicate()
     assert process.returncode == 130
     assert errors == "numpy-rnn memory: error: interrupted\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
-    assert json.loads((tmp_path / "r.json").read_bytes())["runs"][0]["solved"] is True
+    assert [path.name for path in tmp_path.iterdir()] == ["r.safetensors"]
+    record = settings_in((tmp_path / "r.safetensors").read_bytes(), "memory")
+    assert record["runs"][0]["solved"] is True
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         (["--start", "9" * 19, "--limit", "9" * 19], "--limit is 9999999999999999999, expected"),
         (["--record", "r" * 300], f"--record '{'r' * 300}': "),
         (["--plot", "p" * 300 + ".svg"], f"--plot '{'p' * 300}.svg': "),
-        (["--record", "no/r.json"], "--record: folder 'no' does not exist"),
+        (["--record", "no/r.safetensors"], "--record: folder 'no' does not exist"),
         (["--plot", "p.txt"], "--plot 'p.txt': expected a name that ends in .png"),
         (["--plot", "no/p.png"], "--plot: folder 'no' does not exist"),
     ],
@@ -147,21 +150,21 @@ def test_wrong_usage_is_one_line_and_status_2(
 
 
 def test_a_record_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "r.json"
-    assert run(*QUICK, "--seeds", "1", "--record", "r.json", cwd=tmp_path).returncode == 0
+    path = tmp_path / "r.safetensors"
+    assert run(*QUICK, "--seeds", "1", "--record", "r.safetensors", cwd=tmp_path).returncode == 0
     before = path.read_bytes()
     for arguments, message in (
         ((*QUICK, "--hidden-size", "9"), "is of another search"),
         ((*QUICK, "--hidden-size", "9", "--json"), "hidden_size=9"),
     ):
-        done = run(*arguments, "--record", "r.json", cwd=tmp_path)
+        done = run(*arguments, "--record", "r.safetensors", cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert message in done.stderr
     assert path.read_bytes() == before
     path.write_text("{", encoding="utf-8")
-    done = run(*QUICK, "--record", "r.json", cwd=tmp_path)
+    done = run(*QUICK, "--record", "r.safetensors", cwd=tmp_path)
     assert done.returncode == 2
-    assert "'r.json' is not a record of a memory search" in done.stderr
+    assert "'r.safetensors' is not a record of a memory search" in done.stderr
     assert path.read_text(encoding="utf-8") == "{"
 
 

@@ -18,22 +18,28 @@ SMALL = ("--hidden-size", "4", "--batch-size", "4", "--window", "8", "--threads"
 READ = {  # the command, and the file in it
     "train FILE": (["train", "a.txt", *SMALL], "a.txt"),
     "train FILE --resume": (["train", "a.txt", "--checkpoint", "run", "--resume"], "a.txt"),
-    "train --resume": (["train", "b.txt", "--checkpoint", "run", "--resume"], "run/checkpoint.npz"),
+    "train --resume": (
+        ["train", "b.txt", "--checkpoint", "run", "--resume"],
+        "run/checkpoint.safetensors",
+    ),
     "train --config": (["train", "b.txt", "--config", "a.toml"], "a.toml"),
-    "sample": (["sample", "run"], "run/checkpoint.npz"),
-    "inspect": (["inspect", "run/checkpoint.npz"], "run/checkpoint.npz"),
-    "evaluate CHECKPOINT": (["evaluate", "run", "b.txt"], "run/checkpoint.npz"),
+    "sample": (["sample", "run"], "run/checkpoint.safetensors"),
+    "inspect": (["inspect", "run/checkpoint.safetensors"], "run/checkpoint.safetensors"),
+    "evaluate CHECKPOINT": (["evaluate", "run", "b.txt"], "run/checkpoint.safetensors"),
     "evaluate FILE": (["evaluate", "run", "a.txt"], "a.txt"),
-    "explain": (["explain", "a.npz"], "a.npz"),
-    "memory --record": (["memory", "--record", "a.json"], "a.json"),
+    "explain": (["explain", "a.safetensors"], "a.safetensors"),
+    "memory --record": (["memory", "--record", "record.safetensors"], "record.safetensors"),
 }
 WRITTEN = {
-    "recall --save": (["recall", "--epochs", "1", "--save", "o.npz"], "o.npz"),
-    "train --checkpoint": (["train", "b.txt", *SMALL, "--checkpoint", "o"], "o/checkpoint.npz"),
+    "recall --save": (["recall", "--epochs", "1", "--save", "o.safetensors"], "o.safetensors"),
+    "train --checkpoint": (
+        ["train", "b.txt", *SMALL, "--checkpoint", "o"],
+        "o/checkpoint.safetensors",
+    ),
     "train --log": (["train", "b.txt", *SMALL, "--log", "o.jsonl"], "o.jsonl"),
     "train --plot": (["train", "b.txt", *SMALL, "--epochs", "1", "--plot", "o.png"], "o.png"),
     "memory --record": (["memory", "--updates", "1", "--seeds", "1", "--record", "o"], "o"),
-    "explain --out": (["explain", "a.npz", "--out", "o"], "o"),
+    "explain --out": (["explain", "a.safetensors", "--out", "o"], "o"),
 }
 
 
@@ -50,9 +56,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("a.txt", "b.txt"):
             Path(name).write_bytes(b"a cat and a dog and a pig\n" * 20)
         Path("a.toml").write_bytes(b"seed = 1\n")
-        recall.save("a.npz", recall.run(recall.Experiment(epochs=1)))
+        recall.save("a.safetensors", recall.run(recall.Experiment(epochs=1)))
         assert main(["train", "b.txt", *SMALL, "--epochs", "1", "--checkpoint", "run"]) == 0
-        shape = ("--updates", "1", "--seeds", "1", "--record", "a.json")
+        shape = ("--updates", "1", "--seeds", "1", "--record", "record.safetensors")
         assert main(["memory", *shape]) == 0
     finally:
         os.chdir(before)
@@ -128,7 +134,9 @@ def test_a_file_that_cannot_be_read_is_named(
         fail_to("open" if kind == "no permission" else "read", path, NUMBERS[kind], monkeypatch)
     line = one_line(arguments, capsys)
     assert Path(path).name in line, line
-    others = {"a.txt", "b.txt", "a.toml", "a.npz", "a.json", "tmp"} - {Path(path).name}
+    others = {"a.txt", "b.txt", "a.toml", "a.safetensors", "record.safetensors", "tmp"} - {
+        Path(path).name
+    }
     assert not [name for name in others if name in line], line
     if kind in NUMBERS:
         assert os.strerror(NUMBERS[kind]) in line, line

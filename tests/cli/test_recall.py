@@ -56,14 +56,14 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
     done = run(
         *("Ach, so!", "--extend-vocabulary", "--vocabulary", "abc<>", "--hidden-size", "12"),
         *("--nonlinearity", "relu", "--loss", "cross-entropy", "--lr", "0.01"),
-        *("--epochs", "200", "--seed", "1", "--save", "kept.npz"),
+        *("--epochs", "200", "--seed", "1", "--save", "kept.safetensors"),
         cwd=tmp_path,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("relu RNN 12-12-12, 9 steps, cross-entropy, Adam lr 0.01")
     assert "all 8 characters right" in done.stdout
-    assert done.stdout.endswith("Saved to kept.npz.\n")
-    experiment, model = load(tmp_path / "kept.npz")
+    assert done.stdout.endswith("Saved to kept.safetensors.\n")
+    experiment, model = load(tmp_path / "kept.safetensors")
     assert experiment.characters == "abcAh, so!<>"
     assert experiment.text == "Ach, so!"
     assert model.parameters.dtype == np.float32
@@ -84,10 +84,10 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
         (["--lr", "-1"], "--lr is -1.0, expected a finite number above 0"),
         (["--seed", "-1"], "--seed is -1, expected"),
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16'"),
-        (["--save", "a.txt"], "--save 'a.txt': expected a name that ends in .npz"),
-        (["--save", ""], "--save '': expected a name that ends in .npz"),
+        (["--save", "a.txt"], "--save 'a.txt': expected a name that ends in .safetensors"),
+        (["--save", ""], "--save '': expected a name that ends in .safetensors"),
         (["two", "words"], "unrecognized arguments: words; put a text with spaces in quotes"),
-        (["--save", "no/a.npz"], "--save: folder 'no' does not exist"),
+        (["--save", "no/a.safetensors"], "--save: folder 'no' does not exist"),
         (["--what"], "unrecognized arguments: --what"),
         (["--what\x1b[2J"], "unrecognized arguments: --what\N{REPLACEMENT CHARACTER}[2J"),
         (["--seed=--"], "argument --seed: "),
@@ -107,7 +107,7 @@ def test_wrong_usage_is_one_line_and_status_2(
 
 @pytest.mark.parametrize("arguments", [["--lr", "1e30"], ["--hidden-size", "3000000"]])
 def test_a_failed_run_is_one_line_and_status_1(arguments: list[str], tmp_path: Path) -> None:
-    done = run(*arguments, "--save", "a.npz", cwd=tmp_path)
+    done = run(*arguments, "--save", "a.safetensors", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "epoch 1" in done.stderr or "not enough memory" in done.stderr
@@ -136,7 +136,7 @@ def test_a_reader_that_stops_reading_is_no_traceback() -> None:
 
 @pytest.mark.posix
 def test_an_interrupt_is_one_line_and_saves_nothing(tmp_path: Path) -> None:
-    command = [*RECALL, "--epochs", "1000000", "--save", "a.npz"]
+    command = [*RECALL, "--epochs", "1000000", "--save", "a.safetensors"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+import numpy_rnn
 from numpy_rnn.apps.language_model import inference, run
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
@@ -23,7 +25,7 @@ from tests.terminal import EVERY_STEP, open_terminal, read_all
 def test_training_says_what_it_does_and_writes_what_was_asked_for(trained: Path) -> None:
     shown = (trained / "shown.txt").read_text(encoding="utf-8")
     assert "'text.txt': 1,500 characters, " in shown
-    assert "Checkpoint: 'text.rnn/checkpoint.npz'\n" in shown
+    assert "Checkpoint: 'text.rnn/checkpoint.safetensors'\n" in shown
     assert re.search(r"step +30  loss [\d.]+  validation [\d.]+ nats, [\d.]+ bits per", shown)
     assert "mean over all 150 characters\n" in shown
     assert shown.endswith("To generate text: numpy-rnn sample text.rnn\n")
@@ -32,8 +34,14 @@ def test_training_says_what_it_does_and_writes_what_was_asked_for(trained: Path)
     assert (trained / "loss.png").read_bytes().startswith(b"\x89PNG")
     saved = run.read(trained / "text.rnn")
     assert (saved.settings.hidden_size, saved.settings.seed) == (6, 3)
-    with np.load(trained / "text.rnn" / "checkpoint.npz") as file:  # no pickle
-        assert file["model/embedding.weight"].shape == (len(saved.vocabulary), 4)
+    path = trained / "text.rnn" / "checkpoint.safetensors"
+    best = load_file(path)  # of the library: the weights under their names
+    assert best["embedding.weight"].shape == (len(saved.vocabulary), 4)
+    model = numpy_rnn.load(path)
+    assert model.vocabulary == saved.vocabulary.characters
+    np.testing.assert_array_equal(model.parameters.data, run.best(saved).parameters.data)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(best[name], value)
 
 
 def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ BAD_OPTIONS = [
     (["--plot", "loss.txt"], "--plot 'loss.txt': expected a name that ends in .png"),
     (["--checkpoint", "no/where"], "--checkpoint 'no/where': No such file"),
     (["--checkpoint", "text.txt"], "--checkpoint 'text.txt': File exists"),
-    (["--resume"], "--checkpoint 'text.rnn' has no checkpoint.npz, expected one to resume"),
+    (["--resume"], "--checkpoint 'text.rnn' has no checkpoint.safetensors, expected one to resume"),
     (["--save-every", "x"], "--save-every is 'x', expected a time"),
 ]
 
@@ -239,8 +247,8 @@ def test_a_signal_saves_and_shows_how_to_resume(
     again = "numpy-rnn train text.txt --checkpoint text.rnn --resume"
     assert done.stderr.endswith(f"to resume: {again}\n")
     step = run.read(tmp_path / "text.rnn").state["optimizer"]["step"]
-    assert f"at step {step}; 'text.rnn/checkpoint.npz' holds step {step};" in done.stderr
-    assert [name.name for name in (tmp_path / "text.rnn").iterdir()] == ["checkpoint.npz"]
+    assert f"at step {step}; 'text.rnn/checkpoint.safetensors' holds step {step};" in done.stderr
+    assert [name.name for name in (tmp_path / "text.rnn").iterdir()] == ["checkpoint.safetensors"]
 
 
 def test_resuming_a_run_that_has_ended(trained: Path) -> None:
@@ -281,7 +289,9 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert_refused(done, 2, "--log: 'full.jsonl' exists and is not a regular file")
     limited = "ulimit -f 8; OPENBLAS_NUM_THREADS=1 exec $RNN train text.txt --threads 1"
     full = run_shell(limited, tmp_path)
-    assert_refused(full, 1, "'text.rnn/checkpoint.npz': File too large; there is no checkpoint yet")
+    assert_refused(
+        full, 1, "'text.rnn/checkpoint.safetensors': File too large; there is no checkpoint yet"
+    )
     assert list((tmp_path / "text.rnn").iterdir()) == []
 
 
@@ -304,4 +314,4 @@ def test_a_pipe_as_text_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     write_text(tmp_path)
     done = run_command("train", "text.txt", *SMALL, "--checkpoint", "/proc", cwd=tmp_path)
-    assert_refused(done, 1, "'/proc/checkpoint.npz': No such file or directory")
+    assert_refused(done, 1, "'/proc/checkpoint.safetensors': No such file or directory")

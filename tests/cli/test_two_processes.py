@@ -36,21 +36,25 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ((*TRAIN, *LONG), TRAIN, "--checkpoint: 'text.rnn/checkpoint.npz' is in use by process"),
+        (
+            (*TRAIN, *LONG),
+            TRAIN,
+            "--checkpoint: 'text.rnn/checkpoint.safetensors' is in use by process",
+        ),
         (
             (*TRAIN, *LONG, "--log", "a.jsonl"),
             (*TRAIN, "--checkpoint", "other", "--log", "a.jsonl"),
             "--log: 'a.jsonl' is in use by process",
         ),
         (
-            ("recall", *LONG, "--save", "a.npz"),
-            ("recall", "--save", "./a.npz"),
-            "--save: 'a.npz' is in use by process",
+            ("recall", *LONG, "--save", "a.safetensors"),
+            ("recall", "--save", "./a.safetensors"),
+            "--save: 'a.safetensors' is in use by process",
         ),
         (
-            (*MEMORY, "--updates", "99999", "--start", "900", "--record", "a.json"),
-            (*MEMORY, "--updates", "1", "--record", "a.json"),
-            "--record: 'a.json' is in use by process",
+            (*MEMORY, "--updates", "99999", "--start", "900", "--record", "record.safetensors"),
+            (*MEMORY, "--updates", "1", "--record", "record.safetensors"),
+            "--record: 'record.safetensors' is in use by process",
         ),
     ],
 )
@@ -71,7 +75,7 @@ def test_a_run_is_read_while_it_is_trained_and_resumed_after_a_kill(tmp_path: Pa
         while "step " not in process.stdout.readline():  # there is a checkpoint by then
             pass
         assert run_command("inspect", "text.rnn", cwd=tmp_path).returncode == 0
-        message = f"'text.rnn/checkpoint.npz' is in use by process {process.pid} on "
+        message = f"'text.rnn/checkpoint.safetensors' is in use by process {process.pid} on "
         assert_refused(run_command(*resume, cwd=tmp_path), 2, message)
     with running(tmp_path, *resume) as process:
         assert process.stdout is not None
@@ -112,8 +116,8 @@ def test_a_read_only_folder_can_be_read(trained: Path, arguments: list[str]) -> 
         (["--log", "text.txt"], "--log 'text.txt' is an input too, expected another file"),
         (["--log", "a.png", "--plot", "a.png"], "--log: 'a.png' is the file of --plot too"),
         (
-            ["--checkpoint", ".", "--log", "checkpoint.npz"],
-            "--checkpoint: 'checkpoint.npz' is the file of --log too",
+            ["--checkpoint", ".", "--log", "checkpoint.safetensors"],
+            "--checkpoint: 'checkpoint.safetensors' is the file of --log too",
         ),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy_rnn
 from numpy_rnn import GRU, LSTM, Embedding, Linear, Sequential, interchange
 from numpy_rnn.interchange import UnsupportedError
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 
 ERRORS = (DamagedFileError, UnsupportedError)  # that refuse a file
 

@@ -13,7 +13,7 @@ from numpy_rnn import GRU, LSTM, Linear
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read
 from numpy_rnn.layers.wrappers import InitialState, Residual
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from tests.interchange.audio_files import guitarml, lstm_layers, nam, rtneural, seeds
 
 X = np.random.default_rng(0).standard_normal((50, 1)).astype(np.float32)

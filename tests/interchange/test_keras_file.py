@@ -15,7 +15,7 @@ import pytest
 from numpy_rnn import GRU, IndRNN, Linear, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read, save
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from tests.interchange.keras_files import Layers, legacy, lstm_and_dense, seeds
 
 SEEDS = seeds()

@@ -20,7 +20,7 @@ from numpy_rnn.interchange.onnx_file import read, recognise
 from numpy_rnn.interchange.onnx_tensor import DTYPES, from_array, to_array
 from numpy_rnn.interchange.protobuf import MAX_FIELDS, Decoder, encode
 from numpy_rnn.layers import Sequential
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from tests.interchange.onnx_seeds import branch, model, node, seeds
 
 

@@ -35,7 +35,7 @@ from numpy_rnn import (
 )
 from numpy_rnn.interchange import UnsupportedError
 from numpy_rnn.layers.wrappers import Masked, Residual
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 
 FORMATS = ["torch", "torch before 1.6", "safetensors", "npz", "pickle"]
 KINDS: dict[str, Any] = {"RNN": torch.nn.RNN, "LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU}

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numpy_rnn import interchange
 from numpy_rnn.interchange.contents import UnsupportedError, reading
 from numpy_rnn.interchange.unpickle import Instance, Machine, PickledArray
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 
 TOUCH = b"touch executed"
 

@@ -42,7 +42,7 @@ from numpy_rnn import (
 )
 from numpy_rnn.layers.model_file import CLASSES
 from numpy_rnn.layers.wrappers import Flip, InitialState, Masked, Residual
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from tests.layers.mgu import MGU
 
 MODELS: list[Layer] = [
@@ -160,7 +160,7 @@ HUGE = 10**9
         (LINEAR | {"in_features": "2"}, "in_features is '2', expected a whole number"),
         (LINEAR | {"bias": 1}, "bias is 1, expected True or False"),
         (LINEAR | {"dtype": "object"}, "dtype is object, expected one of"),
-        (LINEAR | {"dtype": "float32"}, "'weight' is F64 of"),
+        (LINEAR | {"dtype": "float32"}, "'weight' is float64 of"),
         (LINEAR | {"rng": 3}, "'rng', not an argument"),
         (LINEAR | {"more": 3}, "unexpected keyword argument 'more'"),
         (LINEAR | {"class": "os.system"}, "layer 'os.system' is unknown"),

@@ -205,10 +205,10 @@ def test_a_checkpoint_restores_a_tied_model(tmp_path: Path) -> None:
 
     run = trainer(model(0))
     run.fit(3)
-    save(tmp_path / "run.npz", run)
+    save(tmp_path / "run.safetensors", run)
     run.fit(6)
     again = trainer(model(5))
-    load(tmp_path / "run.npz", again)
+    load(tmp_path / "run.safetensors", again)
     again.fit(6)
     same_trees(again.model.state_dict(), run.model.state_dict())
 

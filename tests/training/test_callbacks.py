@@ -24,7 +24,9 @@ from numpy_rnn.training import (
     load,
     save,
 )
+from numpy_rnn.training import callbacks as module
 from numpy_rnn.training.callbacks import COLUMNS
+from tests.fuzzing import settings_in
 from tests.training import small
 
 
@@ -69,7 +71,7 @@ def run_with_validation(restore_best: bool, fits: list[int], file: Path) -> Trai
 def test_the_best_parameters_are_left_in_the_model_and_the_last_ones_in_the_file(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "run.npz"
+    path = tmp_path / "run.safetensors"
     at_4 = small.trainer()
     at_4.fit(9)  # the schedule depends on the total
     last = at_4.model.parameters.data.tobytes()
@@ -80,8 +82,8 @@ def test_the_best_parameters_are_left_in_the_model_and_the_last_ones_in_the_file
     assert isinstance(validation, Validation)
     assert trainer.model.parameters.data.tobytes() == validation.best_parameters.tobytes()
     assert validation.best_parameters.tobytes() != last
-    save(tmp_path / "again.npz", trainer)  # also by hand
-    for name in ("run.npz", "again.npz"):
+    save(tmp_path / "again.safetensors", trainer)  # also by hand
+    for name in ("run.safetensors", "again.safetensors"):
         other = small.trainer(callbacks=[Validation(lambda: 1.0, every=2)])
         load(tmp_path / name, other)
         assert other.model.parameters.data.tobytes() == last
@@ -89,7 +91,7 @@ def test_the_best_parameters_are_left_in_the_model_and_the_last_ones_in_the_file
 
 def test_a_second_fit_continues_from_the_last_parameters(tmp_path: Path) -> None:
     """Restoring the best ones in between changes no bit of the run."""
-    path = tmp_path / "run.npz"
+    path = tmp_path / "run.safetensors"
     twice, once = (run_with_validation(restore, [9, 20], path) for restore in (True, False))
     assert twice.optimizer.state_dict()["step"] == 20
     for ours, theirs in zip(
@@ -101,7 +103,7 @@ def test_a_second_fit_continues_from_the_last_parameters(tmp_path: Path) -> None
 
 
 def test_parameters_that_the_user_sets_after_a_fit_are_kept(tmp_path: Path) -> None:
-    trainer = run_with_validation(True, [9], tmp_path / "run.npz")
+    trainer = run_with_validation(True, [9], tmp_path / "run.safetensors")
     trainer.model.parameters.data[...] = 0.25
     assert (trainer.state_dict()["model"]["output.bias"] == 0.25).all()
     trainer.optimizer.lr = 0.0
@@ -143,7 +145,7 @@ class Clock(Callback):
 
 
 def test_a_time_budget_plans_so_that_the_schedule_ends_with_it(tmp_path: Path) -> None:
-    files = Checkpoints(tmp_path / "run.npz", seconds=1000)
+    files = Checkpoints(tmp_path / "run.safetensors", seconds=1000)
     budget = TimeBudget(100, files)
     trainer = small.trainer(callbacks=[Clock(), budget, files])
     trainer.fit()
@@ -163,13 +165,13 @@ class Saved(Callback):
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         if len(self.budget.plans) > self.seen and not trainer.done:
             self.seen = len(self.budget.plans)
-            text = str(np.load(self.path)["checkpoint"])
-            plans = json.loads(text)["state"]["callbacks"]["time budget"]["plans"]
+            state = settings_in(self.path.read_bytes(), "training")["state"]
+            plans = state["callbacks"]["time budget"]["plans"]
             assert [tuple(plan) for plan in plans] == self.budget.plans
 
 
 def test_a_plan_is_on_the_disk_before_a_step_is_taken_by_it(tmp_path: Path) -> None:
-    files = Checkpoints(tmp_path / "run.npz", seconds=1000)
+    files = Checkpoints(tmp_path / "run.safetensors", seconds=1000)
     budget = TimeBudget(100, files)
     look = Saved(budget, files.path)
     small.trainer(callbacks=[Clock(), budget, files, look]).fit()
@@ -177,7 +179,7 @@ def test_a_plan_is_on_the_disk_before_a_step_is_taken_by_it(tmp_path: Path) -> N
 
 
 def test_a_budget_keeps_time_for_what_comes_before_and_after(tmp_path: Path) -> None:
-    files = Checkpoints(tmp_path / "run.npz", seconds=1000)
+    files = Checkpoints(tmp_path / "run.safetensors", seconds=1000)
     budget = TimeBudget(100, files, first=3, reserve=lambda N: N / 10)
     budget.setup = 40.0
     trainer = small.trainer(callbacks=[Clock(), budget, files])
@@ -194,7 +196,7 @@ def test_a_budget_that_is_over_ends_the_run() -> None:
 
 
 def test_checkpoints_are_written_by_the_clock_and_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "run.npz"
+    path = tmp_path / "run.safetensors"
     written: list[int] = []
 
     class Note(Checkpoints):
@@ -205,7 +207,7 @@ def test_checkpoints_are_written_by_the_clock_and_at_the_end(tmp_path: Path) -> 
     small.trainer(callbacks=[Note(path, seconds=0)]).fit(3)
     small.trainer(callbacks=[Note(path, seconds=1000)]).fit(3)
     assert written == [1, 2, 3, 3]
-    assert [name.name for name in tmp_path.iterdir()] == ["run.npz"]
+    assert [name.name for name in tmp_path.iterdir()] == ["run.safetensors"]
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
@@ -237,8 +239,8 @@ A_LINE = json.dumps(dict.fromkeys(COLUMNS, 1))
 
 @pytest.mark.parametrize("stop", [1, 5, 6, 8])
 def test_a_resumed_log_is_that_of_a_run_without_the_interruption(tmp_path: Path, stop: int) -> None:
-    log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
-    whole = logging(tmp_path / "whole.jsonl", tmp_path / "whole.npz")
+    log, path = tmp_path / "log.jsonl", tmp_path / "run.safetensors"
+    whole = logging(tmp_path / "whole.jsonl", tmp_path / "whole.safetensors")
     whole.fit(11)
     first = logging(log, path)
     first.callbacks.append(Interrupt(stop))
@@ -270,12 +272,12 @@ def test_a_resumed_log_is_that_of_a_run_without_the_interruption(tmp_path: Path,
 def test_a_log_of_another_version_is_refused_and_kept(
     tmp_path: Path, line: str, message: str, resumed: bool
 ) -> None:
-    log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
+    log, path = tmp_path / "log.jsonl", tmp_path / "run.safetensors"
     trainer = logging(tmp_path / "other.jsonl", path)
     trainer.fit(2)
     content = f"{A_LINE}\n{line}\n"
     log.write_text(content, encoding="utf-8")
-    other = logging(log, tmp_path / "other.npz")
+    other = logging(log, tmp_path / "other.safetensors")
     if resumed:
         load(path, other)
     with pytest.raises(ValueError, match=message):
@@ -283,24 +285,19 @@ def test_a_log_of_another_version_is_refused_and_kept(
     assert log.read_text(encoding="utf-8") == content
 
 
-def test_a_checkpoint_without_the_averages_can_be_resumed(tmp_path: Path) -> None:
-    log, path = tmp_path / "log.jsonl", tmp_path / "run.npz"
-    logging(log, path).fit(5)
-    with np.load(path) as file:
-        entries = dict(file)
-    settings = json.loads(str(entries["checkpoint"]))
-    assert settings["version"] == 3
-    settings["version"] = 2  # as it was then
-    del settings["state"]["callbacks"]["log"], settings["state"]["callbacks"]["history"]["average"]
-    np.savez(path, **entries | {"checkpoint": np.array(json.dumps(settings))})
-    other = logging(log, path)
-    load(path, other)
-    assert other.num_steps == 5
-    other.fit(7)
+def test_a_history_keeps_its_latest_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 3)
+    losses = iter([1.0, 5.0, 4.0, 3.0, 2.0])
+    history = History(every=1)
+    validation = Validation(lambda: next(losses), every=1)
+    small.trainer(callbacks=[history, validation]).fit(5)
+    assert [step for step, _ in history.losses] == [3, 4, 5]
+    assert validation.history == [(1, 1.0), (4, 3.0), (5, 2.0)]  # and the best one
+    assert validation.best == 1.0
 
 
 def test_a_checkpoint_that_another_process_has_written_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "run.npz"
+    path = tmp_path / "run.safetensors"
 
     class Other(Callback):
         def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002

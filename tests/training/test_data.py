@@ -77,8 +77,9 @@ def test_windows_that_do_not_fit(count: int, rows: int, window: int, message: st
 def test_targets_of_another_length_and_positions_out_of_range() -> None:
     with pytest.raises(ValueError, match="target has 3 elements, expected 4"):
         Windows(np.arange(4), np.arange(3), 1, 1)
+    source = Windows(np.arange(4), np.arange(4), 1, 1)
     with pytest.raises(ValueError, match="position is 4, expected 0 to 3"):
-        Windows(np.arange(4), np.arange(4), 1, 1).load_state_dict({"position": 4})
+        source.load_state_dict(source.state_dict() | {"position": 4})
 
 
 def examples_source(N: int, B: int, seed: int = 0) -> Examples:

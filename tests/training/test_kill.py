@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from benchmarks.kill import SETTINGS, GivenPlans, final_state, make_text
-from numpy_rnn import npz
+from numpy_rnn import safetensors
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.training import Callback, StepInfo, TimeBudget, Trainer, callbacks, trainer
 from tests.kill_points import NAMES, SURVIVED, Points, in_a_fork, last_words, leave_litter
@@ -89,7 +89,7 @@ class Killed:
             log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
             points = Points(save, name, number, log)
             points.install()
-            vars(npz)["write_atomically"] = points.write_atomically
+            vars(safetensors)["write_atomically"] = points.write_atomically
             vars(trainer)["time"] = vars(callbacks)["time"] = clock
             if (self.folder / run.FILE).exists():
                 job = run.resume(self.text, self.folder, save_every=0)
@@ -197,7 +197,7 @@ def test_every_run_ends_at_the_same_bits(budget: bool, saves: list[str]) -> None
     *lines, completed = shown.splitlines()
     for name, line in zip(saves, lines, strict=True):
         kills = json.loads(line)
-        assert min(kills.pop("write"), kills.pop("half-write")) > 20
+        assert min(kills.pop("write"), kills.pop("half-write")) > 3
         assert kills == {call: n for call, n in CALLS[name].items() if n}
     assert int(completed) >= 1
 

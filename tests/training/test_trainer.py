@@ -37,7 +37,7 @@ from tests.training import small
 def test_a_run_that_goes_on_ends_at_the_same_bits(
     tmp_path_factory: pytest.TempPathFactory, before: int, workers: int, dropout: float
 ) -> None:
-    path = tmp_path_factory.mktemp("run") / "run.npz"
+    path = tmp_path_factory.mktemp("run") / "run.safetensors"
 
     def make() -> tuple[Trainer, Validation, History]:
         trainer = small.trainer(dropout, workers)
@@ -84,14 +84,14 @@ def test_what_is_not_finite_is_named(spoil: str, message: str) -> None:
 def test_a_learning_rate_that_is_too_high_ends_in_one_line_and_keeps_the_last_good_file(
     tmp_path: Path,
 ) -> None:
-    files = Checkpoints(tmp_path / "run.npz", seconds=0)
+    files = Checkpoints(tmp_path / "run.safetensors", seconds=0)
     trainer = small.trainer(lr=1e308, callbacks=[files])
     with pytest.raises(
         TrainingFailedError, match=r"diverged at step \d+ \(.*try a lr below 1e\+308"
     ):
         trainer.fit(100)
     other = small.trainer()
-    load(tmp_path / "run.npz", other)
+    load(tmp_path / "run.safetensors", other)
     other.check_finite()
     assert other.num_steps >= 1
 
@@ -113,7 +113,7 @@ class Interrupt(Callback):
 
 
 def test_ctrl_c_waits_for_the_step_and_saves(tmp_path: Path) -> None:
-    path = tmp_path / "run.npz"
+    path = tmp_path / "run.safetensors"
     trainer = small.trainer(callbacks=[Interrupt(), Checkpoints(path, seconds=1000)])
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -204,8 +204,8 @@ def test_a_changed_rate_is_part_of_the_state(tmp_path: Path) -> None:
         for _ in range(7):
             trainer.step()
         trainer.optimizer.lr *= 0.3
-    save(tmp_path / "run.npz", stopped)
-    load(tmp_path / "run.npz", other)
+    save(tmp_path / "run.safetensors", stopped)
+    load(tmp_path / "run.safetensors", other)
     assert [other.step().lr for _ in range(5)] == [whole.step().lr for _ in range(5)]
     assert other.optimizer.lr == pytest.approx(0.3e-2)
 

@@ -83,7 +83,7 @@ def test_the_rules_refuse_what_windows_refuses(tmp_path: Path) -> None:
 RESERVED = """
 import sys
 from numpy_rnn.cli.main import main
-for name in ("con.npz", "LPT1.npz", "a:b.npz", "a?.npz"):
+for name in ("con.safetensors", "LPT1.safetensors", "a:b.safetensors", "a?.safetensors"):
     assert main(["recall", "--save", name]) == 2
 """
 
@@ -99,18 +99,18 @@ SAVED_TWICE = """
 import os
 from numpy_rnn.cli.main import main
 for epochs in ("1", "2"):
-    assert main(["recall", "--epochs", epochs, "--save", "a.npz"]) == 0
-os.chmod("a.npz", 0o444)
-assert main(["recall", "--epochs", "3", "--save", "a.npz"]) == 2
+    assert main(["recall", "--epochs", epochs, "--save", "a.safetensors"]) == 0
+os.chmod("a.safetensors", 0o444)
+assert main(["recall", "--epochs", "3", "--save", "a.safetensors"]) == 2
 """
 
 
 def test_what_is_saved_twice_is_complete_and_nothing_is_left(tmp_path: Path) -> None:
     done = run("-c", SAVED_TWICE, cwd=tmp_path)
     assert done.returncode == 0
-    assert load(tmp_path / "a.npz")[0].epochs == 2
-    assert done.stderr.endswith(b"error: --save 'a.npz': Permission denied\r\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    assert load(tmp_path / "a.safetensors")[0].epochs == 2
+    assert done.stderr.endswith(b"error: --save 'a.safetensors': Permission denied\r\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 TRAINED_AND_READ = """
@@ -123,7 +123,7 @@ for command in (
     ["inspect", "a.rnn"],
     ["sample", "a.rnn", "--length", "9"],
     ["evaluate", "a.rnn", "a.txt"],
-    ["memory", "--updates", "1", "--seeds", "2", "--limit", "30", "--record", "a.json"],
+    ["memory", "--updates", "1", "--seeds", "2", "--limit", "30", "--record", "record.safetensors"],
 ):
     assert main(command) == 0
 """
@@ -135,14 +135,14 @@ def test_every_command_that_writes_or_reads_a_file(tmp_path: Path) -> None:
     done = run("-c", TRAINED_AND_READ, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
     names = sorted(path.name for path in tmp_path.rglob("*"))
-    assert names == ["a.json", "a.jsonl", "a.rnn", "a.txt", "checkpoint.npz"]
+    assert names == ["a.jsonl", "a.rnn", "a.txt", "checkpoint.safetensors", "record.safetensors"]
     log = (tmp_path / "a.jsonl").read_bytes()
     assert log.count(b"\r") == 0 < log.count(b"\n")
 
 
 A_READER = """
 import sys
-with open("a.npz", "rb"):
+with open("a.safetensors", "rb"):
     print("open", flush=True)
     sys.stdin.readline()
 """
@@ -154,13 +154,13 @@ def sleep(seconds, system=time.sleep):
     print("waits", file=sys.stderr, flush=True)
     sys.stdin.readline()
 files.time.sleep = sleep
-sys.exit(main(["recall", "--epochs", "1", "--save", "a.npz"]))
+sys.exit(main(["recall", "--epochs", "1", "--save", "a.safetensors"]))
 """
 
 
 def test_a_save_waits_for_a_reader(tmp_path: Path) -> None:
     pipe, python = subprocess.PIPE, [sys.executable, "-c"]
-    (tmp_path / "a.npz").write_bytes(b"old")
+    (tmp_path / "a.safetensors").write_bytes(b"old")
     with subprocess.Popen(
         [*python, A_READER], stdin=pipe, stdout=pipe, cwd=tmp_path, env=ENVIRONMENT
     ) as reader:
@@ -171,9 +171,9 @@ def test_a_save_waits_for_a_reader(tmp_path: Path) -> None:
         ) as writer:
             assert writer.stderr is not None
             assert writer.stderr.readline() == b"waits\r\n"
-            assert (tmp_path / "a.npz").read_bytes() == b"old"
+            assert (tmp_path / "a.safetensors").read_bytes() == b"old"
             reader.communicate(b"\n")
             assert reader.returncode == 0
             writer.communicate(b"\n")
         assert writer.returncode == 0
-    assert load(tmp_path / "a.npz")[0].epochs == 1
+    assert load(tmp_path / "a.safetensors")[0].epochs == 1

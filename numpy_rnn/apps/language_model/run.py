@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn import npz
 from numpy_rnn.apps.language_model.inference import cross_entropy
 from numpy_rnn.apps.language_model.model import (
     Settings,
@@ -26,7 +26,11 @@ from numpy_rnn.apps.language_model.model import (
 from numpy_rnn.apps.to_builtin import Validated, integer, required, string
 from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Dropout, Sequential
+from numpy_rnn.layers import CrossEntropyLoss, Dropout, Layer, Sequential, load
+from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
+from numpy_rnn.layers.model_file import read_settings
+from numpy_rnn.reading import damaged_file_errors
+from numpy_rnn.safetensors import ArrayLayout, open_safetensors
 from numpy_rnn.training import (
     Batch,
     Callback,
@@ -44,7 +48,7 @@ from numpy_rnn.training.callbacks import identity
 from numpy_rnn.training.process import one_blas_thread
 from numpy_rnn.training.state import check_state, names
 
-FILE = "checkpoint.npz"  # in the folder of a run
+FILE = "checkpoint.safetensors"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
 # Of a time budget, what is left for the measurement that follows the training, and how many
 # characters a validation reads for each one that is trained on: about a twentieth of the time.
@@ -82,6 +86,14 @@ class TextInfo(Validated):
     sha256: str = required(string)
 
 
+class LoadedModel(NamedTuple):
+    """A model that predicts characters."""
+
+    model: Layer
+    vocabulary: Vocabulary
+    encoding: str | None  # of the text that it was trained on
+
+
 class SavedRun(NamedTuple):
     """The content of a checkpoint."""
 
@@ -102,7 +114,7 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
     settings : Settings
         Everything else that the run depends on.
     folder : Path
-        Existing folder for the checkpoint, ``checkpoint.npz``.
+        Existing folder for the checkpoint, ``checkpoint.safetensors``.
     save_every : float
         Seconds between two checkpoints.
     """
@@ -132,7 +144,7 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
             f"({saved.text['name']!r}), or has changed since"
         )
-    with npz.damaged_file_errors(path, checkpoint.FORMAT):
+    with damaged_file_errors(path, checkpoint.FORMAT):
         run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
         run.trainer.load_state_dict(saved.state)
     run.files.resumed = before
@@ -173,7 +185,8 @@ def _assemble(
             settings.patience or None,
             restore_best=False,  # a checkpoint has both the last and the best parameters
         )
-    about = {"settings": asdict(settings), "vocabulary": vocabulary.characters, "text": text}
+    model.vocabulary = vocabulary.characters
+    about = {"settings": asdict(settings), "text": text}
     files = Checkpoints(folder / FILE, save_every, about)
     if settings.time_budget is not None:
         budget = TimeBudget(
@@ -249,6 +262,45 @@ def _split(settings: Settings, count: int) -> int:
     return count - int(count * settings.validation_fraction)
 
 
+def file_of(path: Path) -> Path:
+    """Return the file, or the one in the folder of a run."""
+    return path / FILE if path.is_dir() else path
+
+
+def is_run(path: Path) -> bool:
+    """Whether a model file, or the one in a folder, is a checkpoint of a run."""
+    with open_safetensors(file_of(path), MODEL_FILE) as file:
+        training = file.settings(TRAINING_ENTRY) if TRAINING_ENTRY in file.metadata else {}
+        return "settings" in training.get("about", ())
+
+
+def load_model(path: Path, *, last: bool = False) -> LoadedModel:
+    """Return a model of characters from a checkpoint, or from any model file with a vocabulary.
+
+    Of a checkpoint it is the best model, or with `last` the one of the last step. There is a
+    ValueError if the file has no such model.
+    """
+    if is_run(path):
+        saved = read(path)
+        chosen = saved.model if last else best(saved)
+        return LoadedModel(chosen, saved.vocabulary, saved.settings.encoding)
+    path = file_of(path)
+    if last:
+        raise ValueError(f"{str(path)!r} has no last parameters, expected a checkpoint of train")
+    model = load(path)
+    with damaged_file_errors(path, "a model of characters"):
+        tokens = model.vocabulary
+        if tokens is None or any(len(token) != 1 for token in tokens):
+            raise ValueError("it has no vocabulary of characters")
+        vocabulary = Vocabulary("".join(tokens))
+        if not (model.stateful and model.causal) or getattr(model, "batch_first", False):
+            raise ValueError("its model is not time-major or carries no state between characters")
+        y, _ = model.predict(np.zeros((1, 1), int))
+        if y.shape != (1, 1, len(vocabulary)):
+            raise ValueError(f"its output is {y.shape} for one of {len(vocabulary)} characters")
+    return LoadedModel(model, vocabulary, None)
+
+
 def read(path: Path) -> SavedRun:
     """Read a checkpoint: the file, or the one in a folder.
 
@@ -259,22 +311,26 @@ def read(path: Path) -> SavedRun:
     DamagedFileError
         If the file is damaged or another kind of file. The message is one line and names it.
     """
-    path = path / FILE if path.is_dir() else path
-    with checkpoint.open_checkpoint(path) as file:
-        about = file.settings["about"]
-        names(about, "about", ("settings", "vocabulary", "text"))
+    path = file_of(path)
+    with checkpoint.open_checkpoint(path) as (file, found):
+        about, described = found["about"], read_settings(file)
+        names(about, "about", ("settings", "text"))
         names(about["settings"], "its settings", [field.name for field in fields(Settings)])
         names(about["text"], "its text", [field.name for field in fields(TextInfo)])
         settings, text = Settings(**about["settings"]), TextInfo(**about["text"])
-        vocabulary = Vocabulary(about["vocabulary"])
+        vocabulary = Vocabulary(str(described.get("vocabulary")))
         if list(vocabulary.characters) != sorted(vocabulary.characters):
             raise ValueError("its vocabulary is not in the order of the code points")
-        state = checkpoint.read_state(file, _layout(settings, len(vocabulary), text.characters))
+        layout = _layout(settings, len(vocabulary), text.characters)
+        state = checkpoint.read_state(file, found["state"], layout)
         _check_state(state, settings, text.characters)
         model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
-        if len(state["rngs"]) != len(model.rngs()) + settings.threads - 1:
-            raise ValueError(f"state: rngs has {len(state['rngs'])} generators, expected others")
+        if described.get("model") != json.loads(json.dumps(model.describe())):  # without tuples
+            raise ValueError("its model is not the one of its settings")
+        rngs = len(model.rngs()) + settings.threads - 1
+        names(state["rngs"], "state: rngs", map(str, range(rngs)))
         model.load_state_dict(state["model"])
+        model.vocabulary = vocabulary.characters
     return SavedRun(settings, vocabulary, asdict(text), model, state)
 
 
@@ -301,7 +357,7 @@ def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> 
     )
     source.load_state_dict(state["source"])
     generator = np.random.PCG64(0)
-    for numbers in state["rngs"]:
+    for numbers in state["rngs"].values():
         generator.state = numbers
 
 
@@ -316,7 +372,7 @@ def best(saved: SavedRun) -> Sequential:
     return saved.model
 
 
-def _layout(settings: Settings, V: int, characters: int) -> npz.ArrayLayout:
+def _layout(settings: Settings, V: int, characters: int) -> ArrayLayout:
     """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
     flat = (parameter_count(settings, V),)
     shapes = {f"model/{name}": s for name, s in parameter_shapes(settings, V).items()}

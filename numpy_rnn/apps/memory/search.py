@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import count
@@ -12,12 +11,11 @@ from typing import Any
 
 from numpy_rnn.apps.memory.runs import Run, TrainingConfig
 from numpy_rnn.apps.plotting import require_matplotlib
-from numpy_rnn.files import read_whole, write_atomically
-from numpy_rnn.npz import FileFormat, damaged_file_errors, parse_json
+from numpy_rnn.files import write_atomically
+from numpy_rnn.safetensors import open_safetensors, write
 from numpy_rnn.version import __version__
 
-RECORD_SIZE = 1 << 24  # bytes, some 60,000 runs
-FORMAT = FileFormat("a record of a memory search", settings_entry="")
+FORMAT, ENTRY = "a record of a memory search", "memory"
 
 
 def search_max_length(
@@ -68,16 +66,15 @@ def write_record(path: Path, config: TrainingConfig, runs: Sequence[Run]) -> Non
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     write_record(Path(folder, "search.json"), TrainingConfig(), [])
-    ...     read_record(Path(folder, "search.json")) == (TrainingConfig(), [])
+    ...     write_record(Path(folder, "search.safetensors"), TrainingConfig(), [])
+    ...     read_record(Path(folder, "search.safetensors")) == (TrainingConfig(), [])
     True
     """
-    text = json.dumps(record_data(config, runs), indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.writelines([text.encode()]))
+    write(path, {ENTRY: record_data(config, runs)}, {})
 
 
 def record_data(config: TrainingConfig, runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the contents of a record file, ready for JSON."""
+    """Return the contents of a record file, values for JSON."""
     return {
         "numpy_rnn": __version__,
         "config": asdict(config),
@@ -91,9 +88,8 @@ def read_record(path: Path, *, extend: bool = False) -> tuple[TrainingConfig, li
     With `extend`, the version has to be this one, because another's runs may differ. Anything else
     is a DamagedFileError, whose message is one line and names the file.
     """
-    with damaged_file_errors(path, FORMAT):
-        text = read_whole(path, RECORD_SIZE)
-        data = parse_json(text, len(text))
+    with open_safetensors(path, FORMAT) as file:
+        data = file.settings(ENTRY)
         settings, version = data["config"], data.get("numpy_rnn", __version__)
         if extend and version != __version__:
             raise ValueError(f"its version is {version!r}, expected {__version__!r}")

@@ -85,7 +85,7 @@ def test_attribution_comes_from_the_loss_of_each_step(networks: list[Measurement
 
 def test_a_saved_network_is_measured_as_it_is(networks: list[Measurements], tmp_path: Path) -> None:
     result = recall.run(SMALL)
-    path = tmp_path / "a.npz"
+    path = tmp_path / "a.safetensors"
     recall.save(path, result)
     experiment, model = recall.load(path)
     found = measure(of_recall(experiment), recall.build(experiment), model)
@@ -297,14 +297,14 @@ def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
-    recall.save(tmp_path / "a.npz", recall.run(SMALL))
-    done = explain("a.npz", "--out", "why", cwd=tmp_path)
+    recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
+    done = explain("a.safetensors", "--out", "why", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Wrote 6 files to why; open why/index.html\n"
     assert not (tmp_path / "why" / "loss.svg").exists()
 
 
-@pytest.mark.parametrize("name", ["run", "run/checkpoint.npz"])
+@pytest.mark.parametrize("name", ["run", "run/checkpoint.safetensors"])
 def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> None:
     checkpoint(tmp_path / "run", layers=2)
     done = explain(name, "--text", "a big dog.\n\nthe", "--out", "why", cwd=tmp_path)
@@ -337,8 +337,8 @@ def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     whole = checkpoint(folder / "run") / run.FILE
-    (folder / "cut.npz").write_bytes(whole.read_bytes()[:-100])
-    recall.save(folder / "a.npz", recall.run(SMALL))
+    (folder / "cut.safetensors").write_bytes(whole.read_bytes()[:-100])
+    recall.save(folder / "a.safetensors", recall.run(SMALL))
     return folder
 
 
@@ -349,8 +349,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--text", "a"], "text has 1 characters, expected 2 to 256"),
         (["run", "--text", "a" * 257], "text has 257 characters, expected 2 to 256"),
         (["--text", "the"], "--text: a saved recall has its own text"),
-        (["a.npz", "--text", "the"], "--text: a saved recall has its own text"),
-        (["cut.npz"], "'cut.npz' is not a checkpoint"),
+        (["a.safetensors", "--text", "the"], "--text: a saved recall has its own text"),
+        (["cut.safetensors"], "'cut.safetensors' is not a checkpoint"),
     ],
 )
 def test_a_wrong_text_or_checkpoint_is_one_line(
@@ -367,10 +367,10 @@ def test_a_wrong_text_or_checkpoint_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no.npz"], "'no.npz': No such file or directory"),
-        (["."], "'checkpoint.npz': No such file or directory"),
-        (["bad.npz"], "'bad.npz' is not a saved recall"),
-        (["--out", "bad.npz"], "--out: 'bad.npz' is a file, expected a folder"),
+        (["no.safetensors"], "'no.safetensors': No such file or directory"),
+        (["."], "'checkpoint.safetensors': No such file or directory"),
+        (["bad.safetensors"], "'bad.safetensors' is not a saved recall"),
+        (["--out", "bad.safetensors"], "--out: 'bad.safetensors' is a file, expected a folder"),
         (["--out", "no/why"], "--out: folder 'no' does not exist"),
         (["--nothing"], "unrecognized arguments"),
     ],
@@ -378,11 +378,11 @@ def test_a_wrong_text_or_checkpoint_is_one_line(
 def test_wrong_usage_is_one_line_and_status_2(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     done = explain(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.safetensors"]
 
 
 def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None:
@@ -394,12 +394,12 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
-    recall.save(tmp_path / "a.npz", recall.run(SMALL))
+    recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
     if not with_tqdm:  # a package of that name that cannot be imported
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = open_terminal(80)
     with subprocess.Popen(
-        [*COMMAND, "explain", "a.npz", "--out", "why"],
+        [*COMMAND, "explain", "a.safetensors", "--out", "why"],
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,

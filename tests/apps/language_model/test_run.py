@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numpy_rnn.apps.language_model import Settings, cross_entropy, run
-from numpy_rnn.npz import DamagedFileError
+from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training import Callback, StepInfo, Trainer
 from tests.apps.language_model.texts import write_text
 
@@ -154,7 +154,7 @@ def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:
 def test_an_unknown_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.start(write_text(tmp_path), SMALL, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("numpy_rnn.training.checkpoint.VERSION", 4)
+        patch.setattr("numpy_rnn.training.checkpoint.VERSION", 5)
         job.trainer.fit(1)
-    with pytest.raises(DamagedFileError, match="its version is 4, expected 2 or 3"):
+    with pytest.raises(DamagedFileError, match="its version is 5, expected 4"):
         run.read(tmp_path)

@@ -19,6 +19,8 @@ from numpy_rnn.apps.memory import (
     write_record,
 )
 from numpy_rnn.apps.memory.search import record_data
+from numpy_rnn.safetensors import write
+from tests.fuzzing import file_of, parts_of
 
 CONFIG = TrainingConfig(task="copy", cell="lru", hidden_size=4, lr=0.01)
 RUNS = [
@@ -78,54 +80,62 @@ def test_it_doubles_then_bisects(border: int, asked: list[int]) -> None:
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
+    path = tmp_path / "a.safetensors"
     write_record(path, CONFIG, RUNS)
     config, runs = read_record(path)
     assert config == CONFIG
     assert runs == RUNS
     assert [run.seconds for run in runs] == [1.5, 0.25]
-    json.loads(path.read_bytes(), parse_constant=pytest.fail)  # plain JSON, without NaN
+    text = parts_of(path.read_bytes())[0]["__metadata__"]["memory"]
+    json.loads(text, parse_constant=pytest.fail)  # plain JSON, without NaN
 
 
 @pytest.mark.parametrize("extend", [True, False])
 def test_another_version_s_record_is_read_and_not_extended(tmp_path: Path, extend: bool) -> None:
-    path = tmp_path / "a.json"
+    path = tmp_path / "a.safetensors"
     older = record_data(CONFIG, RUNS) | {"numpy_rnn": "0.0.9"}
     newer = {
         "unknown": older | {"momentum": 1},
         "unknown setting": older | {"config": older["config"] | {"momentum": 1}},
     }
     for name, data in {"older": older, **newer}.items():
-        path.write_text(json.dumps(data), encoding="utf-8")
+        write(path, {"memory": data}, {})
         if name == "older" and not extend:
             assert read_record(path) == (CONFIG, RUNS)
             continue
         reason = "version is '0.0.9'" if extend else "momentum"
         with pytest.raises(ValueError, match=reason):
             read_record(path, extend=extend)
-    path.write_text(json.dumps(record_data(CONFIG, RUNS) | {"momentum": 1}), encoding="utf-8")
+    write(path, {"memory": record_data(CONFIG, RUNS) | {"momentum": 1}}, {})
     with pytest.raises(ValueError, match=r"its entries are .*, momentum: of .0"):
         read_record(path, extend=extend)
 
 
-def damaged(**changes: Any) -> bytes:
+def damaged(**changes: Any) -> str:
     data = record_data(CONFIG, RUNS)
     for name, value in changes.items():
         if name in data:
             data[name] = value
         else:
             data["runs"][0][name] = value
-    return json.dumps(data).encode()
+    return json.dumps(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a record that contains this text, with the right checksum."""
+    write(path, {"memory": {}}, {})
+    header, body = parts_of(path.read_bytes())
+    header["__metadata__"]["memory"] = text
+    path.write_bytes(file_of(header, body))
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("text", "reason"),
     [
-        (b"", "Expecting value"),
-        (b"[1]", "list indices must be integers"),
-        (b'{"a": "\xff"}', "can't decode"),
-        (b"[" * 100_000, ""),
-        (b"{}", "'config'"),
+        ("", "Expecting value"),
+        ("[1]", "is not a JSON object"),
+        ("[" * 100_000, ""),
+        ("{}", "'config'"),
         (damaged(config={"task": "sorting"}), "task is 'sorting', expected one of"),
         (damaged(config={"tasks": 1}), "unexpected keyword argument 'tasks'"),
         (damaged(config={"hidden_size": "3"}), "hidden_size is '3', expected a whole number"),
@@ -143,26 +153,26 @@ def damaged(**changes: Any) -> bytes:
     ],
 )
 def test_a_file_that_is_no_record_is_a_one_line_error(
-    data: bytes, reason: str, tmp_path: Path
+    text: str, reason: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "a.json"
-    path.write_bytes(data)
+    path = tmp_path / "a.safetensors"
+    write_text(path, text)
     with pytest.raises(ValueError, match="is not a record of a memory search: ") as caught:
         read_record(path)
     message = str(caught.value)
     assert reason in message
-    assert "a.json" in message
+    assert "a.safetensors" in message
     assert "\n" not in message
 
 
-@given(cut=st.integers(0, 10_000), other=st.binary(max_size=4))
+@given(cut=st.integers(0, 10_000), other=st.text(max_size=4))
 def test_damage_is_found_or_harmless(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, other: bytes
+    tmp_path_factory: pytest.TempPathFactory, cut: int, other: str
 ) -> None:
-    data = damaged()
-    path = tmp_path_factory.getbasetemp() / "damaged.json"
-    cut %= len(data)
-    path.write_bytes(data[:cut] + other + data[cut + len(other) :])
+    text = damaged()
+    path = tmp_path_factory.getbasetemp() / "damaged.safetensors"
+    cut %= len(text)
+    write_text(path, text[:cut] + other + text[cut + len(other) :])
     with contextlib.suppress(ValueError):  # no other error is raised
         config, runs = read_record(path)
         assert isinstance(config, TrainingConfig)
