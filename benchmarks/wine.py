@@ -37,11 +37,11 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (  # the exit status, the comma
     (0, ("inspect", "whole")),
     (0, ("sample", "whole", "--length", "9", "--seed", "1")),
     (0, ("evaluate", "whole", "a.txt")),
-    (0, ("memory", "--updates", "1", "--seeds", "1", "--limit", "30", "--record", "a.json")),
+    (0, ("memory", "--updates", "1", "--seeds", "1", "--limit", "30", "--record", "record.safetensors")),
     (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),
     (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),  # replaces the file
-    (2, ("recall", "--epochs", "2", "--save", "con.npz")),
-    (2, ("recall", "--epochs", "2", "--save", "a:b.npz")),
+    (2, ("recall", "--epochs", "2", "--save", "con.safetensors")),
+    (2, ("recall", "--epochs", "2", "--save", "a:b.safetensors")),
     (2, ("train", "a.txt", *SMALL, "--log", "x", "--checkpoint", "X")),  # one name on Windows
     (0, ("recall",)),
 )
