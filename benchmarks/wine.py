@@ -37,7 +37,20 @@ STEPS: tuple[tuple[int, tuple[str, ...]], ...] = (  # the exit status, the comma
     (0, ("inspect", "whole")),
     (0, ("sample", "whole", "--length", "9", "--seed", "1")),
     (0, ("evaluate", "whole", "a.txt")),
-    (0, ("memory", "--updates", "1", "--seeds", "1", "--limit", "30", "--record", "record.safetensors")),
+    (
+        0,
+        (
+            "memory",
+            "--updates",
+            "1",
+            "--seeds",
+            "1",
+            "--limit",
+            "30",
+            "--record",
+            "found",
+        ),
+    ),
     (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),
     (0, ("recall", "--epochs", "2", "--save", "a.safetensors")),  # replaces the file
     (2, ("recall", "--epochs", "2", "--save", "con.safetensors")),

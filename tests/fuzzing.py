@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy_rnn
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.apps.memory import Run, TrainingConfig, read_record, write_record
@@ -126,6 +127,18 @@ def _read_checkpoint(path: Path) -> None:
     saved = run.read(path)
     commands.describe(saved)
     run.best(saved)
+    run.load_model(path)
+
+
+def _and_model(read: Callable[[Path], object]) -> Callable[[Path], None]:
+    """Return a function that reads a file, and reads it as a model file whether it can or not."""
+
+    def both(path: Path) -> None:
+        with contextlib.suppress(DamagedFileError):
+            numpy_rnn.load(path)
+        read(path)
+
+    return both
 
 
 def _recalls(folder: Path) -> list[bytes]:
@@ -155,8 +168,10 @@ def _read_config(path: Path) -> None:
 
 
 FORMATS: dict[str, Format] = {
-    "checkpoint": Format(_checkpoints, _read_checkpoint, DamagedFileError, ".safetensors"),
-    "recall": Format(_recalls, recall.load, DamagedFileError, ".safetensors"),
+    "checkpoint": Format(
+        _checkpoints, _and_model(_read_checkpoint), DamagedFileError, ".safetensors"
+    ),
+    "recall": Format(_recalls, _and_model(recall.load), DamagedFileError, ".safetensors"),
     "record": Format(_records, read_record, DamagedFileError, ".safetensors"),
     "config": Format(_configs, _read_config, UsageError, ".toml"),
 } | {

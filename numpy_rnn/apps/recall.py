@@ -22,6 +22,7 @@ from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
 from numpy_rnn.layers.base import model_settings
+from numpy_rnn.layers.model_file import check_described
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
 from numpy_rnn.safetensors import open_safetensors, write
@@ -277,6 +278,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
         dtype = np.dtype(experiment.dtype)
         shapes = parameter_shapes(experiment)
         arrays = file.read_arrays({name: (shape, dtype) for name, shape in shapes.items()})
-    model = build(experiment)  # only now, when the file is known to hold arrays of these sizes
-    model.load_state_dict(arrays)
+        model = build(experiment)  # only now, when the file is known to hold arrays of these sizes
+        model.vocabulary = experiment.characters
+        check_described(file, model)
+        model.load_state_dict(arrays)
     return experiment, model

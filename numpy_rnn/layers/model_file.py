@@ -7,6 +7,7 @@ the format reads such a file; nothing in it is executed.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from os import PathLike
@@ -24,6 +25,7 @@ from numpy_rnn.layers.base import (
     MODEL_VERSION,
     TRAINING_ENTRY,
     Layer,
+    model_settings,
     takes,
 )
 from numpy_rnn.layers.dropout import Dropout
@@ -126,6 +128,13 @@ def read_settings(file: Reader) -> dict[str, Any]:
     if settings.get("version") != MODEL_VERSION:
         raise ValueError(f"its version is {settings.get('version')!r}, expected {MODEL_VERSION}")
     return settings
+
+
+def check_described(file: Reader, model: Layer) -> None:
+    """Raise ValueError unless a file describes this model, with its vocabulary."""
+    own = json.loads(json.dumps(model_settings(model, model.vocabulary)[MODEL_ENTRY]))  # no tuples
+    if read_settings(file) != own:
+        raise ValueError("its model is not the one of its settings")
 
 
 class _Builder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass, fields
@@ -28,7 +27,7 @@ from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Dropout, Layer, Sequential, load
 from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
-from numpy_rnn.layers.model_file import read_settings
+from numpy_rnn.layers.model_file import check_described, read_settings
 from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.safetensors import ArrayLayout, open_safetensors
 from numpy_rnn.training import (
@@ -325,12 +324,11 @@ def read(path: Path) -> SavedRun:
         state = checkpoint.read_state(file, found["state"], layout)
         _check_state(state, settings, text.characters)
         model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
-        if described.get("model") != json.loads(json.dumps(model.describe())):  # without tuples
-            raise ValueError("its model is not the one of its settings")
         rngs = len(model.rngs()) + settings.threads - 1
         names(state["rngs"], "state: rngs", map(str, range(rngs)))
         model.load_state_dict(state["model"])
         model.vocabulary = vocabulary.characters
+        check_described(file, model)
     return SavedRun(settings, vocabulary, asdict(text), model, state)
 
 
