@@ -128,8 +128,15 @@ def write_torch(model: Layer, path: Path) -> list[str]:
 
 def write_npz(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model, as ``np.savez`` does."""
-    missing, arrays = check_for_torch(model), dict[str, Any](model.state_dict())
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    missing, arrays = check_for_torch(model), model.state_dict()
+
+    def write(file: Any) -> None:
+        with ZipFile(file, "w") as archive:  # np.savez of NumPy 2.0 leaves it open on a full disk
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
+    write_atomically(path, write)
     return missing
 
 

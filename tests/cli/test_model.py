@@ -14,7 +14,7 @@ import pytest
 import numpy_rnn
 from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, interchange
 from numpy_rnn.cli.main import main
-from tests.cli.command import assert_refused, run_command
+from tests.cli.command import assert_refused, run_command, run_shell
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -86,6 +86,15 @@ def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: 
     model = numpy_rnn.load(out)
     assert isinstance(model.vocabulary, str)
     assert set(model.vocabulary) == set((trained / "text.txt").read_text(encoding="utf-8"))
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("suffix", ["safetensors", "pt", "npz", "pkl", "onnx"])
+def test_a_full_disk_is_one_line(tmp_path: Path, suffix: str) -> None:
+    numpy_rnn.GRU(20, 50, rng=0).save(tmp_path / "m.safetensors")
+    done = run_shell(f"ulimit -f 8; exec $RNN convert m.safetensors a.{suffix}", tmp_path)
+    assert_refused(done, 1, f"'a.{suffix}': File too large")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
 
 
 @pytest.mark.parametrize("data", ["x.npy", "x.csv"])
