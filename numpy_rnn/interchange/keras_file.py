@@ -185,9 +185,13 @@ def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str], Topology | 
         entries[name] = Entry(name, item["class_name"], item["config"], [])
     nested = [f"{n}, a model inside" for n, e in entries.items() if e.class_name in MODELS]
     if config["class_name"] == "Sequential":
+        shape = next(iter(entries.values())).config.get("batch_input_shape")
+        if shape:  # before TensorFlow 2.3 the first layer had it
+            start = Entry("input", "InputLayer", {"batch_input_shape": shape}, [])
+            entries = {start.name: start, **entries}
         names = list(entries)
         chained = {name: names[max(0, i - 1) : i] for i, name in enumerate(names)}
-        starts = bool(names) and entries[names[0]].class_name == "InputLayer"
+        starts = entries[names[0]].class_name == "InputLayer"
         whole = Topology(chained, names[-1:]) if starts and not nested else None
         return list(entries.values()), nested, whole
     sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}

@@ -40,6 +40,7 @@ NORM = re.compile(  # weight_norm's, as parametrizations and as it was before Py
     r"(?(new)original[01]|[gv])"
 )
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
+OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
 TOKENS = -1  # the input size of an embedding
@@ -336,7 +337,7 @@ class StateDict:
                 zero_point = scales[name].get("zero_point", 0)
                 found[name] = dequantise(array, scales[name]["scale"], zero_point)
                 kinds[name] = "quantised"
-            elif array.dtype.kind == "f":
+            elif array.dtype.kind == "f" and not OF_A_LOSS.search(name):
                 found[name] = array
                 if array.dtype.itemsize < 4:
                     kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
@@ -346,7 +347,7 @@ class StateDict:
             names = ", ".join(name for name in kinds if kinds[name] == kind)
             self.notes.append(f"{kind}, read as float32: {names}")
         if ignored:
-            self.notes.append(f"not floating-point, left out: {', '.join(ignored)}")
+            self.notes.append(f"not floating-point or of a loss, left out: {', '.join(ignored)}")
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -123,6 +124,65 @@ def test_weights_of_cudnn_s_layers(config: bool, tmp_path: Path) -> None:
     arrays = {"kernel": flat[0], "recurrent_kernel": flat[1], "bias": b}
     y = run(tmp_path / "m.h5", legacy(one("CuDNNLSTM", {}, arrays), "2.1.5", config=config))
     np.testing.assert_allclose(y, lstm(X, W, U, b[:12] + b[12:]), atol=1e-12)
+
+
+def repeated(y: Array, steps: int) -> Array:
+    return np.repeat(y[:, -1:], steps, axis=1)
+
+
+@pytest.mark.parametrize("version", ["2.2.4", "2.4.0"])
+def test_an_autoencoder_of_keras_2(version: str, tmp_path: Path) -> None:
+    (W, U, b), (V, R, d) = weights((2, 12), (3, 12), (12,)), weights((3, 8), (2, 8), (8,))
+    names = "kernel", "recurrent_kernel", "bias"
+    shape = {"batch_input_shape": [None, 6, 2]}
+    steps = {"return_sequences": True, "recurrent_activation": "sigmoid"}
+    first, second = (dict(zip(names, w, strict=True)) for w in ((W, U, b), (V, R, d)))
+    layers: Layers = [
+        ("encoder", "LSTM", steps | {"return_sequences": False} | shape, first),
+        ("repeat", "RepeatVector", {"n": 6}, {}),
+        ("drop", "Dropout", {"rate": 0.5}, {}),
+        ("decoder", "LSTM", steps, second),
+        ("end", "Activation", {"activation": "tanh"}, {}),
+    ]
+    (tmp_path / "m.h5").write_bytes(legacy(layers, version))
+    (y,) = load(tmp_path / "m.h5")(X)
+    expected = np.tanh(lstm(repeated(lstm(X, W, U, b), 6), V, R, d))
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+
+
+def nodes(*names: str) -> list[Any]:
+    return [[[name, 0, 0, {}] for name in names]]
+
+
+def test_a_functional_model_of_keras_2(tmp_path: Path) -> None:
+    """Two inputs, one of them beside the recurrent layer: a config as TensorFlow 2 writes it."""
+    W, U, b = weights((2, 12), (3, 12), (12,))
+    K, c = weights((5, 2), (2,))
+    arrays = {"kernel": W, "recurrent_kernel": U, "bias": b}
+    content = legacy(
+        [("lstm", "LSTM", {}, arrays), ("dense", "Dense", {}, {"kernel": K, "bias": c})], "2.11.0"
+    )
+    (tmp_path / "m.h5").write_bytes(content)
+    parts: list[tuple[str, str, dict[str, Any], list[Any]]] = [
+        ("steps", "InputLayer", {"batch_input_shape": [None, None, 2], "dtype": "float64"}, []),
+        ("lstm", "LSTM", {"units": 3}, nodes("steps")),
+        ("static", "InputLayer", {"batch_input_shape": [None, 2], "dtype": "float64"}, []),
+        ("both", "Concatenate", {"axis": -1}, nodes("lstm", "static")),
+        ("dense", "Dense", {"units": 2, "activation": "softmax"}, nodes("both")),
+    ]
+    listed = [
+        {"class_name": kind, "name": name, "config": {"name": name} | config, "inbound_nodes": n}
+        for name, kind, config, n in parts
+    ]
+    ends = {"input_layers": [["steps", 0, 0], ["static", 0, 0]], "output_layers": [["dense", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "model", "layers": listed} | ends}
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    static = X[:, 0]
+    z = np.hstack([lstm(X, W, U, b)[:, -1], static]) @ K + c
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    (y,) = load(tmp_path / "m.h5")(X, static)
+    np.testing.assert_allclose(y, e / e.sum(axis=1, keepdims=True), atol=1e-12)
 
 
 def test_layers_chooses_and_corrects(tmp_path: Path) -> None:

@@ -174,9 +174,13 @@ def test_numbers_are_widened_and_whole_ones_left_out() -> None:
     state = StateDict(half | {"num_batches_tracked": np.array(3)}, ordered=True)
     assert [note.partition(":")[0] for note in state.notes] == [
         "float16, read as float32",
-        "not floating-point, left out",
+        "not floating-point or of a loss, left out",
     ]
     assert state.build().parameters.dtype == np.float32
+    weights = {"criterion.weight": rows(2), "val_loss_fn.pos_weight": rows(2)}  # of classes
+    state = StateDict({f"fc.{n}": a for n, a in arrays.items()} | weights, ordered=True)
+    assert state.notes == [f"not floating-point or of a loss, left out: {', '.join(weights)}"]
+    assert repr(state.build()) == "Linear(3, 2)"
     assert build(arrays).parameters.dtype == np.float64
     assert build(arrays, dtype="float32").parameters.dtype == np.float32
 
