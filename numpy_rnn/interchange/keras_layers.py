@@ -63,7 +63,7 @@ NAMED: dict[str, Any] = {
 }
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
-MAX_NORMALISED = 4096  # features of a BatchNormalization, which becomes a matrix
+MAX_NORMALISED = 1 << 21  # numbers in the matrices that all BatchNormalizations become
 SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
 SAME += ("return_sequences",)  # what both directions must agree in
 
@@ -92,6 +92,7 @@ class Chain:
         self.unsupported: list[str] = []
         self.layers: list[Layer] = []
         self.size: int | None = None  # of the features
+        self._normalised = 0  # numbers in matrices that BatchNormalizations become
         self._masked: tuple[int, float] | None = None  # number of layers before it, mask value
         slope = 0.2 if version[:2] in ("0.", "1.", "2.") else 1 / 6
         self._activations = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", slope, 0.5)}
@@ -208,8 +209,9 @@ class Chain:
         """Add the affine map that it is in evaluation mode, as a Linear layer."""
         config, arrays = entry.config, list(entry.weights)
         D = len(arrays[0])
-        if D > MAX_NORMALISED:
-            self._refuse(entry, f"{D} features")
+        self._normalised += D * D
+        if self._normalised > MAX_NORMALISED:
+            self._refuse(entry, f"{D} features: too large a matrix")
             return
         gamma = arrays.pop(0) if config.get("scale", True) else np.ones(D)
         beta = arrays.pop(0) if config.get("center", True) else np.zeros(D)

@@ -54,11 +54,44 @@ def lstm_and_dense(seed: int = 0) -> Layers:
     ]
 
 
+def nodes(*names: str) -> list[Any]:
+    """Return the inputs of a layer as Keras 2 writes them."""
+    return [[[name, 0, 0, {}] for name in names]]
+
+
+def two_inputs(lstm: Mapping[str, Array], dense: Mapping[str, Array]) -> bytes:
+    """Return an LSTM whose last output goes with a second input into a Dense layer.
+
+    The config is as TensorFlow 2 writes it.
+    """
+    start = {"batch_input_shape": [None, None, 2], "dtype": "float64"}
+    parts: list[tuple[str, str, dict[str, Any], list[Any]]] = [
+        ("steps", "InputLayer", start, []),
+        ("lstm", "LSTM", {"units": 3}, nodes("steps")),
+        ("static", "InputLayer", start | {"batch_input_shape": [None, 2]}, []),
+        ("both", "Concatenate", {"axis": -1}, nodes("lstm", "static")),
+        ("dense", "Dense", {"units": 2, "activation": "softmax"}, nodes("both")),
+    ]
+    listed = [
+        {"class_name": kind, "name": name, "config": {"name": name} | config, "inbound_nodes": n}
+        for name, kind, config, n in parts
+    ]
+    ends = {"input_layers": [["steps", 0, 0], ["static", 0, 0]], "output_layers": [["dense", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "model", "layers": listed} | ends}
+    layers: Layers = [("lstm", "LSTM", {}, lstm), ("dense", "Dense", {}, dense)]
+    memory = BytesIO(legacy(layers, "2.11.0"))
+    with h5py.File(memory, "a") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    return memory.getvalue()
+
+
 def seeds() -> list[bytes]:
     """Return small good files of each layout, for fuzzing."""
     layers = lstm_and_dense()
     files = [legacy(layers, "2.4.0"), legacy(layers, "2.4.0", config=False)]
     files.append(legacy(layers, "2.4.0", compression="gzip", shuffle=True, fletcher32=True))
+    wide = {"kernel": np.ones((5, 2)), "bias": np.ones(2)}
+    files.append(two_inputs(layers[0][3], wide))
     model = Sequential(
         Embedding(4, 2, rng=0),
         GRU(2, 2, batch_first=True, bidirectional=True, rng=0),

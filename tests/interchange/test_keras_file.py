@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,8 +15,9 @@ import pytest
 from numpy_rnn import GRU, IndRNN, Linear, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read, save
+from numpy_rnn.interchange.graph import Graph
 from numpy_rnn.reading import DamagedFileError
-from tests.interchange.keras_files import Layers, legacy, lstm_and_dense, seeds
+from tests.interchange.keras_files import Layers, legacy, lstm_and_dense, seeds, two_inputs
 
 SEEDS = seeds()
 X = np.random.default_rng(1).standard_normal((2, 6, 2))
@@ -150,39 +150,25 @@ def test_an_autoencoder_of_keras_2(version: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
-def nodes(*names: str) -> list[Any]:
-    return [[[name, 0, 0, {}] for name in names]]
-
-
 def test_a_functional_model_of_keras_2(tmp_path: Path) -> None:
-    """Two inputs, one of them beside the recurrent layer: a config as TensorFlow 2 writes it."""
     W, U, b = weights((2, 12), (3, 12), (12,))
     K, c = weights((5, 2), (2,))
     arrays = {"kernel": W, "recurrent_kernel": U, "bias": b}
-    content = legacy(
-        [("lstm", "LSTM", {}, arrays), ("dense", "Dense", {}, {"kernel": K, "bias": c})], "2.11.0"
-    )
-    (tmp_path / "m.h5").write_bytes(content)
-    parts: list[tuple[str, str, dict[str, Any], list[Any]]] = [
-        ("steps", "InputLayer", {"batch_input_shape": [None, None, 2], "dtype": "float64"}, []),
-        ("lstm", "LSTM", {"units": 3}, nodes("steps")),
-        ("static", "InputLayer", {"batch_input_shape": [None, 2], "dtype": "float64"}, []),
-        ("both", "Concatenate", {"axis": -1}, nodes("lstm", "static")),
-        ("dense", "Dense", {"units": 2, "activation": "softmax"}, nodes("both")),
-    ]
-    listed = [
-        {"class_name": kind, "name": name, "config": {"name": name} | config, "inbound_nodes": n}
-        for name, kind, config, n in parts
-    ]
-    ends = {"input_layers": [["steps", 0, 0], ["static", 0, 0]], "output_layers": [["dense", 0, 0]]}
-    config = {"class_name": "Functional", "config": {"name": "model", "layers": listed} | ends}
-    with h5py.File(tmp_path / "m.h5", "a") as file:
-        file.attrs["model_config"] = json.dumps(config)
+    (tmp_path / "m.h5").write_bytes(two_inputs(arrays, {"kernel": K, "bias": c}))
     static = X[:, 0]
     z = np.hstack([lstm(X, W, U, b)[:, -1], static]) @ K + c
     e = np.exp(z - z.max(axis=1, keepdims=True))
     (y,) = load(tmp_path / "m.h5")(X, static)
     np.testing.assert_allclose(y, e / e.sum(axis=1, keepdims=True), atol=1e-12)
+
+
+def test_normalisations_take_no_memory(tmp_path: Path) -> None:
+    """Each of them would be a matrix of 64 MB."""
+    arrays = {name: np.ones(4096) for name in ("gamma", "beta", "mean", "variance")}
+    layers: Layers = [(f"bn{i}", "BatchNormalization", {}, arrays) for i in range(9)]
+    (tmp_path / "m.h5").write_bytes(legacy(layers, "2.4.0"))
+    with pytest.raises(UnsupportedError, match=r"bn0 \(BatchNormalization\) with 4096 features"):
+        load(tmp_path / "m.h5")
 
 
 def test_layers_chooses_and_corrects(tmp_path: Path) -> None:
@@ -202,7 +188,7 @@ def test_layers_chooses_and_corrects(tmp_path: Path) -> None:
 def test_good_files_load(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(content)  # by content, whatever the name is
     assert read(tmp_path / "m").format == "keras"
-    assert isinstance(load(tmp_path / "m"), Sequential)
+    assert isinstance(load(tmp_path / "m"), Sequential | Graph)
 
 
 def test_compressed_arrays_are_read(tmp_path: Path) -> None:
