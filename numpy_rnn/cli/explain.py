@@ -11,7 +11,7 @@ import numpy.random  # noqa: F401 (imported early for the reason given in cli/re
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import report
 from numpy_rnn.apps.explain.measurements import Measurements, measure, train
-from numpy_rnn.apps.explain.sample import Sample, of_checkpoint, of_recall
+from numpy_rnn.apps.explain.sample import Sample, of_model, of_recall
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
@@ -20,11 +20,15 @@ from numpy_rnn.cli.checkpoint import loss_histories
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.layers import GRU, LSTM
+from numpy_rnn.layers import GRU, LSTM, Layer
+from numpy_rnn.layers.base import MODEL_FILE
+from numpy_rnn.layers.model_file import untrained
 from numpy_rnn.locks import hold
-from numpy_rnn.reading import DamagedFileError
+from numpy_rnn.safetensors import open_safetensors
 from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.process import one_blas_thread
+
+OWN_TEXT = "--text: a saved recall has its own text, expected a checkpoint of train"
 
 
 def add_to(commands: Any) -> None:
@@ -41,7 +45,8 @@ def add_to(commands: Any) -> None:
         default="recall",
         metavar="recall|CHECKPOINT",
         help="network to explain: the notebook's network, an LSTM and a GRU, trained now on the "
-        "notebook's sentence (default), or a file of numpy-rnn train or numpy-rnn recall --save",
+        "notebook's sentence (default), or a model of characters: a file of numpy-rnn train, of "
+        "numpy-rnn recall --save, or of a model's save",
     )
     text = "input for a model of numpy-rnn train, 2 to 256 characters (default: generated)"
     add_option(parser, "--text", "TEXT", None, text)
@@ -53,7 +58,8 @@ def run(options: argparse.Namespace) -> None:
     folder = Path(options.out)
     _check_folder(options.out)
     if options.what == "recall":
-        _check_no_text(options)
+        if options.text is not None:
+            raise UsageError(OWN_TEXT)
         sample, measurements = _train()
     else:
         # With two BLAS threads the eigenvalues are computed more slowly than with one.
@@ -96,36 +102,31 @@ def _train() -> tuple[Sample, list[Measurements]]:
 
 
 def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements]:
-    """Return the measurements of a file's model, either of a saved recall or of a checkpoint."""
-    if path.is_dir():
-        return _of_checkpoint(path, options)
-    try:
+    """Return the measurements of a file's model: a saved recall, a checkpoint or a model."""
+    losses: tuple[Any, Any] = (), ()
+    with open_safetensors(run_of_training.file_of(path), MODEL_FILE) as file:
+        entries = list(file.metadata)
+    fresh: Layer
+    model: Layer
+    if recall.ENTRY in entries:
+        if options.text is not None:
+            raise UsageError(OWN_TEXT)
         experiment, model = recall.load(path)
-    except DamagedFileError as no_recall:
-        try:
-            return _of_checkpoint(path, options)
-        except DamagedFileError as no_checkpoint:
-            raise UsageError(f"{no_recall}; {no_checkpoint}") from None
-    _check_no_text(options)
-    sample = of_recall(experiment)
+        sample, fresh = of_recall(experiment), recall.build(experiment)
+    elif run_of_training.is_run(path):
+        saved = run_of_training.read(path)
+        model, losses = run_of_training.best(saved), loss_histories(saved)
+        origin = f"was trained on the file {saved.text['name']!r}"
+        sample = of_model(model, saved.vocabulary, origin, options.text)
+        fresh = build(saved.settings, len(saved.vocabulary))
+    else:
+        model, vocabulary, _ = run_of_training.load_model(path)
+        sample = of_model(model, vocabulary, f"is in the file {path.name!r}", options.text)
+        fresh = untrained(model, 0)
     with progress(_steps(sample), "step") as bar:
-        return sample, measure(sample, recall.build(experiment), model, on_progress=bar.advance)
-
-
-def _of_checkpoint(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements]:
-    saved = run_of_training.read(path)
-    model, (losses, held_out) = run_of_training.best(saved), loss_histories(saved)
-    sample = of_checkpoint(saved, model, options.text)
-    fresh = build(saved.settings, len(saved.vocabulary))
-    with progress(_steps(sample), "step") as bar:
-        return sample, measure(sample, fresh, model, losses, held_out, bar.advance)
+        return sample, measure(sample, fresh, model, *losses, bar.advance)
 
 
 def _steps(sample: Sample) -> int:
     """Return how many steps of a text the measurements go back, with both networks together."""
     return 2 * len(sample.x)
-
-
-def _check_no_text(options: argparse.Namespace) -> None:
-    if options.text is not None:
-        raise UsageError("--text: a saved recall has its own text, expected a checkpoint of train")

@@ -137,6 +137,12 @@ def check_described(file: Reader, model: Layer) -> None:
         raise ValueError("its model is not the one of its settings")
 
 
+def untrained(model: Layer, rng: Rng) -> Layer:
+    """Return a layer of the same description, with initial weights."""
+    parameters = model.parameters
+    return _Builder(CLASSES, parameters.data.size, len(parameters.shapes), rng)(model.describe())
+
+
 class _Builder:
     """Make layers from descriptions. Their sizes are bounded by what the file holds."""
 

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import numpy_rnn
+from numpy_rnn import GRU, Linear, Sequential
+from numpy_rnn.apps import recall
 from numpy_rnn.apps.language_model import run
 from tests.cli.command import assert_refused, run_command, run_shell
 from tests.fuzzing import settings_in, with_settings
@@ -108,6 +111,70 @@ def test_a_checkpoint_with_a_wrong_state_is_one_line(
     assert_refused(
         done, 2 if command == "explain" else 1, "'bad.safetensors' is not a checkpoint: "
     )
+
+
+@pytest.fixture(scope="module")
+def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint, its best model as a plain file, a saved recall and others."""
+    folder = tmp_path_factory.mktemp("models")
+    checkpoint = trained / "text.rnn" / run.FILE
+    (folder / "checkpoint.safetensors").write_bytes(checkpoint.read_bytes())
+    best = numpy_rnn.load(checkpoint)
+    best.save(folder / "plain.safetensors")
+    best.save(folder / "none.safetensors", vocabulary=["a", "bc"])
+    Sequential(Linear(2, 2)).save(folder / "vectors.safetensors", vocabulary="ab")
+    GRU(2, 3).save(folder / "units.safetensors", vocabulary="ab")
+    recall.save(folder / "recall.safetensors", recall.run(recall.Experiment(epochs=2)))
+    (folder / "text.txt").write_bytes((trained / "text.txt").read_bytes()[:100])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["sample", "FILE", "--seed", "1", "--length", "30"], ["evaluate", "FILE", "text.txt"]],
+)
+def test_a_plain_model_file_is_used_like_its_checkpoint(models: Path, command: list[str]) -> None:
+    shown = []
+    for name in ("checkpoint", "plain"):
+        arguments = [part.replace("FILE", f"{name}.safetensors") for part in command]
+        done = run_command(*arguments, cwd=models)
+        assert (done.returncode, done.stderr) == (0, "")
+        shown.append(done.stdout)
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "plain", "recall"])
+def test_every_command_reads_every_file_with_a_model(models: Path, name: str) -> None:
+    for command in (
+        ["inspect", f"{name}.safetensors"],
+        ["inspect", f"{name}.safetensors", "--json"],
+        ["convert", f"{name}.safetensors", f"{name}-again.safetensors"],
+        ["sample", f"{name}.safetensors", "--length", "9", "--prompt", "the"],
+        ["explain", f"{name}.safetensors", "--out", name],
+    ):
+        done = run_command(*command, cwd=models)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    own = numpy_rnn.load(models / f"{name}.safetensors")
+    again = numpy_rnn.load(models / f"{name}-again.safetensors")
+    assert (again.describe(), again.vocabulary) == (own.describe(), own.vocabulary)
+    np.testing.assert_array_equal(again.parameters.data, own.parameters.data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "plain.safetensors", "--last"], "has no last parameters, expected a check"),
+        (["sample", "none.safetensors"], "it has no vocabulary of characters"),
+        (["sample", "vectors.safetensors"], "its model is not time-major or carries no state"),
+        (["sample", "units.safetensors"], "its output is (1, 1, 3) for one of 2 characters"),
+        (["explain", "units.safetensors"], "its output is (1, 1, 3) for one of 2 characters"),
+    ],
+)
+def test_a_model_that_a_command_cannot_use_is_one_line(
+    models: Path, arguments: list[str], message: str
+) -> None:
+    status = 2 if arguments[0] == "explain" else 1
+    assert_refused(run_command(*arguments, cwd=models), status, message)
 
 
 SAMPLE_AND_COUNT = """

@@ -6,14 +6,14 @@ remember, which is :mod:`numpy_rnn.apps.memory`. Start reading in ``measurements
 
 from numpy_rnn.apps.explain.measurements import Measurements, Snapshot, measure, train
 from numpy_rnn.apps.explain.report import write
-from numpy_rnn.apps.explain.sample import Sample, of_checkpoint, of_recall
+from numpy_rnn.apps.explain.sample import Sample, of_model, of_recall
 
 __all__ = [
     "Measurements",
     "Sample",
     "Snapshot",
     "measure",
-    "of_checkpoint",
+    "of_model",
     "of_recall",
     "train",
     "write",

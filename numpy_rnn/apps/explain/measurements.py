@@ -20,7 +20,7 @@ from numpy_rnn.apps.explain.sample import Sample, of_recall
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import RNN, CrossEntropyLoss, Loss, MSELoss, Recurrent, Sequential
+from numpy_rnn.layers import RNN, CrossEntropyLoss, Layer, Loss, MSELoss, Recurrent
 
 
 class Snapshot(NamedTuple):
@@ -94,19 +94,20 @@ def train(
 
 def measure(
     sample: Sample,
-    fresh: Sequential,
-    trained: Sequential,
+    fresh: Layer,
+    trained: Layer,
     losses: Sequence[tuple[int, float]] = (),
     held_out: Sequence[tuple[int, float]] = (),
     on_progress: Callable[[str], object] = lambda _note: None,
 ) -> Measurements:
     """Measure a trained network, and the same network with its initial weights.
 
-    Both have a recurrent layer named "rnn". `losses` and `held_out` become those of the result, and
-    `on_progress` is called with a note after each step of the two measurements.
+    Both have a recurrent layer, or it is a ValueError. `losses` and `held_out` become those of the
+    result, and `on_progress` is called with a note after each step of the two measurements.
     """
-    layer = trained.layers["rnn"]
-    assert isinstance(layer, Recurrent)  # noqa: S101 (both apps name their recurrent layer so)
+    layer = recurrent_layer(trained)
+    if layer is None:
+        raise ValueError(f"its model is {trained!r}, expected one with a recurrent layer")
     return Measurements(
         name=type(layer).__name__,
         units=layer.hidden_size,
@@ -119,7 +120,13 @@ def measure(
     )
 
 
-def snapshot(model: Sequential, sample: Sample, on_progress: Callable[[str], object]) -> Snapshot:
+def recurrent_layer(model: Layer) -> Recurrent | None:
+    """Return the first recurrent layer of a model."""
+    layers = getattr(model, "layers", {"-": model})
+    return next((layer for layer in layers.values() if isinstance(layer, Recurrent)), None)
+
+
+def snapshot(model: Layer, sample: Sample, on_progress: Callable[[str], object]) -> Snapshot:
     """Measure a network on a text. It is set to evaluation mode.
 
     ``on_progress(note)`` is called after each step, from the last to the first.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from numpy_rnn.apps.language_model import generate
-from numpy_rnn.apps.language_model.run import SavedRun
 from numpy_rnn.apps.recall import Experiment
+from numpy_rnn.apps.vocabulary import Vocabulary
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import Sequential
+from numpy_rnn.layers import Layer
 
 GENERATED_LENGTH = 48  # characters of a generated text, as many as the notebook's sentence has
 MAX_LENGTH = 256  # characters of a given text: each step costs a Jacobian of all units
@@ -51,26 +51,26 @@ def of_recall(experiment: Experiment) -> Sample:
     )
 
 
-def of_checkpoint(saved: SavedRun, model: Sequential, text: str | None = None) -> Sample:
-    """Return a text for the language model of a checkpoint, as token ids.
+def of_model(model: Layer, vocabulary: Vocabulary, origin: str, text: str | None = None) -> Sample:
+    """Return a text for a language model, as token ids. `origin` says where the model is from.
 
     `text` has 2 to 256 characters of the vocabulary; anything else is a ValueError. If there is
     none, the model generates one.
     """
     if text is None:
-        known = saved.vocabulary.characters
+        known = vocabulary.characters
         first = next((known.index(c) for c in "\n " if c in known), 0)  # before a word
         generated = generate(model, np.array([first]), rng=0)
         tokens = np.array([first, *(next(generated) for _ in range(GENERATED_LENGTH))])
         reads = "it reads a text that it generated"
     elif 2 <= len(text) <= MAX_LENGTH:
-        tokens, reads = saved.vocabulary.encode(text).astype(int), "it reads"
+        tokens, reads = vocabulary.encode(text).astype(int), "it reads"
     else:
         raise ValueError(f"text has {len(text)} characters, expected 2 to {MAX_LENGTH}")
-    name, shown = saved.text.get("name"), _printable(saved.vocabulary.decode(tokens))
+    shown = _printable(vocabulary.decode(tokens))
     return Sample(
-        about=f"was trained on the file {name!r}. Here {reads}: \u201c{shown}\u201d.",
-        characters=saved.vocabulary.characters,
+        about=f"{origin}. Here {reads}: \u201c{shown}\u201d.",
+        characters=vocabulary.characters,
         tokens=tokens,
         x=tokens[:-1, None],
         loss="cross-entropy",

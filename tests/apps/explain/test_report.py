@@ -22,7 +22,7 @@ from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import (
     Measurements,
     measure,
-    of_checkpoint,
+    of_model,
     of_recall,
     pictures,
     train,
@@ -38,6 +38,7 @@ from tests.apps.language_model.texts import write_text
 from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
 from tests.terminal import EVERY_STEP, open_terminal, read_all
 
+ORIGIN = "was trained on the file 'text.txt'"
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 SAMPLE = of_recall(SMALL)
 BOX = "\u25a1"
@@ -118,7 +119,7 @@ def checkpoint(folder: Path, cell: str = "gru", layers: int = 1, held_out: float
 def test_a_language_model_is_measured_on_a_text(cell: str, layers: int, tmp_path: Path) -> None:
     saved = run.read(checkpoint(tmp_path / "run", cell, layers))
     model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
-    sample = of_checkpoint(saved, model, "the cat sees a dog")
+    sample = of_model(model, saved.vocabulary, ORIGIN, "the cat sees a dog")
     kept = saved.state["callbacks"]
     found = measure(sample, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
@@ -148,7 +149,7 @@ def test_a_language_model_is_measured_on_a_text(cell: str, layers: int, tmp_path
 
 def test_without_a_text_the_model_reads_what_it_generates(tmp_path: Path) -> None:
     saved = run.read(checkpoint(tmp_path / "run"))
-    samples = [of_checkpoint(saved, saved.model) for _ in range(2)]
+    samples = [of_model(saved.model, saved.vocabulary, ORIGIN) for _ in range(2)]
     assert samples[0].tokens.shape == (49,)
     assert samples[0].tokens.tolist() == samples[1].tokens.tolist()
     assert saved.vocabulary.decode(samples[0].tokens)[0] == "\n"
@@ -350,7 +351,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--text", "a" * 257], "text has 257 characters, expected 2 to 256"),
         (["--text", "the"], "--text: a saved recall has its own text"),
         (["a.safetensors", "--text", "the"], "--text: a saved recall has its own text"),
-        (["cut.safetensors"], "'cut.safetensors' is not a checkpoint"),
+        (["cut.safetensors"], "'cut.safetensors' is not a model file of numpy_rnn: its arrays end"),
     ],
 )
 def test_a_wrong_text_or_checkpoint_is_one_line(
@@ -369,7 +370,7 @@ def test_a_wrong_text_or_checkpoint_is_one_line(
     [
         (["no.safetensors"], "'no.safetensors': No such file or directory"),
         (["."], "'checkpoint.safetensors': No such file or directory"),
-        (["bad.safetensors"], "'bad.safetensors' is not a saved recall"),
+        (["bad.safetensors"], "'bad.safetensors' is not a model file of numpy_rnn"),
         (["--out", "bad.safetensors"], "--out: 'bad.safetensors' is a file, expected a folder"),
         (["--out", "no/why"], "--out: folder 'no' does not exist"),
         (["--nothing"], "unrecognized arguments"),
