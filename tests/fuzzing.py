@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import resource
 import time
 import warnings
 import zlib
@@ -98,6 +97,8 @@ class Fuzzer:
 
 def peak_memory() -> int:
     """Return the process's greatest resident size so far, in bytes."""
+    import resource  # noqa: PLC0415 (only in POSIX, where the fuzzing is done)
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
