@@ -5,7 +5,7 @@ ONNX has an axis of directions in front of all weights. The order of its gates i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,20 @@ KINDS: dict[str, tuple[tuple[str, ...], int]] = {
     "LSTM": (("sigmoid", "tanh", "tanh"), 8),
 }
 PEEPHOLES = [0, 2, 1]  # from i, o, f to i, f, o, and back
-# Activation to its name here and the defaults of alpha and beta.
-ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "Relu": ("relu", ()),
-    "Tanh": ("tanh", ()),
-    "Sigmoid": ("sigmoid", ()),
-    "Affine": ("affine", (1.0, 0.0)),
-    "LeakyRelu": ("leaky_relu", (0.01,)),
-    "ThresholdedRelu": ("thresholded_relu", (1.0,)),
-    "ScaledTanh": ("scaled_tanh", (1.0, 1.0)),
-    "HardSigmoid": ("hard_sigmoid", (0.2, 0.5)),
-    "Elu": ("elu", (1.0,)),
-    "Softsign": ("softsign", ()),
-    "Softplus": ("softplus", ()),
+# Activation to its name in a cell, the defaults of alpha and beta, and the layer that takes them
+# under other names, if there is one.
+ACTIVATIONS: dict[str, tuple[str, tuple[float, ...], str, tuple[str, ...]]] = {
+    "Relu": ("relu", (), "ReLU", ()),
+    "Tanh": ("tanh", (), "Tanh", ()),
+    "Sigmoid": ("sigmoid", (), "Sigmoid", ()),
+    "Affine": ("affine", (1.0, 0.0), "", ()),
+    "LeakyRelu": ("leaky_relu", (0.01,), "LeakyReLU", ("negative_slope",)),
+    "ThresholdedRelu": ("thresholded_relu", (1.0,), "", ()),
+    "ScaledTanh": ("scaled_tanh", (1.0, 1.0), "", ()),
+    "HardSigmoid": ("hard_sigmoid", (0.2, 0.5), "HardSigmoid", ("alpha", "beta")),
+    "Elu": ("elu", (1.0,), "ELU", ("alpha",)),
+    "Softsign": ("softsign", (), "Softsign", ()),
+    "Softplus": ("softplus", (), "Softplus", ()),
 }
 IN_SMALL_LETTERS = {name.lower(): entry for name, entry in ACTIVATIONS.items()}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
@@ -79,9 +80,8 @@ def make_layer(
     ways = 2 if attributes.get("direction") == "bidirectional" else 1
     if {len(w) for w in (W, R, B, P) if w is not None} != {ways}:
         raise ValueError(f"W has shape {W.shape} and R {R.shape}, expected {ways} directions")
-    used = range(ways) if only is None else [only]
     found = []
-    for n in used:
+    for n in range(ways) if only is None else [only]:
         arrays = {"W": W[n], "R": R[n]} | ({} if B is None else {"B": B[n]})
         found.append(convert_gates(arrays, "onnx", "torch", kind.lower()))
         if P is not None:
@@ -106,7 +106,7 @@ def _options(
     numbers = [iter(attributes.get(f"activation_{name}", ())) for name in ("alpha", "beta")]
     each: list[Any] = []
     for name in attributes.get("activations", own * ways):
-        ours, defaults = IN_SMALL_LETTERS[name.lower()]
+        ours, defaults, *_ = IN_SMALL_LETTERS[name.lower()]
         given = [float(next(n, d)) for n, d in zip(numbers, defaults, strict=False)]
         each.append((ours, *given) if given else ours)
     chosen = tuple(each[: len(own)] if not only else each[len(own) :])
@@ -131,15 +131,15 @@ def _options(
 
 
 class RecurrentNode:
-    """The function of a recurrent node. It keeps the layers of the last weights."""
+    """A recurrent node, with the layers of the last weights: one for each direction."""
 
     def __init__(self, kind: str, attributes: Mapping[str, Any]) -> None:
         self.kind, self.attributes = kind, attributes
         self.weights: list[Any] = [None] * 4
         self.layers: list[Recurrent] = []
-        self.steps: list[Any] = []  # a stepper for each direction, unless one is reversed
+        self.steppers: list[Any] = []  # None for a reversed layer
 
-    def __call__(
+    def bind(
         self,
         X: Array,
         W: Array,
@@ -149,41 +149,42 @@ class RecurrentNode:
         h0: Any = None,
         c0: Any = None,
         P: Any = None,
-    ) -> tuple[Array, ...]:
-        """Return Y, Y_h and, of an LSTM, Y_c.
+    ) -> tuple[Callable[[], None], tuple[Array, ...]]:
+        """Return a function that computes Y, Y_h and, of an LSTM, Y_c, and these arrays.
 
         A row of length 0 has a zero final state, as in onnxruntime.
         """
-        weights = [W, R, B, P]
+        weights, ways = [W, R, B, P], range(len(W))
         if any(a is not b for a, b in zip(weights, self.weights, strict=True)):
-            ways = range(len(W))
             self.layers = [make_layer(self.kind, self.attributes, weights, only=n) for n in ways]
-            reverse = any(layer.reverse for layer in self.layers)
-            self.steps = [] if reverse else [layer.stepper() for layer in self.layers]
-            self.weights = weights
-        dtype, batch_major = self.layers[0].parameters.dtype, self.attributes.get("layout", 0)
-        x = np.asarray(X.swapaxes(0, 1) if batch_major else X, dtype)
-        given = [s if s is None or not batch_major else s.swapaxes(0, 1) for s in (h0, c0)]
-        zero = np.zeros((1, x.shape[1], R.shape[2]), dtype)
-        outputs, finals = [], []
-        for n, layer in enumerate(self.layers):
-            parts = [zero if s is None else np.asarray(s[n : n + 1], dtype) for s in given]
-            state = tuple(parts) if self.kind == "LSTM" else parts[0]
-            if len(x) == 1 and lengths is None and self.steps:
-                y_t, state = self.steps[n](x[0], state)
-                y = y_t[None]
-            else:
-                y, state = layer.predict(x, state, lengths=lengths)
-            outputs.append(y)
-            finals.append(state if self.kind == "LSTM" else (state,))
-        if len(outputs) == 1:  # np.stack and np.concatenate take longer than a step
-            Y, last = outputs[0][:, None], list(finals[0])
-        else:
-            Y = np.stack(outputs, axis=1)
-            last = [np.concatenate(parts) for parts in zip(*finals, strict=True)]
-        if lengths is not None:
-            for part in last:
-                part[:, np.asarray(lengths) == 0] = 0
-        if batch_major:
-            Y, last = Y.transpose(2, 0, 1, 3), [part.swapaxes(0, 1) for part in last]
-        return tuple([part.astype(X.dtype, copy=False) for part in (Y, *last)])
+            self.weights, self.steppers = weights, []
+        swap = self.attributes.get("layout", 0)
+        X, *initial = [s if s is None or not swap else s.swapaxes(0, 1) for s in (X, h0, c0)]
+        (T, batch, _), dtype = X.shape, self.layers[0].parameters.dtype
+        shape = (len(W), batch, R.shape[2])
+        Y = np.empty((T, *shape), X.dtype)
+        final = [np.empty(shape, X.dtype) for _ in initial[: 2 if self.kind == "LSTM" else 1]]
+        begin = [np.zeros(shape, dtype) if s is None else s for s in initial[: len(final)]]
+        if T == 1 and lengths is None and not self.steppers:
+            self.steppers = [None if layer.reverse else layer.stepper() for layer in self.layers]
+        steppers = self.steppers if T == 1 and lengths is None else [None] * len(W)
+
+        def run() -> None:
+            x = X.astype(dtype, copy=False)
+            for n, (layer, step) in enumerate(zip(self.layers, steppers, strict=True)):
+                parts = [s[n : n + 1].astype(dtype, copy=False) for s in begin]
+                state = tuple(parts) if len(parts) > 1 else parts[0]
+                if step is None:
+                    Y[:, n], state = layer.predict(x, state, lengths=lengths)
+                else:
+                    Y[0, n], state = step(x[0], state)
+                for place, part in zip(final, state if len(parts) > 1 else (state,), strict=True):
+                    place[n] = part[0]
+            if lengths is not None:
+                for place in final:
+                    place[:, np.asarray(lengths) == 0] = 0
+
+        run()
+        if swap:
+            return run, (Y.transpose(2, 0, 1, 3), *[s.swapaxes(0, 1) for s in final])
+        return run, (Y, *final)

@@ -60,6 +60,7 @@ def to_array(tensor: dict[str, Any], folder: Path) -> Array:
                 f"raw_data has {len(tensor['raw_data'])} bytes, expected {dtype} of {shape}"
             )
         flat = np.frombuffer(tensor["raw_data"], dtype)
+        flat = flat if flat.flags.aligned else flat.copy()  # BLAS needs it
     elif len(data) != count:
         raise ValueError(f"it has {len(data)} numbers, expected {shape}")
     elif number in (10, BFLOAT16):  # int32_data holds the bits

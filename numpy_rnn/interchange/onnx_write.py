@@ -13,7 +13,7 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import convert_gates
-from numpy_rnn.interchange.onnx_chain import ACTIVATIONS
+from numpy_rnn.interchange.onnx_chain import LAYERS
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS as CELL_ACTIVATIONS
 from numpy_rnn.interchange.onnx_recurrent import KINDS, PEEPHOLES
 from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
@@ -23,7 +23,7 @@ from numpy_rnn.version import __version__
 
 OPSET, IR_VERSION = 17, 8
 MAX_BYTES = (1 << 31) - 1  # of a protobuf message
-OPERATORS = {layer: (op, attributes) for op, (layer, attributes) in ACTIVATIONS.items()}
+OPERATORS = {layer: (op, arguments) for op, (layer, arguments) in LAYERS.items()}
 CELLS: dict[type[layers.Layer], str] = {
     layers.RNN: "RNN",
     layers.GRU: "GRU",
@@ -141,7 +141,7 @@ class _Writer:
             self._last_step(layer, name)
         elif kind in OPERATORS and (kind != "Softplus" or layer.beta == 1):
             op, names = OPERATORS[kind]
-            named = {theirs: getattr(layer, ours) for ours, (theirs, _) in names.items()}
+            named = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
             if isinstance(layer, layers.Softmax):
                 named["axis"] = layer.dim
             self.x = self.node(op, [self.x], **named)
@@ -254,7 +254,7 @@ def _cell_attributes(layer: Any, kind: str, ways: int) -> dict[str, Any]:
     }
     chosen = (layer.nonlinearity,) if kind == "RNN" else layer.activations
     if tuple(chosen) != KINDS[kind][0]:
-        theirs = {ours: (name, numbers) for name, (ours, numbers) in CELL_ACTIVATIONS.items()}
+        theirs = {entry[0]: (name, entry[1]) for name, entry in CELL_ACTIVATIONS.items()}
         theirs["linear"] = theirs["affine"]
         split = [(a, ()) if isinstance(a, str) else (a[0], a[1:]) for a in chosen]
         found["activations"] = [theirs[own][0] for own, _ in split] * ways

@@ -2,7 +2,8 @@
 """The operators of ONNX as NumPy functions: parameters are the inputs, then the attributes.
 
 Parameters have the names of the specification. So one function serves all versions of an operator
-of which an attribute, such as the axes of Squeeze, became an input. A tuple is several outputs.
+of which an attribute, such as the axes of Squeeze, became an input. A tuple is several outputs. A
+function with a parameter `out` returns a new array, or fills that one.
 Recurrent operators are in onnx_recurrent.py, and If is in graph.py.
 """
 
@@ -20,11 +21,36 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.onnx_tensor import BFLOAT16, DTYPES, array_type
 
 
-def _divide(A: Array, B: Array) -> Array:
+@lru_cache(64)
+def _scalar(value: float, dtype: np.dtype[Any]) -> Array:
+    """Return a number as an array, which a ufunc reads faster."""
+    return np.array(value, dtype)
+
+
+def _matmul(A: Array, B: Array, *, out: Any = None) -> Any:
+    return np.matmul(A if A.flags.forc else np.ascontiguousarray(A), B, out)  # BLAS needs it
+
+
+def _divide(A: Array, B: Array, *, out: Any = None) -> Any:
     if A.dtype.kind not in "iu":
-        return A / B
+        return np.divide(A, B, out)
     quotient = np.abs(A) // np.abs(B)  # towards zero
-    return np.asarray(np.where((A < 0) == (B < 0), quotient, -quotient), A.dtype)
+    return np.multiply(quotient, np.where((A < 0) == (B < 0), 1, -1).astype(A.dtype), out)
+
+
+def _power(X: Array, Y: Array, *, out: Any = None) -> Any:
+    if Y.ndim == 0 and Y.item() == 2:  # NumPy's power takes several times longer
+        return np.square(X, out)
+    found: Array = np.power(X, Y, out, casting="unsafe")
+    return found.astype(X.dtype, copy=False)
+
+
+def _sigmoid(X: Array, *, out: Any = None) -> Any:
+    half = _scalar(0.5, X.dtype)
+    y = np.multiply(X, half, out)
+    y = np.tanh(y, out)
+    y = np.multiply(y, half, out)
+    return np.add(y, half, out)
 
 
 def _softmax(input: Array, *, axis: int = -1) -> Array:
@@ -42,15 +68,18 @@ def _before_13(softmax: Callable[..., Array]) -> Callable[..., Array]:
     return lambda input, *, axis=1: softmax(_flatten(input, axis=axis)).reshape(input.shape)
 
 
-def _reduce(function: Callable[..., Any]) -> Callable[..., Array]:
+def _reduce(ufunc: Any, *, mean: bool = False, root: bool = False) -> Callable[..., Array]:
     def reduced(
         data: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Array:
-        if axes is None or not len(axes):
-            which: tuple[int, ...] | None = () if noop_with_empty_axes else None
-        else:
-            which = tuple([int(axis) for axis in axes])
-        return np.asarray(function(data, axis=which, keepdims=bool(keepdims)), data.dtype)
+        which = None if axes is None else tuple(map(int, axes))
+        which = which or (() if noop_with_empty_axes else None)
+        wide = np.dtype("f4") if data.dtype == "f2" else data.dtype  # long sums of halves overflow
+        y = ufunc.reduce(np.square(data) if root else data, which, wide, None, keepdims > 0)
+        if mean:
+            count = _scalar(data.size // max(y.size, 1), wide)
+            y = y // count if wide.kind in "iu" else y / count
+        return np.asarray(np.sqrt(y) if root else y, data.dtype)
 
     return reduced
 
@@ -64,8 +93,8 @@ def _gemm(
     beta: float = 1.0,
     transA: int = 0,
     transB: int = 0,
-) -> Array:
-    y = (A.T if transA else A) @ (B.T if transB else B)
+) -> Any:
+    y = _matmul(A.T if transA else A, B.T if transB else B)
     y = y if alpha == 1 else y * y.dtype.type(alpha)
     return y if C is None else y + (C if beta == 1 else C * y.dtype.type(beta))
 
@@ -75,14 +104,8 @@ def _reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
     return data.reshape(new)
 
 
-def _squeeze(data: Array, axes: Any = None) -> Array:
-    return np.squeeze(data, None if axes is None else tuple([int(axis) for axis in axes]))
-
-
-def _unsqueeze(data: Array, axes: Any) -> Array:
-    ndim = data.ndim + len(axes)
-    added, sizes = {int(axis) % ndim for axis in axes}, iter(data.shape)
-    return data.reshape([1 if n in added else next(sizes) for n in range(ndim)])
+def _axes(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda data, axes=None: function(data, None if axes is None else tuple(map(int, axes)))
 
 
 def _flatten(input: Array, *, axis: int = 1) -> Array:
@@ -90,16 +113,12 @@ def _flatten(input: Array, *, axis: int = 1) -> Array:
     return input.reshape(math.prod(input.shape[:axis]), math.prod(input.shape[axis:]))
 
 
-def slices(
-    data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None
-) -> tuple[slice, ...]:
-    """Return the index that the inputs of Slice describe."""
-    found = [slice(None)] * data.ndim
-    count = range(len(starts))
-    which, step = count if axes is None else axes, [1] * len(starts) if steps is None else steps
-    for n in count:
-        found[int(which[n])] = slice(int(starts[n]), int(ends[n]), int(step[n]))
-    return tuple(found)
+def _slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
+    found, count = [slice(None)] * data.ndim, len(starts)
+    steps, axes = [1] * count if steps is None else steps, range(count) if axes is None else axes
+    for axis, *numbers in zip(axes, starts, ends, steps, strict=True):
+        found[int(axis)] = slice(*map(int, numbers))
+    return data[tuple(found)]
 
 
 def _split(
@@ -164,9 +183,9 @@ def _layer_norm(
     X: Array, Scale: Array, B: Any = None, *, axis: int = -1, epsilon: float = 1e-5
 ) -> tuple[Array, ...]:
     axes = tuple(range(axis % X.ndim, X.ndim))
-    mean = X.mean(axes, keepdims=True)
-    inverse = 1 / np.sqrt(np.square(X - mean).mean(axes, keepdims=True) + X.dtype.type(epsilon))
-    y = (X - mean) * inverse * Scale
+    centred = X - (mean := X.mean(axes, keepdims=True))
+    inverse = 1 / np.sqrt(np.square(centred).mean(axes, keepdims=True) + X.dtype.type(epsilon))
+    y = centred * inverse * Scale
     return y if B is None else y + B, mean, inverse
 
 
@@ -184,81 +203,81 @@ def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) ->
     return np.asarray((x.astype(np.int32) - zero).astype(x_scale.dtype) * x_scale)
 
 
-def _conv(
+def bind_convolution(
     X: Array,
     W: Array,
     B: Array | None = None,
     *,
-    kernel_shape: Any = None,  # noqa: ARG001 (W has it)
     strides: Any = None,
     dilations: Any = None,
     pads: Any = None,
     group: int = 1,
     auto_pad: str = "NOTSET",
-) -> Array:
-    """Return a convolution over any number of axes: one copy of all patches and one product."""
-    n = X.ndim - 2
-    strides, dilations = strides or (1,) * n, dilations or (1,) * n
-    shape, inside, out, steps = _windows(
-        X.shape[2:], W.shape[2:], strides, dilations, pads or (0,) * 2 * n, auto_pad
-    )
-    padded = np.zeros((*X.shape[:2], *shape), X.dtype)
-    padded[inside] = X
-    moves = [padded.strides[axis + 2] * step for axis, step in steps]
-    # A view (B, C, kernel, out); NumPy refuses one that leaves the buffer.
-    patches: Array = np.ndarray(
-        (*X.shape[:2], *W.shape[2:], *out), X.dtype, padded, 0, (*padded.strides[:2], *moves)
-    )
-    rows = patches.reshape(len(X), group, -1, math.prod(out))
-    y = (W.reshape(group, len(W) // group, -1) @ rows).reshape(len(X), len(W), *out)
-    return y if B is None else y + B.reshape(-1, *(1,) * n)
+) -> tuple[Callable[[], None], tuple[Array]]:
+    """Return a function that computes a convolution over any number of axes, and its result.
 
-
-@lru_cache(64)
-def _windows(
-    sizes: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    dilations: tuple[int, ...],
-    pads: tuple[int, ...],
-    auto_pad: str,
-) -> tuple[Any, ...]:
-    """Return the padded shape, the place in it, the output's shape, and (axis, step) of a view."""
-    n = len(sizes)
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    before, after = list(pads[:n]), list(pads[n:])
+    The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
+    """
+    n, batch, M, channels = X.ndim - 2, len(X), len(W), W.shape[1]
+    sizes, step, dilation = (
+        np.array(each or [1] * n) for each in (X.shape[2:], strides, dilations)
+    )
+    if min(*step, *dilation) < 1:
+        raise ValueError(f"strides are {strides} and dilations {dilations}, expected at least 1")
+    before, after = np.reshape(pads or [0] * 2 * n, (2, n))
+    span = dilation * (np.array(W.shape[2:]) - 1) + 1
     if auto_pad.startswith("SAME"):
-        each = zip(sizes, strides, spans, strict=True)
-        total = [max((-(-size // s) - 1) * s + span - size, 0) for size, s, span in each]
-        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
-        before, after = (less, more) if auto_pad == "SAME_UPPER" else (more, less)
-    shape = [sum(side) for side in zip(before, sizes, after, strict=True)]
-    inside = (..., *[slice(b, b + size) for b, size in zip(before, sizes, strict=True)])
-    each = zip(shape, spans, strides, strict=True)
-    out = [(size - span) // stride + 1 for size, span, stride in each]
-    return shape, inside, out, [*enumerate(dilations), *enumerate(strides)]
+        both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
+        before, after = both - both // 2, both // 2
+        if auto_pad == "SAME_UPPER":
+            before, after = after, before
+    shape = before + sizes + after
+    out = (shape - span) // step + 1
+    padded = np.zeros((batch, *shape, X.shape[1]), X.dtype)
+    place = padded[(slice(None), *map(slice, before, before + sizes))]
+    each, *moves, one = padded.strides
+    moves = [channels * one, *(moves * step), *(moves * dilation), one]
+    # A view; NumPy refuses one that leaves the buffer.
+    shape = (batch, group, *out, *W.shape[2:], channels)
+    patches: Array = np.ndarray(shape, X.dtype, padded, 0, (each, *moves))
+    copied = np.empty(shape, X.dtype)
+    rows = copied.reshape(batch, group, math.prod(out), -1)
+    weights = np.moveaxis(W, 1, -1).reshape(group, M // group, -1).swapaxes(1, 2)
+    y = np.empty((batch, *out, M), X.dtype)
+    product = y.reshape(batch, -1, group, M // group).swapaxes(1, 2)
+    moved = np.moveaxis(X, 1, -1)
+
+    def run() -> None:
+        place[...] = moved
+        copied[...] = patches
+        np.matmul(rows, weights, product)
+        if B is not None:
+            np.add(y, B, y)
+
+    run()
+    return run, (np.moveaxis(y, -1, 1),)
 
 
-def _variadic(function: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda *inputs: reduce(function, inputs)
+def _hard_sigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
+    return np.clip(X.dtype.type(alpha) * X + X.dtype.type(beta), 0, 1)
 
 
 _erf = np.frompyfunc(math.erf, 1, 1)
-NAMES = "Add Ceil Cos Equal Exp Floor Greater Less Log MatMul Reciprocal Sign Sin Sqrt Tanh Where"
+NUMPY = """Abs absolute, Add add, And logical_and, Ceil ceil, Cos cos, Equal equal, Exp exp,
+    Floor floor, Greater greater, GreaterOrEqual greater_equal, Less less, LessOrEqual less_equal,
+    Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal,
+    Round rint, Sign sign, Sin sin, Sqrt sqrt, Sub subtract, Tanh tanh, Where where"""
 OPERATORS: dict[str, Callable[..., Any]] = {
-    name: getattr(np, name.lower()) for name in NAMES.split()
-}
-OPERATORS |= {
-    "Abs": np.absolute,
-    "And": np.logical_and,
+    op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))
+} | {
     "ArgMax": lambda data, *, axis=0, keepdims=1: np.argmax(data, axis, keepdims=bool(keepdims)),
     "BatchNormalization": _batch_norm,
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
-    "CastLike": lambda input, target_type: input.astype(target_type.dtype),
+    "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
     "Clip": _clip,
-    "Concat": lambda *inputs, axis: np.concatenate(inputs, axis),
+    "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "ConstantOfShape": _constant_of_shape,
-    "Conv": _conv,
+    "Conv": bind_convolution,
     "DequantizeLinear": _dequantize,
     "Div": _divide,
     "Dropout": _dropout,
@@ -268,49 +287,38 @@ OPERATORS |= {
     "Flatten": _flatten,
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
     "Gemm": _gemm,
-    "GreaterOrEqual": np.greater_equal,
-    "HardSigmoid": lambda X, *, alpha=0.2, beta=0.5: np.clip(
-        X.dtype.type(alpha) * X + X.dtype.type(beta), 0, 1
-    ),
+    "HardSigmoid": _hard_sigmoid,
     "Identity": lambda input: input,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
-    "LessOrEqual": np.less_equal,
     "LogSoftmax": _log_softmax,
-    "Max": _variadic(np.maximum),
-    "Min": _variadic(np.minimum),
-    "Mul": np.multiply,
-    "Neg": np.negative,
-    "Not": np.logical_not,
-    "Or": np.logical_or,
+    "MatMul": _matmul,
+    "Max": lambda *inputs: reduce(np.maximum, inputs),
+    "Min": lambda *inputs: reduce(np.minimum, inputs),
     "Pad": _pad,
-    "Pow": lambda X, Y: np.power(X, Y).astype(X.dtype, copy=False),
+    "Pow": _power,
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
-    "ReduceL2": _reduce(lambda x, **named: np.sqrt(np.square(x).sum(**named))),
-    "ReduceMax": _reduce(np.max),
-    "ReduceMean": _reduce(np.mean),
-    "ReduceMin": _reduce(np.min),
-    "ReduceProd": _reduce(np.prod),
-    "ReduceSum": _reduce(np.sum),
-    "Relu": lambda X: np.maximum(X, 0),
+    "ReduceL2": _reduce(np.add, root=True),
+    "ReduceMax": _reduce(np.maximum),
+    "ReduceMean": _reduce(np.add, mean=True),
+    "ReduceMin": _reduce(np.minimum),
+    "ReduceProd": _reduce(np.multiply),
+    "ReduceSum": _reduce(np.add),
+    "Relu": lambda X, *, out=None: np.maximum(X, _scalar(0, X.dtype), out=out),
     "Reshape": _reshape,
-    "Round": np.rint,
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
-    "Sigmoid": lambda X: 0.5 * np.tanh(0.5 * X) + X.dtype.type(0.5),
+    "Sigmoid": _sigmoid,
     "Size": lambda data: np.array(data.size, np.int64),
-    "Slice": lambda data, starts, ends, axes=None, steps=None: data[
-        slices(data, starts, ends, axes, steps)
-    ],
+    "Slice": _slice,
     "Softmax": _softmax,
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Split": _split,
-    "Squeeze": _squeeze,
-    "Sub": np.subtract,
-    "Sum": _variadic(np.add),
+    "Squeeze": _axes(np.squeeze),
+    "Sum": lambda *inputs: reduce(np.add, inputs),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
-    "Unsqueeze": _unsqueeze,
+    "Unsqueeze": _axes(np.expand_dims),
 }
 BEFORE_13 = {"Softmax": _before_13(_softmax), "LogSoftmax": _before_13(_log_softmax)}
 # The values of attributes that are implemented.
@@ -329,6 +337,12 @@ def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[...
     return partial(function, **options) if options else function
 
 
+def takes_out(function: Callable[..., Any]) -> bool:
+    """Whether a function puts its one result, a new array, into `out` if that is given."""
+    inner = function.func if isinstance(function, partial) else function
+    return isinstance(inner, np.ufunc) or "out" in (getattr(inner, "__kwdefaults__", None) or ())
+
+
 def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
     """Return why a node cannot run, or ''."""
     if op not in OPERATORS:
@@ -338,7 +352,7 @@ def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
             return f"{name} is {value!r}, expected one of {VALUES[name]}"
     function = OPERATORS[op]
     nin = 3 if function is np.where else getattr(function, "nin", None)
-    if nin is not None and (options or len(inputs) != nin):
+    if "out" in options or (nin is not None and (options or len(inputs) != nin)):
         return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"
     if nin is None:
         try:
