@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,10 +178,9 @@ class Graph:
             found += [f"node {node.name!r} ({op}): {reason}"] if reason else []
         if found:
             found = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
-            named = [n for n in range(len(found)) if len("; ".join(found[: n + 1])) <= MAX_LINES]
-            rest = found[len(named) :]
-            more = [f"and {len(rest)} more"] if rest else []
-            raise UnsupportedError("; ".join([*found[: len(named)], *more]))
+            fit = sum(end <= MAX_LINES for end in accumulate(len(text) for text in found))
+            rest = [f"and {len(found) - fit} more"] if fit < len(found) else []
+            raise UnsupportedError("; ".join(found[:fit] + rest))
         self._checked = True
 
     def __call__(self, *inputs: Any) -> Any:

@@ -1,9 +1,8 @@
 """The protobuf wire format, and the messages of ONNX that are read and written here.
 
-They are read by hand and not by the `onnx` package. That takes 150 lines, installs nothing,
-executes nothing, and bounds depth and memory before anything is built. A message is a dict of the
-fields in `SCHEMA`; every other field is skipped. Source: protobuf.dev/programming-guides/encoding
-and onnx.proto.
+They are read by hand and not by the `onnx` package. That installs nothing, executes nothing, and
+bounds depth and memory before anything is built. A message is a dict of the fields in `SCHEMA`;
+every other field is skipped. Source: protobuf.dev/programming-guides/encoding and onnx.proto.
 """
 
 from __future__ import annotations
@@ -42,9 +41,10 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     message: {int(n): (name, kind) for n, name, kind in map(str.split, fields.split(", "))}
     for message, fields in SCHEMA.items()
 }
-FIXED = {"float": (5, "<f"), "double": (1, "<d")}  # wire type and format
-NO_NUMBERS = np.empty(0, np.int64)
-DEFAULTS = {"int": 0, "float": 0.0, "double": 0.0, "string": "", "bytes": b""}
+# Kind to wire type, format and default. All others are wire type 2: a length, and so many bytes.
+NUMBERS = {"int": (0, "<q", 0), "double": (1, "<d", 0.0), "float": (5, "<f", 0.0)}
+DEFAULTS = {"string": "", "bytes": b""} | {kind: entry[2] for kind, entry in NUMBERS.items()}
+FIXED = {1: 8, 5: 4}  # wire type to bytes
 
 
 class Decoder:
@@ -60,35 +60,32 @@ class Decoder:
         """
         if depth > MAX_DEPTH:
             raise ValueError(f"messages are nested deeper than {MAX_DEPTH}")
-        fields = MESSAGES[message]
+        fields, at = MESSAGES[message], 0
         self._count(len(fields))
         read: dict[str, Any] = {
             n: [] if k[0] == "*" else DEFAULTS.get(k) for n, k in fields.values()
         }
-        at = 0
         while at < len(data):
             key, at = _varint(data, at)
-            wire = key & 7
-            value: Any
+            number, wire, value = key >> 3, key & 7, 0
             if wire == 0:
                 value, at = _varint(data, at)
-            elif wire in (1, 2, 5):
-                size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
-                value = data[at : at + size]
+            else:
+                size, at = _varint(data, at) if wire == 2 else (FIXED.get(wire, len(data) + 1), at)
                 at += size
-            if wire not in (0, 1, 2, 5) or at > len(data):
+            if at > len(data):
                 raise ValueError(f"a field of {message} has wire type {wire} or is cut off")
             self._count(1)
-            if key >> 3 in fields:
-                name, kind = fields[key >> 3]
-                value = self._value(value, wire, kind.removeprefix("*"), kind[0] == "*", depth)
+            if number in fields:
+                name, kind = fields[number]
+                field = self._value(value if wire == 0 else data[at - size : at], wire, kind, depth)
                 if kind[0] == "*":
-                    read[name].append(value)
+                    read[name].append(field)
                 else:
-                    read[name] = value
+                    read[name] = field
         for name, kind in fields.values():
-            if kind in ("*int", "*float", "*double"):
-                read[name] = np.concatenate(read[name]) if read[name] else NO_NUMBERS
+            if kind[1:] in NUMBERS:
+                read[name] = np.concatenate(read[name]) if read[name] else np.empty(0, np.int64)
         return read
 
     def _count(self, fields: int) -> None:
@@ -96,23 +93,21 @@ class Decoder:
         if self.fields > MAX_FIELDS:
             raise ValueError(f"it has more than {MAX_FIELDS} fields")
 
-    def _value(self, value: Any, wire: int, kind: str, many: bool, depth: int) -> Any:
+    def _value(self, data: Any, wire: int, kind: str, depth: int) -> Any:
         """Return a field's value; the numbers of a list are an array."""
-        expected = 0 if kind == "int" else FIXED[kind][0] if kind in FIXED else 2
-        if wire != expected and not (many and wire == 2 and (kind == "int" or kind in FIXED)):
+        many, kind = kind[0] == "*", kind.removeprefix("*")
+        expected, form, _ = NUMBERS.get(kind, (2, "", None))
+        if wire != expected and not (many and wire == 2):
             raise ValueError(f"a field of kind {kind} has wire type {wire}")
-        if kind == "int":
-            if wire == 2:
-                return _packed(value)
-            signed = value - (1 << 64) if value >> 63 else value
-            return np.array([signed], "i8") if many else signed
-        if kind in FIXED:
-            if many:
-                return np.frombuffer(value, FIXED[kind][1])
-            return struct.unpack(FIXED[kind][1], value)[0]
+        if kind in NUMBERS:
+            if wire == 0:
+                signed = data - (1 << 64) if data >> 63 else data
+                return np.array([signed], form) if many else signed
+            numbers = _packed(data) if kind == "int" else np.frombuffer(data, form)
+            return numbers if many else numbers[0].item()
         if kind == "string":
-            return bytes(value).decode()
-        return value if kind == "bytes" else self.read(value, kind, depth + 1)
+            return bytes(data).decode()
+        return data if kind == "bytes" else self.read(data, kind, depth + 1)
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -149,23 +144,21 @@ def encode(message: str, values: dict[str, Any]) -> bytes:
     """Return a message's bytes. Fields are written in the order of their numbers."""
     out = bytearray()
     for number, (name, kind) in MESSAGES[message].items():
-        if name in values:
-            for value in values[name] if kind[0] == "*" else [values[name]]:
-                out += _encode_field(number, kind.removeprefix("*"), value)
+        for value in (
+            [] if name not in values else values[name] if kind[0] == "*" else [values[name]]
+        ):
+            one = kind.removeprefix("*")
+            wire, form, _ = NUMBERS.get(one, (2, "", None))
+            out += _encode_varint(number << 3 | wire)
+            if one == "int":
+                out += _encode_varint(int(value) & (1 << 64) - 1)
+            elif form:
+                out += struct.pack(form, value)
+            else:
+                data = value.encode() if one == "string" else value
+                data = data if isinstance(data, bytes) else encode(one, value)
+                out += _encode_varint(len(data)) + data
     return bytes(out)
-
-
-def _encode_field(number: int, kind: str, value: Any) -> bytes:
-    if kind == "int":
-        return _encode_varint(number << 3) + _encode_varint(int(value) & (1 << 64) - 1)
-    if kind in FIXED:
-        wire, form = FIXED[kind]
-        return _encode_varint(number << 3 | wire) + struct.pack(form, value)
-    if kind == "string":
-        value = value.encode()
-    elif kind != "bytes":
-        value = encode(kind, value)
-    return b"".join([_encode_varint(number << 3 | 2), _encode_varint(len(value)), value])
 
 
 def _encode_varint(value: int) -> bytes:
