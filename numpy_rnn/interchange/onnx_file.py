@@ -21,7 +21,6 @@ __all__ = ["read", "recognise", "write"]
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 DROPPED = {"stash_type", "momentum", "saturate", "consumed_inputs", "is_test", "seed"}
-DROPPED |= {"kernel_shape"}  # the weights have it
 
 
 def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the bytes are enough)

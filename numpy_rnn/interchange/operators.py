@@ -104,6 +104,10 @@ def _reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
     return data.reshape(new)
 
 
+def _arg(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda data, *, axis=0, keepdims=1: function(data, axis, keepdims=bool(keepdims))
+
+
 def _axes(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda data, axes=None: function(data, None if axes is None else tuple(map(int, axes)))
 
@@ -203,44 +207,55 @@ def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) ->
     return np.asarray((x.astype(np.int32) - zero).astype(x_scale.dtype) * x_scale)
 
 
-def bind_convolution(
+def _patches(
     X: Array,
-    W: Array,
-    B: Array | None = None,
-    *,
+    kernel: tuple[int, ...],
+    groups: int,
     strides: Any = None,
     dilations: Any = None,
     pads: Any = None,
-    group: int = 1,
     auto_pad: str = "NOTSET",
-) -> tuple[Callable[[], None], tuple[Array]]:
-    """Return a function that computes a convolution over any number of axes, and its result.
+    fill: float = 0,
+) -> tuple[Array, Array]:
+    """Return a place for X with the channels as the last axis, and patches of the padded place.
 
-    The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
+    The patches are (batch, groups, *output, *kernel, channels of a group).
     """
-    n, batch, M, channels = X.ndim - 2, len(X), len(W), W.shape[1]
+    n, batch, channels = X.ndim - 2, len(X), X.shape[1] // groups
     sizes, step, dilation = (
         np.array(each or [1] * n) for each in (X.shape[2:], strides, dilations)
     )
     if min(*step, *dilation) < 1:
         raise ValueError(f"strides are {strides} and dilations {dilations}, expected at least 1")
     before, after = np.reshape(pads or [0] * 2 * n, (2, n))
-    span = dilation * (np.array(W.shape[2:]) - 1) + 1
+    span = dilation * (np.array(kernel) - 1) + 1
     if auto_pad.startswith("SAME"):
         both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
         before, after = both - both // 2, both // 2
         if auto_pad == "SAME_UPPER":
             before, after = after, before
     shape = before + sizes + after
-    out = (shape - span) // step + 1
-    padded = np.zeros((batch, *shape, X.shape[1]), X.dtype)
-    place = padded[(slice(None), *map(slice, before, before + sizes))]
+    padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
     each, *moves, one = padded.strides
     moves = [channels * one, *(moves * step), *(moves * dilation), one]
+    shape = (batch, groups, *((shape - span) // step + 1), *kernel, channels)
     # A view; NumPy refuses one that leaves the buffer.
-    shape = (batch, group, *out, *W.shape[2:], channels)
     patches: Array = np.ndarray(shape, X.dtype, padded, 0, (each, *moves))
-    copied = np.empty(shape, X.dtype)
+    return padded[(slice(None), *map(slice, before, before + sizes))], patches
+
+
+def bind_convolution(
+    X: Array, W: Array, B: Any = None, *, group: int = 1, kernel_shape: Any = None, **options: Any
+) -> tuple[Callable[[], None], tuple[Array]]:
+    """Return a function that computes a convolution over any number of axes, and its result.
+
+    The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
+    """
+    batch, M = len(X), len(W)
+    del kernel_shape  # W has it
+    place, patches = _patches(X, W.shape[2:], group, **options)
+    out = patches.shape[2 : X.ndim]
+    copied = np.empty(patches.shape, X.dtype)
     rows = copied.reshape(batch, group, math.prod(out), -1)
     weights = np.moveaxis(W, 1, -1).reshape(group, M // group, -1).swapaxes(1, 2)
     y = np.empty((batch, *out, M), X.dtype)
@@ -258,6 +273,76 @@ def bind_convolution(
     return run, (np.moveaxis(y, -1, 1),)
 
 
+def _average_pool(
+    X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any
+) -> Array:
+    """Return sums over patches, divided by the number of elements that count."""
+    place, patches = _patches(X, kernel_shape, 1, **options)
+    place[...] = 1
+    axes = tuple(range(-1 - len(kernel_shape), -1))
+    count = math.prod(kernel_shape) if count_include_pad else patches.sum(axes)
+    place[...] = np.moveaxis(X, 1, -1)
+    return np.moveaxis((patches.sum(axes) / count).astype(X.dtype)[:, 0], -1, 1)
+
+
+def _max_pool(X: Array, *, kernel_shape: Any, **options: Any) -> Array:
+    place, patches = _patches(X, kernel_shape, 1, fill=-np.inf, **options)
+    place[...] = np.moveaxis(X, 1, -1)
+    return np.moveaxis(patches.max(tuple(range(-1 - len(kernel_shape), -1)))[:, 0], -1, 1)
+
+
+def _top_k(
+    X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
+) -> tuple[Array, Array]:
+    order = np.argsort(-X if largest else X, axis, kind="stable")
+    index = order.take(range(k if K is None else int(np.ravel(K)[0])), axis)
+    return np.take_along_axis(X, index, axis), index
+
+
+def _scatter(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
+    y = data.copy()
+    np.put_along_axis(y, indices, updates, axis)
+    return y
+
+
+def _cumsum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
+    x = np.flip(x, int(axis)) if reverse else x
+    y = np.cumsum(x, int(axis), dtype=x.dtype) - (x if exclusive else 0)
+    return np.flip(y, int(axis)) if reverse else y
+
+
+def _instance_norm(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    normed, *_ = _layer_norm(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
+    return normed * _along(scale, input, 1) + _along(B, input, 1)
+
+
+def _gelu(X: Array, *, approximate: str = "none") -> Any:
+    if approximate == "none":
+        return 0.5 * X * (1 + np.asarray(_erf(X / math.sqrt(2)), X.dtype))
+    return 0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X * X * X)))
+
+
+def _quantize(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
+    zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
+    if scale.size > 1:
+        scale, zero = _along(scale, y, axis), _along(zero, y, axis)
+    limits = np.iinfo(zero.dtype)
+    return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
+
+
+def _quantize_dynamically(x: Array) -> tuple[Array, ...]:
+    low, high = min(0, x.min(initial=0)), max(0, x.max(initial=0))
+    scale = np.asarray((high - low) / 255 or 1, x.dtype)
+    zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
+    return _quantize(x, scale, zero), scale, zero
+
+
+def _matmul_integer(A: Array, B: Array, a_zero_point: Any = 0, b_zero_point: Any = 0) -> Array:
+    a, b = (np.asarray(zero, np.int32) for zero in (a_zero_point, b_zero_point))
+    a = a[..., None] if a.ndim else a
+    return (A.astype(np.int32) - a) @ (B.astype(np.int32) - b)
+
+
 def _hard_sigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
     return np.clip(X.dtype.type(alpha) * X + X.dtype.type(beta), 0, 1)
 
@@ -266,37 +351,55 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 NUMPY = """Abs absolute, Add add, And logical_and, Ceil ceil, Cos cos, Equal equal, Exp exp,
     Floor floor, Greater greater, GreaterOrEqual greater_equal, Less less, LessOrEqual less_equal,
     Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal,
-    Round rint, Sign sign, Sin sin, Sqrt sqrt, Sub subtract, Tanh tanh, Where where"""
+    Round rint, Sign sign, Sin sin, Sqrt sqrt, Sub subtract, Tanh tanh, Where where,
+    Xor logical_xor"""
 OPERATORS: dict[str, Callable[..., Any]] = {
     op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))
 } | {
-    "ArgMax": lambda data, *, axis=0, keepdims=1: np.argmax(data, axis, keepdims=bool(keepdims)),
+    "ArgMax": _arg(np.argmax),
+    "ArgMin": _arg(np.argmin),
+    "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
+    "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
     "Clip": _clip,
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "ConstantOfShape": _constant_of_shape,
     "Conv": bind_convolution,
+    "CumSum": _cumsum,
     "DequantizeLinear": _dequantize,
     "Div": _divide,
     "Dropout": _dropout,
+    "DynamicQuantizeLinear": _quantize_dynamically,
+    "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
     "Elu": lambda X, *, alpha=1.0: np.where(X < 0, X.dtype.type(alpha) * np.expm1(X), X),
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
+    "GatherElements": lambda data, indices, *, axis=0: np.take_along_axis(data, indices, axis),
+    "Gelu": _gelu,
     "Gemm": _gemm,
+    "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
+    "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
     "HardSigmoid": _hard_sigmoid,
+    "HardSwish": lambda X: X * _hard_sigmoid(X, alpha=1 / 6),
     "Identity": lambda input: input,
+    "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
     "LogSoftmax": _log_softmax,
     "MatMul": _matmul,
+    "MatMulInteger": _matmul_integer,
     "Max": lambda *inputs: reduce(np.maximum, inputs),
+    "MaxPool": _max_pool,
     "Min": lambda *inputs: reduce(np.minimum, inputs),
+    "Mish": lambda X: X * np.tanh(np.logaddexp(X, X.dtype.type(0))),
     "Pad": _pad,
     "Pow": _power,
+    "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
+    "QuantizeLinear": _quantize,
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
     "ReduceL2": _reduce(np.add, root=True),
     "ReduceMax": _reduce(np.maximum),
@@ -306,6 +409,10 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "ReduceSum": _reduce(np.add),
     "Relu": lambda X, *, out=None: np.maximum(X, _scalar(0, X.dtype), out=out),
     "Reshape": _reshape,
+    "ScatterElements": _scatter,
+    "Selu": lambda X, *, alpha=1.6732632, gamma=1.0507010: (
+        gamma * np.where(X < 0, alpha * np.expm1(X), X)
+    ),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Sigmoid": _sigmoid,
     "Size": lambda data: np.array(data.size, np.int64),
@@ -317,23 +424,33 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Squeeze": _axes(np.squeeze),
     "Sum": lambda *inputs: reduce(np.add, inputs),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
+    "TopK": _top_k,
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
     "Unsqueeze": _axes(np.expand_dims),
 }
 BEFORE_13 = {"Softmax": _before_13(_softmax), "LogSoftmax": _before_13(_log_softmax)}
+WINDOWS = {"strides", "dilations", "pads", "auto_pad"}  # attributes of convolutions and pools
 # The values of attributes that are implemented.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
     "mode": ("constant", "reflect", "edge", "wrap"),
     "training_mode": (0,),
     "spatial": (1,),
+    "approximate": ("none", "tanh"),
+    **dict.fromkeys(("select_last_index", "ceil_mode", "storage_order"), (0,)),
+    "reduction": ("none",),
+    "sorted": (0, 1),
     "to": tuple(sorted(set(DTYPES) - {BFLOAT16})),
 }
+
+
+IGNORED = {"select_last_index", "ceil_mode", "storage_order", "reduction", "sorted"}
 
 
 def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:
     """Return an operator as a function of its inputs. KeyError if there is none."""
     function = BEFORE_13[op] if opset < 13 and op in BEFORE_13 else OPERATORS[op]
+    options = {name: value for name, value in options.items() if name not in IGNORED}
     return partial(function, **options) if options else function
 
 
@@ -350,13 +467,17 @@ def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
     for name, value in options.items():
         if name in VALUES and value not in VALUES[name]:
             return f"{name} is {value!r}, expected one of {VALUES[name]}"
-    function = OPERATORS[op]
+    function, options = OPERATORS[op], {n: v for n, v in options.items() if n not in IGNORED}
     nin = 3 if function is np.where else getattr(function, "nin", None)
     if "out" in options or (nin is not None and (options or len(inputs) != nin)):
         return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"
     if nin is None:
+        signature = inspect.signature(function)
+        given = set(options) - WINDOWS if "options" in signature.parameters else set(options)
+        if unknown := given - set(signature.parameters):
+            return f"attribute {min(unknown)!r} is not known"
         try:
-            inspect.signature(function).bind(*inputs, **options)
+            signature.bind(*inputs, **options)
         except TypeError as error:
             return str(error)
     return ""
