@@ -20,8 +20,9 @@ from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
 from numpy_rnn.interchange.operators import bind_convolution, function_of, takes_out, why_not
 
-MAX_LINE = 200  # characters for each node in a message
-MAX_LINES = 700  # characters of them all
+MAX_NAMES = 5  # nodes with the same reason in a message
+MAX_LINE = 100  # characters for each reason
+MAX_LINES = 750  # characters of them all
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 MAX_BYTES = 1 << 20  # of a plan's arrays; a graph of larger ones is not slowed by its nodes
 CONSTANT, SHAPE, NUMBERS = range(3)  # what a value depends on
@@ -168,14 +169,18 @@ class Graph:
         """Raise UnsupportedError, which names every node that cannot run, and what is in `more`."""
         if self.free:
             raise ValueError(f"the value {self.free[0]!r} is read, and nothing before defines it")
-        found = list(more)
+        nodes: dict[str, list[str]] = {}  # reason to names
         for node in self.all_nodes():
             try:
                 reason = node.unsupported()
             except ERRORS as error:
                 reason = f"an attribute has another type than expected: {error}"
-            op = repr(node.op)[1:-1]  # it may hold any character
-            found += [f"node {node.name!r} ({op}): {reason}"] if reason else []
+            if reason:  # an operator's name may hold any character
+                nodes.setdefault(f"({repr(node.op)[1:-1]}): {reason}", []).append(repr(node.name))
+        found = list(more)
+        for reason, names in nodes.items():
+            rest = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+            found.append(f"node {', '.join(names[:MAX_NAMES] + rest)} {reason}")
         if found:
             found = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
             fit = sum(end <= MAX_LINES for end in accumulate(len(text) for text in found))
@@ -300,8 +305,9 @@ class Run:
             depends = min(depends, SHAPE)
         if depends == CONSTANT and id(node) in self.results:
             return self.results[id(node)]
-        if node.op in KINDS and any(known.depends == NUMBERS for known in reads[1:3]):
-            self.steps = None  # layers are made of these weights
+        prepared = node.op in (*KINDS, "Conv")  # with copies of the weights
+        if prepared and any(known.depends == NUMBERS for known in reads[1:3]):
+            self.steps = None
         try:
             step, results = self._prepare(node, reads, scope, depends)
         except ERRORS as error:

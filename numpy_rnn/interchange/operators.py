@@ -299,9 +299,19 @@ def _top_k(
     return np.take_along_axis(X, index, axis), index
 
 
+def _beside(data: Array, indices: Array, axis: int) -> Array:
+    """Return the part of an array that indices along an axis choose from."""
+    sizes = enumerate(indices.shape)
+    return data[tuple([slice(None if n == axis % data.ndim else size) for n, size in sizes])]
+
+
+def _gather_elements(data: Array, indices: Array, *, axis: int = 0) -> Array:
+    return np.take_along_axis(_beside(data, indices, axis), indices, axis)
+
+
 def _scatter(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
     y = data.copy()
-    np.put_along_axis(y, indices, updates, axis)
+    np.put_along_axis(_beside(y, indices, axis), indices, updates, axis)
     return y
 
 
@@ -378,7 +388,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
-    "GatherElements": lambda data, indices, *, axis=0: np.take_along_axis(data, indices, axis),
+    "GatherElements": _gather_elements,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),

@@ -120,6 +120,46 @@ def test_a_branch_by_numbers_is_chosen_at_each_call(tmp_path: Path) -> None:
         np.testing.assert_array_equal(graph(x, np.array(flag))[0], expected)
 
 
+def test_branches_of_different_shapes_are_run_again() -> None:
+    """One branch gives a value of the graph around it, which must stay as it is."""
+    same = Graph([Node("same", "Identity", ("a",), ("b",))], [], ["b"])
+    rows = Graph([Node("rows", "ReduceSum", ("a",), ("b",), {"axes": (0,)})], [], ["b"])
+    two = Graph([Node("two", "Add", ("a", "a"), ("b",))], [], ["b"])
+    for other, expected in ((rows, (2 * X).sum(0, keepdims=True)), (two, 4 * X)):
+        branches = {"then_branch": same, "else_branch": other}
+        nodes = [
+            Node("twice", "Add", ("x", "x"), ("a",)),
+            Node("if", "If", ("flag",), ("c",), branches),
+            Node("shape", "Shape", ("c",), ("s",)),
+        ]
+        graph = Graph(nodes, ["x", "flag"], ["a", "c", "s"])
+        for flag in (True, False, False, True, True, False):
+            a, c, s = graph(X, np.array(flag))
+            np.testing.assert_array_equal(a, 2 * X)
+            np.testing.assert_array_equal(c, 2 * X if flag else expected)
+            assert s.tolist() == list(c.shape)
+
+
+@pytest.mark.parametrize("op", ["LSTM", "Conv"])
+def test_weights_that_are_inputs_may_change(op: str) -> None:
+    r = np.random.default_rng(0)
+    shapes = ((1, 16, 3), (1, 16, 4)) if op == "LSTM" else ((4, 3, 2),)
+    names = ("W", "R")[: len(shapes)]
+    graph = Graph([Node("node", op, ("x", *names), ("y",))], ["x", *names], ["y"])
+    x = r.standard_normal((2, 3, 3))
+    for _ in range(3):
+        weights = [r.standard_normal(shape) for shape in shapes]
+        fresh = Graph(graph.nodes, ["x"], ["y"], dict(zip(names, weights, strict=True)))
+        np.testing.assert_array_equal(graph(x, *weights)[0], fresh(x)[0])
+
+
+def test_a_large_graph_keeps_no_plan() -> None:
+    graph = Graph([Node("a", "Add", ("x", "x"), ("y",))], ["x"], ["y"])
+    for _ in range(2):
+        np.testing.assert_array_equal(graph(np.ones(1 << 18))[0], np.full(1 << 18, 2))
+    assert not graph._own.plans
+
+
 def test_threads_do_not_disturb_each_other() -> None:
     r = np.random.default_rng(0)
     weights = {"W": r.standard_normal((1, 16, 3)), "R": r.standard_normal((1, 16, 4))}

@@ -16,6 +16,7 @@ from tests.interchange.onnx_nodes import onnxruntime_outputs
 
 R = np.random.default_rng(0)
 X = R.standard_normal((2, 3, 4)).astype(np.float32)
+BYTES = np.arange(90, 234, 6, dtype=np.uint8).reshape(2, 3, 4)
 LINE = R.standard_normal((2, 4, 9)).astype(np.float32)
 
 
@@ -85,6 +86,30 @@ CASES = [
     Case("ArgMax", [X], {"axis": -1, "keepdims": 0}),
     Case("Shape", [X], {"start": 1}),
     Case("Cast", [X], {"to": TensorProto.INT32}),
+    *[Case(op, [X]) for op in ("HardSwish", "Selu", "Celu")],
+    Case("Mish", [X], {}, 18),
+    Case("Gelu", [X], {}, 20),
+    Case("Gelu", [X], {"approximate": "tanh"}, 20),
+    Case("PRelu", [X, floats(4)]),
+    Case("CumSum", [X, np.array(1)], {"exclusive": 1, "reverse": 1}),
+    Case("TopK", [X, ints(2)], {"axis": 1}, 17, 2),
+    Case("TopK", [X], {"k": 2}, 9, 2),
+    Case("TopK", [X, ints(3)], {"largest": 0}, 17, 2),
+    Case("Einsum", [X, floats(4, 2)], {"equation": "abi,ij->bj"}),
+    Case("GatherElements", [X, ints(0, 2, 1).reshape(1, 3, 1)], {"axis": 1}),
+    Case("ScatterElements", [X, ints(2, 0).reshape(1, 2, 1), floats(1, 2, 1)], {"axis": 1}),
+    Case("GlobalAveragePool", [LINE]),
+    Case("GlobalMaxPool", [LINE]),
+    Case("MaxPool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
+    Case("MaxPool", [floats(2, 3, 6, 5)], {"kernel_shape": [2, 3], "auto_pad": "SAME_UPPER"}),
+    Case("AveragePool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
+    Case("AveragePool", [LINE], {"kernel_shape": [2], "pads": [1, 0], "count_include_pad": 1}),
+    Case("InstanceNormalization", [LINE, floats(4), floats(4)]),
+    Case("ReduceL2", [X], {"axes": [1]}),
+    Case("ReduceMax", [X, ints(0)], {"keepdims": 0}, 18),
+    Case("DynamicQuantizeLinear", [X], {}, 17, 3),
+    Case("QuantizeLinear", [X, np.float32(0.05), np.uint8(100)]),
+    Case("MatMulInteger", [BYTES, BYTES.view("i1").swapaxes(1, 2), np.uint8(7), np.int8(2)]),
     Case("DequantizeLinear", [np.arange(6, dtype=np.int8), np.float32(0.5), np.int8(3)]),
 ]
 
@@ -129,6 +154,9 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain="com.microsoft"),
         helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
         helper.make_node("GRU", ["x", "w", "r"], ["f"], name="sixth", activations=5),
+        helper.make_node("Conv", ["x", "w"], ["g"], name="seventh", padding=1),
+        helper.make_node("MaxPool", ["x"], ["h"], name="eighth", kernel_shape=[1], ceil_mode=1),
+        helper.make_node("Add", ["x", "x"], ["i"], name="ninth", out=1),
         helper.make_node("Relu", ["x"], ["y"], name="good"),
     ]
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
@@ -145,6 +173,9 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         "fourth": "com.microsoft::FusedThing",
         "fifth": "'Sin'",
         "sixth": "type",
+        "seventh": "'padding'",
+        "eighth": "ceil_mode is 1",
+        "ninth": "'out'",
     }.items():
         line = next(line for line in str(raised.value).split("; ") if name in line)
         assert reason in line
