@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.files import open_regular
-from numpy_rnn.interchange.contents import Contents, naming_unsupported
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, naming_unsupported
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.reading import DamagedFileError
 
@@ -140,6 +140,10 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
     if write is None:
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
+        if not isinstance(model, Layer):
+            raise UnsupportedError(
+                f"{model!r} is no chain of layers: it can be run and not written"
+            )
         missing = list(write(model, Path(path)) or [])
     missing += _lost(model, name)
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import wave
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 import numpy_rnn
-from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, interchange
+from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, Tanh, interchange
 from numpy_rnn.cli.main import main
 from tests.cli.command import assert_refused, run_command, run_shell
+from tests.interchange import keras_files
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -66,6 +68,27 @@ def test_a_converted_model_is_the_same(folder: Path, command: Command, out: str)
     data = json.loads(command("inspect", out, "--json").stdout)
     assert data["parameters"] == expected.parameters.data.size
     assert data["arrays"]["rnn.weight_hh_l0"] == {"shape": [12, 3], "dtype": "float64"}
+
+
+@pytest.mark.parametrize("out", ["g.safetensors", "g.pt", "g.npz", "g.keras", "g.onnx"])
+def test_a_graph_is_run_and_not_written(folder: Path, command: Command, out: str) -> None:
+    (folder / "graph.h5").write_bytes(keras_files.seeds()[3])
+    done = command("convert", "graph.h5", out)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"numpy-rnn convert: error: '{out}': Graph\(.*\) is no chain of layers: it can be run and "
+        r"not written\n",
+        done.stderr,
+    )
+    assert not (folder / out).exists()
+
+
+def test_what_the_new_file_does_not_hold_is_one_line(folder: Path, command: Command) -> None:
+    Sequential(rnn=GRU(2, 3), act=Tanh(), fc=Linear(3, 1)).save(folder / "named")
+    done = command("convert", "named", "named.pt")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    expected = "numpy-rnn: warning: 'named.pt': format 'torch' does not hold: act: Tanh()\n"
+    assert done.stderr == expected
 
 
 def test_what_a_file_does_not_tell_is_an_option(folder: Path, command: Command) -> None:
