@@ -43,12 +43,8 @@ SUFFIXES = {
 def read(path: str | PathLike[str]) -> Contents:
     """Read a model file of any known format, without building a model.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    DamagedFileError, UnsupportedError
-        If its content is of no known format, is damaged, or has no counterpart here.
+    An OSError says that the file cannot be read, a DamagedFileError or UnsupportedError that its
+    content is of no known format, is damaged, or has no counterpart here.
 
     Examples
     --------
@@ -86,13 +82,7 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     Returns
     -------
     model : Layer or Graph
-
-    Raises
-    ------
-    OSError, DamagedFileError, UnsupportedError
-        As for :func:`read`.
-    TypeError, ValueError
-        If an option is wrong.
+        Errors are those of :func:`read`; a TypeError or ValueError names a wrong option.
 
     Examples
     --------
@@ -112,16 +102,8 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
     """Write a model to a file of the given format, or of that of the name's suffix.
 
     A warning names what the format does not hold, such as activations in a state_dict. It has to be
-    given again to :func:`load`.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; an old file is unchanged.
-    UnsupportedError
-        If the format has no counterpart of a layer or an option.
-    ValueError
-        If the format is unknown, or is only read.
+    given again to :func:`load`. An UnsupportedError names the layers and options that the format
+    lacks, a ValueError an unknown format. After an error an old file is unchanged.
 
     Examples
     --------

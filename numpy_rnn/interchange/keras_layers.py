@@ -10,19 +10,8 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.gates import recurrent_layer
-from numpy_rnn.layers.activation import (
-    ELU,
-    Activation,
-    HardSigmoid,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softsign,
-    Tanh,
-)
+from numpy_rnn.layers import activation
+from numpy_rnn.layers.activation import Activation, LogSoftmax, Softmax
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
@@ -58,8 +47,11 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
     "elu": ("elu", 1.0),
     "leaky_relu": ("leaky_relu", 0.2),
 }
+# Our class for a name; PyTorch's Softplus is another function, by its threshold.
 NAMED: dict[str, Any] = {
-    kind._named: kind for kind in (ReLU, Tanh, Sigmoid, SiLU, Softsign, LeakyReLU, ELU, HardSigmoid)
+    kind._named: kind
+    for name, kind in vars(activation).items()
+    if getattr(kind, "_named", "linear") != "linear" and name != "Softplus"
 }
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
