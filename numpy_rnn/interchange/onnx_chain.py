@@ -114,6 +114,7 @@ class _Walk(Run):
         self.layers: list[Any] = []  # and partials that need `batch_first`
         self.made = self.size = 0  # layers, and parts of one, so far; size of the last output
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
+        self.reverse = False  # whether that one begins at the end
         self.unbiased = -1  # the layer that is a product without bias
         self.orders = [False, True]  # what `batch_first` can be
 
@@ -163,7 +164,8 @@ class _Walk(Run):
     def _last_step(self, x: Array) -> None:
         """Append a LastStep if there are fewer numbers than the last layer made."""
         if x.size < self.size:
-            self.layers.append(partial(layers.LastStep, bidirectional=self.ways == 2))
+            last = {"bidirectional": self.ways == 2, "reverse": self.reverse}
+            self.layers.append(partial(layers.LastStep, **last))
 
     def _recurrent(self, node: Node, reads: list[Known]) -> None:
         """Append a recurrent layer."""
@@ -174,7 +176,7 @@ class _Walk(Run):
         fits = {False: (time, batch), True: (batch, time)}
         self.orders = [order for order in self.orders if fits[order] == self.leading]
         self.layers.append(partial(make_layer, node.op, attributes, weights, dtype=self.dtype))
-        self.ways = len(weights[0])
+        self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
 
     def _layer(self, op: str, first: bool, fixed: list[Array], options: dict[str, Any]) -> None:
         """Append the layer of a node with these constants, or change the last one."""

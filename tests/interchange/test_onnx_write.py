@@ -61,6 +61,8 @@ def models(batch_first: bool) -> dict[str, Layer]:
         "relu": Sequential(RNN(3, 4, 2, "relu", bias=False, **o), Dropout()),
         "peepholes": Sequential(PeepholeLSTM(3, 4, 2, **both), LastStep(batch_first, True)),
         "reverse": LSTM(3, 4, reverse=True, **o),
+        "first step": Sequential(GRU(3, 4, reverse=True, **o), LastStep(batch_first, reverse=True)),
+        "merged ends": Sequential(GRU(3, 4, **both), LastStep(batch_first, True, merge="sum")),
         **{merge: GRU(3, 4, 2, merge=merge, **both) for merge in ("sum", "ave", "mul")},
         "hard": Sequential(
             LSTM(3, 4, activations=(("hard_sigmoid", 0.25, 0.5), "softsign", "tanh"), **o),
