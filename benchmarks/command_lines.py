@@ -73,7 +73,7 @@ QUICK = {
     "inspect": ["text.rnn"],
     "convert": ["saved.safetensors", "new.safetensors"],
     "run": ["saved.safetensors", "--input", "in.npy", "--output", "out.npy"],
-    "explain": ["text.rnn", "--text", "the"],
+    "explain": ["text.rnn", "--input", "the"],
 }
 SLOW = ("explain", "check")  # only with a value that may be wrong
 LIMIT = 10  # seconds of processor; a run that takes longer, as of 10^13 updates, is stopped

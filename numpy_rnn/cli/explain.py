@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from numpy_rnn.safetensors import open_safetensors
 from numpy_rnn.training import TrainingFailedError
 from numpy_rnn.training.process import one_blas_thread
 
-OWN_TEXT = "--text: a saved recall has its own text, expected a checkpoint of train"
+OWN_TEXT = "--input: a saved recall has its own text, expected a checkpoint of train"
 
 
 def add_to(commands: Any) -> None:
@@ -49,16 +50,19 @@ def add_to(commands: Any) -> None:
         "numpy-rnn recall --save, or of a model's save",
     )
     text = "input for a model of numpy-rnn train, 2 to 256 characters (default: generated)"
-    add_option(parser, "--text", "TEXT", None, text)
+    add_option(parser, "--input", "TEXT", None, text)
     add_option(parser, "--out", "FOLDER", "explained", "folder for the result")
+    add_option(parser, "--text", bool, False, "report as text on the terminal, without pictures")
+    add_option(parser, "--open", bool, False, "open the page in a browser")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command. Raise UsageError or RunError for one line about a failure."""
     folder = Path(options.out)
-    _check_folder(options.out)
+    if not options.text:
+        _check_folder(options.out)
     if options.what == "recall":
-        if options.text is not None:
+        if options.input is not None:
             raise UsageError(OWN_TEXT)
         sample, measurements = _train()
     else:
@@ -66,15 +70,20 @@ def run(options: argparse.Namespace) -> None:
         with errors_as(UsageError, options.what), one_blas_thread():
             sample, found = _read(Path(options.what), options)
         measurements = [found]
+    if options.text:
+        print(report.as_text(sample, measurements))
+        return
     with errors_as(RunError, options.out, "--out"):
         folder.mkdir(exist_ok=True)
         hold(folder / "index.html", "--out")
     with (
         errors_as(RunError, options.out, "--out"),
-        progress(len(report.picture_names(measurements)), "picture") as bar,
+        progress(len(list(report.render(sample, measurements))), "picture") as bar,
     ):
         names = report.write(folder, sample, measurements, bar.advance)
     print(f"Wrote {len(names)} files to {options.out}; open {folder / 'index.html'}")
+    if options.open:
+        webbrowser.open((folder / "index.html").resolve().as_uri())
 
 
 def _check_folder(name: str) -> None:
@@ -109,7 +118,7 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
     fresh: Layer
     model: Layer
     if recall.ENTRY in entries:
-        if options.text is not None:
+        if options.input is not None:
             raise UsageError(OWN_TEXT)
         experiment, model = recall.load(path)
         sample, fresh = of_recall(experiment), recall.build(experiment)
@@ -117,11 +126,11 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
         saved = run_of_training.read(path)
         model, losses = run_of_training.best(saved), loss_histories(saved)
         origin = f"was trained on the file {saved.text['name']!r}"
-        sample = of_model(model, saved.vocabulary, origin, options.text)
+        sample = of_model(model, saved.vocabulary, origin, options.input)
         fresh = build(saved.settings, len(saved.vocabulary))
     else:
         model, vocabulary, _ = run_of_training.load_model(path)
-        sample = of_model(model, vocabulary, f"is in the file {path.name!r}", options.text)
+        sample = of_model(model, vocabulary, f"is in the file {path.name!r}", options.input)
         fresh = untrained(model, 0)
     with progress(_steps(sample), "step") as bar:
         return sample, measure(sample, fresh, model, *losses, bar.advance)

@@ -18,7 +18,7 @@ from numpy_rnn.apps.explain.metrics import (
 )
 from numpy_rnn.apps.explain.sample import Sample, of_recall
 from numpy_rnn.apps.recall import Experiment
-from numpy_rnn.checking.ledger import back_through, jacobians, recurrent_part
+from numpy_rnn.checking.ledger import back_through, jacobians, ledger_norms, recurrent_part
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Layer, Loss, MSELoss, Recurrent
 
@@ -32,6 +32,7 @@ class Snapshot(NamedTuple):
     outputs: Array  # (T, V); probabilities if the loss is the cross-entropy
     attribution: Array  # (T, T): |dL_t / dh_s|
     by_distance: Array  # (T,): what is left of it k steps back, median
+    ledger: Array  # (T,): norm of each step's term of the gradient of the weights
     radii: Array  # (T,): spectral radius of the state's Jacobian
     saturated: Array  # (T,): fraction of units with |h| > 0.95, or with h = 0 for a relu
     gates: dict[str, Array]  # (T, H) each
@@ -160,6 +161,7 @@ def snapshot(model: Layer, sample: Sample, on_progress: Callable[[str], object])
         outputs=outputs[:, 0],
         attribution=A,
         by_distance=by_distance(A),
+        ledger=np.linalg.norm(list(ledger_norms(layer, x, dh).values()), axis=0),
         radii=radii,
         saturated=saturation(h, relu=_nonlinearity(layer) == "relu"),
         gates=gates(layer, x[:, 0], h),

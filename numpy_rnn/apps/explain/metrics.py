@@ -47,6 +47,16 @@ def by_distance(A: Array) -> Array:
     return remaining
 
 
+def per_step(remaining: Array) -> float:
+    """Return the mean factor of a step back, over the first half of :func:`by_distance`.
+
+    >>> per_step(np.array([1.0, 0.3, 0.25, 0.1, 0.1]))
+    0.5
+    """
+    half = len(remaining) // 2
+    return float(remaining[half] ** (1 / max(1, half)))
+
+
 def saturation(h: Array, bound: float = 0.95, *, relu: bool = False) -> Array:
     """Return the fraction of saturated units at each step, (T,), of the states h, (T, H).
 

@@ -15,6 +15,8 @@ from numpy_rnn.apps.explain.measurements import Measurements
 from numpy_rnn.apps.explain.sample import Sample
 from numpy_rnn.apps.plotting import require_matplotlib
 
+WIDTH = 5  # inches: on a screen of 390 pixels, a point is a pixel
+LETTERS = 25  # characters in a row of the predictions
 AXIS_MINIMUM = 1e-8  # of a logarithmic axis
 INK = "#010203"  # placeholder of the text colour, replaced in the file; no data has this colour
 LINES = {"before": ":", "after": "-"}  # training
@@ -27,6 +29,7 @@ STYLE: dict[str, Any] = dict.fromkeys(INKED, INK) | {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "legend.framealpha": 0,
+    "font.size": 11,
     "svg.hashsalt": "numpy_rnn",  # makes the same file from the same numbers
 }
 
@@ -61,29 +64,28 @@ def predictions(network: Measurements, sample: Sample) -> bytes:
     rows = np.union1d(targets, predicted)  # the other characters would only add height
     colors = require_matplotlib().colors
     blues = colors.LinearSegmentedColormap.from_list("blues", ["#1f77b400", "#1f77b4b0"])
-    figure, [axes] = _figure(1.5 + 0.14 * len(rows))
-    axes.imshow(outputs[:, rows].T, cmap=blues, vmin=0, vmax=max(1, outputs.max()), aspect="auto")
-    for correct, colour, label in ((True, "tab:green", "predicted"), (False, "tab:red", "missed")):
-        steps = np.flatnonzero((predicted == targets) == correct)
-        axes.scatter(
-            steps,
-            np.searchsorted(rows, targets[steps]),
-            s=14,
-            marker="s",
-            facecolors="none",
-            edgecolors=colour,
-            label=f"target, {label}: {len(steps)}",
-        )
+    starts = range(0, len(targets), LETTERS)
+    figure, panels = _figure(1 + (0.6 + 0.16 * len(rows)) * len(starts), rows=len(starts))
     names = [shown(sample.characters[row]) for row in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=6)
-    _label_steps(axes, sample, "input")
-    axes.set_ylabel("output")
+    marks, vmax = {"predicted": "tab:green", "missed": "tab:red"}, max(1, outputs.max())
+    for axes, start in zip(panels, starts, strict=True):
+        axes.imshow(outputs[:, rows].T, cmap=blues, vmin=0, vmax=vmax, aspect="auto")
+        for word, colour in marks.items():
+            steps = np.flatnonzero((predicted == targets) == (word == "predicted"))
+            label = f"target, {word}: {len(steps)}" if start == 0 else None
+            places = np.searchsorted(rows, targets[steps])
+            axes.plot(steps, places, "s", markersize=5, mfc="none", color=colour, label=label)
+        axes.set_yticks(range(len(rows)), names, fontsize=9)
+        _label_steps(axes, sample, "", every=1)
+        axes.set(xlim=(start - 0.5, start + LETTERS - 0.5), ylim=(len(rows) - 0.5, -0.5))
+        axes.set_ylabel("output")
+    axes.set_xlabel("input")
     return _svg(figure)
 
 
 def attribution(network: Measurements, sample: Sample) -> bytes:
     """Draw the attribution matrix, relative to its diagonal, before and after training."""
-    figure, panels = _figure(4, columns=2)
+    figure, panels = _figure(8, rows=2)
     for axes, (when, snapshot) in zip(panels, network.snapshots.items(), strict=True):
         A = snapshot.attribution
         relative = A / np.maximum(np.diagonal(A)[:, None], 1e-300)
@@ -91,12 +93,12 @@ def attribution(network: Measurements, sample: Sample) -> bytes:
             powers = np.log10(relative)
         image = axes.imshow(np.where(relative > 0, powers, np.nan), cmap="viridis", vmin=-8, vmax=1)
         axes.set(title=f"{when} training", ylabel="loss of step t")
-        _label_steps(axes, sample, "state after step s", every=4)
+        _label_steps(axes, sample, "state after step s")
     figure.colorbar(image, ax=figure.axes, label="log10, relative to s = t")
     return _svg(figure)
 
 
-def distances(networks: Sequence[Measurements]) -> bytes:
+def distance(networks: Sequence[Measurements], _sample: Sample) -> bytes:
     """Draw what is left of a gradient over the distance in time."""
     figure, [axes] = _figure(3.5)
     for number, network in enumerate(networks):
@@ -108,8 +110,39 @@ def distances(networks: Sequence[Measurements]) -> bytes:
                 label=f"{network.name}, {when}",
             )
     axes.set_ylim(bottom=max(AXIS_MINIMUM, axes.get_ylim()[0]))
-    axes.set(xlabel="steps back", ylabel="|dL/dh|, relative to 0 steps back")
+    axes.set(xlabel="steps back", ylabel="|dL/dh|, relative")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    return _svg(figure)
+
+
+def unrolled(network: Measurements, sample: Sample) -> bytes:
+    """Draw the last states, and the gradient of the last loss in each of them."""
+    row, T = network.after.attribution[-1] + 1e-300, len(sample.x)
+    figure, [axes] = _figure(2.8)
+    axes.set(xlim=(-0.6, 3.6), ylim=(-0.3, 2.4))
+    axes.axis("off")
+    for k, t in enumerate(range(max(0, T - 4), T)):
+        letter = shown(sample.characters[sample.tokens[t]])
+        for y, text in ((0, f"input {letter}"), (1, "state"), (2.1, "loss")):
+            axes.text(k, y, text, ha="center", va="center", fontsize=12.5)
+        axes.text(k - 0.05, 1.4, f"{row[t] / row[-1]:.2g}", color="C3", ha="right", fontsize=12.5)
+        arrows = [("C0", k, 0.15, k, 0.8), ("C0", k + 0.05, 1.2, k + 0.05, 1.95)]
+        if t < T - 1:
+            arrows += [("C0", k + 0.3, 1.05, k + 0.7, 1.05), ("C3", k + 0.7, 0.9, k + 0.3, 0.9)]
+        else:
+            arrows += [("C3", k + 0.15, 1.95, k + 0.15, 1.2)]
+        for colour, *ends in arrows:
+            axes.annotate("", ends[2:], ends[:2], arrowprops={"arrowstyle": "->", "color": colour})
+    return _svg(figure)
+
+
+def ledger(network: Measurements, sample: Sample) -> bytes:
+    """Draw the ledger: the norm of each step's term of the gradient of the weights."""
+    figure, panels = _figure(4.5, rows=2)
+    for axes, (when, snapshot) in zip(panels, network.snapshots.items(), strict=True):
+        axes.bar(range(len(snapshot.ledger)), snapshot.ledger)
+        axes.set(title=f"{when} training", ylabel="norm of the term")
+        _label_steps(axes, sample, "input")
     return _svg(figure)
 
 
@@ -117,11 +150,11 @@ def states(network: Measurements, sample: Sample) -> bytes:
     """Draw the spectral radius of the state's Jacobian and the saturated units over the text."""
     figure, [axes] = _figure(3.5)
     for when, snapshot in network.snapshots.items():
-        axes.plot(snapshot.radii, LINES[when], color="C0", label=f"spectral radius, {when}")
-        axes.plot(snapshot.saturated, LINES[when], color="C1", label=f"saturated units, {when}")
+        axes.plot(snapshot.radii, LINES[when], color="C0", label=f"radius, {when}")
+        axes.plot(snapshot.saturated, LINES[when], color="C1", label=f"saturated, {when}")
     axes.axhline(1, color="grey", linewidth=0.5)
     _label_steps(axes, sample, "input")
-    return _svg(figure, legend_columns=4)
+    return _svg(figure)
 
 
 def gates(network: Measurements, sample: Sample) -> bytes:
@@ -152,25 +185,25 @@ def _has_glyph(character: str) -> bool:
     return bool(font.get_char_index(ord(character)))
 
 
-def _figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
+def _figure(height: float, rows: int = 1) -> tuple[Any, list[Any]]:
     """Return a figure and its panels."""
-    figure = require_matplotlib().figure.Figure(figsize=(8, height), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure = require_matplotlib().figure.Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(rows, squeeze=False).flat)
 
 
-def _label_steps(axes: Any, sample: Sample, label: str, every: int = 1) -> None:
-    """Label the x axis with the input characters, at most 64 of them."""
+def _label_steps(axes: Any, sample: Sample, label: str, every: int = 0) -> None:
+    """Label the x axis with the input characters, every one or at most about 25 of them."""
     names = [shown(sample.characters[token]) for token in sample.tokens[:-1]]
-    places = range(0, len(names), max(every, len(names) // 64 + 1))
-    axes.set_xticks(places, [names[place] for place in places], fontsize=7)
+    places = range(0, len(names), every or len(names) // LETTERS + 1)
+    axes.set_xticks(places, [names[place] for place in places], fontsize=9)
     axes.set_xlabel(label)
 
 
-def _svg(figure: Any, legend_columns: int = 3) -> bytes:
+def _svg(figure: Any) -> bytes:
     """Return the file of a figure, in the reader's colours."""
     if any(axes.get_legend_handles_labels()[0] for axes in figure.axes):
         # Inside the axes, the legend would cover lines.
-        figure.legend(loc="outside lower center", ncols=legend_columns, fontsize=7)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=12.5)
     file = BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     data = file.getvalue().replace(INK.encode(), b"currentColor")

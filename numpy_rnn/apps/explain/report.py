@@ -11,14 +11,17 @@ import html
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from textwrap import fill
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.apps.explain import pictures
 from numpy_rnn.apps.explain.measurements import Measurements
+from numpy_rnn.apps.explain.metrics import per_step
 from numpy_rnn.apps.explain.sample import Sample
 from numpy_rnn.files import write_atomically
 
@@ -31,7 +34,7 @@ class Section(NamedTuple):
     name: str  # of the picture's file, without the suffix
     heading: str
     text: str  # paragraphs, separated by empty lines
-    picture: bytes  # SVG
+    picture: Callable[[], bytes]  # draws it, as SVG
     caption: str
 
 
@@ -52,26 +55,16 @@ def write(
     networks : sequence of Measurements
         The first is explained, the others are compared with it.
     on_picture : callable
-        Called with the name of each finished picture, one of :func:`picture_names`.
+        Called with the name of each finished picture, as the sections of :func:`render` have it.
     """
-    sections: list[Section] = []
+    sections, files = list(render(sample, networks)), dict[str, bytes]()
     with pictures.style():
-        for section in render(sample, networks):
-            sections.append(section)
+        for section in sections:
+            files[f"{section.name}.svg"] = section.picture()
             on_picture(section.name)
-    first = networks[0]
+    drawn = list(zip(sections, files.values(), strict=True))
     boxes = "\u25a1" in map(pictures.shown, sample.characters)
-    title = f"Why a network of {first.units} units forgets, and what it remembers"
-    lead = TEXTS["lead"].format(
-        an="A" if first.name == "GRU" else "An",
-        name=first.name,
-        units=first.units,
-        layers=f" in each of {first.layers} layers" if first.layers > 1 else "",
-        about=sample.about,
-        boxes=", \u25a1 a character that cannot be drawn" if boxes else "",
-        note=_note(first),
-    )
-    files = {f"{section.name}.svg": section.picture for section in sections}
+    title, lead = _opening(sample, networks[0], TEXTS["signs"] + TEXTS["boxes"] * boxes)
     text = {"characters": sample.characters, "tokens": sample.tokens.tolist()}
     numbers = {"text": text} | {
         network.name: {
@@ -82,20 +75,33 @@ def write(
         for network in networks
     }
     files["numbers.json"] = json.dumps(numbers).encode()
-    files["index.html"] = page(title, lead, sections)  # last, when all it mentions exists
+    files["index.html"] = page(title, lead, drawn)  # last, when all it mentions exists
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
         write_atomically(folder / name, lambda file, data=data: file.write(data))  # type: ignore[misc]  # the default binds the loop's variable
     return list(files)
 
 
-def picture_names(networks: Sequence[Measurements]) -> list[str]:
-    """Return the names of the pictures in the order of the page."""
-    return [
-        *["loss"] * any(network.losses for network in networks),
-        *("predictions", "attribution", "distance", "states"),
-        *(f"gates-{network.name.lower()}" for network in networks if network.after.gates),
-    ]
+def as_text(sample: Sample, networks: Sequence[Measurements]) -> str:
+    """Return the report without its pictures, for a terminal. It does not need matplotlib."""
+    parts = "\n\n".join(_opening(sample, networks[0], "")).split("\n\n")
+    for number, section in enumerate(render(sample, networks), 1):
+        parts += [f"{number}. {section.heading}", *section.text.split("\n\n"), section.caption]
+    return "\n\n".join(fill(" ".join(part.split()), 79) for part in parts if part.strip())
+
+
+def _opening(sample: Sample, first: Measurements, signs: str) -> tuple[str, str]:
+    """Return the title and the first paragraphs."""
+    title = f"Why a network of {first.units} units forgets, and what it remembers"
+    return title, TEXTS["lead"].format(
+        an="A" if first.name == "GRU" else "An",
+        name=first.name,
+        units=first.units,
+        layers=f" in each of {first.layers} layers" if first.layers > 1 else "",
+        about=sample.about,
+        signs=signs,
+        note=_note(first),
+    )
 
 
 def render(sample: Sample, networks: Sequence[Measurements]) -> Iterator[Section]:
@@ -110,39 +116,25 @@ def render(sample: Sample, networks: Sequence[Measurements]) -> Iterator[Section
             at, lowest = min(first.held_out, key=lambda measured: measured[1])
             text += TEXTS["loss"]["held_out"]
             caption += f" Held out, the lowest is {lowest:.3g}, after {sample.clock} {at}."
-        heading, picture = TEXTS["loss"]["heading"], pictures.losses(trained, sample)
+        heading, picture = TEXTS["loss"]["heading"], partial(pictures.losses, trained, sample)
         yield Section("loss", heading, text, picture, caption)
-    correct = int(np.sum(first.after.outputs.argmax(axis=1) == targets))
-    yield Section(
-        "predictions",
-        **TEXTS["predictions"],
-        picture=pictures.predictions(first, sample),
-        caption=f"{correct} of {len(targets)} predictions are correct, "
-        "with the text itself as input.",
-    )
-    yield Section(
-        "attribution",
-        **TEXTS["attribution"],
-        picture=pictures.attribution(first, sample),
-        caption="Size of dL_t/dh_s, as a power of ten, relative to dL_t/dh_t.",
-    )
-    yield Section(
-        "distance",
-        **TEXTS["distance"],
-        picture=pictures.distances(networks),
-        caption="; ".join(_fading(network) for network in networks) + ".",
-    )
-    before, after, states = first.before, first.after, TEXTS["states"]
-    saturated = states["saturated"]["gates" if after.gates else first.nonlinearity]
-    yield Section(
-        "states",
-        states["heading"],
-        states["text"] + saturated,
-        pictures.states(first, sample),
-        f"Spectral radius, median over the text: {np.median(before.radii):.2f} before training, "
-        f"{np.median(after.radii):.2f} after. Saturated units: {np.mean(before.saturated):.0%} "
-        f"before training, {np.mean(after.saturated):.0%} after.",
-    )
+    snapshots = list(first.snapshots.values())
+    facts: dict[str, Any] = {
+        "correct": int(np.sum(first.after.outputs.argmax(axis=1) == targets)),
+        "count": len(targets),
+        "fading": "; ".join(_fading(network) for network in networks),
+        "saturated": [np.mean(s.saturated) for s in snapshots],
+        "half": [s.ledger[: len(s.ledger) // 2].sum() / s.ledger.sum() for s in snapshots],
+        "compared": _compared(first),
+        "saturation": TEXTS["saturated"]["gates" if first.after.gates else first.nonlinearity],
+    }
+    for name in ("predictions", "unrolled", "attribution", "distance", "states", "ledger"):
+        heading, text, caption = (part.format(**facts) for part in TEXTS[name].values())
+        subject = networks if name == "distance" else first
+        yield Section(
+            name, heading, text, partial(getattr(pictures, name), subject, sample), caption
+        )
+    general = TEXTS["gates"]["text"]
     for network in networks:
         if network.after.gates:
             means = ", ".join(f"{n} {np.mean(g):.2f}" for n, g in network.after.gates.items())
@@ -150,10 +142,11 @@ def render(sample: Sample, networks: Sequence[Measurements]) -> Iterator[Section
             yield Section(
                 f"gates-{network.name.lower()}",
                 TEXTS["gates"]["heading"].format(name=network.name),
-                TEXTS["gates"]["text"].format(keeps=keeps),
-                pictures.gates(network, sample),
+                general + TEXTS["gates"][keeps],
+                partial(pictures.gates, network, sample),
                 f"Gates after training; means: {means}.",
             )
+            general = ""
 
 
 def _note(network: Measurements) -> str:
@@ -166,6 +159,17 @@ def _note(network: Measurements) -> str:
     return notes
 
 
+def _compared(network: Measurements) -> str:
+    """Return sentences that compare the spectral radius with what a step does to the gradient."""
+    text = ""
+    for when, snapshot in network.snapshots.items():
+        radius, factor = float(np.median(snapshot.radii)), per_step(snapshot.by_distance)
+        side = ("above" if radius > 1 else "below") + ("_grows" if factor > 1 else "_fades")
+        text += TEXTS["compared"]["numbers"].format(when=when, radius=radius, factor=factor)
+        text += TEXTS["compared"][side]
+    return text
+
+
 def _fading(network: Measurements) -> str:
     """Return the distance at which the gradient falls below a hundredth, as text."""
     found = []
@@ -175,7 +179,7 @@ def _fading(network: Measurements) -> str:
     return f"{network.name} falls below a hundredth {', '.join(found)}"
 
 
-def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
+def page(title: str, lead: str, sections: Iterable[tuple[Section, bytes]]) -> bytes:
     """Return the page as HTML in UTF-8, with the pictures inside.
 
     >>> b"<h1>Why &lt;b&gt;</h1>" in page("Why <b>", "A lead.", [])
@@ -188,10 +192,10 @@ def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
             number=number,
             heading=html.escape(section.heading),
             text=_paragraphs(section.text),
-            picture=base64.b64encode(section.picture).decode("ascii"),
+            picture=base64.b64encode(picture).decode("ascii"),
             caption=html.escape(section.caption),
         )
-        for number, section in enumerate(sections, 1)
+        for number, (section, picture) in enumerate(sections, 1)
     ]
     filled: str = html_of["page"].format(
         title=html.escape(title), style=html_of["style"], body="\n".join(body)
@@ -201,4 +205,6 @@ def page(title: str, lead: str, sections: Iterable[Section]) -> bytes:
 
 def _paragraphs(text: str) -> str:
     parts = text.split("\n\n")
-    return "\n".join(f"<p>{html.escape(' '.join(part.split()))}</p>" for part in parts)
+    return "\n".join(
+        f"<p>{html.escape(' '.join(part.split()))}</p>" for part in parts if part.strip()
+    )

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +30,7 @@ from numpy_rnn.apps.explain import (
     write,
 )
 from numpy_rnn.apps.explain.pictures import INK
-from numpy_rnn.apps.explain.report import picture_names, render
+from numpy_rnn.apps.explain.report import as_text, render
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
@@ -41,6 +42,7 @@ from tests.terminal import EVERY_STEP, open_terminal, read_all
 ORIGIN = "was trained on the file 'text.txt'"
 SMALL = Experiment("<b> & $x$ z?", "<b>& $xz?01", hidden_size=6, epochs=30, lr=0.01)
 SAMPLE = of_recall(SMALL)
+svg = pictures._svg
 BOX = "\u25a1"
 KINDS = {"RNN": None, "LSTM": LSTM, "GRU": GRU}
 
@@ -200,10 +202,10 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
     assert "prefers-color-scheme: dark" in page
     assert SMALL.text in reader.text  # escaped, and not taken for tags
     headings = re.findall(r"<h2>(\d)\.", page)
-    assert headings == [str(n) for n in range(1, 8)]
+    assert headings == [str(n) for n in range(1, 10)]
     images = [attributes for tag, attributes in reader.seen if tag == "img"]
     pictures = {path.read_bytes() for path in folder.glob("*.svg")}
-    assert len(images) == len(pictures) == 7
+    assert len(images) == len(pictures) == 9
     for image in images:
         assert image["alt"]
         data = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
@@ -238,8 +240,75 @@ def test_the_same_measurements_give_the_same_files_and_the_names_of_pictures_are
     drawn: list[str] = []
     for name in write(tmp_path, SAMPLE, networks, drawn.append):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
-    assert drawn == picture_names(networks)
+    assert drawn == [section.name for section in render(SAMPLE, networks)]
     assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
+
+
+def paragraphs(networks: list[Measurements]) -> list[str]:
+    report = re.sub(r" *\n(?!\n)", " ", as_text(SAMPLE, networks).replace("\n\n", "\n\n\n"))
+    return [part.strip() for part in report.split("\n") if part.strip()]
+
+
+def test_the_text_has_every_section_and_no_paragraph_twice(networks: list[Measurements]) -> None:
+    found = paragraphs(networks)
+    assert len(found) == len(set(found)) > 20
+    for number, section in enumerate(render(SAMPLE, networks), 1):
+        assert f"{number}. {section.heading}" in found
+        assert section.caption in found
+
+
+@pytest.mark.parametrize(
+    ("radius", "remaining", "expected"),
+    [
+        (0.5, 0.5, "Both are at most 1: the gradient shrinks, as the radius suggests."),
+        (1.5, 1.5, "Both are above 1: the gradient grows, as the radius suggests."),
+        (1.5, 0.5, "The radius is above 1, and yet the gradient does not grow."),
+        (0.5, 1.5, "The radius is at most 1, and yet the gradient does not shrink."),
+    ],
+)
+def test_the_text_follows_the_spectral_radius_and_the_gradient(
+    radius: float, remaining: float, expected: str, networks: list[Measurements]
+) -> None:
+    T = len(SAMPLE.x)
+    after = networks[0].after._replace(
+        radii=np.full(T, radius), by_distance=remaining ** np.arange(T)
+    )
+    found = paragraphs([replace(networks[0], after=after)])
+    (told,) = [text for text in found if text.startswith("With the weights after training")]
+    assert f"spectral radius is {radius:.2f}" in told
+    assert f"multiplies the gradient by {remaining:.2f}" in told
+    assert expected in told
+
+
+def test_the_ledger_has_a_term_for_every_step(networks: list[Measurements]) -> None:
+    for found in networks:
+        for snapshot in (found.before, found.after):
+            assert (snapshot.ledger > 0).all()
+            assert snapshot.ledger.shape == (len(SAMPLE.x),)
+
+
+def test_legends_are_readable_on_a_narrow_screen(
+    networks: list[Measurements], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Any] = []
+
+    def kept(figure: Any) -> bytes:
+        figures.append(figure)
+        return svg(figure)
+
+    monkeypatch.setattr(pictures, "_svg", kept)
+    with pictures.style():
+        for section in render(SAMPLE, networks):
+            section.picture()
+    width = 390 - 2 * 16  # pixels, without the page's margins
+    legends = [legend for figure in figures for legend in figure.legends]
+    assert len(legends) == 4
+    for legend in legends:
+        scale = width / (72 * legend.figure.get_size_inches()[0])
+        assert all(text.get_fontsize() * scale >= 12 for text in legend.get_texts())
+        extent = legend.get_window_extent()
+        assert extent.x0 >= 0
+        assert extent.x1 <= legend.figure.bbox.x1
 
 
 def test_progress_is_reported_for_each_epoch_and_step() -> None:
@@ -254,7 +323,7 @@ def test_progress_is_reported_for_each_epoch_and_step() -> None:
 @pytest.mark.parametrize(
     ("kind", "nonlinearity", "expected"),
     [
-        (None, "tanh", "Their slope is below 0.1, so they hardly pass a change on."),
+        (None, "tanh", "The derivative of their tanh is below 0.1, so almost no gradient passes."),
         (None, "relu", "Saturated units of a relu have h = 0."),
         (GRU, "tanh", "what a gate keeps does not pass through the tanh"),
     ],
@@ -290,7 +359,7 @@ def test_characters_that_cannot_be_drawn_are_boxes_and_change_no_direction() -> 
     assert f"\u201ca{BOX}b\u6f22 ${BOX}\u201d" in sample.about
     assert "The start token before it is 0, the end token after it is 1." in sample.about
     with pictures.style():  # a missing glyph is a warning, and a warning here an error
-        assert len(list(render(sample, [train(experiment)]))) == 5
+        assert len(list(render(sample, [train(experiment)]))) == 7
 
 
 def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -301,16 +370,40 @@ def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
     recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
     done = explain("a.safetensors", "--out", "why", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Wrote 6 files to why; open why/index.html\n"
+    assert done.stdout == "Wrote 8 files to why; open why/index.html\n"
     assert not (tmp_path / "why" / "loss.svg").exists()
+
+
+def test_the_text_needs_no_matplotlib_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = explain("a.safetensors", "--text", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3. Which states a loss depends on\n" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 80
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_page_is_opened_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
+    assert explain("a.safetensors", "--out", "why", cwd=tmp_path).returncode == 0
+    assert opened == []
+    assert explain("a.safetensors", "--out", "why", "--open", cwd=tmp_path).returncode == 0
+    assert opened == [(tmp_path / "why" / "index.html").resolve().as_uri()]
 
 
 @pytest.mark.parametrize("name", ["run", "run/checkpoint.safetensors"])
 def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> None:
     checkpoint(tmp_path / "run", layers=2)
-    done = explain(name, "--text", "a big dog.\n\nthe", "--out", "why", cwd=tmp_path)
+    done = explain(name, "--input", "a big dog.\n\nthe", "--out", "why", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Wrote 8 files to why; open why/index.html\n"
+    assert done.stdout == "Wrote 10 files to why; open why/index.html\n"
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "A GRU with 8 units in each of 2 layers was trained on the file" in page
     held_out = json.loads((tmp_path / "why" / "numbers.json").read_bytes())["GRU"]["held_out"]
@@ -330,7 +423,7 @@ def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "An RNN with 8 units was trained" in page
     assert "An RNN has no gates to draw." in page
-    assert "It learns" in page
+    assert "Training loss" in page
     assert "eld out" not in page
 
 
@@ -346,11 +439,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--text", "the q"], "text has 'q' at position 4, expected one of the"),
-        (["run", "--text", "a"], "text has 1 characters, expected 2 to 256"),
-        (["run", "--text", "a" * 257], "text has 257 characters, expected 2 to 256"),
-        (["--text", "the"], "--text: a saved recall has its own text"),
-        (["a.safetensors", "--text", "the"], "--text: a saved recall has its own text"),
+        (["run", "--input", "the q"], "text has 'q' at position 4, expected one of the"),
+        (["run", "--input", "a"], "text has 1 characters, expected 2 to 256"),
+        (["run", "--input", "a" * 257], "text has 257 characters, expected 2 to 256"),
+        (["--input", "the"], "--input: a saved recall has its own text"),
+        (["a.safetensors", "--input", "the"], "--input: a saved recall has its own text"),
         (["cut.safetensors"], "'cut.safetensors' is not a model file of numpy_rnn: its arrays end"),
     ],
 )
@@ -413,8 +506,8 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
         shown = read_all(master)
         out = process.stdout.read()
     assert process.returncode == 0
-    assert out == b"Wrote 6 files to why; open why/index.html\n"
-    ends = [b"26/26 step", b"4/4 picture"] if with_tqdm else [b"step 26/26", b"picture 4/4  states"]
+    assert out == b"Wrote 8 files to why; open why/index.html\n"
+    ends = [b"26/26 step", b"6/6 picture"] if with_tqdm else [b"step 26/26", b"picture 6/6  ledger"]
     assert all(end in shown for end in ends)
     assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over
 
