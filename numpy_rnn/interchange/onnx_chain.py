@@ -164,8 +164,8 @@ class _Walk(Run):
     def _last_step(self, x: Array) -> None:
         """Append a LastStep if there are fewer numbers than the last layer made."""
         if x.size < self.size:
-            last = {"bidirectional": self.ways == 2, "reverse": self.reverse}
-            self.layers.append(partial(layers.LastStep, **last))
+            both = self.ways == 2
+            self.layers.append(partial(layers.LastStep, bidirectional=both, reverse=self.reverse))
 
     def _recurrent(self, node: Node, reads: list[Known]) -> None:
         """Append a recurrent layer."""

@@ -170,6 +170,7 @@ class _Writer:
         if layer.bidirectional:  # it follows the recurrent layer, whose final states these are
             if layer.merge != "concat":
                 self.x = self._reduce(self.last, layer.merge, 0, name)
+                self.axes[-1] //= 2
                 return
             y = self.node("Transpose", [self.last], perm=[1, 0, 2])
             self.x = self.node("Reshape", [y, self.tensor(f"{name}.shape", [0, -1])])
