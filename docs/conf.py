@@ -21,7 +21,7 @@ html_title = "numpy_rnn"
 html_static_path = ["book.css"]
 html_css_files = ["book.css"]
 html_math_renderer = "mathml"
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 
@@ -34,7 +34,8 @@ def visit_inline(self: Any, node: nodes.math) -> None:
 
 def visit_block(self: Any, node: nodes.math_block) -> None:
     """Write an equation on lines of its own as MathML."""
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    equation = node.astext().replace("{aligned}", "{align*}")  # the converter's name of it
+    self.body.append(f'<div class="math">{convert(equation, display="block")}</div>')
     raise nodes.SkipNode
 
 

@@ -51,11 +51,12 @@ def look_at(browser: Browser, page: Path) -> list[str]:
         found.append(f"{width} pixels wide")
     if not browser.value(f"{EQUATIONS}.every(e => e.getBoundingClientRect().height > 5)"):
         found.append("an equation is not drawn")
+    if browser.value(f"{EQUATIONS}.some(e => e.textContent.includes('&'))"):
+        found.append("an equation is not aligned")
     if not browser.value("[...document.images].every(i => i.complete && i.naturalWidth > 0)"):
         found.append("a picture is missing")
-    if browser.value(
-        "/\\$[a-zA-Z\\\\]|\\\\frac/.test(document.querySelector('article').innerText)"
-    ):
+    text = browser.value("document.querySelector('article').innerText")
+    if re.search(r"\$[a-zA-Z\\]|\\frac", text):
         found.append("an equation is shown as its source")
     return found
 
