@@ -22,7 +22,7 @@ ONE_HOT = load()[0]
 
 @pytest.fixture(scope="module")
 def new_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return start(tmp_path_factory.mktemp("new") / "course").folder
+    return start(tmp_path_factory.mktemp("new") / "a folder" / "course").folder
 
 
 @pytest.fixture
@@ -35,11 +35,13 @@ def learn(folder: Path, *arguments: str) -> int:
 
 
 def test_from_the_start_to_the_next_exercise(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "a folder" / "course"
-    assert main(["learn", "start", str(folder)]) == 0
     answer = folder / "ex01_one_hot.py"
+    begun = answer.read_text("utf-8")
+    answer.unlink()
+    assert main(["learn", "start", str(folder)]) == 0
+    assert answer.read_text("utf-8") == begun  # what is missing is written
     assert learn(folder, "check") == 1
     captured = capsys.readouterr()
     assert "still has a gap" in captured.out
