@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class Loss(Remembers, ABC):
     array([[2., 6.]])
     """
 
+    _pair_cache: ClassVar[type]  # of the pair of functions
+
     def __init__(self, reduction: Reduction = "mean") -> None:
         check_choice(type(self).__name__, "reduction", reduction, get_args(Reduction))
         self.reduction: Reduction = reduction
@@ -84,13 +86,9 @@ class Loss(Remembers, ABC):
 
         Returns
         -------
-        loss : scalar, or an array for "none"
-            The loss.
-        cache : LossCache
-            For :meth:`vjp`.
+        loss, cache : scalar, or an array for "none", and what :meth:`vjp` takes
         """
 
-    @abstractmethod
     def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
         """Return the gradient of y. Store nothing, change nothing.
 
@@ -100,12 +98,16 @@ class Loss(Remembers, ABC):
             From :meth:`apply`.
         dloss : scalar, or an array like the loss for "none"
             Gradient of the loss.
-
-        Returns
-        -------
-        dy : array like y
-            Gradient of y.
         """
+        where = f"{type(self).__name__}.backward"
+        if not isinstance(cache, LossCache) or not isinstance(cache.pair, self._pair_cache):
+            raise wrong_cache(where, getattr(cache, "pair", cache))
+        pair, shape, loss_shape, dtype = cache
+        return self._vjp(pair, check_loss_gradient(where, dloss, loss_shape, dtype)).reshape(shape)
+
+    @abstractmethod
+    def _vjp(self, pair: Any, dloss: Array) -> Array:
+        """Return the gradient of y for the cache of the pair of functions."""
 
     @abstractmethod
     def count(self, target: Array, mask: Array | None = None) -> int:
@@ -153,6 +155,8 @@ class MSELoss(Loss):
     array([[1., 3.]])
     """
 
+    _pair_cache = MSECache
+
     def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
         """Return loss and cache. See :meth:`Loss.apply`.
 
@@ -176,13 +180,8 @@ class MSELoss(Loss):
         loss, pair = mse_forward(y, target, mask=mask, reduction=self.reduction)
         return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
-    def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y. See :meth:`Loss.vjp`."""
-        where = "MSELoss.backward"
-        if not isinstance(cache, LossCache) or not isinstance(cache.pair, MSECache):
-            raise wrong_cache(where, getattr(cache, "pair", cache))
-        dloss = check_loss_gradient(where, dloss, cache.loss_shape, cache.dtype)
-        return mse_backward(dloss, cache.pair)[0]
+    def _vjp(self, pair: MSECache, dloss: Array) -> Array:
+        return mse_backward(dloss, pair)[0]
 
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of elements that count."""
@@ -215,6 +214,8 @@ class CrossEntropyLoss(Loss):
     >>> criterion.backward()
     array([[-0.5,  0.5]])
     """
+
+    _pair_cache = CrossEntropyCache
 
     def __init__(self, reduction: Reduction = "mean", *, ignore_index: int = -100) -> None:
         super().__init__(reduction)
@@ -263,16 +264,9 @@ class CrossEntropyLoss(Loss):
         loss = loss.reshape(target.shape) if self.reduction == "none" else loss
         return loss, LossCache(pair, y.shape, loss.shape, y.dtype)
 
-    def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of the logits. See :meth:`Loss.vjp`."""
-        where = "CrossEntropyLoss.backward"
-        if not isinstance(cache, LossCache) or not isinstance(cache.pair, CrossEntropyCache):
-            raise wrong_cache(where, getattr(cache, "pair", cache))
-        pair, shape, loss_shape, dtype = cache
-        dloss = check_loss_gradient(where, dloss, loss_shape, dtype)
-        if loss_shape:
-            dloss = dloss.reshape(pair.counts.shape)
-        return cross_entropy_backward(dloss, pair)[0].reshape(shape)
+    def _vjp(self, pair: CrossEntropyCache, dloss: Array) -> Array:
+        dloss = dloss.reshape(pair.counts.shape) if dloss.ndim else dloss
+        return cross_entropy_backward(dloss, pair)[0]
 
     def count(self, target: Array, mask: Array | None = None) -> int:
         """Return the number of steps that count."""

@@ -183,8 +183,7 @@ class Recurrent(Layer):
         """Return the zero state of a batch of B sequences: (L, B, size), or a tuple of such."""
         check_size(f"{type(self).__name__}.zero_state", "B", B, least=0)
         L, dtype = len(self._names), self.parameters.dtype
-        parts = tuple(np.zeros((L, B, size), dtype) for size in self.state_sizes)
-        return parts if len(parts) > 1 else parts[0]
+        return _as_state([np.zeros((L, B, size), dtype) for size in self.state_sizes])
 
     def weights(self, layer: int = 0, direction: int = 0) -> list[Array]:
         """Return copies of one cell's weights, in the order of its pair. Absent biases are zero.
@@ -270,22 +269,13 @@ class Recurrent(Layer):
         masks: list[DropoutCache] = []
         multiplied: list[list[Array]] = []
         final = list(map(np.empty_like, initial))
-        for layer, cell in enumerate(self._cells):
+        for layer in range(self.num_layers):
             outputs = []
             for backwards in self._backwards:
                 n = len(runs)
-                y, last, cache = run_segments(
-                    cell,
-                    batch.reverse(x) if backwards else x,
-                    list(map(itemgetter(n), initial)),
-                    weights[n],
-                    batch.lengths,
-                    batch.reversed_reset if backwards else batch.reset,
-                    self.recompute,
-                )
+                states = initial, final
+                y, cache = self._run(n, backwards, x, states, batch, weights[n], self.recompute)
                 outputs.append(batch.reverse(y) if backwards else y)
-                for component, value in zip(final, last, strict=True):
-                    component[n] = value
                 runs.append(cache)
             x = merge_outputs(self.merge, outputs)
             if self.merge == "mul":
@@ -297,8 +287,34 @@ class Recurrent(Layer):
             x = x.copy()  # it may be part of the cache
         if not batch.plain:
             x, final = batch.restore_sequence(x), batch.restore_state(final)
-        state = tuple(final) if len(final) > 1 else final[0]
-        return x, state, RecurrentCache(batch, runs, masks, multiplied, x.dtype)
+        return x, _as_state(final), RecurrentCache(batch, runs, masks, multiplied, x.dtype)
+
+    def _run(
+        self,
+        n: int,
+        backwards: bool,
+        x: Array,
+        states: tuple[list[Array], list[Array]],
+        batch: SequenceBatch,
+        weights: list[Array],
+        recompute: bool | int,
+        out: Array | None = None,
+    ) -> tuple[Array, SegmentsCache]:
+        """Run layer-direction n from its initial state. Write its final state, the second."""
+        initial, final = states
+        y, last, cache = run_segments(
+            self._cells[n // len(self._directions)],
+            batch.reverse(x) if backwards else x,
+            list(map(itemgetter(n), initial)),
+            weights,
+            batch.lengths,
+            batch.reversed_reset if backwards else batch.reset,
+            recompute,
+            out,
+        )
+        for component, value in zip(final, last, strict=True):
+            component[n] = value
+        return y, cache
 
     def vjp(  # noqa: C901, PLR0912 (both directions, with and without each gradient)
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
@@ -354,7 +370,7 @@ class Recurrent(Layer):
         if not batch.plain:
             d = None if d is None else batch.restore_sequence(d)
             dinitial = batch.restore_state(dinitial)
-        return d, tuple(dinitial) if len(dinitial) > 1 else dinitial[0], gradients
+        return d, _as_state(dinitial), gradients
 
     def predict(
         self,
@@ -381,29 +397,19 @@ class Recurrent(Layer):
         x, initial, batch = self._read(x, state, lengths, reset)
         final = [np.empty_like(component) for component in initial]
         ways, size = len(self._directions), self.state_sizes[0]
-        for layer, cell in enumerate(self._cells):
+        for layer in range(self.num_layers):
             y = np.empty((batch.T, batch.B, ways * size), self.parameters.dtype)
             parts = [y[:, :, way * size : (way + 1) * size] for way in range(ways)]
             for direction, backwards in enumerate(self._backwards):
                 n, part = ways * layer + direction, parts[direction]
                 flipped = backwards and batch.mirror is not None
-                _, last, _ = run_segments(
-                    cell,
-                    batch.reverse(x) if backwards else x,
-                    [component[n] for component in initial],
-                    self._weights(layer, direction),
-                    batch.lengths,
-                    batch.reversed_reset if backwards else batch.reset,
-                    recompute=PREDICT_STEPS,
-                    out=part[::-1] if backwards and not flipped else part,
-                )
+                weights, states = self._weights(layer, direction), (initial, final)
+                out = part[::-1] if backwards and not flipped else part
+                self._run(n, backwards, x, states, batch, weights, PREDICT_STEPS, out)
                 if flipped:
                     part[...] = batch.reverse(part)
-                for component, value in zip(final, last, strict=True):
-                    component[n] = value
             x = y if self.merge == "concat" else merge_outputs(self.merge, parts)
-        final = batch.restore_state(final)
-        return batch.restore_sequence(x), tuple(final) if len(final) > 1 else final[0]
+        return batch.restore_sequence(x), _as_state(batch.restore_state(final))
 
     def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
         """Take one timestep in evaluation mode. See :meth:`Layer.step`.
@@ -524,3 +530,8 @@ class Recurrent(Layer):
             raise ValueError(
                 f"{self!r}.{method}: the layer is {kind}, expected one direction, forwards in time"
             )
+
+
+def _as_state(parts: list[Array]) -> State:
+    """Return the components of a state as users see them: a tuple, or the only one."""
+    return tuple(parts) if len(parts) > 1 else parts[0]

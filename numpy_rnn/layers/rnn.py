@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from numpy_rnn.arguments import check_number
+from numpy_rnn.arguments import check_choice, check_number
 from numpy_rnn.functional.activations import (
     RELU,
     TANH,
@@ -288,7 +288,7 @@ class IndRNN(Recurrent):
         bidirectional: bool = False,
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        self.nonlinearity = _check_nonlinearity("IndRNN", nonlinearity)
+        self.nonlinearity = check_choice("IndRNN", "nonlinearity", nonlinearity, NONLINEARITIES)
         shared = input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(*shared, **options)
 
@@ -352,20 +352,8 @@ class LRU(Recurrent):
 
 def _gates(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a cell whose gates are blocks of two matrices and two biases."""
-    G = gates * H
-    return {
-        "weight_ih": (G, D),
-        "weight_hh": (G, H if P is None else P),
-        "bias_ih": (G,),
-        "bias_hh": (G,),
-    }
-
-
-def _check_nonlinearity(kind: str, name: Any) -> str:
-    """Return `name` if it is one of the nonlinearities."""
-    if not isinstance(name, str) or name not in NONLINEARITIES:
-        raise ValueError(f"{kind}: nonlinearity is {shown(name)}, expected 'tanh' or 'relu'")
-    return name
+    G, P = gates * H, H if P is None else P
+    return {"weight_ih": (G, D), "weight_hh": (G, P), "bias_ih": (G,), "bias_hh": (G,)}
 
 
 def _check_spec(where: str, spec: ActivationSpec) -> ActivationSpec:
