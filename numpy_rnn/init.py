@@ -82,11 +82,6 @@ def orthogonal(layer: HasParameters, rng: Rng = None, gain: float = 1.0) -> None
     Saxe, McClelland & Ganguli (2014): repeated products neither vanish nor explode. Each matrix is
     drawn uniformly from the orthogonal group (Mezzadri 2007). The matrices of a projected layer
     are not square; their columns are orthonormal.
-
-    Parameters
-    ----------
-    gain : float
-        Factor of the matrix.
     """
     generator = check_rng("orthogonal", rng)
     check_number("orthogonal", "gain", gain)
@@ -100,11 +95,6 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
 
     Le, Jaitly & Hinton (2015): with relu this is their IRNN, whose state is at first the sum of its
     inputs.
-
-    Parameters
-    ----------
-    gain : float
-        Factor of the identity.
     """
     check_number("identity_recurrent", "gain", gain)
     for block in _recurrent_blocks(layer):
@@ -119,11 +109,6 @@ def forget_bias(layer: HasParameters, value: float = 1.0) -> None:
 
     Gers, Schmidhuber & Cummins (2000); Jozefowicz, Zaremba & Sutskever (2015) recommend 1. The
     value goes to ``bias_ih``; ``bias_hh`` of the gate is set to zero.
-
-    Parameters
-    ----------
-    value : float
-        Sum of b_ih and b_hh.
     """
     check_number("forget_bias", "value", value)
     for b_ih, b_hh in _biases(layer, 4):

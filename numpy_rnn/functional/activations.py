@@ -189,18 +189,11 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
 
 
 def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
-    """Return the name and all constants of a nonlinearity: those given, then the defaults.
-
-    Raises
-    ------
-    ValueError
-        If there is no such name, or a constant is not a number or is one too many.
-    """
-    parts = spec if isinstance(spec, tuple | list) else [spec]
-    name = parts[0] if parts else None
+    """Return the name and all constants of a nonlinearity: those given, then the defaults."""
+    name, *given = (spec if isinstance(spec, tuple | list) else [spec]) or [None]
     if not isinstance(name, str) or name not in NONLINEARITIES:
         raise ValueError(f"{shown(spec)}, expected a name of {', '.join(NONLINEARITIES)}")
-    given, defaults = parts[1:], NONLINEARITIES[name].constants
+    defaults = NONLINEARITIES[name].constants
     if len(given) > len(defaults) or not all(map(_is_constant, given)):
         raise ValueError(f"{shown(spec)}, expected {name!r} with at most {len(defaults)} numbers")
     return name, (*map(float, given), *defaults[len(given) :])
@@ -208,9 +201,8 @@ def check_activation(spec: object) -> tuple[str, tuple[float, ...]]:
 
 def _is_constant(value: object) -> bool:
     """Return whether a value is a number, NumPy's or Python's, and not NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
-        return False
-    return not np.isnan(float(value))
+    number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+    return number and value == value  # noqa: PLR0124 (NaN is not equal to itself)
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:

@@ -32,7 +32,7 @@ _SUMMED: dict[str, tuple[int, ...]] = {"": (0, 1), "t": (1,), "b": (0,), "tb": (
 
 
 def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
-    """Return the sum of the outer products ``dz[t,b] x[t,b]^T`` over every axis not kept.
+    """Return equation (1): the sum of ``dz[t,b] x[t,b]^T`` over every axis not kept.
 
     Parameters
     ----------
@@ -41,17 +41,7 @@ def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
     x : (T, B, D) array
         What the weight was multiplied by at each timestep.
     keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dW : (G, D), (T, G, D), (B, G, D) or (T, B, G, D) array
-        Equation (1).
-
-    Raises
-    ------
-    ValueError
-        If `keep` is none of the four.
+        Axes not summed over. They are in front of the result's (G, D).
 
     Examples
     --------
@@ -74,19 +64,9 @@ def contract(dz: Array, x: Array, keep: Keep = "") -> Array:
 
 
 def contract_bias(dz: Array, keep: Keep = "") -> Array:
-    """Return the sum of ``dz[t,b]`` over every axis not kept.
+    """Return equation (2): the sum of ``dz[t,b]`` over every axis not kept, a new array.
 
-    Parameters
-    ----------
-    dz : (T, B, G) array
-        Gradient of the pre-activations.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    db : (G,), (T, G), (B, G) or (T, B, G) array
-        Equation (2), in a new array.
+    `dz` (T, B, G) and `keep` are those of :func:`contract`.
 
     Examples
     --------
@@ -116,7 +96,7 @@ def _sum_over_time(dz: Array) -> Array:
 
 
 def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Array:
-    """Return equation (1), transposed, for one-hot rows ``x`` that are given as token ids.
+    """Return equation (1), transposed, (..., V, G), for one-hot rows ``x`` given as token ids.
 
     Only one row of each outer product is not zero, so ``dz[t,b]`` is added to that row. A loop of
     vectorised additions is used: ``np.add.at`` and a sorted ``np.add.reduceat`` are faster for
@@ -125,19 +105,12 @@ def contract_one_hot(dz: Array, tokens: Array, size: int, keep: Keep = "") -> Ar
 
     Parameters
     ----------
-    dz : (T, B, G) array
-        Gradient of the pre-activations.
+    dz, keep
+        Those of :func:`contract`.
     tokens : (T, B) array of int
         Position of the one in each row, 0 <= token < size.
     size : int
         V, the length of a one-hot row.
-    keep : {"", "t", "b", "tb"}
-        Axes not summed over.
-
-    Returns
-    -------
-    dW_T : (..., V, G) array
-        The transpose of what :func:`contract` returns for the one-hot rows.
 
     Examples
     --------

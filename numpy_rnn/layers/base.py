@@ -139,6 +139,9 @@ class Remembers:
 class Layer(Remembers, ABC):
     """A layer, or a model made of layers.
 
+    Every method raises TypeError or ValueError if an argument's dtype, shape or numbers are not
+    what the layer takes.
+
     Attributes
     ----------
     parameters : Parameters
@@ -230,11 +233,6 @@ class Layer(Remembers, ABC):
         cache : object
             For :meth:`vjp`. It holds a copy of the weights, so that the gradient is that of this
             call whatever happens to the weights afterwards.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dtype, the shape or a number of an argument is not what the layer takes.
         """
 
     @abstractmethod
@@ -263,11 +261,6 @@ class Layer(Remembers, ABC):
             Gradient of the initial state; ``()`` for a layer without state.
         gradients : dict of str to array
             Gradient of each parameter, with the kept axes in front.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a gradient is not like the output it belongs to, or there are no such axes to keep.
         """
 
     def predict(self, x: Array, state: State = None, **call: Unpack[CallOptions]) -> Any:
@@ -316,13 +309,9 @@ class Layer(Remembers, ABC):
     def backward(self, dy: Array | None, dstate: State = None) -> Any:
         """Backpropagate through the last forward pass, and add to the parameters' gradients.
 
-        Arguments and errors are those of :meth:`vjp`; dx (and dstate) are returned.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward pass since the last backward, or more than one: then it is
-            unknown which one `dy` belongs to.
+        Arguments are those of :meth:`vjp`; dx (and dstate) are returned. If there was no forward
+        pass since the last backward, or more than one, a RuntimeError says so: it is unknown which
+        one `dy` belongs to.
         """
         dx, dinitial, gradients = self._memory.use_up(
             self, self.vjp, dy, dstate, training=self.training
@@ -340,17 +329,14 @@ class Layer(Remembers, ABC):
         Parameters
         ----------
         x_t : (B, D) or (D,) array, or (B,) array of int
-            Input of the step.
         state : state, optional
-            State before the step; zeros by default. It is not changed.
+            State before the step; zeros by default.
 
         Returns
         -------
         y_t : (B, K) or (K,) array
-            Output of the step, a new array.
         state : state
-            State after the step, if the layer carries one: a plain value, to be kept, saved and
-            given to the next step.
+            If the layer carries one: a plain value, to be kept, saved and given to the next step.
         """
         return self.predict(x_t, state)
 
@@ -398,13 +384,8 @@ class Layer(Remembers, ABC):
     def describe(self) -> dict[str, Any]:
         """Return the name of the class and the constructor's arguments, as values for JSON.
 
-        Each argument is an attribute of its name. `rng` is left out, and so is the dtype of a
-        layer that takes any.
-
-        Raises
-        ------
-        TypeError
-            If the layer lacks an argument's attribute, or its value has no place in JSON.
+        Each argument is an attribute of its name; if there is none, or its value has no place in
+        JSON, that is a TypeError. `rng` is left out, and so is the dtype of a layer that takes any.
 
         Examples
         --------
@@ -442,13 +423,6 @@ class Layer(Remembers, ABC):
             Name of the file, with any suffix.
         vocabulary : str or sequence of str, optional
             The tokens by their ids; by default :attr:`vocabulary`.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        TypeError, ValueError
-            If the layer cannot be described, or a weight is not finite.
         """
         tokens = self.vocabulary if vocabulary is None else vocabulary
         if tokens is not None and not isinstance(tokens, str):
