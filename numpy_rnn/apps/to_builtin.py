@@ -13,7 +13,7 @@ from dataclasses import field, fields
 from numbers import Real
 from typing import Any, TypeVar
 
-from numpy_rnn.layers.validate import check_size
+from numpy_rnn.arguments import check_size
 
 T = TypeVar("T")
 Check = Callable[[str, str, Any], Any]  # of (class name, field name, value); returns the value

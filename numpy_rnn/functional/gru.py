@@ -1,15 +1,9 @@
 """GRU, reset gate after the recurrent product, arranged for speed.
 
-The equations are in textbook/gru.py. Here
-(a) the input projection is one product for the whole sequence, before the loop (linear.py);
-(b) one tanh serves both sigmoid gates (sigmoid_by_tanh.py);
-(c) the recurrent product is cut into blocks (blocking.py);
-(d) in backward, all factors of the gates' gradients but dh_t are known before the loop. They are
-    computed for a chunk of steps at a time, in the arrays that become ds and da_n;
-(e) inside the loops arrays meet arrays of their own shape, and results are written into existing
-    ones: to broadcast a row takes NumPy twice as long as to read it.
-The gain over the textbook page: ``python -m benchmarks.twins``. Below, a_t is the input's part of
-the pre-activations and s_t that of the state: they differ in block n, where r multiplies s_n.
+The equations are in textbook/gru.py. The arrangement is that of lstm.py, (a) to (e): the factors of
+dh_t are computed before the loop, in the arrays that become ds and da_n. Below, a_t is the input's
+part of the pre-activations and s_t that of the state. They differ in block n, where r multiplies
+s_n.
 """
 
 from __future__ import annotations
@@ -144,12 +138,7 @@ def _slopes(gates: Array, h_prev: Array, n: Array, ds: Array, da_n: Array) -> No
 def gru_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
 ) -> Callable[[Array, Array], tuple[Array]]:
-    """Return a function that takes single steps, without gradients, over copies of the weights.
-
-    ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and returns
-    ``(h_t,)``, a new array like h_prev. All arrays have one dtype. The function owns its buffers,
-    so that two threads need two steppers.
-    """
+    """Return a function of single steps, like :func:`elman_stepper`, that owns its buffers."""
     H, dtype = W_hh.shape[1], W_hh.dtype
     W_ih_T = np.ascontiguousarray(prescale(W_ih, SIGMOIDS).T)
     W_hh_T = np.ascontiguousarray(prescale(W_hh, SIGMOIDS).T)

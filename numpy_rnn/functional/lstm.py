@@ -117,11 +117,10 @@ def lstm_forward(
 def lstm_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_hr: Array | None = None
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
-    """Return a function that takes single steps, without gradients, over copies of the weights.
+    """Return a function of single steps, without gradients, over copies of the weights.
 
     ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, P) and (1, B, H) arrays (token ids x_t are
-    (B,)) and returns h_t and c_t, new arrays like the ones before. All arrays have one dtype. The
-    function owns its buffers, so that two threads need two steppers.
+    (B,)) and returns h_t and c_t, new arrays. It owns its buffers: two threads need two steppers.
     """
     D, P, H, dtype = W_ih.shape[1], W_hh.shape[1], len(W_hh) // 4, W_hh.dtype
     # [W_ih, W_hh, b] beside each other: one product for [x_t, h_{t-1}, 1]

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, Un
 
 import numpy as np
 
-from numpy_rnn.arguments import check_kind, check_path
+from numpy_rnn.arguments import check_flag, check_kind, check_path, check_size
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
@@ -33,10 +33,8 @@ from numpy_rnn.layers.validate import (
     check_array,
     check_cache_dtype,
     check_call,
-    check_flag,
     check_keep,
     check_no_state,
-    check_size,
     read_input,
     read_options,
     to_dtype,

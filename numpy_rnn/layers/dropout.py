@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from numpy_rnn.arguments import check_rng
+from numpy_rnn.arguments import check_probability, check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
 from numpy_rnn.layers.base import Call, StatelessLayer
-from numpy_rnn.layers.validate import check_array, check_float, check_probability
+from numpy_rnn.layers.validate import check_array, check_float
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
@@ -69,10 +69,5 @@ class Dropout(StatelessLayer):
             return x.copy(), None
         return apply_dropout(x, self.p, self._rng if call.rng is None else call.rng)
 
-    def _vjp(
-        self,
-        cache: DropoutCache | None,
-        dy: Array,
-        keep: Keep,  # noqa: ARG002 (there is no sum over time)
-    ) -> tuple[Array, dict[str, Array]]:
+    def _vjp(self, cache: Any, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (there is no sum over time)
         return (dy.copy() if cache is None else dropout_backward(dy, cache)[0]), {}

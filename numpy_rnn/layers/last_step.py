@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_flag
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, State
 from numpy_rnn.layers.base import Call, StatelessLayer
@@ -13,7 +14,6 @@ from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
-    check_flag,
     check_float,
     check_lengths,
     check_no_state,
@@ -109,12 +109,7 @@ class LastStep(StatelessLayer):
         y = y if self.merge == "concat" else merge_outputs(self.merge, parts)
         return y, LastStepCache(x.shape, rows, last, first, parts if self.merge == "mul" else [])
 
-    def _vjp(
-        self,
-        cache: LastStepCache,
-        dy: Array,
-        keep: Keep,  # noqa: ARG002 (there is no sum over time)
-    ) -> tuple[Array, dict[str, Array]]:
+    def _vjp(self, cache: LastStepCache, dy: Array, keep: Keep) -> tuple[Array, dict[str, Array]]:  # noqa: ARG002 (there is no sum over time)
         (T, B, D), rows, last, first, halves = cache
         dx = np.zeros((T, B, D), dy.dtype)
         half = self._reverse_part(D)

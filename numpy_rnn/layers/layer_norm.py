@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from numpy_rnn.arguments import check_number
+from numpy_rnn.arguments import check_flag, check_number, check_size
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.layer_norm import (
     LayerNormCache,
@@ -16,13 +16,7 @@ from numpy_rnn.functional.layer_norm import (
 )
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
-from numpy_rnn.layers.validate import (
-    Where,
-    check_array,
-    check_flag,
-    check_float,
-    check_size,
-)
+from numpy_rnn.layers.validate import Where, check_array, check_float
 from numpy_rnn.parameters import Parameters
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
 
-from numpy_rnn.arguments import as_array, check_choice
+from numpy_rnn.arguments import as_array, check_choice, check_size
 from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.losses import (
     CrossEntropyCache,
@@ -28,7 +28,6 @@ from numpy_rnn.layers.validate import (
     check_float,
     check_loss_gradient,
     check_shape,
-    check_size,
     check_tokens,
     wrong_cache,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
 
 import numpy as np
 
-from numpy_rnn.arguments import check_rng
+from numpy_rnn.arguments import check_flag, check_probability, check_rng, check_size
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward
 from numpy_rnn.functional.types import Array, DType, DTypeLike, Rng, State
@@ -29,11 +29,8 @@ from numpy_rnn.layers.validate import (
     Where,
     check_array,
     check_cache_dtype,
-    check_flag,
     check_keep,
-    check_probability,
     check_shape,
-    check_size,
     check_tokens,
     read_input,
     read_options,

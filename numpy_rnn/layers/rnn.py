@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from numpy_rnn.arguments import check_choice, check_number
+from numpy_rnn.arguments import check_choice, check_flag, check_number, check_size
 from numpy_rnn.functional.activations import (
     RELU,
     TANH,
@@ -29,7 +29,6 @@ from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.layers.segments import Cell
-from numpy_rnn.layers.validate import check_flag, check_size
 from numpy_rnn.text import shown
 
 if TYPE_CHECKING:  # see functional/types.py

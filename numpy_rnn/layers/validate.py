@@ -1,7 +1,6 @@
-"""Checks of arguments, made once at the public edge of a layer.
+"""Checks of arrays and states, made once at the public edge of a layer.
 
-The functions below that edge check nothing. Every message names the layer, the argument, its value
-and what was expected.
+The functions below that edge check nothing. Checks of all other arguments are in arguments.py.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn import arguments
-from numpy_rnn.arguments import as_array, check_rng
+from numpy_rnn.arguments import as_array, check_choice, check_flag, check_rng
 from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.parameters import DTYPES
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
-
-
-check_size, check_flag = arguments.check_size, arguments.check_flag
-check_probability = arguments.check_probability
 
 
 class Where(NamedTuple):
@@ -58,7 +52,7 @@ def check_cache_dtype(where: object, cached: DType, dtype: DType) -> None:
 
 def check_keep(where: object, keep: Any) -> None:
     """Raise ValueError if `keep` is none of the four."""
-    arguments.check_choice(where, "keep", keep, ("", "t", "b", "tb"))
+    check_choice(where, "keep", keep, ("", "t", "b", "tb"))
 
 
 def read_input(where: object, name: str, x: Any, dtype: DType, features: int | None) -> Array:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import check_number
+from numpy_rnn.arguments import check_flag, check_number
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Call, Layer, StatelessLayer, Step
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.streaming import predict_in_chunks
-from numpy_rnn.layers.validate import Where, check_bool, check_flag, wrong_cache
+from numpy_rnn.layers.validate import Where, check_bool, wrong_cache
 from numpy_rnn.parameters import Parameters
 
 
