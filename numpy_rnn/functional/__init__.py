@@ -62,48 +62,14 @@ from numpy_rnn.functional.lstm import lstm_backward, lstm_forward
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.functional.scan import scan_backward, scan_forward
 
-__all__ = [
-    "RELU",
-    "TANH",
-    "Activation",
-    "Keep",
-    "Reduction",
-    "contract",
-    "contract_bias",
-    "contract_one_hot",
-    "cross_entropy_backward",
-    "cross_entropy_forward",
-    "dropout_backward",
-    "dropout_forward",
-    "elman_backward",
-    "elman_forward",
-    "embedding_backward",
-    "embedding_forward",
-    "general_gru_backward",
-    "general_gru_forward",
-    "general_lstm_backward",
-    "general_lstm_forward",
-    "gru_backward",
-    "gru_forward",
-    "gru_reset_before_backward",
-    "gru_reset_before_forward",
-    "indrnn_backward",
-    "indrnn_forward",
-    "layer_norm_backward",
-    "layer_norm_forward",
-    "linear_backward",
-    "linear_forward",
-    "lru_backward",
-    "lru_forward",
-    "lstm_backward",
-    "lstm_forward",
-    "make_activation",
-    "mingru_backward",
-    "mingru_forward",
-    "mse_backward",
-    "mse_forward",
-    "peephole_lstm_backward",
-    "peephole_lstm_forward",
-    "scan_backward",
-    "scan_forward",
-]
+__all__ = ["RELU", "TANH", "Activation", "Keep", "Reduction", "contract", "contract_bias"]
+__all__ += ["contract_one_hot", "cross_entropy_backward", "cross_entropy_forward"]
+__all__ += ["dropout_backward", "dropout_forward", "elman_backward", "elman_forward"]
+__all__ += ["embedding_backward", "embedding_forward", "general_gru_backward"]
+__all__ += ["general_gru_forward", "general_lstm_backward", "general_lstm_forward", "gru_backward"]
+__all__ += ["gru_forward", "gru_reset_before_backward", "gru_reset_before_forward"]
+__all__ += ["indrnn_backward", "indrnn_forward", "layer_norm_backward", "layer_norm_forward"]
+__all__ += ["linear_backward", "linear_forward", "lru_backward", "lru_forward", "lstm_backward"]
+__all__ += ["lstm_forward", "make_activation", "mingru_backward", "mingru_forward", "mse_backward"]
+__all__ += ["mse_forward", "peephole_lstm_backward", "peephole_lstm_forward", "scan_backward"]
+__all__ += ["scan_forward"]

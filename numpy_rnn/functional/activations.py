@@ -46,14 +46,8 @@ ActivationSpec: TypeAlias = "str | tuple[str | float, ...]"
 class Activation(NamedTuple):
     """A nonlinearity and its derivative.
 
-    Attributes
-    ----------
-    value : callable
-        ``value(z, out)`` writes the nonlinearity of `z` into `out` (which may be `z`).
-    slope : callable
-        ``slope(h, z)`` is the derivative at the input `z` and output `h`.
-    of_input : bool
-        Whether `slope` needs `z`.
+    ``value(z, out)`` writes the nonlinearity of `z` into `out`, which may be `z`. ``slope(h, z)``
+    is the derivative at the input `z` and the output `h`.
 
     Examples
     --------
@@ -65,7 +59,7 @@ class Activation(NamedTuple):
 
     value: Callable[[Array, Array], Array]
     slope: Callable[..., Array]
-    of_input: bool = False
+    of_input: bool = False  # whether the slope needs z
 
 
 class Nonlinearity(NamedTuple):
@@ -206,13 +200,11 @@ def _is_constant(value: object) -> bool:
 
 
 def make_activation(spec: ActivationSpec, clip: float | None = None) -> Activation:
-    """Return a nonlinearity by its name and constants.
+    """Return a nonlinearity by its name, or by a tuple of its name and constants.
 
     Parameters
     ----------
     spec : str or tuple
-        A name in ``NONLINEARITIES``, or a tuple of a name and constants, for which there are
-        defaults.
     clip : float, optional
         Bound of the input: it is first clipped to [-clip, clip], as in ONNX's operators. Beyond
         it the derivative is zero.

@@ -33,41 +33,8 @@ from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.state import load_state, reset_rows, save_state
 
-__all__ = [
-    "ELU",
-    "GRU",
-    "LRU",
-    "LSTM",
-    "RNN",
-    "Activation",
-    "Cell",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
-    "HardSigmoid",
-    "Identity",
-    "IndRNN",
-    "LastStep",
-    "Layer",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "Loss",
-    "MSELoss",
-    "MinGRU",
-    "PeepholeLSTM",
-    "ReLU",
-    "Recurrent",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-    "load",
-    "load_state",
-    "reset_rows",
-    "save_state",
-]
+__all__ = ["ELU", "GRU", "LRU", "LSTM", "RNN", "Activation", "Cell", "CrossEntropyLoss", "Dropout"]
+__all__ += ["Embedding", "HardSigmoid", "Identity", "IndRNN", "LastStep", "Layer", "LayerNorm"]
+__all__ += ["LeakyReLU", "Linear", "LogSoftmax", "Loss", "MSELoss", "MinGRU", "PeepholeLSTM"]
+__all__ += ["ReLU", "Recurrent", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign"]
+__all__ += ["Tanh", "load", "load_state", "reset_rows", "save_state"]

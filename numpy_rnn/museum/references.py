@@ -6,8 +6,6 @@ windows, padding, two directions, the last step.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from numpy_rnn import textbook
@@ -22,16 +20,9 @@ IGNORED = -100  # the target of a step that does not count
 DROPPED = 0.3  # the probability of dropout
 
 
-class WindowsCache(NamedTuple):
-    """What :func:`windows_backward` needs: for each window its first step and the cell's cache."""
-
-    x: Array  # (T, B, D)
-    windows: list[tuple[int, Cache]]
-
-
 def windows_forward(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
-) -> tuple[Array, WindowsCache]:
+) -> tuple[Array, Cache]:
     """Return h at every step. Each window passes its last state to the next one."""
     outputs, windows, state = [], [], h0
     for start in range(0, len(x), WINDOW):
@@ -39,10 +30,10 @@ def windows_forward(
         state = h[-1]
         outputs.append(h)
         windows.append((start, cache))
-    return np.concatenate(outputs), WindowsCache(x, windows)
+    return np.concatenate(outputs), (x, windows)
 
 
-def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
+def windows_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return the gradient of every argument of :func:`windows_forward`."""
     x, windows = cache
     _, h, *weights = windows[0][1]
@@ -58,30 +49,19 @@ def windows_backward(dh: Array, cache: WindowsCache) -> tuple[Array, ...]:
     return dx, dstate, *dweights
 
 
-class PaddedCache(NamedTuple):
-    """What :func:`padded_backward` needs. The mask is 1 before a sequence ends, and 0 after."""
-
-    x: Array  # (T, B, D)
-    h: list[Array]  # (T + 1, B, H): h_0 to h_T
-    mask: Array  # (T, B, 1)
-    W_ih: Array  # (H, D)
-    W_hh: Array  # (H, H)
-    b: Array  # (H,)
-
-
 def padded_forward(
     x: Array, lengths: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array
-) -> tuple[tuple[Array, Array], PaddedCache]:
+) -> tuple[tuple[Array, Array], Cache]:
     """Return h at every step, zero after a sequence's end, and the state at its end."""
     mask = (np.arange(len(x))[:, None] < lengths)[..., None].astype(x.dtype)
     h = [h0]
     for t in range(len(x)):
         new = np.tanh(x[t] @ W_ih.T + h[t] @ W_hh.T + b)
         h.append(mask[t] * new + (1 - mask[t]) * h[t])
-    return (mask * np.stack(h[1:]), h[-1]), PaddedCache(x, h, mask, W_ih, W_hh, b)
+    return (mask * np.stack(h[1:]), h[-1]), (x, h, mask, W_ih, W_hh, b)
 
 
-def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array | None, ...]:
+def padded_backward(dy: Array, dlast: Array, cache: Cache) -> tuple[Array | None, ...]:
     """Return the gradient of every argument of :func:`padded_forward`."""
     x, h, mask, W_ih, W_hh, b = cache
     dx, dW_ih, dW_hh, db = np.zeros_like(x), np.zeros_like(W_ih), np.zeros_like(W_hh), 0 * b
@@ -97,43 +77,30 @@ def padded_backward(dy: Array, dlast: Array, cache: PaddedCache) -> tuple[Array 
     return dx, None, dh_next, dW_ih, dW_hh, db
 
 
-class BidirectionalCache(NamedTuple):
-    """What :func:`bidirectional_backward` needs: the cell's cache of each direction."""
-
-    ahead: Cache
-    back: Cache
-
-
-def bidirectional_forward(x: Array, *arguments: Array) -> tuple[Array, BidirectionalCache]:
+def bidirectional_forward(x: Array, *arguments: Array) -> tuple[Array, Cache]:
     """Return h of both directions at every step, (T, B, 2H)."""
     ahead, ahead_cache = elman_forward(x, *arguments[:5])
     back, back_cache = elman_forward(x[::-1], *arguments[5:])
     h = np.concatenate([ahead, back[::-1]], axis=-1)
-    return h, BidirectionalCache(ahead_cache, back_cache)
+    return h, (ahead_cache, back_cache)
 
 
-def bidirectional_backward(dh: Array, cache: BidirectionalCache) -> tuple[Array, ...]:
+def bidirectional_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return the gradient of every argument of :func:`bidirectional_forward`."""
     H = dh.shape[-1] // 2
-    dx_ahead, *ahead = elman_backward(dh[..., :H], cache.ahead)
-    dx_back, *back = elman_backward(dh[::-1, :, H:], cache.back)
+    ahead_cache, back_cache = cache
+    dx_ahead, *ahead = elman_backward(dh[..., :H], ahead_cache)
+    dx_back, *back = elman_backward(dh[::-1, :, H:], back_cache)
     dx = dx_ahead + dx_back[::-1]
     return dx, *ahead, *back
 
 
-class LastStepCache(NamedTuple):
-    """What :func:`last_step_backward` needs."""
-
-    h: Array  # (T, B, H)
-    lengths: Array  # (B,)
-
-
-def last_step_forward(h: Array, lengths: Array) -> tuple[Array, LastStepCache]:
+def last_step_forward(h: Array, lengths: Array) -> tuple[Array, Cache]:
     """Return ``h[lengths[b] - 1, b]`` of each sequence b, (B, H)."""
-    return h[lengths - 1, np.arange(len(lengths))], LastStepCache(h, lengths)
+    return h[lengths - 1, np.arange(len(lengths))], (h, lengths)
 
 
-def last_step_backward(dlast: Array, cache: LastStepCache) -> tuple[Array, None]:
+def last_step_backward(dlast: Array, cache: Cache) -> tuple[Array, None]:
     """Return the gradient of every argument of :func:`last_step_forward`."""
     h, lengths = cache
     dh = np.zeros_like(h)

@@ -9,13 +9,5 @@ from numpy_rnn.optim.base import Optimizer
 from numpy_rnn.optim.clip import clip_grad_norm, clip_grad_value
 from numpy_rnn.optim.sgd import SGD
 
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm",
-    "clip_grad_value",
-]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm"]
+__all__ += ["clip_grad_value"]

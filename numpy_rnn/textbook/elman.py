@@ -100,7 +100,6 @@ def elman_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

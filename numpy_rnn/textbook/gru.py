@@ -136,7 +136,6 @@ def gru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

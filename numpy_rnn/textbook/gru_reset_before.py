@@ -104,7 +104,6 @@ def gru_reset_before_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     W_hr, W_hz, W_hn = np.split(W_hh, 3)  # (0) (H, H)

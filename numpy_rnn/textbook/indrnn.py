@@ -102,7 +102,6 @@ def indrnn_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, W_ih, w_hh, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (2') (B, H)

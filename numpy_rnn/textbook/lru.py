@@ -125,7 +125,6 @@ def lru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, 2H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)

@@ -132,7 +132,6 @@ def lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
-    cache : as the forward function returned it
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -105,7 +105,6 @@ def mingru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     Parameters
     ----------
     dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
-    cache : as the forward function returned it
     """
     x, h, gates, W_ih, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (3') (B, H)

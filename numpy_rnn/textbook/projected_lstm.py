@@ -112,7 +112,6 @@ def projected_lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, 
     Parameters
     ----------
     dh, dc : (T, B, P) and (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
-    cache : as the forward function returned it
     """
     x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr = cache
     dh_next = np.zeros_like(h[0])  # (6') (B, P)
