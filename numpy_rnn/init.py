@@ -120,12 +120,8 @@ def chrono(layer: HasParameters, longest: int, rng: Rng = None) -> None:
 
     LSTM: b_f = log u with u from U(1, longest - 1), b_i = -b_f. GRU: b_z = log u, because PyTorch's
     z keeps the old state, as a forget gate does. minGRU: b_z = -log u, because its z lets the new
-    state in. ``bias_hh`` of these gates is set to zero.
-
-    Parameters
-    ----------
-    longest : int
-        Longest dependency expected, at least 3 steps.
+    state in. ``bias_hh`` of these gates is set to zero. `longest`, the longest dependency expected,
+    is at least 3 steps.
     """
     check_size("chrono", "longest", longest, least=3)
     generator = check_rng("chrono", rng)
@@ -145,14 +141,8 @@ def indrnn_uniform(
 
     Li et al. (2018): after `longest` steps, the state of a relu unit is between `least` and `most`
     times what it was. For a task with a loss at the last step only, they draw the last layer's
-    weights with `least` above 0, so that all its units remember that long.
-
-    Parameters
-    ----------
-    longest : int
-        Longest dependency expected, at least 1 step.
-    least, most : float
-        Fraction of a state after `longest` steps, 0 <= least <= most.
+    weights with `least` above 0, so that all its units remember that long. `longest`, the longest
+    dependency expected, is at least 1 step, and 0 <= least <= most.
     """
     check_size("indrnn_uniform", "longest", longest)
     for name, value in (("least", least), ("most", most)):
@@ -180,13 +170,7 @@ def lru_ring(
     Orvieto et al. (2023), section 3.4 and appendix A. The eigenvalues are uniform on the ring's
     area. ``gamma_log`` is log sqrt(1 - |lambda|^2), which makes a state as large as its inputs.
     ``weight_ih`` is drawn from N(0, 1 / 2D). A ring near 1 and small angles give a long memory.
-
-    Parameters
-    ----------
-    r_min, r_max : float
-        Radii of the ring, 0 <= r_min < r_max <= 1.
-    max_phase : float
-        Maximum angle, above 0, in radians per step.
+    0 <= r_min < r_max <= 1, and `max_phase` is above 0, in radians per step.
     """
     for name, value in (("r_min", r_min), ("r_max", r_max), ("max_phase", max_phase)):
         check_number("lru_ring", name, value, lambda _: True)

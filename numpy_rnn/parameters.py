@@ -361,7 +361,8 @@ class Parameters:
             As :meth:`state_dict` returns it, or PyTorch's with each tensor's ``.numpy()``.
             Real numbers of another dtype are converted.
         strict : bool
-            Whether every name must match. A wrong shape is always an error.
+            Whether every name must match. A wrong shape, or a number that is not finite, is always
+            an error (ValueError), which names all wrong entries.
         where : str
             Layer or model, for the message.
 
@@ -369,13 +370,6 @@ class Parameters:
         -------
         keys : IncompatibleKeys
             The names that did not match; empty lists if `strict` is true.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `state` is not a mapping, or an entry is missing, unexpected, of a wrong shape or
-            not of finite real numbers. The message names these entries, or the prefix that all
-            names have in excess or lack.
         """
         check_kind("load_state_dict", "where", where, str)
         where = f"{where}.load_state_dict" if where else "load_state_dict"

@@ -85,17 +85,10 @@ def mse_forward(
 
 
 def mse_backward(dloss: Array | float, cache: MSECache) -> tuple[Array, Array]:
-    """Return the gradients of :func:`mse_forward`, one per array.
+    """Return dy and dtarget, (T, B, V) each.
 
-    Parameters
-    ----------
-    dloss : scalar, or (T, B, V) array for "none"
-        Gradient of the loss: 1.0 if the loss is the end of the computation.
-    cache : MSECache
-
-    Returns
-    -------
-    dy, dtarget : (T, B, V) arrays
+    `dloss` is the gradient of the loss: 1.0 if the loss is the end of the computation, or a
+    (T, B, V) array for "none".
     """
     dy = (2 * cache.scale * dloss) * cache.difference  # (2'), (1')
     return dy, -dy
@@ -164,19 +157,10 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     dloss: Array | float, cache: CrossEntropyCache
 ) -> tuple[Array, None, None]:
-    """Return the gradients of :func:`cross_entropy_forward`, one per argument.
+    """Return dy (T, B, V), and None twice: an index and a choice have no gradient.
 
-    Parameters
-    ----------
-    dloss : scalar, or (T, B) array for "none"
-        Gradient of the loss: 1.0 if the loss is the end of the computation.
-    cache : CrossEntropyCache
-
-    Returns
-    -------
-    dy, dtargets, dmask : (T, B, V) array, None and None
-        dy is p - one_hot(target), scaled; zero where a step does not count. An index and a choice
-        have no gradient.
+    dy is p - one_hot(target), scaled, and zero where a step does not count. `dloss` is as in
+    :func:`mse_backward`, for "none" a (T, B) array.
     """
     p, targets, counts, scale = cache
     w = (dloss * scale * counts.astype(p.real.dtype))[..., None]  # (5') (T, B, 1)

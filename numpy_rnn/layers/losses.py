@@ -76,10 +76,8 @@ class Loss(Remembers, ABC):
 
         Parameters
         ----------
-        y : array
-            Output of a model.
-        target : array
-            What the output should be.
+        y, target : arrays
+            Output of a model, and what it should be.
         mask : array of bool, optional
             False where a step does not count, such as padding.
 
@@ -137,12 +135,7 @@ class Loss(Remembers, ABC):
 
 
 class MSELoss(Loss):
-    """Mean squared error, as ``torch.nn.MSELoss``.
-
-    Parameters
-    ----------
-    reduction : {"mean", "sum", "sum_over_time", "none"}
-        See :class:`Loss`.
+    """Mean squared error, as ``torch.nn.MSELoss``. `reduction` is that of :class:`Loss`.
 
     Examples
     --------

@@ -45,12 +45,9 @@ class Sequential(Layer):
 
     Raises
     ------
-    TypeError
-        If a part is not a layer.
-    ValueError
-        If there are no layers, if dtypes or `batch_first` differ, if a layer is part of a model
-        already, if tied weights differ in shape, or if a :class:`LastStep` does not fit the layer
-        below it.
+    TypeError, ValueError
+        If a part is not a layer, is part of a model already, or does not fit the others: its dtype,
+        its `batch_first`, the shape of a tied weight, or a :class:`LastStep` for the layer below.
 
     Examples
     --------

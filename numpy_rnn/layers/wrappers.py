@@ -28,7 +28,10 @@ class WrapperCache(NamedTuple):
 
 
 class Wrapper(Sequential):
-    """Base of the chains below: what they do before and after their layers."""
+    """Base of the chains below, whose layers are given as to :class:`Sequential`.
+
+    A subclass says what is done before and after the layers.
+    """
 
     _described: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor besides the layers
 
@@ -93,11 +96,6 @@ class Wrapper(Sequential):
 class Residual(Wrapper):
     """``y = layers(x) + x[..., :K]``, where K is the size of the layers' output.
 
-    Parameters
-    ----------
-    *layers, **named : Layer
-        Those of :class:`Sequential`.
-
     Examples
     --------
     >>> import numpy as np
@@ -131,8 +129,6 @@ class InitialState(Wrapper):
 
     Parameters
     ----------
-    *layers, **named : Layer
-        Those of :class:`Sequential`.
     initial : state
         The initial state of one sequence, as nested sequences: like the state of the layers,
         without its batch axis. It is not trained.
@@ -192,8 +188,6 @@ class Masked(Wrapper):
 
     Parameters
     ----------
-    *layers, **named : Layer
-        Those of :class:`Sequential`.
     mask_value : float
         The value to pass over.
 

@@ -93,9 +93,7 @@ def cross_entropy_forward(
 def cross_entropy_backward(dloss: Array | float, cache: Cache) -> tuple[Array, None, None]:
     """Return dy of y's shape, and None for targets and for mask.
 
-    Parameters
-    ----------
-    dloss, cache : as above, a number ((T, B) array for "none"), and the forward's cache
+    dloss : a number ((T, B) array for "none").
     """
     p, targets, counts, N = cache
     dnll = np.asarray(dloss, p.dtype) / N  # (5') ()

@@ -53,9 +53,7 @@ def dropout_forward(x: Array, mask: Array, *, p: float) -> tuple[Array, Cache]:
 def dropout_backward(dy: Array, cache: Cache) -> tuple[Array, None]:
     """Return dx of x's shape, and None for the mask.
 
-    Parameters
-    ----------
-    dy, cache : (T, B, H) array, the gradient of L with respect to y, and the forward's cache
+    dy : (T, B, H), the gradient of L with respect to y.
     """
     mask, p = cache
     dx = dy * mask / (1 - p)  # (0') (T, B, H)

@@ -97,9 +97,7 @@ def elman_forward(
 def elman_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above.
     """
     x, h, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

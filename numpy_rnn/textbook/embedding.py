@@ -59,9 +59,7 @@ def embedding_forward(tokens: Array, W: Array) -> tuple[Array, Cache]:
 def embedding_backward(dy: Array, cache: Cache) -> tuple[None, Array]:
     """Return None for the tokens, and dW of W's shape.
 
-    Parameters
-    ----------
-    dy, cache : (T, B, E) array, the gradient of L with respect to y, and the forward's cache
+    dy : (T, B, E) array, the gradient of L with respect to y.
     """
     tokens, W = cache
     dW = np.zeros_like(W)  # (0') (V, E)

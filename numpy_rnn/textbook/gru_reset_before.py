@@ -101,9 +101,7 @@ def gru_reset_before_forward(
 def gru_reset_before_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above.
     """
     x, h, gates, W_ih, W_hh, b_ih, b_hh = cache
     W_hr, W_hz, W_hn = np.split(W_hh, 3)  # (0) (H, H)

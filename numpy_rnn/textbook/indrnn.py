@@ -99,9 +99,7 @@ def indrnn_forward(
 def indrnn_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dw_hh and db_ih, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above.
     """
     x, h, W_ih, w_hh, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (2') (B, H)

@@ -81,9 +81,7 @@ def layer_norm_forward(
 def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dweight and dbias, each shaped like its argument.
 
-    Parameters
-    ----------
-    dy, cache : (T, B, H) array, the gradient of L with respect to y, and the forward's cache
+    dy : (T, B, H), the gradient of L with respect to y.
     """
     d, s, u, weight = cache
     H = d.shape[-1]

@@ -60,9 +60,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, Cache]:
 def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dW and db, each shaped like its argument.
 
-    Parameters
-    ----------
-    dy, cache : (T, B, G) array, the gradient of L with respect to y, and the forward's cache
+    dy : (T, B, G) array, the gradient of L with respect to y.
     """
     x, W, b = cache
     dx = np.zeros_like(x)  # (0') (T, B, D)

@@ -122,9 +122,7 @@ def lru_forward(
 def lru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih, dnu, dtheta and dgamma, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh : (T, B, 2H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    dh : (T, B, 2H) array, the partial derivative of L with respect to each h_t: dh[t] above.
     """
     x, h, u, W_ih, nu, theta, gamma = cache
     r, omega, s = np.exp(-np.exp(nu)), np.exp(theta), np.exp(gamma)  # (1) (H,)

@@ -129,9 +129,7 @@ def lstm_forward(
 def lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih and db_hh, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
+    dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above.
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh = cache
     T = len(x)

@@ -102,9 +102,7 @@ def mingru_forward(x: Array, h0: Array, W_ih: Array, b_ih: Array) -> tuple[Array
 def mingru_backward(dh: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dW_ih and db_ih, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above
+    dh : (T, B, H) array, the partial derivative of L with respect to each h_t: dh[t] above.
     """
     x, h, gates, W_ih, b_ih = cache
     dh_next = np.zeros_like(h[0])  # (3') (B, H)

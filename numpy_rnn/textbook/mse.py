@@ -66,9 +66,7 @@ def mse_forward(
 def mse_backward(dloss: Array | float, cache: Cache) -> tuple[Array, Array]:
     """Return dy and dtarget, each shaped like its argument.
 
-    Parameters
-    ----------
-    dloss, cache : as above, a number ((T, B, V) array for "none"), and the forward's cache
+    dloss : a number ((T, B, V) array for "none").
     """
     difference, N = cache
     de = dloss / N  # (2') ()

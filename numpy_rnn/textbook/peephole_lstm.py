@@ -105,9 +105,7 @@ def peephole_lstm_forward(
 def peephole_lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_c, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
+    dh, dc : (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above.
     """
     x, h, c, gates, W_ih, W_hh, b_ih, b_hh, W_c = cache
     w_i, w_f, w_o = W_c  # (0) (H,)

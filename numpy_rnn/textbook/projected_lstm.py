@@ -109,9 +109,7 @@ def projected_lstm_forward(
 def projected_lstm_backward(dh: Array, dc: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dx, dh0, dc0, dW_ih, dW_hh, db_ih, db_hh and dW_hr, each shaped like its argument.
 
-    Parameters
-    ----------
-    dh, dc : (T, B, P) and (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above
+    dh, dc : (T, B, P) and (T, B, H) arrays, the partial derivatives dh[t] and dc[t] above.
     """
     x, h, c, m, gates, W_ih, W_hh, b_ih, b_hh, W_hr = cache
     dh_next = np.zeros_like(h[0])  # (6') (B, P)
