@@ -44,9 +44,9 @@ FLOORS = [
     ["init", "optim.base", "optim.clip"],
     ["optim.sgd", "optim.adaptive"],
     ["optim"],
-    ["layers.validate"],
+    ["layers.validate", "layers.remember"],
     ["layers.base", "layers.batch", "layers.segments", "layers.merge"],
-    ["layers.mask"],
+    ["layers.mask", "layers.stateless"],
     [
         "layers.activation",
         "layers.linear",

@@ -17,7 +17,7 @@ from numpy_rnn.arguments import check_number, check_size
 from numpy_rnn.functional.activations import ActivationSpec, check_activation, make_activation
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import Call, StatelessLayer
+from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_float
 from numpy_rnn.parameters import Parameters
 

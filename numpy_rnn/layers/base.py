@@ -15,31 +15,20 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import math
 import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 import numpy as np
 
 from numpy_rnn.arguments import check_flag, check_kind, check_path, check_size
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, DType, State
-from numpy_rnn.layers.validate import (
-    Where,
-    check_array,
-    check_cache_dtype,
-    check_call,
-    check_keep,
-    check_no_state,
-    read_input,
-    read_options,
-    to_dtype,
-    wrong_cache,
-)
+from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.remember import Remembers
+from numpy_rnn.layers.validate import Where, check_no_state, read_input, to_dtype
 from numpy_rnn.parameters import IncompatibleKeys, Parameters, check_dtype
 from numpy_rnn.safetensors import write
 
@@ -71,67 +60,6 @@ class ApplyOptions(CallOptions, total=False):
     """The options of :meth:`Layer.apply` besides `training`."""
 
     rng: Generator | None
-
-
-class Memory(threading.local):
-    """The forward pass that waits for its backward: one for each mode, in each thread.
-
-    With a second forward, neither is kept: nothing tells which one the next `dy` belongs to, and a
-    guess could be a wrong gradient.
-    """
-
-    def __init__(self) -> None:
-        self.caches: dict[bool, Any] = {}
-        self.forwards = {True: 0, False: 0}
-        self.last_gradients: dict[str, Array] = {}
-
-    def remember(self, cache: Any, *, training: bool = True) -> None:
-        """Note a forward pass."""
-        self.forwards[training] += 1
-        self.caches[training] = cache if self.forwards[training] == 1 else None
-
-    def use_up(self, where: object, vjp: Callable[..., Any], *d: Any, training: bool = True) -> Any:
-        """Return ``vjp(cache, *d)`` for the one forward pass since the last backward."""
-        forwards = self.forwards[training]
-        if forwards == 1:
-            result = vjp(self.caches[training], *d)
-            self.forget(training=training)
-            return result
-        self.forget(training=training)
-        if not forwards:
-            raise RuntimeError(
-                f"{where!r}.backward: nothing to go back through, expected forward first "
-                "(in this thread and mode; each backward uses one forward up)"
-            )
-        raise RuntimeError(
-            f"{where!r}.backward: another forward took the place of the first ({forwards} since "
-            "the last backward), expected one (use predict for outputs, apply and vjp for several)"
-        )
-
-    def forget(self, *, training: bool = True) -> None:
-        """Drop the cache of a mode."""
-        self.caches.pop(training, None)
-        self.forwards[training] = 0
-
-
-class Remembers:
-    """Base of layers and losses: remembers a forward pass, which copies do not get."""
-
-    _memory: Memory
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make an object that remembers no forward pass."""
-        made = super().__new__(cls)
-        made._memory = Memory()
-        return made
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle needs: everything but the remembered forward pass."""
-        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copy or a pickle; the old pickle protocols do not call ``__new__``."""
-        self.__dict__.update(state, _memory=Memory())
 
 
 class Layer(Remembers, ABC):
@@ -447,93 +375,3 @@ def takes(kind: type, name: str) -> bool:
         for base in kind.__mro__
         if "__init__" in vars(base)
     )
-
-
-class Call(NamedTuple):
-    """The arguments of an ``apply`` besides the input."""
-
-    lengths: Array | None
-    training: bool
-    rng: Generator | None
-    mask: Array | None = None
-
-
-class StatelessCache(NamedTuple):
-    """Values of ``apply`` that ``vjp`` of a layer without state needs."""
-
-    kind: type
-    own: Any  # the layer's own part
-    shape: tuple[int, ...]  # of y
-    dtype: DType
-
-
-class StatelessLayer(Layer):
-    """Base of the layers that carry no state: they treat every row alike.
-
-    A subclass has ``_apply`` and ``_vjp``, which need not handle states.
-    """
-
-    causal = True
-
-    @abstractmethod
-    def _apply(self, x: Array, call: Call) -> tuple[Array, Any]:
-        """Return the output and what ``_vjp`` needs."""
-
-    @abstractmethod
-    def _vjp(self, cache: Any, dy: Array, keep: Keep) -> tuple[Array | None, dict[str, Array]]:
-        """Return the gradient of the input, and of each parameter by name."""
-
-    def apply(
-        self,
-        x: Array,
-        state: State = None,
-        *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-        rng: Generator | None = None,
-        training: bool | None = None,
-    ) -> tuple[Array, State, StatelessCache]:
-        """Compute output and cache. The state is ``()``. See :meth:`Layer.apply`."""
-        if state is not None:
-            check_no_state(Where(self), state)
-        if lengths is not None or reset is not None or mask is not None:
-            check_call(Where(self), lengths, reset, mask)
-        if training is not None or rng is not None:
-            training, rng = read_options(Where(self), training, rng)
-        training = self.training if training is None else training
-        y, own = self._apply(
-            x if type(x) is np.ndarray else self._plain(x), Call(lengths, training, rng, mask)
-        )
-        return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
-
-    def vjp(
-        self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
-    ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Return the gradients of input and parameters. See :meth:`Layer.vjp`."""
-        if not isinstance(cache, StatelessCache) or cache.kind is not type(self):
-            raise wrong_cache(Where(self, "backward"), cache)
-        if self.parameters.values:
-            check_cache_dtype(Where(self, "backward"), cache.dtype, self.parameters.dtype)
-        if keep:
-            check_keep(Where(self, "backward"), keep)
-        if dstate is not None:
-            check_no_state(Where(self, "backward"), dstate)
-        if dy is None and cache.dtype.kind in "iu":  # an output of tokens has no gradient
-            return None, (), {}
-        dy = np.zeros(cache.shape, cache.dtype) if dy is None else dy
-        dy = check_array(Where(self, "backward"), "dy", dy, cache.dtype, (cache.shape,))
-        dx, gradients = self._vjp(cache.own, dy, keep)
-        return dx, (), gradients
-
-
-def two_axes(leading: tuple[int, ...], keep: Keep = "", where: object = "") -> tuple[int, int]:
-    """Return the axes in front of a row as two: time and batch, or all of them as one batch.
-
-    If they are not two, a gradient cannot `keep` one of them.
-    """
-    if len(leading) == 2:
-        return leading
-    if keep:
-        raise ValueError(f"{where}: keep is {keep!r}, expected an input of axes T, B and features")
-    return 1, math.prod(leading)

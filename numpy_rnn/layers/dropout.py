@@ -10,7 +10,7 @@ from numpy_rnn.arguments import check_probability, check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import Call, StatelessLayer
+from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_array, check_float
 from numpy_rnn.parameters import Parameters
 

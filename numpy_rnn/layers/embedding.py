@@ -10,7 +10,7 @@ from numpy_rnn.arguments import check_rng, check_size
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng
-from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
+from numpy_rnn.layers.stateless import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import Where, check_tokens
 from numpy_rnn.parameters import Parameters
 

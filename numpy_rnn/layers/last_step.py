@@ -9,8 +9,8 @@ import numpy as np
 from numpy_rnn.arguments import check_flag
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DTypeLike, State
-from numpy_rnn.layers.base import Call, StatelessLayer
 from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
+from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,

@@ -15,7 +15,7 @@ from numpy_rnn.functional.layer_norm import (
     layer_norm_forward,
 )
 from numpy_rnn.functional.types import Array, DTypeLike
-from numpy_rnn.layers.base import Call, StatelessLayer, two_axes
+from numpy_rnn.layers.stateless import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import Where, check_array, check_float
 from numpy_rnn.parameters import Parameters
 

@@ -11,7 +11,8 @@ from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
 from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import Call, StatelessLayer, Step, two_axes
+from numpy_rnn.layers.base import Step
+from numpy_rnn.layers.stateless import Call, StatelessLayer, two_axes
 from numpy_rnn.layers.validate import Where, check_array, check_no_state, check_tokens, to_dtype
 from numpy_rnn.parameters import Parameters
 

@@ -21,7 +21,7 @@ from numpy_rnn.functional.losses import (
     mse_forward,
 )
 from numpy_rnn.functional.types import Array, DType
-from numpy_rnn.layers.base import Remembers
+from numpy_rnn.layers.remember import Remembers
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,

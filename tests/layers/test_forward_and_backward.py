@@ -24,7 +24,7 @@ from numpy_rnn.layers import (
     Recurrent,
     Sequential,
 )
-from numpy_rnn.layers.base import StatelessLayer
+from numpy_rnn.layers.stateless import StatelessLayer
 from numpy_rnn.optim import SGD
 from numpy_rnn.parameters import Parameters
 from tests.layers.models import MODELS, a_gradient, an_input, flat, normal_like, same_trees

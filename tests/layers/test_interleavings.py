@@ -22,12 +22,14 @@ from numpy_rnn.layers import (
     Linear,
     Recurrent,
     Sequential,
-    base,
     batch,
     dropout,
     recurrent,
     segments,
     validate,
+)
+from numpy_rnn.layers import (
+    remember as skin,
 )
 from numpy_rnn.parameters import Parameters
 from tests.layers.interleavings import machine
@@ -102,7 +104,7 @@ def backward_of_parts(self: Any, dy: Any, dstate: Any = None) -> Any:
 
 @bug("chain")
 def backward_keeps_the_cache(patch: pytest.MonkeyPatch) -> None:
-    use_up = base.Memory.use_up
+    use_up = skin.Memory.use_up
 
     def keeping(self: Any, where: Any, vjp: Any, *d: Any, training: bool = True) -> Any:
         before = dict(self.caches), dict(self.forwards)
@@ -110,12 +112,12 @@ def backward_keeps_the_cache(patch: pytest.MonkeyPatch) -> None:
         self.caches, self.forwards = before
         return result
 
-    patch.setattr(base.Memory, "use_up", keeping)
+    patch.setattr(skin.Memory, "use_up", keeping)
 
 
 @bug("linear")
 def backward_forgets_the_cache_when_it_fails(patch: pytest.MonkeyPatch) -> None:
-    use_up = base.Memory.use_up
+    use_up = skin.Memory.use_up
 
     def using_up(self: Any, where: Any, vjp: Any, *d: Any, training: bool = True) -> Any:
         try:
@@ -123,7 +125,7 @@ def backward_forgets_the_cache_when_it_fails(patch: pytest.MonkeyPatch) -> None:
         finally:
             self.forget(training=training)
 
-    patch.setattr(base.Memory, "use_up", using_up)
+    patch.setattr(skin.Memory, "use_up", using_up)
 
 
 @bug("gru")
@@ -131,7 +133,7 @@ def the_second_forward_replaces_the_first(patch: pytest.MonkeyPatch) -> None:
     def remember(self: Any, cache: Any, *, training: bool = True) -> None:
         self.caches[training], self.forwards[training] = cache, 1
 
-    patch.setattr(base.Memory, "remember", remember)
+    patch.setattr(skin.Memory, "remember", remember)
 
 
 @bug("rnn")
@@ -140,7 +142,7 @@ def the_second_forward_is_ignored(patch: pytest.MonkeyPatch) -> None:
         self.caches.setdefault(training, cache)
         self.forwards[training] = 1
 
-    patch.setattr(base.Memory, "remember", remember)
+    patch.setattr(skin.Memory, "remember", remember)
 
 
 @bug("linear")
@@ -160,21 +162,21 @@ def a_forward_that_fails_is_remembered(patch: pytest.MonkeyPatch) -> None:
 @bug("lru")
 def evaluation_and_training_share_a_memory(patch: pytest.MonkeyPatch) -> None:
     for name in ("remember", "use_up", "forget"):
-        method = getattr(base.Memory, name)
+        method = getattr(skin.Memory, name)
 
         def in_one_mode(self: Any, *args: Any, method: Any = method, training: bool = True) -> Any:
             del training
             return method(self, *args, training=True)
 
-        patch.setattr(base.Memory, name, in_one_mode)
+        patch.setattr(skin.Memory, name, in_one_mode)
 
 
 @bug("mingru")
 def threads_share_a_memory(patch: pytest.MonkeyPatch) -> None:
     members = {
-        name: vars(base.Memory)[name] for name in ("__init__", "remember", "use_up", "forget")
+        name: vars(skin.Memory)[name] for name in ("__init__", "remember", "use_up", "forget")
     }
-    patch.setattr(base, "Memory", type("Shared", (), members))
+    patch.setattr(skin, "Memory", type("Shared", (), members))
 
 
 @bug("indrnn")
