@@ -37,11 +37,11 @@ def blocks() -> list[Block]:
     found: list[Block] = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        matches = list(re.finditer(r"^```([\w ]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+        matches = list(re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
         for match, following in zip(matches, [*matches, None][1:], strict=True):
             language, code = match.groups()
             printed = following.group(2) if following and following.group(1) == "text" else None
-            if language != "text":
+            if language != "text" and not language.startswith("{"):  # a directive of Sphinx
                 line = text.count("\n", 0, match.start()) + 1
                 if language == "python continued":  # of the block before
                     before = found[-1]
