@@ -26,13 +26,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.compare import Comparison, Context, Location, compare
+from numpy_rnn.checking.compare import (
+    MAX_ELEMENTS,
+    Comparison,
+    Context,
+    Location,
+    compare,
+    gate_name,
+)
 from numpy_rnn.checking.derivatives import STEP, gradient
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.target import PairTarget, Point, Values, is_real
 from numpy_rnn.functional.types import Array
 
-MAX_ELEMENTS = 3000  # above this, nothing is done element by element
 CLOSE = 1e-7  # the relative distance at which a wrong gradient is taken for a suspect
 
 
@@ -58,7 +64,9 @@ def locate(
     `sizes` the size of each letter.
     """
     wrong = [c for c in comparisons if not c.right]
-    located = sorted(wrong, key=lambda c: c.location is None)
+    # Of values that are one for each step, the latest wrong one is the cause of the others.
+    steps = {n: i for i, n in enumerate(context.point.values) if n.endswith("]")}
+    located = sorted(wrong, key=lambda c: (c.location is None, -steps.get(c.name, -1)))
     plain = Diagnosis(located[0].location, [])
     if sum(v.size for v in context.point.values.values() if is_real(v)) > MAX_ELEMENTS:
         return plain
@@ -149,7 +157,7 @@ def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosi
     if len(wrong_gates) == 1:
         units = got.shape[1] // len(gates)
         start = gates.index(wrong_gates[0]) * units
-        columns, name = slice(start, start + units), f"the gradient of gate {wrong_gates[0]}"
+        columns, name = slice(start, start + units), f"the gradient of {gate_name(wrong_gates[0])}"
     if text := suggest_whole(got[:, columns], expected[:, columns], {}):
         suggestions.append(f"at t = {t} {name} {text}")
     return Diagnosis(dz.comparison.location, suggestions)
@@ -157,7 +165,9 @@ def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosi
 
 def _only(gates: list[str]) -> str:
     if len(gates) == 1:
-        return f"only gate {gates[0]} is"
+        return f"only {gate_name(gates[0])} is"
+    if gates[0].startswith("block"):
+        return f"only {'; '.join(gates[:-1])} and {gates[-1]} are"
     return f"only gates {', '.join(gates[:-1])} and {gates[-1]} are"
 
 
@@ -172,7 +182,9 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     T, B = _time_and_batch(context, sizes)
     found = [(name, suggest_whole(got, expected, {"T": T, "B": B}))]
     if "T" in axes:
-        found.append((name, suggest_in_time(got, expected, first.wrong_steps)))
+        axis = axes.index("T")
+        in_time = np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0)
+        found.append((name, suggest_in_time(*in_time, first.wrong_steps)))
     elif method == "complex step":
         # Of a weight made of blocks, one block may be wrong and the others right.
         rows = _wrong_rows(got, expected, first.tolerance)
@@ -200,9 +212,9 @@ def _wrong_rows(got: Array, expected: Array, tolerance: float) -> Array:
 def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> tuple[int, int]:
     """Return T and B of an argument that has both, or the sizes of the letters."""
     for name, axes in context.axes.items():
-        if axes[:2] == ("T", "B"):
-            T, B = context.point.values[name].shape[:2]
-            return T, B
+        if {"T", "B"} <= set(axes):
+            shape = context.point.values[name].shape
+            return shape[axes.index("T")], shape[axes.index("B")]
     return sizes["T"], sizes["B"]
 
 
@@ -335,14 +347,15 @@ def contributions_by_loss(point: Point, name: str, T: int, B: int) -> Array | No
 
     The result is (T, B, ...), or None if an output has no such axes.
     """
-    if any(np.shape(dout)[:2] != (T, B) for dout in point.douts):
+    if any(sorted(np.shape(d)).count(n) != 1 for d in point.douts for n in (T, B)) or T == B:
         return None
     value = point.values[name]
     parts = np.zeros((T, B, *value.shape))
     for index in np.ndindex(value.shape):
-        outputs = point.outputs_with(name, _moved(value, index))
+        outputs = point.outputs_with(**{name: _moved(value, index)})
         for out, dout in zip(outputs, point.douts, strict=True):
             slope = np.imag(out) / STEP * dout
+            slope = np.moveaxis(slope, (slope.shape.index(T), slope.shape.index(B)), (0, 1))
             parts[(slice(None), slice(None), *index)] += slope.reshape(T, B, -1).sum(axis=2)
     return parts
 
@@ -353,7 +366,7 @@ def contributions_by_use(point: Point, name: str, axes: Mapping[str, Axes]) -> A
     The result is (T, ...), or None if the outputs are not the trajectories of the states. Among
     the axes, T marks a sequence and B alone a state.
     """
-    target, values, douts = point
+    target, values, douts = point[:3]
     states = [n for n, a in axes.items() if len(a) == 2 and a[0] == "B"]
     sequences = [n for n in values if "T" in axes.get(n, ())]
     if len(states) != len(douts) or not sequences or not states:

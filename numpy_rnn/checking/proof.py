@@ -21,6 +21,7 @@ import numpy as np
 
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.checking.derivatives import rtrl
+from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.registry import (
     MODELS,
     PAIRS,
@@ -30,7 +31,6 @@ from numpy_rnn.checking.registry import (
 )
 from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
 from numpy_rnn.checking.target import (
-    ObjectTarget,
     Point,
     as_tuple,
     read_target,
@@ -102,6 +102,7 @@ def usual_points(checked: Any, shapes: dict[str, Given]) -> tuple[Point, Point]:
     target, _ = read_target(checked, [shapes], None)
     values, _ = draw(rng, shapes, SIZES, usual)
     if isinstance(target, ObjectTarget):
+        target.discover(values)
         values |= target.parameters()
     outputs = target.run(values).outputs
     u, v = (draw_gradients(rng, outputs, SIZES["T"], usual) for _ in range(2))

@@ -6,9 +6,11 @@ A token is a letter, a number, or a number times a letter. The letters T (time) 
 decide what an argument is. With T it is a sequence, with B alone a state, and without either
 a weight. A weight is recurrent if its last letter is the last letter of a state.
 
-Whether a check finds a bug depends on its inputs. No array drawn here is zero. T and B differ
-from each other and from every other size. Five regimes put the gradient where a bug is hard
-to see:
+Letters may be in any order: ``"B T D"``, ``"D B T"``, ``"H B"``. A sum is a concatenation:
+``"4H H+D"``.
+
+Whether a check finds a bug depends on its inputs. T and B differ from each other and from every
+other size. Eight regimes put the gradient where a bug is hard to see:
 
     usual           every step sends a gradient
     last-step-only  the loss is at the last step, so early slices see only what crossed time
@@ -17,6 +19,9 @@ to see:
                     the loss is at the last step and at one in the middle
     exploding       recurrent weights so large that the gradient grows; the loss is at the
                     last step
+    wide            magnitudes from 1e-3 to 1e3, with both signs
+    zeros and ties  a part of every array is exactly zero, another part is twice the same number
+    one step        T = 1 and B = 1
 """
 
 from __future__ import annotations
@@ -46,6 +51,14 @@ class InputRegime(NamedTuple):
     recurrent: float = 1.0
     loss_steps: Literal["all", "last", "last and middle"] = "all"
     rtol: float = 1e-10  # of a time slice, for an exact method
+    values: Literal["normal", "wide", "with zeros"] = "normal"
+    one_step: bool = False
+    factor: float = 1.0  # on everything, to reach the other side of a comparison
+
+    @property
+    def optional(self) -> bool:
+        """Whether code need not take such inputs: a failure or an overflow is a remark."""
+        return self.values != "normal" or self.one_step or self.factor != 1
 
 
 REGIMES = (
@@ -56,6 +69,12 @@ REGIMES = (
     InputRegime("vanishing", recurrent=0.03, loss_steps="last and middle"),
     InputRegime("exploding", recurrent=3.0, loss_steps="last", rtol=1e-8),
 )
+# Inputs that code may refuse, where values and not the flow of the gradient matter.
+OPTIONAL_REGIMES = (
+    InputRegime("wide", values="wide", rtol=1e-6),
+    InputRegime("zeros and ties", values="with zeros", rtol=1e-8),
+    InputRegime("one step", one_step=True),
+)
 # For arguments that are given as arrays, whose scale is not ours to choose.
 GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss_steps="last"))
 
@@ -63,8 +82,8 @@ GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss
 def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
     """Return the regimes of these names, or all of them for None."""
     if names is None:
-        return REGIMES
-    known = {regime.name: regime for regime in REGIMES}
+        return REGIMES + OPTIONAL_REGIMES
+    known = {regime.name: regime for regime in REGIMES + OPTIONAL_REGIMES}
     wrong = [repr(name) for name in names if name not in known]
     if wrong or not names:
         given = wrong[0] if wrong else "none"
@@ -86,16 +105,21 @@ def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[
     axes = tuple(shape.split())
     found = []
     for token in axes:
-        match = re.fullmatch(r"(\d*)([A-Za-z]?)", token)
-        if match is None or not token:
-            raise ValueError(f"{name}: {token!r} in {shape!r}, expected tokens such as T, 4H or 7")
-        factor, letter = match.groups()
-        if letter and letter not in sizes:
-            known = ", ".join(sizes)
-            raise ValueError(
-                f"{name}: {letter!r} in {shape!r} has no size, expected one of {known}"
-            )
-        found.append(int(factor or 1) * (sizes[letter] if letter else 1))
+        total = 0
+        for term in token.split("+"):
+            match = re.fullmatch(r"(\d*)([A-Za-z]?)", term)
+            if match is None or not term:
+                raise ValueError(
+                    f"{name}: {token!r} in {shape!r}, expected tokens such as T, 4H, H+D or 7"
+                )
+            factor, letter = match.groups()
+            if letter and letter not in sizes:
+                known = ", ".join(sizes)
+                raise ValueError(
+                    f"{name}: {letter!r} in {shape!r} has no size, expected one of {known}"
+                )
+            total += int(factor or 1) * (sizes[letter] if letter else 1)
+        found.append(total)
     return axes, tuple(found)
 
 
@@ -121,18 +145,24 @@ def draw(
     """
     parsed = {n: parse(n, g, sizes) for n, g in given.items() if isinstance(g, str)}
     axes = {name: tokens for name, (tokens, _) in parsed.items()}
-    state_letters = {a[1] for a in axes.values() if len(a) == 2 and a[0] == "B"}
+    states = [set(a) - {"B"} for a in axes.values() if "B" in a and "T" not in a and len(a) == 2]
+    state_letters = set().union(*states) - {"1"}
+    only_weights = not any({"T", "B"} & set(tokens) for tokens in axes.values())
     values: dict[str, Any] = {}
     for name, what in given.items():
         if name in parsed:
             tokens, shape = parsed[name]
-            scale = 1.0
-            if "T" not in tokens and "B" not in tokens:
-                recurrent = len(tokens) == 2 and tokens[1] in state_letters
-                scale = regime.weights * (regime.recurrent if recurrent else 1.0)
+            weight = "T" not in tokens and "B" not in tokens
+            scale = regime.factor
+            if weight:
+                recurrent = len(tokens) == 2 and any(
+                    letter in state_letters for letter in _inputs_of(tokens)
+                )
+                scale *= regime.weights * (regime.recurrent if recurrent else 1.0)
                 # So that a sum of products is as large as one product, whatever their number.
-                scale *= 1.0 / np.sqrt(max(1, shape[-1])) if len(tokens) > 1 else 0.5
-            values[name] = np.asarray(rng.standard_normal(shape) * scale)
+                fan_in = min(shape) if _gated_last(tokens) else shape[-1] if shape else 1
+                scale *= 1.0 / np.sqrt(max(1, fan_in)) if len(tokens) > 1 else 0.5
+            values[name] = scale * _numbers(rng, shape, regime, wide=only_weights or not weight)
         elif callable(what):
             values[name] = what(rng, dict(sizes))
         else:
@@ -140,38 +170,89 @@ def draw(
     return values, axes
 
 
+def _gated_last(tokens: Axes) -> bool:
+    return len(tokens) == 2 and tokens[1][:1].isdigit() and not tokens[0][:1].isdigit()
+
+
+def _inputs_of(tokens: Axes) -> list[str]:
+    """Return the letters of a matrix's input axis: H of 4H H and of H 4H, H and D of 4H H+D."""
+    axis = tokens[0] if _gated_last(tokens) or "+" in tokens[0] else tokens[1]
+    return axis.split("+")
+
+
+def _numbers(
+    rng: np.random.Generator, shape: tuple[int, ...], regime: InputRegime, *, wide: bool
+) -> Array:
+    """Draw numbers of scale 1, as a regime has them."""
+    numbers: Array = np.asarray(rng.standard_normal(shape))
+    if regime.values == "wide" and wide:
+        numbers = np.sign(numbers) * 10 ** rng.uniform(-3, 3, shape)
+    if regime.values == "with zeros" and numbers.size > 1:
+        numbers = np.where(rng.random(shape) < 0.2, 0.7, numbers)
+        numbers = np.where(rng.random(shape) < 0.3, 0.0, numbers)
+    return np.asarray(numbers)
+
+
+def time_axis_of_output(shape: tuple[int, ...], T: int | None, position: int | None) -> int | None:
+    """Return which axis of an output is time: of T steps, at the input's position if it fits."""
+    fits = [axis for axis, size in enumerate(shape) if size == T]
+    if T is None or len(shape) < 2 or not fits:
+        return None
+    return position if position in fits else fits[0] if len(fits) == 1 else None
+
+
 def draw_gradients(
-    rng: np.random.Generator, outputs: tuple[Array, ...], T: int | None, regime: InputRegime
+    rng: np.random.Generator,
+    outputs: tuple[Array, ...],
+    T: int | None,
+    regime: InputRegime,
+    position: int | None = 0,
 ) -> list[Array]:
     """Draw a gradient for every output, non-zero wherever the regime has a loss.
 
-    T is the number of steps, or None if the outputs have no time.
+    T is the number of steps, or None if the outputs have no time. `position` is the axis of time
+    in the inputs. As many outputs as steps are one output for each step.
     """
     douts = []
-    for out in outputs:
+    for number, out in enumerate(outputs):
         dtype = np.float32 if np.asarray(out).dtype == np.float32 else np.float64
         dout = np.asarray(rng.standard_normal(np.shape(out)), dtype)
-        if regime.loss_steps != "all" and T and dout.ndim > 1 and len(dout) == T:
-            middle = T // 2 if regime.loss_steps == "last and middle" else T - 1
-            dout[:middle] = dout[middle + 1 : -1] = 0.0
+        if regime.loss_steps != "all" and T is not None:
+            steps = {T - 1, T // 2 if regime.loss_steps == "last and middle" else T - 1}
+            axis = time_axis_of_output(dout.shape, T, position)
+            if axis is not None:
+                dout[(slice(None),) * axis + ([t for t in range(T) if t not in steps],)] = 0.0
+            elif len(outputs) == T > 1 and number not in steps:
+                dout[...] = 0.0
         douts.append(dout)
     return douts
 
 
-def scale_parameters(parameters: Mapping[str, Array], regime: InputRegime) -> dict[str, Array]:
-    """Return new arrays with an object's parameters at the scales of a regime.
+def draw_parameters(
+    rng: np.random.Generator,
+    parameters: Mapping[str, Array],
+    regime: InputRegime,
+    keep: Sequence[str],
+) -> dict[str, Array]:
+    """Draw an object's parameters at the scales of a regime, those in `keep` as they are.
 
-    A square matrix, or one with `hh` in its name, counts as recurrent. A parameter that is zero
-    everywhere is drawn instead, because it would hide its factors.
+    Initial values hide bugs: ones, an identity, 0.01. A square matrix, or one with `hh` in its
+    name, counts as recurrent. A vector of positive numbers stays positive.
     """
-    rng = np.random.default_rng(0)
-    scaled = {}
+    drawn = {}
     for name, value in parameters.items():
+        if name in keep or not value.size:
+            drawn[name] = value
+            continue
+        matrix = value.ndim > 1
         recurrent = value.ndim == 2 and ("hh" in name or value.shape[0] == value.shape[1])
-        if not value.any():
-            value = 0.5 * rng.standard_normal(value.shape).astype(value.dtype)  # noqa: PLW2901 (its stand-in)
-        scaled[name] = value * regime.weights * (regime.recurrent if recurrent else 1)
-    return scaled
+        scale = 1 / np.sqrt(min(value.shape)) if matrix and min(value.shape) > 1 else 0.5
+        numbers = _numbers(rng, value.shape, regime, wide=False)
+        if not matrix and (value > 0).all():
+            numbers, scale = 0.5 + np.abs(numbers), 1.0
+        scale *= regime.weights * (regime.recurrent if recurrent else 1) * regime.factor
+        drawn[name] = (numbers * scale).astype(value.dtype)
+    return drawn
 
 
 def axes_of_arrays(
@@ -190,13 +271,17 @@ def axes_of_arrays(
     sequences = [
         v for v in arrays.values() if v.ndim >= 3 or (v.dtype.kind in "iu" and v.ndim == 2)
     ]
+    if any("T" in a for a in axes.values()):
+        return axes  # where T and B are is known
     for name, value in arrays.items():
         if name not in axes and value.ndim >= 3 and value.shape[:2] == sequences[0].shape[:2]:
             axes[name] = ("T", "B", *("",) * (value.ndim - 2))
     return axes
 
 
-def num_steps(values: Mapping[str, Any], axes: Mapping[str, Axes]) -> int | None:
-    """Return T, if an argument has it."""
-    lengths = [values[n].shape[a.index("T")] for n, a in axes.items() if "T" in a]
-    return int(lengths[0]) if lengths else None
+def num_steps(values: Mapping[str, Any], axes: Mapping[str, Axes]) -> tuple[int | None, int | None]:
+    """Return T and the axis it has, if an argument has it."""
+    for name, tokens in axes.items():
+        if "T" in tokens:
+            return int(values[name].shape[tokens.index("T")]), tokens.index("T")
+    return None, None

@@ -3,10 +3,6 @@
 A pass must not change its inputs, its cache or the gradient it was given. Called twice, backward
 must return the same bits. It is linear in its gradient, so nothing may be clipped inside. Nothing
 is random, float64 stays float64 throughout, and no number is NaN.
-
-The complex step needs code that is analytic: no absolute value, conjugate, real part or buffer of
-real numbers between input and output. A tracing array records each operation that breaks this,
-or drops to float32, with the line of code that did it.
 """
 
 from __future__ import annotations
@@ -15,22 +11,25 @@ import contextlib
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.checking.target import Gradients, Point, arrays_in, is_real
+from numpy_rnn.checking.traced import Record, line_of_user, recording, traced
 from numpy_rnn.functional.types import Array
 
-# Functions of a complex number that have no complex derivative, or another one.
-NOT_ANALYTIC = {
-    "absolute", "fabs", "conjugate", "real", "imag", "angle", "sign", "norm", "vdot", "floor",
-    "ceil", "rint", "around", "round", "nan_to_num", "real_if_close", "hypot", "cbrt",
-}  # fmt: skip
-SINGLE = (np.dtype(np.float32), np.dtype(np.complex64), np.dtype(np.float16))
-HERE = str(Path(__file__).parent)
-NUMPY = str(Path(np.__file__).parent)
+# The kinds that leave the numbers of a first backward right, by the word that allows them.
+SIDE_EFFECTS = {
+    "accumulates": "second backward differs",
+    "changes input": "input changed",
+    "changes cache": "cache changed",
+    "changes gradient": "incoming gradient changed",
+    "updates parameters": "parameters changed",
+    "float32": "float32",
+}
+# What makes the numbers themselves wrong, somewhere.
+WRONG = {"clips": "not linear", "random": "random", "unchecked": "not checked"}
 
 
 class Violation(NamedTuple):
@@ -49,9 +48,15 @@ def find_not_finite(point: Point) -> Violation | None:
             text = f"{which} of forward is {_first_bad(out, earliest=True)}"
             return Violation("not finite", text)
     for name, gradient in result.backward(point.own_douts()).items():
-        if gradient is not None and not np.isfinite(gradient).all():
+        if gradient is not None and not _is_finite(gradient):
             return Violation("not finite", f"the gradient of {name} is {_first_bad(gradient)}")
     return None
+
+
+def _is_finite(gradient: Any) -> bool:
+    """Whether numbers are finite; what is no array of numbers has another problem."""
+    array = np.asarray(gradient)
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def _first_bad(array: Any, *, earliest: bool = False) -> str:
@@ -79,11 +84,24 @@ def find_violations(point: Point) -> list[Violation]:
         found.append(Violation("random", text))
     else:
         if point.target.repeatable:
-            second = _own_copies(again.backward(point.own_douts()))
-            if name := _first_different(first, second):
-                text = f"a second backward returns another gradient of {name}: did the first write?"
+            text = ""
+            try:
+                second = _own_copies(again.backward(point.own_douts()))
+            except Exception as error:  # whatever code raises that has used up its cache
+                kind = type(error).__name__
+                text = f"a second backward fails ({kind}: {error}): did the first use up the cache?"
+            else:
+                if name := _first_different(first, second):
+                    text = (
+                        f"a second backward returns another gradient of {name}: did the first "
+                        "write?"
+                    )
+            if text:
                 found.append(Violation("second backward differs", text))
-        found += _find_not_linear(point, first)
+        if point.target.linear:
+            found += _find_not_linear(point, first)
+    if "backward updates the parameters" in point.target.remarks:
+        found.append(Violation("parameters changed", "backward updates the parameters"))
     return found + _find_single_precision(point, first)
 
 
@@ -150,6 +168,7 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
 
 
 def _find_single_precision(point: Point, gradients: Gradients) -> list[Violation]:
+    gradients = {n: g for n, g in gradients.items() if g is not None and g.dtype.kind in "fc"}
     if any(is_real(v) and v.dtype != np.float64 for v in point.values.values()):
         return []  # not a float64 computation
     lines = _precision_losses(point)
@@ -170,61 +189,6 @@ def _has_singles_digits(array: Array) -> bool:
     return bool(np.ptp(array) > 0 and not np.array_equal(np.round(array * 1024), array * 1024))
 
 
-class TracingArray(np.ndarray[Any, Any]):
-    """An array that records the operations that are not analytic or drop to float32."""
-
-    notes: list[str]
-
-    def __array_finalize__(self, source: Any) -> None:
-        self.notes = getattr(source, "notes", [])
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
-    ) -> Any:
-        if out is not None:
-            options["out"] = tuple(_untraced(o) for o in out)
-        result = getattr(ufunc, method)(*(_untraced(i) for i in inputs), **options)
-        self._record(ufunc.__name__, [np.asarray(i).dtype for i in inputs], result)
-        if out is not None:
-            return out[0] if len(out) == 1 else out
-        traceable = isinstance(result, np.ndarray) and result.dtype.kind in "fc"
-        return _traced(result, self.notes) if traceable else result
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func.__name__ in NOT_ANALYTIC and np.iscomplexobj(self):
-            self._note(f"np.{func.__name__}")
-        return super().__array_function__(func, types, args, kwargs)
-
-    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
-        """Convert, and record what is lost."""
-        target = np.dtype(dtype)
-        loses_imaginary_part = self.dtype.kind == "c" and target.kind == "f"
-        if loses_imaginary_part or (target in SINGLE and self.dtype not in SINGLE):
-            self._note(f"astype({target})")
-        return super().astype(dtype, *args, **options)
-
-    def conj(self) -> Any:
-        """Conjugate, and record it."""
-        return np.conjugate(self)
-
-    @property  # type: ignore[misc]
-    def real(self) -> Any:  # read-only: code under test does not assign to it
-        """Return the real part, and record it."""
-        if self.dtype.kind == "c":
-            self._note(".real")
-        return np.asarray(self).real
-
-    def _record(self, name: str, dtypes: list[np.dtype[Any]], result: Any) -> None:
-        made = np.asarray(result).dtype if not isinstance(result, tuple) else result[0].dtype
-        if name in NOT_ANALYTIC and any(dtype.kind == "c" for dtype in dtypes):
-            self._note(f"np.{name}")
-        if made in SINGLE and any(d.kind in "fc" and d not in SINGLE for d in dtypes):
-            self._note(f"np.{name} in {made}")
-
-    def _note(self, operation: str) -> None:
-        self.notes.append(f"{operation} at {_innermost_line(traceback.extract_stack())}")
-
-
 def why_not_analytic(point: Point) -> str:
     """Return which operation the complex step does not get through, and its line if known."""
     moved = {n: v + 1e-30j if is_real(v) else v for n, v in point.values.items()}
@@ -233,46 +197,26 @@ def why_not_analytic(point: Point) -> str:
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             point.target.run(moved)
     except Exception as error:  # whatever the code raises is the answer
-        line = _innermost_line(traceback.extract_tb(error.__traceback__))
+        line = line_of_user(traceback.extract_tb(error.__traceback__))
         return f"{line} ({type(error).__name__}: {error})"
-    notes = _trace(point._replace(values=moved), lambda _result, _notes: None)
-    return notes[0] if notes else "the imaginary part it returns is not its slope"
+    notes = trace(point._replace(values=moved)).notes
+    return next(iter(notes), "the imaginary part it returns is not its slope")
 
 
 def _precision_losses(point: Point) -> list[str]:
     """Return the operations that turn float64 into float32, each with its line."""
 
-    def backward(result: Any, notes: list[str]) -> None:
-        result.backward([_traced(np.array(d), notes) for d in point.douts])
+    def backward(result: Any) -> None:
+        result.backward([traced(np.array(d)) for d in point.douts])
 
-    return [note for note in _trace(point, backward) if "32" in note or "16" in note]
+    return [note for note in trace(point, backward).notes if "32" in note or "16" in note]
 
 
-def _trace(point: Point, then: Callable[[Any, list[str]], None]) -> list[str]:
+def trace(point: Point, then: Callable[[Any], None] = lambda _result: None) -> Record:
     """Return what tracing arrays record in forward, and in what `then` does with its result."""
-    notes: list[str] = []
-    traced = {n: _traced(np.array(v), notes) if is_real(v) else v for n, v in point.values.items()}
+    values = {n: traced(np.array(v)) if is_real(v) else v for n, v in point.values.items()}
     # Code that refuses tracing arrays records nothing, which is no error.
-    with warnings.catch_warnings(), contextlib.suppress(Exception):
+    with recording() as record, warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
-        then(point.target.run(traced), notes)
-    return list(dict.fromkeys(notes))
-
-
-def _traced(array: Array, notes: list[str]) -> TracingArray:
-    traced = array.view(TracingArray)
-    traced.notes = notes
-    return traced
-
-
-def _untraced(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, TracingArray) else value
-
-
-def _innermost_line(stack: traceback.StackSummary) -> str:
-    """Return file, line and text of the innermost frame outside NumPy and this folder."""
-    for frame in reversed(stack):
-        if not frame.filename.startswith((HERE, NUMPY)):
-            where = f"{Path(frame.filename).name}:{frame.lineno}"
-            return f"{where}: {frame.line}" if frame.line else where
-    return "its code"
+        then(point.target.run(values))
+    return record

@@ -1,31 +1,38 @@
 """One view of everything that has gradients to check.
 
 A pair, an object and a function all become a Target: named values in, outputs out, and a
-`backward` that claims the gradient of sum(dout * out) for each value.
+`backward` that claims the gradient of sum(dout * out) for each value. Objects are in
+``objects.py``, functions of PyTorch and JAX in ``frameworks.py``.
 
-Objects may name their parameters in three ways:
-
-    this library's        model.parameters.values["weight_hh_l0"], model.parameters.grads[...]
-    two dictionaries      model.params["W"], model.grads["W"]
-    attributes            model.W and model.dW, or those that the call names
+Arguments may be nested: a dictionary of parameters, a list with an entry for each step. Each
+array in them is a value with a name of its own.
 """
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+import io
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import Loss
-from numpy_rnn.parameters import Parameters
 
 Values = dict[str, Any]
 Gradients = dict[str, Any]
-PREFIXES = ("d", "grad_", "d_")  # of the attribute or key that holds a parameter's gradient
+CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
+FORMS = (
+    "a pair (forward, backward), an object with both methods, a function "
+    "theta -> (loss, gradient), a torch.autograd.Function or a jax.custom_vjp"
+)
+
+
+class FormError(TypeError):
+    """Code of a form that cannot be checked, in one line: what was expected and what came."""
 
 
 class ForwardPass(NamedTuple):
@@ -35,9 +42,26 @@ class ForwardPass(NamedTuple):
     backward: Callable[[Sequence[Array | None]], Gradients]
     cache: Any  # what backward must not change; None if it is out of sight
     inputs: Values  # the copies that forward was called with, to see whether it changed them
+    received: int  # how many of the outputs backward takes a gradient for
 
 
-Target: TypeAlias = "PairTarget | ObjectTarget"  # something with gradients to check
+class Target(Protocol):
+    """Something with gradients to check."""
+
+    name: str
+    repeatable: bool  # whether backward may be called twice after one forward
+    linear: bool  # whether backward receives a gradient, so that it can be scaled
+    arguments: Arguments
+    remarks: dict[str, None]  # what the passes were seen to do, for the report
+
+    def run(self, values: Values) -> ForwardPass:
+        """Run forward on these values."""
+
+    def code(self) -> tuple[Any, ...]:
+        """Return the functions whose modules get complex buffers."""
+
+    def cotangent_names(self, count: int) -> list[str]:
+        """Return the names of the gradients that backward is given."""
 
 
 class Point(NamedTuple):
@@ -46,10 +70,17 @@ class Point(NamedTuple):
     target: Target
     values: Values
     douts: list[Array]
+    stand_ins: bool = False  # whether the complex step needs them
 
-    def outputs_with(self, name: str, value: Array) -> tuple[Array, ...]:
-        """Return the outputs with another array for one of the values."""
-        return self.target.run(self.values | {name: value}).outputs
+    def outputs_with(self, **changed: Array) -> tuple[Array, ...]:
+        """Return the outputs with other arrays for some of the values."""
+        if not any(map(np.iscomplexobj, changed.values())):
+            return self.target.run(self.values | changed).outputs
+        values = {n: v + 0j if is_real(v) else v for n, v in (self.values | changed).items()}
+        if not self.stand_ins:
+            return self.target.run(values).outputs
+        with stand_ins(*self.target.code()):
+            return self.target.run({n: traced(v) for n, v in values.items()}).outputs
 
     def claimed(self) -> Gradients:
         """Return the gradients that the target's backward claims."""
@@ -74,11 +105,33 @@ def copied(values: Values) -> Values:
     return {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in values.items()}
 
 
+@contextlib.contextmanager
+def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
+    """Capture what the code prints, and give it the same random numbers each time."""
+    printed, numpy_random = io.StringIO(), cast("Any", np.random.mtrand._rand)
+    before = random.getstate(), numpy_random.get_state()
+    if reseed:
+        random.seed(0)
+        numpy_random.seed(0)
+        seeded = random.getstate(), numpy_random.get_state()[2]
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+        if reseed and (random.getstate(), numpy_random.get_state()[2]) != seeded:
+            target.remarks["random and np.random are reseeded before each forward pass"] = None
+    finally:
+        if reseed:
+            random.setstate(before[0])
+            numpy_random.set_state(before[1])
+    if printed.getvalue():
+        target.remarks["what the code prints is captured and not shown"] = None
+
+
 def arrays_in(value: Any, path: str, above: tuple[int, ...] = ()) -> dict[str, Array]:
     """Return every array in a nested value, by its path: ``cache.h``, ``cache[0][2]``."""
     if isinstance(value, np.ndarray):
         return {path: value}
-    if id(value) in above:  # a value that holds itself
+    if id(value) in above or len(above) > 8:  # a value that holds itself
         return {}
     if hasattr(value, "_fields"):
         parts = [(f"{path}.{name}", part) for name, part in zip(value._fields, value, strict=True)]
@@ -86,7 +139,7 @@ def arrays_in(value: Any, path: str, above: tuple[int, ...] = ()) -> dict[str, A
         parts = [(f"{path}[{i}]", part) for i, part in enumerate(value)]
     elif isinstance(value, dict):
         parts = [(f"{path}[{key!r}]", part) for key, part in value.items()]
-    elif hasattr(value, "__dict__") and not callable(value):
+    elif hasattr(value, "__dict__") and not callable(value) and not inspect.ismodule(value):
         parts = [(f"{path}.{name}", part) for name, part in vars(value).items()]
     else:
         parts = []
@@ -101,9 +154,12 @@ def as_tuple(outputs: Any) -> tuple[Any, ...]:
     """Return outputs as a flat tuple, whether one, several, or states in nested tuples."""
     if outputs is None:
         return ()
+    if isinstance(outputs, dict):
+        outputs = tuple(outputs.values())
     if isinstance(outputs, tuple | list):
         return tuple(part for output in outputs for part in as_tuple(output))
-    return (np.asarray(outputs),)
+    array = np.asarray(outputs)
+    return (array.view(np.ndarray) if type(array) is not np.ndarray else array,)
 
 
 def regroup(parts: Sequence[Any], like: Any) -> Any:
@@ -113,53 +169,165 @@ def regroup(parts: Sequence[Any], like: Any) -> Any:
     def build(template: Any) -> Any:
         if template is None:
             return None
-        if isinstance(template, tuple | list):
+        if isinstance(template, dict):
+            return {key: build(part) for key, part in template.items()}
+        if isinstance(template, list):
+            return [build(part) for part in template]
+        if isinstance(template, tuple):
             return tuple(build(part) for part in template)
         return next(remaining)
 
     return build(like)
 
 
-def read_target(
-    target: Any, arguments: Sequence[Any], parameters: Sequence[str] | None
-) -> tuple[Target, dict[str, Any]]:
-    """Return what check_gradients was given as a Target, and its arguments by name."""
-    if isinstance(target, tuple) and len(target) == 2 and all(map(callable, target)):
-        forward: Any = target[0]
-    elif hasattr(target, "forward") and hasattr(target, "backward"):
-        forward = target.forward
-    elif callable(target):
-        forward = target
+class Arguments:
+    """The arguments of forward: a tree for each, whose leaves are names of values."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.values: dict[str, Any] = {}  # what was given, by name
+        self.trees = [self._read(name, what) for name, what in given.items()]
+
+    def _read(self, name: str, what: Any) -> Any:
+        if isinstance(what, Mapping):
+            taken = self.values
+            return {
+                k: self._read(k if isinstance(k, str) and k not in taken else f"{name}[{k!r}]", v)
+                for k, v in what.items()
+            }
+        if isinstance(what, list | tuple):
+            if all(isinstance(part, int | float) for part in what):
+                raise FormError(
+                    f"check_gradients: {name} is a {type(what).__name__} of numbers, expected an "
+                    "array, or a list of arrays or shapes"
+                )
+            return type(what)([self._read(f"{name}[{i}]", part) for i, part in enumerate(what)])
+        self.values[name] = what
+        return name
+
+    def build(self, values: Values) -> list[Any]:
+        """Return the arguments with these values."""
+        return [map_tree(tree, lambda name: values[name]) for tree in self.trees]
+
+    def read(self, made: Any, target: str) -> Gradients:
+        """Return the gradients that backward returned, by name of their value."""
+        found: Gradients = {}
+        if isinstance(made, dict):
+            for tree in self.trees:
+                match_gradient(tree, made, made, found)
+            if not found:
+                raise FormError(
+                    f"{target}: backward returned a dict with the keys "
+                    f"{', '.join(map(repr, made))}, expected names such as "
+                    f"{', '.join(f'd{name}' for name in list(self.values)[:3])}"
+                )
+            return found
+        parts = list(made) if isinstance(made, tuple | list) else [] if made is None else [made]
+        if len(self.trees) == 1 and isinstance(made, list) and len(parts) != 1:
+            parts = [made]
+        if len(parts) != len(self.trees):
+            names = list(self.values)
+            real = [n for n in names if not isinstance(self.values[n], type(None))]
+            if len(parts) not in (len(names), len(real)):
+                raise FormError(
+                    f"{target}: backward returned {len(parts)} gradients, "
+                    f"expected {len(self.trees)}: one for each of {', '.join(self.values)}"
+                )
+            return dict(zip(names if len(parts) == len(names) else real, parts, strict=True))
+        for tree, part in zip(self.trees, parts, strict=True):
+            match_gradient(tree, part, {}, found)
+        return found
+
+
+def map_tree(tree: Any, function: Callable[[str], Any]) -> Any:
+    """Return a tree with a function of each of its leaves."""
+    if isinstance(tree, dict):
+        return {key: map_tree(part, function) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)([map_tree(part, function) for part in tree])
+    return function(tree)
+
+
+def gradient_keys(name: str) -> tuple[str, ...]:
+    """Return the names under which the gradient of a value may be kept, the likeliest first."""
+    short = name.removesuffix("0") if name in ("h0", "c0", "a0") else ""
+    keys = (f"d{name}", f"grad_{name}", f"d_{name}", f"{name}_grad", f"g{name}", f"grad{name}")
+    return (*keys, f"g_{name}", f"D{name}", f"nabla_{name}", f"{name}_g", f"d{name.lower()}") + (
+        (f"d{short}", f"d{short}_prev", f"d{short}prev") if short else ()
+    )
+
+
+def match_gradient(tree: Any, part: Any, table: Mapping[Any, Any], found: Gradients) -> None:
+    """Add to `found` the gradients of a tree: of the same form, or under names in a table."""
+    if isinstance(tree, dict):
+        inner = part if isinstance(part, dict) else {}
+        for key, leaf in tree.items():
+            match_gradient(
+                leaf, inner.get(key, inner if part is not table else None), table or inner, found
+            )
+    elif isinstance(tree, list | tuple) and isinstance(part, list | tuple):
+        for leaf, piece in zip(tree, part, strict=False):
+            match_gradient(leaf, piece, table, found)
+    elif isinstance(tree, list | tuple):
+        for i, leaf in enumerate(tree):
+            match_gradient(
+                leaf,
+                part[i] if isinstance(part, np.ndarray) and len(part) > i else None,
+                table,
+                found,
+            )
+    elif isinstance(part, dict) or (part is None and table):
+        key = tree.split("['")[-1].removesuffix("']")
+        wanted = next((k for k in (*gradient_keys(key), key) if k in table), None)
+        if wanted is not None:
+            found[tree] = as_gradient(table[wanted])
     else:
-        raise TypeError(
-            f"check_gradients: {target!r}, expected a pair (forward, backward), an object with "
-            "both methods, or a function theta -> (loss, gradient)"
-        )
-    by_name = len(arguments) == 1 and isinstance(arguments[0], Mapping)
-    if by_name:
-        given = dict(arguments[0])
-    else:
-        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
-    if not given:
-        raise TypeError("check_gradients: no arguments, expected those of forward")
-    if isinstance(target, tuple):
-        return PairTarget(target[0], target[1]), given
-    if forward is target:  # an integer vector stands for a real one
-        given = {n: g.astype(float) if isinstance(g, np.ndarray) else g for n, g in given.items()}
-        return function_as_pair(target, laid_out=by_name), given
-    return ObjectTarget(target, list(given), parameters), given
+        found[tree] = as_gradient(part)
+
+
+def as_gradient(value: Any) -> Any:
+    """Return a gradient as an array: a list is one with an entry for each step."""
+    if isinstance(value, list | tuple) and value:
+        try:
+            return np.stack([np.asarray(part) for part in value])
+        except ValueError:
+            return value
+    return value
+
+
+def positional(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Return a function's positional parameters, or None if it takes any number or says none."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 class PairTarget:
     """A forward/backward pair that obeys the mirror rule, as check_gradients describes it."""
 
-    repeatable = True
+    repeatable = linear = True
 
     def __init__(
-        self, forward: Callable[..., Any], backward: Callable[..., Any], name: str = ""
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        arguments: Arguments,
+        name: str = "",
     ) -> None:
-        self.forward, self.backward = forward, backward
+        self.forward, self.backward, self.arguments = forward, backward, arguments
         self.name = name or callable_name(forward).removesuffix("_forward")
+        self.remarks: dict[str, None] = {}
+        names = [p.name for p in positional(backward) or ()]
+        self._cache_first = bool(names) and names[0].lower() in CACHES
+        required = [p for p in positional(backward) or () if p.default is p.empty]
+        self._room = len(required) - 1 if positional(backward) is not None else None
+
+    def code(self) -> tuple[Any, ...]:
+        """Return the functions whose modules get complex buffers."""
+        return self.forward, self.backward
 
     def cotangent_names(self, count: int) -> list[str]:
         """Return the names of the gradients that backward is given."""
@@ -168,155 +336,130 @@ class PairTarget:
     def run(self, values: Values) -> ForwardPass:
         """Run forward on these values, in order."""
         inputs = copied(values)
-        made = self.forward(*inputs.values())
-        if not (isinstance(made, tuple) and len(made) == 2):
-            raise TypeError(
+        with quiet(self, reseed=True):
+            made = self.forward(*self.arguments.build(inputs))
+        if not (isinstance(made, tuple) and len(made) >= 2):
+            raise FormError(
                 f"{self.name}: forward returned a {type(made).__name__}, "
                 "expected a pair: outputs and a cache"
             )
-        outputs, cache = made
+        outputs, cache = made[0] if len(made) == 2 else made[:-1], made[-1]
+        several = isinstance(outputs, tuple)
+        room = len(as_tuple(outputs)) if self._room is None or not several else self._room
+        received = len(as_tuple(outputs[:room] if several else outputs))
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
-            gradients = self.backward(*douts, cache)
-            if isinstance(gradients, np.ndarray):
-                gradients = (gradients,)
-            if len(gradients) != len(values):
-                raise TypeError(
-                    f"{self.name}: backward returned {len(gradients)} gradients, "
-                    f"expected {len(values)}: one for each of {', '.join(values)}"
+            sent = regroup(douts, outputs)
+            sent = list(sent)[:room] if several else [sent]
+            with quiet(self, reseed=False):
+                gradients = (
+                    self.backward(cache, *sent)
+                    if self._cache_first
+                    else self.backward(*sent, cache)
                 )
-            return dict(zip(values, gradients, strict=True))
+            return self.arguments.read(gradients, self.name)
 
-        return ForwardPass(as_tuple(outputs), backward, cache, inputs)
-
-
-def function_as_pair(function: Callable[..., Any], *, laid_out: bool) -> PairTarget:
-    """Return a function ``theta -> (loss, gradient)`` as a pair whose cache is the gradient.
-
-    `laid_out` is whether the arguments are the parts of one flat theta, in order.
-    """
-    name = callable_name(function)
-
-    def forward(*parts: Array) -> tuple[Array, tuple[Array, ...]]:
-        theta = np.concatenate([part.ravel() for part in parts]) if laid_out else parts[0]
-        shape, size = theta.shape, theta.size
-        made = function(theta)
-        if not (isinstance(made, tuple) and len(made) == 2):
-            raise TypeError(f"{name}: returned a {type(made).__name__}, expected (loss, gradient)")
-        loss, gradient = np.asarray(made[0]), np.asarray(made[1])
-        if loss.ndim or gradient.shape != shape:
-            raise TypeError(
-                f"{name}: returned shapes {loss.shape} and {gradient.shape}, "
-                f"expected a number and a gradient of {size} numbers"
-            )
-        if not laid_out:
-            return loss, (gradient,) * len(parts)
-        by_part = np.split(gradient, np.cumsum([part.size for part in parts])[:-1])
-        return loss, tuple(g.reshape(p.shape) for g, p in zip(by_part, parts, strict=True))
-
-    def backward(dloss: Array, cache: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(gradient * dloss for gradient in cache)
-
-    return PairTarget(forward, backward, name)
+        return ForwardPass(as_tuple(outputs), backward, cache, inputs, received)
 
 
-class ObjectTarget:
-    """An object whose forward remembers what its backward needs.
+class FunctionTarget:
+    """A function that returns a loss and its gradient, which are its cache."""
 
-    Its ``forward(*arguments)`` returns outputs. Its ``backward(*douts)`` returns gradients of the
-    arguments, in order, or nothing. Each run uses a copy, so the object is left as it was.
-    """
+    repeatable = linear = True
 
-    repeatable = False
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, *, flat: bool) -> None:
+        self.function, self.arguments, self.flat = function, arguments, flat
+        self.name = callable_name(function)
+        self.remarks: dict[str, None] = {}
 
-    def __init__(
-        self, model: Any, arguments: Sequence[str], parameters: Sequence[str] | None = None
-    ) -> None:
-        self.model, self.arguments = model, list(arguments)
-        self.name = repr(model) if _has_parameters(model) else type(model).__name__
-        self.names = _listed_parameters(model) if parameters is None else list(parameters)
-        self.overlooked: list[str] = []
-        self._names_given, self._discovered = parameters is not None, False
-        for name in parameters or ():
-            if not hasattr(model, name):
-                raise TypeError(f"{self.name}: there is no {name!r}, expected an attribute's name")
-
-    def discover(self, arguments: Values) -> None:
-        """Find, once, the attributes that are parameters, and arrays that are overlooked.
-
-        A parameter is an array that forward leaves unchanged and backward makes a gradient for.
-        `overlooked` gets a line for every other array that changes the output.
-        """
-        if self._discovered or _is_of_this_library(self.model):
-            return
-        self._discovered = True
-        model = copy.deepcopy(self.model)
-        outputs = model.forward(*copied(arguments).values())
-        before, after = arrays_in(self.model, "self"), arrays_in(model, "self")
-        constant = [
-            path
-            for path, array in before.items()
-            if is_real(array) and path in after and np.array_equal(after[path], array)
-        ]
-        ones = [np.ones_like(out, float) for out in as_tuple(outputs)]
-        model.backward(*_as_arguments(ones, outputs))
-        if not self.names and not self._names_given:
-            attributes = [name for name in vars(model) if f"self.{name}" in constant]
-            self.names = [n for n in attributes if _read_gradient(model, n) is not None]
-            if not self.names:
-                raise TypeError(
-                    f"{self.name}: no parameters found, expected .params and .grads, attributes W "
-                    "and dW, or parameters=('W', ...) in the call, () for none"
-                )
-        known = {f"self{place}" for n in self.names for place in (f".{n}", f".params[{n!r}]")}
-        self.overlooked = [
-            f"{path} changes the output and has no gradient that is known: name it in parameters="
-            for path in constant
-            if path not in known and self._matters(path, arguments, as_tuple(outputs))
-        ]
-
-    def _matters(self, path: str, arguments: Values, outputs: tuple[Any, ...]) -> bool:
-        """Whether the outputs change when an array of the object does."""
-        model = copy.deepcopy(self.model)
-        array = arrays_in(model, "self")[path]
-        if not array.flags.writeable:
-            return False
-        array += 0.1
-        changed = as_tuple(model.forward(*copied(arguments).values()))
-        return any(not np.array_equal(a, b) for a, b in zip(changed, outputs, strict=True))
-
-    def parameters(self) -> dict[str, Array]:
-        """Return a copy of every parameter."""
-        return {name: np.array(_read_parameter(self.model, name)) for name in self.names}
+    def code(self) -> tuple[Any, ...]:
+        """Return the functions whose modules get complex buffers."""
+        return (self.function,)
 
     def cotangent_names(self, count: int) -> list[str]:
         """Return the names of the gradients that backward is given."""
-        return [f"the gradient of output {i}" for i in range(count)]
+        return ["dloss"][:count]
 
     def run(self, values: Values) -> ForwardPass:
-        """Run forward on these arguments with these parameters.
-
-        `backward` may be called once, because it may use up what forward kept.
-        """
-        model = copy.deepcopy(self.model)
-        inputs = copied({name: values[name] for name in self.arguments})
-        if _is_of_this_library(model):
-            inputs = _load_library_model(model, self.names, values, inputs)
+        """Run the function on these values, which for a flat theta are its parts in order."""
+        inputs = copied(values)
+        parts = list(inputs.values())
+        called = [np.concatenate([p.ravel() for p in parts])] if self.flat else None
+        with quiet(self, reseed=True):
+            made = self.function(*(called or self.arguments.build(inputs)))
+        if not (isinstance(made, tuple) and len(made) >= 2):
+            raise FormError(
+                f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
+            )
+        loss, gradient = np.asarray(made[0]), made[1] if len(made) == 2 else tuple(made[1:])
+        single = called[0] if called else parts[0] if len(parts) == 1 else None
+        if loss.ndim or (single is not None and np.shape(gradient) != single.shape):
+            size = sum(np.size(p) for p in parts)
+            shape = (
+                "a " + type(gradient).__name__ if isinstance(gradient, dict) else np.shape(gradient)
+            )
+            raise FormError(
+                f"{self.name}: returned shapes {loss.shape} and {shape}, "
+                f"expected a number and a gradient of {size} numbers"
+            )
+        found: Gradients
+        if called:
+            by_part = np.split(np.asarray(gradient), np.cumsum([p.size for p in parts])[:-1])
+            shaped = zip(inputs, by_part, parts, strict=True)
+            found = {n: g.reshape(p.shape) for n, g, p in shaped}
+        elif single is not None:
+            found = {next(iter(inputs)): np.asarray(gradient)}
         else:
-            for name in self.names:
-                _write_parameter(model, name, values[name].copy())
-        outputs = model.forward(*inputs.values())
+            found = self.arguments.read(gradient, self.name)
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
-            for held in (_read_gradient(model, name) for name in self.names):
-                if isinstance(held, np.ndarray) and held.flags.writeable:
-                    held[...] = 0  # for objects that add to it
-            made = model.backward(*_as_arguments(douts, outputs))
-            flat = () if made is None else made if isinstance(made, tuple | list) else (made,)
-            gradients = dict(zip(self.arguments, flat, strict=False))
-            return gradients | {name: _read_gradient(model, name) for name in self.names}
+            return {n: None if g is None else np.asarray(g) * douts[0] for n, g in found.items()}
 
-        return ForwardPass(as_tuple(outputs), backward, None, inputs)
+        return ForwardPass(as_tuple(loss), backward, tuple(found.values()), inputs, 1)
+
+
+def read_target(
+    target: Any, arguments: Sequence[Any], parameters: Sequence[str] | None
+) -> tuple[Target, dict[str, Any]]:
+    """Return what check_gradients was given as a Target, and its arguments by name."""
+    from numpy_rnn.checking.frameworks import framework_target  # noqa: PLC0415 (it imports this)
+    from numpy_rnn.checking.objects import METHODS, ObjectTarget  # noqa: PLC0415 (it imports this)
+
+    pair = isinstance(target, tuple | list) and len(target) == 2 and all(map(callable, target))
+    methods = next((m for m in METHODS if all(hasattr(target, n) for n in m if n)), None)
+    framework = framework_target(target)
+    forward: Any
+    if pair:
+        forward = target[0]
+    elif framework is not None:
+        forward = framework
+    elif methods is not None and not inspect.isfunction(target):
+        forward = getattr(target, methods[0])
+    elif callable(target):
+        forward = target
+    else:
+        raise FormError(f"check_gradients: {target!r}, expected {FORMS}")
+    by_name = len(arguments) == 1 and isinstance(arguments[0], Mapping)
+    if by_name:
+        given = dict(arguments[0])
+    else:
+        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
+    if not given:
+        raise FormError("check_gradients: no arguments, expected those of forward")
+    nested = Arguments(given)
+    if pair:
+        return PairTarget(target[0], target[1], nested), nested.values
+    if framework is not None:
+        return framework.bind(nested), nested.values
+    if forward is not target:
+        return ObjectTarget(target, nested, parameters, methods or METHODS[0]), nested.values
+    single = sum(p.default is p.empty for p in positional(target) or ()) == 1
+    flat = by_name and single and all(isinstance(tree, str) for tree in nested.trees)
+    values = {  # an integer vector stands for a real one
+        n: g.astype(float) if isinstance(g, np.ndarray) and single else g
+        for n, g in nested.values.items()
+    }
+    return FunctionTarget(target, nested, flat=flat), values
 
 
 def callable_name(function: Any) -> str:
@@ -336,61 +479,12 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
     return [*names, *(f"argument {i}" for i in range(len(names), count))][:count]
 
 
-def _has_parameters(model: Any) -> bool:
-    """Whether an object keeps its parameters as this library's layers do."""
-    return isinstance(getattr(model, "parameters", None), Parameters)
+def in_one_line(error: Exception, doing: str) -> FormError:
+    """Return an error of the code under test as one line: what was called, what came."""
+    import traceback  # noqa: PLC0415 (only for an error)
 
-
-def _is_of_this_library(model: Any) -> bool:
-    """Whether an object is a layer, a model or a loss of this library, or derived from one."""
-    return _has_parameters(model) or isinstance(model, Loss)
-
-
-def _as_arguments(douts: Sequence[Array | None], outputs: Any) -> tuple[Any, ...]:
-    """Return the gradients as backward takes them: one argument for each output."""
-    return tuple(regroup(douts, outputs if isinstance(outputs, tuple | list) else (outputs,)))
-
-
-def _load_library_model(model: Any, names: Sequence[str], values: Values, inputs: Values) -> Values:
-    """Write the parameters to a model of this library, and return the inputs in its dtype."""
-    real = [value for value in (*map(values.get, names), *inputs.values()) if is_real(value)]
-    dtype = np.result_type(*real)
-    if names:
-        model.parameters.to(dtype)
-    for name in names:
-        model.parameters.values[name][...] = values[name]
-    return {n: v.astype(dtype) if is_real(v) else v for n, v in inputs.items()}
-
-
-def _listed_parameters(model: Any) -> list[str]:
-    """Return the names of the parameters that an object lists. Attributes are found later."""
-    if _has_parameters(model):
-        return list(model.parameters.shapes)
-    if isinstance(getattr(model, "params", None), dict):
-        return [name for name, value in model.params.items() if is_real(value)]
-    return []
-
-
-def _read_parameter(model: Any, name: str) -> Any:
-    if _has_parameters(model):
-        return model.parameters.values[name]
-    if isinstance(getattr(model, "params", None), dict):
-        return model.params[name]
-    return getattr(model, name)
-
-
-def _write_parameter(model: Any, name: str, value: Array) -> None:
-    if isinstance(getattr(model, "params", None), dict):
-        model.params[name] = value
-    else:
-        setattr(model, name, value)
-
-
-def _read_gradient(model: Any, name: str) -> Any:
-    """Return a parameter's gradient, or None if there is none."""
-    if _has_parameters(model):
-        return model.parameters.grads[name]
-    grads = getattr(model, "grads", None)
-    if isinstance(grads, dict):
-        return next((grads[p + name] for p in ("", *PREFIXES) if p + name in grads), None)
-    return next((getattr(model, p + name) for p in PREFIXES if hasattr(model, p + name)), None)
+    if isinstance(error, FormError):
+        return error
+    line = line_of_user(traceback.extract_tb(error.__traceback__))
+    text = " ".join(str(error).split())
+    return FormError(f"{doing}: {type(error).__name__}: {text} ({line})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_nothing_to_check_is_an_error() -> None:
     with pytest.raises(ValueError, match="sizes: B is 0, expected at least 1"):
         check_gradients((forward, backward), "T B D", "H D", sizes={"B": 0})
     x: Any = [[1.0]]
-    with pytest.raises(TypeError, match="x is a list, expected an array"):
+    with pytest.raises(TypeError, match=r"x\[0\] is a list of numbers, expected an array"):
         check_gradients((lambda *_: (np.zeros(2), 1), lambda *_: (None,)), {"x": x})
     with pytest.raises(ValueError, match="regimes: none"):
         check_gradients((forward, backward), "T B D", "H D", regimes=[])
@@ -156,9 +157,11 @@ def test_a_parameter_that_starts_at_zero_hides_nothing() -> None:
 
 
 def test_what_no_method_can_see_is_not_right() -> None:
-    report = check_gradients(lambda th: (1e8 + np.abs(th).sum(), -np.sign(th)), "12")
+    def hidden(theta: Array) -> Any:
+        return 1e8 + np.array([math.fabs(v) for v in theta]).sum(), -np.sign(theta)
+
+    report = check_gradients(hidden, "12", method="central differences", rtol=1e-3)
     assert not report.ok
-    assert "too small everywhere" in str(report)
 
 
 def last_only(x: Array, h0: Array, W: Array, U: Array) -> Any:

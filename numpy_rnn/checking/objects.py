@@ -1,0 +1,524 @@
+"""Objects whose forward remembers what their backward needs, in the forms that people write.
+
+A parameter is an array that forward leaves unchanged and backward makes a gradient for. It may be
+anywhere in the object, under any of these:
+
+    this library's      layer.parameters.values["weight"] and .grads
+    two containers      .params and .grads, .parameters and .gradients, .p and .g: dicts or lists
+    attributes          .W and .dW, .grad_W, .W_grad; a parameter object's .value and .grad
+    what is returned    backward returns {"dW": ...}, or dx and then a gradient for each parameter
+    what is updated     backward changes W by the learning rate times its gradient
+
+A parameter is its memory: an array that two objects share is one parameter.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.checking.target import (
+    CACHES,
+    Arguments,
+    FormError,
+    ForwardPass,
+    Gradients,
+    Values,
+    arrays_in,
+    as_gradient,
+    as_tuple,
+    copied,
+    gradient_keys,
+    is_real,
+    match_gradient,
+    positional,
+    quiet,
+    regroup,
+)
+from numpy_rnn.functional.types import Array
+from numpy_rnn.layers import Loss
+from numpy_rnn.parameters import Parameters
+
+METHODS: tuple[tuple[str, str | None], ...] = (
+    ("forward", "backward"),
+    ("forward_pass", "backward_pass"),
+    ("fprop", "bprop"),
+    ("forward", "backprop"),
+    ("feedforward", "backprop"),
+    ("forward_propagation", "backward_propagation"),
+    ("forward_prop", "backward_prop"),
+    ("__call__", "backward"),
+    ("loss", None),
+)
+# Attributes with a name for what belongs to them.
+PARTNERS: dict[str, tuple[str, ...]] = {
+    "params": ("grads", "gradients", "dparams"),
+    "parameters": ("gradients", "grads", "derivatives"),
+    "weights": ("gradients", "grads", "dweights", "weight_gradients"),
+    "_params": ("_grads", "_gradients"),
+    "p": ("g", "grad", "dp"),
+    "value": ("grad", "gradient"),
+    "data": ("grad", "gradient"),
+    "val": ("grad",),
+    "v": ("d", "g"),
+}
+RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
+Path = tuple[tuple[str, Any], ...]  # from the object to a part of it: ("attr", "cell"), ("item", 0)
+
+
+class Parameter(NamedTuple):
+    """Where a parameter is in an object, and where its gradient is after backward."""
+
+    path: Path
+    gradient: Path | None  # None if backward returns it or updates the parameter
+
+
+def follow(model: Any, path: Path) -> Any:
+    """Return the part of an object at a path."""
+    for kind, key in path:
+        if kind == "call":
+            model = getattr(model, key)()
+        else:
+            model = getattr(model, key) if kind == "attr" else model[key]
+    return model
+
+
+def path_text(path: Path) -> str:
+    """Return a path as it is written in code: ``cell.W``, ``layers[0].W``."""
+    text = ""
+    for kind, key in path:
+        text += {"attr": f".{key}", "call": f".{key}()", "item": f"[{key!r}]"}[kind]
+    return text.removeprefix(".")
+
+
+def nodes(model: Any) -> Iterator[tuple[Path, Any]]:
+    """Return every object, dict and list inside an object, with its path."""
+    seen: set[int] = set()
+    waiting: list[tuple[Path, Any]] = [((), model)]
+    while waiting:
+        path, node = waiting.pop(0)
+        if id(node) in seen or len(path) > 6:
+            continue
+        seen.add(id(node))
+        yield path, node
+        for step, part in _parts(node):
+            plain = isinstance(part, np.ndarray | str | int | float | Parameters | type)
+            holds = isinstance(part, dict | list | tuple) or hasattr(part, "__dict__")
+            if holds and not (plain or inspect.isroutine(part) or inspect.ismodule(part)):
+                waiting.append(((*path, step), part))
+
+
+def _parts(node: Any) -> list[tuple[tuple[str, Any], Any]]:
+    if isinstance(node, dict):
+        return [(("item", key), part) for key, part in node.items()]
+    if isinstance(node, list | tuple):
+        return [(("item", i), part) for i, part in enumerate(node)]
+    slots = [n for c in type(node).__mro__ for n in getattr(c, "__slots__", ()) if hasattr(node, n)]
+    names = [*getattr(node, "__dict__", {}), *slots]
+    return [(("attr", name), getattr(node, name)) for name in names]
+
+
+def find_parameters(model: Any) -> list[Parameter]:
+    """Return the parameters of an object whose backward has run, one for each memory."""
+    found: list[Parameter] = []
+    for path, node in nodes(model):
+        library = getattr(node, "parameters", None)
+        if isinstance(library, Parameters):
+            here = (*path, ("attr", "parameters"))
+            found += [
+                Parameter(
+                    (*here, ("attr", "values"), ("item", name)),
+                    (*here, ("attr", "grads"), ("item", name)),
+                )
+                for name in library.shapes
+            ]
+            continue
+        for step, value, partner_step, partner in _pairs(node):
+            found += _leaves((*path, step), value, (*path, partner_step), partner)
+    unique: dict[tuple[int, tuple[int, ...]], Parameter] = {}
+    for parameter in sorted(found, key=lambda p: len(p.path)):
+        array = follow(model, parameter.path)
+        unique.setdefault((array.__array_interface__["data"][0], array.shape), parameter)
+    return [p for p in found if p in unique.values()]
+
+
+def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Return the parts of a node that have a partner for their gradients."""
+    parts = {step[1]: (step, part) for step, part in _parts(node) if isinstance(step[1], str)}
+    if not isinstance(node, dict | list | tuple):
+        for name in ("parameters", "gradients", "params", "grads"):
+            method = getattr(node, name, None)
+            if name not in parts and inspect.ismethod(method) and positional(method) == []:
+                parts[name] = (("call", name), method())
+    for name, (step, part) in parts.items():
+        for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
+            if other in parts and other != name:
+                partner = parts[other][1]
+                same = isinstance(part, dict) == isinstance(partner, dict)
+                if isinstance(part, dict | list | tuple | np.ndarray) and same:
+                    yield step, part, *parts[other]
+                    break
+
+
+def _leaves(path: Path, value: Any, partner_path: Path, partner: Any) -> list[Parameter]:
+    """Return the parameters in a part of an object, and in its partner their gradients."""
+    if is_real(value):
+        shape = np.shape(partner) if not isinstance(partner, dict | list | tuple) else None
+        return [Parameter(path, partner_path)] if partner is not None and shape is not None else []
+    if isinstance(value, dict) and isinstance(partner, dict):
+        keys = {
+            k: next(
+                (o for o in (k, *(gradient_keys(k) if isinstance(k, str) else ())) if o in partner),
+                None,
+            )
+            for k in value
+        }
+    elif isinstance(value, list | tuple) and isinstance(partner, list | tuple):
+        keys = {i: i if i < len(partner) else None for i in range(len(value))}
+    else:
+        return []
+    return [
+        parameter
+        for key, other in keys.items()
+        if other is not None
+        for parameter in _leaves(
+            (*path, ("item", key)), value[key], (*partner_path, ("item", other)), partner[other]
+        )
+    ]
+
+
+class ObjectTarget:
+    """An object with forward and backward. Each run uses a copy, so it is left as it was."""
+
+    repeatable = False
+
+    def __init__(
+        self,
+        model: Any,
+        arguments: Arguments,
+        parameters: Sequence[str] | None = None,
+        methods: tuple[str, str | None] = METHODS[0],
+    ) -> None:
+        self.model, self.arguments, self.methods = model, arguments, methods
+        library = isinstance(getattr(model, "parameters", None), Parameters)
+        self.name = repr(model) if library else type(model).__name__
+        self.remarks: dict[str, None] = {}
+        self.overlooked: list[str] = []
+        self.found: dict[str, Parameter] = {}
+        self.updates = False  # whether backward changes the parameters
+        self._named, self._discovered = parameters, False
+        method = getattr(model, methods[1]) if methods[1] else None
+        self._takes = [] if method is None else positional(method)
+        self.linear = method is None or self._takes is None or bool(self._takes)
+        for name in parameters or ():
+            if not hasattr(model, name):
+                raise FormError(f"{self.name}: there is no {name!r}, expected an attribute's name")
+
+    def code(self) -> tuple[Any, ...]:
+        """Return the objects whose modules get complex buffers."""
+        return tuple(node for _, node in nodes(self.model) if hasattr(node, "__dict__"))
+
+    def cotangent_names(self, count: int) -> list[str]:
+        """Return the names of the gradients that backward is given."""
+        return [f"the gradient of output {i}" for i in range(count)]
+
+    def discover(self, values: Values) -> None:
+        """Find, once, the parameters, and arrays that change the output and have no gradient."""
+        if self._discovered:
+            return
+        self._discovered = True
+        model = copy.deepcopy(self.model)
+        before = {p: a.copy() for p, a in arrays_in(model, "self").items() if is_real(a)}
+        same = arrays_in(model, "self")
+        result = self._forward(model, copied(values))
+        after = arrays_in(model, "self")
+        constant = [
+            path
+            for path, array in before.items()
+            if path in after and np.array_equal(after[path], array)
+        ]
+        returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
+        if self._named is not None:
+            self.found = {n: self._named_parameter(model, n) for n in self._named}
+        else:
+            self.found = {
+                self._short(p.path): p
+                for p in find_parameters(model)
+                if _exists(self.model, p.path) and is_real(follow(self.model, p.path))
+            }
+        known = [follow(self.model, p.path) for p in self.found.values()]
+        originals = arrays_in(self.model, "self")
+        left = [
+            path
+            for path in constant
+            if path in originals
+            and not any(np.shares_memory(originals[path], k) for k in known)
+            and originals[path].size
+            and self._matters(path, values, result[1])
+        ]
+        self._find_returned(left, returned, originals, same, before)
+        if self._named is None and not self.found and left:
+            raise FormError(
+                f"{self.name}: no parameters found, expected .params and .grads, attributes W and "
+                "dW, or parameters=('W', ...) in the call, () for none"
+            )
+        self.overlooked = [
+            f"{path} changes the output and has no gradient that is known: name it in parameters="
+            for path in left
+        ]
+
+    def _find_returned(
+        self,
+        left: list[str],
+        returned: Any,
+        originals: dict[str, Array],
+        same: dict[str, Array],
+        before: dict[str, Array],
+    ) -> None:
+        """Take arrays whose gradient backward returns, or that it updates, for parameters."""
+        flat = list(returned) if isinstance(returned, tuple | list) else []
+        extra = [as_gradient(g) for g in flat[len(self.arguments.trees) :]]
+        for path in list(left):
+            text = path.removeprefix("self.")
+            name = text.split(".")[-1].split("['")[-1].removesuffix("']")
+            in_dict = isinstance(returned, dict) and any(
+                k in returned for k in (*gradient_keys(name), name)
+            )
+            fits = [g for g in extra if np.shape(g) == originals[path].shape]
+            updated = not np.array_equal(same[path], before[path])
+            if in_dict or fits or updated:
+                if fits and not in_dict:
+                    extra = [g for g in extra if g is not fits[0]]
+                self.updates |= updated and not in_dict and not fits
+                self.linear = self.linear and not self.updates
+                self.found[text] = Parameter(_path_of(self.model, path), None)
+                left.remove(path)
+
+    def _named_parameter(self, model: Any, name: str) -> Parameter:
+        path: Path = (("attr", name),)
+        keys = [k for k in gradient_keys(name) if hasattr(model, k)]
+        return Parameter(path, (("attr", keys[0]),) if keys else None)
+
+    def _short(self, path: Path) -> str:
+        """Return a name: ``W`` of ``params['W']`` and of ``parameters.values['W']``."""
+        if len(path) == 3 and path[1] == ("attr", "values"):
+            return str(path[-1][1])
+        if len(path) == 2 and path[0][1] in PARTNERS and path[1][0] == "item":
+            return path[1][1] if isinstance(path[1][1], str) else path_text(path)
+        if len(path) > 1 and path[-1][1] in PARTNERS:  # a parameter object's array
+            path = path[:-1]
+        return path_text(path)
+
+    def _matters(self, path: str, values: Values, outputs: tuple[Any, ...]) -> bool:
+        """Whether the outputs change when an array of the object does."""
+        model = copy.deepcopy(self.model)
+        array = arrays_in(model, "self")[path]
+        if not array.flags.writeable:
+            return False
+        array += 0.1
+        changed = self._forward(model, copied(values))[1]
+        return any(not np.array_equal(a, b) for a, b in zip(changed, outputs, strict=True))
+
+    def parameters(self) -> dict[str, Array]:
+        """Return a copy of every parameter."""
+        return {name: np.array(follow(self.model, p.path)) for name, p in self.found.items()}
+
+    def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
+        """Return a copy of the object with other parameters, and the inputs in their dtype."""
+        memo: dict[int, Any] = {}
+        everything = arrays_in(self.model, "self").values() if self.found else ()
+        library: list[tuple[Path, Array]] = []
+        for name, parameter in self.found.items():
+            if any(isinstance(n, Parameters) for n in _along(self.model, parameter.path)):
+                library.append((parameter.path, values[name]))
+                continue
+            old, new = follow(self.model, parameter.path), values[name].copy()
+            for other in everything:
+                if np.may_share_memory(other, old):
+                    memo[id(other)] = new if other is old else _same_view(other, old, new)
+            memo[id(old)] = new
+        model = copy.deepcopy(self.model, memo)
+        layers = [
+            n for _, n in nodes(model) if isinstance(getattr(n, "parameters", None), Parameters)
+        ]
+        if layers or isinstance(model, Loss):
+            real = [v for v in (*values.values(), *inputs.values()) if is_real(v)]
+            dtype = np.result_type(*real)
+            for layer in layers:
+                layer.parameters.to(dtype) if layer.parameters.dtype != dtype else None
+            for path, value in library:
+                follow(model, path)[...] = value
+            inputs = {n: v.astype(dtype) if is_real(v) else v for n, v in inputs.items()}
+        for parameter in self.found.values():
+            held = _held(model, parameter)
+            if isinstance(held, np.ndarray) and held.flags.writeable:
+                held[...] = 0  # for objects that add to it
+        return model, inputs
+
+    def run(self, values: Values) -> ForwardPass:
+        """Run forward on these arguments with these parameters.
+
+        `backward` may be called once, because it may use up what forward kept.
+        """
+        inputs = copied({name: values[name] for name in self.arguments.values})
+        model, inputs = self._copy_with(values, inputs)
+        result = self._forward(model, inputs)
+        outputs = result[1]
+
+        def backward(douts: Sequence[Array | None]) -> Gradients:
+            before = {n: np.array(follow(model, p.path)) for n, p in self.found.items()}
+            returned = self._call_backward(model, result, douts)
+            return self._read(model, returned, before, values)
+
+        return ForwardPass(outputs, backward, None, inputs, self._received(result))
+
+    def _forward(self, model: Any, inputs: Values) -> tuple[Any, tuple[Array, ...], Any]:
+        """Return what forward returned, its outputs, and the cache or gradients beside them."""
+        with quiet(self, reseed=True):
+            made = getattr(model, self.methods[0])(*self.arguments.build(inputs))
+        beside = None
+        takes_cache = any(p.name.lower() in CACHES for p in self._takes or ())
+        if isinstance(made, tuple) and len(made) > 1 and (takes_cache or self.methods[1] is None):
+            made, beside = made[0] if len(made) == 2 else made[:-1], made[-1]
+        return made, as_tuple(made), beside
+
+    def _received(self, result: tuple[Any, tuple[Array, ...], Any]) -> int:
+        made, outputs, _ = result
+        if self._takes is None or not isinstance(made, tuple) or not self._takes:
+            return len(outputs)
+        room = [p for p in self._takes if p.name.lower() not in (*CACHES, *RATES)]
+        return len(as_tuple(made[: len(room)]))
+
+    def _call_backward(
+        self, model: Any, result: tuple[Any, tuple[Array, ...], Any], douts: Sequence[Any]
+    ) -> Any:
+        made, _, beside = result
+        name = self.methods[1]
+        if name is None:
+            return map_values(beside, lambda g: np.asarray(g) * douts[0])
+        method = getattr(model, name)
+        if self._takes == []:
+            self.scale = float(np.asarray(douts[0]).reshape(-1)[0])
+            with quiet(self, reseed=False):
+                return method()
+        sent = regroup(douts, made)
+        several = isinstance(made, tuple)
+        queue = list(sent) if several else [sent]
+        if self._takes is None:
+            with quiet(self, reseed=False):
+                return method(*queue)
+        arguments = []
+        for p in self._takes:
+            if p.name.lower() in CACHES:
+                arguments.append(beside)
+            elif p.name.lower() in RATES:
+                arguments.append(1.0)
+            elif queue:
+                arguments.append(queue.pop(0))
+            elif p.default is p.empty:
+                raise FormError(
+                    f"{self.name}: backward expects {p.name!r} besides the gradients of its "
+                    f"{len(as_tuple(made))} outputs, expected one gradient for each output"
+                )
+        with quiet(self, reseed=False):
+            return method(*arguments)
+
+    def _read(  # noqa: C901 (one branch for each place where a gradient may be)
+        self, model: Any, returned: Any, before: Values, values: Values
+    ) -> Gradients:
+        trees = self.arguments.trees
+        found: Gradients = {}
+        flat = list(returned) if isinstance(returned, tuple) else [returned]
+        if isinstance(returned, list):
+            flat = returned if len(returned) == len(trees) > 1 else [returned]
+        if isinstance(returned, dict):
+            for name in [*self.arguments.values, *self.found]:
+                match_gradient(name, returned, returned, found)
+        else:
+            for tree, gradient in zip(trees, flat, strict=False):
+                match_gradient(tree, gradient, {}, found)
+        extra = [as_gradient(g) for g in flat[len(self.arguments.trees) :]]
+        for name, parameter in self.found.items():
+            if (held := _held(model, parameter)) is not None:
+                found[name] = held
+            elif name not in found and self.updates:
+                rate = 1.0 if any(p.name in RATES for p in self._takes or ()) else self._rate(model)
+                found[name] = (before[name] - follow(model, parameter.path)) / rate
+            elif name not in found:
+                fits = [g for g in extra if np.shape(g) == np.shape(values[name])]
+                found[name] = fits[0] if fits else None
+                extra = [g for g in extra if g is not found[name]]
+        if self.updates or any(
+            not np.array_equal(before[n], follow(model, p.path)) for n, p in self.found.items()
+        ):
+            self.remarks["backward updates the parameters"] = None
+        if self._takes == [] and self.methods[1]:
+            found = {n: None if g is None else np.asarray(g) * self.scale for n, g in found.items()}
+        return found
+
+    def _rate(self, model: Any) -> float:
+        for _, node in nodes(model):
+            for name in RATES:
+                if isinstance(getattr(node, name, None), float):
+                    return float(getattr(node, name))
+        raise FormError(
+            f"{self.name}: backward updates the parameters and keeps no gradient, expected an "
+            f"attribute or argument {RATES[0]!r} or {RATES[1]!r} with the learning rate"
+        )
+
+
+def map_values(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a container with a function of each part, or the function of a value."""
+    if isinstance(value, dict):
+        return {k: map_values(v, function) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([map_values(v, function) for v in value])
+    return function(value)
+
+
+def _along(model: Any, path: Path) -> Iterator[Any]:
+    for i in range(len(path)):
+        yield follow(model, path[:i])
+
+
+def _exists(model: Any, path: Path) -> bool:
+    try:
+        follow(model, path)
+    except (AttributeError, KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def _held(model: Any, parameter: Parameter) -> Any:
+    """Return the gradient that an object holds for a parameter, or None."""
+    path = parameter.gradient
+    return follow(model, path) if path is not None and _exists(model, path) else None
+
+
+def _path_of(model: Any, text: str) -> Path:
+    """Return the path of an array that :func:`arrays_in` names."""
+    array = arrays_in(model, "self")[text]
+    for path, node in nodes(model):
+        for step, part in _parts(node):
+            if part is array:
+                return (*path, step)
+    raise FormError(f"{text} cannot be reached")
+
+
+def _same_view(view: Array, old: Array, new: Array) -> Array:
+    """Return the view of `new` that `view` is of `old`."""
+    offset = view.__array_interface__["data"][0] - old.__array_interface__["data"][0]
+    if not old.flags.c_contiguous or offset < 0 or view.dtype != old.dtype:
+        return view.copy()
+    step = old.itemsize
+    return np.ndarray(
+        view.shape,
+        new.dtype,
+        np.ascontiguousarray(new) if not new.flags.c_contiguous else new,
+        offset // step * new.itemsize,
+        tuple(s // step * new.itemsize for s in view.strides),
+    )
