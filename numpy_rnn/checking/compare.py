@@ -18,6 +18,8 @@ from numpy_rnn.checking.target import Gradients, Point, is_real
 from numpy_rnn.functional.types import Array
 
 GATES = {3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # PyTorch's orders
+FLOAT32_RTOL = 3e-3
+MAX_EACH = 100  # above this, the worst element is not looked for, but any wrong one
 MAX_ELEMENTS = 3000  # above this, nothing is done element by element
 TRIES = 6  # runs with inputs moved by their last bits
 
@@ -108,6 +110,19 @@ def compare_all(context: Context, found_wrong: Collection[str] = ()) -> list[Com
     return comparisons
 
 
+def has_kink(context: Context, name: str) -> bool:
+    """Whether the slopes to both sides of a value differ: it is exactly at a kink."""
+    point, h = context.point, 1e-6
+    value = point.values[name]
+    step = h * np.random.default_rng(0).standard_normal(value.shape)
+    below, here, above = (point.outputs_with(**{name: value + s * step}) for s in (-1, 0, 1))
+    turns = [
+        float(np.abs(a - 2 * b + c).max(initial=0.0))
+        for a, b, c in zip(above, here, below, strict=True)
+    ]
+    return max(turns, default=0.0) > 1e-3 * h
+
+
 def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
     """Return how far each element of the claimed gradients moves with its inputs' last bits.
 
@@ -133,11 +148,16 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
         for name, most in moved.items():
             if np.shape(np.asarray(again.get(name))) == most.shape:
                 np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
+    if not context.regime.optional:
+        return moved
     # Where inputs are of all magnitudes, what is far below the largest is rounding.
     largest = max((float(np.abs(g).max(initial=0.0)) for g in moved.values()), default=0.0)
-    return {
-        n: most + 1e-3 * largest if context.regime.optional else most for n, most in moved.items()
-    }
+    values = [v for v in (*point.values.values(), np.ones(1)) if is_real(v)]
+    scales = [
+        max(float(np.abs(a).max(initial=0.0)) for a in group) for group in (values, point.douts)
+    ]
+    floor = 1e-3 * largest + 1e-15 * scales[0] * scales[1]
+    return {name: most + floor for name, most in moved.items()}
 
 
 def _in_extended_precision(point: Point) -> Gradients:
@@ -192,7 +212,7 @@ def _tolerance(context: Context, name: str) -> float:
     if context.settings.rtol is not None:
         return context.settings.rtol
     if context.point.values[name].dtype == np.float32 or context.settings.single:
-        return 3e-3
+        return FLOAT32_RTOL
     if context.method == "complex step":
         return context.regime.rtol
     return max(1e-8, context.regime.rtol)  # differences resolve fewer digits
@@ -343,6 +363,9 @@ def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Loc
         exact = directional(point, {name: direction}, context.method).value
         return float(np.sum(claimed * direction)), exact
 
+    if len(elements) <= MAX_EACH:  # the worst of all says most
+        pairs = [both(np.array([e]), 1) for e in elements]
+        elements = elements[[int(np.argmax([abs(a - b) for a, b in pairs]))]]
     while len(elements) > 1:
         halves = np.array_split(elements, 2)
         errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]

@@ -147,14 +147,19 @@ def _first_different(a: Gradients, b: Gradients) -> str:
 
 
 def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
+    largest = max(
+        (float(np.abs(g).max(initial=0.0)) for g in first.values() if is_real(g)), default=0
+    )
+    single = any(is_real(v) and v.dtype == np.float32 for v in point.values.values())
+    floor = 0.1 * largest if single else 0.0  # below it, float32 has no digits left
     for factor in (1e4, -1e-20):  # clipping shows on large gradients, a threshold on small ones
         scaled = point._replace(douts=[factor * d for d in point.douts]).claimed()
         for name, g in first.items():
             if g is None or scaled[name] is None:
                 continue
-            scale = float(np.abs(g).max(initial=0.0))
+            scale = max(float(np.abs(g).max(initial=0.0)), floor)
             off = float(np.abs(np.asarray(scaled[name]) / factor - g).max(initial=0.0))
-            if np.array_equal(np.asarray(scaled[name]), g) and scale:
+            if np.array_equal(np.asarray(scaled[name]), g) and np.any(g):
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
             elif off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
                 text = (

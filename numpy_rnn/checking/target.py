@@ -2,7 +2,7 @@
 
 A pair, an object and a function all become a Target: named values in, outputs out, and a
 `backward` that claims the gradient of sum(dout * out) for each value. Objects are in
-``objects.py``, functions of PyTorch and JAX in ``frameworks.py``.
+``objects.py``, functions of PyTorch and JAX in ``frameworks.py``; ``forms.py`` tells them apart.
 
 Arguments may be nested: a dictionary of parameters, a list with an entry for each step. Each
 array in them is a value with a name of its own.
@@ -25,10 +25,6 @@ from numpy_rnn.functional.types import Array
 Values = dict[str, Any]
 Gradients = dict[str, Any]
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
-FORMS = (
-    "a pair (forward, backward), an object with both methods, a function "
-    "theta -> (loss, gradient), a torch.autograd.Function or a jax.custom_vjp"
-)
 
 
 class FormError(TypeError):
@@ -416,50 +412,6 @@ class FunctionTarget:
             return {n: None if g is None else np.asarray(g) * douts[0] for n, g in found.items()}
 
         return ForwardPass(as_tuple(loss), backward, tuple(found.values()), inputs, 1)
-
-
-def read_target(
-    target: Any, arguments: Sequence[Any], parameters: Sequence[str] | None
-) -> tuple[Target, dict[str, Any]]:
-    """Return what check_gradients was given as a Target, and its arguments by name."""
-    from numpy_rnn.checking.frameworks import framework_target  # noqa: PLC0415 (it imports this)
-    from numpy_rnn.checking.objects import METHODS, ObjectTarget  # noqa: PLC0415 (it imports this)
-
-    pair = isinstance(target, tuple | list) and len(target) == 2 and all(map(callable, target))
-    methods = next((m for m in METHODS if all(hasattr(target, n) for n in m if n)), None)
-    framework = framework_target(target)
-    forward: Any
-    if pair:
-        forward = target[0]
-    elif framework is not None:
-        forward = framework
-    elif methods is not None and not inspect.isfunction(target):
-        forward = getattr(target, methods[0])
-    elif callable(target):
-        forward = target
-    else:
-        raise FormError(f"check_gradients: {target!r}, expected {FORMS}")
-    by_name = len(arguments) == 1 and isinstance(arguments[0], Mapping)
-    if by_name:
-        given = dict(arguments[0])
-    else:
-        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
-    if not given:
-        raise FormError("check_gradients: no arguments, expected those of forward")
-    nested = Arguments(given)
-    if pair:
-        return PairTarget(target[0], target[1], nested), nested.values
-    if framework is not None:
-        return framework.bind(nested), nested.values
-    if forward is not target:
-        return ObjectTarget(target, nested, parameters, methods or METHODS[0]), nested.values
-    single = sum(p.default is p.empty for p in positional(target) or ()) == 1
-    flat = by_name and single and all(isinstance(tree, str) for tree in nested.trees)
-    values = {  # an integer vector stands for a real one
-        n: g.astype(float) if isinstance(g, np.ndarray) and single else g
-        for n, g in nested.values.items()
-    }
-    return FunctionTarget(target, nested, flat=flat), values
 
 
 def callable_name(function: Any) -> str:
