@@ -18,7 +18,7 @@ import numpy as np
 from numpy_rnn.apps.learn.exercise import Exercise
 from numpy_rnn.checking.check import Report, check_gradients
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
-from numpy_rnn.checking.target import PairTarget
+from numpy_rnn.checking.target import Arguments, PairTarget
 from numpy_rnn.functional.types import Array
 
 SIZES = {"T": 4, "B": 2, "D": 3, "H": 4, "V": 6, "P": 3}
@@ -99,7 +99,8 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
     """Return a function that returns the results of an answer as arrays, by name."""
 
     def of_pair(answer: Any) -> dict[str, Any]:
-        target = PairTarget(*(getattr(answer, name) for name in exercise.options["pair"]))
+        forward, backward = (getattr(answer, name) for name in exercise.options["pair"])
+        target = PairTarget(forward, backward, Arguments(exercise.shapes()))
         rng = np.random.default_rng(0)
         values, _ = draw(rng, exercise.shapes(), complete_sizes(SIZES), REGIMES[0])
         made = target.run(values)

@@ -1,0 +1,50 @@
+"""Backward passes written by hand for PyTorch. JAX is not in the test environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from numpy_rnn.checking import check_gradients
+
+
+class Tanh(torch.autograd.Function):
+    """A layer with a backward pass of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, W: Any) -> Any:
+        y = torch.tanh(x @ W.T)
+        ctx.save_for_backward(x, W, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        x, W, y = ctx.saved_tensors
+        dz = grads[0] * (1 - y**2)
+        return dz @ W, torch.einsum("tbh,tbd->hd", dz, x)
+
+
+class Wrong(Tanh):
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        dx, dW = Tanh.backward(ctx, *grads)
+        return dx, 2 * dW
+
+
+def test_an_autograd_function_is_checked() -> None:
+    report = check_gradients(Tanh, "T B D", "H D")
+    assert report.ok, str(report)
+    assert [row.name for row in report.rows] == ["x", "W"]
+    report = check_gradients(Wrong.apply, "T B D", "H D", regimes=["usual"])
+    assert report.suggestions == ["the gradient of W is off by a constant factor 2"]
+
+
+def test_a_function_that_calls_torch_is_checked() -> None:
+    def layer(x: Any, W: Any) -> Any:
+        return Wrong.apply(torch.relu(x), W)
+
+    report = check_gradients(layer, "T B D", "H D", regimes=["usual"])
+    assert [row.name for row in report.rows if not row.right] == ["W"]
+    assert report.method == "central differences"
+    assert report.worst > 0.1
