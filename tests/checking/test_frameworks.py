@@ -42,7 +42,8 @@ def test_an_autograd_function_is_checked() -> None:
 
 def test_a_function_that_calls_torch_is_checked() -> None:
     def layer(x: Any, W: Any) -> Any:
-        return Wrong.apply(torch.relu(x), W)
+        function: Any = Wrong
+        return function.apply(torch.relu(x), W)
 
     report = check_gradients(layer, "T B D", "H D", regimes=["usual"])
     assert [row.name for row in report.rows if not row.right] == ["W"]
