@@ -32,6 +32,9 @@ CREATORS = (*_LIKE, *FROM_DATA, "zeros", "empty", "ones", "full", "eye", "identi
 MATH = ("exp", "tanh", "sinh", "cosh", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan")
 
 
+ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan")
+
+
 class Record:
     """What tracing arrays have met: operations by line, sides of comparisons, ties."""
 
@@ -47,10 +50,11 @@ class Record:
 
 
 class _Active:
-    """What is being recorded now, and which side a comparison takes where both are equal."""
+    """What is recorded, which side ties take, and what moves last bits."""
 
     record: Record | None = None
     ties: bool | None = None
+    last_bits: np.random.Generator | None = None
 
 
 @contextlib.contextmanager
@@ -71,6 +75,20 @@ def resolving_ties(ties: bool | None) -> Iterator[None]:
         yield
     finally:
         _Active.ties = before
+
+
+@contextlib.contextmanager
+def moving_last_bits(rng: np.random.Generator) -> Iterator[None]:
+    """Move the results of functions that are rounded by their last bits, each time anew.
+
+    The spread of what is computed from them shows how much of it is rounding (Parker 1997, Monte
+    Carlo arithmetic).
+    """
+    before, _Active.last_bits = _Active.last_bits, rng
+    try:
+        yield
+    finally:
+        _Active.last_bits = before
 
 
 def line_of_user(stack: traceback.StackSummary | None = None) -> str:
@@ -187,6 +205,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _moved(result: Any) -> Any:
+    """Return a result, with its last bits moved if :func:`moving_last_bits` is active."""
+    if _Active.last_bits is None or np.asarray(result).dtype.kind != "f":
+        return result
+    return result + np.spacing(result) * _Active.last_bits.integers(-2, 3, np.shape(result))
+
+
 class TracedArray(np.ndarray[Any, Any]):
     """An array that records what the code does with it, and stands in for what is not analytic."""
 
@@ -206,6 +231,8 @@ class TracedArray(np.ndarray[Any, Any]):
             if out is not None:
                 options["out"] = tuple(_untraced(o) for o in out)
             result = getattr(ufunc, method)(*plain, **options)
+        if method == "__call__" and name in ROUNDED and out is None:
+            result = _moved(result)
         if _Active.record is not None:
             if stand_in is not None and name not in COMPARISONS:
                 note(f"np.{name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -294,3 +295,38 @@ def test_rtrl_of_whole_numbers_is_not_cut_off() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)  # type: ignore[arg-type]  # none of them is None
     with pytest.raises(ValueError, match="rtrl: expected a list of gradients of 5 steps"):
         rtrl(gru_forward, gru_backward, values, [dh[:3]])
+
+
+def leaky_forward(x: Any, h0: Any, W: Any, U: Any, b: Any, a: Any) -> Any:
+    """Move each unit by a fraction of the way to its new value."""
+    h, n = [h0], []
+    for t in range(len(x)):
+        n.append(np.tanh(x[t] @ W.T + h[t] @ U.T + b))
+        h.append(h[t] + a * (n[t] - h[t]))
+    return np.stack(h)[1:], (x, h, n, W, U, a)
+
+
+def leaky_backward(dh: Any, cache: Any, *, keeps: bool = True) -> Any:
+    """Return the gradients; without `keeps`, the state's own path to the next step is lost."""
+    x, h, n, W, U, a = cache
+    dx, carry, dW, dU = (np.zeros_like(v) for v in (x, h[0], W, U))
+    db, da = np.zeros_like(a), np.zeros_like(a)
+    for t in reversed(range(len(x))):
+        d = dh[t] + carry
+        dz = a * d * (1 - n[t] ** 2)
+        da += (d * (n[t] - h[t])).sum(axis=0)
+        db += dz.sum(axis=0)
+        dW += dz.T @ x[t]
+        dU += dz.T @ h[t]
+        dx[t] = dz @ W
+        carry = keeps * (1 - a) * d + dz @ U
+    return dx, carry, dW, dU, db, da
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_slope_that_rounding_makes_zero_is_no_alarm(seed: int) -> None:
+    """Where tanh is 1 to the last bit, 1 - n^2 is 0; the exact slope may be 1e-96."""
+    shapes = {"x": "T B D", "h0": "B H", "W": "H D", "U": "H H", "b": "H", "a": "H"}
+    assert check_gradients((leaky_forward, leaky_backward), shapes, seed=seed).gradients_ok
+    wrong = (leaky_forward, partial(leaky_backward, keeps=False))
+    assert not check_gradients(wrong, shapes, seed=seed).gradients_ok
