@@ -68,12 +68,14 @@ def test_a_question_then_a_hint_then_the_solution(
     for _ in range(3):
         assert learn(folder, "check", "1") == 1
         shown.append(capsys.readouterr().out)
-    assert [mistake.question in text for text in shown] == [True, True, True]
-    assert [mistake.hint in text for text in shown] == [False, True, True]
+    assert all(len(line) <= 80 for text in shown for line in text.splitlines())
+    flat = [" ".join(text.split()) for text in shown]  # the prose is in lines of 80 columns
+    assert [" ".join(mistake.question.split()) in text for text in flat] == [True, True, True]
+    assert [" ".join(mistake.hint.split()) in text for text in flat] == [False, True, True]
     assert ["vocabulary.index(character)] = 1\n" in text for text in shown] == [False, False, True]
     answer.write_text(mistakes["axes swapped"].code, "utf-8")  # another mistake: from the beginning
     assert learn(folder, "check", "1") == 1
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     assert mistakes["axes swapped"].question in text
     assert mistakes["axes swapped"].hint not in text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from textwrap import indent
+from textwrap import TextWrapper, indent
 
 from numpy_rnn.apps.learn.exercise import LANGUAGES, Exercise, load, messages
 from numpy_rnn.apps.learn.judge import Verdict, judge
@@ -94,12 +94,20 @@ class Course:
         if verdict.printed:
             parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
         mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
-        hints = [f"{say['question']} {mistake.question}", f"{say['hint']} {mistake.hint}"]
-        if verdict.suggestion:
+        question = say["error_question"] if verdict.kind == "error" else mistake.question
+        hints = [f"{say['question']} {question}", f"{say['hint']} {mistake.hint}"]
+        if verdict.suggestion and not mistake.name:  # the cause of a known mistake is certain
             hints[1] += f"\n\n{say['suggestion']} {verdict.suggestion}"
         hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
         parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
-        return "\n\n".join(filter(None, parts))
+        return _fold("\n\n".join(filter(None, parts)))
+
+
+def _fold(text: str) -> str:
+    """Return a text with its prose in lines of at most 80 columns; indented lines stay."""
+    wrapper = TextWrapper(80, break_long_words=False, break_on_hyphens=False)
+    lines = text.splitlines()
+    return "\n".join(x if x.startswith(" ") else wrapper.fill(x) for x in lines)
 
 
 def _page(exercise: Exercise, count: int, say: dict[str, str]) -> str:

@@ -135,6 +135,9 @@ def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
     pair = [forward.__name__, backward.__name__]
     options = {"pair": pair, "shapes": reference.shapes, "gates": reference.gates}
     title = sections["options"]["title"].format(page=reference.name)
-    texts = title, sections["text"], wrong, page, bug.diff(), ""
+    lines = bug.diff().splitlines()  # from right to wrong; the solution goes the other way
+    mended = [f"- {line[2:]}" for line in lines if line.startswith("+")]
+    mended += [f"+ {line[2:]}" for line in lines if line.startswith("-")]
+    texts = title, sections["text"], wrong, page, "\n".join(mended), ""
     mistakes = found, Mistake("", "", *_hints(sections["else"]))
     return Exercise(number, f"ex{number:02d}_bug_{reference.name}", *texts, mistakes, options)

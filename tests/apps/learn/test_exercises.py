@@ -66,6 +66,9 @@ def test_a_page_with_a_bug_fails_and_the_hint_is_its_cause(exercise: Exercise) -
         b.cause for b in BUGS if (b.reference.name, b.name) == (page_of(exercise), bug.name)
     )
     assert cause in bug.hint
+    for line in exercise.shown.splitlines():  # the mended lines are those with a plus
+        right, wrong = line[2:].strip() in exercise.solution, line[2:].strip() in exercise.start
+        assert right if line.startswith("+") else wrong
 
 
 def page_of(exercise: Exercise) -> str:
