@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def _names(function: Any) -> dict[str, Any]:
     return used | {n: c.cell_contents for n, c in cells}
 
 
-class FrameworkTarget:
+class FrameworkTarget(ABC):
     """What both have in common: arrays become tensors, outputs become arrays."""
 
     repeatable = linear = True
@@ -106,9 +107,9 @@ class FrameworkTarget:
 
         return ForwardPass(outputs, backward_of_arrays, None, inputs, len(outputs))
 
+    @abstractmethod
     def trace(self, inputs: Values) -> tuple[Any, Callable[[Any, list[str]], Gradients]]:
         """Return the outputs and the backward pass."""
-        raise NotImplementedError
 
     def to_array(self, value: Any) -> Any:
         """Return a tensor as an array."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ from numpy_rnn.checking.target import (
     copied,
     gradient_keys,
     is_real,
+    map_tree,
     match_gradient,
     positional,
     quiet,
@@ -399,7 +400,7 @@ class ObjectTarget:
         made, _, beside = result
         name = self.methods[1]
         if name is None:
-            return map_values(beside, lambda g: np.asarray(g) * douts[0])
+            return map_tree(beside, lambda g: np.asarray(g) * douts[0])
         method = getattr(model, name)
         if self._takes == []:
             self.scale = float(np.asarray(douts[0]).reshape(-1)[0])
@@ -469,15 +470,6 @@ class ObjectTarget:
             f"{self.name}: backward updates the parameters and keeps no gradient, expected an "
             f"attribute or argument {RATES[0]!r} or {RATES[1]!r} with the learning rate"
         )
-
-
-def map_values(value: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a container with a function of each part, or the function of a value."""
-    if isinstance(value, dict):
-        return {k: map_values(v, function) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([map_values(v, function) for v in value])
-    return function(value)
 
 
 def _along(model: Any, path: Path) -> Iterator[Any]:

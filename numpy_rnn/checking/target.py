@@ -234,7 +234,7 @@ class Arguments:
         return found
 
 
-def map_tree(tree: Any, function: Callable[[str], Any]) -> Any:
+def map_tree(tree: Any, function: Callable[[Any], Any]) -> Any:
     """Return a tree with a function of each of its leaves."""
     if isinstance(tree, dict):
         return {key: map_tree(part, function) for key, part in tree.items()}

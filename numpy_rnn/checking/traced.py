@@ -4,7 +4,7 @@ The complex step needs code that is analytic. Ordinary code is, except for a few
 buffers of real numbers, abs, norm, std, conj, float(). For real inputs each of them equals one
 that is analytic: abs(z) is z sign(z), conj(z) is z, a real buffer may be complex. While
 :func:`stand_ins` is active, array creation in the user's code gives complex buffers, and
-:class:`TracedArray` puts these in place of the operations.
+:class:`TracedArray` uses these equals instead of the operations.
 
 With real numbers the same class records what is not seen from outside: where float64 becomes
 float32, and to which side each comparison of the code falls.
