@@ -34,6 +34,7 @@ class File:
         self._h5 = import_h5py()
         self._root, self._data, self._size = root, data, len(data)
         self._left, self._objects = 4 * len(data) + SPARE, MAX_OBJECTS
+        self._heaps = {0}  # addresses of those that are right; a text at 0 has none
 
     def arrays(self, prefix: str) -> dict[str, Array]:
         """Return the arrays below a group by their paths, without random generators' states."""
@@ -85,9 +86,11 @@ class File:
     def _check_lengths(self, name: str) -> None:
         """Raise ValueError if a text claims more than the file holds: HDF5 would take the memory.
 
-        An attribute's message has a name, a type, a shape and, for each text, its length and where
-        it is. Those of all attributes of this name are checked.
+        An attribute's message has a name, a type, a shape and, for each text, its length and the
+        address of its heap. Those of all attributes of this name are checked.
         """
+        if self._root.id.get_create_plist().get_sizes() != (8, 8):
+            raise ValueError("its addresses are not of eight bytes")
         data, at = self._data, -1
         while (at := data.find(name.encode() + b"\0", at + 1)) >= 0:
             padded = data[at - 8] == 1  # version 1; version 3 has one byte more before the name
@@ -100,8 +103,24 @@ class File:
             dims = space + (8 if data[space] == 1 else 4)
             count = struct.unpack_from("<Q", data, dims)[0] if data[space + 1] else 1
             claims = range(space + space_size, min(space + space_size + 16 * count, len(data)), 16)
-            if any(struct.unpack_from("<I", data, i)[0] > self._size for i in claims):
-                raise ValueError(f"the texts of {name!r} claim more than the file holds")
+            for length, heap in (struct.unpack_from("<IQ", data, i) for i in claims):
+                if length > self._size:
+                    raise ValueError(f"the texts of {name!r} claim more than the file holds")
+                self._check_heap(heap)
+
+    def _check_heap(self, start: int) -> None:
+        """Raise ValueError unless each part of a heap ends in it: HDF5 would search for ever."""
+        if start in self._heaps:
+            return
+        self._heaps.add(start)
+        at, stop = start + 16, start + struct.unpack_from("<8xQ", self._data, start)[0]
+        while at + 16 <= stop:
+            number, size = struct.unpack_from("<H6xQ", self._data, at)
+            step = 16 + size + -size % 8 if number else size  # number 0: the rest is free
+            if not 16 <= step <= stop - at:
+                raise ValueError(f"a part of the heap at {start} claims {size} bytes")
+            self._count(1)
+            at += step
 
     def _group(self, prefix: str) -> Any:
         group = self._root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -308,3 +309,14 @@ def test_attributes_are_texts(tmp_path: Path) -> None:
         file["model_weights"].attrs["keras_version"] = 2
     with pytest.raises(DamagedFileError, match="'keras_version' is not text"):
         read(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 0), (0, 8), (1, 1 << 40), (1, (1 << 64) - 16)])
+def test_a_heap_of_texts_in_which_hdf5_would_search_for_ever(
+    number: int, size: int, tmp_path: Path
+) -> None:
+    data = bytearray(SEEDS[0])
+    struct.pack_into("<H6xQ", data, data.index(b"GCOL") + 16, number, size)
+    (tmp_path / "m.h5").write_bytes(data)
+    with pytest.raises(DamagedFileError, match=f"a part of the heap at .* claims {size} bytes"):
+        load(tmp_path / "m.h5")
