@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
+from io import BytesIO
+from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from docutils import nodes
 from latex2mathml.converter import convert
+
+import numpy_rnn
+from numpy_rnn.apps.learn import load
+from numpy_rnn.apps.recall import SENTENCE
 
 LINK_OUT = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./[^)]*|memory-results/[^)]*)\)")
 
@@ -15,14 +25,15 @@ author = "The numpy_rnn authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "memory-results"]
+exclude_patterns = ["_build", "memory-results", "**/__pycache__"]
 html_theme = "furo"
 html_title = "numpy_rnn"
-html_static_path = ["book.css"]
+html_static_path = ["book.css", "browser"]
 html_css_files = ["book.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = html_show_copyright = False
 numpydoc_show_class_members = False
+LIVE_EXERCISES = (4, 11, 12)  # those with the backward pass of a whole cell
 autodoc_typehints = "none"
 
 
@@ -44,7 +55,47 @@ def without_links_out(_app: Any, _name: str, source: list[str]) -> None:
     source[0] = LINK_OUT.sub(r"\1", source[0])
 
 
+def with_exercises(_app: Any, name: str, source: list[str]) -> None:
+    """Write what the package holds into the pages that run Python: exercises, the sentence."""
+    if name not in ("chapters/try_backward", "chapters/watch_training"):
+        return
+    exercises = [exercise for exercise in load() if exercise.number in LIVE_EXERCISES]
+    starts = {str(exercise.number): exercise.start for exercise in exercises}
+    facts = {
+        "choices": "".join(
+            f"<option value={e.number}>{e.number}: {html.escape(e.title)}" for e in exercises
+        ),
+        "code": html.escape(exercises[0].start),
+        "starts": json.dumps(starts).replace("<", "\\u003c"),
+        "sentence": html.escape(SENTENCE),
+    }
+    for key, value in facts.items():
+        source[0] = source[0].replace(f"@{key}@", value)
+
+
+def package_script() -> str:
+    """Return a script that holds an archive of the package and of browser/pages.py.
+
+    A page that is opened from a disk may load a script, but no other file.
+    """
+    package, archive = Path(numpy_rnn.__file__).parent, BytesIO()
+    with ZipFile(archive, "w", ZIP_DEFLATED) as opened:
+        for file in sorted(package.rglob("*.*")):
+            if file.suffix in (".py", ".md", ".toml", ".txt"):
+                opened.write(file, file.relative_to(package.parent))
+        opened.write(Path(__file__).parent / "browser" / "pages.py", "pages.py")
+    return f'window.NUMPY_RNN = "{base64.b64encode(archive.getvalue()).decode()}";\n'
+
+
+def write_package(app: Any, error: Exception | None) -> None:
+    """Write the package for the pages that run Python."""
+    if error is None and app.builder.format == "html":
+        Path(app.outdir, "_static", "numpy_rnn.js").write_text(package_script())
+
+
 def setup(app: Any) -> None:
-    """Register the equations and the links."""
+    """Register the equations, the links and the pages that run Python."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.connect("source-read", without_links_out)
+    app.connect("source-read", with_exercises)
+    app.connect("build-finished", write_package)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0")
-NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 class Browser:

@@ -84,23 +84,24 @@ class Course:
             self.passed.append(exercise.name)
         state = {"language": self.language, "passed": self.passed, "failures": self.failures}
         _write(self.folder / PROGRESS, json.dumps(state, indent=1))
-        return verdict, self._render(exercise, verdict, self.failures.get(key, 0))
+        text = render(exercise, verdict, self.failures.get(key, 0), self.messages)
+        return verdict, _fold(text)
 
-    def _render(self, exercise: Exercise, verdict: Verdict, count: int) -> str:
-        """Return what to print about a verdict, with the hints for this many failures."""
-        say = self.messages
-        facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
-        parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
-        if verdict.printed:
-            parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
-        mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
-        question = say["error_question"] if verdict.kind == "error" else mistake.question
-        hints = [f"{say['question']} {question}", f"{say['hint']} {mistake.hint}"]
-        if verdict.suggestion and not mistake.name:  # the cause of a known mistake is certain
-            hints[1] += f"\n\n{say['suggestion']} {verdict.suggestion}"
-        hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
-        parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
-        return _fold("\n\n".join(filter(None, parts)))
+
+def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]) -> str:
+    """Return what to print about a verdict, with the hints for this many failures."""
+    facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
+    parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
+    if verdict.printed:
+        parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
+    mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
+    question = say["error_question"] if verdict.kind == "error" else mistake.question
+    hints = [f"{say['question']} {question}", f"{say['hint']} {mistake.hint}"]
+    if verdict.suggestion and not mistake.name:  # the cause of a known mistake is certain
+        hints[1] += f"\n\n{say['suggestion']} {verdict.suggestion}"
+    hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
+    parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
+    return "\n\n".join(filter(None, parts))
 
 
 def _fold(text: str) -> str:
