@@ -44,9 +44,9 @@ FLOORS = [
     ["init", "optim.base", "optim.clip"],
     ["optim.sgd", "optim.adaptive"],
     ["optim"],
-    ["layers.validate", "layers.remember"],
+    ["layers.validate", "layers.remember", "layers.spans"],
     ["layers.base", "layers.batch", "layers.segments", "layers.merge"],
-    ["layers.mask", "layers.stateless"],
+    ["layers.stateless"],
     [
         "layers.activation",
         "layers.linear",

@@ -4,10 +4,15 @@
     batch_first (B, T, ...)   an option
     unbatched (T, ...)        accepted wherever (T, B, ...) is
 
-``lengths`` may come in any order. Rows are sorted once, at the edge of a layer, and their order is
-restored at the end. The reverse direction of a padded batch begins at each row's own end, so a
-reversal is a gather: step t of a row of length n becomes step n - 1 - t, and the padding stays
-where it is. To reverse twice changes nothing.
+The cells skip what is beyond a row's end and masked steps (spans.py). A masked step repeats the
+output, as in Keras:
+
+    (1)  h_t = cell(x_t, h_{t-1}) if mask_t else h_{t-1}
+    (2)  y_t = h_t                if mask_t else y_{t-1}      zero before the first valid step
+
+A reset before a masked step is made before the next valid one. A layer of two directions gives
+zeros at masked steps (Keras sets `zero_output_for_mask` there), because they repeat different
+steps.
 """
 
 from __future__ import annotations
@@ -17,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DType, State
+from numpy_rnn.layers.spans import Spans, make_spans
 from numpy_rnn.layers.validate import (
     check_array,
     check_bool,
@@ -30,17 +35,16 @@ from numpy_rnn.layers.validate import (
 
 
 class SequenceBatch(NamedTuple):
-    """How the rows of one call are arranged."""
+    """Which steps of one call count, and how its arrays are arranged."""
 
     T: int
     B: int
     batched: bool
     batch_first: bool
     tokens: bool  # x is token ids
-    order: Array | None  # (B,) rows by decreasing length; None: as they are
-    lengths: Array | None  # (B,), decreasing
-    reset: Array | None  # (T, B), rows in this order
-    mirror: Array | None  # (T, B): where each step goes in a reversal
+    valid: Array | None  # (T, B): False at masked steps and beyond a row's end; None: all count
+    resets: Array | None  # (T, B), False beyond a row's end
+    shown: Array | None  # (T, B): the step whose output each step shows; -1: zero
     plain: bool  # the user's layout is that of the cells, so that nothing has to be restored
 
     def shape(self, *rest: int) -> tuple[int, ...]:
@@ -49,30 +53,41 @@ class SequenceBatch(NamedTuple):
             return (self.T, *rest)
         return (self.B, self.T, *rest) if self.batch_first else (self.T, self.B, *rest)
 
-    def reverse(self, sequence: Array) -> Array:
-        """Return every row reversed, up to its end."""
-        if self.mirror is None:
-            return sequence[::-1]
-        flipped: Array = sequence[self.mirror, np.arange(self.B)]
-        return flipped
-
-    @property
-    def reversed_reset(self) -> Array | None:
-        """The resets in the reverse direction: a segment begins where it ended."""
-        if self.reset is None:
+    def spans(self, *, backwards: bool) -> Spans | None:
+        """Return the spans of a direction, or None if every row has all steps in one span."""
+        if self.valid is None:
             return None
-        after = np.zeros_like(self.reset)
-        after[:-1] = self.reset[1:]
-        return self.reverse(after)
+        return make_spans(self.valid, self.resets, backwards=backwards)
 
-    def sort_sequence(self, sequence: Array) -> Array:
-        """Return a sequence in the user's layout as (T, B, ...), longest rows first."""
-        sequence = to_time_major(sequence, self.batched, self.batch_first)
-        return sequence if self.order is None else sequence[:, self.order]
+    def read_gradient(self, where: object, dy: Array, size: int, dtype: DType) -> Array:
+        """Return the gradient of the output as that of the cells' output, (T, B, size)."""
+        shape = (self.T, self.B, size) if self.plain else self.shape(size)
+        dy = check_array(where, "dy", dy, dtype, (shape,))
+        dy = dy if self.plain else to_time_major(dy, self.batched, self.batch_first)
+        if self.shown is None:
+            return dy
+        total = np.zeros_like(dy)
+        for dy_t, shown_t in zip(dy, self.shown, strict=True):
+            rows = np.flatnonzero(shown_t >= 0)
+            total[shown_t[rows], rows] += dy_t[rows]
+        return total
+
+    def show(self, y: Array) -> Array:
+        """Return the cells' output (T, B, size) as users see it: masked steps repeat it."""
+        if self.shown is not None:
+            seen: Array = y[self.shown, np.arange(self.B)]
+            seen[self.shown < 0] = 0
+            y = seen
+        return self.restore_sequence(y)
+
+    def read_bool(self, where: object, name: str, value: Array) -> Array:
+        """Return an array of bool like x without its last axis as (T, B)."""
+        value = check_bool(where, name, value, self.shape())
+        return to_time_major(value, self.batched, self.batch_first)
 
     def restore_sequence(self, sequence: Array) -> Array:
-        """Undo :meth:`sort_sequence`."""
-        return user_layout(self.restore_rows(sequence), self.batched, self.batch_first)
+        """Return a sequence (T, B, ...) in the user's layout."""
+        return user_layout(sequence, self.batched, self.batch_first)
 
     def read_state(
         self, where: object, name: str, state: State, L: int, sizes: Sequence[int], dtype: DType
@@ -85,37 +100,12 @@ class SequenceBatch(NamedTuple):
         for (part_name, part), size in zip(parts, sizes, strict=True):
             shape = (L, self.B, size) if self.batched else (L, size)
             array = check_array(where, part_name, part, dtype, (shape,))
-            array = array.reshape(L, self.B, size)
-            # A copy, because a cell may keep it.
-            read.append(array.copy() if self.order is None else array[:, self.order])
+            read.append(array.reshape(L, self.B, size).copy())  # because a cell may keep it
         return read
 
     def restore_state(self, parts: list[Array]) -> list[Array]:
-        """Return the components of a state in the user's order of rows and shape."""
-        parts = [self.restore_rows(part) for part in parts]
+        """Return the components of a state in the user's shape."""
         return parts if self.batched else [part[:, 0] for part in parts]
-
-    def restore_kept(self, gradient: Array, keep: Keep, *, reverse: bool) -> Array:
-        """Return the steps and rows that a gradient keeps in the user's order.
-
-        For the reverse direction, `gradient` keeps the rows even if only "t" is asked for: rows
-        that end at different steps are reversed one by one.
-        """
-        if reverse and "t" in keep:
-            gradient = self.reverse(gradient)
-            if keep == "t":
-                gradient = np.add.reduce(gradient, axis=1)
-        if "b" not in keep:
-            return gradient
-        return self.restore_rows(gradient) if keep == "tb" else self.restore_rows(gradient[None])[0]
-
-    def restore_rows(self, array: Array) -> Array:
-        """Return an array (., B, ...) with its rows in the user's order."""
-        if self.order is None:
-            return array
-        restored = np.empty_like(array)
-        restored[:, self.order] = array
-        return restored
 
 
 def read_arguments(
@@ -124,44 +114,56 @@ def read_arguments(
     state: State,
     lengths: Array | None,
     reset: Array | None,
+    mask: Array | None,
     *,
     input_size: int,
     state_shape: tuple[int, Sequence[int]],
     dtype: DType,
     batch_first: bool,
+    backwards: Sequence[bool],
 ) -> tuple[Array, list[Array], SequenceBatch]:
     """Check the arguments of a recurrent layer and arrange them.
 
-    `state_shape` is L, and the size of each state component. Returned are x, time-major with rows
-    by decreasing length; the components of the initial state, (L, B, size) each, zeros for None;
-    and how to restore the user's layout.
+    `state_shape` is L, and the size of each state component. `backwards` tells of each direction
+    whether it runs from the end to the beginning. Returned are x, time-major, zero where it is not
+    read; the components of the initial state, (L, B, size) each, zeros for None; and the rest.
     """
     x, batched, tokens = read_layout(where, x, input_size, batch_first)
     time_major = to_time_major(x, batched, batch_first)
     T, B = time_major.shape[:2]
-    order = mirror = None
-    if lengths is not None:
-        lengths = check_lengths(where, lengths, T, B)
-        padding = np.arange(T)[:, None] >= lengths
-        if padding.any():  # it may hold anything, even NaN or -1: zeros take its place
+    plain = batched and not batch_first and mask is None
+    batch = SequenceBatch(T, B, batched, batch_first, tokens, None, None, None, plain)
+    if any(option is not None for option in (lengths, reset, mask)):
+        ends = np.full(B, T) if lengths is None else check_lengths(where, lengths, T, B)
+        valid = within = np.arange(T)[:, None] < ends
+        if mask is not None:
+            valid = within & batch.read_bool(where, "mask", mask)
+            batch = batch._replace(shown=_shown(valid, within, backwards))
+        if reset is not None:
+            batch = batch._replace(resets=within & batch.read_bool(where, "reset", reset))
+        if not valid.all():  # the rest may hold anything, even NaN or -1: zeros take its place
             x = x.copy()
             time_major = to_time_major(x, batched, batch_first)
-            time_major[padding] = 0
-        order = np.argsort(-lengths, kind="stable")
-        lengths = lengths[order]
-        steps = np.arange(T)[:, None]
-        mirror = np.where(steps < lengths, lengths - 1 - steps, steps)
-    plain = batched and not batch_first and order is None
-    batch = SequenceBatch(T, B, batched, batch_first, tokens, order, lengths, None, mirror, plain)
-    if reset is not None:
-        reset = batch.sort_sequence(check_bool(where, "reset", reset, batch.shape()).copy())
-        batch = batch._replace(reset=reset)
+            time_major[~valid] = 0
+        if reset is not None or not valid.all():
+            batch = batch._replace(valid=valid)
     initial = batch.read_state(where, "state", state, *state_shape, dtype)
     if tokens:
         check_tokens(where, "x", x, input_size)
     else:
         check_array(where, "x", x, dtype, (x.shape,))
-    return (time_major if order is None else time_major[:, order]), initial, batch
+    return time_major, initial, batch
+
+
+def _shown(valid: Array, within: Array, backwards: Sequence[bool]) -> Array | None:
+    """Return the step whose output each step shows, or None if that is its own."""
+    if len(backwards) == 2:
+        return None
+    t = np.arange(len(valid))[:, None]
+    if backwards[0]:
+        shown = np.minimum.accumulate(np.where(valid, t, len(valid))[::-1])[::-1]
+        return np.where(shown < len(valid), shown, -1)
+    return np.where(within, np.maximum.accumulate(np.where(valid, t, -1)), -1)
 
 
 def read_layout(

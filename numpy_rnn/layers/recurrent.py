@@ -21,10 +21,10 @@ from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
 from numpy_rnn.layers.dropout import apply_dropout
-from numpy_rnn.layers.mask import Compaction, MaskedCache, compact, restore_kept
 from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
 from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
-from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper, predict_in_chunks
+from numpy_rnn.layers.spans import Spans
+from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper
 from numpy_rnn.layers.validate import (
     Where,
     check_array,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # see functional/types.py
 
 
 class RecurrentCache(NamedTuple):
-    """Values of ``apply`` that ``vjp`` needs, all time-major, longest rows first."""
+    """Values of ``apply`` that ``vjp`` needs, all time-major."""
 
     batch: SequenceBatch
     runs: list[SegmentsCache]  # one per layer-direction
@@ -206,7 +206,7 @@ class Recurrent(Layer):
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        self._read(x, None, lengths, None)
+        self._read(x, None, lengths, None, None)
 
     def apply(
         self,
@@ -218,7 +218,7 @@ class Recurrent(Layer):
         mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
-    ) -> tuple[Array, State, RecurrentCache | MaskedCache]:
+    ) -> tuple[Array, State, RecurrentCache]:
         """Run over a batch of sequences. All other arguments are those of :meth:`Layer.apply`.
 
         Parameters
@@ -247,32 +247,22 @@ class Recurrent(Layer):
         """
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
-        if mask is not None:
-            x, moved = self._compact(x, lengths, reset, mask)
-            y, last, inner = self.apply(
-                moved.gather(x),
-                state,
-                lengths=moved.lengths,
-                reset=moved.reset,
-                rng=rng,
-                training=training,
-            )
-            return moved.show(y), moved.restart(state, last), MaskedCache(moved, inner)
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         ways = range(len(self._directions))
         weights = [self._weights(layer, way) for layer in range(self.num_layers) for way in ways]
-        x, initial, batch = self._read(x, state, lengths, reset)
+        x, initial, batch = self._read(x, state, lengths, reset, mask)
+        spans = [batch.spans(backwards=backwards) for backwards in self._backwards]
         runs: list[SegmentsCache] = []
         masks: list[DropoutCache] = []
         multiplied: list[list[Array]] = []
         final = list(map(np.empty_like, initial))
         for layer in range(self.num_layers):
             outputs = []
-            for backwards in self._backwards:
+            for way in ways:
                 n = len(runs)
                 states = initial, final
-                y, cache = self._run(n, backwards, x, states, batch, weights[n], self.recompute)
-                outputs.append(batch.reverse(y) if backwards else y)
+                y, cache = self._run(n, x, states, spans[way], weights[n], self.recompute)
+                outputs.append(y)
                 runs.append(cache)
             x = merge_outputs(self.merge, outputs)
             if self.merge == "mul":
@@ -283,54 +273,51 @@ class Recurrent(Layer):
         if len(self._directions) == 1 and runs[-1].whole:
             x = x.copy()  # it may be part of the cache
         if not batch.plain:
-            x, final = batch.restore_sequence(x), batch.restore_state(final)
+            x, final = batch.show(x), batch.restore_state(final)
         return x, _as_state(final), RecurrentCache(batch, runs, masks, multiplied, x.dtype)
 
     def _run(
         self,
         n: int,
-        backwards: bool,
         x: Array,
         states: tuple[list[Array], list[Array]],
-        batch: SequenceBatch,
+        spans: Spans | None,
         weights: list[Array],
         recompute: bool | int,
         out: Array | None = None,
     ) -> tuple[Array, SegmentsCache]:
         """Run layer-direction n from its initial state. Write its final state, the second."""
         initial, final = states
+        turned = self._turned(n, spans)
         y, last, cache = run_segments(
             self._cells[n // len(self._directions)],
-            batch.reverse(x) if backwards else x,
+            x[::-1] if turned else x,
             list(map(itemgetter(n), initial)),
             weights,
-            batch.lengths,
-            batch.reversed_reset if backwards else batch.reset,
+            spans,
             recompute,
-            out,
+            out[::-1] if turned and out is not None else out,
         )
         for component, value in zip(final, last, strict=True):
             component[n] = value
-        return y, cache
+        return y[::-1] if turned else y, cache
 
-    def vjp(  # noqa: C901, PLR0912 (both directions, with and without each gradient)
+    def _turned(self, n: int, spans: Spans | None) -> bool:
+        """Whether layer-direction n is given its sequences reversed: spans are so themselves."""
+        return spans is None and self._backwards[n % len(self._directions)]
+
+    def vjp(  # noqa: C901 (both directions, with and without each gradient)
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time. See :meth:`Layer.vjp`."""
         where, dtype = Where(self, "backward"), self.parameters.dtype
-        if isinstance(cache, MaskedCache):
-            return self._masked_vjp(where, cache, dy, dstate, keep)
         self._check_own(where, cache)
         if keep:
             check_keep(where, keep)
         batch, runs, masks, outputs, _ = cache
         ways, size, L = len(self._directions), self.output_size, len(self._names)
         dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
-        d = dy
-        if dy is not None:
-            shape = (batch.T, batch.B, size) if batch.plain else batch.shape(size)
-            d = check_array(where, "dy", dy, dtype, (shape,))
-            d = d if batch.plain else batch.sort_sequence(d)
+        d = None if dy is None else batch.read_gradient(where, dy, size, dtype)
         dfinal: list[Array] | None = None
         if dstate is not None:
             dfinal = batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)
@@ -342,20 +329,20 @@ class Recurrent(Layer):
             parts: list[Array | None] = [None] * ways
             if d is not None:
                 parts[:] = merge_vjp(self.merge, d, ways, outputs[layer] if outputs else [])
-            for direction, backwards in enumerate(self._backwards):
-                n, part = layer * ways + direction, parts[direction]
+            for direction, part in enumerate(parts):
+                n = layer * ways + direction
+                turned = self._turned(n, runs[n].spans)
                 dx_n, first, dweights = segments_vjp(
-                    batch.reverse(part) if backwards and part is not None else part,
+                    part[::-1] if turned and part is not None else part,
                     [None] * len(dinitial) if dfinal is None else list(map(itemgetter(n), dfinal)),
                     runs[n],
                     dtype,
-                    # Rows that end at different steps are reversed one by one.
-                    "tb" if backwards and keep == "t" else keep,
+                    keep,
                 )
-                if keep:
-                    dweights = [batch.restore_kept(g, keep, reverse=backwards) for g in dweights]
+                if turned and "t" in keep:
+                    dweights = [g[::-1] for g in dweights]
                 if dx_n is not None:
-                    dx_n = batch.reverse(dx_n) if backwards else dx_n
+                    dx_n = dx_n[::-1] if turned else dx_n
                     dx = dx_n if dx is None else dx + dx_n
                 for component, value in zip(dinitial, first, strict=True):
                     component[n] = value
@@ -380,33 +367,21 @@ class Recurrent(Layer):
     ) -> tuple[Array, State]:
         """Compute output and final state in evaluation mode, in little more memory than the output.
 
-        Parameters and results are those of :meth:`apply`, without the cache. A bidirectional stack
-        needs the outputs of two layers at a time.
+        Parameters and results are those of :meth:`apply`, without the cache. A stack needs the
+        outputs of two layers at a time.
         """
-        if mask is not None:
-            x, moved = self._compact(x, lengths, reset, mask)
-            x, after = self.predict(
-                moved.gather(x), state, lengths=moved.lengths, reset=moved.reset
-            )
-            return moved.show(x), moved.restart(state, after)
-        if self.causal:
-            return predict_in_chunks(self, x, state, lengths, reset, self.batch_first)
-        x, initial, batch = self._read(x, state, lengths, reset)
+        x, initial, batch = self._read(x, state, lengths, reset, mask)
         final = [np.empty_like(component) for component in initial]
         ways, size = len(self._directions), self.state_sizes[0]
+        spans = [batch.spans(backwards=backwards) for backwards in self._backwards]
         for layer in range(self.num_layers):
             y = np.empty((batch.T, batch.B, ways * size), self.parameters.dtype)
             parts = [y[:, :, way * size : (way + 1) * size] for way in range(ways)]
-            for direction, backwards in enumerate(self._backwards):
-                n, part = ways * layer + direction, parts[direction]
-                flipped = backwards and batch.mirror is not None
-                weights, states = self._weights(layer, direction), (initial, final)
-                out = part[::-1] if backwards and not flipped else part
-                self._run(n, backwards, x, states, batch, weights, PREDICT_STEPS, out)
-                if flipped:
-                    part[...] = batch.reverse(part)
+            for way, part in enumerate(parts):
+                n, weights = ways * layer + way, self._weights(layer, way)
+                self._run(n, x, (initial, final), spans[way], weights, PREDICT_STEPS, part)
             x = y if self.merge == "concat" else merge_outputs(self.merge, parts)
-        return batch.restore_sequence(x), _as_state(batch.restore_state(final))
+        return batch.show(x), _as_state(batch.restore_state(final))
 
     def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
         """Take one timestep in evaluation mode. See :meth:`Layer.step`.
@@ -453,49 +428,13 @@ class Recurrent(Layer):
             Where(self, "step"), cells, self.input_size, self.state_sizes, self.parameters.dtype
         )
 
-    def _compact(
-        self, x: Array, lengths: Array | None, reset: Array | None, mask: Array
-    ) -> tuple[Array, Compaction]:
-        """Return checked input, zero where it is not read, and where its valid steps go."""
-        x, moved = compact(
-            Where(self),
-            x if type(x) is np.ndarray else self._plain(x),
-            lengths,
-            reset,
-            mask,
-            input_size=self.input_size,
-            batch_first=self.batch_first,
-            backwards=self._backwards * self.num_layers,
-        )
-        self.check_input(x)
-        return x, moved
-
-    def _masked_vjp(
-        self, where: Where, masked: MaskedCache, dy: Array | None, dstate: State, keep: Keep
-    ) -> tuple[Array | None, State, dict[str, Array]]:
-        """Backpropagate through an ``apply`` with a mask."""
-        moved, cache = masked
-        self._check_own(where, cache)
-        dtype = self.parameters.dtype
-        if dy is not None:
-            shape = (*moved.shape, self.output_size)
-            dy = moved.show_vjp(check_array(where, "dy", dy, dtype, (shape,)))
-        direct: State = None  # what the final state's gradient sends to the initial state
-        if dstate is not None and moved.restarts.any():
-            L = len(self._names)
-            cache.batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)  # a check
-            direct, dstate = moved.restart_vjp(dstate)
-        dx, dinitial, gradients = self.vjp(cache, dy, dstate, "tb" if keep == "t" else keep)
-        if isinstance(direct, tuple):
-            dinitial = tuple(a + b for a, b in zip(dinitial, direct, strict=True))
-        elif direct is not None:
-            dinitial = dinitial + direct
-        if keep:
-            gradients = {n: restore_kept(moved, g, keep) for n, g in gradients.items()}
-        return None if dx is None else moved.scatter(dx), dinitial, gradients
-
     def _read(
-        self, x: Array, state: State, lengths: Array | None, reset: Array | None
+        self,
+        x: Array,
+        state: State,
+        lengths: Array | None,
+        reset: Array | None,
+        mask: Array | None,
     ) -> tuple[Array, list[Array], SequenceBatch]:
         """Return checked arguments of ``apply``: time-major input, initial state, arrangement."""
         return read_arguments(
@@ -504,10 +443,12 @@ class Recurrent(Layer):
             state,
             lengths,
             reset,
+            mask,
             input_size=self.input_size,
             state_shape=(len(self._names), self.state_sizes),
             dtype=self.parameters.dtype,
             batch_first=self.batch_first,
+            backwards=self._backwards,
         )
 
     def _check_own(self, where: Where, cache: Any) -> None:

@@ -1,32 +1,34 @@
-"""Segment runner: one cell in one direction over a padded batch.
+"""Segment runner: one cell in one direction over a batch.
 
-A cell takes neither lengths nor resets. Rows are sorted by length, longest first, so the rows that
-are still running are the first n. The batch is cut in time wherever a row ends or a state is
-reset. On each segment the cell runs over the n live rows alone:
+A cell takes neither lengths nor resets nor masks, which make a batch of spans (spans.py). Spans
+differ in length, and a cell takes sequences of one length. So the work is cut into segments:
 
-    segment   x[start:stop, :n]     from the last segment's final state or, for a row that is reset
-                                    at `start`, from the initial state
+    segment   the next `size` steps of every span that has so many left, each from the state in
+              which its segment before it ended
 
-So padding costs no recurrent work, and everything here is gathers and scatters. Backward goes
-through the segments in reverse. The gradient of a segment's first state goes to the final state of
-the segment before it or, for a row that was reset, to the initial state.
+The spans' ends may lie anywhere. A segment for each would be many short ones. Sizes that halve, as
+T, T/2, ..., 1, serve spans of all lengths with few segments. So padding costs no recurrent work,
+and everything here is gathers and scatters. Backward goes through the segments in reverse.
 
-Gradient checkpointing (Chen et al. 2016) is one more cut at every k-th step. Only the state at the
-cut is stored, and backward runs the forward pass of a segment again just before it needs it.
+Gradient checkpointing (Chen et al. 2016) cuts at every k-th step too. Only the state at the cut is
+stored, and backward runs the forward pass of a segment again just before it needs it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.functional.blocking import CHUNK
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, DType
+from numpy_rnn.layers.spans import Spans
+
+STEPS_PER_CALL = 12  # a call of a cell costs as much as this many steps with few rows
 
 
 class Cell(NamedTuple):
@@ -78,43 +80,75 @@ class Cell(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Steps start to stop of the first `rows` rows. `reset` (rows,) or None, before `start`."""
+    """The same number of steps of several spans."""
 
-    start: int
-    stop: int
-    rows: int
-    reset: Array | None
+    spans: Any  # their indices; all rows, without spans
+    at: Any  # t * B + b of each step, (size, number of spans); a slice of time, without spans
+
+    def gather(self, sequence: Array) -> Array:
+        """Return the steps of a sequence (T, B, ...)."""
+        T, B, *rest = sequence.shape
+        if isinstance(self.at, slice):
+            steps: Array = sequence[self.at]
+        else:
+            steps = sequence.reshape(T * B, *rest).take(self.at, axis=0)
+        return steps
+
+    def scatter(self, steps: Array, sequence: Array) -> None:
+        """Write the steps of a sequence."""
+        B = sequence.shape[1]
+        sequence[self.at if isinstance(self.at, slice) else np.divmod(self.at, B)] = steps
 
 
 def cut_segments(
-    T: int, B: int, lengths: Array | None, reset: Array | None, every: int | None = None
-) -> list[Segment]:
-    """Cut a batch where a row ends, a state is reset or, at every k-th step, a state is stored.
+    T: int, B: int, spans: Spans | None, every: int, numbers: int
+) -> Iterator[Segment]:
+    """Yield the segments in an order in which they can run.
 
-    The arguments are those of :func:`run_segments`. The segments are in the order of time; there
-    is none if no row has a step.
+    Without `spans` every row has all T steps. `every` is the largest size of a segment. A step
+    has `numbers` for each row, and many rows are cut so that a step fits the processor's cache.
+    """
+    if spans is None:
+        for start in range(0, T, every):
+            yield Segment(slice(None), slice(start, start + every))
+        return
+    done = np.zeros_like(spans.length)
+    for size in segment_sizes(spans.length, every):
+        most = max(B, CHUNK // max(1, numbers))
+        most = max(1, min(most, every * B // size))  # as many states as in `every` whole steps
+        ready = np.flatnonzero(spans.length - done >= size)
+        for start in range(0, len(ready), most):
+            few = ready[start : start + most]
+            steps = (spans.first + done)[few] + np.arange(size)[:, None]
+            yield Segment(few, spans.path[steps])
+        done[ready] += size
+
+
+def segment_sizes(lengths: Array, every: int) -> list[int]:
+    """Return sizes, at most `every`, so that taking each that fits uses a span up.
+
+    They are either the distances of the lengths, or the longest length and its halves, whatever
+    costs less.
 
     Examples
     --------
     >>> import numpy as np
-    >>> cut_segments(5, 2, np.array([5, 3]), None)
-    [Segment(start=0, stop=3, rows=2, reset=None), Segment(start=3, stop=5, rows=1, reset=None)]
+    >>> segment_sizes(np.array([100, 90]), every=100)
+    [90, 10]
+    >>> segment_sizes(np.arange(1, 101), every=100)
+    [100, 50, 25, 13, 7, 4, 2, 1]
     """
-    if lengths is None and reset is None and (every is None or every >= T):
-        return [Segment(0, T, B, None)] if T else []
-    cuts = {0, T} if lengths is None else {0, *lengths.tolist()}
-    end = max(cuts)
-    if reset is not None:
-        cuts |= set(np.flatnonzero(reset.any(axis=1)).tolist())
-    if every is not None:
-        cuts |= set(range(0, end, every))
-    points = sorted(cut for cut in cuts if cut <= end)
-    segments = []
-    for start, stop in pairwise(points):
-        rows = B if lengths is None else int(np.count_nonzero(lengths > start))
-        reset_rows = None if reset is None or not start else reset[start, :rows]
-        segments.append(Segment(start, stop, rows, reset_rows))
-    return segments
+    longest = int(lengths.max(initial=0))
+    ends = np.unique(np.append(lengths, np.arange(0, longest + 1, every)))
+    size = min(every, longest)
+    halves = [size] * (longest // max(1, size))
+    while size > 1:
+        size = (size + 1) // 2
+        halves.append(size)
+    if sum(halves) + STEPS_PER_CALL * len(halves) < longest + STEPS_PER_CALL * len(ends):
+        return halves
+    distances: list[int] = np.diff(ends).tolist()
+    return distances
 
 
 def recompute_every(recompute: bool | int, T: int) -> int | None:
@@ -128,6 +162,7 @@ class SegmentsCache(NamedTuple):
     """Values of the forward pass that :func:`segments_vjp` needs."""
 
     cell: Cell
+    spans: Spans | None
     segments: list[Segment]
     caches: list[Any]  # of the cell; with `recompute` the arguments of its forward instead
     shape: tuple[int, int]  # T, B
@@ -140,54 +175,54 @@ def run_segments(
     x: Array,
     initial: list[Array],
     weights: list[Array],
-    lengths: Array | None = None,
-    reset: Array | None = None,
+    spans: Spans | None = None,
     recompute: bool | int = False,
     out: Array | None = None,
 ) -> tuple[Array, list[Array], SegmentsCache]:
-    """Run a cell over a padded batch. Return the output, the final state and the cache.
+    """Run a cell over a batch. Return the output, the final state and the cache.
 
-    `x` is (T, B, D), or (T, B) token ids, and is not read beyond a row's end. `initial` and the
-    final state are lists of the state's components, (B, size) each. `lengths` (B,) are longest
-    first. `reset` (T, B) is True where a row's state is reset to the initial one before the step.
-    `recompute` is the distance of stored states, if what is between them is not kept.
+    `x` is (T, B, D), or (T, B) token ids. It is read at the steps of `spans`; None is every step
+    of every row. `initial` and the final state are lists of the state's components, (B, size)
+    each. `recompute` is the distance of stored states, if what is between them is not kept.
 
-    The output (T, B, size) is the first component after every step, zero beyond a row's end. It
-    may be read-only. If `out` is given, it is written there and nothing is kept for backward.
+    The output (T, B, size) is the first component after every step, zero elsewhere. It may be
+    read-only. If `out` is given, it is written there and nothing is kept for backward.
     """
     T, B = x.shape[:2]
     every = recompute_every(recompute, T)
-    segments = cut_segments(T, B, lengths, reset, every)
-    if out is None and len(segments) == 1 and segments[0][:3] == (0, T, B):
+    if spans is None and T and out is None and (every is None or every >= T):
         outputs, cache = cell.forward(x, *initial, *weights)
         trajectories = outputs if isinstance(outputs, tuple) else (outputs,)
         last = list(map(itemgetter(-1), trajectories))
-        return trajectories[0], last, SegmentsCache(cell, segments, [cache], (T, B), False, True)
+        segments = [Segment(slice(None), slice(None))]
+        return (
+            trajectories[0],
+            last,
+            SegmentsCache(cell, None, segments, [cache], (T, B), False, True),
+        )
     y = np.empty((T, B, cell.states[0]), initial[0].dtype) if out is None else out
     y[...] = 0
-    final = [state.copy() for state in initial]
-    caches: list[Any] = []
-    for start, stop, n, reset_rows in segments:
-        states = [state[:n] for state in final]
-        if reset_rows is not None:
-            states = [
-                np.where(reset_rows[:, None], first[:n], state)
-                for first, state in zip(initial, states, strict=True)
-            ]
-        elif not start:
-            states = [first[:n] for first in initial]
-        if every is not None:
-            states = [state.copy() for state in states]  # `final` is overwritten below
-        arguments = (x[start:stop, :n], *states, *weights)
+    x = x if spans is None else np.ascontiguousarray(x)
+    carried = list(map(np.copy, initial)) if spans is None else spans.initial(initial)
+    segments, caches = [], []
+    for segment in cut_segments(T, B, spans, every or max(1, T), cell.states[0]):
+        # A copy, because a cell may keep it.
+        arguments = (
+            segment.gather(x),
+            *[state[segment.spans].copy() for state in carried],
+            *weights,
+        )
         outputs, cache = cell.forward(*arguments)
         trajectories = outputs if isinstance(outputs, tuple) else (outputs,)
-        for state, trajectory in zip(final, trajectories, strict=True):
-            state[:n] = trajectory[-1]
-        y[start:stop, :n] = trajectories[0]
+        for state, trajectory in zip(carried, trajectories, strict=True):
+            state[segment.spans] = trajectory[-1]
+        segment.scatter(trajectories[0], y)
         if out is None:
+            segments.append(segment)
             caches.append(cache if every is None else arguments)
         del outputs, cache, trajectories  # before the next ones are made
-    return y, final, SegmentsCache(cell, segments, caches, (T, B), every is not None, False)
+    final = carried if spans is None else spans.final(carried)
+    return y, final, SegmentsCache(cell, spans, segments, caches, (T, B), every is not None, False)
 
 
 def segments_vjp(
@@ -200,12 +235,14 @@ def segments_vjp(
     """Backpropagate through the segments. Return the gradients of input, initial state, weights.
 
     They have the shapes of the arguments of :func:`run_segments`, and `dtype`. None for `dy` or
-    for a component of `dfinal` is zero. `dy` is not read beyond a row's end, and dx is zero there.
-    dx is None for token ids, or if there is no segment. The axes that `keep` names are in front
-    of the weights' gradients.
+    for a component of `dfinal` is zero. `dy` is read at the steps of the spans, and dx is zero
+    elsewhere. dx is None for token ids, or if there is no segment. The axes that `keep` names are
+    in front of the weights' gradients.
     """
-    options: dict[str, Any] = {"keep": keep} if keep else {}  # a custom cell need not have it
-    cell, segments, caches, (T, B), recompute, whole = cache
+    cell, spans, segments, caches, (T, B), recompute, whole = cache
+    # The spans of a segment differ in time, so a sum over them alone is not a sum over "b".
+    kept = "tb" if keep == "t" and spans is not None else keep
+    options: dict[str, Any] = {"keep": kept} if keep else {}  # a custom cell need not have it
     components = len(cell.states)
     # A cell may return more gradients than it has weights, as the LSTM for its projection.
     of_weights = slice(1 + components, 1 + components + len(cell.weights))
@@ -217,31 +254,35 @@ def segments_vjp(
         np.zeros((B, size), dtype) if d is None else d.copy()
         for d, size in zip(dfinal, cell.states, strict=True)
     ]
-    dinitial = [np.zeros_like(d) for d in dstates]
+    dstates = dstates if spans is None else spans.final_vjp(dstates)
     dx: Array | None = None
     kept_axes = tuple({"t": T, "b": B}[axis] for axis in keep)
     dweights = [np.zeros((*kept_axes, *shape), dtype) for shape in cell.weights.values()]
-    for (start, stop, n, reset_rows), pair_cache in zip(segments[::-1], caches[::-1], strict=True):
-        douts = _with_final(
-            None if dy is None else dy[start:stop, :n], [d[:n] for d in dstates], stop - start
-        )
+    dy = dy if dy is None or spans is None else np.ascontiguousarray(dy)
+    for segment, pair_cache in zip(segments[::-1], caches[::-1], strict=True):
+        which, at = segment
+        d_last = [d[which] for d in dstates]
+        steps = len(range(T)[at]) if spans is None else len(at)
+        douts = _with_final(None if dy is None else segment.gather(dy), d_last, steps)
         # The recomputed cache has no name, which would keep it while the next one is made.
         grads = cell.backward(
             *douts, cell.forward(*pair_cache)[1] if recompute else pair_cache, **options
         )
         if grads[0] is not None:
             dx = np.zeros((T, B, grads[0].shape[-1]), grads[0].dtype) if dx is None else dx
-            dx[start:stop, :n] = grads[0]
-        for d, first, d_segment in zip(dstates, dinitial, grads[1 : 1 + components], strict=True):
-            if reset_rows is None:
-                d[:n] = d_segment
+            segment.scatter(grads[0], dx)
+        for d, d_segment in zip(dstates, grads[1 : 1 + components], strict=True):
+            d[which] = d_segment
+        places = {"t": at, "b": which, "tb": at}
+        if spans is not None:  # several spans of a segment may be one row's
+            t_b = np.divmod(at, B)
+            places |= {"t": t_b[0], "b": spans.row[which], "tb": t_b}
+        for dweight, contribution in zip(dweights, grads[of_weights], strict=True):
+            if keep:
+                np.add.at(dweight, places[keep], contribution)
             else:
-                first[:n] += np.where(reset_rows[:, None], d_segment, 0)
-                d[:n] = np.where(reset_rows[:, None], 0, d_segment)
-        place = tuple({"t": slice(start, stop), "b": slice(n)}[axis] for axis in keep)
-        for total, contribution in zip(dweights, grads[of_weights], strict=True):
-            total[place] += contribution
-    return dx, [a + b for a, b in zip(dinitial, dstates, strict=True)], dweights
+                np.add(dweight, contribution, dweight)
+    return dx, dstates if spans is None else spans.initial_vjp(dstates), dweights
 
 
 def _with_final(dy: Array | None, dfinal: list[Array | None], steps: int) -> list[Array | None]:

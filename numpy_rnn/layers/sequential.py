@@ -200,13 +200,13 @@ class Sequential(Layer):
         """Compute the output in evaluation mode and keep no activations.
 
         A causal model runs chunk by chunk, in little more memory than its output. Any other model,
-        or one with a mask, runs layer by layer, and holds the input and the output of a layer at a
-        time.
+        or one with a mask or resets, runs layer by layer, and holds the input and the output of a
+        layer at a time.
         """
-        lengths, reset = call.get("lengths"), call.get("reset")
+        lengths = call.get("lengths")
         in_chunks = self.stateful or (np.ndim(x) > 1 and lengths is None)
-        if in_chunks and self.causal and call.get("mask") is None:
-            y, state = predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
+        if in_chunks and self.causal and call.get("mask") is call.get("reset") is None:
+            y, state = predict_in_chunks(self, x, state, lengths, bool(self.batch_first))
             return (y, state) if self.stateful else y
         states = iter(self._states("predict", "state", state))
         final: list[State] = []

@@ -13,7 +13,6 @@ from numpy_rnn.functional.types import Array, DType, State
 from numpy_rnn.layers.validate import (
     NotFiniteError,
     Where,
-    check_bool,
     check_lengths,
     check_shape,
     check_tokens,
@@ -32,7 +31,6 @@ def predict_in_chunks(
     x: Array,
     state: State,
     lengths: Array | None,
-    reset: Array | None,
     batch_first: bool,
 ) -> tuple[Array, State]:
     """Run a causal layer over a sequence chunk by chunk, keeping the output and the state alone.
@@ -44,23 +42,14 @@ def predict_in_chunks(
     axis = 1 if batched and batch_first else 0
     T = x.shape[axis] if x.ndim else 0
     if T <= PREDICT_STEPS:
-        y, state, _ = layer.apply(x, state, lengths=lengths, reset=reset, training=False)
+        y, state, _ = layer.apply(x, state, lengths=lengths, training=False)
         return y, state
     where = Where(layer)
     if lengths is not None:
         lengths = check_lengths(where, lengths, T, x.shape[1 - axis] if batched else 1)
-    cuts = set(range(0, T, PREDICT_STEPS))
-    if reset is not None:
-        reset = np.moveaxis(check_bool(where, "reset", reset, x.shape[: 1 + batched]), axis, 0)
-        steps = np.arange(T)[:, None] if batched else np.arange(T)
-        reset = reset & (steps < (T if lengths is None else lengths))  # not beyond a row's end
-        cuts |= set(np.flatnonzero(reset.any(axis=1) if batched else reset).tolist())
-    points = sorted(cuts)
-    initial = state
     whole: Array | None = None
-    for start, stop in zip(points, [*points[1:], T], strict=True):
-        if reset is not None and start and reset[start].any():
-            state = _reset_rows(initial, state, reset[start])
+    for start in range(0, T, PREDICT_STEPS):
+        stop = min(T, start + PREDICT_STEPS)
         span = (slice(None), slice(start, stop)) if axis else slice(start, stop)
         lengths_left = None if lengths is None else np.clip(lengths - start, 0, stop - start)
         try:
@@ -76,15 +65,6 @@ def predict_in_chunks(
         whole[span] = y_chunk
     assert whole is not None  # noqa: S101 (T is above 0)
     return whole, state
-
-
-def _reset_rows(initial: State, state: State, rows: Array) -> State:
-    """Return a state with some rows (axis 1 of a batch) as in the initial one, zeros for None."""
-    if isinstance(state, tuple):
-        firsts = [None] * len(state) if initial is None else initial
-        return tuple(_reset_rows(a, b, rows) for a, b in zip(firsts, state, strict=True))
-    first = np.zeros_like(state) if initial is None else np.asarray(initial)
-    return np.where(rows[:, None] if rows.ndim else rows, first, state)
 
 
 def make_stepper(

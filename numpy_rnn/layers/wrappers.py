@@ -109,9 +109,8 @@ class Residual(Wrapper):
 
     def predict(self, x: Array, state: State = None, **call: Any) -> Any:
         """Compute the output in evaluation mode. See :meth:`Sequential.predict`."""
-        if self.causal and self.stateful and call.get("mask") is None:
-            lengths, reset = call.get("lengths"), call.get("reset")
-            return predict_in_chunks(self, x, state, lengths, reset, bool(self.batch_first))
+        if self.causal and self.stateful and call.get("mask") is call.get("reset") is None:
+            return predict_in_chunks(self, x, state, call.get("lengths"), bool(self.batch_first))
         return Layer.predict(self, x, state, **call)
 
     def _leave(self, y: Array, x: Array) -> Array:
