@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.learn import LANGUAGES, Course, start
+from numpy_rnn.apps.learn.course import fold
 from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 
@@ -38,11 +40,11 @@ def run_start(options: argparse.Namespace) -> None:
     with errors_as(RunError, options.folder):
         course = start(Path(options.folder), options.language)
     count = len(course.exercises)
-    print(course.messages["started"].format(count=count, folder=options.folder))
+    print(fold(course.messages["started"].format(count=count, folder=options.folder)))
 
 
 def run_check(options: argparse.Namespace) -> None:
-    """Check an answer and print what was found. Raise RunError if it is not right."""
+    """Check an answer and print what was found. Exit with status 1 if it is not right."""
     course = _course(options)
     first = course.next_exercise() or course.exercises[-1]
     number, count = options.number, len(course.exercises)
@@ -53,8 +55,8 @@ def run_check(options: argparse.Namespace) -> None:
         verdict, text = course.check(exercise)
     print(text)
     if verdict.kind != "passed":
-        raise RunError(f"exercise {exercise.number} is not passed")
-    print(_next(course))
+        sys.exit(1)  # the text says why
+    print(fold(_next(course)))
 
 
 def run_show(options: argparse.Namespace) -> None:
@@ -67,8 +69,8 @@ def run_show(options: argparse.Namespace) -> None:
         print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
     elif not all(passed):
         text = course.exercises[passed.index(False)].text
-        print(text.replace("{report}", "..."), end="\n\n")
-    print(_next(course))
+        print(fold(text.replace("{report}", "...")), end="\n\n")
+    print(fold(_next(course)))
 
 
 def _course(options: argparse.Namespace) -> Course:

@@ -45,7 +45,7 @@ def test_from_the_start_to_the_next_exercise(
     assert learn(folder, "check") == 1
     captured = capsys.readouterr()
     assert "still has a gap" in captured.out
-    assert captured.err == "numpy-rnn learn check: error: exercise 1 is not passed\n"
+    assert captured.err == ""
     answer.write_text(ONE_HOT.solution, "utf-8")
     assert main(["learn", "start", str(folder)]) == 0
     assert answer.read_text("utf-8") == ONE_HOT.solution  # what exists is kept
@@ -78,6 +78,18 @@ def test_a_question_then_a_hint_then_the_solution(
     text = " ".join(capsys.readouterr().out.split())
     assert mistakes["axes swapped"].question in text
     assert mistakes["axes swapped"].hint not in text
+
+
+def test_mistakes_without_a_name_are_counted_one_by_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for factor in (2, 3, 3, 2):
+        answer = ONE_HOT.solution.replace("] = 1", f"] = 1; x *= 10 + {factor} * np.arange(4)")
+        (folder / "ex01_one_hot.py").write_text(answer, "utf-8")
+        assert learn(folder, "check", "1") == 1
+        shown.append("Hint:" in capsys.readouterr().out)
+    assert shown == [False, False, True, True]
 
 
 def test_an_exercise_that_needs_earlier_answers_says_which(

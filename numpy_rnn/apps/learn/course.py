@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from textwrap import TextWrapper, indent
+from textwrap import indent
+from unicodedata import east_asian_width
 
 from numpy_rnn.apps.learn.exercise import LANGUAGES, Exercise, load, messages
 from numpy_rnn.apps.learn.judge import Verdict, judge
@@ -13,6 +14,7 @@ from numpy_rnn.files import read_whole, write_atomically
 
 PROGRESS = "progress.json"  # in the course's folder
 MAX_BYTES = 1_000_000  # of that file and of an answer
+MAX_FAILURES = 100  # that are remembered
 
 
 def start(folder: Path, language: str = "en") -> Course:
@@ -77,38 +79,56 @@ class Course:
         verdict = Verdict("needs", ", ".join(missing))
         if not missing:
             verdict = run_judge(exercise, self.file(exercise))
-        key = f"{exercise.name}: {verdict.mistake or verdict.kind}"
+        key = f"{exercise.name}: {verdict.mistake or verdict.place}"
         if verdict.kind in ("wrong", "error"):
-            self.failures[key] = self.failures.get(key, 0) + 1
+            count = self.failures.pop(key, 0) + 1
+            self.failures = dict([*self.failures.items(), (key, count)][-MAX_FAILURES:])
         elif verdict.kind == "passed" and exercise.name not in self.passed:
             self.passed.append(exercise.name)
         state = {"language": self.language, "passed": self.passed, "failures": self.failures}
         _write(self.folder / PROGRESS, json.dumps(state, indent=1))
         text = render(exercise, verdict, self.failures.get(key, 0), self.messages)
-        return verdict, _fold(text)
+        return verdict, fold(text)
 
 
 def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]) -> str:
     """Return what to print about a verdict, with the hints for this many failures."""
     facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
     parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
+    if verdict.suggestion and not verdict.mistake:  # the cause of a known mistake is certain
+        parts.append(f"{say['suggestion']} {verdict.suggestion}")
     if verdict.printed:
         parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
     mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
     question = say["error_question"] if verdict.kind == "error" else mistake.question
-    hints = [f"{say['question']} {question}", f"{say['hint']} {mistake.hint}"]
-    if verdict.suggestion and not mistake.name:  # the cause of a known mistake is certain
-        hints[1] += f"\n\n{say['suggestion']} {verdict.suggestion}"
+    hint = mistake.hint
+    if verdict.line:
+        question, hint = say["line_question"], say["line_hint"].format(line=verdict.line)
+    hints = [f"{say['question']} {question}", f"{say['hint']} {hint}"]
     hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
     parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
     return "\n\n".join(filter(None, parts))
 
 
-def _fold(text: str) -> str:
-    """Return a text with its prose in lines of at most 80 columns; indented lines stay."""
-    wrapper = TextWrapper(80, break_long_words=False, break_on_hyphens=False)
-    lines = text.splitlines()
-    return "\n".join(x if x.startswith(" ") else wrapper.fill(x) for x in lines)
+def fold(text: str, columns: int = 80) -> str:
+    r"""Return a text with its paragraphs in lines of at most so many columns.
+
+    Indented lines stay as they are. A Korean letter takes two columns.
+
+    >>> print(fold("One\ntwo three.\n    code  stays", 9))
+    One two
+    three.
+        code  stays
+    """
+    lines, room = list[str](), 0  # room in the last line
+    for line in text.splitlines():
+        prose = bool(line) and not line.startswith(" ")
+        for word in line.split() if prose else [line]:
+            size = 1 + sum(1 + (east_asian_width(letter) in "WF") for letter in word)
+            fits = prose and size <= room
+            lines[-1:] = [f"{lines[-1]} {word}"] if fits else [*lines[-1:], word]
+            room = (room if fits else columns + 1) - size if prose else 0
+    return "\n".join(lines)
 
 
 def _page(exercise: Exercise, count: int, say: dict[str, str]) -> str:
@@ -119,7 +139,8 @@ def _page(exercise: Exercise, count: int, say: dict[str, str]) -> str:
         report = f"{verdict.report}\nfirst wrong place: {verdict.place}"
         text = text.replace("{report}", indent(report, "    "))
     facts = {"number": exercise.number, "count": count, "title": exercise.title}
-    lines = [say["head"].format(**facts), "", *text.splitlines(), "", say["foot"].format(**facts)]
+    parts = [say["head"].format(**facts), text, say["foot"].format(**facts)]
+    lines = fold("\n\n".join(parts), 78).splitlines()
     return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n" + exercise.start
 
 

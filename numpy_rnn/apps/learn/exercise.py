@@ -22,7 +22,7 @@ import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -33,6 +33,8 @@ from numpy_rnn.museum.bug import apply_patch
 
 FOLDER = files("numpy_rnn.apps.learn")
 LANGUAGES = sorted(folder.name for folder in (FOLDER / "texts").iterdir())
+_SLIPS = tomllib.loads((FOLDER / "slips.toml").read_text("utf-8"))["rules"]
+_VARIABLE = re.compile(r"(?<![\w.])(?!(?:for|in|if|else|return)\b)([A-Za-z_]\w*)(?![\w(]|\.[a-z])")
 _GAP = re.compile(r"^( *)# gap: (.*)\n((?:.*\n)*?) *# end\n", re.MULTILINE)
 
 
@@ -90,7 +92,26 @@ def load(language: str = "en") -> list[Exercise]:
     by_name = {str(bug): bug for bug in BUGS}
     bugs = [by_name[line] for line in (FOLDER / "bugs.txt").read_text("utf-8").splitlines()]
     exercises = [_written(i, name, texts[name]) for i, name in enumerate(sorted(texts), 1)]
-    return exercises + [_bug(i, bug, page) for i, bug in enumerate(bugs, len(exercises) + 1)]
+    return exercises + [_bug(i, bug, page, bugs) for i, bug in enumerate(bugs, len(exercises) + 1)]
+
+
+def wrong_lines(exercise: Exercise) -> Iterator[tuple[str, str]]:
+    """Yield lines of the gaps with one slip each, and the solution with that line.
+
+    >>> "dh_t = dh[t] - dh_next" in dict(wrong_lines(load()[3]))
+    True
+    """
+    names = "|".join(dict.fromkeys(_VARIABLE.findall(exercise.shown)))
+    confused = [[rf"(?<![\w.])({names})(?![\w(])", name] for name in names.split("|")]
+    for right in exercise.shown.splitlines():
+        for rule, wrong in [*_SLIPS, *confused]:
+            for match in re.finditer(rule, right.strip()):
+                line = (
+                    match.string[: match.start()]
+                    + match.expand(wrong)
+                    + match.string[match.end() :]
+                )
+                yield line, exercise.solution.replace(right.strip(), line)
 
 
 def _sections(text: str) -> dict[str, Any]:
@@ -122,7 +143,7 @@ def _written(number: int, file: str, sections: dict[str, Any]) -> Exercise:
     return Exercise(number, f"ex{file.removesuffix('.md')}", *texts, tuple(mistakes), options)
 
 
-def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
+def _bug(number: int, bug: Bug, sections: dict[str, Any], bugs: list[Bug]) -> Exercise:
     """Return the exercise to find this bug in a textbook page."""
     reference: Any = bug.reference
     forward, backward = reference.checked()
@@ -134,7 +155,8 @@ def _bug(number: int, bug: Bug, sections: dict[str, Any]) -> Exercise:
     found = Mistake(bug.name, wrong, question, hint.replace("{cause}", bug.cause))
     pair = [forward.__name__, backward.__name__]
     options = {"pair": pair, "shapes": reference.shapes, "gates": reference.gates}
-    title = sections["options"]["title"].format(page=reference.name)
+    nth = [b for b in bugs if b.reference.name == reference.name].index(bug) + 1
+    title = sections["options"]["title"].format(page=reference.name, nth=nth)
     lines = bug.diff().splitlines()  # from right to wrong; the solution goes the other way
     mended = [f"- {line[2:]}" for line in lines if line.startswith("+")]
     mended += [f"+ {line[2:]}" for line in lines if line.startswith("-")]

@@ -6,24 +6,29 @@ gradients right. The results of a wrong answer are compared with those of known 
 
 from __future__ import annotations
 
+import re
+import tomllib
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.apps.learn.exercise import Exercise
+from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, wrong_lines
 from numpy_rnn.checking.check import Report, check_gradients
+from numpy_rnn.checking.locate import suggest_whole
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
 from numpy_rnn.checking.target import Arguments, PairTarget
 from numpy_rnn.functional.types import Array
 
 SIZES = {"T": 4, "B": 2, "D": 3, "H": 4, "V": 6, "P": 3}
 NUMBERS = "biufc"  # dtype kinds
-LETTERS = {"T": "t =", "B": "batch row", "D": "input", "H": "unit", "V": "class", "": "entry"}
+LETTERS = {"T": "t =", "B": "batch row", "D": "input", "H": "unit", "V": "class"}
+PLAIN = tomllib.loads((FOLDER / "plain.toml").read_text("utf-8"))  # for NumPy's error messages
 
 
 class Verdict(NamedTuple):
@@ -35,6 +40,7 @@ class Verdict(NamedTuple):
     suggestion: str = ""  # of the checker
     mistake: str = ""  # the known mistake with the same results
     printed: str = ""  # what the answer printed
+    line: str = ""  # a wrong line of the solution that has the same results
 
 
 def run_code(source: str, file: str) -> ModuleType:
@@ -66,22 +72,24 @@ def judge(exercise: Exercise, source: str, file: str = "answer.py") -> Verdict:
         probe = _probe(exercise)
         found, error = _run(probe, source, file)
         expected, _ = _run(probe, exercise.solution, file)
-        place = error or _difference(found, expected, exercise.options.get("axes", {}))
+        axes = exercise.options.get("axes", {}) | exercise.options.get("outputs", {})
+        place = error or _difference(found, expected, axes)
         report: Report | None = None
         if not error and "pair" in exercise.options:
             report, error = _run(partial(check, exercise), source, file)
             place = error or place
         if not place and (report is None or report.ok):
             return Verdict("passed")
-        mistake = _known_mistake(exercise, probe, found, error)
+        mistake, line = _known_mistake(exercise, probe, found, error)
     if report is None:
-        return Verdict("error" if error else "wrong", place, mistake=mistake)
+        looks = "" if error or mistake else _observation(found, expected)
+        return Verdict("error" if error else "wrong", place, "", looks, mistake, line=line)
     if report.location and place[:1] in ("", "d"):  # else the output is wrong
         place = str(report.location)
     place = place or "; ".join(violation.text for violation in report.violations)
     names = [", ".join(f"d{r.name}" for r in report.rows if r.right == right) for right in (1, 0)]
-    summary = f"right: {names[0] or '-'}\nWRONG: {names[1] or '-'}"
-    return Verdict("wrong", place, summary, "\n".join(report.suggestions), mistake)
+    summary = f"right: {names[0] or '-'}\nWRONG: {names[1]}" if names[1] else ""
+    return Verdict("wrong", place, summary, "\n".join(report.suggestions), mistake, line=line)
 
 
 def check(exercise: Exercise, answer: Any) -> Report:
@@ -105,7 +113,8 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
         values, _ = draw(rng, exercise.shapes(), complete_sizes(SIZES), REGIMES[0])
         made = target.run(values)
         douts = draw_gradients(rng, made.outputs, None, REGIMES[0])
-        results = {f"output {i}": out for i, out in enumerate(made.outputs)}
+        names = exercise.options.get("outputs") or map("output {}".format, count())
+        results = dict(zip(names, made.outputs, strict=False))
         return results | {f"d{name}": g for name, g in made.backward(douts).items()}
 
     probe = run_code(exercise.probe, "probe.py").probe if exercise.probe else of_pair
@@ -122,36 +131,66 @@ def _run(function: Callable[[Any], Any], source: str, file: str) -> tuple[Any, s
             lines = [error.lineno]
         where = f"line {lines[-1]}: " if lines else ""
         message = " ".join(str(error).split())[:400]
+        for words, plain in PLAIN.items():
+            message = re.sub(words, plain, message)
         return None, f"{where}{type(error).__name__}: {message}".rstrip(": ")
 
 
-def _known_mistake(exercise: Exercise, probe: Any, found: Any, error: str) -> str:
-    """Return the name of the mistake whose results, or whose error, are those of an answer."""
+def _known_mistake(exercise: Exercise, probe: Any, found: Any, error: str) -> tuple[str, str]:
+    """Return the name of the mistake with the results, or the error, of an answer.
+
+    If there is none, the second text is a wrong line of the solution that has its results.
+    """
     for mistake in exercise.mistakes[:-1]:
         results, failure = _run(probe, mistake.code, "mistake.py")
         same = bool(results and found) and not _difference(found, results, {})
         if same or (error and failure.partition(": ")[2] == error.partition(": ")[2]):
-            return mistake.name
+            return mistake.name, ""
+    quick = "needs" not in exercise.options  # else the probe trains a network
+    for line, code in wrong_lines(exercise) if found and quick else ():
+        results, _ = _run(probe, code, "mistake.py")
+        if results and not _difference(found, results, {}):
+            return "", line
+    return "", ""
+
+
+def _observation(found: Mapping[str, Array], expected: Mapping[str, Array]) -> str:
+    """Return what the first wrong result looks like, if it is something simple."""
+    for name, right in expected.items():
+        got = found.get(name, np.asarray(None))
+        if got.dtype.kind in NUMBERS and right.ndim and _difference(found, {name: right}, {}):
+            text = (
+                suggest_whole(got, right, {}) if got.shape in (right.shape, right.T.shape) else ""
+            )
+            return f"{name} {text}" if text else ""
     return ""
 
 
 def _difference(found: Mapping[str, Array], expected: Mapping[str, Array], axes: Any) -> str:
-    """Return the first difference between results in one line, or nothing."""
+    """Return the first difference between results in one line, or nothing.
+
+    Of results with an axis of time, the earliest step counts. Else the order of the results does.
+    """
+    places: list[tuple[int, str]] = []
     for name, right in expected.items():
         got, numbers = found.get(name, np.asarray(None)), right.dtype.kind in NUMBERS
         if got.shape != right.shape or (got.dtype.kind in NUMBERS) != numbers:
             return f"{name}: got {_show(got)}, expected {_show(right)}"
-        if not numbers and got.item() != right.item():
-            return f"{name}: got {got.item()!r}, expected {right.item()!r}"
+        if not numbers and got.tolist() != right.tolist():
+            places.append((-1, f"{name}: got {got.tolist()!r}, expected {right.tolist()!r}"))
         if numbers:
             slack = 1e-12 * np.abs(np.nan_to_num(right)).max(initial=0)
             wrong = np.argwhere(~np.isclose(got, right, 1e-9, slack, equal_nan=True))
             for index in map(tuple, wrong[:1].tolist()):
-                letters = axes.get(name, "").split() or ["" for _ in index]
-                words = [f"{LETTERS[x]} {i}" for x, i in zip(letters, index, strict=True)]
+                letters = [LETTERS[x] for x in axes.get(name, "").split()]
+                if len(letters) != len(index):
+                    letters = ["row", "column"] if len(index) == 2 else ["entry" for _ in index]
+                words = [f"{x} {i}" for x, i in zip(letters, index, strict=True)]
                 place = ", ".join([name, *words])
-                return f"{place}: got {got[index]:.10g}, expected {right[index]:.10g}"
-    return ""
+                text = f"{place}: got {got[index]:.10g}, expected {right[index]:.10g}"
+                places.append((index[0] if letters[:1] == [LETTERS["T"]] else -1, text))
+    in_time = [place for place in places if place[0] >= 0]
+    return "" if not places else min(in_time)[1] if places[0] in in_time else places[0][1]
 
 
 def _show(value: Array) -> str:

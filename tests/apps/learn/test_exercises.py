@@ -9,17 +9,19 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
+from unicodedata import east_asian_width
 
 import pytest
 
-from numpy_rnn.apps.learn import LANGUAGES, judge, load
+from numpy_rnn.apps.learn import LANGUAGES, judge, load, start
+from numpy_rnn.apps.learn.course import render
 from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, messages
 from numpy_rnn.museum import BUGS
 
 EXERCISES = load()
 WRITTEN = [exercise for exercise in EXERCISES if "_bug_" not in exercise.name]
 FIND_BUG = [exercise for exercise in EXERCISES if "_bug_" in exercise.name]
-PAGES = list({exercise.title: exercise for exercise in FIND_BUG}.values())  # one for each page
+PAGES = list({e.title.partition(",")[0]: e for e in FIND_BUG}.values())  # one for each page
 TABLE = Path(__file__).with_name("answers.txt").read_text("utf-8")
 ANSWERS = re.findall(r"^\[(\w+)\] (\D+?)(?: (\d))?\n((?:[^\[#\n].*\n)+)", TABLE, re.MULTILINE)
 
@@ -108,6 +110,76 @@ def test_a_wrong_answer_gets_the_hint_that_fits(
     assert verdict.kind in ("wrong", "error"), verdict
     assert verdict.mistake == mistake.strip("-")
     assert verdict.place
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong"),
+    [
+        (1, "y.argmax(axis=1)", "y.argmin(axis=1)"),
+        (2, "x[t] @", "x[t - 1] @"),
+        (4, "dh_next = dz @ W_hh", "dh_next += dz @ W_hh"),
+        (4, "1 - h[t + 1] ** 2", "1 - h[t + 1]"),
+        (6, "v + (1 - beta2) * g**2", "v + (1 - beta2) * g"),
+        (9, "loss = -np.log(", "loss = np.log("),
+        (10, " + b_hh", ""),
+        (11, "dc[t] + dc_next", "dc_next"),
+        (12, "dh_t * z + ds @ W_hh", "dh_t * z + da @ W_hh"),
+        (13, "dz @ W_hh if", "dz @ W_hh.T if"),
+        (14, "z[index] += 1j * h", "z[index] = 1j * h"),
+    ],
+)
+def test_a_slip_that_no_table_holds_gets_its_line(number: int, right: str, wrong: str) -> None:
+    exercise = EXERCISES[number - 1]
+    (line,) = (line.strip() for line in exercise.shown.splitlines() if right in line)
+    verdict = judge(exercise, exercise.solution.replace(right, wrong))
+    assert (verdict.kind, verdict.mistake, verdict.line) == (
+        "wrong",
+        "",
+        line.replace(right, wrong),
+    )
+    shown = render(exercise, verdict, 2, messages("en"))
+    assert verdict.line in shown
+    assert exercise.mistakes[-1].hint not in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "place"),
+    [
+        (3, "(e**2).mean()", "(e**2).mean() + 1", "loss: got"),
+        (11, "h.append(o *", "h.append(2 * o *", "h, t = 0, batch row 0, unit 0: got"),
+        (12, "(1 - z) * n +", "(1 - z) * n + 1 +", "h, t = 0, batch row 0, unit 0: got"),
+        (10, "h.append(o *", "h.append(2 * o *", "h, t = 0,"),  # before c at t = 1
+        (10, "f * c[t] +", "f * c[t] + t +", "c, t = 1,"),  # at that step c is computed first
+        (4, "= dz @ W_ih", "= dz @ W_hh", "line 21: ValueError: values of shape"),
+        (2, "W_ih.T", "W_ih", "line 11: ValueError: in a matrix product, an axis of size"),
+        (2, "@ W_ih.T", "* W_ih.T", "line 11: ValueError: arrays of shapes (3,2) and (2,4) do"),
+    ],
+)
+def test_the_first_wrong_place_has_plain_words(
+    number: int, right: str, wrong: str, place: str
+) -> None:
+    exercise = EXERCISES[number - 1]
+    assert exercise.solution.count(right) == 1
+    verdict = judge(exercise, exercise.solution.replace(right, wrong))
+    assert verdict.place.startswith(place), verdict.place
+
+
+def test_a_report_without_a_wrong_gradient_is_left_out() -> None:
+    half = EXERCISES[2].solution.replace(".mean()", ".mean() / 2").replace("2 * e /", "e /")
+    verdict = judge(EXERCISES[2], half)
+    assert (verdict.kind, verdict.report) == ("wrong", "")
+    assert verdict.place.startswith("loss: got")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_take_80_columns(language: str, tmp_path: Path) -> None:
+    course = start(tmp_path, language)
+    for exercise in course.exercises:
+        for line in course.file(exercise).read_text("utf-8").splitlines():
+            if line.startswith("#") and not line.startswith("#     "):  # a report, an equation
+                assert sum(1 + (east_asian_width(letter) in "WF") for letter in line) <= 80, line
+    titles = [exercise.title for exercise in course.exercises]
+    assert len(set(titles)) == len(titles)
 
 
 def test_every_exercise_has_five_wrong_answers_that_are_recognised() -> None:
