@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,6 @@ import numpy as np
 
 from numpy_rnn.checking.compare import (
     FLOAT32_RTOL,
-    MAX_ELEMENTS,
     CheckSettings,
     Comparison,
     Context,
@@ -47,7 +47,10 @@ from numpy_rnn.checking.side_effects import (
     why_not_analytic,
 )
 from numpy_rnn.checking.target import FormError, Point, Target, in_one_line
-from numpy_rnn.checking.traced import HERE, resolving_ties
+from numpy_rnn.checking.traced import HERE
+
+# What code prints, the global generators and NumPy's functions are replaced for a while.
+ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,6 @@ def check_gradients(
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
     method: Literal["auto"] | Method = "auto",
-    project: bool | None = None,
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     locate: bool = True,
@@ -162,9 +164,6 @@ def check_gradients(
     method : {"auto", "complex step", "central differences"}
         "auto" is the complex step if the code is analytic. Otherwise it is central differences,
         with a note that names the operation.
-    project : bool, optional
-        Whether to compare along random directions, one for each time slice, instead of
-        element by element; by default with more than 3,000 elements.
     regimes : sequence of str, optional
         Regimes to draw inputs for, of usual, last-step-only, saturated, vanishing,
         exploding, wide, zeros and ties, and one step; all by default.
@@ -209,15 +208,16 @@ def check_gradients(
             f"allow: {unknown[0]!r}, expected some of {', '.join((*SIDE_EFFECTS, *WRONG))}"
         )
     adapted, given = read_target(target, arguments, parameters)
-    settings = CheckSettings(method, project, rtol, gates, seed)
-    check = _Check(adapted, given, complete_sizes(sizes), settings, keep, allow)
+    settings = CheckSettings(method, rtol, gates, seed)
+    check = _Check(adapted, given, complete_sizes(sizes), axes, settings, keep, allow, locate)
     drawn = any(isinstance(g, str) for g in given.values())
-    for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):
-        if not check.run(number, regime, axes, find_location=locate):
-            break
-    else:
-        if drawn and regimes is None:
-            check.cross_branches(axes, find_location=locate)
+    with ONE_AT_A_TIME:
+        for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):
+            if not check.run(number, regime):
+                break
+        else:
+            if drawn and regimes is None:
+                check.cross_branches()
     return check.report()
 
 
@@ -244,9 +244,11 @@ class _Check:
     target: Target
     given: dict[str, Given]
     sizes: dict[str, int]
+    chosen_axes: Mapping[str, str] | None
     settings: CheckSettings
     keep: tuple[str, ...]
     allow: set[str]
+    find_location: bool
     real_names: list[str] = field(default_factory=list)
     regimes: list[str] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
@@ -256,20 +258,13 @@ class _Check:
     stand_ins: bool = False
     sides: dict[str, set[bool]] = field(default_factory=dict)  # of each comparison in the code
 
-    def run(
-        self,
-        number: int,
-        regime: InputRegime,
-        chosen_axes: Mapping[str, str] | None,
-        *,
-        find_location: bool,
-    ) -> bool:
+    def run(self, number: int, regime: InputRegime) -> bool:
         """Check one regime. Return whether to go on with the next."""
         first = not self.regimes
         shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
         try:
             with np.errstate(all="ignore") if regime.optional else contextlib.nullcontext():
-                point, axes = self.inputs(number, regime, chosen_axes)
+                point, axes = self.inputs(number, regime)
                 if regime is GIVEN_REGIMES[1] and all(dout.all() for dout in point.douts):
                     return True  # no output has time: the same inputs again
                 if first:
@@ -296,7 +291,7 @@ class _Check:
                 return False  # no value means anything
         with np.errstate(all="ignore"):
             tied = record.ties and regime.values == "with zeros"
-            self.compare(point, axes, regime, find_location=find_location, tied=tied)
+            self.compare(point, axes, regime, tied=tied)
         return True
 
     def _not_finite(self, violation: Violation, regime: InputRegime) -> bool:
@@ -309,9 +304,7 @@ class _Check:
             self.regimes.append(regime.name)
         return regime.optional
 
-    def inputs(
-        self, number: int, regime: InputRegime, chosen_axes: Mapping[str, str] | None
-    ) -> tuple[Point, dict[str, Axes]]:
+    def inputs(self, number: int, regime: InputRegime) -> tuple[Point, dict[str, Axes]]:
         """Return the inputs of a regime, and the axes that are known."""
         rng = np.random.default_rng([self.settings.seed, number])
         sizes = {**self.sizes, "T": 1, "B": 1} if regime.one_step else self.sizes
@@ -319,7 +312,7 @@ class _Check:
         if isinstance(self.target, ObjectTarget):
             self.target.discover(values)
             values |= draw_parameters(rng, self.target.parameters(), regime, self.keep)
-        axes |= axes_of_arrays(values, axes, chosen_axes)
+        axes |= axes_of_arrays(values, axes, self.chosen_axes)
         result = self.target.run(values)
         T, position = num_steps(values, axes)
         lists = [len(tree) for tree in self.target.arguments.trees if isinstance(tree, list)]
@@ -331,8 +324,15 @@ class _Check:
         return Point(self.target, values, douts, self.stand_ins), axes
 
     def _check_types(self, point: Point) -> None:
-        _check_types(point)
+        """Raise if there is nothing to check, or something that cannot be checked."""
         self.real_names = point.real_names()
+        for name in self.real_names:
+            if np.iscomplexobj(point.values[name]):
+                raise FormError(f"{self.target.name}: {name} is complex, expected real numbers")
+        if not any(point.values[name].size for name in self.real_names):
+            raise FormError(
+                f"{self.target.name}: nothing to check, expected arguments of real numbers"
+            )
         unknown = [name for name in self.keep if name not in point.values]
         if unknown:
             raise ValueError(f"keep: {unknown[0]!r}, expected some of {', '.join(point.values)}")
@@ -343,13 +343,7 @@ class _Check:
                 self.notes.append(f"drawn anew in every regime: {', '.join(drawn)}")
 
     def compare(
-        self,
-        point: Point,
-        axes: dict[str, Axes],
-        regime: InputRegime,
-        *,
-        find_location: bool,
-        tied: bool = False,
+        self, point: Point, axes: dict[str, Axes], regime: InputRegime, *, tied: bool
     ) -> None:
         """Compare every gradient. The first time that one is wrong, find its place."""
         known = {c.name for c in self.compared if not c.right}
@@ -357,37 +351,34 @@ class _Check:
         point = self._with_method(point, verify=first or regime.optional, optional=regime.optional)
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context, known)
-        if not first and self.settings.method == "auto" and not all(c.right for c in comparisons):
-            context = context._replace(
-                point=self._with_method(point, verify=True, optional=regime.optional)
-            )
-            if context.point is not point or self.settings is not context.settings:
-                context = context._replace(settings=self.settings)
-                comparisons = compare_all(context, known)
-        if self.settings.single and len(self.regimes) == 1:
-            strict = context._replace(settings=self.settings._replace(single=False))
-            names = [c.name for c in compare_all(strict) if not c.right]
-            self.violations = [
-                v._replace(text=f"{v.text} (it shows in {', '.join(f'd{name}' for name in names)})")
-                if v.kind == "float32" and names
-                else v
-                for v in self.violations
-            ]
-        if regime.values == "with zeros" and not all(c.right for c in comparisons):
-            # At a kink every one-sided derivative is right.
-            comparisons = _at_ties(context, comparisons) if tied else comparisons
-            comparisons = [c for c in comparisons if c.right or not has_kink(context, c.name)]
-        if regime.optional and not first and not all(c.right for c in comparisons):
-            # Far from 1 one method may fail. A wrong gradient agrees with none.
-            rough = self.settings._replace(method="central differences")
+        for other in self._other_ways(context, tied=tied):
+            if all(c.right for c in comparisons):
+                break
             right = {c.name for c in comparisons if c.right}
-            again = compare_all(context._replace(settings=rough), known | right)
-            better = {c.name: c for c in again if c.right}
+            better = {c.name: c for c in compare_all(other, known | right) if c.right}
             comparisons = [better.get(c.name, c) for c in comparisons]
+        if regime.values == "with zeros":  # at a kink every one-sided derivative is right
+            comparisons = [c for c in comparisons if c.right or not has_kink(context, c.name)]
         self.compared += comparisons
         some_wrong = any(not comparison.right for comparison in comparisons)
-        if find_location and some_wrong and self.diagnosis.location is None:
+        if self.find_location and some_wrong and self.diagnosis.location is None:
+            point = point._replace(stand_ins=self.stand_ins)
+            context = context._replace(point=point, settings=self.settings)
             self.diagnosis = locate(context, comparisons, self.given, self.sizes)
+
+    def _other_ways(self, context: Context, *, tied: bool) -> Iterator[Context]:
+        """Yield other ways to differentiate. A wrong gradient agrees with none of them."""
+        point, optional = context.point, context.regime.optional
+        if len(self.regimes) == 1:
+            return
+        again = self._with_method(point, verify=True, optional=optional)
+        yield context._replace(point=again, settings=self.settings)
+        if tied:  # every comparison of equal numbers true, or false
+            for ties in (None, True, False):
+                yield context._replace(point=point._replace(stand_ins=True, ties=ties))
+        if optional:  # far from 1 one method may fail
+            rough = self.settings._replace(method="central differences")
+            yield context._replace(settings=rough)
 
     def _with_method(self, point: Point, *, verify: bool, optional: bool) -> Point:
         """Settle how to differentiate at these values: plainly, with stand-ins, by differences."""
@@ -415,7 +406,7 @@ class _Check:
 
     def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
         """Replace the settings that were left open, with a note if float32 decides."""
-        method, project, rtol, gates, seed, _ = self.settings
+        method, rtol, gates, seed, _ = self.settings
         real = {name: point.values[name] for name in self.real_names}
         single = [name for name, value in real.items() if value.dtype != np.float64]
         if method == "auto" and single:
@@ -424,14 +415,12 @@ class _Check:
                 f"{single[0]} is {real[single[0]].dtype}; central differences are used, which "
                 "resolve about 3 digits of it"
             )
-        if project is None and sum(value.size for value in real.values()) > MAX_ELEMENTS:
-            project = True
         if gates is None:
             gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
         inside = any(v.kind == "float32" for v in self.violations)
-        self.settings = CheckSettings(method, project, rtol, gates, seed, inside)
+        self.settings = CheckSettings(method, rtol, gates, seed, inside)
 
-    def cross_branches(self, chosen_axes: Mapping[str, str] | None, *, find_location: bool) -> None:
+    def cross_branches(self) -> None:
         """Try inputs of other magnitudes where a comparison in the code fell to one side only."""
         for factor in (10.0, 0.1, 100.0, 1e-2, 1e3, 1e-4):
             open_sites = [site for site, outcomes in self.sides.items() if len(outcomes) == 1]
@@ -441,12 +430,12 @@ class _Check:
             regime = InputRegime(name, factor=factor, rtol=1e-6)
             try:
                 with np.errstate(all="ignore"):
-                    point, _ = self.inputs(100, regime, chosen_axes)
+                    point, _ = self.inputs(100, regime)
                 seen = trace(point).sides
             except Exception:  # whatever code raises for inputs it was not written for
                 seen = {}
             if any(len(self.sides[s] | seen.get(s, set())) == 2 for s in open_sites):
-                self.run(100, regime, chosen_axes, find_location=find_location)
+                self.run(100, regime)
         for site, outcomes in self.sides.items():
             if len(outcomes) == 1:
                 kind, line = site.split("|", 1)
@@ -461,7 +450,6 @@ class _Check:
         method = "no method"
         if self.compared:
             method = "complex step" if self.settings.method == "auto" else self.settings.method
-            method += ", along random directions" if self.settings.project else ""
         compared = {comparison.name for comparison in self.compared}
         random = any(v.kind == "random" for v in self.violations)
         missing = [] if random or not self.regimes else self.real_names
@@ -497,29 +485,6 @@ def _is_of_target(error: Exception) -> bool:
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
     return tb is None or not tb.tb_frame.f_code.co_filename.startswith(HERE)
-
-
-def _at_ties(context: Context, comparisons: list[Comparison]) -> list[Comparison]:
-    """Compare again with every comparison of equal numbers true, and false; keep the best."""
-    context = context._replace(point=context.point._replace(stand_ins=True))
-    found = {c.name: c for c in comparisons}
-    right = [name for name, c in found.items() if c.right]
-    for ties in (None, True, False):
-        with resolving_ties(ties):
-            for again in compare_all(context, right):
-                if again.right:
-                    found[again.name] = again
-    return list(found.values())
-
-
-def _check_types(point: Point) -> None:
-    """Raise if there is nothing to check, or something that cannot be checked."""
-    name_of_target = point.target.name
-    for name, value in point.values.items():
-        if isinstance(value, np.ndarray) and value.dtype.kind == "c":
-            raise FormError(f"{name_of_target}: {name} is complex, expected real numbers")
-    if not any(point.values[name].size for name in point.real_names()):
-        raise FormError(f"{name_of_target}: nothing to check, expected arguments of real numbers")
 
 
 def _rows(compared: list[Comparison]) -> list[Comparison]:

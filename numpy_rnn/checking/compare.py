@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.derivatives import Method, directional, gradient
-from numpy_rnn.checking.shapes import Axes, InputRegime, letter_of, time_axis_of
+from numpy_rnn.checking.derivatives import Derivative, Method, directional
+from numpy_rnn.checking.shapes import Axes, InputRegime, letter_of
 from numpy_rnn.checking.target import Gradients, Point, is_real
-from numpy_rnn.checking.traced import moving_last_bits, traced
+from numpy_rnn.checking.traced import traced, tracing
 from numpy_rnn.functional.types import Array
 
 GATES = {3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # PyTorch's orders
@@ -29,7 +29,6 @@ class CheckSettings(NamedTuple):
     """Settings of differentiation and comparison. None stands for the default."""
 
     method: Literal["auto"] | Method  # auto: the complex step, while the code is analytic
-    project: bool | None  # compare along random directions instead of element by element
     rtol: float | None
     gates: Sequence[str] | None  # names of the row blocks of the weights
     seed: int
@@ -166,7 +165,7 @@ def _with_moved_results(point: Point, rng: np.random.Generator) -> Gradients:
     """Return the gradients with moved last bits inside, or nothing if the code refuses it."""
     values = {n: traced(np.array(v)) if is_real(v) else v for n, v in point.values.items()}
     try:
-        with moving_last_bits(rng):
+        with tracing(last_bits=rng):
             found = point._replace(values=values).claimed()
     except Exception:  # whatever code raises that was not written for such arrays
         return {}
@@ -183,48 +182,56 @@ def _in_extended_precision(point: Point) -> Gradients:
 
 
 def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:
-    """Compare one gradient: along one direction, then by slices, then by elements."""
-    value, by_element = context.point.values[name], context.settings.project is False
-    fits = np.shape(got) == value.shape and np.isfinite(got).all()
-    if fits and not by_element and slack is None and context.method == "complex step":
-        error = _weighted_error(context, name, np.asarray(got))
-        if error <= _tolerance(context, name):
-            tolerance, slices = _tolerance(context, name), 1
-            return Comparison(
-                name, value.shape, error, context.regime.name, tolerance, slices=slices
-            )
-    if fits and not by_element:
-        return _compare_projected(context, name, np.asarray(got), slack)
-    expected, noise = gradient(context.point, name, context.method)
-    return compare(context, name, got, expected, noise, slack)
+    """Compare one gradient: along one direction, and if that shows an error along more."""
+    shape, got = context.point.values[name].shape, np.asarray(got)
+    if problem := _problem(context, name, got):
+        rtol, regime = _tolerance(context, name), context.regime.name
+        return Comparison(name, shape, np.inf, regime, rtol, problem=problem)
+
+    def exact(direction: Array) -> Derivative:
+        return directional(context.point, {name: direction}, context.method)
+
+    if slack is None and context.method == "complex step":
+        error, rtol = _weighted_error(context, name, got, exact), _tolerance(context, name)
+        if error <= rtol:
+            return Comparison(name, shape, error, context.regime.name, rtol)
+    return compare(context, name, got, exact, slack)
 
 
-def _weighted_error(context: Context, name: str, got: Array) -> float:
+def _weighted_error(
+    context: Context, name: str, got: Array, exact: Callable[[Array], Derivative]
+) -> float:
     """Return the error along one random direction in which every slice counts alike.
 
     A slice of the direction is divided by the largest entry of the gradient's slice. So an early
     slice of 1e-20 shows as much as a late one, in one evaluation.
     """
-    rng = np.random.default_rng([context.settings.seed, *f"{name}, {context.regime.name}".encode()])
-    axis = time_axis_of(context.axes.get(name, ()))
-    sizes = np.abs(_by_slice(got, axis)).max(axis=1, initial=0.0)  # (S,)
+    slices = _slices_of(got.shape, context.axes.get(name, ()))
+    sizes = np.abs(got.ravel()[slices]).max(axis=1, initial=0.0)  # (S,)
     some = sizes[sizes > 0]
     sizes = np.where(sizes > 0, sizes, some.min() if len(some) else 1.0)
     if sizes.min(initial=1.0) < 1e-250:
         return np.inf
     weights = np.zeros(got.size)
-    for elements, size in zip(_slices_of(got.shape, axis), sizes, strict=True):
-        weights[elements] = rng.standard_normal(len(elements)) / size
-    exact = directional(context.point, {name: weights.reshape(got.shape)}, context.method).value
+    weights[slices] = _generator(context, name).standard_normal(slices.shape) / sizes[:, None]
+    value = exact(weights.reshape(got.shape)).value
     terms = got.ravel() * weights
-    off = abs(float(terms.sum()) - exact)
-    return off / max(float(np.sqrt(np.sum(terms**2))), abs(exact), 1e-300) if off else 0.0
+    off = abs(float(terms.sum()) - value)
+    return off / max(float(np.sqrt(np.sum(terms**2))), abs(value), 1e-300) if off else 0.0
+
+
+def _generator(context: Context, name: str) -> np.random.Generator:
+    """Return a generator with a seed of its own for each value and regime."""
+    return np.random.default_rng(
+        [context.settings.seed, *f"{name}, {context.regime.name}".encode()]
+    )
 
 
 def _tolerance(context: Context, name: str) -> float:
     if context.settings.rtol is not None:
         return context.settings.rtol
-    if context.point.values[name].dtype == np.float32 or context.settings.single:
+    value = context.point.values.get(name)
+    if context.settings.single or (value is not None and value.dtype == np.float32):
         return FLOAT32_RTOL
     if context.method == "complex step":
         return context.regime.rtol
@@ -234,147 +241,77 @@ def _tolerance(context: Context, name: str) -> float:
 def compare(
     context: Context,
     name: str,
-    got: Any,
-    expected: Array,
-    noise: float = 0.0,
+    got: Array,
+    exact: Callable[[Array], Derivative],
     slack: Array | None = None,
 ) -> Comparison:
-    """Compare a claimed gradient with the exact one, element by element.
+    """Compare a claimed gradient along one random direction for each time slice.
 
-    `noise` is the largest error of `expected` by rounding. A slice below it is left unresolved.
-    `slack` is from :func:`rounding`.
+    A wrong gradient agrees along a random direction with probability zero. A bisection over the
+    elements then finds one that is wrong. `exact` returns the derivative along a direction. A
+    slice below its rounding error is left unresolved. `slack` is from :func:`rounding`.
     """
-    if problem := _problem(got, expected):
-        rtol, regime = _tolerance(context, name), context.regime.name
-        return Comparison(name, expected.shape, np.inf, regime, rtol, problem=problem)
-    time_axis = time_axis_of(context.axes.get(name, ()))
-    mine, exact = _by_slice(np.asarray(got), time_axis), _by_slice(expected, time_axis)  # (S, n)
-    off = np.abs(mine - exact)
-    error = np.where(np.isfinite(mine), off, np.inf).max(axis=1, initial=0.0)  # (S,)
-    scale = np.abs(exact).max(axis=1, initial=0.0)
-    resolved = (noise == 0) | (error == 0) | (np.maximum(scale, error) > 30 * noise)
-    allowed = np.zeros(len(error))
-    if slack is not None:
-        allowed = 30 * _by_slice(slack, time_axis).max(axis=1, initial=0.0)
-
-    def worst_element(t: int) -> Location:
-        worst = int(np.argmax(np.where(np.isnan(off[t]), np.inf, off[t])))
-        element = _slices_of(expected.shape, time_axis)[t, worst]
-        values = float(mine[t, worst]), float(exact[t, worst])
-        return _location(context, name, element, expected.shape, *values)
-
-    slices = Slices(error, scale, np.full(len(error), noise), allowed, resolved)
-    return _judge(context, name, expected.shape, slices, worst_element)
-
-
-class Slices(NamedTuple):
-    """The errors of a gradient, slice by slice. All are arrays (S,)."""
-
-    error: Array
-    scale: Array  # of the exact gradient
-    noise: Array  # of the exact gradient, by rounding
-    allowed: Array  # what the rounding of the claimed gradient explains
-    resolved: Array
-
-
-def _judge(
-    context: Context,
-    name: str,
-    shape: tuple[int, ...],
-    slices: Slices,
-    locate: Callable[[int], Location],
-) -> Comparison:
-    """Return the comparison. `locate` finds a wrong element of a slice."""
-    rtol, (error, scale, noise, allowed, resolved) = _tolerance(context, name), slices
-    with np.errstate(divide="ignore", invalid="ignore"):  # a slice that should be zero, and is not
-        relative = np.where(error == 0, 0.0, error / scale)
-    relative = np.where((error > rtol * scale) & (error <= allowed), rtol, relative)
-    wrong = np.flatnonzero((error > rtol * scale + 10 * noise + allowed) & resolved)
+    rtol, rng = _tolerance(context, name), _generator(context, name)
+    worst, unresolved, wrong = 0.0, 0, list[int]()
+    slices = _slices_of(got.shape, context.axes.get(name, ()))
+    for t, chosen in enumerate(slices):
+        direction = np.zeros(got.size)
+        direction[chosen] = rng.standard_normal(len(chosen))
+        value, noise = exact(direction.reshape(got.shape))
+        terms = got.flat[chosen] * direction[chosen]
+        error = abs(float(terms.sum()) - value)
+        scale = max(float(np.sqrt(np.sum(terms**2))), abs(value))
+        if noise and error <= 10 * noise and scale <= 30 * noise:
+            unresolved += 1
+            continue
+        allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
+        relative = error / scale if scale else 0.0
+        worst = max(worst, min(relative, rtol) if error <= allowed else relative)
+        if error > rtol * scale + 10 * noise + allowed:
+            wrong.append(t)
+    location = _bisect(context, name, got, exact, slices[wrong[-1]]) if wrong else None
     return Comparison(
-        name,
-        shape,
-        error=float(np.max(relative[resolved], initial=0.0)),
-        regime=context.regime.name,
-        tolerance=rtol,
-        wrong_steps=tuple(int(t) for t in wrong),
-        location=locate(int(wrong[-1])) if len(wrong) else None,
-        unresolved=int(np.count_nonzero(~resolved)),
-        slices=len(error),
+        *(name, got.shape, worst, context.regime.name, rtol),
+        *(tuple(wrong), location, None, unresolved, len(slices)),
     )
 
 
-def _problem(got: Any, expected: Array) -> str | None:
+def _problem(context: Context, name: str, got: Array) -> str | None:
     """Return what keeps a gradient from being compared, if anything does."""
-    if got is None:
-        return "backward returns no gradient for it"
-    got = np.asarray(got)
-    if got.shape == expected.shape:
-        return None
-    text = f"its gradient has shape {got.shape}, expected {expected.shape}"
-    if got.shape == expected.shape[::-1] and np.allclose(got.T, expected, rtol=1e-6):
+    shape = context.point.values[name].shape
+    if got.shape == shape:
+        return None if np.isfinite(got).all() else "its gradient is not finite"
+    text = f"its gradient has shape {got.shape}, expected {shape}"
+    if got.shape == shape[::-1] and _compare_one(context, name, got.T).right:
         text += ": it is the transpose"
     return text
 
 
-def _by_slice(array: Array, time_axis: int | None) -> Array:
-    """Return an array as one row for each timestep, or as one row if it has no time."""
-    if time_axis is None:
-        return array.reshape(1, array.size)
-    T = array.shape[time_axis]
-    return np.moveaxis(array, time_axis, 0).reshape(T, array.size // max(T, 1))
+def _slices_of(shape: tuple[int, ...], axes: Axes) -> Array:
+    """Return the flat indices of a value's elements: a row for each step, or one row."""
+    indices = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    if "T" not in axes:
+        return indices.reshape(1, indices.size)
+    T = shape[axes.index("T")]
+    return np.moveaxis(indices, axes.index("T"), 0).reshape(T, indices.size // max(T, 1))
 
 
-def _slices_of(shape: tuple[int, ...], time_axis: int | None) -> Array:
-    """Return the flat indices of a value's elements, a row for each slice."""
-    return _by_slice(np.arange(np.prod(shape, dtype=int)).reshape(shape), time_axis)
-
-
-def _location(
-    context: Context, name: str, element: int, shape: tuple[int, ...], got: float, expected: float
+def _bisect(
+    context: Context,
+    name: str,
+    claimed: Array,
+    exact: Callable[[Array], Derivative],
+    elements: Array,
 ) -> Location:
-    """Return the place of an element, given its flat index, with both of its values."""
-    index = tuple(int(i) for i in np.unravel_index(element, shape))
-    text = words(index, context.axes.get(name, ()), shape, context.gates)
-    return Location(name, text, got, expected)
-
-
-def _compare_projected(context: Context, name: str, got: Array, slack: Array | None) -> Comparison:
-    """Compare along one random direction for each time slice.
-
-    A wrong gradient agrees along a random direction with probability zero. A bisection over the
-    elements then finds one that is wrong.
-    """
-    point, value = context.point, context.point.values[name]
-    rng = np.random.default_rng([context.settings.seed, *f"{name}, {context.regime.name}".encode()])
-    elements = _slices_of(got.shape, time_axis_of(context.axes.get(name, ())))
-    found = []
-    for chosen in elements:
-        direction = np.zeros(got.size, value.dtype)
-        direction[chosen] = rng.standard_normal(len(chosen))
-        exact = directional(point, {name: direction.reshape(got.shape)}, context.method)
-        terms = got.flat[chosen] * direction[chosen]
-        error, scale = abs(float(terms.sum()) - exact.value), float(np.sqrt(np.sum(terms**2)))
-        scale = max(scale, abs(exact.value))
-        allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
-        unresolved = exact.noise and error <= 10 * exact.noise and scale <= 30 * exact.noise
-        found.append((error, scale, exact.noise, allowed, not unresolved))
-    slices = Slices(*(np.array(column) for column in zip(*found, strict=True)))
-    return _judge(
-        context, name, got.shape, slices, lambda t: _bisect(context, name, got, elements[t])
-    )
-
-
-def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Location:
     """Find an element whose claimed gradient is wrong, among these flat indices."""
-    point, rng = context.point, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def both(elements: Array, signs: Any) -> tuple[float, float]:
         """Return the claimed and the exact derivative along these elements."""
-        direction = np.zeros(claimed.size, point.values[name].dtype)
+        direction: Array = np.zeros(claimed.size)
         direction[elements] = signs
         direction = direction.reshape(claimed.shape)
-        exact = directional(point, {name: direction}, context.method).value
-        return float(np.sum(claimed * direction)), exact
+        return float(np.sum(claimed * direction)), exact(direction).value
 
     if len(elements) <= MAX_EACH:  # the worst of all says most
         pairs = [both(np.array([e]), 1) for e in elements]
@@ -383,8 +320,9 @@ def _bisect(context: Context, name: str, claimed: Array, elements: Array) -> Loc
         halves = np.array_split(elements, 2)
         errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
         elements = halves[int(np.argmax(errors))]
-    got, expected = both(elements, 1)
-    return _location(context, name, elements[0], claimed.shape, got, expected)
+    index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
+    text = words(index, context.axes.get(name, ()), claimed.shape, context.gates)
+    return Location(name, text, *both(elements, 1))
 
 
 def words(

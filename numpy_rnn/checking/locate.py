@@ -34,8 +34,9 @@ from numpy_rnn.checking.compare import (
     compare,
     gate_name,
 )
-from numpy_rnn.checking.derivatives import STEP, gradient
+from numpy_rnn.checking.derivatives import STEP, Derivative, gradient
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
+from numpy_rnn.checking.side_effects import trace
 from numpy_rnn.checking.target import PairTarget, Point, Values, is_real
 from numpy_rnn.functional.types import Array
 
@@ -64,9 +65,8 @@ def locate(
     `sizes` the size of each letter.
     """
     wrong = [c for c in comparisons if not c.right]
-    # Of values that are one for each step, the latest wrong one is the cause of the others.
-    steps = {n: i for i, n in enumerate(context.point.values) if n.endswith("]")}
-    located = sorted(wrong, key=lambda c: (c.location is None, -steps.get(c.name, -1)))
+    order = {c.name: first_use(context.point, c.name) for c in wrong}
+    located = sorted(wrong, key=lambda c: (c.location is None, -order[c.name]))
     plain = Diagnosis(located[0].location, [])
     if sum(v.size for v in context.point.values.values() if is_real(v)) > MAX_ELEMENTS:
         return plain
@@ -78,6 +78,18 @@ def locate(
         return Diagnosis(first.location, _suggestions(context, first, sizes))
     except Exception:  # code that cannot be cut in time
         return plain
+
+
+def first_use(point: Point, name: str) -> float:
+    """Return when forward first computes with a value, as the number of an operation.
+
+    Backward goes the other way. Of several wrong gradients, the one whose value is used last is
+    made first, and the others follow from it or have the same cause. The value is NaN, so what is
+    computed from it is seen.
+    """
+    poisoned = point.values | {name: np.full_like(point.values[name], np.nan)}
+    found = trace(point._replace(values=poisoned)).first_nan
+    return -1 if found is None else found
 
 
 class Preactivations(NamedTuple):
@@ -124,7 +136,11 @@ def preactivations(
     here = context._replace(
         axes={"pre-activation": ("T", "B", units)}, settings=settings._replace(rtol=regime.rtol)
     )
-    return Preactivations(compare(here, "pre-activation", claimed, dz), claimed, dz)
+
+    def exact(direction: Array) -> Derivative:
+        return Derivative(float(np.sum(dz * direction)), 0.0)
+
+    return Preactivations(compare(here, "pre-activation", claimed, exact), claimed, dz)
 
 
 def _input_and_weight(axes: Mapping[str, Axes]) -> tuple[str, str] | None:

@@ -27,8 +27,9 @@ from numpy_rnn.checking.target import (
     FormError,
     ForwardPass,
     Gradients,
+    Path,
     Values,
-    arrays_in,
+    arrays_of,
     as_gradient,
     as_tuple,
     copied,
@@ -36,9 +37,12 @@ from numpy_rnn.checking.target import (
     is_real,
     map_tree,
     match_gradient,
+    parts_of,
+    path_text,
     positional,
     quiet,
     regroup,
+    walk,
 )
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Loss
@@ -68,7 +72,6 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "v": ("d", "g"),
 }
 RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
-Path = tuple[tuple[str, Any], ...]  # from the object to a part of it: ("attr", "cell"), ("item", 0)
 
 
 class Parameter(NamedTuple):
@@ -88,55 +91,14 @@ def follow(model: Any, path: Path) -> Any:
     return model
 
 
-def path_text(path: Path) -> str:
-    """Return a path as it is written in code: ``cell.W``, ``layers[0].W``."""
-    text = ""
-    for kind, key in path:
-        text += {"attr": f".{key}", "call": f".{key}()", "item": f"[{key!r}]"}[kind]
-    return text.removeprefix(".")
-
-
-def nodes(model: Any) -> Iterator[tuple[Path, Any]]:
-    """Return every object, dict and list inside an object, with its path."""
-    seen: set[int] = set()
-    waiting: list[tuple[Path, Any]] = [((), model)]
-    while waiting:
-        path, node = waiting.pop(0)
-        if id(node) in seen or len(path) > 6:
-            continue
-        seen.add(id(node))
-        yield path, node
-        for step, part in _parts(node):
-            plain = isinstance(part, np.ndarray | str | int | float | Parameters | type)
-            holds = isinstance(part, dict | list | tuple) or hasattr(part, "__dict__")
-            if holds and not (plain or inspect.isroutine(part) or inspect.ismodule(part)):
-                waiting.append(((*path, step), part))
-
-
-def _parts(node: Any) -> list[tuple[tuple[str, Any], Any]]:
-    if isinstance(node, dict):
-        return [(("item", key), part) for key, part in node.items()]
-    if isinstance(node, list | tuple):
-        return [(("item", i), part) for i, part in enumerate(node)]
-    slots = [n for c in type(node).__mro__ for n in getattr(c, "__slots__", ()) if hasattr(node, n)]
-    names = [*getattr(node, "__dict__", {}), *slots]
-    return [(("attr", name), getattr(node, name)) for name in names]
-
-
 def find_parameters(model: Any) -> list[Parameter]:
     """Return the parameters of an object whose backward has run, one for each memory."""
     found: list[Parameter] = []
-    for path, node in nodes(model):
-        library = getattr(node, "parameters", None)
-        if isinstance(library, Parameters):
-            here = (*path, ("attr", "parameters"))
-            found += [
-                Parameter(
-                    (*here, ("attr", "values"), ("item", name)),
-                    (*here, ("attr", "grads"), ("item", name)),
-                )
-                for name in library.shapes
-            ]
+    for path, node in walk(model):
+        if isinstance(node, Parameters):
+            for name in node.shapes:
+                places = [(*path, ("attr", a), ("item", name)) for a in ("values", "grads")]
+                found.append(Parameter(*places))
             continue
         for step, value, partner_step, partner in _pairs(node):
             found += _leaves((*path, step), value, (*path, partner_step), partner)
@@ -149,7 +111,7 @@ def find_parameters(model: Any) -> list[Parameter]:
 
 def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Return the parts of a node that have a partner for their gradients."""
-    parts = {step[1]: (step, part) for step, part in _parts(node) if isinstance(step[1], str)}
+    parts = {step[1]: (step, part) for step, part in parts_of(node) if isinstance(step[1], str)}
     if not isinstance(node, dict | list | tuple):
         for name in ("parameters", "gradients", "params", "grads"):
             method = getattr(node, name, None)
@@ -221,7 +183,7 @@ class ObjectTarget:
 
     def code(self) -> tuple[Any, ...]:
         """Return the objects whose modules get complex buffers."""
-        return tuple(node for _, node in nodes(self.model) if hasattr(node, "__dict__"))
+        return tuple(node for _, node in walk(self.model) if hasattr(node, "__dict__"))
 
     def cotangent_names(self, count: int) -> list[str]:
         """Return the names of the gradients that backward is given."""
@@ -233,10 +195,10 @@ class ObjectTarget:
             return
         self._discovered = True
         model = copy.deepcopy(self.model)
-        before = {p: a.copy() for p, a in arrays_in(model, "self").items() if is_real(a)}
-        same = arrays_in(model, "self")
+        held = arrays_of(model)
+        before = {path: array.copy() for path, array in held.items() if is_real(array)}
         result = self._forward(model, copied(values))
-        after = arrays_in(model, "self")
+        after = arrays_of(model)
         constant = [
             path
             for path, array in before.items()
@@ -252,7 +214,7 @@ class ObjectTarget:
                 if _exists(self.model, p.path) and is_real(follow(self.model, p.path))
             }
         known = [follow(self.model, p.path) for p in self.found.values()]
-        originals = arrays_in(self.model, "self")
+        originals = arrays_of(self.model)
         left = [
             path
             for path in constant
@@ -261,42 +223,41 @@ class ObjectTarget:
             and originals[path].size
             and self._matters(path, values, result[1])
         ]
-        self._find_returned(left, returned, originals, same, before)
+        updated = {path for path in left if not np.array_equal(held[path], before[path])}
+        self._find_returned(left, returned, originals, updated)
         if self._named is None and not self.found and left:
             raise FormError(
                 f"{self.name}: no parameters found, expected .params and .grads, attributes W and "
                 "dW, or parameters=('W', ...) in the call, () for none"
             )
         self.overlooked = [
-            f"{path} changes the output and has no gradient that is known: name it in parameters="
+            f"self{path_text(path)} changes the output and has no gradient that is known: "
+            "name it in parameters="
             for path in left
         ]
 
     def _find_returned(
         self,
-        left: list[str],
+        left: list[Path],
         returned: Any,
-        originals: dict[str, Array],
-        same: dict[str, Array],
-        before: dict[str, Array],
+        originals: dict[Path, Array],
+        updated: set[Path],
     ) -> None:
         """Take arrays whose gradient backward returns, or that it updates, for parameters."""
         flat = list(returned) if isinstance(returned, tuple | list) else []
         extra = [as_gradient(g) for g in flat[len(self.arguments.trees) :]]
         for path in list(left):
-            text = path.removeprefix("self.")
-            name = text.split(".")[-1].split("['")[-1].removesuffix("']")
+            name = str(path[-1][1])
             in_dict = isinstance(returned, dict) and any(
                 k in returned for k in (*gradient_keys(name), name)
             )
             fits = [g for g in extra if np.shape(g) == originals[path].shape]
-            updated = not np.array_equal(same[path], before[path])
-            if in_dict or fits or updated:
+            if in_dict or fits or path in updated:
                 if fits and not in_dict:
                     extra = [g for g in extra if g is not fits[0]]
-                self.updates |= updated and not in_dict and not fits
+                self.updates |= path in updated and not in_dict and not fits
                 self.linear = self.linear and not self.updates
-                self.found[text] = Parameter(_path_of(self.model, path), None)
+                self.found[path_text(path).removeprefix(".")] = Parameter(path, None)
                 left.remove(path)
 
     def _named_parameter(self, model: Any, name: str) -> Parameter:
@@ -309,15 +270,15 @@ class ObjectTarget:
         if len(path) == 3 and path[1] == ("attr", "values"):
             return str(path[-1][1])
         if len(path) == 2 and path[0][1] in PARTNERS and path[1][0] == "item":
-            return path[1][1] if isinstance(path[1][1], str) else path_text(path)
+            return path[1][1] if isinstance(path[1][1], str) else path_text(path).removeprefix(".")
         if len(path) > 1 and path[-1][1] in PARTNERS:  # a parameter object's array
             path = path[:-1]
-        return path_text(path)
+        return path_text(path).removeprefix(".")
 
-    def _matters(self, path: str, values: Values, outputs: tuple[Any, ...]) -> bool:
+    def _matters(self, path: Path, values: Values, outputs: tuple[Any, ...]) -> bool:
         """Whether the outputs change when an array of the object does."""
         model = copy.deepcopy(self.model)
-        array = arrays_in(model, "self")[path]
+        array = follow(model, path)
         if not array.flags.writeable:
             return False
         array += 0.1
@@ -331,7 +292,7 @@ class ObjectTarget:
     def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
         """Return a copy of the object with other parameters, and the inputs in their dtype."""
         memo: dict[int, Any] = {}
-        everything = arrays_in(self.model, "self").values() if self.found else ()
+        everything = arrays_of(self.model).values() if self.found else ()
         library: list[tuple[Path, Array]] = []
         for name, parameter in self.found.items():
             if any(isinstance(n, Parameters) for n in _along(self.model, parameter.path)):
@@ -343,14 +304,12 @@ class ObjectTarget:
                     memo[id(other)] = new if other is old else _same_view(other, old, new)
             memo[id(old)] = new
         model = copy.deepcopy(self.model, memo)
-        layers = [
-            n for _, n in nodes(model) if isinstance(getattr(n, "parameters", None), Parameters)
-        ]
-        if layers or isinstance(model, Loss):
+        libraries = [node for _, node in walk(model) if isinstance(node, Parameters)]
+        if libraries or isinstance(model, Loss):
             real = [v for v in (*values.values(), *inputs.values()) if is_real(v)]
             dtype = np.result_type(*real)
-            for layer in layers:
-                layer.parameters.to(dtype) if layer.parameters.dtype != dtype else None
+            for node in libraries:
+                node.to(dtype) if node.dtype != dtype else None
             for path, value in library:
                 follow(model, path)[...] = value
             inputs = {n: v.astype(dtype) if is_real(v) else v for n, v in inputs.items()}
@@ -462,7 +421,7 @@ class ObjectTarget:
         return found
 
     def _rate(self, model: Any) -> float:
-        for _, node in nodes(model):
+        for _, node in walk(model):
             for name in RATES:
                 if isinstance(getattr(node, name, None), float):
                     return float(getattr(node, name))
@@ -489,16 +448,6 @@ def _held(model: Any, parameter: Parameter) -> Any:
     """Return the gradient that an object holds for a parameter, or None."""
     path = parameter.gradient
     return follow(model, path) if path is not None and _exists(model, path) else None
-
-
-def _path_of(model: Any, text: str) -> Path:
-    """Return the path of an array that :func:`arrays_in` names."""
-    array = arrays_in(model, "self")[text]
-    for path, node in nodes(model):
-        for step, part in _parts(node):
-            if part is array:
-                return (*path, step)
-    raise FormError(f"{text} cannot be reached")
 
 
 def _same_view(view: Array, old: Array, new: Array) -> Array:

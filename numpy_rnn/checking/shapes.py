@@ -128,11 +128,6 @@ def letter_of(axis: str) -> str:
     return axis.lstrip("0123456789")
 
 
-def time_axis_of(axes: Axes) -> int | None:
-    """Return the position of T among the axes, or None."""
-    return axes.index("T") if "T" in axes else None
-
-
 def draw(
     rng: np.random.Generator,
     given: Mapping[str, Given],

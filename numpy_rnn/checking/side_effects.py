@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import Gradients, Point, arrays_in, is_real
-from numpy_rnn.checking.traced import Record, line_of_user, recording, traced
+from numpy_rnn.checking.target import Gradients, Point, arrays_of, is_real, path_text
+from numpy_rnn.checking.traced import Record, line_of_user, traced, tracing
 from numpy_rnn.functional.types import Array
 
 # The kinds that leave the numbers of a first backward right, by the word that allows them.
@@ -113,14 +113,18 @@ def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients
     outputs = [np.array(out) for out in result.outputs]  # copies: backward may write to them
     given = {name: value for name, value in point.values.items() if name in result.inputs}
     found = _changed("forward", "input changed", given, result.inputs)
-    before = {path: array.copy() for path, array in arrays_in(result.cache, "cache").items()}
+    before = {path: array.copy() for path, array in _in_cache(result.cache).items()}
     gradients = _own_copies(result.backward(received))
     found += _changed("backward", "input changed", given, result.inputs)
-    found += _changed("backward", "cache changed", before, arrays_in(result.cache, "cache"))
+    found += _changed("backward", "cache changed", before, _in_cache(result.cache))
     names = target.cotangent_names(len(received))
     sent, kept = (dict(zip(names, douts, strict=True)) for douts in (point.douts, received))
     found += _changed("backward", "incoming gradient changed", sent, kept)
     return found, outputs, gradients
+
+
+def _in_cache(cache: Any) -> dict[str, Array]:
+    return {f"cache{path_text(path)}": array for path, array in arrays_of(cache).items()}
 
 
 def _changed(who: str, kind: str, before: Any, after: Any) -> list[Violation]:
@@ -221,7 +225,8 @@ def trace(point: Point, then: Callable[[Any], None] = lambda _result: None) -> R
     """Return what tracing arrays record in forward, and in what `then` does with its result."""
     values = {n: traced(np.array(v)) if is_real(v) else v for n, v in point.values.items()}
     # Code that refuses tracing arrays records nothing, which is no error.
-    with recording() as record, warnings.catch_warnings(), contextlib.suppress(Exception):
+    record = Record()
+    with tracing(record=record), warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
         then(point.target.run(values))
     return record

@@ -19,12 +19,15 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
+from numpy_rnn.checking.traced import line_of_user, stand_ins, traced, tracing
 from numpy_rnn.functional.types import Array
+from numpy_rnn.parameters import Parameters
 
+Path = tuple[tuple[str, Any], ...]  # to a part of an object: ("attr", "cell"), ("item", 0)
 Values = dict[str, Any]
 Gradients = dict[str, Any]
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
+MAX_DEPTH = 8  # of the parts of an object
 
 
 class FormError(TypeError):
@@ -67,6 +70,7 @@ class Point(NamedTuple):
     values: Values
     douts: list[Array]
     stand_ins: bool = False  # whether the complex step needs them
+    ties: bool | None = None  # what they take a comparison of equal numbers for
 
     def outputs_with(self, **changed: Array) -> tuple[Array, ...]:
         """Return the outputs with other arrays for some of the values."""
@@ -75,7 +79,7 @@ class Point(NamedTuple):
         values = {n: v + 0j if is_real(v) else v for n, v in (self.values | changed).items()}
         if not self.stand_ins:
             return self.target.run(values).outputs
-        with stand_ins(*self.target.code()):
+        with stand_ins(*self.target.code()), tracing(ties=self.ties):
             return self.target.run({n: traced(v) for n, v in values.items()}).outputs
 
     def claimed(self) -> Gradients:
@@ -123,27 +127,44 @@ def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
         target.remarks["what the code prints is captured and not shown"] = None
 
 
-def arrays_in(value: Any, path: str, above: tuple[int, ...] = ()) -> dict[str, Array]:
-    """Return every array in a nested value, by its path: ``cache.h``, ``cache[0][2]``."""
-    if isinstance(value, np.ndarray):
-        return {path: value}
-    if id(value) in above or len(above) > 8:  # a value that holds itself
-        return {}
-    if hasattr(value, "_fields"):
-        parts = [(f"{path}.{name}", part) for name, part in zip(value._fields, value, strict=True)]
-    elif isinstance(value, tuple | list):
-        parts = [(f"{path}[{i}]", part) for i, part in enumerate(value)]
-    elif isinstance(value, dict):
-        parts = [(f"{path}[{key!r}]", part) for key, part in value.items()]
-    elif hasattr(value, "__dict__") and not callable(value) and not inspect.ismodule(value):
-        parts = [(f"{path}.{name}", part) for name, part in vars(value).items()]
-    else:
-        parts = []
-    return {
-        p: array
-        for where, part in parts
-        for p, array in arrays_in(part, where, (*above, id(value))).items()
-    }
+def parts_of(node: Any) -> list[tuple[tuple[str, Any], Any]]:
+    """Return the parts of a container or an object, each with the step that leads to it."""
+    if isinstance(node, dict):
+        return [(("item", key), part) for key, part in node.items()]
+    names = getattr(node, "_fields", None)
+    if isinstance(node, list | tuple) and names is None:
+        return [(("item", i), part) for i, part in enumerate(node)]
+    plain = isinstance(node, np.ndarray | Parameters | type)
+    if plain or inspect.isroutine(node) or inspect.ismodule(node):
+        return []
+    if names is None:
+        slots = [n for c in type(node).__mro__ for n in getattr(c, "__slots__", ())]
+        names = [*getattr(node, "__dict__", {}), *(n for n in slots if hasattr(node, n))]
+    return [(("attr", name), getattr(node, name)) for name in names]
+
+
+def walk(value: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield an object and everything inside it, arrays too, with its path; nothing twice."""
+    seen: set[int] = set()
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    for path, node in waiting:  # which grows
+        if isinstance(node, np.ndarray):
+            yield path, node
+        elif id(node) not in seen and len(path) <= MAX_DEPTH:
+            seen.add(id(node))
+            yield path, node
+            waiting += [((*path, step), part) for step, part in parts_of(node)]
+
+
+def arrays_of(value: Any) -> dict[Path, Array]:
+    """Return every array inside a value, by its path."""
+    return {path: part for path, part in walk(value) if isinstance(part, np.ndarray)}
+
+
+def path_text(path: Path) -> str:
+    """Return a path as it is written in code: ``.cell.W``, ``.layers[0].W``."""
+    forms = {"attr": ".{}", "call": ".{}()", "item": "[{!r}]"}
+    return "".join(forms[kind].format(key) for kind, key in path)
 
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:

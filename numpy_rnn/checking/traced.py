@@ -16,6 +16,7 @@ import contextlib
 import functools
 import math
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,8 +31,7 @@ FROM_DATA = ("array", "asarray", "ascontiguousarray", "asanyarray")
 _LIKE = ("zeros_like", "empty_like", "ones_like", "full_like")
 CREATORS = (*_LIKE, *FROM_DATA, "zeros", "empty", "ones", "full", "eye", "identity", "copy")
 MATH = ("exp", "tanh", "sinh", "cosh", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan")
-
-
+PRODUCTS = ("dot", "einsum", "inner", "outer", "tensordot", "vdot")
 ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan")
 
 
@@ -42,6 +42,14 @@ class Record:
         self.notes: dict[str, None] = {}  # an ordered set
         self.sides: dict[str, set[bool]] = {}  # by comparison and line, its outcomes
         self.ties = False  # whether both sides of a comparison were ever equal
+        self.operations = 0
+        self.first_nan: int | None = None  # the first operation whose result has a NaN
+
+    def operation(self, result: Any) -> None:
+        """Count an operation, and record the first that returns a NaN."""
+        self.operations += 1
+        if self.first_nan is None and np.isnan(np.sum(np.real(result))):
+            self.first_nan = self.operations
 
     def side(self, site: str, outcome: Any, tied: Any) -> None:
         """Record the outcomes of one comparison."""
@@ -50,45 +58,27 @@ class Record:
 
 
 class _Active:
-    """What is recorded, which side ties take, and what moves last bits."""
+    """What is recorded, which side ties take, what moves last bits, and who gets stand-ins."""
 
+    thread: int | None = None  # stand-ins are for this thread; others get what they called
     record: Record | None = None
-    ties: bool | None = None
+    ties: bool | None = None  # comparisons of equal numbers: true, false, or as the code has them
+    # Moves what functions like tanh return by its last bits, each time anew. The spread of what
+    # is computed from it shows how much is rounding (Parker 1997, Monte Carlo arithmetic).
     last_bits: np.random.Generator | None = None
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Record]:
-    """Record what tracing arrays meet."""
-    before, _Active.record = _Active.record, Record()
+def tracing(**chosen: Any) -> Iterator[None]:
+    """Choose, for a while, what tracing arrays do: the attributes of :class:`_Active`."""
+    before = {name: getattr(_Active, name) for name in chosen}
     try:
-        yield _Active.record
-    finally:
-        _Active.record = before
-
-
-@contextlib.contextmanager
-def resolving_ties(ties: bool | None) -> Iterator[None]:
-    """Let comparisons of equal numbers be true or false, or as the code has them for None."""
-    before, _Active.ties = _Active.ties, ties
-    try:
+        for name, value in chosen.items():
+            setattr(_Active, name, value)
         yield
     finally:
-        _Active.ties = before
-
-
-@contextlib.contextmanager
-def moving_last_bits(rng: np.random.Generator) -> Iterator[None]:
-    """Move the results of functions that are rounded by their last bits, each time anew.
-
-    The spread of what is computed from them shows how much of it is rounding (Parker 1997, Monte
-    Carlo arithmetic).
-    """
-    before, _Active.last_bits = _Active.last_bits, rng
-    try:
-        yield
-    finally:
-        _Active.last_bits = before
+        for name, value in before.items():
+            setattr(_Active, name, value)
 
 
 def line_of_user(stack: traceback.StackSummary | None = None) -> str:
@@ -206,7 +196,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def _moved(result: Any) -> Any:
-    """Return a result, with its last bits moved if :func:`moving_last_bits` is active."""
+    """Return a result, with its last bits moved if they are to move."""
     if _Active.last_bits is None or np.asarray(result).dtype.kind != "f":
         return result
     return result + np.spacing(result) * _Active.last_bits.integers(-2, 3, np.shape(result))
@@ -234,6 +224,7 @@ class TracedArray(np.ndarray[Any, Any]):
         if method == "__call__" and name in ROUNDED and out is None:
             result = _moved(result)
         if _Active.record is not None:
+            _Active.record.operation(result[0] if ufunc.nout > 1 else result)
             if stand_in is not None and name not in COMPARISONS:
                 note(f"np.{name}")
             dtypes = [np.asarray(i).dtype for i in plain]
@@ -249,6 +240,8 @@ class TracedArray(np.ndarray[Any, Any]):
             args = tuple(_untraced(a) for a in args)
             return traced(FUNCTIONS[func.__name__](*args, **kwargs))
         made = super().__array_function__(func, types, args, kwargs)
+        if func.__name__ in PRODUCTS and _Active.record is not None:
+            _Active.record.operation(made)
         if func.__name__ in ("result_type", "shape", "iscomplexobj", "may_share_memory"):
             return made
         return type(made)(map(traced, made)) if type(made) in (tuple, list) else traced(made)
@@ -362,7 +355,8 @@ def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def create(*args: Any, **options: Any) -> Any:
         name = sys._getframe(1).f_code.co_filename
-        if "site-packages" in name or name.startswith((HERE, NUMPY)):
+        outside = "site-packages" in name or name.startswith((HERE, NUMPY))
+        if outside or _Active.thread != threading.get_ident():
             return function(*args, **options)
         if function.__name__ in FROM_DATA:
             chosen = options.get("dtype", args[1] if len(args) > 1 else None)
@@ -404,7 +398,8 @@ def stand_ins(*functions: Any) -> Iterator[None]:
     try:
         for space, name, value in changes:
             space[name] = value
-        yield
+        with tracing(thread=threading.get_ident()):
+            yield
     finally:
         for space, name, value in reversed(before):
             if value is missing:

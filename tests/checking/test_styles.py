@@ -29,6 +29,24 @@ def test_a_bug_is_caught_and_named(name: str, right: str, wrong: str, place: str
     assert any(place in row.name for row in report.rows if not row.right), str(report)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "place"),
+    [
+        ("dy[targets[t]] -= 1", "dy[targets[t]] -= 2", "by"),  # every gradient is wrong
+        ("dy) + dhnext", "dy)", "bh"),  # those of the output's weights are right
+        ("(1 - hs[t] * hs[t]) * dh", "(1 - hs[t]) * dh", "bh"),
+        ("np.dot(dhraw, hs[t - 1].T)", "np.dot(dhraw, hs[t].T)", "Whh"),
+    ],
+)
+def test_the_first_wrong_place_of_a_function_is_nearest_the_loss(
+    right: str, wrong: str, place: str
+) -> None:
+    subject, arguments = style("min_char", right, wrong)
+    report = check_gradients(subject, *arguments, regimes=["usual"])
+    assert report.location is not None
+    assert report.location.parameter == place
+
+
 class Hides:
     """A matrix at a value that hides a bug: d @ W for d @ W.T passes at the identity."""
 
