@@ -351,6 +351,8 @@ class _Check:
         point = self._with_method(point, verify=first or regime.optional, optional=regime.optional)
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context, known)
+        if first and self.settings.single:
+            self._say_where_float32_shows(context)
         for other in self._other_ways(context, tied=tied):
             if all(c.right for c in comparisons):
                 break
@@ -365,6 +367,16 @@ class _Check:
             point = point._replace(stand_ins=self.stand_ins)
             context = context._replace(point=point, settings=self.settings)
             self.diagnosis = locate(context, comparisons, self.given, self.sizes)
+
+    def _say_where_float32_shows(self, context: Context) -> None:
+        strict = context._replace(settings=self.settings._replace(single=False))
+        names = ", ".join(f"d{c.name}" for c in compare_all(strict) if not c.right)
+        self.violations = [
+            v._replace(text=f"{v.text} (it shows in {names})")
+            if v.kind == "float32" and names
+            else v
+            for v in self.violations
+        ]
 
     def _other_ways(self, context: Context, *, tied: bool) -> Iterator[Context]:
         """Yield other ways to differentiate. A wrong gradient agrees with none of them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.frameworks import framework_target
+from numpy_rnn.checking.frameworks import framework_function
 from numpy_rnn.checking.objects import METHODS, ObjectTarget
 from numpy_rnn.checking.target import (
     Arguments,
@@ -32,12 +32,12 @@ def read_target(
     """Return what check_gradients was given as a Target, and its arguments by name."""
     pair = isinstance(target, tuple | list) and len(target) == 2 and all(map(callable, target))
     methods = next((m for m in METHODS if all(hasattr(target, n) for n in m if n)), None)
-    framework = framework_target(target)
+    framework = framework_function(target)
     forward: Any
     if pair:
         forward = target[0]
     elif framework is not None:
-        forward = framework
+        forward = framework.forward
     elif methods is not None and not inspect.isfunction(target):
         forward = getattr(target, methods[0])
     elif callable(target):
@@ -55,7 +55,8 @@ def read_target(
     if pair:
         return PairTarget(target[0], target[1], nested), nested.values
     if framework is not None:
-        return framework.bind(nested), nested.values
+        pair_of_arrays = framework.forward, framework.backward
+        return PairTarget(*pair_of_arrays, nested, framework.name), nested.values
     if forward is not target:
         return ObjectTarget(target, nested, parameters, methods or METHODS[0]), nested.values
     single = sum(p.default is p.empty for p in positional(target) or ()) == 1
