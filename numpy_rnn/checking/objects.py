@@ -195,8 +195,7 @@ class ObjectTarget:
             return
         self._discovered = True
         model = copy.deepcopy(self.model)
-        held = arrays_of(model)
-        before = {path: array.copy() for path, array in held.items() if is_real(array)}
+        before = {path: array.copy() for path, array in arrays_of(model).items() if is_real(array)}
         result = self._forward(model, copied(values))
         after = arrays_of(model)
         constant = [
@@ -223,7 +222,11 @@ class ObjectTarget:
             and originals[path].size
             and self._matters(path, values, result[1])
         ]
-        updated = {path for path in left if not np.array_equal(held[path], before[path])}
+        updated = {
+            path
+            for path in left
+            if _exists(model, path) and not np.array_equal(follow(model, path), before[path])
+        }
         self._find_returned(left, returned, originals, updated)
         if self._named is None and not self.found and left:
             raise FormError(
