@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -78,16 +78,21 @@ class Parameter(NamedTuple):
     """Where a parameter is in an object, and where its gradient is after backward."""
 
     path: Path
-    gradient: Path | None  # None if backward returns it or updates the parameter
+    # A place in the object, or in what backward returns: a position, or "by name". "updated" if
+    # backward changes the parameter instead.
+    gradient: Path | int | Literal["by name", "updated"]
 
 
 def follow(model: Any, path: Path) -> Any:
-    """Return the part of an object at a path."""
-    for kind, key in path:
-        if kind == "call":
-            model = getattr(model, key)()
-        else:
-            model = getattr(model, key) if kind == "attr" else model[key]
+    """Return the part of an object at a path, or None."""
+    try:
+        for kind, key in path:
+            if kind == "call":
+                model = getattr(model, key)()
+            else:
+                model = getattr(model, key) if kind == "attr" else model[key]
+    except (AttributeError, KeyError, IndexError, TypeError):
+        return None
     return model
 
 
@@ -101,7 +106,10 @@ def find_parameters(model: Any) -> list[Parameter]:
                 found.append(Parameter(*places))
             continue
         for step, value, partner_step, partner in _pairs(node):
-            found += _leaves((*path, step), value, (*path, partner_step), partner)
+            for inner, array in arrays_of(value).items():
+                place = _place_of_gradient(partner, inner)
+                if is_real(array) and place is not None:
+                    found.append(Parameter((*path, step, *inner), (*path, partner_step, *place)))
     unique: dict[tuple[int, tuple[int, ...]], Parameter] = {}
     for parameter in sorted(found, key=lambda p: len(p.path)):
         array = follow(model, parameter.path)
@@ -120,38 +128,23 @@ def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     for name, (step, part) in parts.items():
         for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
             if other in parts and other != name:
-                partner = parts[other][1]
-                same = isinstance(part, dict) == isinstance(partner, dict)
+                same = isinstance(part, dict) == isinstance(parts[other][1], dict)
                 if isinstance(part, dict | list | tuple | np.ndarray) and same:
                     yield step, part, *parts[other]
                     break
 
 
-def _leaves(path: Path, value: Any, partner_path: Path, partner: Any) -> list[Parameter]:
-    """Return the parameters in a part of an object, and in its partner their gradients."""
-    if is_real(value):
-        shape = np.shape(partner) if not isinstance(partner, dict | list | tuple) else None
-        return [Parameter(path, partner_path)] if partner is not None and shape is not None else []
-    if isinstance(value, dict) and isinstance(partner, dict):
-        keys = {
-            k: next(
-                (o for o in (k, *(gradient_keys(k) if isinstance(k, str) else ())) if o in partner),
-                None,
-            )
-            for k in value
-        }
-    elif isinstance(value, list | tuple) and isinstance(partner, list | tuple):
-        keys = {i: i if i < len(partner) else None for i in range(len(value))}
-    else:
-        return []
-    return [
-        parameter
-        for key, other in keys.items()
-        if other is not None
-        for parameter in _leaves(
-            (*path, ("item", key)), value[key], (*partner_path, ("item", other)), partner[other]
-        )
-    ]
+def _place_of_gradient(partner: Any, path: Path) -> Path | None:
+    """Return the path of a parameter's gradient among the gradients, or None if it has none."""
+    place: Path = ()
+    for kind, key in path:
+        names = (key, *gradient_keys(key)) if isinstance(key, str) else (key,)
+        steps = [(*place, (kind, name)) for name in names]
+        place = next((p for p in steps if follow(partner, p) is not None), ())
+        if not place:
+            return None
+    held = follow(partner, place)
+    return None if held is None or isinstance(held, dict | list | tuple) else place
 
 
 class ObjectTarget:
@@ -172,7 +165,6 @@ class ObjectTarget:
         self.remarks: dict[str, None] = {}
         self.overlooked: list[str] = []
         self.found: dict[str, Parameter] = {}
-        self.updates = False  # whether backward changes the parameters
         self._named, self._discovered = parameters, False
         method = getattr(model, methods[1]) if methods[1] else None
         self._takes = [] if method is None else positional(method)
@@ -189,7 +181,7 @@ class ObjectTarget:
         """Return the names of the gradients that backward is given."""
         return [f"the gradient of output {i}" for i in range(count)]
 
-    def discover(self, values: Values) -> None:
+    def discover(self, values: Values) -> None:  # noqa: C901 (a list of places)
         """Find, once, the parameters, and arrays that change the output and have no gradient."""
         if self._discovered:
             return
@@ -205,12 +197,15 @@ class ObjectTarget:
         ]
         returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
         if self._named is not None:
-            self.found = {n: self._named_parameter(model, n) for n in self._named}
+            for name in self._named:  # one without a gradient beside it is looked for below
+                held = [k for k in gradient_keys(name) if hasattr(model, k)]
+                if held:
+                    self.found[name] = Parameter((("attr", name),), (("attr", held[0]),))
         else:
             self.found = {
                 self._short(p.path): p
                 for p in find_parameters(model)
-                if _exists(self.model, p.path) and is_real(follow(self.model, p.path))
+                if is_real(follow(self.model, p.path))
             }
         known = [follow(self.model, p.path) for p in self.found.values()]
         originals = arrays_of(self.model)
@@ -222,12 +217,24 @@ class ObjectTarget:
             and originals[path].size
             and self._matters(path, values, result[1])
         ]
-        updated = {
-            path
-            for path in left
-            if _exists(model, path) and not np.array_equal(follow(model, path), before[path])
-        }
-        self._find_returned(left, returned, originals, updated)
+        flat = list(returned) if isinstance(returned, tuple | list) else []
+        positions = list(range(len(self.arguments.trees), len(flat)))
+        for path in list(left):
+            name = str(path[-1][1])
+            now, shape = follow(model, path), originals[path].shape
+            fits = [i for i in positions if np.shape(as_gradient(flat[i])) == shape]
+            gradient: Any = None
+            if isinstance(returned, dict) and {*gradient_keys(name), name} & set(returned):
+                gradient = "by name"
+            elif fits:
+                gradient = fits[0]
+                positions.remove(gradient)
+            elif now is not None and not np.array_equal(now, before[path]):
+                gradient = "updated"
+                self.linear = False
+            if gradient is not None:
+                self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
+                left.remove(path)
         if self._named is None and not self.found and left:
             raise FormError(
                 f"{self.name}: no parameters found, expected .params and .grads, attributes W and "
@@ -238,35 +245,6 @@ class ObjectTarget:
             "name it in parameters="
             for path in left
         ]
-
-    def _find_returned(
-        self,
-        left: list[Path],
-        returned: Any,
-        originals: dict[Path, Array],
-        updated: set[Path],
-    ) -> None:
-        """Take arrays whose gradient backward returns, or that it updates, for parameters."""
-        flat = list(returned) if isinstance(returned, tuple | list) else []
-        extra = [as_gradient(g) for g in flat[len(self.arguments.trees) :]]
-        for path in list(left):
-            name = str(path[-1][1])
-            in_dict = isinstance(returned, dict) and any(
-                k in returned for k in (*gradient_keys(name), name)
-            )
-            fits = [g for g in extra if np.shape(g) == originals[path].shape]
-            if in_dict or fits or path in updated:
-                if fits and not in_dict:
-                    extra = [g for g in extra if g is not fits[0]]
-                self.updates |= path in updated and not in_dict and not fits
-                self.linear = self.linear and not self.updates
-                self.found[path_text(path).removeprefix(".")] = Parameter(path, None)
-                left.remove(path)
-
-    def _named_parameter(self, model: Any, name: str) -> Parameter:
-        path: Path = (("attr", name),)
-        keys = [k for k in gradient_keys(name) if hasattr(model, k)]
-        return Parameter(path, (("attr", keys[0]),) if keys else None)
 
     def _short(self, path: Path) -> str:
         """Return a name: ``W`` of ``params['W']`` and of ``parameters.values['W']``."""
@@ -298,7 +276,7 @@ class ObjectTarget:
         everything = arrays_of(self.model).values() if self.found else ()
         library: list[tuple[Path, Array]] = []
         for name, parameter in self.found.items():
-            if any(isinstance(n, Parameters) for n in _along(self.model, parameter.path)):
+            if isinstance(follow(self.model, parameter.path[:-2]), Parameters):
                 library.append((parameter.path, values[name]))
                 continue
             old, new = follow(self.model, parameter.path), values[name].copy()
@@ -317,7 +295,7 @@ class ObjectTarget:
                 follow(model, path)[...] = value
             inputs = {n: v.astype(dtype) if is_real(v) else v for n, v in inputs.items()}
         for parameter in self.found.values():
-            held = _held(model, parameter)
+            held = self._held(model, parameter)
             if isinstance(held, np.ndarray) and held.flags.writeable:
                 held[...] = 0  # for objects that add to it
         return model, inputs
@@ -335,7 +313,9 @@ class ObjectTarget:
         def backward(douts: Sequence[Array | None]) -> Gradients:
             before = {n: np.array(follow(model, p.path)) for n, p in self.found.items()}
             returned = self._call_backward(model, result, douts)
-            return self._read(model, returned, before, values)
+            ignores = self._takes == [] and self.methods[1] is not None
+            scale = float(np.asarray(douts[0]).reshape(-1)[0]) if ignores else 1.0
+            return self._read(model, returned, before, scale)
 
         return ForwardPass(outputs, backward, None, inputs, self._received(result))
 
@@ -359,69 +339,64 @@ class ObjectTarget:
     def _call_backward(
         self, model: Any, result: tuple[Any, tuple[Array, ...], Any], douts: Sequence[Any]
     ) -> Any:
-        made, _, beside = result
+        made, outputs, beside = result
         name = self.methods[1]
         if name is None:
             return map_tree(beside, lambda g: np.asarray(g) * douts[0])
-        method = getattr(model, name)
-        if self._takes == []:
-            self.scale = float(np.asarray(douts[0]).reshape(-1)[0])
-            with quiet(self, reseed=False):
-                return method()
         sent = regroup(douts, made)
-        several = isinstance(made, tuple)
-        queue = list(sent) if several else [sent]
-        if self._takes is None:
-            with quiet(self, reseed=False):
-                return method(*queue)
-        arguments = []
-        for p in self._takes:
-            if p.name.lower() in CACHES:
-                arguments.append(beside)
-            elif p.name.lower() in RATES:
-                arguments.append(1.0)
-            elif queue:
-                arguments.append(queue.pop(0))
-            elif p.default is p.empty:
-                raise FormError(
-                    f"{self.name}: backward expects {p.name!r} besides the gradients of its "
-                    f"{len(as_tuple(made))} outputs, expected one gradient for each output"
-                )
+        arguments = list(sent) if isinstance(made, tuple) else [sent]
+        if self._takes is not None:
+            queue, arguments = arguments, []
+            for p in self._takes:
+                if p.name.lower() in CACHES:
+                    arguments.append(beside)
+                elif p.name.lower() in RATES:
+                    arguments.append(1.0)
+                elif queue:
+                    arguments.append(queue.pop(0))
+                elif p.default is p.empty:
+                    raise FormError(
+                        f"{self.name}: backward expects {p.name!r} besides the gradients of its "
+                        f"{len(outputs)} outputs, expected one gradient for each output"
+                    )
         with quiet(self, reseed=False):
-            return method(*arguments)
+            return getattr(model, name)(*arguments)
 
     def _read(  # noqa: C901 (one branch for each place where a gradient may be)
-        self, model: Any, returned: Any, before: Values, values: Values
+        self, model: Any, returned: Any, before: Values, scale: float
     ) -> Gradients:
+        """Return the gradients by name, from what backward returned and from the object."""
         trees = self.arguments.trees
         found: Gradients = {}
         flat = list(returned) if isinstance(returned, tuple) else [returned]
-        if isinstance(returned, list):
-            flat = returned if len(returned) == len(trees) > 1 else [returned]
+        if isinstance(returned, list) and len(returned) == len(trees) > 1:
+            flat = returned
         if isinstance(returned, dict):
             for name in [*self.arguments.values, *self.found]:
                 match_gradient(name, returned, returned, found)
         else:
             for tree, gradient in zip(trees, flat, strict=False):
                 match_gradient(tree, gradient, {}, found)
-        extra = [as_gradient(g) for g in flat[len(self.arguments.trees) :]]
         for name, parameter in self.found.items():
-            if (held := _held(model, parameter)) is not None:
+            path, gradient = parameter
+            now, held = follow(model, path), self._held(model, parameter)
+            if not np.array_equal(before[name], now):
+                self.remarks["backward updates the parameters"] = None
+            if isinstance(gradient, int):
+                found[name] = as_gradient(returned[gradient])
+            elif gradient == "updated":
+                given = any(p.name in RATES for p in self._takes or ())
+                found[name] = (before[name] - now) / (1.0 if given else self._rate(model))
+            elif held is not None or name not in found:
                 found[name] = held
-            elif name not in found and self.updates:
-                rate = 1.0 if any(p.name in RATES for p in self._takes or ()) else self._rate(model)
-                found[name] = (before[name] - follow(model, parameter.path)) / rate
-            elif name not in found:
-                fits = [g for g in extra if np.shape(g) == np.shape(values[name])]
-                found[name] = fits[0] if fits else None
-                extra = [g for g in extra if g is not found[name]]
-        if self.updates or any(
-            not np.array_equal(before[n], follow(model, p.path)) for n, p in self.found.items()
-        ):
-            self.remarks["backward updates the parameters"] = None
-        if self._takes == [] and self.methods[1]:
-            found = {n: None if g is None else np.asarray(g) * self.scale for n, g in found.items()}
-        return found
+        if scale == 1:
+            return found
+        return {n: None if g is None else np.asarray(g) * scale for n, g in found.items()}
+
+    def _held(self, model: Any, parameter: Parameter) -> Any:
+        """Return the gradient that an object holds for a parameter, or None."""
+        path = parameter.gradient
+        return follow(model, path) if isinstance(path, tuple) else None
 
     def _rate(self, model: Any) -> float:
         for _, node in walk(model):
@@ -432,25 +407,6 @@ class ObjectTarget:
             f"{self.name}: backward updates the parameters and keeps no gradient, expected an "
             f"attribute or argument {RATES[0]!r} or {RATES[1]!r} with the learning rate"
         )
-
-
-def _along(model: Any, path: Path) -> Iterator[Any]:
-    for i in range(len(path)):
-        yield follow(model, path[:i])
-
-
-def _exists(model: Any, path: Path) -> bool:
-    try:
-        follow(model, path)
-    except (AttributeError, KeyError, IndexError, TypeError):
-        return False
-    return True
-
-
-def _held(model: Any, parameter: Parameter) -> Any:
-    """Return the gradient that an object holds for a parameter, or None."""
-    path = parameter.gradient
-    return follow(model, path) if path is not None and _exists(model, path) else None
 
 
 def _same_view(view: Array, old: Array, new: Array) -> Array:

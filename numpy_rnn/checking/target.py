@@ -379,60 +379,45 @@ class PairTarget:
         return ForwardPass(as_tuple(outputs), backward, cache, inputs, received)
 
 
-class FunctionTarget:
-    """A function that returns a loss and its gradient, which are its cache."""
-
-    repeatable = linear = True
+class FunctionTarget(PairTarget):
+    """A function that returns a loss and its gradient, which is the cache of a pair."""
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, *, flat: bool) -> None:
-        self.function, self.arguments, self.flat = function, arguments, flat
-        self.name = callable_name(function)
-        self.remarks: dict[str, None] = {}
+        self.function, self.flat = function, flat
+        super().__init__(self._loss, self._gradient, arguments, callable_name(function))
 
     def code(self) -> tuple[Any, ...]:
         """Return the functions whose modules get complex buffers."""
         return (self.function,)
 
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the names of the gradients that backward is given."""
-        return ["dloss"][:count]
-
-    def run(self, values: Values) -> ForwardPass:
-        """Run the function on these values, which for a flat theta are its parts in order."""
-        inputs = copied(values)
-        parts = list(inputs.values())
-        called = [np.concatenate([p.ravel() for p in parts])] if self.flat else None
-        with quiet(self, reseed=True):
-            made = self.function(*(called or self.arguments.build(inputs)))
+    def _loss(self, *arguments: Any) -> tuple[Array, Any]:
+        """Return the loss, and the gradient in the form of the arguments."""
+        called = (np.concatenate([np.ravel(a) for a in arguments]),) if self.flat else arguments
+        made = self.function(*called)
         if not (isinstance(made, tuple) and len(made) >= 2):
             raise FormError(
                 f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
             )
         loss, gradient = np.asarray(made[0]), made[1] if len(made) == 2 else tuple(made[1:])
-        single = called[0] if called else parts[0] if len(parts) == 1 else None
-        if loss.ndim or (single is not None and np.shape(gradient) != single.shape):
-            size = sum(np.size(p) for p in parts)
-            shape = (
-                "a " + type(gradient).__name__ if isinstance(gradient, dict) else np.shape(gradient)
-            )
+        single = len(called) == 1 and isinstance(called[0], np.ndarray)
+        if loss.ndim or (single and np.shape(gradient) != called[0].shape):
+            shape = f"a {type(gradient).__name__}"
+            if not isinstance(gradient, dict):
+                shape = str(np.shape(gradient))
+            size = sum(a.size for a in arrays_of(called).values())
             raise FormError(
                 f"{self.name}: returned shapes {loss.shape} and {shape}, "
                 f"expected a number and a gradient of {size} numbers"
             )
-        found: Gradients
-        if called:
-            by_part = np.split(np.asarray(gradient), np.cumsum([p.size for p in parts])[:-1])
-            shaped = zip(inputs, by_part, parts, strict=True)
-            found = {n: g.reshape(p.shape) for n, g, p in shaped}
-        elif single is not None:
-            found = {next(iter(inputs)): np.asarray(gradient)}
-        else:
-            found = self.arguments.read(gradient, self.name)
+        if self.flat:
+            cuts = np.cumsum([a.size for a in arguments])[:-1]
+            parts = zip(np.split(np.asarray(gradient), cuts), arguments, strict=True)
+            return loss, tuple(part.reshape(a.shape) for part, a in parts)
+        return loss, np.asarray(gradient) if single else gradient
 
-        def backward(douts: Sequence[Array | None]) -> Gradients:
-            return {n: None if g is None else np.asarray(g) * douts[0] for n, g in found.items()}
-
-        return ForwardPass(as_tuple(loss), backward, tuple(found.values()), inputs, 1)
+    @staticmethod
+    def _gradient(dloss: Any, cache: Any) -> Any:
+        return map_tree(cache, lambda g: None if g is None else np.asarray(g) * dloss)
 
 
 def callable_name(function: Any) -> str:
