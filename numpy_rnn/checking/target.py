@@ -281,17 +281,10 @@ def match_gradient(tree: Any, part: Any, table: Mapping[Any, Any], found: Gradie
             match_gradient(
                 leaf, inner.get(key, inner if part is not table else None), table or inner, found
             )
-    elif isinstance(tree, list | tuple) and isinstance(part, list | tuple):
-        for leaf, piece in zip(tree, part, strict=False):
-            match_gradient(leaf, piece, table, found)
     elif isinstance(tree, list | tuple):
+        pieces = part if isinstance(part, list | tuple | np.ndarray) else ()
         for i, leaf in enumerate(tree):
-            match_gradient(
-                leaf,
-                part[i] if isinstance(part, np.ndarray) and len(part) > i else None,
-                table,
-                found,
-            )
+            match_gradient(leaf, pieces[i] if i < len(pieces) else None, table, found)
     elif isinstance(part, dict) or (part is None and table):
         key = tree.split("['")[-1].removesuffix("']")
         wanted = next((k for k in (*gradient_keys(key), key) if k in table), None)
