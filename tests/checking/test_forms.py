@@ -216,7 +216,8 @@ def test_none_for_the_gradient_of_some_steps() -> None:
         dxs = [dy @ W.T if t else None for t, dy in enumerate(dys)]
         return dxs, sum(x.T @ dy for x, dy in zip(xs, dys, strict=True))
 
-    report = check_gradients((forward, backward), {"xs": ["B D"] * 3, "W": "D H"}, regimes=ONE)
+    shapes: dict[str, Any] = {"xs": ["B D"] * 3, "W": "D H"}
+    report = check_gradients((forward, backward), shapes, regimes=ONE)
     assert [row.name for row in report.rows] == ["xs[1]", "xs[2]", "W"]
     assert report.gradients_ok
 
