@@ -21,7 +21,6 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +223,7 @@ def damage(files: int, seed: int, work: Path) -> tuple[Counter[str], Counter[str
     rng, text = random.Random(seed), make_text(work)  # noqa: S311 (not a secret)
     folder = work / "run"
     folder.mkdir()
-    run.start(text, replace(SETTINGS, threads=1), folder).trainer.fit(3)
+    run.start(text, SETTINGS, folder).trainer.fit(3)
     path = folder / run.FILE
     data, good = path.read_bytes(), run.read(path)
     kinds = IN_PLACE | MADE_UP

@@ -37,7 +37,7 @@ SETTINGS = Settings(
     validate_every=5,
     warmup=5,
     epochs=1.0,
-    threads=2,
+    shards=2,
 )
 
 
@@ -76,7 +76,7 @@ class GivenPlans(TimeBudget):
 def never_killed(text: Path, settings: Settings, folder: Path, plans: list[Any]) -> Any:
     """Return the final state of a run that was not killed."""
     folder.mkdir()
-    job = run.start(text, settings, folder)
+    job = run.start(text, settings, folder, threads=2)
     job.trainer.callbacks = [
         GivenPlans(plans) if isinstance(callback, TimeBudget) else callback
         for callback in job.trainer.callbacks
@@ -109,9 +109,9 @@ def train_in_a_fork(text: Path, settings: Settings, folder: Path) -> int:
     status = 1
     try:
         if (folder / run.FILE).exists():
-            run.resume(text, folder, save_every=0).trainer.fit()
+            run.resume(text, folder, save_every=0, threads=2).trainer.fit()
         else:
-            run.start(text, settings, folder, save_every=0).trainer.fit()
+            run.start(text, settings, folder, save_every=0, threads=2).trainer.fit()
         status = 0
     finally:
         os._exit(status)

@@ -25,8 +25,8 @@ from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
 from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.reading import DamagedFileError
-from numpy_rnn.training.process import one_blas_thread
 
 STEPS = 200  # timesteps of the random input
 REPEATS = 20

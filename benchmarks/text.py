@@ -35,13 +35,13 @@ from numpy_rnn import CrossEntropyLoss
 from numpy_rnn.apps.language_model import Settings, cross_entropy, run
 from numpy_rnn.apps.language_model.model import build, optimizer_for, schedule_for
 from numpy_rnn.apps.vocabulary import read_tokens
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.training import Callback, StepInfo, Trainer, Validation, Windows
-from numpy_rnn.training.process import one_blas_thread
 
 Turn = Callable[[], float]
 TURN = 5  # steps
 THREADS = 2
-SHORT = Settings(time_budget=180.0, threads=THREADS)
+SHORT = Settings(time_budget=180.0)
 LONG = replace(
     SHORT,
     hidden_size=512,
@@ -61,7 +61,7 @@ COMPARED = (  # name, reference, and the ratio of their speeds that is the targe
 )
 
 
-def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
+def our_turn(settings: Settings, tokens: Any, V: int, threads: int) -> Turn:
     """Return a function that takes TURN steps with numpy_rnn and returns the seconds."""
     model = build(settings, V)
     source = Windows.next_of(tokens, settings.batch_size, settings.window)
@@ -72,7 +72,8 @@ def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
         source,
         schedule=schedule_for(settings),
         clip_norm=settings.clip_norm,
-        workers=settings.threads,
+        shards=settings.shards,
+        threads=threads,
     )
 
     def turn() -> float:
@@ -84,7 +85,7 @@ def our_turn(settings: Settings, tokens: Any, V: int) -> Turn:
     return turn
 
 
-def torch_turn(settings: Settings, tokens: Any, V: int) -> Turn:
+def torch_turn(settings: Settings, tokens: Any, V: int, threads: int) -> Turn:
     """Return a function that takes the same steps with PyTorch and returns the seconds."""
     import torch  # noqa: PLC0415 (optional)
 
@@ -107,7 +108,7 @@ def torch_turn(settings: Settings, tokens: Any, V: int) -> Turn:
 
     def turn() -> float:
         nonlocal state, steps
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(threads)
         start = time.perf_counter()
         for _ in range(TURN):
             batch = source.next()
@@ -147,12 +148,12 @@ def speed(file: Path, rounds: int) -> None:
     for cell in ("gru", "lstm"):
         turns: dict[str, Turn] = {}
         for threads in (1, 2):
-            settings = replace(SHORT, cell=cell, threads=threads)
+            settings = replace(SHORT, cell=cell)
             turns[f"numpy_rnn {threads}"] = with_blas(
-                1, our_turn(settings, tokens, len(vocabulary))
+                1, our_turn(settings, tokens, len(vocabulary), threads)
             )
-            turns[f"PyTorch {threads}"] = torch_turn(settings, tokens, len(vocabulary))
-        one_worker = our_turn(replace(SHORT, cell=cell, threads=1), tokens, len(vocabulary))
+            turns[f"PyTorch {threads}"] = torch_turn(settings, tokens, len(vocabulary), threads)
+        one_worker = our_turn(replace(SHORT, cell=cell), tokens, len(vocabulary), 1)
         turns["numpy_rnn, BLAS 2"] = with_blas(2, one_worker)
         timing.alternate(turns, 1)
         times = timing.alternate(turns, rounds)
@@ -186,7 +187,7 @@ def train(file: Path, settings: Settings, aim: float) -> None:
     """Train, and print the cross-entropy of the whole held-out part."""
     print(settings, flush=True)
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        job = run.start(file, settings, Path(folder))
+        job = run.start(file, settings, Path(folder), threads=THREADS)
         if job.validation is not None:
             job.add(Lines(job.validation))
         cpu = time.process_time()

@@ -113,7 +113,7 @@ def _text(folder: Path) -> Path:
 
 def _checkpoints(folder: Path) -> list[bytes]:
     small = Settings(
-        hidden_size=3, embedding=2, batch_size=2, window=4, epochs=0.2, validate_every=4, threads=1
+        hidden_size=3, embedding=2, batch_size=2, window=4, epochs=0.2, validate_every=4
     )
     timed = replace(small, epochs=None, time_budget=0.5, optimizer="sgd", dropout=0.5)
     seeds = []

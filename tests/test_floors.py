@@ -45,7 +45,7 @@ FLOORS = [
     ["optim.sgd", "optim.adaptive"],
     ["optim"],
     ["layers.validate", "layers.remember", "layers.spans"],
-    ["layers.base", "layers.batch", "layers.segments", "layers.merge"],
+    ["layers.base", "layers.batch", "layers.shards", "layers.segments", "layers.merge"],
     ["layers.stateless"],
     [
         "layers.activation",
@@ -96,7 +96,7 @@ FLOORS = [
     ["museum"],
     [""],  # numpy_rnn itself
     ["training.state"],
-    ["training.data", "training.schedule", "training.process"],
+    ["training.data", "training.schedule", "training.process", "training.ranks"],
     ["training.gradient"],
     ["training.trainer"],
     ["training.checkpoint"],

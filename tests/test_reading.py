@@ -28,7 +28,7 @@ from numpy_rnn.training import Examples, Trainer, Windows, checkpoint
 from numpy_rnn.training.process import check_memory
 from tests.fuzzing import FORMATS, file_of, settings_in, with_settings
 
-SMALL = Settings(hidden_size=4, embedding=2, batch_size=2, window=4, epochs=0.1, threads=1)
+SMALL = Settings(hidden_size=4, embedding=2, batch_size=2, window=4, epochs=0.1)
 COMMANDS = (
     ("inspect", "FILE"),
     ("sample", "FILE"),

@@ -20,8 +20,8 @@ from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.options import add_command, add_option, naming_options
 from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.text import strip_control_characters
-from numpy_rnn.training.process import one_blas_thread
 
 Losses = list[tuple[int, float]]  # by step
 MAX_LINES = 20  # lines of the history that inspect prints

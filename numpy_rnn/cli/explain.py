@@ -24,10 +24,10 @@ from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM, Layer
 from numpy_rnn.layers.base import MODEL_FILE
 from numpy_rnn.layers.model_file import untrained
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.locks import hold
 from numpy_rnn.safetensors import open_safetensors
 from numpy_rnn.training import TrainingFailedError
-from numpy_rnn.training.process import one_blas_thread
 
 OWN_TEXT = "--input: a saved recall has its own text, expected a checkpoint of train"
 

@@ -24,6 +24,7 @@ from numpy_rnn.cli.terminal import SafeOutput
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import released_at_end
 from numpy_rnn.text import strip_control_characters
+from numpy_rnn.training.ranks import launched, leave, world
 from numpy_rnn.version import __version__
 
 ERRORS = (UsageError, RunError, NotFiniteError, MemoryError, OSError, KeyboardInterrupt)
@@ -77,9 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
+    status = _run(arguments)
+    if status:
+        leave(status)
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return its exit status."""
     parser, commands = make_parser()
     prog, status = parser.prog, 0
     try:
+        _silence_others()
         safe = contextlib.redirect_stdout(SafeOutput(sys.stdout))
         # Every command looks at its results, so a warning about an overflow says nothing new.
         with _signals_raise(), released_at_end(), np.errstate(all="ignore"), safe:
@@ -95,6 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ERRORS as error:
         return status or _fail(prog, error)
     return status
+
+
+def _silence_others() -> None:
+    """Let only the first process of mpiexec print. Raise UsageError without mpi4py."""
+    try:
+        rank = world().rank
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+    if rank:
+        _silence(sys.stdout)
 
 
 @contextmanager
@@ -142,6 +162,8 @@ def _fail(prog: str, error: BaseException) -> int:
 def _print_error(prog: str, message: str) -> None:
     """Write one line to standard error. If that fails, only the exit status remains."""
     line = strip_control_characters(" ".join(message.split()))  # a message may quote a file
+    if launched() and world().rank:
+        return leave(1, f"{prog}: error: {line}\n")
     try:
         print(f"{prog}: error: {line}", file=sys.stderr, flush=True)
     except OSError:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.layers.validate import NotFiniteError
@@ -63,7 +63,7 @@ def add_options(
     kinds = get_type_hints(settings)
     defaults = {field.name: field.default for field in fields(settings)}
     for name, text in helps.items():
-        kind = choices.get(name, str if kinds[name] == str | None else kinds[name])
+        kind = choices.get(name, (*get_args(kinds[name]), kinds[name])[0])  # int of int | None
         add_option(parser, option_name(name), kind, defaults[name], text)
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,13 @@ from numpy_rnn.cli.errors import (
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import hold, release
 from numpy_rnn.text import strip_control_characters
-from numpy_rnn.training import TrainingFailedError
+from numpy_rnn.training import TimeBudget, TrainingFailedError
 from numpy_rnn.training.callbacks import read_log
-from numpy_rnn.training.process import can_limit, one_blas_thread
+from numpy_rnn.training.ranks import world
 
 SAVE_EVERY = "60s"
 SAMPLE_LENGTH = 160  # characters
@@ -52,6 +53,7 @@ def add_to(commands: Any) -> None:
         ("--checkpoint", "DIR", "checkpoint folder (default: FILE's name with the ending .rnn)"),
         ("--resume", bool, "continuation of the run in the checkpoint"),
         ("--save-every", "TIME", save_every),
+        ("--threads", int, "worker threads (default: number of cores, at most 4)"),
         ("--log", "FILE.jsonl", "log file, one JSON object a line"),
         ("--plot", "FILE.png", "plot of the losses (.png, .svg, .pdf)"),
     ):
@@ -65,19 +67,12 @@ def run_command(options: argparse.Namespace) -> None:
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))
     save_every = train_options.seconds("save_every", given.get("save_every", SAVE_EVERY))
-    inputs = [options.file, *([options.config] if options.config else [])]
-    if "plot" in given:
-        check_plot(given["plot"], inputs)
-    if "log" in given:
-        check_output("--log", given["log"], inputs=inputs)
+    _check_outputs(given, [options.file, *([options.config] if options.config else [])])
     with errors_as(RunError, str(folder)), _removed_if_empty(folder):
-        prepare = _resume if options.resume else _start
-        job = prepare(given, text, folder, save_every)
-        budget, ended = job.settings.time_budget, job.trainer.done
-        if job.budget is not None and budget is not None and not ended:
-            estimate = run.seconds_per_step(job)
-            job.budget.setup = time.monotonic() - started
-            _check_budget(budget, job.trainer.seconds + job.budget.setup, estimate)
+        job = _prepare(_resume if options.resume else _start, given, text, folder, save_every)
+        ended = job.trainer.done
+        if job.budget is not None and not ended:
+            _check_first_step(job, job.budget, started)
     # Print at once: if the reader leaves after one line, there is already something to keep.
     print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
     if ended:
@@ -86,13 +81,15 @@ def run_command(options: argparse.Namespace) -> None:
         if "log" in given:
             with errors_as(UsageError, given["log"], "--log"):
                 job.log.path = Path(given["log"])
-                read_log(job.log.path, job.trainer.num_steps)
+                world().first(lambda: read_log(Path(given["log"]), job.trainer.num_steps))
         with progress(job.trainer.total or 1, "steps") as bar:
             characters = job.settings.batch_size * job.settings.window
-            job.add(
-                ConsoleCallback(bar, characters, job.history, job.validation, partial(_sample, job))
-            )
+            if not world().rank:
+                sample = partial(_sample, job)
+                job.add(ConsoleCallback(bar, characters, job.history, job.validation, sample))
             _fit(job, text, folder)
+    if world().rank:
+        return
     for line in _conclusion(job, folder, ended=ended):
         print(line, flush=True)
     if "plot" in given:
@@ -100,20 +97,48 @@ def run_command(options: argparse.Namespace) -> None:
             plot_losses(Path(given["plot"]), job)
 
 
+def _check_outputs(given: dict[str, Any], inputs: list[str]) -> None:
+    """Raise UsageError if a file cannot be written after the run."""
+    if "plot" in given:
+        world().first(lambda: check_plot(given["plot"], inputs))
+    if "log" in given:
+        world().first(lambda: check_output("--log", given["log"], inputs=inputs))
+
+
+def _prepare(make: Callable[..., run.TrainingRun], *arguments: Any) -> run.TrainingRun:
+    """Return a run, which the first process makes before the others: it makes the folder."""
+    made: list[run.TrainingRun] = []
+
+    def prepare() -> None:
+        if not made:
+            made.append(make(*arguments))
+
+    world().first(prepare)
+    world().every(prepare)
+    return made[0]
+
+
+def _check_first_step(job: run.TrainingRun, budget: TimeBudget, started: float) -> None:
+    """Raise UsageError if a time budget is over before one step ends."""
+    estimate = world().first(lambda: run.seconds_per_step(job))
+    budget.setup = world().first(lambda: time.monotonic() - started)
+    _check_budget(job.settings.time_budget or 0, job.trainer.seconds + budget.setup, estimate)
+
+
 def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
     """Return a new run."""
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
-    settings = train_options.settings_from(given)
-    _check_threads(settings.threads)
-    if settings.time_budget is not None:  # building the model may take longer than that
-        _check_budget(settings.time_budget, 0, run.least_seconds_per_step(settings))
+    settings, threads = train_options.settings_from(given), train_options.threads_from(given)
+    if settings.time_budget is not None and not world().rank:  # building may take longer than that
+        workers = run.workers_of(settings.shards, threads)
+        _check_budget(settings.time_budget, 0, run.least_seconds_per_step(settings, workers))
     check_text(str(text))
     with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)
     _hold(path)
     if path.exists():
         raise UsageError(f"{option} already has a checkpoint, expected --resume or another folder")
-    return run.start(text, settings, folder, save_every=save_every)
+    return run.start(text, settings, folder, save_every=save_every, threads=threads)
 
 
 @contextmanager
@@ -139,26 +164,20 @@ def _resume(given: dict[str, Any], text: Path, folder: Path, save_every: float) 
         )
     check_text(str(text))
     _hold(path)
-    job = run.resume(text, folder, save_every=save_every)
+    threads = train_options.threads_from(given)
+    job = run.resume(text, folder, save_every=save_every, threads=threads)
     train_options.check_unchanged(given, job.settings)
-    _check_threads(job.settings.threads)
     return job
 
 
 def _hold(path: Path) -> None:
     """Raise an error if the checkpoint cannot be written, or another process writes it."""
+    if world().rank:
+        return
     with naming(path):
         check_writable(path)
     with errors_as(UsageError, str(path), "--checkpoint"):
         hold(path, "--checkpoint")
-
-
-def _check_threads(threads: int) -> None:
-    if threads > 1 and not can_limit():
-        raise UsageError(
-            f"--threads is {threads}, which needs threadpoolctl "
-            "(pip install '.[threads]') or OPENBLAS_NUM_THREADS=1"
-        )
 
 
 def _check_budget(budget: float, spent: float, estimate: float) -> None:
@@ -208,10 +227,13 @@ def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     settings, trainer = job.settings, job.trainer
     held_out = f"the last {settings.validation_fraction:.0%} held out"
     layers = f"{settings.layers} x {settings.hidden_size} {settings.cell}"
+    workers = f"{settings.shards} shards, threads {trainer.threads}"
+    if trainer.ranks.size > 1:
+        workers += f", processes {trainer.ranks.size}"
     size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"
     lines = [
         f"{str(text)!r}: {job.characters:,} characters, {len(job.vocabulary)} distinct; {held_out}",
-        f"{layers}, {size}, threads {settings.threads}",
+        f"{layers}, {size}, {workers}",
         f"Checkpoint: {str(folder / run.FILE)!r}",
     ]
     if trainer.num_steps:

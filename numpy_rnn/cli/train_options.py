@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
-from numpy_rnn.apps.to_builtin import one_line
+from numpy_rnn.apps.to_builtin import integer, one_line
 from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, naming_options, option_name, values
 from numpy_rnn.files import read_whole
 from numpy_rnn.reading import damaged_file_errors
-from numpy_rnn.training.process import default_threads
+from numpy_rnn.training.process import can_limit, default_threads
+from numpy_rnn.training.ranks import world
 
 EPOCHS = 10.0
 CONFIG_SIZE = 1 << 14  # bytes; a file of options is far smaller
 MAX_DOTS = 100  # in a line; tomllib takes the square of a key's dots in time and memory
 CONFIG = "a TOML file of options"
 # A resumed run may have other values of these, because its results do not depend on them.
-FREE = ("checkpoint", "log", "plot", "save_every")
+FREE = ("checkpoint", "log", "plot", "save_every", "threads")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 HELPS = {
@@ -42,7 +43,7 @@ HELPS = {
     "validate_every": "training steps between validations",
     "patience": "early-stopping patience in validations, 0 = off",
     "seed": "seed of the initial weights and of dropout",
-    "threads": "worker threads per batch (default: number of cores, at most 4)",
+    "shards": "parts of a batch, for threads and processes (default: 16 rows each, at most 8)",
     "dtype": "floating-point type of all numbers",
     "encoding": "encoding of the text (default: by its byte-order mark, or else UTF-8)",
 }
@@ -88,11 +89,22 @@ def settings_from(given: dict[str, Any]) -> Settings:
         chosen["time_budget"] = seconds("time_budget", chosen["time_budget"])
     elif "epochs" not in chosen:
         chosen["epochs"] = EPOCHS
-    batch_size = chosen.get("batch_size", Settings.batch_size)
-    if isinstance(batch_size, int):  # Settings reports any other type
-        chosen.setdefault("threads", max(1, min(default_threads(), batch_size)))
     with naming_options(*SETTINGS):
         return Settings(**chosen)
+
+
+def threads_from(given: dict[str, Any]) -> int:
+    """Return the number of worker threads. Raise UsageError if it is wrong."""
+    if "threads" not in given:
+        return default_threads() if world().size == 1 else 1
+    with naming_options("threads"):
+        threads: int = integer(1)("train", "threads", given["threads"])
+    if threads > 1 and not can_limit():
+        raise UsageError(
+            f"--threads is {threads}, which needs threadpoolctl "
+            "(pip install '.[threads]') or OPENBLAS_NUM_THREADS=1"
+        )
+    return threads
 
 
 def check_unchanged(given: dict[str, Any], saved: Settings) -> None:

@@ -323,7 +323,7 @@ class Layer(Remembers, ABC):
         described: dict[str, Any] = {"class": kind.__name__}
         own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
         for name in dict.fromkeys((*self._positional, *self._options, *own)):
-            if name not in ("rng", "dtype"):
+            if name not in ("rng", "dtype", "threads"):  # threads are the machine's
                 if not hasattr(self, name):
                     raise TypeError(f"{kind.__name__} has no attribute {name!r}, expected one")
                 described[name] = getattr(self, name)

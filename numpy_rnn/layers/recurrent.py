@@ -23,6 +23,7 @@ from numpy_rnn.layers.batch import SequenceBatch, read_arguments
 from numpy_rnn.layers.dropout import apply_dropout
 from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
 from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
+from numpy_rnn.layers.shards import ShardedCache, Workers, sharded_apply, sharded_vjp
 from numpy_rnn.layers.spans import Spans
 from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper
 from numpy_rnn.layers.validate import (
@@ -58,6 +59,7 @@ class RecurrentOptions(TypedDict, total=False):
     reverse: bool
     merge: str
     recompute: bool | int
+    threads: int | None
     rng: Rng
     dtype: DTypeLike
 
@@ -87,6 +89,10 @@ class Recurrent(Layer):
         Gradient checkpointing: store every k-th state and recompute the rest in backward. Memory
         is about T B (H + D) numbers instead of several times T B H; time grows by a third. An
         int is k; True is about sqrt(T).
+    threads : int, optional
+        Worker threads, which share a batch of 32 rows or more in ``forward`` and ``backward``. The
+        batch is cut into shards of at least 16 rows, so the results have the same bits for any
+        number. By default the batch is not cut.
     rng : numpy.random.Generator, int or None
         For the initial weights, U(-1/sqrt(H), 1/sqrt(H)), and for dropout.
     dtype : dtype
@@ -104,6 +110,7 @@ class Recurrent(Layer):
         "reverse": False,
         "merge": "concat",
         "recompute": False,
+        "threads": None,
     }
 
     def __init__(
@@ -119,6 +126,7 @@ class Recurrent(Layer):
         reverse: bool = False,
         merge: str = "concat",
         recompute: bool | int = False,
+        threads: int | None = None,
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
@@ -144,6 +152,8 @@ class Recurrent(Layer):
         self.recompute = recompute
         if not isinstance(recompute, bool):
             self.recompute = check_size(kind, "recompute", recompute)
+        self.threads = None if threads is None else check_size(kind, "threads", threads)
+        self._workers = None if self.threads is None else Workers(self.threads)
         self._directions = ("", "_reverse") if self.bidirectional else ("",)
         self._backwards = (False, True) if self.bidirectional else (self.reverse,)
         first = self.cell(self.input_size)
@@ -218,7 +228,7 @@ class Recurrent(Layer):
         mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
-    ) -> tuple[Array, State, RecurrentCache]:
+    ) -> tuple[Array, State, RecurrentCache | ShardedCache]:
         """Run over a batch of sequences. All other arguments are those of :meth:`Layer.apply`.
 
         Parameters
@@ -247,6 +257,10 @@ class Recurrent(Layer):
         """
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
+        call = {"lengths": lengths, "reset": reset, "mask": mask}
+        found = sharded_apply(self, self._workers, x, state, rng, training, **call)
+        if found is not None:
+            return found
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         ways = range(len(self._directions))
         weights = [self._weights(layer, way) for layer in range(self.num_layers) for way in ways]
@@ -311,6 +325,8 @@ class Recurrent(Layer):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time. See :meth:`Layer.vjp`."""
         where, dtype = Where(self, "backward"), self.parameters.dtype
+        if isinstance(cache, ShardedCache) and self._workers is not None:
+            return sharded_vjp(self, self._workers, cache, dy, dstate, keep)
         self._check_own(where, cache)
         if keep:
             check_keep(where, keep)

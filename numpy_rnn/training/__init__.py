@@ -9,7 +9,8 @@ from numpy_rnn.training import checkpoint
 from numpy_rnn.training.callbacks import Checkpoints, History, JsonLines, TimeBudget, Validation
 from numpy_rnn.training.checkpoint import load, save
 from numpy_rnn.training.data import Batch, Examples, Source, Windows
-from numpy_rnn.training.gradient import TrainingFailedError, Workers, gradient
+from numpy_rnn.training.gradient import Shards, TrainingFailedError, gradient
+from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
 
@@ -21,7 +22,9 @@ __all__ = [
     "Examples",
     "History",
     "JsonLines",
+    "Ranks",
     "Schedule",
+    "Shards",
     "Source",
     "StepInfo",
     "TimeBudget",
@@ -29,7 +32,6 @@ __all__ = [
     "TrainingFailedError",
     "Validation",
     "Windows",
-    "Workers",
     "checkpoint",
     "constant",
     "cosine",
@@ -37,4 +39,5 @@ __all__ = [
     "load",
     "save",
     "step_decay",
+    "world",
 ]

@@ -153,7 +153,8 @@ class Validation(Callback):
             return
         trainer.check_finite()
         trainer.model.eval()
-        loss = check_number("Validation", "measure()", self.measure(), lambda _: True)
+        measured = trainer.ranks.first(self.measure)
+        loss = check_number("Validation", "measure()", measured, lambda _: True)
         if not math.isfinite(loss):
             raise trainer.failed(step.number, f"the validation loss is {loss}")
         if loss < self.best:
@@ -205,11 +206,20 @@ class JsonLines(Callback):
 
     def begin(self, trainer: Trainer) -> None:
         """Create the file, or cut off the lines of lost steps."""
+        trainer.ranks.first(lambda: self._cut_off(trainer.num_steps))
+        self._written = 0 if self.validation is None else len(self.validation.history)
+
+    def _cut_off(self, steps: int) -> None:
         if self.path is not None:
-            lines = read_log(self.path, trainer.num_steps)
+            lines = read_log(self.path, steps)
             with naming(self.path):
                 write_atomically(self.path, lambda file: file.writelines(lines))
-        self._written = 0 if self.validation is None else len(self.validation.history)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        if self.path is not None:
+            # Opened each time, so that the line is in the file before the next step.
+            with naming(self.path), self.path.open("ab") as file:
+                file.write(f"{json.dumps(line)}\n".encode())
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Write a line if it is time."""
@@ -225,10 +235,7 @@ class JsonLines(Callback):
             line["validation"] = measured[-1][1]
             self._written += len(measured)
         self.losses.clear()
-        if self.path is not None:
-            # Opened each time, so that the line is in the file before the next step.
-            with naming(self.path), self.path.open("ab") as file:
-                file.write(f"{json.dumps(line)}\n".encode())
+        trainer.ranks.first(lambda: self._append(line))
 
 
 def read_log(path: Path, steps: int) -> list[bytes]:
@@ -302,7 +309,8 @@ class Checkpoints(Callback):
         self.path = check_path("Checkpoints", "path", path)
         self.seconds = check_number("Checkpoints", "seconds", seconds, lambda v: v >= 0, ">= 0")
         self.about = None if about is None else check_mapping("Checkpoints", "about", about)
-        self.due, self.saved, self._last = False, 0, time.monotonic()
+        self.due, self.saved = False, 0
+        self._last = 0.0  # of the trainer's seconds, at the last save
         self.took = 0.0  # seconds of the last save
         self.resumed: Identity | None = None  # the file that the run was resumed from
         self._found: Identity | None = None  # the file at the last look
@@ -313,22 +321,25 @@ class Checkpoints(Callback):
         That is a FileExistsError, and the other's file is kept.
         """
         start = time.monotonic()
-        if identity(self.path) not in (None, self._found):
-            what = f"another process has written it since step {self.saved}"
-            raise FileExistsError(errno.EEXIST, what, str(self.path))
+        trainer.ranks.first(self._check_unchanged)
         checkpoint.save(self.path, trainer, self.about)
         self.due = False
         self.begin(trainer)
-        self.took = self._last - start
+        self.took = trainer.ranks.first(lambda: time.monotonic() - start)
+
+    def _check_unchanged(self) -> None:
+        if identity(self.path) not in (None, self._found):
+            what = f"another process has written it since step {self.saved}"
+            raise FileExistsError(errno.EEXIST, what, str(self.path))
 
     def begin(self, trainer: Trainer) -> None:
         """Start the clock. The run is in the file up to this step."""
         self._found, self.resumed = self.resumed or identity(self.path), None
-        self.saved, self._last = trainer.num_steps, time.monotonic()
+        self.saved, self._last = trainer.num_steps, trainer.seconds
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
         """Write the file if it is time."""
-        due = self.due or time.monotonic() - self._last >= self.seconds
+        due = self.due or trainer.seconds - self._last >= self.seconds
         if due and not trainer.done:  # the end is written in any case
             self.save(trainer)
 

@@ -11,6 +11,7 @@ the run, and the rest of the state.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,13 +22,14 @@ import numpy as np
 from numpy_rnn.arguments import check_kind, check_mapping, check_path
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.base import BESIDE, TRAINING_ENTRY, model_settings
+from numpy_rnn.layers.base import BESIDE, TRAINING_ENTRY, Layer, model_settings
 from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.safetensors import ArrayLayout, Reader, open_safetensors, write
+from numpy_rnn.training.gradient import TrainingFailedError
 from numpy_rnn.training.state import NAMES, names
 from numpy_rnn.training.trainer import Trainer
 
-VERSION = 4
+VERSION = 5
 FORMAT = "a checkpoint"
 ANOTHER = "a checkpoint of this trainer"
 LAST = f"{BESIDE}last"
@@ -42,7 +44,7 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     path : Path or str
         A name that ends in ``.safetensors``; an existing file is replaced.
     trainer : Trainer
-        Between two steps.
+        Between two steps. Under ``mpiexec`` all processes call this function, and the first writes.
     about : mapping, optional
         Values for JSON that describe the run.
 
@@ -67,8 +69,26 @@ def save(path: Path | str, trainer: Trainer, about: Mapping[str, Any] | None = N
     path = check_path("save", "path", path)
     check_kind("save", "trainer", trainer, Trainer).check_finite()
     about = check_mapping("save", "about", {} if about is None else about)
-    model = trainer.model
-    arrays, rest = _split(trainer.state_dict())
+    if trainer.ranks.size > 1:
+        _check_same(trainer)
+    state = trainer.state_dict()
+    trainer.ranks.first(lambda: _write(path, trainer.model, state, about))
+
+
+def _check_same(trainer: Trainer) -> None:
+    """Raise an error unless all processes have the same weights and moments."""
+    vectors = (trainer.model.parameters.data, *trainer.optimizer.moments.values())
+    sums = trainer.ranks.every(lambda: [zlib.crc32(vector.tobytes()) for vector in vectors])
+    for rank, other in enumerate(sums):
+        if other != sums[0]:
+            raise TrainingFailedError(
+                f"process {rank} has other weights than process 0 after step {trainer.num_steps}, "
+                "expected the same: machines of one kind with one NumPy"
+            )
+
+
+def _write(path: Path, model: Layer, state: dict[str, Any], about: Mapping[str, Any]) -> None:
+    arrays, rest = _split(state)
     del rest["model"]
     weights = {name: arrays[MODEL + name] for name in model.parameters.shapes}
     beside = {BESIDE + n: array for n, array in arrays.items() if not n.startswith(MODEL)}

@@ -25,6 +25,8 @@ from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths
 from numpy_rnn.training.state import count
 
+ALL = slice(None)
+
 
 class Described:
     """Base of a class whose attributes are named like its constructor's arguments: its repr."""
@@ -79,17 +81,20 @@ class Batch(NamedTuple):
             return None
         return np.arange(len(self.x))[:, None] < self.lengths
 
-    def check_finite(self, row: str = "batch row") -> None:
-        """Raise ValueError if an input or a counted target is not finite. `row` names axis 1."""
+    def check_finite(self, row: str = "batch row", first: int = 0) -> None:
+        """Raise ValueError if an input or a counted target is not finite.
+
+        `row` names axis 1, whose numbers begin at `first`.
+        """
         for name, array, timed in (("x", self.x, True), ("target", self.target, self.per_step)):
             wrong = ~np.isfinite(array)
             if timed and self.lengths is not None:  # padding may hold anything
                 wrong[np.arange(len(array))[:, None] >= self.lengths] = False
             if wrong.any():
-                first = tuple(np.argwhere(wrong)[0])
-                b, at = (first[1], f" at t = {first[0]}") if timed else (first[0], "")
+                place = tuple(np.argwhere(wrong)[0])
+                b, at = (place[1], f" at t = {place[0]}") if timed else (place[0], "")
                 raise ValueError(
-                    f"{name} of {row} {b} is {array[first]}{at}, expected finite numbers"
+                    f"{name} of {row} {first + b} is {array[place]}{at}, expected finite numbers"
                 )
 
 
@@ -107,8 +112,8 @@ class Source(Protocol):
     per_epoch: float  # number of batches in an epoch
     carries: bool  # whether row b continues, from its final state, row b of the batch before
 
-    def next(self) -> Batch:
-        """Return the next batch."""
+    def next(self, rows: slice = ALL) -> Batch:
+        """Return these rows of the next batch."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position."""
@@ -174,15 +179,15 @@ class Examples(Described):
         self.order = self.rng.permutation(N)
         self.position = 0
 
-    def next(self) -> Batch:
-        """Return the next mini-batch."""
+    def next(self, rows: slice = ALL) -> Batch:
+        """Return these rows of the next mini-batch."""
         which = self.order[self.position : self.position + self.batch_size]
         self.position += self.batch_size
         if len(which) < self.batch_size:
             self.order = self.rng.permutation(len(self.order))
             self.position = self.batch_size - len(which)
             which = np.concatenate([which, self.order[: self.position]])
-        return self._all.rows(which)
+        return self._all.rows(which[rows])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the order of this epoch, the position in it, and the generator's state."""
@@ -255,10 +260,10 @@ class Windows(Described):
         sequence = as_array("Windows.next_of", "sequence", sequence)
         return cls(sequence[:-1], sequence[1:], batch_size, window)
 
-    def next(self) -> Batch:
-        """Return the next window of each reader: x (T, B, ...) and target (T, B, ...)."""
+    def next(self, rows: slice = ALL) -> Batch:
+        """Return the next window of these readers: x (T, B, ...) and target (T, B, ...)."""
         steps = self.position + np.arange(self.window)[:, None]
-        places = (steps + self._starts) % len(self.x)  # (T, B)
+        places = (steps + self._starts[rows]) % len(self.x)  # (T, B)
         self.position = (self.position + self.window) % len(self.x)
         return Batch(self.x[places], self.target[places])
 

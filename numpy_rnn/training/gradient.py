@@ -1,26 +1,23 @@
 """The gradient of one batch: what every training step has in common.
 
-Worker threads split a batch by its rows. With L_k and g_k the loss and gradient of shard k:
+A batch is cut by its rows into S shards. With L_k and g_k the loss and gradient of shard k:
 
-    (1)  L = sum over k of s_k L_k      s_k: the shard's share of the counted targets; 1 for "sum"
-    (2)  g = s_1 g_1 + s_2 g_2 + ...    in this order, whichever thread is done first
+    (1)  L = (c_0 L_0 + c_1 L_1 + ...) / C      c_k: the number of counted targets of the shard
+    (2)  g = (c_0 g_0 + c_1 g_1 + ...) / C      C: their sum, or 1 and all c_k = 1 for "sum"
 
-All threads use one model, whose ``apply`` and ``vjp`` change nothing. NumPy releases the GIL in
-matrix products and in operations on large arrays, so threads do run in parallel. The sums have a
-fixed order, so a run repeats bit for bit with the same number of workers. With another number it is
-rounded differently. Each shard draws its dropout masks from a separate generator.
+The sums have an order that depends on S alone. Who computes a shard makes no difference: one
+thread, several threads of a process, or several processes. All threads use one model, whose
+``apply`` and ``vjp`` change nothing. NumPy releases the GIL in matrix products and in operations
+on large arrays, so threads do run in parallel. Each shard draws its dropout masks from a separate
+generator, whose seed the model's generators draw for each batch.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,9 +25,19 @@ from numpy_rnn.arguments import check_kind, check_size
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
+from numpy_rnn.layers.shards import (
+    PairwiseSum,
+    Workers,
+    cut,
+    cut_state,
+    default_shards,
+    join_states,
+    shard_rngs,
+)
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.text import shown
 from numpy_rnn.training.data import Batch
+from numpy_rnn.training.ranks import Ranks
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
@@ -47,57 +54,68 @@ class TrainingFailedError(RuntimeError):
     """
 
 
-class Workers:
-    """Threads that share the work on a batch.
-
-    They are started when they are first needed, also after a fork or in a copy.
+class Shards:
+    """The shards of a batch, and who computes them.
 
     Parameters
     ----------
-    count : int
-        Number of threads, at least 1.
-    model : Layer
-        Its generators seed `rngs`, the sources of each shard's dropout masks. The first of these is
-        None: the model's own.
+    batch_size : int
+        B.
+    count : int, optional
+        S, from 1 to B; by default at least 16 rows each, and at most 8. The results depend on it.
+    threads : int
+        Worker threads. The results do not depend on it.
+    ranks : Ranks, optional
+        Processes, at most S; by default this one alone. The results do not depend on it.
+
+    Attributes
+    ----------
+    numbers : range
+        The shards that this process computes.
+    rows : slice
+        Their rows of the batch.
 
     Examples
     --------
-    >>> from numpy_rnn import RNN
-    >>> Workers(2, RNN(1, 2)).run([lambda: "first", lambda: "second"])
-    ['first', 'second']
+    >>> Shards(64).count
+    4
     """
 
-    def __init__(self, count: int, model: Layer) -> None:
-        self.count = check_size("Workers", "count", count)
-        check_kind("Workers", "model", model, Layer)
-        self.rngs: list[Generator | None] = [None]
-        for k in range(1, self.count):
-            seed = [int(n) for rng in model.rngs() for n in rng.integers(2**32, size=4)]
-            self.rngs.append(np.random.default_rng(seed or k))
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # and the process it belongs to
-        # Kept until the next batch, so that the allocator does not return the memory of each batch
-        # to the system: that took 9 ms of 50 a step (GRU 256, B = 32, T = 64).
-        self._results: list[Any] = []
+    def __init__(
+        self,
+        batch_size: int,
+        count: int | None = None,
+        threads: int = 1,
+        ranks: Ranks | None = None,
+    ) -> None:
+        B = check_size("Shards", "batch_size", batch_size)
+        self.count = default_shards(B) if count is None else check_size("Shards", "shards", count)
+        if self.count > B:
+            raise ValueError(f"Shards: shards is {count}, expected up to the batch size {B}")
+        self.ranks = Ranks() if ranks is None else ranks
+        if self.count < self.ranks.size:
+            raise ValueError(
+                f"Shards: shards is {self.count} of a batch of {B} rows, expected at least 1 for "
+                f"each of the {self.ranks.size} processes of mpiexec"
+            )
+        self.workers = Workers(threads)
+        self.numbers = self.ranks.numbers(self.count)
+        slices = [cut(B, self.count)[k] for k in self.numbers]
+        first = slices[0].start
+        self.rows = slice(first, slices[-1].stop)
+        self.slices = [slice(s.start - first, s.stop - first) for s in slices]  # of the own rows
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return everything but the threads, which a copy starts itself."""
-        return vars(self) | {"_pool": None, "_results": []}
-
-    def run(self, tasks: list[Callable[[], Any]]) -> list[Any]:
-        """Return the results of one task for each thread. No task is running afterwards."""
-        futures = []
-        if len(tasks) > 1:
-            if self._pool is None or self._pool[0] != os.getpid():
-                self._pool = os.getpid(), ThreadPoolExecutor(self.count - 1)
-            futures = [self._pool[1].submit(task) for task in tasks[1:]]
-        # The first task is this thread's own; an error in another one is raised by result().
+    def cut(self, batch: Batch, state: State) -> tuple[list[Batch], list[State]]:
+        """Return batch and state of each of this process's shards."""
+        rows = self.slices[-1].stop
+        if batch.x.shape[1] != rows:
+            raise ValueError(f"gradient: batch has {batch.x.shape[1]} rows, expected {rows}")
         try:
-            first = tasks[0]()
-        finally:
-            for future in futures:
-                future.exception()
-        self._results = [first, *(future.result() for future in futures)]
-        return self._results
+            return [batch.rows(part) for part in self.slices], cut_state(state, self.slices)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"gradient: state is {shown(state)}, expected one like model.zero_state(B)"
+            ) from None
 
 
 def gradient(
@@ -106,7 +124,7 @@ def gradient(
     batch: Batch,
     state: State = None,
     *,
-    workers: Workers | None = None,
+    shards: Shards | None = None,
 ) -> tuple[float, State]:
     """Set the parameters' gradients to those of the batch's loss.
 
@@ -115,20 +133,20 @@ def gradient(
     model : Layer
         Time-major. Only ``parameters.grad`` is changed; what it held before is overwritten.
     criterion : Loss
-        With reduction "mean" or "sum"; with one worker, also "sum_over_time".
+        With reduction "mean" or "sum"; with one shard, also "sum_over_time".
     batch : Batch
-        With at least a row for each worker.
+        The rows of this process: all, unless `shards` has several ranks.
     state : state, optional
-        State before the first step; None is zero.
-    workers : Workers, optional
-        Threads; None is one.
+        State of these rows before the first step; None is zero.
+    shards : Shards, optional
+        How the batch is cut, and who computes it. None is one shard.
 
     Returns
     -------
     loss : float
-        Equation (1).
+        Equation (1), over all rows.
     state : state
-        State after the last step.
+        State of this process's rows after the last step.
 
     Raises
     ------
@@ -144,41 +162,48 @@ def gradient(
     >>> model.parameters.grads["weight_hh_l0"].shape
     (2, 2)
     """
-    if type(workers) is not Workers:  # a trainer has checked its parts
+    if type(shards) is not Shards:  # a trainer has checked its parts
         check_kind("gradient", "model", model, Layer)
         check_kind("gradient", "criterion", criterion, Loss)
         check_kind("gradient", "batch", batch, Batch)
-        workers = Workers(1, model) if workers is None else workers
-        check_kind("gradient", "workers", workers, Workers)
-    cuts = [k * batch.x.shape[1] // workers.count for k in range(workers.count + 1)]
-    slices = [slice(*cut) for cut in pairwise(cuts)]
-    shards = [batch.rows(rows) for rows in slices]
-    states = [state]  # with one worker as it is: the model checks it
-    if workers.count > 1:
-        try:
-            states = [_map_state(itemgetter((slice(None), rows)), state) for rows in slices]
-        except (TypeError, IndexError):
-            raise TypeError(
-                f"gradient: state is {shown(state)}, expected one like model.zero_state(B)"
-            ) from None
-    arguments = zip(shards, states, _shares(criterion, shards), workers.rngs, strict=True)
+        shards = Shards(max(1, batch.x.shape[1]), 1) if shards is None else shards
+        check_kind("gradient", "shards", shards, Shards)
+    single = shards.count == 1
+    known = ("mean", "sum", "sum_over_time") if single else ("mean", "sum")
+    if criterion.reduction not in known:
+        raise ValueError(f"gradient: reduction is {criterion.reduction!r}, expected one of {known}")
+    # With one shard batch and state are as they are: the model checks them.
+    parts, states = ([batch], [state]) if single else shards.cut(batch, state)
+    rngs = shard_rngs(model.rngs(), shards.count, shards.numbers)
+    weighted = not single and criterion.reduction == "mean"
+    tasks = [
+        partial(_shard, model, criterion, *each, weighted=weighted)
+        for each in zip(parts, states, rngs, strict=True)
+    ]
+    own, after = PairwiseSum(), list[State]()
+
+    def compute() -> list[tuple[float, float]]:
+        results = shards.workers.run(tasks)
+        for number, (_, _, last, gradients) in zip(shards.numbers, results, strict=True):
+            own.add(0, number, gradients)
+            after.append(last)
+        return [(loss, weight) for loss, weight, _, _ in results]
+
     try:
-        results = workers.run([partial(_shard, model, criterion, *each) for each in arguments])
-        loss = sum(part for part, _, _ in results)
+        found = [each for rank in shards.ranks.every(compute) for each in rank]
+        C = max(1.0, sum(weight for _, weight in found)) if weighted else 1.0
+        loss = sum(part for part, _ in found) / C  # (1)
         if not math.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss}")  # noqa: TRY301 (explained below)
     except NotFiniteError as error:
-        batch.check_finite()
+        shards.ranks.every(partial(batch.check_finite, first=shards.rows.start))
         name = first_not_finite(model.parameters.values)
         reason = str(error).removesuffix(", expected finite numbers")
         raise NotFiniteError(f"parameter {name!r} is not finite" if name else reason) from None
-    model.zero_grad()
-    for _, _, gradients in results:
-        model.parameters.add(gradients)  # (2)
-    if len(results) == 1:
-        return loss, results[0][1]
-    states_after = (after for _, after, _ in results)
-    return loss, _map_state(lambda *parts: np.concatenate(parts, axis=1), *states_after)
+    shards.ranks.set_gradient(model.parameters, own, shards.count)
+    if C != 1:
+        model.parameters.grad /= C  # (2)
+    return loss, join_states(after)
 
 
 def _shard(
@@ -186,41 +211,18 @@ def _shard(
     criterion: Loss,
     shard: Batch,
     state: State,
-    share: float,
     rng: Generator | None,
-) -> tuple[float, State, Mapping[str, Array]]:
+    *,
+    weighted: bool,
+) -> tuple[float, float, State, Mapping[str, Array]]:
+    """Return c_k L_k, c_k, the state after the last step, and c_k g_k."""
+    weight = float(criterion.count(shard.target, shard.mask())) if weighted else 1.0
     # The layers' checks find an overflow and name its place.
     with np.errstate(over="ignore", invalid="ignore"):
         y, state, cache = model.apply(shard.x, state, lengths=shard.lengths, rng=rng)
         loss, loss_cache = criterion.apply(y, shard.target, shard.mask())
-        _, _, gradients = model.vjp(cache, criterion.vjp(loss_cache, share))
-    return float(loss) * share, state, gradients  # (1)
-
-
-def _shares(criterion: Loss, shards: list[Batch]) -> list[float]:
-    """Return s_k of equation (1)."""
-    reduction = criterion.reduction
-    known = ("mean", "sum") if len(shards) > 1 else ("mean", "sum", "sum_over_time")
-    if reduction not in known:
-        raise ValueError(f"gradient: reduction is {reduction!r}, expected one of {known}")
-    if len(shards) == 1 or reduction == "sum":
-        return [1.0] * len(shards)
-    counts = [criterion.count(shard.target, shard.mask()) for shard in shards]
-    return [count / max(1, sum(counts)) for count in counts]
-
-
-def _map_state(function: Callable[..., State], *states: State) -> State:
-    """Return a state made of function(arrays that have one place in all of these states)."""
-    if isinstance(states[0], tuple):
-        return tuple(_map_state(function, *parts) for parts in zip(*states, strict=True))
-    return None if states[0] is None else function(*states)
-
-
-def leaves(state: State) -> list[Array]:
-    """Return the arrays of a state, in order."""
-    found: list[Array] = []
-    _map_state(found.append, state)
-    return found
+        _, _, gradients = model.vjp(cache, criterion.vjp(loss_cache, weight))
+    return float(loss) * weight, weight, state, gradients
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str | None:

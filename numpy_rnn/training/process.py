@@ -74,19 +74,3 @@ def can_limit() -> bool:
     """Return whether :func:`one_blas_thread` has its effect."""
     one_by_default = any(os.environ.get(name) == "1" for name in VARIABLES)
     return one_by_default or find_spec("threadpoolctl") is not None
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit each matrix product to one thread, if threadpoolctl is installed.
-
-    Otherwise each worker thread would wait for all the BLAS threads of its products. Without
-    threadpoolctl, ``OPENBLAS_NUM_THREADS=1`` has the same effect.
-    """
-    try:
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415 (an extra)
-    except ImportError:
-        yield
-        return
-    with threadpool_limits(1, user_api="blas"):
-        yield

@@ -12,8 +12,8 @@ from typing import Any
 
 MAX_STEPS = 2**53  # beyond it a float cannot count
 NAMES = (
-    *("step", "total", "seconds", "stopped", "model", "optimizer", "source", "carried", "rngs"),
-    "callbacks",
+    *("step", "shards", "total", "seconds", "stopped", "model", "optimizer", "source", "carried"),
+    *("rngs", "callbacks"),
 )
 Check = Callable[[Any], Any]
 
@@ -76,7 +76,8 @@ def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> Non
     names(state, "state", NAMES)
     for name in ("model", "optimizer", "source", "carried", "rngs", "callbacks"):
         _check(f"state: {name}", _dictionary, state[name])
-    _check("state: step", count, state["step"])
+    for name in ("step", "shards"):
+        _check(f"state: {name}", count, state[name])
     if state["total"] is not None and _check("state: total", count, state["total"]) < 1:
         raise ValueError("state: total is 0, expected at least 1")
     _check("state: seconds", seconds, state["seconds"])

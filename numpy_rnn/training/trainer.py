@@ -8,7 +8,8 @@ A step is
     (4) lr_n = base f(n, N), and the optimiser's update
 
 It depends only on what :meth:`Trainer.state_dict` returns. So a resumed run ends at the same bits
-as one that was never stopped.
+as one that was never stopped. Under ``mpiexec -n N`` the same script trains in N processes. Each
+computes the shards of its rows; the first one writes all files.
 
 ``optimizer.lr`` is the base rate. It may be changed while a schedule runs, also by a callback. The
 schedule f multiplies it at each step, and :class:`StepInfo` holds the product.
@@ -21,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -29,23 +30,21 @@ from numpy_rnn.arguments import check_above_zero, check_callable, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
+from numpy_rnn.layers.shards import list_state, one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Optimizer, clip_grad_norm
 from numpy_rnn.text import shown
 from numpy_rnn.training.data import Described, Source
 from numpy_rnn.training.gradient import (
+    Shards,
     TrainingFailedError,
-    Workers,
     first_not_finite,
     gradient,
-    leaves,
 )
-from numpy_rnn.training.process import defer_signals, one_blas_thread
+from numpy_rnn.training.process import defer_signals
+from numpy_rnn.training.ranks import world
 from numpy_rnn.training.schedule import Schedule, constant
 from numpy_rnn.training.state import MAX_STEPS, check_state
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class StepInfo(NamedTuple):
@@ -128,8 +127,11 @@ class Trainer(Described):
         The factor of the learning rate, from :mod:`numpy_rnn.training.schedule`.
     clip_norm : float, optional
         max_norm of (3); None is no limit.
-    workers : int
-        Number of threads that split a batch.
+    shards : int, optional
+        Parts into which a batch is cut by its rows. The results depend on it. By default they have
+        at least 16 rows each, and there are at most 8.
+    threads : int
+        Worker threads that share the shards. Neither it nor the number of processes changes a bit.
     callbacks : sequence of Callback
         Called after each step, in this order.
 
@@ -139,6 +141,8 @@ class Trainer(Described):
         Number of steps that this trainer has taken.
     total : int or None
         N, the number of steps at which the run ends.
+    ranks : Ranks
+        The processes of ``mpiexec``, or this one alone.
     seconds : float
         Time in :meth:`fit`, callbacks included.
     stopped : str
@@ -166,14 +170,14 @@ class Trainer(Described):
         *,
         schedule: Schedule | None = None,
         clip_norm: float | None = None,
-        workers: int = 1,
+        shards: int | None = None,
+        threads: int = 1,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         _check_parts(model, criterion, optimizer, source, callbacks)
-        if check_size("Trainer", "workers", workers) > source.batch_size:
-            raise ValueError(
-                f"Trainer: workers is {workers}, expected up to the batch size {source.batch_size}"
-            )
+        self.ranks = world()
+        self._shards = Shards(source.batch_size, shards, threads, self.ranks)
+        self.shards, self.threads = self._shards.count, threads
         if clip_norm is not None:
             clip_norm = check_above_zero("Trainer", "clip_norm", clip_norm)
         if schedule is not None:
@@ -182,8 +186,8 @@ class Trainer(Described):
         self.optimizer, self.source = optimizer, source
         self.schedule = constant() if schedule is None else schedule
         self.clip_norm, self.callbacks = clip_norm, list(callbacks)
-        self.workers, self._threads = workers, Workers(workers, model)
-        self.carried = model.zero_state(source.batch_size) if source.carries else None
+        own = self._shards.slices[-1].stop  # rows
+        self.carried = model.zero_state(own) if source.carries else None
         self.num_steps = 0
         self.total: int | None = None
         self.seconds, self.stopped = 0.0, ""
@@ -205,11 +209,12 @@ class Trainer(Described):
         self._restore_last()
         self.check_finite(self.num_steps + 1)
         parameters, optimizer = self.model.parameters, self.optimizer
-        batch = self.source.next()  # (1)
+        rows = self._shards.rows
+        batch = self.source.next() if self.ranks.size == 1 else self.source.next(rows)  # (1)
         self.model.train()
         try:
             loss, after = gradient(  # (2)
-                self.model, self.criterion, batch, self.carried, workers=self._threads
+                self.model, self.criterion, batch, self.carried, shards=self._shards
             )
             norm = clip_grad_norm(parameters, self.clip_norm or math.inf)  # (3)
             if not math.isfinite(norm):
@@ -270,15 +275,24 @@ class Trainer(Described):
             start = time.monotonic() - self.seconds
             for callback in self.callbacks:
                 callback.begin(self)
-            while not self.done and not interrupted:
+            while not self.done and not self._interrupted(interrupted):
                 step = self.step()
-                self.seconds = time.monotonic() - start
+                self.seconds = self.ranks.first(lambda: time.monotonic() - start)
                 for callback in self.callbacks:
                     callback.after_step(self, step)
                 self.seconds = time.monotonic() - start
             self.check_finite()
             for callback in self.callbacks:
                 callback.end(self)
+
+    def _interrupted(self, signals: list[int]) -> bool:
+        """Whether a process has received a signal, which then all of them have."""
+        if self.ranks.size == 1:
+            return bool(signals)
+        received = [number for each in self.ranks.every(lambda: signals[:1]) for number in each]
+        if not signals:
+            signals += received
+        return bool(received)
 
     def steps_in(self, epochs: float) -> int:
         """Return the number of steps in so many epochs, at least 1 and at most 2^53."""
@@ -309,10 +323,17 @@ class Trainer(Described):
             self._shown = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the rest of the run depends on: arrays, and values for JSON."""
-        carried = [] if self.carried is None else leaves(self.carried)
+        """Return everything that the rest of the run depends on: arrays, and values for JSON.
+
+        All processes have to call it, because each has the carried state of its rows.
+        """
+        carried = [] if self.carried is None else list_state(self.carried)
+        if self.ranks.size > 1:
+            parts = self.ranks.every(lambda: carried)
+            carried = [np.concatenate(leaf, axis=1) for leaf in zip(*parts, strict=True)]
         return {
             "step": self.num_steps,
+            "shards": self.shards,
             "total": self.total,
             "seconds": self.seconds,
             "stopped": self.stopped,
@@ -320,7 +341,7 @@ class Trainer(Described):
             "optimizer": self.optimizer.state_dict(),
             "source": self.source.state_dict(),
             "carried": {str(k): leaf.copy() for k, leaf in enumerate(carried)},
-            "rngs": {str(k): rng.bit_generator.state for k, rng in enumerate(self._rngs())},
+            "rngs": {str(k): rng.bit_generator.state for k, rng in enumerate(self.model.rngs())},
             "callbacks": {c.name: c.state_dict() for c in self.callbacks if c.name},
         }
 
@@ -330,18 +351,19 @@ class Trainer(Described):
         If it is not such a state there is an exception, perhaps after a part was restored.
         """
         check_state(state, {c.name: c.state for c in self.callbacks if c.name})
+        if state["shards"] != self.shards:
+            raise ValueError(f"state: shards is {state['shards']}, expected {self.shards}")
         self._shown = None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.source.load_state_dict(state["source"])
         if self.carried is not None:
-            for k, leaf in enumerate(leaves(self.carried)):
-                leaf[...] = state["carried"][str(k)]
-        rngs = self._rngs()
+            for k, leaf in enumerate(list_state(self.carried)):
+                leaf[...] = state["carried"][str(k)][:, self._shards.rows]
+        rngs = self.model.rngs()
         if set(state["rngs"]) != set(map(str, range(len(rngs)))):
             raise ValueError(
-                f"state has {len(state['rngs'])} random generators, expected {len(rngs)} "
-                f"(dropout has one for each of {self.workers} workers)"
+                f"state has {len(state['rngs'])} random generators, expected {len(rngs)}"
             )
         for k, rng in enumerate(rngs):
             rng.bit_generator.state = state["rngs"][str(k)]
@@ -369,10 +391,6 @@ class Trainer(Described):
         return TrainingFailedError(
             f"training diverged at step {number} ({what}); try a lr below {self.optimizer.lr:g}"
         )
-
-    def _rngs(self) -> list[Generator]:
-        """Return all random generators that a step draws from."""
-        return [*self.model.rngs(), *(rng for rng in self._threads.rngs if rng is not None)]
 
 
 def _check_parts(

@@ -10,7 +10,7 @@ import pytest
 
 from numpy_rnn import LSTM, CrossEntropyLoss, Embedding, LastStep, Layer, Linear, Sequential
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.training import Batch, Workers, gradient
+from numpy_rnn.training import Batch, Shards, gradient
 from tests.layers.models import MODELS, D, H, V
 
 INTEGERS = sorted({np.dtype(code) for code in np.typecodes["AllInteger"]}, key=str)
@@ -70,13 +70,13 @@ def test_targets(dtype: Any, ignore: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
-def test_a_training_step_with_two_workers(dtype: Any) -> None:
+def test_a_training_step_with_two_shards(dtype: Any) -> None:
     model = Sequential(Embedding(V, 2, rng=0), LSTM(2, H, rng=0), Linear(H, D, rng=0))
     found = []
     for kind in (int, dtype):
         tokens = TOKENS.astype(kind)
         batch = Batch(tokens, tokens, PADDED.astype(kind))
-        loss, _ = gradient(model, CrossEntropyLoss(), batch, workers=Workers(2, model))
+        loss, _ = gradient(model, CrossEntropyLoss(), batch, shards=Shards(tokens.shape[1], 2))
         found.append(bits([loss, model.parameters.grad]))
     assert found[0] == found[1]
 

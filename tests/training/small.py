@@ -32,7 +32,8 @@ def model(dropout: float = 0.0, dtype: str = "float64", H: int = 6) -> Sequentia
 
 def trainer(
     dropout: float = 0.0,
-    workers: int = 1,
+    shards: int = 1,
+    threads: int = 1,
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Trainer:
@@ -44,6 +45,7 @@ def trainer(
         Windows.next_of(tokens(), batch_size=6, window=9),
         schedule=cosine(warmup=5),
         clip_norm=options.pop("clip_norm", 1.0),
-        workers=workers,
+        shards=shards,
+        threads=threads,
         callbacks=callbacks,
     )

@@ -35,12 +35,12 @@ from tests.training import small
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 24), st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 0.4]))
 def test_a_run_that_goes_on_ends_at_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory, before: int, workers: int, dropout: float
+    tmp_path_factory: pytest.TempPathFactory, before: int, shards: int, dropout: float
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "run.safetensors"
 
     def make() -> tuple[Trainer, Validation, History]:
-        trainer = small.trainer(dropout, workers)
+        trainer = small.trainer(dropout, shards, shards)
         validation = Validation(lambda: float(trainer.model.parameters.data[0]), 4)
         history = History(every=3)
         for callback in (validation, history):
@@ -144,8 +144,8 @@ def test_parts_that_do_not_belong_together() -> None:
     source = Windows.next_of(small.tokens(), 2, 9)
     with pytest.raises(ValueError, match="optimizer has other parameters"):
         Trainer(net, CrossEntropyLoss(), Adam(other.parameters), source)
-    with pytest.raises(ValueError, match="workers is 3, expected up to the batch size 2"):
-        Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, workers=3)
+    with pytest.raises(ValueError, match="shards is 3, expected up to the batch size 2"):
+        Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, shards=3)
     with pytest.raises(ValueError, match="clip_norm is 0"):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, clip_norm=0)
     with pytest.raises(ValueError, match="reduction is 'sum', expected 'mean'"):
@@ -267,7 +267,7 @@ def test_a_nan_in_the_data_is_no_divergence() -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])  # noqa: S301 (our own)
 def test_a_copied_trainer_continues_to_the_same_bits(copied: Any) -> None:
-    trainer = small.trainer(dropout=0.4, workers=3, callbacks=[History(every=3)])
+    trainer = small.trainer(dropout=0.4, shards=3, callbacks=[History(every=3)])
     trainer.fit(7)
     other = copied(trainer)
     for one in (trainer, other):
@@ -285,7 +285,7 @@ def test_a_repr_shows_every_option() -> None:
         "Trainer(model=Sequential(",
         "optimizer=Adam(lr=0.01, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)",
         "source=Windows(x=<int64 (399,)>, target=<int64 (399,)>, batch_size=6, window=9)",
-        "schedule=cosine(warmup=5, end=0.05), clip_norm=1.0, workers=1, callbacks=[Validation(",
+        "schedule=cosine(warmup=5, end=0.05), clip_norm=1.0, shards=1, threads=1, callbacks=[",
         "Validation(measure=float, every=5, patience=2, restore_best=True)",
     ):
         assert part in shown

@@ -18,6 +18,7 @@ from numpy_rnn import init
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, optional, real
 from numpy_rnn.apps.vocabulary import check_encoding
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
+from numpy_rnn.layers.shards import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.process import check_memory
@@ -70,8 +71,8 @@ class Settings(Validated):
         Passes over the training part, or seconds of training. Exactly one of the two.
     seed : int
         Seed of the initial weights and of dropout.
-    threads : int
-        Threads that share the work of a batch.
+    shards : int, optional
+        Parts into which a batch is cut; by default at least 16 rows each, and at most 8.
     dtype : {"float32", "float64"}
         Dtype of every array.
     encoding : str or None
@@ -107,7 +108,7 @@ class Settings(Validated):
     epochs: float | None = checked(None, optional(real(above=0)))
     time_budget: float | None = checked(None, optional(real(above=0)))
     seed: int = checked(0, integer(0))
-    threads: int = checked(1, integer(1))
+    shards: int | None = checked(None, optional(integer(1)))
     dtype: str = checked("float32", one_of("float32", "float64"))
     encoding: str | None = checked(None, optional(check_encoding))
 
@@ -118,9 +119,11 @@ class Settings(Validated):
                 f"Settings: epochs is {self.epochs} and time_budget is {self.time_budget}, "
                 "expected exactly one of the two"
             )
-        if self.threads > self.batch_size:
+        if self.shards is None:  # the only way in a frozen dataclass
+            object.__setattr__(self, "shards", default_shards(self.batch_size))
+        elif self.shards > self.batch_size:
             raise ValueError(
-                f"Settings: threads is {self.threads}, expected up to batch_size {self.batch_size}"
+                f"Settings: shards is {self.shards}, expected up to batch_size {self.batch_size}"
             )
 
 

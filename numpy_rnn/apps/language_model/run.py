@@ -28,6 +28,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Dropout, Layer, Sequential, load
 from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
 from numpy_rnn.layers.model_file import check_described, read_settings
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.safetensors import ArrayLayout, open_safetensors
 from numpy_rnn.training import (
@@ -36,15 +37,16 @@ from numpy_rnn.training import (
     Checkpoints,
     History,
     JsonLines,
+    Shards,
     TimeBudget,
     Trainer,
     Validation,
     Windows,
     checkpoint,
     gradient,
+    world,
 )
 from numpy_rnn.training.callbacks import identity
-from numpy_rnn.training.process import one_blas_thread
 from numpy_rnn.training.state import check_state, names
 
 FILE = "checkpoint.safetensors"  # in the folder of a run
@@ -103,7 +105,9 @@ class SavedRun(NamedTuple):
     state: dict[str, Any]  # for Trainer.load_state_dict
 
 
-def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0) -> TrainingRun:
+def start(
+    text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0, threads: int = 1
+) -> TrainingRun:
     """Prepare a new run.
 
     Parameters
@@ -116,27 +120,30 @@ def start(text: Path, settings: Settings, folder: Path, *, save_every: float = 6
         Existing folder for the checkpoint, ``checkpoint.safetensors``.
     save_every : float
         Seconds between two checkpoints.
+    threads : int
+        Worker threads, on which no result depends.
     """
     tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
     model = build(settings, len(tokenized.vocabulary))
     about = {"name": text.name, "characters": len(tokenized.tokens), "sha256": tokenized.sha256}
-    return _assemble(settings, tokenized, about, model, folder, save_every)
+    return _assemble(settings, tokenized, about, model, folder, save_every, threads)
 
 
-def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun:
+def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int = 1) -> TrainingRun:
     """Prepare to continue a run. Its results will have the same bits as without the interruption.
 
     Parameters
     ----------
     text : Path
         The unchanged file that the run was started with; another one is a ValueError.
-    folder, save_every
+    folder, save_every, threads
         As for :func:`start`. A damaged checkpoint is a DamagedFileError.
     """
     path = folder / FILE
     before = identity(path)
     saved = read(path)
+    Shards(saved.settings.batch_size, saved.settings.shards, threads, world())  # enough of them
     tokenized = read_tokens(text, saved.vocabulary, folder, saved.settings.encoding)
     if tokenized.sha256 != saved.text["sha256"]:
         raise ValueError(
@@ -144,7 +151,8 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0) -> TrainingRun
             f"({saved.text['name']!r}), or has changed since"
         )
     with damaged_file_errors(path, checkpoint.FORMAT):
-        run = _assemble(saved.settings, tokenized, saved.text, saved.model, folder, save_every)
+        parts = saved.settings, tokenized, saved.text, saved.model
+        run = _assemble(*parts, folder, save_every, threads)
         run.trainer.load_state_dict(saved.state)
     run.files.resumed = before
     return run
@@ -157,6 +165,7 @@ def _assemble(
     model: Sequential,
     folder: Path,
     save_every: float,
+    threads: int,
 ) -> TrainingRun:
     tokens, vocabulary = tokenized.tokens, tokenized.vocabulary
     split = _split(settings, len(tokens))
@@ -208,7 +217,8 @@ def _assemble(
         Windows.next_of(tokens[:split], settings.batch_size, settings.window),
         schedule=schedule_for(settings),
         clip_norm=settings.clip_norm or None,
-        workers=settings.threads,
+        shards=settings.shards,
+        threads=threads,
         callbacks=[c for c in (budget, history, validation, log, files) if c is not None],
     )
     if settings.epochs is not None:
@@ -227,10 +237,11 @@ def _assemble(
     )
 
 
-def least_seconds_per_step(settings: Settings) -> float:
+def least_seconds_per_step(settings: Settings, workers: int) -> float:
     """Return a lower bound of the time of a training step, without building the model.
 
-    Each weight takes part in three products, a tenth of which is assumed to be free.
+    `workers` are threads times processes. Each weight takes part in three products, a tenth of
+    which is assumed to be free.
     """
     n, seconds = 256, math.inf
     square = np.ones((n, n), settings.dtype)
@@ -239,7 +250,7 @@ def least_seconds_per_step(settings: Settings) -> float:
             start = time.perf_counter()
             square @ square
             seconds = min(seconds, time.perf_counter() - start)
-    steps = settings.batch_size * settings.window / settings.threads
+    steps = settings.batch_size * settings.window / workers
     return 0.9 * 3 * parameter_count(settings, 1) * steps / n**3 * seconds
 
 
@@ -253,7 +264,13 @@ def seconds_per_step(run: TrainingRun) -> float:
             gradient(model, run.trainer.criterion, Batch(tokens, tokens))
             seconds[T] = time.monotonic() - start
     each = max(0.0, seconds[3] - seconds[1]) / 2
-    return (seconds[1] + each * (run.settings.window - 1)) / run.settings.threads
+    workers = workers_of(run.trainer.shards, run.trainer.threads)
+    return (seconds[1] + each * (run.settings.window - 1)) / workers
+
+
+def workers_of(shards: int | None, threads: int) -> int:
+    """Return how many shards are computed at once, by threads and processes together."""
+    return min(shards or 1, threads * world().size)
 
 
 def _split(settings: Settings, count: int) -> int:
@@ -324,8 +341,7 @@ def read(path: Path) -> SavedRun:
         state = checkpoint.read_state(file, found["state"], layout)
         _check_state(state, settings, text.characters)
         model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
-        rngs = len(model.rngs()) + settings.threads - 1
-        names(state["rngs"], "state: rngs", map(str, range(rngs)))
+        names(state["rngs"], "state: rngs", map(str, range(len(model.rngs()))))
         model.load_state_dict(state["model"])
         model.vocabulary = vocabulary.characters
         check_described(file, model)
@@ -344,6 +360,8 @@ def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> 
     optimizer = optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
     moments = dict.fromkeys(optimizer.moments, optimizer.parameters.data)
     optimizer.load_state_dict(state["optimizer"] | moments)
+    if state["shards"] != settings.shards:
+        raise ValueError(f"state: shards is {state['shards']}, expected {settings.shards}")
     if optimizer.num_steps != state["step"]:
         raise ValueError(f"state: step is {state['step']}, the optimiser's {optimizer.num_steps}")
     if state["total"] is not None and state["total"] < state["step"]:

@@ -23,7 +23,7 @@ SMALL = Settings(
     warmup=3,
     lr=1e-2,
     epochs=1.5,
-    threads=2,
+    shards=2,
 )
 
 
