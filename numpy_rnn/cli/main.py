@@ -24,7 +24,7 @@ from numpy_rnn.cli.terminal import SafeOutput
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import released_at_end
 from numpy_rnn.text import strip_control_characters
-from numpy_rnn.training.ranks import launched, leave, world
+from numpy_rnn.training.ranks import launched_as, leave, world
 from numpy_rnn.version import __version__
 
 ERRORS = (UsageError, RunError, NotFiniteError, MemoryError, OSError, KeyboardInterrupt)
@@ -162,7 +162,7 @@ def _fail(prog: str, error: BaseException) -> int:
 def _print_error(prog: str, message: str) -> None:
     """Write one line to standard error. If that fails, only the exit status remains."""
     line = strip_control_characters(" ".join(message.split()))  # a message may quote a file
-    if launched() and world().rank:
+    if launched_as():
         return leave(1, f"{prog}: error: {line}\n")
     try:
         print(f"{prog}: error: {line}", file=sys.stderr, flush=True)

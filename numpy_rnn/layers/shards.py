@@ -30,8 +30,6 @@ from numpy_rnn.layers.validate import Where, check_array, split_state
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
-    from numpy_rnn.layers.recurrent import Recurrent
-
 MIN_ROWS, MAX_SHARDS = 16, 8  # with fewer rows, the matrix products of a shard become slower
 Gradients = dict[str, Array]
 
@@ -169,7 +167,7 @@ class ShardedCache(NamedTuple):
 
 
 def sharded_apply(
-    layer: Recurrent,
+    layer: Any,  # a Recurrent
     workers: Workers | None,
     x: Array,
     state: State,
@@ -218,7 +216,7 @@ def sharded_apply(
 
 
 def sharded_vjp(
-    layer: Recurrent,
+    layer: Any,  # a Recurrent
     workers: Workers,
     cache: ShardedCache,
     dy: Array | None,
@@ -258,7 +256,7 @@ def sharded_vjp(
     return dx, join_states(before), total.result()
 
 
-def _without_threads(layer: Recurrent) -> Recurrent:
+def _without_threads(layer: Any) -> Any:
     """Return a layer with the same parameters that computes a batch in one piece."""
     whole = copy.copy(layer)
     whole.threads = whole._workers = None

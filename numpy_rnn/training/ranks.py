@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -128,13 +129,12 @@ def _places(numbers: range) -> list[tuple[int, int]]:
     return [(level, number) for level, number, _ in own.parts]
 
 
-def _from_launcher(what: str) -> str:
-    return next((v for name in LAUNCHERS if (v := os.environ.get(f"{name}_{what}"))), "")
-
-
-def launched() -> bool:
-    """Whether this process is one of several that an MPI launcher has started."""
-    return _from_launcher("SIZE") not in ("", "1")
+def launched_as() -> int | None:
+    """Return the rank of this process, if an MPI launcher has started several, or else None."""
+    for name in LAUNCHERS:
+        if os.environ.get(f"{name}_SIZE", "1") != "1":
+            return int(os.environ.get(f"{name}_RANK", "0"))
+    return None
 
 
 @cache
@@ -144,7 +144,7 @@ def world() -> Ranks:
     >>> world().size
     1
     """
-    if not launched():
+    if launched_as() is None:
         return Ranks()
     try:
         from mpi4py import MPI  # noqa: PLC0415 (an extra)
@@ -162,9 +162,10 @@ def leave(status: int, line: str = "") -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if launched() and not world().all_leave():
-        os.write(2, line.encode())
-        os._exit(status)
+    with suppress(ImportError):  # without mpi4py they do not wait for each other
+        if not world().all_leave():
+            os.write(2, line.encode())
+            os._exit(status)
 
 
 def _unhandled(*error: Any) -> None:

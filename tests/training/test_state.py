@@ -123,5 +123,5 @@ def test_the_messages_name_the_place_and_the_value() -> None:
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             check(value)
-    with pytest.raises(ValueError, match="state: 'step' is missing; 'total' is missing"):
+    with pytest.raises(ValueError, match="state: 'step' is missing; 'shards' is missing"):
         check_state({}, {})

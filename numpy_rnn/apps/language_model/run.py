@@ -334,6 +334,8 @@ def read(path: Path) -> SavedRun:
         names(about["settings"], "its settings", [field.name for field in fields(Settings)])
         names(about["text"], "its text", [field.name for field in fields(TextInfo)])
         settings, text = Settings(**about["settings"]), TextInfo(**about["text"])
+        if about["settings"]["shards"] is None:
+            raise ValueError("its settings: shards is None, expected a number")
         vocabulary = Vocabulary(str(described.get("vocabulary")))
         if list(vocabulary.characters) != sorted(vocabulary.characters):
             raise ValueError("its vocabulary is not in the order of the code points")

@@ -154,7 +154,7 @@ def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:
 def test_an_unknown_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.start(write_text(tmp_path), SMALL, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("numpy_rnn.training.checkpoint.VERSION", 5)
+        patch.setattr("numpy_rnn.training.checkpoint.VERSION", 6)
         job.trainer.fit(1)
-    with pytest.raises(DamagedFileError, match="its version is 5, expected 4"):
+    with pytest.raises(DamagedFileError, match="its version is 6, expected 5"):
         run.read(tmp_path)
