@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,4 +103,4 @@ def test_threads_are_not_in_a_model_file(tmp_path: Any) -> None:
 
 def test_neighbouring_tasks_share_a_thread_and_results_keep_their_order() -> None:
     for threads in (1, 2, 3, 9):
-        assert Workers(threads).run([lambda n=n: n for n in range(7)]) == list(range(7))
+        assert Workers(threads).run([partial(int, n) for n in range(7)]) == list(range(7))
