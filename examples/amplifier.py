@@ -37,10 +37,12 @@ def play(model: Layer, signal: Floats, knobs: list[float]) -> Floats:
     """Return the amplifier's output for a signal (samples,) between -1 and 1."""
     x = np.empty((len(signal), 1, 1 + len(knobs)), np.float32)  # (T, B, D)
     x[:, 0, 0], x[:, 0, 1:] = signal, knobs
+    if not np.isfinite(x).all():  # a stepper checks shapes alone
+        raise ValueError("a sample or a knob is not finite, expected finite numbers")
     y = np.empty_like(signal)
-    state = None  # the model's own: that of a NAM file is not zero
+    step, state = model.stepper(), None  # the model's own: that of a NAM file is not zero
     for begin in range(0, len(signal), BLOCK):
-        block, state = model.predict(x[begin : begin + BLOCK], state)
+        block, state = step(x[begin : begin + BLOCK], state)
         y[begin : begin + BLOCK] = block[:, 0, 0]
     return y
 

@@ -17,7 +17,13 @@ import numpy as np
 
 from numpy_rnn.functional.activations import TANH, Activation
 from numpy_rnn.functional.contract import Keep, contract
-from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.linear import (
+    LinearCache,
+    affine_block,
+    as_block,
+    linear_backward,
+    linear_forward,
+)
 from numpy_rnn.functional.types import Array
 
 
@@ -86,17 +92,21 @@ def elman_forward(
 def elman_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, *, phi: Activation = TANH
 ) -> Callable[[Array, Array], tuple[Array]]:
-    """Return a function that takes single steps, without gradients, over copies of the weights.
+    """Return a function that takes steps without gradients, over copies of the weights.
 
-    ``step(x_t, h_prev)`` takes (B, D) and (1, B, H) arrays (token ids x_t are (B,)) and returns
-    ``(h_t,)``, a new array like h_prev. All arrays have one dtype.
+    ``step(x, h_prev)`` takes one timestep, (B, D), or a block of k, (k, B, D), and the state
+    (1, B, H); token ids are (B,) or (k, B). It returns ``(h,)``, the states after each step,
+    (k, B, H), a new array. All arrays have one dtype.
     """
     W_ih_T, W_hh_T, b, value = W_ih.T.copy(), W_hh.T.copy(), (b_ih + b_hh)[None], phi.value
 
-    def step(x_t: Array, h_prev: Array) -> tuple[Array]:
-        z_t = affine(x_t, W_ih_T, b)
-        np.add(z_t, h_prev[0].dot(W_hh_T), z_t)  # (1)
-        return (value(z_t, z_t)[None],)  # (2)
+    def step(x: Array, h_prev: Array) -> tuple[Array]:
+        h = affine_block(as_block(x), W_ih_T, b)
+        h_prev = h_prev[0]
+        for h_t in h:
+            np.add(h_t, h_prev.dot(W_hh_T), h_t)  # (1)
+            h_prev = value(h_t, h_t)  # (2)
+        return (h,)
 
     return step
 

@@ -9,13 +9,20 @@ s_n.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.blocking import blocked_matmul, chunks
 from numpy_rnn.functional.contract import Keep, contract, contract_bias
-from numpy_rnn.functional.linear import LinearCache, affine, linear_backward, linear_forward
+from numpy_rnn.functional.linear import (
+    LinearCache,
+    affine,
+    affine_block,
+    as_block,
+    linear_backward,
+    linear_forward,
+)
 from numpy_rnn.functional.sigmoid_by_tanh import prescale, rescale
 from numpy_rnn.functional.types import Array
 
@@ -138,37 +145,53 @@ def _slopes(gates: Array, h_prev: Array, n: Array, ds: Array, da_n: Array) -> No
 def gru_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array
 ) -> Callable[[Array, Array], tuple[Array]]:
-    """Return a function of single steps, like :func:`elman_stepper`, that owns its buffers."""
+    """Return a function of single steps or blocks, like :func:`elman_stepper`. It owns buffers."""
     H, dtype = W_hh.shape[1], W_hh.dtype
     W_ih_T = np.ascontiguousarray(prescale(W_ih, SIGMOIDS).T)
     W_hh_T = np.ascontiguousarray(prescale(W_hh, SIGMOIDS).T)
     b = prescale(_outer_bias(b_ih, b_hh), SIGMOIDS)[None]
     b_hn = b_hh[None, 2 * H :].copy()
-    factor, offset = rescale(1, H, SIGMOIDS, dtype)
+    half = np.full((1, 2 * H), 0.5, dtype)
 
-    def buffers(B: int) -> tuple[Array, ...]:
-        gates, (n, product) = np.empty((B, 3 * H), dtype), np.empty((2, 1, B, H), dtype)
-        r_z_s = (gates[None, :, k * H : (k + 1) * H] for k in range(3))
-        return gates, gates[:, : 2 * H], *r_z_s, n, product
+    def for_batch(B: int) -> tuple[Any, ...]:
+        (a, s), (n, product) = np.empty((2, B, 3 * H), dtype), np.empty((2, B, H), dtype)
+        rz, r, z, s_n = s[:, : 2 * H], s[:, :H], s[None, :, H : 2 * H], s[:, 2 * H :]
 
-    own = buffers(1)
+        def advance(a_rz: Array, a_n: Array, h_prev: Array, h: Array | None = None) -> Array:
+            """Return h_t, in `h` if it is given."""
+            h_prev[0].dot(W_hh_T, s)
+            np.add(rz, a_rz, rz)  # (1), (2)
+            np.tanh(rz, rz)
+            np.multiply(rz, half, rz)
+            np.add(rz, half, rz)  # (3), (4)
+            np.add(s_n, b_hn, s_n)
+            np.add(a_n, np.multiply(r, s_n, product), n)
+            np.tanh(n, n)  # (5)
+            h = np.subtract(h_prev, n[None], h)
+            np.multiply(h, z, h)
+            return np.add(h, n[None], h)  # (6)
 
-    def step(x_t: Array, h_prev: Array) -> tuple[Array]:
+        return a, a[:, : 2 * H], a[:, 2 * H :], advance
+
+    own = for_batch(1)
+
+    def step(x: Array, h_prev: Array) -> tuple[Array]:
         nonlocal own
-        if len(x_t) != len(own[0]):
-            own = buffers(len(x_t))
-        gates, rz, r, z, s_n, n, product = own
-        affine(x_t, W_ih_T, b, gates)  # (1)
-        n[...], s_n[...] = s_n, b_hn
-        np.add(gates, h_prev[0].dot(W_hh_T), gates)  # (2)
-        np.tanh(rz, rz)
-        np.multiply(gates, factor, gates)
-        np.add(gates, offset, gates)  # (3), (4)
-        np.add(n, np.multiply(r, s_n, product), n)
-        np.tanh(n, n)  # (5)
-        h = np.subtract(h_prev, n)
-        np.multiply(h, z, h)
-        return (np.add(h, n, h),)  # (6)
+        if h_prev.shape[1] != len(own[0]):
+            own = for_batch(h_prev.shape[1])
+        a, a_rz, a_n, advance = own
+        if x.ndim == 2 and x.dtype is dtype:
+            affine(x, W_ih_T, b, a)
+            return (advance(a_rz, a_n, h_prev),)
+        x = as_block(x)
+        h = np.empty((len(x), *h_prev.shape[1:]), dtype)
+        for chunk in chunks(len(x), a.size):
+            a = affine_block(x[chunk], W_ih_T, b)
+            for a_rz, a_n, h_t in zip(
+                a[..., : 2 * H], a[..., 2 * H :], h[chunk, None], strict=True
+            ):
+                h_prev = advance(a_rz, a_n, h_prev, h_t)
+        return (h,)
 
     return step
 

@@ -58,6 +58,17 @@ def affine(x: Array, W_T: Array, b: Array, out: Array | None = None) -> Array:
     return total
 
 
+def affine_block(x: Array, W_T: Array, b: Array) -> Array:
+    """Return :func:`affine` for x (k, B, D), or (k, B) token ids, and b (1, G)."""
+    k, B, *row = x.shape
+    return affine(x.reshape(k * B, *row), W_T, b).reshape(k, B, b.shape[1])
+
+
+def as_block(x: Array) -> Array:
+    """Return the input of one timestep, (B, D) or (B,), or of k, (k, B, D) or (k, B), as of k."""
+    return x if x.ndim == (2 if x.dtype.kind in "iu" else 3) else x[None]
+
+
 def linear_backward(
     dy: Array, cache: LinearCache, keep: Keep = ""
 ) -> tuple[Array | None, Array, Array]:

@@ -14,13 +14,19 @@ The gain over the textbook page: ``python -m benchmarks.twins``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.blocking import blocked_matmul, chunks
 from numpy_rnn.functional.contract import Keep, contract
-from numpy_rnn.functional.linear import LinearCache, linear_backward, linear_forward
+from numpy_rnn.functional.linear import (
+    LinearCache,
+    affine_block,
+    as_block,
+    linear_backward,
+    linear_forward,
+)
 from numpy_rnn.functional.sigmoid_by_tanh import prescale, rescale
 from numpy_rnn.functional.types import Array
 
@@ -117,10 +123,9 @@ def lstm_forward(
 def lstm_stepper(
     W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, W_hr: Array | None = None
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
-    """Return a function of single steps, without gradients, over copies of the weights.
+    """Return a function of single steps or blocks, like :func:`elman_stepper`.
 
-    ``step(x_t, h_prev, c_prev)`` takes (B, D), (1, B, P) and (1, B, H) arrays (token ids x_t are
-    (B,)) and returns h_t and c_t, new arrays. It owns its buffers: two threads need two steppers.
+    ``step(x, h_prev, c_prev)`` returns h and c. It owns its buffers: two threads need two steppers.
     """
     D, P, H, dtype = W_ih.shape[1], W_hh.shape[1], len(W_hh) // 4, W_hh.dtype
     # [W_ih, W_hh, b] beside each other: one product for [x_t, h_{t-1}, 1]
@@ -130,34 +135,46 @@ def lstm_stepper(
     W_hr_T = None if W_hr is None else W_hr.T.copy()
     factor, offset = rescale(1, H, SIGMOIDS, dtype)
 
-    def buffers(B: int) -> tuple[Array, ...]:
-        x_h_1, gates = np.ones((B, D + P + 1), dtype), np.empty((B, 4 * H), dtype)
-        i_f_g_o = (gates[None, :, k * H : (k + 1) * H] for k in range(4))
+    def for_batch(B: int) -> tuple[Any, ...]:
+        x_h_1, z = np.ones((B, D + P + 1), dtype), np.empty((B, 4 * H), dtype)
+        i, f, g, o = (z[None, :, k * H : (k + 1) * H] for k in range(4))
         tanh_c, product = np.empty((2, 1, B, H), dtype)
-        return gates, x_h_1, x_h_1[:, :D], x_h_1[None, :, D : D + P], *i_f_g_o, tanh_c, product
 
-    own = buffers(1)
+        def advance(c_prev: Array, c: Array | None = None, h: Array | None = None) -> Any:
+            """Return h_t and c_t, in the arrays if they are given, with z_t in its place."""
+            np.tanh(z, z)
+            np.multiply(z, factor, z)
+            np.add(z, offset, z)  # (2), (3)
+            c = np.multiply(f, c_prev, c)
+            np.add(c, np.multiply(i, g, product), c)  # (4)
+            np.tanh(c, tanh_c)
+            if W_hr_T is None:
+                return np.multiply(o, tanh_c, h), c  # (5)
+            return np.matmul(np.multiply(o, tanh_c, product), W_hr_T, h), c
 
-    def step(x_t: Array, h_prev: Array, c_prev: Array) -> tuple[Array, Array]:
+        return z, x_h_1, x_h_1[:, :D], x_h_1[None, :, D : D + P], advance
+
+    own = for_batch(1)
+
+    def step(x: Array, h_prev: Array, c_prev: Array) -> tuple[Array, Array]:
         nonlocal own
-        if len(x_t) != len(own[0]):
-            own = buffers(len(x_t))
-        z, x_h_1, x_part, h_part, i, f, g, o, tanh_c, product = own
-        if x_t.ndim == 1:
-            np.add(W_ih_T.take(x_t, axis=0), h_prev[0].dot(W_hh_T), z)
-            np.add(z, b, z)  # (1)
-        else:
-            x_part[...], h_part[...] = x_t, h_prev
+        if h_prev.shape[1] != len(own[0]):
+            own = for_batch(h_prev.shape[1])
+        z, x_h_1, x_part, h_part, advance = own
+        if x.ndim == 2 and x.dtype is dtype:
+            x_part[...], h_part[...] = x, h_prev
             x_h_1.dot(W, z)  # (1)
-        np.tanh(z, z)
-        np.multiply(z, factor, z)
-        np.add(z, offset, z)  # (2), (3)
-        c = np.multiply(f, c_prev)
-        np.add(c, np.multiply(i, g, product), c)  # (4)
-        np.tanh(c, tanh_c)
-        if W_hr_T is None:
-            return np.multiply(o, tanh_c), c  # (5)
-        return np.matmul(np.multiply(o, tanh_c, product), W_hr_T), c
+            after: tuple[Array, Array] = advance(c_prev)
+            return after
+        x = as_block(x)
+        h = np.empty((len(x), *h_prev.shape[1:]), dtype)
+        c = np.empty((len(x), *c_prev.shape[1:]), dtype)
+        for chunk in chunks(len(x), z.size):
+            a = affine_block(x[chunk], W_ih_T, b)
+            for a_t, h_t, c_t in zip(a, h[chunk, None], c[chunk, None], strict=True):
+                np.add(h_prev[0].dot(W_hh_T, z), a_t, z)  # (1)
+                h_prev, c_prev = advance(c_prev, c_t, h_t)
+        return h, c
 
     return step
 

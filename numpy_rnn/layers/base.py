@@ -200,8 +200,10 @@ class Layer(Remembers, ABC):
     def stepper(self) -> Step:
         """Return a function of one timestep over a copy of the weights, in evaluation mode.
 
-        ``y_t, state = step(x_t, state=None)`` is a pure function of its two arguments. A layer
-        without state returns ``()`` for it. It may own buffers: use one stepper per thread.
+        ``y_t, state = step(x_t, state=None)`` is a pure function of its two arguments. It takes a
+        block of k timesteps too, (k, B, D), or (B, k, D) with `batch_first`, and returns the
+        output of each, which is faster than k calls where a step is small. A layer without state
+        returns ``()`` for it. It may own buffers: use one stepper per thread.
         """
         frozen = copy.deepcopy(self)
         if self.stateful:

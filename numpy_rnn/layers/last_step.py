@@ -122,7 +122,9 @@ class LastStep(StatelessLayer):
     def step(self, x_t: Array, state: State = None) -> Array:
         """Return a copy of `x_t`: a single step is its own last one."""
         check_no_state("LastStep.step", state)
-        return np.array(check_float("LastStep.step", "x_t", x_t))
+        x_t = check_float("LastStep.step", "x_t", x_t)
+        check_shape("LastStep.step", "x_t", x_t, (("B", "D"), ("D",)))
+        return np.array(x_t)
 
     def _reverse_part(self, D: int) -> int:
         """Return where the features of the reverse direction begin."""

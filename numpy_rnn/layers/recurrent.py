@@ -421,7 +421,7 @@ class Recurrent(Layer):
         return (y[:, 0] if self.batch_first and batched else y[0]), state
 
     def stepper(self) -> Step:
-        """Return a fast function of one timestep over a copy of the weights.
+        """Return a fast function of one timestep, or of a block, over a copy of the weights.
 
         See :meth:`Layer.stepper`. What the function returns are new arrays in the layer's dtype.
         Lists are accepted. Shapes and token ids are checked; NaN and infinity pass. A layer with a
@@ -437,11 +437,15 @@ class Recurrent(Layer):
         >>> y_2, state = step([0.3, 0.4], state)
         >>> y_2.shape
         (3,)
+        >>> y, state = step(np.zeros((128, 1, 2)))  # a block: k, B, D = 128, 1, 2
+        >>> y.shape
+        (128, 1, 3)
         """
         self._check_one_direction("stepper")
         cells = [cell.single_steps(self._weights(n, 0)) for n, cell in enumerate(self._cells)]
+        where, dtype = Where(self, "step"), self.parameters.dtype
         return make_stepper(
-            Where(self, "step"), cells, self.input_size, self.state_sizes, self.parameters.dtype
+            where, cells, self.input_size, self.state_sizes, dtype, self.batch_first
         )
 
     def _read(

@@ -25,6 +25,7 @@ import numpy as np
 
 from numpy_rnn.functional.blocking import CHUNK
 from numpy_rnn.functional.contract import Keep
+from numpy_rnn.functional.linear import as_block
 from numpy_rnn.functional.types import Array, DType
 from numpy_rnn.layers.spans import Spans
 
@@ -47,9 +48,9 @@ class Cell(NamedTuple):
     states : tuple of int
         Size of each state component. The first component is the output.
     stepper : callable, optional
-        ``stepper(*weights)`` returns ``step(x_t, *states)``, which takes a (B, D) input and
-        (1, B, size) states and returns the state components after one timestep, as new arrays. By
-        default every step is a sequence of one.
+        ``stepper(*weights)`` returns ``step(x, *states)``. It takes one timestep, (B, D), or a
+        block of k, (k, B, D), and (1, B, size) states. It returns the trajectory (k, B, size) of
+        each state component, as new arrays. By default that is a sequence for `forward`.
 
     Examples
     --------
@@ -67,16 +68,16 @@ class Cell(NamedTuple):
     stepper: Callable[..., Callable[..., tuple[Any, ...]]] | None = None
 
     def single_steps(self, weights: list[Array]) -> Callable[..., tuple[Array, ...]]:
-        """Return ``step(x_t, *states)`` with these weights."""
+        """Return ``step(x, *states)`` with these weights."""
         if self.stepper is not None:
             return self.stepper(*weights)
         forward = self.forward
 
-        def sequence_of_one(x_t: Array, *states: Array) -> tuple[Array, ...]:
-            out, _ = forward(x_t[None], *[state[0] for state in states], *weights)
+        def sequence(x: Array, *states: Array) -> tuple[Array, ...]:
+            out, _ = forward(as_block(x), *[state[0] for state in states], *weights)
             return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))
 
-        return sequence_of_one
+        return sequence
 
 
 class Segment(NamedTuple):

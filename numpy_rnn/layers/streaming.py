@@ -73,11 +73,13 @@ def make_stepper(
     input_size: int,
     sizes: Sequence[int],
     dtype: DType,
+    batch_first: bool,
 ) -> Step:
-    """Return a function of one timestep through stacked cells. See :meth:`Recurrent.stepper`.
+    """Return a function of one timestep, or a block, through stacked cells.
 
-    `cells` holds ``step(x_t, *states)`` of each cell, lowest first (see :class:`Cell`), and
-    `sizes` the size of each state component. Everything returned has this `dtype`.
+    See :meth:`Recurrent.stepper`. `cells` holds ``step(x, *states)`` of each cell, lowest first
+    (see :class:`Cell`), and `sizes` the size of each state component. Everything returned has this
+    `dtype`.
     """
     L, components = len(cells), len(sizes)
     only = cells[0] if L == 1 else None
@@ -86,36 +88,38 @@ def make_stepper(
 
     def step(x_t: Array, state: State = None) -> tuple[Array, State]:
         nonlocal known
-        x = read_input(where, "x_t", x_t, dtype, input_size)
-        if x.dtype is dtype and x.ndim == 2:
-            batched = True
-        else:
-            x, batched = _read_step_input(where, x, input_size, dtype)
-        if len(x) != known[0]:
-            B = len(x)
+        x = x_t if type(x_t) is np.ndarray else read_input(where, "x_t", x_t, dtype, input_size)
+        axes = 1  # in front of a row: none, B, or k and B
+        if x.dtype is not dtype or x.shape != known[1]:
+            x, axes = _read_step_input(where, x, input_size, dtype)
+            x = x.swapaxes(0, 1) if axes == 2 and batch_first else x
+            B = x.shape[-1 - (x.dtype is dtype)]
             known = B, (B, input_size), [(L, B, size) for size in sizes]
-        B, x_shape, shapes = known
-        if x.ndim == 2 and x.shape != x_shape:
-            check_shape(where, "x_t", x, (("B", input_size), (input_size,)))
+        shapes = known[2]
         if state is None:
             before = tuple([np.zeros(shape, dtype) for shape in shapes])
         else:
             before = state if components > 1 else (state,)
-            if not batched or not _has_shapes(before, shapes, dtype):
-                before = _read_step_state(where, state, shapes, dtype, batched)
-        if only is not None:  # the state's arrays are the cell's
+            if not axes or not _has_shapes(before, shapes, dtype):
+                before = _read_step_state(where, state, shapes, dtype, axes > 0)
+        if only is not None and axes == 1:  # the state's arrays are the cell's
             after = only(x, *before)
-            y_t = after[0][0]
+            y = after[0][0]
         else:
             states = []
             for layer, cell in enumerate(cells):
-                states.append(cell(x, *[part[layer : layer + 1] for part in before]))
-                x = states[layer][0][0]
-            y_t, after = x, tuple(map(np.concatenate, zip(*states, strict=True)))
-        y_t = y_t.copy()  # so that to change it does not change the state
-        if not batched:
-            y_t, after = y_t[0], tuple([part[:, 0] for part in after])
-        return y_t, after if components > 1 else after[0]
+                parts = [part[layer : layer + 1] for part in before]
+                trajectories = cell(x, *parts)  # none, of a block without a step
+                x = trajectories[0] if axes == 2 else trajectories[0][0]
+                states.append(
+                    [t[-1:] if len(t) else p for t, p in zip(trajectories, parts, strict=True)]
+                )
+            y, after = x, tuple(map(np.concatenate, zip(*states, strict=True)))
+        y = y.swapaxes(0, 1) if axes == 2 and batch_first else y
+        y = y.copy()  # so that to change it does not change the state
+        if not axes:
+            y, after = y[0], tuple([part[:, 0] for part in after])
+        return y, after if components > 1 else after[0]
 
     return step
 
@@ -131,19 +135,21 @@ def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: DType) -> bool
     return True
 
 
-def _read_step_input(where: object, x: Array, input_size: int, dtype: DType) -> tuple[Array, bool]:
-    """Return the input of a step, (B, D) in the layer's dtype or (B,), and whether it had a B."""
+def _read_step_input(where: object, x: Array, input_size: int, dtype: DType) -> tuple[Array, int]:
+    """Return the input of a step, (B, D) or (B,), or of a block, in the layer's dtype.
+
+    The second result is how many axes it had in front of a row.
+    """
     tokens = x.dtype.kind in "iu"
     row = () if tokens else (input_size,)
-    check_shape(where, "x_t", x, (("B", *row), row))
-    batched = x.ndim == 1 + len(row)
+    check_shape(where, "x_t", x, (("B", *row), row, ("k", "B", *row)))
+    axes = x.ndim - len(row)
+    x = x if axes else x[None]
     if tokens:
-        x = x if batched else x[None]
         if len(x) != 1 or not 0 <= x.item() < input_size:
             check_tokens(where, "x_t", x, input_size)
-        return token_ids(x), batched
-    x = _real_numbers(where, "x_t", x, dtype)
-    return (x if batched else x[None]), batched
+        return token_ids(x), axes
+    return _real_numbers(where, "x_t", x, dtype), axes
 
 
 def _read_step_state(

@@ -158,8 +158,9 @@ class InitialState(Wrapper):
     def _enter(self, x: Array, state: State, call: dict[str, Any], axes: int) -> Any:
         x = self._plain(x)
         if state is None:
-            batched = x.ndim + (x.dtype.kind in "iu") >= axes
-            axis = 1 if axes == 3 and not self.batch_first else 0
+            depth = x.ndim + (x.dtype.kind in "iu")
+            batched = depth >= axes
+            axis = 1 if depth == 3 and not self.batch_first else 0
             state = self.zero_state(x.shape[axis] if batched else 1)
             state = state if batched else _map(lambda leaf, _: leaf[:, 0], state, self.initial)
         return x, state, call

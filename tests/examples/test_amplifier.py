@@ -127,7 +127,7 @@ def bad_inputs(folder: Path) -> dict[str, list[Any]]:
         "rt.json': it has 0 knobs and 1 outputs, expected 1 and 1": [good, wav, out, 0.5],
         "g.json': it has 1 knobs and 1 outputs, expected 0 and 1": [knob, wav, out],
         "wide': it has 0 knobs and 2 outputs": [wide, wav, out],
-        "x is nan at index (0, 0, 1), expected finite numbers": [knob, wav, out, "nan"],
+        "a sample or a knob is not finite, expected finite numbers": [knob, wav, out, "nan"],
         "no_folder": [good, wav, folder / "no_folder" / "out.wav"],
     }
 

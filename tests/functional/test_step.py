@@ -73,6 +73,10 @@ def test_step_by_step_is_forward(stepper: Stepper, dtype: type, tokens: bool) ->
             assert got.dtype == dtype
             assert got.shape == (1, *trajectory[t].shape)
             np.testing.assert_allclose(got[0], trajectory[t], rtol=close, atol=close)
+    x, states, _ = prepare(stepper, 5, 3, dtype, tokens)
+    for got, trajectory in zip(step(x, *states), trajectories, strict=True):  # a block
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, trajectory, rtol=close, atol=close)
 
 
 @each_stepper

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from numpy_rnn import (
@@ -31,6 +31,7 @@ from numpy_rnn import (
     init,
 )
 from numpy_rnn.functional.types import Array
+from numpy_rnn.layers.wrappers import InitialState
 from numpy_rnn.optim import SGD
 from tests.layers.mgu import MGU
 from tests.layers.models import MODELS, an_input, flat, nested, normal_like, same_trees
@@ -126,6 +127,47 @@ def test_a_bidirectional_layer_cannot_step(method: str) -> None:
     for model in (layer, Sequential(Sequential(copy.deepcopy(layer)))):
         with pytest.raises(ValueError, match=message):
             stepping(model, method)(np.ones((1, D)))
+
+
+@each_stream
+@given(k=st.integers(0, 5), B=st.integers(0, 3), seed=st.integers(0, 99))
+@example(k=300, B=30, seed=0)  # more than a chunk of functional/blocking.py
+def test_a_block_is_so_many_steps(name: str, k: int, B: int, seed: int) -> None:
+    if name == "nested":  # its LastStep takes no block
+        return
+    layer, rng = MODELS[name](), np.random.default_rng(seed)
+    x = an_input(layer, seed)
+    x = rng.permutation(np.resize(x, (k, B, *x.shape[2:])))
+    step, state = layer.stepper(), normal_like(layer.zero_state(B), rng)
+    y, final = step(x, state)
+    assert y.shape[:2] == (k, B)
+    for x_t, y_t in zip(x, y, strict=True):
+        got, state = step(x_t, state)
+        np.testing.assert_allclose(got, y_t, rtol=1e-11, atol=1e-13)
+    same_trees(final, state, rtol=1e-11, atol=1e-13)
+
+
+@each_cell
+@pytest.mark.parametrize("tokens", [False, True])
+def test_a_block_has_the_layers_layout(kind: Any, tokens: bool) -> None:
+    rng = np.random.default_rng(0)
+    layers = [kind(D, H, 2, batch_first=first, rng=0) for first in (False, True)]
+    x = rng.integers(0, D, (5, 2)) if tokens else rng.standard_normal((5, 2, D))
+    state = normal_like(layers[0].zero_state(2), rng)
+    y, final = layers[0].stepper()(x, state)
+    same_trees((y, final), layers[0].predict(x, state), rtol=1e-12, atol=1e-14)
+    swapped, last = layers[1].stepper()(x.swapaxes(0, 1), state)
+    same_trees((swapped.swapaxes(0, 1), last), (y, final), rtol=1e-12, atol=1e-14)
+    assert not any(np.shares_memory(y, part) for part in flat(final))
+
+
+def test_a_block_starts_from_the_models_initial_state_and_has_no_last_step() -> None:
+    x, initial = np.ones((4, 2, D)), [np.ones((1, H)).tolist()]
+    model = InitialState(RNN(D, H, rng=0), initial=initial)
+    same_trees(model.stepper()(x), model.predict(x), rtol=1e-12, atol=1e-14)
+    many_to_one = Sequential(RNN(D, H, rng=0), LastStep())
+    with pytest.raises(ValueError, match=r"LastStep.step: x_t has shape \(4, 2, 4\), expected"):
+        many_to_one.stepper()(x)
 
 
 @each_stream
@@ -414,8 +456,8 @@ def states(layer: Any, *leading: int, size: int | None = None) -> Any:
         (X, (2, 2), None, "has shape (2, 2, N), expected (1, 2, N)"),
         (X[0], (1, 1), None, "has shape (1, 1, N), expected (1, N)"),
         (X[:, :1], (1, 2), None, "x_t has shape (2, 1), expected (B, 3) or (3,)"),
-        (X[None], (1, 2), None, "x_t has shape (1, 2, 3), expected (B, 3) or (3,)"),
-        (np.array([[0, 1]]), (1, 2), None, "x_t has shape (1, 2), expected (B,) or ()"),
+        (X[None, None], (1, 2), None, "x_t has shape (1, 1, 2, 3), expected (B, 3) or (3,)"),
+        (np.array([[[0, 1]]]), (1, 2), None, "x_t has shape (1, 1, 2), expected (B,) or ()"),
     ],
 )
 def test_a_step_takes_no_shape_but_its_own(
@@ -425,6 +467,8 @@ def test_a_step_takes_no_shape_but_its_own(
     with pytest.raises(ValueError, match=r"expected \(") as caught:
         stepping(layer, method)(x, states(layer, *leading, size=size))
     N = layer.state_sizes[0]
+    if method == "stepper":  # which takes a block too
+        message = message.replace("(3,)", "(3,) or (k, B, 3)").replace("()", "() or (k, B)")
     assert str(caught.value).startswith(f"{layer!r}.step: ".split(".step")[0])
     assert str(caught.value).endswith(message.replace("N", str(N)))
 
