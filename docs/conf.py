@@ -17,6 +17,7 @@ from latex2mathml.converter import convert
 import numpy_rnn
 from numpy_rnn.apps.learn import load
 from numpy_rnn.apps.recall import SENTENCE
+from numpy_rnn.textbook import PAGES
 
 LINK_OUT = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./[^)]*|memory-results/[^)]*)\)")
 
@@ -33,6 +34,7 @@ html_css_files = ["book.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = html_show_copyright = False
 numpydoc_show_class_members = False
+INDENTED = re.compile(r"^(\S.*)\n\n( +\S)", re.MULTILINE)
 LIVE_EXERCISES = (4, 11, 12)  # those with the backward pass of a whole cell
 autodoc_typehints = "none"
 
@@ -73,6 +75,32 @@ def with_exercises(_app: Any, name: str, source: list[str]) -> None:
         source[0] = source[0].replace(f"@{key}@", value)
 
 
+def with_textbook(_app: Any, name: str, source: list[str]) -> None:
+    """Show every page of the textbook as it is: its derivation stands above its code."""
+    if name == "api/textbook":
+        shown = [
+            f"## {page}\n\n```{{literalinclude}} ../../numpy_rnn/textbook/{page}.py\n```"
+            for page in PAGES
+        ]
+        source[0] += "\n" + "\n\n".join(shown) + "\n"
+
+
+def with_literal_blocks(
+    _app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Keep the lines of indented blocks in a module's docstring, such as equations and code."""
+    if what == "module":
+        text = "\n".join(lines)
+        lines[:] = [*INDENTED.sub(r"\1\n\n.. code-block:: text\n\n\2", text).splitlines(), ""]
+
+
+def without_aliases(
+    _app: Any, _what: str, _name: str, obj: Any, _skip: bool, _options: Any
+) -> bool | None:
+    """Leave out the fields of named tuples, whose docstrings only number them."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field") else None
+
+
 def package_script() -> str:
     """Return a script that holds an archive of the package and of browser/pages.py.
 
@@ -98,4 +126,7 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.connect("source-read", without_links_out)
     app.connect("source-read", with_exercises)
+    app.connect("source-read", with_textbook)
+    app.connect("autodoc-process-docstring", with_literal_blocks, priority=100)
+    app.connect("autodoc-skip-member", without_aliases)
     app.connect("build-finished", write_package)

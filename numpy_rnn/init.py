@@ -165,10 +165,10 @@ def lru_ring(
     r_max: float = 1.0,
     max_phase: float = 2 * math.pi,
 ) -> None:
-    """Draw LRU's eigenvalues from a ring, r_min <= |lambda| <= r_max, angles up to `max_phase`.
+    """Draw LRU's eigenvalues from a ring, ``r_min <= |lambda| <= r_max``, angles up to `max_phase`.
 
     Orvieto et al. (2023), section 3.4 and appendix A. The eigenvalues are uniform on the ring's
-    area. ``gamma_log`` is log sqrt(1 - |lambda|^2), which makes a state as large as its inputs.
+    area. ``gamma_log`` is ``log sqrt(1 - |lambda|^2)``, which makes a state as large as its inputs.
     ``weight_ih`` is drawn from N(0, 1 / 2D). A ring near 1 and small angles give a long memory.
     0 <= r_min < r_max <= 1, and `max_phase` is above 0, in radians per step.
     """

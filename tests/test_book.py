@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
+from inspect import isclass, isfunction
 from pathlib import Path
+from pkgutil import walk_packages
 
+import numpy_rnn
 from tests.browser import Browser, open_browser
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +43,7 @@ def test_the_book_is_built_and_its_pages_open_in_a_browser(tmp_path: Path) -> No
         assert {page: what for page, what in wrong.items() if what} == {}
         check_search(browser, html)
         check_themes(browser, html)
+    check_api(html)
 
 
 def look_at(browser: Browser, page: Path) -> list[str]:
@@ -82,6 +87,22 @@ def check_themes(browser: Browser, html: Path) -> None:
             shades.append(sum(int(part) for part in colour.strip("rgba()").split(",")[:3]))
     assert shades[0] < shades[1]
     assert shades[2] > shades[3]
+
+
+def check_api(html: Path) -> None:
+    """Check that the reference has every public name of every package, and a text for it."""
+    pages = "".join(page.read_text("utf-8") for page in (html / "api").glob("*.html"))
+    found = set(re.findall(r' id="(numpy_rnn[\w.]*)"', pages))
+    packages = ["numpy_rnn", *(m.name for m in walk_packages(numpy_rnn.__path__, "numpy_rnn."))]
+    for name in (n for n in packages if not n.endswith("__main__")):
+        module = import_module(name)
+        for public in getattr(module, "__all__", ()):
+            value = getattr(module, public)
+            if name == "numpy_rnn.textbook":
+                assert f">{public}</span>" in pages, public
+            elif isclass(value) or isfunction(value):
+                homes = {f"{home}.{public}" for home in (name, "numpy_rnn")}
+                assert homes & found, f"{name}.{public}"
 
 
 def test_every_page_is_in_the_book() -> None:
