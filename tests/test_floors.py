@@ -97,7 +97,7 @@ FLOORS = [
     [""],  # numpy_rnn itself
     ["training.state"],
     ["training.data", "training.schedule", "training.process", "training.ranks"],
-    ["training.gradient"],
+    ["training.gradient", "training.trials"],
     ["training.trainer"],
     ["training.checkpoint"],
     ["training.callbacks"],

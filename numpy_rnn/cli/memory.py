@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from queue import Queue
 from statistics import median
+from threading import Lock
 from typing import Any
 
 # Imported early for the reason given in cli/recall.py.
@@ -26,7 +30,11 @@ from numpy_rnn.cli.options import (
     values,
 )
 from numpy_rnn.cli.terminal import progress
+from numpy_rnn.training.process import cores
+from numpy_rnn.training.ranks import launched_as
+from numpy_rnn.training.trials import end_children, trial_executor
 
+_RECORDING = Lock()  # seeds that search at once write one record
 START = 25
 MAX_SIZE = 10**8  # NumPy can still index an array whose size is a product of two such numbers
 DESCRIPTION = """\
@@ -60,6 +68,7 @@ def add_to(commands: Any) -> None:
     record = "file for the result of every run; runs that are already in it are not repeated"
     for option, kind, default, text in (
         ("--seeds", int, 3, "number of searches, with seeds 0, 1, ..."),
+        ("--jobs", int, None, "processes that search at once (default: number of cores)"),
         ("--limit", int, 10_000, "maximum length"),
         ("--start", int, None, start),
         ("--resolution", float, 0.1, ends),
@@ -73,6 +82,9 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command. Raise UsageError or RunError for one line about a failure."""
     config = _config(options)
+    if launched_as():  # rank 0 of mpiexec asks this process for runs
+        with trial_executor():
+            return
     recorded = _resume(options.record, config)
     if options.plot is not None:
         check_plot(options.plot)
@@ -81,13 +93,14 @@ def run(options: argparse.Namespace) -> None:
         print(_headline(config), flush=True)
         if recorded:
             print(f"{len(recorded)} runs in {options.record} are not repeated", flush=True)
-    found = []
-    for seed in range(options.seeds):
-        solves = partial(_solves, options, config, recorded, seed)
-        limits = options.start, options.limit, options.resolution
-        found.append(search.search_max_length(solves, *limits))
-        if lines:
-            print(f"seed {seed}: {_reached(found[-1], options)}", flush=True)
+    jobs = min(options.jobs, options.seeds)
+    if jobs == 1 and launched_as() is None:
+        show = partial(print, flush=True)
+        found = [_search(options, config, recorded, seed, show) for seed in range(options.seeds)]
+    else:
+        with trial_executor(jobs) as executor:
+            assert executor is not None  # noqa: S101 (the other ranks have returned)
+            found = _search_side_by_side(options, config, recorded, executor)
     wanted = [t for t in recorded if t.seed < options.seeds]
     if options.plot is not None:
         with errors_as(RunError, options.plot, "--plot"):
@@ -100,30 +113,77 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(search.record_data(config, wanted) | data))
 
 
-def _solves(
-    options: argparse.Namespace, config: TrainingConfig, recorded: list[Run], seed: int, length: int
-) -> bool:
-    """Return whether a length is learned: from a recorded run, or from a new one."""
-    for known in recorded:
-        if (known.length, known.seed) == (length, seed):
-            return known.solved
-    with progress(config.updates, "update") as bar:
-        note = f"seed {seed}, length {length}: loss"
-        done = runs.run(config, length, seed, lambda _, loss: bar.advance(f"{note} {loss:.4f}"))
-    recorded.append(done)
-    if options.record is not None:
-        with errors_as(RunError, options.record, "--record"):
-            search.write_record(Path(options.record), config, recorded)
-    if not options.json:
-        found = "diverged"
+def _search(
+    options: argparse.Namespace,
+    config: TrainingConfig,
+    recorded: list[Run],
+    seed: int,
+    show: Callable[[str], None],
+    executor: Executor | None = None,
+) -> int:
+    """Return the greatest length of a seed. `show` takes the lines of its runs."""
+    show = (lambda _: None) if options.json else show
+
+    def solves(length: int) -> bool:
+        """Return whether a length is learned: from a recorded run, or from a new one."""
+        for known in list(recorded):
+            if (known.length, known.seed) == (length, seed):
+                return known.solved
+        if executor is not None:
+            done = executor.submit(runs.run, config, length, seed).result()
+        else:
+            with progress(config.updates, "update") as bar:
+                note = f"seed {seed}, length {length}: loss"
+                advance = bar.advance
+                done = runs.run(config, length, seed, lambda _, x: advance(f"{note} {x:.4f}"))
+        with _RECORDING:
+            recorded.append(done)
+            if options.record is not None:
+                with errors_as(RunError, options.record, "--record"):
+                    search.write_record(Path(options.record), config, recorded)
+        outcome = "diverged"
         if done.score is not None:
-            found = f"score {done.score:.4f}  loss {done.loss:.4f} of {done.baseline:.4f}"
-        print(
-            f"  length {length:6}  {'solved' if done.solved else 'FAILED'}  {found}"
-            f"  {done.updates} updates  {done.seconds:.1f} s",
-            flush=True,
+            outcome = f"score {done.score:.4f}  loss {done.loss:.4f} of {done.baseline:.4f}"
+        show(
+            f"  length {length:6}  {'solved' if done.solved else 'FAILED'}  {outcome}"
+            f"  {done.updates} updates  {done.seconds:.1f} s"
         )
-    return done.solved
+        return done.solved
+
+    limits = options.start, options.limit, options.resolution
+    found = search.search_max_length(solves, *limits)
+    show(f"seed {seed}: {_reached(found, options)}")
+    return found
+
+
+def _search_side_by_side(
+    options: argparse.Namespace, config: TrainingConfig, recorded: list[Run], executor: Executor
+) -> list[int]:
+    """Search with all seeds at once, a thread for each that waits for its runs.
+
+    The lines are those of one seed after the other.
+    """
+    lines: list[Queue[str | None]] = [Queue() for _ in range(options.seeds)]
+
+    def work(seed: int) -> int:
+        try:
+            return _search(options, config, recorded, seed, lines[seed].put, executor)
+        finally:
+            lines[seed].put(None)
+
+    with ThreadPoolExecutor(options.seeds) as threads:
+        searches = [threads.submit(work, seed) for seed in range(options.seeds)]
+        try:
+            for queue in lines:
+                for line in iter(queue.get, None):
+                    print(line, flush=True)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            end_children()  # so that no thread waits for them
+            raise
+        found = [each.result() for each in searches]
+    recorded.sort(key=lambda run: run.seed)
+    return found
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
@@ -133,7 +193,10 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     shortest = TASKS[config.task].min_length
     if options.start is None:
         options.start = max(START, shortest)
-    for name, least in (("seeds", 1), ("start", shortest), ("limit", options.start)):
+    if options.jobs is None:
+        options.jobs = cores()
+    least_ones = {"seeds": 1, "jobs": 1, "start": shortest, "limit": options.start}
+    for name, least in least_ones.items():
         if getattr(options, name) < least:
             raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")
     for name, size in values(options, ("hidden_size", "batch_size", "limit")).items():

@@ -13,6 +13,7 @@ from numpy_rnn.training.gradient import Shards, TrainingFailedError, gradient
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
+from numpy_rnn.training.trials import trial_executor
 
 __all__ = [
     "Batch",
@@ -39,5 +40,6 @@ __all__ = [
     "load",
     "save",
     "step_decay",
+    "trial_executor",
     "world",
 ]

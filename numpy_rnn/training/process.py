@@ -60,14 +60,18 @@ def defer_signals() -> Iterator[list[int]]:
         signal.raise_signal(received[0])
 
 
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    available = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(available(0)) if available else os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Return the default number of worker threads: the available cores, at most 4.
 
     Without threadpoolctl it is 1, and the environment decides about BLAS threads.
     """
-    available = getattr(os, "sched_getaffinity", None)  # Linux
-    cores = len(available(0)) if available else os.cpu_count() or 1
-    return min(cores, 4) if can_limit() else 1
+    return min(cores(), 4) if can_limit() else 1
 
 
 def can_limit() -> bool:

@@ -38,6 +38,8 @@ class Ranks:
     ----------
     rank, size : int
         The number of this process, from 0, and N.
+    comm : mpi4py.MPI.Comm or None
+        The communicator.
 
     Examples
     --------
@@ -47,7 +49,7 @@ class Ranks:
     """
 
     def __init__(self, comm: Any = None) -> None:
-        self._comm = comm
+        self.comm = comm
         self.rank: int = comm.rank if comm else 0
         self.size: int = comm.size if comm else 1
         self._leaving = comm and comm.Dup()  # of its own, because others may be in the middle
@@ -55,21 +57,21 @@ class Ranks:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle as the ranks of whoever copies: a job has one set of them."""
-        return (world if self._comm else Ranks), ()
+        return (world if self.comm else Ranks), ()
 
     def every(self, function: Callable[[], Any]) -> list[Any]:
         """Return the function's result on every rank, in order.
 
         If it raises an exception on a rank, all ranks raise that of the first such rank.
         """
-        if self._comm is None:
+        if self.comm is None:
             return [function()]
         outcome: tuple[Any, Exception | None]
         try:
             outcome = function(), None
         except Exception as error:
             outcome = None, error
-        outcomes = self._comm.allgather(outcome)
+        outcomes = self.comm.allgather(outcome)
         for _, failed in outcomes:
             if failed is not None:
                 raise failed
@@ -81,7 +83,7 @@ class Ranks:
 
     def all_leave(self) -> bool:
         """Return whether all ranks call this function within a few seconds."""
-        if self._comm is None or self._left:
+        if self.comm is None or self._left:
             return True
         waiting = self._leaving.Ibarrier()
         end = time.monotonic() + PATIENCE
@@ -98,7 +100,7 @@ class Ranks:
     def set_gradient(self, parameters: Parameters, own: PairwiseSum, shards: int) -> None:
         """Set the gradients to the sum over all shards. `own` has this rank's."""
         parameters.zero_grad()
-        if self._comm is None:
+        if self.comm is None:
             parameters.add(own.result())
             return
         vectors: list[Array] = []
@@ -113,12 +115,12 @@ class Ranks:
         sent = np.concatenate([vector[segment] for segment in segments for vector in vectors])
         received = np.empty(length * sum(map(len, places)), sent.dtype)
         counts = [len(there) * length for there in places]
-        self._comm.Alltoallv([sent, [len(vectors) * n for n in lengths]], [received, counts])  # (1)
+        self.comm.Alltoallv([sent, [len(vectors) * n for n in lengths]], [received, counts])  # (1)
         rows = iter(received.reshape(-1, length) if length else [received] * sum(map(len, places)))
         total = PairwiseSum()
         for level, number in (place for there in places for place in there):
             total.add(level, number, {"": next(rows)})
-        self._comm.Allgatherv(total.result()[""], [parameters.grad, lengths])  # (2)
+        self.comm.Allgatherv(total.result()[""], [parameters.grad, lengths])  # (2)
 
 
 def _places(numbers: range) -> list[tuple[int, int]]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from numpy_rnn.apps.memory import read_record
 from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
 from tests.fuzzing import settings_in, with_settings
 
 QUICK = (
     *("first-token", "--hidden-size", "8", "--updates", "100", "--batch-size", "8", "--lr", "0.01"),
-    *("--seeds", "2", "--start", "2", "--limit", "6", "--resolution", "0"),
+    *("--seeds", "2", "--start", "2", "--limit", "6", "--resolution", "0", "--jobs", "1"),
 )
 
 
@@ -40,6 +41,17 @@ def test_it_prints_every_run_each_seed_and_the_median() -> None:
     assert [line.split(":")[0] for line in lines if line.startswith("seed")] == ["seed 0", "seed 1"]
     assert lines[-1].startswith("median of 2: ")
     assert without_seconds(run(*QUICK).stdout) == without_seconds(done.stdout)
+
+
+def test_two_processes_print_and_record_what_one_does(tmp_path: Path) -> None:
+    found = []
+    for jobs in ("1", "2"):
+        record = f"{jobs}.safetensors"
+        done = run_process("memory", *QUICK[:-1], jobs, "--record", record, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        _, runs = read_record(tmp_path / record)
+        found.append((without_seconds(done.stdout), sorted(runs, key=lambda r: r.seed)))
+    assert found[0] == found[1]
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -79,7 +91,8 @@ def test_the_result_as_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
-def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path, jobs: str) -> None:
     command = [
         *COMMAND,
         "memory",
@@ -90,6 +103,8 @@ def test_an_interrupt_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None
         "1000000",
         "--record",
         "r.safetensors",
+        "--jobs",
+        jobs,
     ]
     with subprocess.Popen(
         command,

@@ -21,6 +21,7 @@ from numpy_rnn.apps.to_builtin import (
     real,
     required,
 )
+from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
 from numpy_rnn.training import gradient
@@ -120,7 +121,8 @@ def run(
     losses: list[float] = []
     result: tasks.Result | None = None
     update = 0
-    with np.errstate(over="ignore", invalid="ignore"):  # divergence is checked for below
+    # Divergence is checked for below.
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         try:
             while update < config.updates and not (result and result.solved):
                 update += 1
