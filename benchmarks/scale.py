@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -93,7 +94,7 @@ def bits(configurations: int) -> None:
         state: Any = None
         for last in (stop, STEPS):
             count, threads = draw.randint(1, 4), draw.randint(1, 3)
-            state = job.first(lambda state=state: state)
+            state = job.first(partial(_plainly, state))
             if job.rank < count:
                 part = make(seed, groups[count], threads)
                 part.total = STEPS
@@ -105,6 +106,10 @@ def bits(configurations: int) -> None:
         different += job.rank == 0 and _plain(state) != whole
     if job.rank == 0:
         print(f"{configurations} configurations, {different} ended at other bits")
+
+
+def _plainly(state: Any) -> Any:
+    return state
 
 
 def _plain(tree: Any) -> Any:

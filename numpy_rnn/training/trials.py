@@ -35,8 +35,8 @@ def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
     if ranks.size > 1:
         from mpi4py.futures import MPICommExecutor  # noqa: PLC0415 (an extra)
 
-        with MPICommExecutor(ranks.comm, root=0) as executor:
-            yield executor
+        with MPICommExecutor(ranks.comm, root=0) as over_ranks:
+            yield over_ranks  # type: ignore[misc]  # an Executor, which its hints leave open
         return
     # A new interpreter on every system: a fork of a process with threads may wait for ever.
     context = multiprocessing.get_context("spawn")
