@@ -83,37 +83,38 @@ def make_stepper(
     """
     L, components = len(cells), len(sizes)
     only = cells[0] if L == 1 else None
-    # What is expected of batches like the last one: number of rows, shape of x_t, of the state.
-    known: tuple[int, tuple[int, ...], list[tuple[int, ...]]] = (-1, (), [])
+    # What is expected of batches like the last one: the shapes of x_t and of the state.
+    known: tuple[tuple[int, ...], list[tuple[int, ...]]] = ((), [])
 
     def step(x_t: Array, state: State = None) -> tuple[Array, State]:
         nonlocal known
         x = x_t if type(x_t) is np.ndarray else read_input(where, "x_t", x_t, dtype, input_size)
-        axes = 1  # in front of a row: none, B, or k and B
-        if x.dtype is not dtype or x.shape != known[1]:
+        if x.dtype is dtype and x.shape[-2:] == known[0] and x.ndim < 4:
+            axes = x.ndim - 1  # in front of a row: B, or k and B; none for one row
+        else:
             x, axes = _read_step_input(where, x, input_size, dtype)
-            x = x.swapaxes(0, 1) if axes == 2 and batch_first else x
-            B = x.shape[-1 - (x.dtype is dtype)]
-            known = B, (B, input_size), [(L, B, size) for size in sizes]
-        shapes = known[2]
+            B = x.shape[axes - 1 - batch_first] if axes == 2 else len(x)
+            known = (B, input_size), [(L, B, size) for size in sizes]
+        x = x.swapaxes(0, 1) if axes == 2 and batch_first else x
+        shapes = known[1]
         if state is None:
             before = tuple([np.zeros(shape, dtype) for shape in shapes])
         else:
             before = state if components > 1 else (state,)
             if not axes or not _has_shapes(before, shapes, dtype):
                 before = _read_step_state(where, state, shapes, dtype, axes > 0)
-        if only is not None and axes == 1:  # the state's arrays are the cell's
+        if only is not None:  # the state's arrays are the cell's
             after = only(x, *before)
-            y = after[0][0]
+            y = after[0] if axes == 2 else after[0][0]
+            if axes == 2:
+                after = tuple(map(_last, after, before))
         else:
             states = []
             for layer, cell in enumerate(cells):
                 parts = [part[layer : layer + 1] for part in before]
-                trajectories = cell(x, *parts)  # none, of a block without a step
+                trajectories = cell(x, *parts)
                 x = trajectories[0] if axes == 2 else trajectories[0][0]
-                states.append(
-                    [t[-1:] if len(t) else p for t, p in zip(trajectories, parts, strict=True)]
-                )
+                states.append(map(_last, trajectories, parts))
             y, after = x, tuple(map(np.concatenate, zip(*states, strict=True)))
         y = y.swapaxes(0, 1) if axes == 2 and batch_first else y
         y = y.copy()  # so that to change it does not change the state
@@ -122,6 +123,11 @@ def make_stepper(
         return y, after if components > 1 else after[0]
 
     return step
+
+
+def _last(trajectory: Array, before: Array) -> Array:
+    """Return the state after the last step of a trajectory (k, B, size), or the one `before`."""
+    return (trajectory[-1:] if len(trajectory) else before).copy()
 
 
 def _has_shapes(state: Any, shapes: list[tuple[int, ...]], dtype: DType) -> bool:
