@@ -138,9 +138,8 @@ def print_audio(rounds: int) -> None:
             _, state = step(block, state)
 
     taken = median(processor_seconds(second, 1) for _ in range(rounds))
-    print(
-        f"\naudio at 48 kHz, LSTM of 40 units, blocks of 128: {1 / taken:.1f}x real time (at least 3)"
-    )
+    print("\naudio at 48 kHz, LSTM of 40 units, blocks of 128: ", end="")
+    print(f"{1 / taken:.1f}x real time (at least 3x)")
 
 
 def torch_steps(cell: str, layer: Any, x: Array, *, sequence: bool) -> Run:
