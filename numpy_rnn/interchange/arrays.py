@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
@@ -16,7 +17,7 @@ import numpy as np
 
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.interchange import torch_file
-from numpy_rnn.interchange.contents import Contents, reading
+from numpy_rnn.interchange.contents import Contents
 from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
 from numpy_rnn.interchange.torch_file import MAGIC_PICKLE, open_zip, read_tree
 from numpy_rnn.interchange.tree import Found, find_weights
@@ -26,6 +27,7 @@ from numpy_rnn.layers.model_file import read_model
 from numpy_rnn.reading import checked_size
 from numpy_rnn.safetensors import BFLOAT16, OLDER_VERSION, is_older, open_safetensors
 
+FORMAT = "a file of weights"
 HEADS = {  # how a file begins
     "safetensors": rb".{4}\0{4}\{",
     "torch": re.escape(MAGIC_PICKLE) + rb"|.{257}ustar",
@@ -58,16 +60,15 @@ def read(path: Path) -> Contents:
     """Read a model of this package, or the weights in a file."""
     data = read_bytes(path)
     form = _format(data[:4096], path) or ""
-    with reading(path, f"a {form} file of weights"):
-        if form == "safetensors":
-            return _read_safetensors(path)
-        found = find_weights(_npz_tree(data) if form == "npz" else read_tree(data))
-        return StateDict(found.arrays, ordered=True, found=found).contents(form, found.settings)
+    if form == "safetensors":
+        return _read_safetensors(path)
+    found = find_weights(_npz_tree(data) if form == "npz" else read_tree(data))
+    return StateDict(found.arrays, ordered=True, found=found).contents(form, found.settings)
 
 
 def read_bytes(path: Path) -> bytes:
     """Return a file of a size within the budget."""
-    with reading(path, "a file of weights"), open_regular(path) as file:
+    with open_regular(path) as file:
         return file.read(checked_size(file))
 
 
@@ -121,27 +122,27 @@ def write_safetensors(model: Layer, path: Path) -> None:
 
 def write_torch(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model, as ``torch.save`` does."""
-    missing = check_for_torch(model)
-    write_atomically(path, partial(torch_file.write, arrays=model.parameters.values))
-    return missing
-
-
-def write_npz(model: Layer, path: Path) -> list[str]:
-    """Write the state_dict of a model, as ``np.savez`` does."""
-    missing, arrays = check_for_torch(model), model.state_dict()
-
-    def write(file: Any) -> None:
-        with ZipFile(file, "w") as archive:  # np.savez of NumPy 2.0 leaves it open on a full disk
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                    np.lib.format.write_array(entry, array, allow_pickle=False)
-
-    write_atomically(path, write)
-    return missing
+    return _write(model, path, partial(torch_file.write, arrays=model.parameters.values))
 
 
 def write_pickle(model: Layer, path: Path) -> list[str]:
     """Write the state_dict of a model: a pickled dict of arrays."""
+    return _write(model, path, partial(pickle.dump, model.state_dict(), protocol=4))
+
+
+def write_npz(model: Layer, path: Path) -> list[str]:
+    """Write the state_dict of a model, as ``np.savez`` does."""
+
+    def write(file: Any) -> None:
+        with ZipFile(file, "w") as archive:  # np.savez of NumPy 2.0 leaves it open on a full disk
+            for name, array in model.state_dict().items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
+    return _write(model, path, write)
+
+
+def _write(model: Layer, path: Path, write: Callable[[Any], None]) -> list[str]:
     missing = check_for_torch(model)
-    write_atomically(path, partial(pickle.dump, model.state_dict(), protocol=4))
+    write_atomically(path, write)
     return missing

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,10 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.keras_layers import Chain, Entry
-from numpy_rnn.layers.base import Layer
-from numpy_rnn.layers.linear import Linear
-from numpy_rnn.layers.rnn import GRU, LSTM
-from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.interchange.state_dict import StateDict
+from numpy_rnn.layers import LSTM, Layer, Linear, Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
-from numpy_rnn.reading import damaged_file_errors, parse_json
+from numpy_rnn.reading import parse_json
 
 FORMAT = "a JSON model of audio effects"
 SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
@@ -42,22 +39,22 @@ def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content dec
 
 def read(path: Path) -> Contents:
     """Read a model file of any of the programs. See :func:`numpy_rnn.interchange.read`."""
-    with damaged_file_errors(path, FORMAT):
-        data = path.read_bytes()
-        model = parse_json(data.removeprefix(b"\xef\xbb\xbf"), len(data))
-        for entry, reader in READERS.items():
-            if entry in model:
-                return reader(model)
-        arrays = {name: np.array(value, np.float32) for name, value in model.items()}
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError("it has numbers that are not finite")
-        torch = import_module("numpy_rnn.interchange.state_dict")
-        contents: Contents = torch.StateDict(arrays, ordered=True).contents("audio-json")
-        return contents
+    data = path.read_bytes()
+    model = parse_json(data.removeprefix(b"\xef\xbb\xbf"), len(data))
+    for entry, reader in READERS.items():
+        if entry in model:
+            return reader(model)
+    return StateDict(_finite(model), ordered=True).contents("audio-json")
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Array]:
+    arrays = {name: np.array(value, np.float32) for name, value in values.items()}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it has numbers that are not finite")
+    return arrays
 
 
 def _sizes(config: dict[str, Any], *names: str) -> list[int]:
-    """Return sizes of a config."""
     for name in names:
         if type(config[name]) is not int or not 1 <= config[name] < 1 << 20:
             raise ValueError(f"{name} is {config[name]!r}, expected a whole number above 0")
@@ -83,21 +80,18 @@ def _contents(
         for i, layer in enumerate(layers)
         for name, value in layer.parameters.values.items()
     }
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError("it has numbers that are not finite")
-    architecture = [*map(repr, layers), *unsupported]
-    return Contents("audio-json", arrays, architecture, build, **rest)
+    lines = [*map(repr, layers), *unsupported]
+    return Contents("audio-json", _finite(arrays), lines, build, **rest)
 
 
-def _linear(matrix: Array) -> Linear:
-    """Return a layer without a bias."""
-    layer = Linear(matrix.shape[0], matrix.shape[1], bias=False, dtype=np.float32)
-    layer.load_state_dict({"weight": matrix.T})
+def _scaled(size: int, first: float, others: float) -> Linear:
+    """Return the layer that multiplies the features by constants."""
+    layer = Linear(size, size, bias=False, dtype=np.float32)
+    layer.load_state_dict({"weight": np.diag([first, *[others] * (size - 1)])})
     return layer
 
 
 def _read_rtneural(model: dict[str, Any]) -> Contents:
-    """Read RTNeural's layers, which are Keras's, and AIDA-X's skip, gains and self-test."""
     (D,), chain = _sizes({"in_shape": model["in_shape"][-1]}, "in_shape"), Chain("3")
     chain.size = D
     for i, layer in enumerate(model["layers"]):
@@ -113,19 +107,18 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         chain.add(Entry(f"layers[{i}]", kind, config, weights))
     skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
     if skip not in (0, 1) or not all(type(g) in (int, float) and abs(g) < 200 for g in gains):
-        raise ValueError(
-            f"in_skip, in_gain, out_gain are {skip!r}, {gains}, expected 0 or 1 and dB"
-        )
+        raise ValueError(f"in_skip and gains are {skip!r}, {gains}, expected 0 or 1 and dB")
     if any(gains) and max(D, chain.size or 1) > MAX_CHANNELS:  # each is a matrix
         raise ValueError(f"it has {D} inputs and gains, expected at most {MAX_CHANNELS}")
 
+    before, after = (10 ** (gain / 20) for gain in gains)
+
     def wrap(*layers: Layer) -> Layer:
         whole: Layer = Residual(*layers) if skip else Sequential(*layers)
-        if any(gains):  # that of the input is for the audio, not for the knobs
-            before, after = np.eye(D, dtype=np.float32), np.eye(chain.size or 1, dtype=np.float32)
-            before[0] *= 10 ** (gains[0] / 20)
-            whole = Sequential(_linear(before), whole, _linear(after * 10 ** (gains[1] / 20)))
-        return whole
+        if not any(gains):
+            return whole
+        # The gain of the input is for the audio, not for the knobs.
+        return Sequential(_scaled(D, before, 1), whole, _scaled(chain.size or 1, after, after))
 
     settings = {k: v for k, v in model.items() if k not in ("layers", *SELF_TEST)}
     notes = [SKIPS] if skip else []
@@ -140,7 +133,6 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
 
 
 def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
-    """Return the worst difference of a self-test, made with the knobs at 0."""
     x, expected = (np.array(v, np.float32).reshape(-1, 1) for v in (audio, output))
     steps = min(
         len(x), len(expected), 10**7 // D, 10**9 // (1 + model.parameters.data.size), 10_000
@@ -148,9 +140,7 @@ def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
     y, _ = model.predict(np.pad(x[:steps], ((0, 0), (0, D - 1))))
     worst = float(np.abs(y - expected[:steps]).max(initial=0))
     if not worst <= TOLERANCE:
-        raise ValueError(
-            f"its self-test fails: the worst difference is {worst:.3g}, expected {TOLERANCE}"
-        )
+        raise ValueError(f"its self-test fails: the worst difference is {worst:.3g}")
     return worst
 
 
@@ -158,19 +148,16 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     """Read GuitarML's recurrent layer and its linear layer, under PyTorch's names."""
     data = {"num_layers": 1, "output_size": 1, "unit_type": "LSTM", "skip": 0}
     data |= model["model_data"]
-    D, H, L, K = _sizes(data, "input_size", "hidden_size", "num_layers", "output_size")
+    sizes = _sizes(data, "input_size", "hidden_size", "num_layers", "output_size")
     unit, skip = data["unit_type"], data["skip"]
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):
         return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
-    weights = {name: np.array(value, np.float32) for name, value in model["state_dict"].items()}
-    sizes = {"rec.weight_ih_l0": H * D, "lin.weight": H * K, f"rec.weight_hh_l{L - 1}": H * H}
-    for name, least in sizes.items():  # before the layers take memory
-        if name not in weights or weights[name].size < least:
-            raise ValueError(f"{name!r} is missing or too small for the sizes in model_data")
-    kind = LSTM if unit == "LSTM" else GRU
-    rnn = kind(D, H, L, bias="rec.bias_ih_l0" in weights, dtype=np.float32)
-    linear = Linear(H, K, bias="lin.bias" in weights, dtype=np.float32)
-    Sequential(rec=rnn, lin=linear).load_state_dict(weights)
+    state = StateDict(_finite(model["state_dict"]), ordered=True)
+    whole: Any = state.build(layers=["rec", "lin"])
+    rnn, linear = whole.layers.values()
+    found = [rnn.input_size, rnn.hidden_size, rnn.num_layers, linear.out_features]
+    if found != sizes or type(rnn).__name__ != unit or len(state.parts) > 2 or state.leftover:
+        raise ValueError(f"it has {rnn!r} and {linear!r}, expected {unit} with sizes {sizes}")
     settings = {k: v for k, v in model.items() if k != "state_dict"}
     wrap, notes = (Residual, [SKIPS]) if skip else (Sequential, [])
     return _contents("GuitarML", [rnn, linear], (), wrap, settings=settings, notes=notes)

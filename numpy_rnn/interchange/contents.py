@@ -31,21 +31,8 @@ class UnsupportedError(ValueError):
 class Contents:
     """A file that was read and validated, before a model is built from it.
 
-    Attributes
-    ----------
-    format : str
-        Name of the format: a key of :data:`numpy_rnn.interchange.formats.FORMATS`.
-    arrays : mapping of str to array
-        The weights, by the file's own names, in the file's own layout.
-    architecture : list of str
-        One line per layer or node, in order: what it is and its sizes.
-    notes : list of str
-        What is unusual, one line each: half precision, tied weights, a bias that is added up.
-    settings : mapping of str to object
-        What the file holds besides arrays, as plain values.
-    build : callable
-        ``build(**options)`` returns the model: a Layer, or a Graph if the file holds a graph
-        that is not a chain of layers. It raises :class:`UnsupportedError`.
+    ``build(**options)`` returns the model: a Layer, or a Graph if the file holds a graph that is
+    not a chain of layers. It raises :class:`UnsupportedError`.
 
     Examples
     --------
@@ -53,12 +40,12 @@ class Contents:
     []
     """
 
-    format: str
-    arrays: Mapping[str, Array]
-    architecture: list[str]
+    format: str  # a key of formats.FORMATS
+    arrays: Mapping[str, Array]  # the weights, under the file's names and in its layout
+    architecture: list[str]  # one line per layer or node: what it is and its sizes
     build: Callable[..., Any]
-    notes: list[str] = field(default_factory=list)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # what is unusual, such as half precision
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what else there is, as plain values
 
 
 @contextmanager

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.files import open_regular
-from numpy_rnn.interchange.contents import Contents, UnsupportedError, naming_unsupported
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, naming_unsupported, reading
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.reading import DamagedFileError
 
 HEAD = 4096  # bytes that `recognise` is given
 
 # Name of the format to the module that reads and writes it, in the order in which they are asked.
-# A module has ``recognise(head, path) -> bool`` (cheap: it looks at the first bytes, and at the
-# names in a zip), ``read(path) -> Contents``, and ``write(model, path)`` unless it only reads. One
-# of several formats has ``write_FORMAT(model, path)``.
+# A module has ``recognise(head, path) -> bool``, ``read(path) -> Contents``, and ``write(model,
+# path)`` unless it only reads. One of several formats has ``write_FORMAT(model, path)``.
 FORMATS: dict[str, str] = {
     **dict.fromkeys(("safetensors", "torch", "npz", "pickle"), "arrays"),
     "onnx": "onnx_file",
@@ -27,17 +26,9 @@ FORMATS: dict[str, str] = {
 }
 # Options that change training alone, by the formats that have no place for them.
 FOR_TRAINING = {"onnx": ("padding_idx", "dropout", "p"), "keras": ("padding_idx",)}
-SUFFIXES = {
-    ".safetensors": "safetensors",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".npz": "npz",
-    ".pkl": "pickle",
-    ".pickle": "pickle",
-    ".onnx": "onnx",
-    ".keras": "keras",
-    ".h5": "keras",
-}
+SUFFIXES = dict.fromkeys((".pt", ".pth"), "torch") | dict.fromkeys((".pkl", ".pickle"), "pickle")
+SUFFIXES |= {f".{name}": name for name in ("safetensors", "npz", "onnx", "keras")}
+SUFFIXES |= {".h5": "keras"}
 
 
 def read(path: str | PathLike[str]) -> Contents:
@@ -62,7 +53,8 @@ def read(path: str | PathLike[str]) -> Contents:
     for name in dict.fromkeys(FORMATS.values()):
         module = import_module(f"numpy_rnn.interchange.{name}")
         if module.recognise(head, path):
-            contents: Contents = module.read(path)
+            with reading(path, module.FORMAT):
+                contents: Contents = module.read(path)
             return contents
     raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
 
@@ -123,9 +115,7 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
         if not isinstance(model, Layer):
-            raise UnsupportedError(
-                f"{model!r} is no chain of layers: it can be run and not written"
-            )
+            raise UnsupportedError(f"{model!r} is no chain of layers: it can only be run")
         missing = list(write(model, Path(path)) or [])
     missing += _lost(model, name)
     if missing:
@@ -141,10 +131,7 @@ def _lost(model: Layer, name: str) -> list[str]:
     while left:
         layer = left.pop()
         left += getattr(layer, "layers", {}).values()
-        options = [(n, getattr(layer, n, None)) for n in FOR_TRAINING.get(name, ())]
-        lost += [
-            f"{n}={value} of {layer!r}"
-            for n, value in options
-            if value or (value == 0 and n == "padding_idx")
-        ]
+        options = {n: getattr(layer, n, None) for n in FOR_TRAINING.get(name, ())}
+        set_ = [n for n, v in options.items() if v or (v == 0 and n == "padding_idx")]
+        lost += [f"{n}={options[n]} of {layer!r}" for n in set_]
     return lost + ["the vocabulary"] * (model.vocabulary is not None and name != "safetensors")

@@ -33,7 +33,6 @@ class Convention(NamedTuple):
 
 
 def _cells(arrays: Mapping[str, str], **orders: str) -> dict[str, dict[str, str]]:
-    """Return the same arrays for several cells, each with its order of gates."""
     return {
         cell: {name: f"{parts}:{order}" for name, parts in arrays.items()}
         for cell, order in orders.items()
@@ -97,19 +96,9 @@ def convert_gates(
         The arrays of one cell in one direction, under the names of :data:`CONVENTIONS`. Absent
         biases are zero. Other names are ignored.
     source, target : str
-        Keys of :data:`CONVENTIONS`.
+        Keys of :data:`CONVENTIONS`. A ValueError names what they or the arrays lack.
     cell : {"rnn", "lstm", "gru", "gru_reset_before"}
         Kind of cell.
-
-    Returns
-    -------
-    dict of str to array
-        New arrays under the target's names; without biases if there were none.
-
-    Raises
-    ------
-    ValueError
-        If the source or the target has no such cell, a weight is missing, or a shape is wrong.
 
     Examples
     --------
@@ -141,22 +130,27 @@ def recurrent_layer(
     cell: str,
     **options: Any,
 ) -> Recurrent:
-    """Return a layer of one cell, made of its arrays in a convention, for each direction.
+    """Return a layer made of the arrays of its cell in a convention, for each direction.
 
-    `options` are arguments of the class. Memory is taken after the shapes were checked.
+    `options` are arguments of the class. Memory is taken after the shapes were checked. Peepholes
+    have the layer's form and its name of them, ``weight_ch``.
     """
-    found = [convert_gates(arrays, source, "torch", cell) for arrays in directions]
+    found = []
+    for arrays in directions:
+        extra = {name: array for name, array in arrays.items() if name == "weight_ch"}
+        found.append(convert_gates(arrays, source, "torch", cell) | extra)
     (G, D), dtype = found[0]["weight_ih"].shape, found[0]["weight_ih"].dtype
-    H = found[0]["weight_hh"].shape[1]
     if found[-1]["weight_ih"].shape != (G, D):
         raise ValueError(f"its directions have sizes {[w['weight_ih'].shape for w in found]}")
-    options |= {"bias": "bias_ih" in found[0], "bidirectional": len(found) == 2, "dtype": dtype}
-    layer = kind(D, H, **options)
+    options = {"dtype": dtype} | {n: v for n, v in options.items() if v is not None}
+    options |= {"bias": "bias_ih" in found[0], "bidirectional": len(found) == 2}
+    layer = kind(D, found[0]["weight_hh"].shape[1], **options)
+    ends = ("_l0", "_l0_reverse")
     layer.load_state_dict(
         {
-            f"{name}_l0{'_reverse' * i}": array
-            for i, weights in enumerate(found)
-            for name, array in weights.items()
+            n + end: array
+            for end, arrays in zip(ends, found, strict=False)
+            for n, array in arrays.items()
         }
     )
     return layer

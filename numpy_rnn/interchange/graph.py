@@ -1,8 +1,9 @@
 """Graph: a network that is no chain of layers, run forward only, node after node.
 
 The first run for inputs of some shapes records a plan: arrays that keep their places, and the steps
-that fill them. A view of such an array needs no step, and neither does what constants and shapes
-decide. If a shape turns out to depend on numbers, the next run records again.
+that fill them. A view of such an array needs no step, and neither does what constants, shapes and
+whole scalar inputs decide. If other numbers decide a shape, the next run records again. If they
+decide a branch, nothing is recorded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from numpy_rnn.interchange.operators import bind_convolution, function_of, takes
 
 MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason
-MAX_LINES = 750  # characters of them all
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 MAX_BYTES = 1 << 20  # of a plan's arrays; a graph of larger ones is not slowed by its nodes
 CONSTANT, SHAPE, NUMBERS = range(3)  # what a value depends on
@@ -33,21 +32,13 @@ ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 class Node(NamedTuple):
-    """A step of a graph.
+    """A step of a graph: an operator of ONNX, and the names of the values that it reads and makes.
 
-    Attributes
-    ----------
-    name : str
-        For messages.
-    op : str
-        A name of ONNX.
-    inputs, outputs : tuple of str
-        Names of values; "" is an input that is left out, or an output that is not needed.
-    attributes : mapping
-        Plain values and arrays, and Graphs for the branches of If.
+    A name is "" for an input that is left out. Attributes are plain values and arrays, and Graphs
+    for the branches of If.
     """
 
-    name: str
+    name: str  # for messages
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -63,11 +54,6 @@ class Node(NamedTuple):
     def graphs(self) -> list[Graph]:
         """Return the graphs among the attributes."""
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
-
-    def branch(self, condition: Any) -> Graph:
-        """Return the branch of an If."""
-        chosen: Graph = self.attributes["then_branch" if condition else "else_branch"]
-        return chosen
 
     def reads(self) -> list[str]:
         """Return the names of all values that the node reads."""
@@ -105,24 +91,13 @@ class Value(NamedTuple):
 class Graph:
     """Named nodes in the order in which they run.
 
-    Parameters
-    ----------
-    nodes : sequence of Node
-        A node reads inputs, constants and outputs of nodes before it.
-    inputs : sequence of str or Value
-        In order.
-    outputs : sequence of str
-        In order.
-    constants : mapping of str to array
-        The weights. What depends on them and on shapes alone is computed once for each shape.
-    opset : int
-        Version of ONNX's operators.
+    Each reads inputs, constants and outputs of nodes before it. What depends on constants and on
+    shapes alone is computed once for each shape. `opset` is the version of ONNX's operators.
 
     Examples
     --------
     >>> import numpy as np
-    >>> double = Node("double", "Add", ("x", "x"), ("y",))
-    >>> graph = Graph([double], ["x"], ["y"])
+    >>> graph = Graph([Node("double", "Add", ("x", "x"), ("y",))], ["x"], ["y"])
     >>> graph(np.ones(2))
     (array([2., 2.]),)
     >>> graph({"x": np.ones(2)})
@@ -152,7 +127,6 @@ class Graph:
         self._own = threading.local()  # plans have buffers, so each thread has its own
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle what the graph was made of."""
         return Graph, (self.nodes, self.inputs, self.outputs, self.constants, self.opset)
 
     def __repr__(self) -> str:
@@ -182,10 +156,8 @@ class Graph:
             rest = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
             found.append(f"node {', '.join(names[:MAX_NAMES] + rest)} {reason}")
         if found:
-            found = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
-            fit = sum(end <= MAX_LINES for end in accumulate(len(text) for text in found))
-            rest = [f"and {len(found) - fit} more"] if fit < len(found) else []
-            raise UnsupportedError("; ".join(found[:fit] + rest))
+            short = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
+            raise UnsupportedError("; ".join(short))
         self._checked = True
 
     def __call__(self, *inputs: Any) -> Any:
@@ -206,7 +178,11 @@ class Graph:
 
     def _run(self, arrays: list[Array]) -> tuple[Array, ...]:
         own = self._own.__dict__
-        key, plans = tuple([(x.shape, x.dtype) for x in arrays]), own.setdefault("plans", {})
+        plans = own.setdefault("plans", {})
+        switches = [x.ndim == 0 and x.dtype.kind in "biu" for x in arrays]
+        key = tuple(
+            [(x.shape, x.dtype, s and x.item()) for x, s in zip(arrays, switches, strict=True)]
+        )
         try:
             if key in plans:
                 places, steps, outputs = plans[key]
@@ -220,7 +196,8 @@ class Graph:
             self.check()
         places = [value.check(x) for value, x in zip(self.inputs, arrays, strict=True)]
         run = Run(self.opset, own.setdefault("kept", {}))
-        outputs = [known.array for known in run.graph(self, [Known(x, NUMBERS) for x in places])]
+        inputs = [Known(x, SHAPE if s else NUMBERS) for x, s in zip(places, switches, strict=True)]
+        outputs = [known.array for known in run.graph(self, inputs)]
         if run.steps is not None:
             if len(plans) >= MAX_PLANS:
                 del plans[next(iter(plans))]
@@ -249,7 +226,6 @@ class Known(NamedTuple):
     label: Any = None
 
 
-Scope = dict[str, Known]
 Step = tuple[Node, Callable[[], Any]]
 
 
@@ -275,33 +251,37 @@ class Run:
         self.bytes = 0
 
     def graph(
-        self, graph: Graph, inputs: Sequence[Known], scope: Scope | None = None
+        self, graph: Graph, inputs: Sequence[Known], scope: Mapping[str, Known] | None = None
     ) -> list[Known]:
         """Return the outputs of a graph, or of a branch in the scope around it."""
-        scope = {"": Known(None)} if scope is None else dict(scope)
-        scope |= {name: Known(x) for name, x in graph.constants.items()}
-        scope |= zip(graph.names, inputs, strict=True)
+        values = dict(scope or {}) | {name: Known(x) for name, x in graph.constants.items()}
+        values |= zip(graph.names, inputs, strict=True)
         nodes = graph.needed()
         last = {name: node for node in nodes for name in node.reads()}
         for node in nodes:
-            reads = [scope[name] for name in node.inputs]
-            if node.op == "If" and reads[0].depends < NUMBERS:
-                results = self.graph(node.branch(reads[0].array), [], scope)
+            values[""] = Known(None)
+            reads = [values[name] for name in node.inputs]
+            if node.op == "If":
+                results = self.graph(self.branch(node, reads[0]), [], values)
             else:
-                results = self.node(node, reads, scope)
-            scope.update(zip(node.outputs, results, strict=False))
-            scope[""] = Known(None)
+                results = self.node(node, reads)
+            values.update(zip(node.outputs, results, strict=False))
             for name in node.reads():
-                if name and last[name] is node and name not in graph.outputs:
-                    scope.pop(name, None)
-        return [scope[name] for name in graph.outputs]
+                if last[name] is node and name not in graph.outputs:
+                    values.pop(name, None)
+        return [values[name] for name in graph.outputs]
 
-    def node(self, node: Node, reads: list[Known], scope: Scope) -> list[Known]:
+    def branch(self, node: Node, condition: Known) -> Graph:
+        """Return the branch of an If."""
+        if condition.depends == NUMBERS:
+            self.steps = None
+        chosen: Graph = node.attributes["then_branch" if condition.array else "else_branch"]
+        return chosen
+
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node and record it."""
         depends = max([known.depends for known in reads], default=CONSTANT)
-        if node.op == "If":
-            depends = NUMBERS
-        elif node.op in SHAPES:
+        if node.op in SHAPES:
             depends = min(depends, SHAPE)
         if depends == CONSTANT and id(node) in self.results:
             return self.results[id(node)]
@@ -309,7 +289,7 @@ class Run:
         if prepared and any(known.depends == NUMBERS for known in reads[1:3]):
             self.steps = None
         try:
-            step, results = self._prepare(node, reads, scope, depends)
+            step, results = self._prepare(node, reads, depends)
         except ERRORS as error:
             raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
         if len(results) < len(node.outputs):
@@ -325,7 +305,7 @@ class Run:
         return known
 
     def _prepare(
-        self, node: Node, reads: list[Known], scope: Scope, depends: int
+        self, node: Node, reads: list[Known], depends: int
     ) -> tuple[Callable[[], Any] | None, Sequence[Array]]:
         """Return the results, and a step that computes them again in their places.
 
@@ -338,19 +318,11 @@ class Run:
             return bound
         if node.op == "Conv":
             return bind_convolution(*arrays, **node.options())
-        if node.op == "If":
-            known = {name: scope[name] for name in node.reads()}
-            function: Any = partial(self._choose, node, known, {})
-        else:
-            function = function_of(node.op, node.options(), self.opset)
+        function = function_of(node.op, node.options(), self.opset)
         results = [np.asarray(y) for y in _several(function(*arrays))]
         moving = [known.array for known in reads if known.depends == NUMBERS]
-        views = len(moving) == 1 and node.op != "If"
-        if (
-            depends < NUMBERS
-            or self.steps is None
-            or (views and all(np.may_share_memory(moving[0], y) for y in results))
-        ):
+        views = len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results)
+        if depends < NUMBERS or self.steps is None or views:
             return None, results
         if takes_out(function):
             if isinstance(function, np.ufunc) and function not in (np.maximum, np.minimum):
@@ -359,28 +331,12 @@ class Run:
         results = [np.array(y, order="C") for y in results]  # some may be views
         return partial(_repeat, function, arrays, results), results
 
-    def _choose(
-        self, node: Node, scope: Scope, plans: dict[bool, Any], condition: Array, *_: Any
-    ) -> Any:
-        """Run the branch that numbers choose: the first time node by node, later by its steps."""
-        chosen = bool(condition)
-        steps, outputs = plans.get(chosen, ([], ()))
-        run_steps(steps)
-        if chosen not in plans:
-            inner = Run(self.opset, self.kept)
-            results = inner.graph(node.branch(chosen), [], scope)
-            outputs = tuple([np.asarray(known.array) for known in results])
-            if inner.steps is not None:
-                plans[chosen] = inner.steps, outputs
-        return outputs
-
 
 def _several(result: Any) -> tuple[Any, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
 def _repeat(function: Callable[..., Any], arrays: Sequence[Any], places: Sequence[Array]) -> None:
-    """Call a function and put its results into their places."""
     for place, y in zip(places, _several(function(*arrays)), strict=True):
         if y.shape != place.shape or y.dtype != place.dtype:
             raise NewShapeError

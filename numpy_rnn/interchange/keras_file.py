@@ -2,10 +2,7 @@
 
 A chain of layers becomes a Sequential, batch first. Which layers there are is in the file's config;
 without one it is guessed from names and shapes. ``load(path, layers=...)`` chooses layers by name,
-in order, and can correct their config, with Keras's names for the settings:
-
-    load(path, layers=["lstm", "dense"])
-    load(path, layers={"lstm": {"recurrent_activation": "hard_sigmoid"}, "dense": {}})
+in order, or is a dict that corrects their config, with Keras's names for the settings.
 """
 
 from __future__ import annotations
@@ -47,34 +44,31 @@ def recognise(head: bytes, path: Path) -> bool:
 
 def read(path: Path) -> Contents:
     """Read a file of Keras. See :func:`numpy_rnn.interchange.read`."""
-    with damaged_file_errors(path, FORMAT):
-        data = path.read_bytes()
-        size, version = len(data), ""
-        if data.startswith(b"PK"):
-            with zipfile.ZipFile(BytesIO(data)) as archive:
-                texts = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
-                data = _unpack(archive, WEIGHTS, size)
-            config, about = (parse_json(text, size) for text in texts)
-            version = str(about.get("keras_version", "3"))
-        with open_hdf5(data) as file:
-            if version:
-                entries, missing, topology = _with_variables(config, file)
-            else:
-                entries, missing, topology, version = _read_hdf5(file, size)
+    data = path.read_bytes()
+    size, version, config = len(data), "", {}
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            texts = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
+            data = _unpack(archive, WEIGHTS, size)
+        config, about = (parse_json(text, size) for text in texts)
+        version = str(about.get("keras_version", "3"))
+    with open_hdf5(data) as file:
+        if version:
+            entries, missing, topology = _with_variables(config, file)
+        else:
+            entries, missing, topology, version = _read_hdf5(file, size)
 
     def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-        chosen, unsupported = entries, missing
-        if layers is not None:
-            chosen, unsupported = _choose(entries, layers), []
+        chosen, reasons = (entries, missing) if layers is None else (_choose(entries, layers), [])
         chain = Chain(version)
         dtype = np.result_type(np.float32, *(array for entry in chosen for array in entry.weights))
         with damaged_file_errors(path, FORMAT):
             for entry in chosen:
-                chain.size = None if unsupported else chain.size  # they need not follow each other
+                chain.size = None if reasons else chain.size  # they need not follow each other
                 chain.add(entry._replace(weights=[a.astype(dtype) for a in entry.weights]))
-            if not unsupported + chain.unsupported:
+            reasons = reasons + chain.unsupported
+            if not reasons:
                 return chain.model()
-            reasons = unsupported + chain.unsupported
             if layers is None and topology is not None:
                 try:
                     return to_graph(entries, topology, version)
@@ -93,7 +87,6 @@ def read(path: Path) -> Contents:
 
 
 def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """Return an entry of a zip of `size` bytes."""
     claimed = archive.getinfo(name).file_size
     if claimed > 4 * size + SPARE:
         raise ValueError(f"{name!r} claims {claimed} bytes in a file of {size}")
@@ -104,16 +97,11 @@ def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
 def _choose(
     entries: list[Entry], layers: Iterable[str] | Mapping[str, Mapping[str, Any]]
 ) -> list[Entry]:
-    """Return the entries of these names, with what is said about their config."""
     known = {entry.name: entry for entry in entries}
     configs = layers if isinstance(layers, Mapping) else {name: {} for name in layers}
-    unknown = [name for name in configs if name not in known]
-    if unknown:
+    if unknown := [name for name in configs if name not in known]:
         raise ValueError(f"layers has {unknown}, expected names out of {list(known)}")
-    return [
-        known[name]._replace(config={**known[name].config, **config})
-        for name, config in configs.items()
-    ]
+    return [known[n]._replace(config={**known[n].config, **c}) for n, c in configs.items()]
 
 
 def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], Topology | None, str]:
@@ -128,19 +116,15 @@ def _read_hdf5(file: File, size: int) -> tuple[list[Entry], list[str], Topology 
         entries = [guess_class(name, _in_order(arrays, name), name) for name in groups]
         order = f"the order of the layers, expected layers=[...] with names out of {groups}"
         return entries, [order] if len(groups) > 1 else [], None, "3"
-    arrays = file.arrays(root)
-    paths = {
-        name: [
-            f"{name}/{path}"
-            for path in file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
-        ]
-        for name in names
-    }
+    arrays, paths = file.arrays(root), dict[str, list[str]]()
+    for name in names:
+        listed = file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
+        paths[name] = [f"{name}/{path}" for path in listed]
     weights = {name: [arrays[path] for path in paths[name]] for name in names}
     version = (file.texts(root, "keras_version") or file.texts("", "keras_version") or ["1"])[0]
     config = file.texts("", "model_config")
     if config is None:
-        guessed = [guess_class(n, weights[n], paths[n][0] if paths[n] else "") for n in names]
+        guessed = [guess_class(n, weights[n], (paths[n] or [""])[0]) for n in names]
         return guessed, [], None, version
     entries, missing, topology = _layers(parse_json(config[0], size))
     filled = [entry._replace(weights=weights.get(entry.name, [])) for entry in entries]
@@ -183,34 +167,32 @@ def _layers(config: dict[str, Any]) -> tuple[list[Entry], list[str], Topology | 
     for item in listed:
         name = item.get("name") or item["config"].get("name") or f"layer_{len(entries)}"
         entries[name] = Entry(name, item["class_name"], item["config"], [])
-    nested = [f"{n}, a model inside" for n, e in entries.items() if e.class_name in MODELS]
+    shared = list[str]()
     if config["class_name"] == "Sequential":
         shape = next(iter(entries.values())).config.get("batch_input_shape")
         if shape:  # before TensorFlow 2.3 the first layer had it
             start = Entry("input", "InputLayer", {"batch_input_shape": shape}, [])
             entries = {start.name: start, **entries}
-        names = list(entries)
-        chained = {name: names[max(0, i - 1) : i] for i, name in enumerate(names)}
-        starts = entries[names[0]].class_name == "InputLayer"
-        whole = Topology(chained, names[-1:]) if starts and not nested else None
-        return list(entries.values()), nested, whole
-    sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
-    outputs = _tensors(inner["output_layers"])
+        order = list(entries)
+        sources = {name: order[max(0, i - 1) : i] for i, name in enumerate(order)}
+        outputs = order[-1:]
+    else:
+        sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
+        outputs = _tensors(inner["output_layers"])
+        shared = [item["name"] for item in listed if len(item["inbound_nodes"]) > 1]
+        order = [outputs[0]]
+        while (name := next(iter(sources[order[0]]), order[0])) not in order:
+            order.insert(0, name)
+    nested = [f"{n}, a model inside" for n, e in entries.items() if e.class_name in MODELS]
     missing = nested + [f"{len(outputs)} outputs"] * (len(outputs) != 1)
     missing += [f"{n}, which has {len(s)} inputs" for n, s in sources.items() if len(s) > 1]
-    order: list[str] = []
-    name = outputs[0]
-    while name not in order:
-        order.append(name)
-        name = sources[name][0] if sources[name] else name
-    others = [n for n, e in entries.items() if n not in order and e.class_name not in MASKS]
-    missing += [f"{n}, which is beside the chain" for n in others]
-    shared = [item["name"] for item in listed if len(item["inbound_nodes"]) > 1]
-    masked = any(entry.class_name in MASKS for entry in entries.values())
+    beside = [n for n, e in entries.items() if n not in order and e.class_name not in MASKS]
+    missing += [f"{n}, which is beside the chain" for n in beside]
     missing += [f"{name}, which is used twice" for name in shared]
-    topology = None if shared or masked or nested else Topology(sources, outputs)
-    chain = list(reversed(order)) if not missing else list(entries)
-    return [entries[name] for name in chain], missing, topology
+    kinds = {entry.class_name for entry in entries.values()}
+    graph = not shared and not nested and not kinds & {*MASKS} and "InputLayer" in kinds
+    chain = order if not missing else list(entries)
+    return [entries[n] for n in chain], missing, Topology(sources, outputs) if graph else None
 
 
 def _tensors(value: Any) -> list[str]:

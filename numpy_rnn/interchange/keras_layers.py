@@ -8,40 +8,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.gates import recurrent_layer
 from numpy_rnn.layers import activation
-from numpy_rnn.layers.activation import Activation, LogSoftmax, Softmax
-from numpy_rnn.layers.base import Layer
-from numpy_rnn.layers.dropout import Dropout
-from numpy_rnn.layers.embedding import Embedding
-from numpy_rnn.layers.last_step import LastStep
-from numpy_rnn.layers.layer_norm import LayerNorm
-from numpy_rnn.layers.linear import Linear
-from numpy_rnn.layers.rnn import GRU, LSTM, RNN
-from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.wrappers import Flip, Masked
 
 # Class, cell, number of gates, and their order in Keras 1, which has three arrays for each.
-RECURRENT: dict[str, tuple[type[RNN | LSTM | GRU], str, int, str]] = {
-    "SimpleRNN": (RNN, "rnn", 1, ""),
-    "LSTM": (LSTM, "lstm", 4, "icfo"),
-    "GRU": (GRU, "gru", 3, "zrh"),
+RECURRENT: dict[str, tuple[type[layers.RNN | layers.LSTM | layers.GRU], str, int, str]] = {
+    "SimpleRNN": (layers.RNN, "rnn", 1, ""),
+    "LSTM": (layers.LSTM, "lstm", 4, "icfo"),
+    "GRU": (layers.GRU, "gru", 3, "zrh"),
 }
+NAMES = "linear tanh relu sigmoid softplus softsign softmax log_softmax selu silu exponential"
 # Activations by Keras's name. Those with another name or other constants here are told apart.
-NAMES: tuple[str, ...] = (
-    "linear",
-    "tanh",
-    "relu",
-    "sigmoid",
-    "softplus",
-    "softsign",
-    "softmax",
-    "log_softmax",
-)
-NAMES += ("selu", "silu", "exponential")
 ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
-    **{name: (name,) for name in NAMES},
+    **{name: (name,) for name in NAMES.split()},
     None: ("linear",),
     "swish": ("silu",),
     "elu": ("elu", 1.0),
@@ -52,9 +34,10 @@ NAMED: dict[str, Any] = {
     kind._named: kind
     for name, kind in vars(activation).items()
     if getattr(kind, "_named", "linear") != "linear" and name != "Softplus"
-}
+} | {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
+STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
 MAX_NORMALISED = 1 << 21  # numbers in the matrices that all BatchNormalizations become
 SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
 SAME += ("return_sequences",)  # what both directions must agree in
@@ -75,28 +58,26 @@ class Entry(NamedTuple):
 
 
 class Chain:
-    """Layers added one by one, and what has no counterpart among them.
-
-    hard_sigmoid changed with version 3 of Keras, and the gates' default with 2.3.
-    """
+    """Layers added one by one, and what has no counterpart among them."""
 
     def __init__(self, version: str) -> None:
         self.unsupported: list[str] = []
-        self.layers: list[Layer] = []
+        self.layers: list[layers.Layer] = []
         self.size: int | None = None  # of the features
         self._normalised = 0  # numbers in matrices that BatchNormalizations become
         self._masked: tuple[int, float] | None = None  # number of layers before it, mask value
+        # hard_sigmoid changed with version 3 of Keras, and the gates' default with 2.3.
         slope = 0.2 if version[:2] in ("0.", "1.", "2.") else 1 / 6
         self._activations = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", slope, 0.5)}
         self._gates = "hard_sigmoid" if re.match(r"[01]\.|2\.[0-2]\.\d+$", version) else "sigmoid"
 
-    def model(self) -> Sequential:
+    def model(self) -> layers.Sequential:
         """Return the layers as a model."""
         if self._masked is None:
-            return Sequential(*self.layers)
+            return layers.Sequential(*self.layers)
         first, value = self._masked
         masked = Masked(*self.layers[first:], mask_value=value)
-        return Sequential(*self.layers[:first], masked) if first else masked
+        return layers.Sequential(*self.layers[:first], masked) if first else masked
 
     def add(self, entry: Entry) -> None:
         """Add the counterpart of a layer."""
@@ -113,15 +94,19 @@ class Chain:
         self.unsupported.append(f"{entry.name} ({entry.class_name}){what and f' with {what}'}")
 
     def _append(
-        self, entry: Entry, layer: Layer, inputs: int, outputs: int, weights: Mapping[str, Array]
+        self, entry: Entry, layer: layers.Layer, inputs: int, outputs: int, **weights: Array
     ) -> None:
-        """Add a layer with these weights and numbers of features."""
         if self.size not in (None, inputs):
             raise ValueError(f"{entry.name} takes {inputs} features, and there are {self.size}")
         if weights:
             layer.load_state_dict(weights, strict=False)
         self.layers.append(layer)
         self.size = outputs
+
+    def _linear(self, entry: Entry, kernel: Array, *bias: Array) -> None:
+        D, K = kernel.shape
+        layer = layers.Linear(D, K, bias=bool(bias), dtype=kernel.dtype)
+        self._append(entry, layer, D, K, weight=kernel.T, **dict(zip(["bias"], bias, strict=False)))
 
     def _spec(self, entry: Entry, name: str, default: str | None = None) -> tuple[Any, ...]:
         """Return the activation of a config: its name and constants."""
@@ -133,13 +118,10 @@ class Chain:
         return self._activations.get(value if isinstance(value, str) else None, ("linear",))
 
     def _activate(self, name: str, *constants: float) -> None:
-        """Add an activation."""
-        if name in ("softmax", "log_softmax"):
-            self.layers.append(Softmax() if name == "softmax" else LogSoftmax())
-        elif name in NAMED:
+        if name in NAMED:
             self.layers.append(NAMED[name](*constants))
         elif name != "linear":
-            self.layers.append(Activation(name, *constants))
+            self.layers.append(layers.Activation(name, *constants))
 
     def _activation(self, entry: Entry) -> None:
         config, kind = entry.config, entry.class_name
@@ -150,19 +132,15 @@ class Chain:
             self._refuse(entry, f"axis {config['axis']}")
         elif kind == "Activation":
             self._activate(*self._spec(entry, "activation"))
-        elif kind in ("LeakyReLU", "ELU") or slope:
-            default = 1.0 if kind == "ELU" else 0.3
-            name = "elu" if kind == "ELU" else "leaky_relu"
-            self._activate(name, default if slope is None else float(slope))
+        elif kind == "ELU":
+            self._activate("elu", 1.0 if slope is None else float(slope))
+        elif kind == "LeakyReLU" or slope:
+            self._activate("leaky_relu", 0.3 if slope is None else float(slope))
         else:
             self._activate(kind.lower())
 
     def _dense(self, entry: Entry) -> None:
-        kernel, *bias = entry.weights
-        D, K = kernel.shape
-        layer = Linear(D, K, bias=bool(bias), dtype=kernel.dtype)
-        weights = {"weight": kernel.T} | ({"bias": bias[0]} if bias else {})
-        self._append(entry, layer, D, K, weights)
+        self._linear(entry, *entry.weights)
         self._activate(*self._spec(entry, "activation"))
 
     def _embedding(self, entry: Entry) -> None:
@@ -170,7 +148,7 @@ class Chain:
         V, E = table.shape
         if entry.config.get("mask_zero"):
             self._mask(entry, 0)
-        self._append(entry, Embedding(V, E, dtype=table.dtype), -1, E, {"weight": table})
+        self._append(entry, layers.Embedding(V, E, dtype=table.dtype), -1, E, weight=table)
 
     def _mask(self, entry: Entry, value: float | None = None) -> None:
         if self._masked is not None:
@@ -179,23 +157,22 @@ class Chain:
         self._masked = len(self.layers), value
 
     def _dropout(self, entry: Entry) -> None:
-        self.layers.append(Dropout(float(entry.config.get("rate", 0.5))))
+        self.layers.append(layers.Dropout(float(entry.config.get("rate", 0.5))))
 
     def _layer_norm(self, entry: Entry) -> None:
         config, axis = entry.config, entry.config.get("axis", -1)
-        last = 1 if any(isinstance(layer, LastStep) for layer in self.layers) else 2
-        if axis not in (-1, [-1], last, [last]) or config.get("rms_scaling"):
-            self._refuse(entry, f"axis {axis}, rms_scaling {config.get('rms_scaling')}")
-            return
+        last = 1 if self._ended() else 2
         flags = {"weight": "scale", "bias": "center"}
         names = [name for name, flag in flags.items() if config.get(flag, True)]
         H = len(entry.weights[0]) if names else self.size
-        if H is None:
+        if axis not in (-1, [-1], last, [last]) or config.get("rms_scaling"):
+            self._refuse(entry, f"axis {axis}, rms_scaling {config.get('rms_scaling')}")
+        elif H is None:
             self._refuse(entry, "neither weights nor a layer before it that tells its size")
-            return
-        dtype = np.result_type(np.float32, *entry.weights)
-        layer = LayerNorm(H, float(config.get("epsilon", 1e-3)), dtype=dtype)
-        self._append(entry, layer, H, H, dict(zip(names, entry.weights, strict=True)))
+        else:
+            dtype = np.result_type(np.float32, *entry.weights)
+            layer = layers.LayerNorm(H, float(config.get("epsilon", 1e-3)), dtype=dtype)
+            self._append(entry, layer, H, H, **dict(zip(names, entry.weights, strict=True)))
 
     def _batch_norm(self, entry: Entry) -> None:
         """Add the affine map that it is in evaluation mode, as a Linear layer."""
@@ -209,22 +186,18 @@ class Chain:
         beta = arrays.pop(0) if config.get("center", True) else np.zeros(D)
         mean, variance = arrays
         scale = gamma / np.sqrt(variance.astype(np.float64) + config.get("epsilon", 1e-3))
-        weights = {"weight": np.diag(scale), "bias": beta - mean * scale}
-        self._append(entry, Linear(D, D, dtype=mean.dtype), D, D, weights)
+        self._linear(entry, np.diag(scale).astype(mean.dtype), beta - mean * scale)
+
+    def _ended(self) -> bool:
+        return any(isinstance(layer, layers.LastStep) for layer in self.layers)
 
     def _flatten(self, entry: Entry) -> None:
-        if not any(isinstance(layer, LastStep) for layer in self.layers):
+        if not self._ended():
             self._refuse(entry, "steps to be joined")
 
     def _time_distributed(self, entry: Entry) -> None:
         inner = entry.config["layer"]
-        if inner["class_name"] in (
-            "Dense",
-            "Dropout",
-            "LayerNormalization",
-            "BatchNormalization",
-            "Activation",
-        ):
+        if inner["class_name"] in STEPWISE:
             self.add(entry.as_class(inner["class_name"], inner["config"]))
         else:
             self._refuse(entry, f"a {inner['class_name']}")
@@ -250,20 +223,20 @@ class Chain:
         parts = [entry.weights[:half], entry.weights[half:]] if merge else [entry.weights]
         arrays = [_cell_arrays(entry, part) for part in parts]
         source = "keras1" if "W_h" in arrays[0] or "W_c" in arrays[0] else "keras"
-        gates = "sigmoid" if arrays[0].pop("cudnn", None) is not None else self._gates
+        gates = "sigmoid" if "cudnn" in arrays[0] else self._gates
         batch_first = not config.get("time_major", False)
         backwards, last = bool(config.get("go_backwards")), not config.get("return_sequences")
-        options: dict[str, Any] = {"batch_first": batch_first}
-        options |= {"merge": merge} if merge and not last else {}
-        options |= {"reverse": True} if backwards else {}
-        specs = [self._spec(entry, "activation", "tanh")]
-        if cell != "rnn":
-            specs.insert(0, self._spec(entry, "recurrent_activation", gates))
-        forms = [spec if len(spec) > 1 else spec[0] for spec in specs]
+        options: dict[str, Any] = {"batch_first": batch_first, "reverse": backwards or None}
+        options["merge"] = None if last else merge or None
+        names = {"activation": "tanh"} | ({} if cell == "rnn" else {"recurrent_activation": gates})
+        form, *of_gates = [
+            spec if len(spec) > 1 else spec[0]
+            for spec in (self._spec(entry, name, default) for name, default in names.items())
+        ]
         if cell == "rnn":
-            options["nonlinearity"] = forms[0]
-        elif forms != ["sigmoid", "tanh"]:
-            options["activations"] = (*forms, forms[1])[: 3 if cell == "lstm" else 2]
+            options["nonlinearity"] = form
+        else:
+            options["activations"] = (*of_gates, form, form)[: 3 if cell == "lstm" else 2]
         if cell == "gru":
             bias = arrays[0].get("bias")
             after = config.get("reset_after", gates == "sigmoid") if bias is None else bias.ndim > 1
@@ -273,32 +246,31 @@ class Chain:
             self._refuse(entry, "return_state")
         layer = recurrent_layer(kind, arrays, source, cell, **options)
         H = layer.hidden_size
-        self._append(entry, layer, layer.input_size, 2 * H if merge == "concat" else H, {})
-        if last and merge:
-            self.layers.append(LastStep(batch_first, bidirectional=True, merge=merge))
-        elif last:
-            self.layers.append(LastStep(batch_first, reverse=backwards))
+        self._append(entry, layer, layer.input_size, 2 * H if merge == "concat" else H)
+        if last:
+            ends = {"bidirectional": True, "merge": merge} if merge else {"reverse": backwards}
+            self.layers.append(layers.LastStep(batch_first, **ends))
         elif backwards:
             self.layers.append(Flip(batch_first))
 
 
+ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
 BUILDERS: dict[str, Callable[[Chain, Entry], None]] = {
-    "Dense": Chain._dense,
+    **dict.fromkeys(ACTIVATION_LAYERS, Chain._activation),
+    **dict.fromkeys(("Dense", "TimeDistributedDense"), Chain._dense),
+    **dict.fromkeys(("Dropout", "SpatialDropout1D"), Chain._dropout),
     "Embedding": Chain._embedding,
     "Masking": Chain._mask,
-    "Dropout": Chain._dropout,
-    "SpatialDropout1D": Chain._dropout,
     "LayerNormalization": Chain._layer_norm,
     "BatchNormalization": Chain._batch_norm,
     "Flatten": Chain._flatten,
     "TimeDistributed": Chain._time_distributed,
-    "TimeDistributedDense": Chain._dense,
     "Bidirectional": Chain._bidirectional,
-} | dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"), Chain._activation)
+}
 
 
 def _cell_arrays(entry: Entry, weights: Sequence[Array]) -> dict[str, Array]:
-    """Return the arrays of one cell by name, with "cudnn" if cuDNN's layer wrote them."""
+    """Return the arrays of one cell by name, with "cudnn" if cuDNN wrote them."""
     _, _, gates, order = RECURRENT[entry.class_name]
     if order and len(weights) == 3 * gates:
         names = [f"{what}_{gate}" for gate in order for what in "WUb"]
@@ -307,8 +279,8 @@ def _cell_arrays(entry: Entry, weights: Sequence[Array]) -> dict[str, Array]:
         shapes = [w.shape for w in weights]
         raise ValueError(f"{entry.name} has weights {shapes}, expected those of {entry.class_name}")
     arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), weights, strict=False))
-    D, H = len(weights[0]), len(weights[1])
-    if len(weights) < 3 or weights[2].shape != (2 * gates * H,) or weights[0].size != D * gates * H:
+    (D, columns), H = weights[0].shape, len(weights[1])
+    if len(weights) < 3 or weights[2].shape != (2 * columns,) or columns != gates * H:
         return arrays
     # Each block is the transposed matrix, flat; there are two biases.
     for name, rows in {"kernel": D, "recurrent_kernel": H}.items():
@@ -322,23 +294,19 @@ def guess_class(name: str, weights: Sequence[Array], first: str) -> Entry:
     """Return an entry for weights without a config. `first` is the name of the first one."""
     shapes = [w.shape for w in weights]
     ranks, half = [len(shape) for shape in shapes], len(shapes) // 2
-    both = half in (2, 3) and shapes[:half] == shapes[half:]
     state = shapes[1] if ranks[1:2] == [2] else (1, 0)
     known = {gates: kind for kind, (_, _, gates, _) in RECURRENT.items()}
     kind = {9: "GRU", 12: "LSTM"}.get(len(shapes)) or known.get(state[1] // max(state[0], 1))
     config: dict[str, Any] = {"return_sequences": True} if kind else {}
-    if kind and both:
-        return Entry(
-            name, "Bidirectional", {"layer": {"class_name": kind, "config": config}}, weights
-        )
+    if kind and half in (2, 3) and shapes[:half] == shapes[half:]:
+        both = {"layer": {"class_name": kind, "config": config}}
+        return Entry(name, "Bidirectional", both, weights)
     if ranks == [2, 1] or (ranks == [2] and re.search("/kernel|^dense", first)):
         kind = "Dense"
     elif ranks == [2] and re.search("/embeddings|^embedding", first):
         kind = "Embedding"
-    elif ranks == [1, 1, 1, 1]:
-        kind = "BatchNormalization"
-    elif ranks == [1, 1]:
-        kind = "LayerNormalization"
+    elif set(ranks) == {1} and len(ranks) in (2, 4):
+        kind = "LayerNormalization" if len(ranks) == 2 else "BatchNormalization"
     elif not shapes and re.match("input|dropout", name):
         kind = "InputLayer"
     return Entry(name, kind or "unknown", config, weights)

@@ -6,41 +6,35 @@ import json
 import zipfile
 from collections import Counter
 from io import BytesIO
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from numpy_rnn import layers
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import convert_gates
 from numpy_rnn.interchange.hdf5 import import_h5py
 from numpy_rnn.interchange.keras_layers import ACTIVATIONS, RECURRENT, snake_case
-from numpy_rnn.layers.activation import LogSoftmax, Softmax
-from numpy_rnn.layers.base import Layer
-from numpy_rnn.layers.dropout import Dropout
-from numpy_rnn.layers.embedding import Embedding
-from numpy_rnn.layers.last_step import LastStep
-from numpy_rnn.layers.layer_norm import LayerNorm
-from numpy_rnn.layers.linear import Linear
-from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.wrappers import Flip, Masked
 
 VERSION = "3.0.0"  # of the layout and of the activations' definitions
-CELLS: dict[type[Layer], tuple[str, str]] = {
-    kind: (name, cell) for name, (kind, cell, _, _) in RECURRENT.items()
-}
+CELLS = {kind: (name, cell) for name, (kind, cell, _, _) in RECURRENT.items()}
 # Keras's class, and its settings with our attributes.
-SETTINGS: dict[type[Layer], tuple[str, dict[str, str]]] = {
-    Linear: ("Dense", {"units": "out_features", "use_bias": "bias"}),
-    Embedding: ("Embedding", {"input_dim": "num_embeddings", "output_dim": "embedding_dim"}),
-    Dropout: ("Dropout", {"rate": "p"}),
-    LayerNorm: ("LayerNormalization", {"epsilon": "eps"}),
+SETTINGS: dict[Any, tuple[str, dict[str, str]]] = {
+    layers.Linear: ("Dense", {"units": "out_features", "use_bias": "bias"}),
+    layers.Embedding: ("Embedding", {"input_dim": "num_embeddings", "output_dim": "embedding_dim"}),
+    layers.Dropout: ("Dropout", {"rate": "p"}),
+    layers.LayerNorm: ("LayerNormalization", {"epsilon": "eps"}),
+    layers.LeakyReLU: ("LeakyReLU", {"negative_slope": "negative_slope"}),
+    layers.ELU: ("ELU", {"alpha": "alpha"}),
 }
 SPECS: dict[Any, Any] = {spec: name for name, spec in ACTIVATIONS.items()}
 SPECS |= {("linear",): "linear", ("silu",): "silu", ("hard_sigmoid", 1 / 6, 0.5): "hard_sigmoid"}
 
 
-def write(model: Layer, path: Path) -> list[str]:
+def write(model: layers.Layer, path: Path) -> list[str]:
     """Write a model, completely or not at all, and return what Keras does not hold."""
     writer = _Writer(model)
     legacy = path.suffix.lower() in (".h5", ".hdf5")
@@ -54,31 +48,29 @@ def write(model: Layer, path: Path) -> list[str]:
         seen: Counter[str] = Counter()
         for name, arrays in writer.weights.items():
             kind = name.rsplit("_", 1)[0]
-            group = f"layers/{kind}_{seen[kind]}" if seen[kind] else f"layers/{kind}"
+            numbered = f"layers/{kind}_{seen[kind]}" if seen[kind] else f"layers/{kind}"
             seen[kind] += 1
+            group = file.create_group(f"model_weights/{name}" if legacy else numbered)
             if legacy:
-                group = f"model_weights/{name}"
-                file.create_group(group).attrs["weight_names"] = list(arrays)
-            for path_below, array in arrays.items():
-                file[f"{group}/{path_below}"] = array
-
-    def pack(file: BinaryIO) -> None:
-        if legacy:
-            file.write(weights.getvalue())
-            return
-        with zipfile.ZipFile(file, "w") as archive:
+                group.attrs["weight_names"] = list(arrays)
+            for below, array in arrays.items():
+                group[below] = array
+    data = weights.getvalue()
+    if not legacy:
+        packed = BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("metadata.json", json.dumps({"keras_version": VERSION}))
             archive.writestr("config.json", json.dumps({"module": "keras"} | config))
-            archive.writestr("model.weights.h5", weights.getvalue())
-
-    write_atomically(path, pack)
+            archive.writestr("model.weights.h5", data)
+        data = packed.getvalue()
+    write_atomically(path, methodcaller("write", data))
     return writer.missing
 
 
 class _Writer:
     """Keras's layers for those of a model, with the weights by their paths below each layer."""
 
-    def __init__(self, model: Layer) -> None:
+    def __init__(self, model: layers.Layer) -> None:
         self.configs: list[dict[str, Any]] = []
         self.weights: dict[str, dict[str, Array]] = {}
         self._unsupported: list[str] = []
@@ -92,9 +84,12 @@ class _Writer:
         self._unsupported += self._backwards
         if self._unsupported:
             raise UnsupportedError(f"no counterpart in Keras for: {'; '.join(self._unsupported)}")
-        shape = [None, None, *self._features]
-        entry = {"name": "input", "batch_shape": shape, "dtype": self._dtype}
-        self.configs.insert(0, _entry("InputLayer", entry))
+        shape = {"batch_shape": [None, None, *self._features]}
+        self.configs.insert(0, self._entry("InputLayer", {"name": "input"} | shape))
+
+    def _entry(self, kind: str, config: dict[str, Any]) -> dict[str, Any]:
+        about = {"module": "keras.layers", "class_name": kind, "registered_name": None}
+        return about | {"config": {"dtype": self._dtype} | config}
 
     def _put(
         self, kind: str, config: dict[str, Any], weights: dict[str, Array] | None = None, *D: int
@@ -103,30 +98,35 @@ class _Writer:
         if not any(self.weights.values()):  # the first with weights
             self._features = list(D)
         name = f"{snake_case(kind)}_{len(self.configs)}"
-        self.configs.append(_entry(kind, {"name": name, "dtype": self._dtype} | config))
+        self.configs.append(self._entry(kind, {"name": name} | config))
         self.weights[name] = weights or {}
 
     def _add(self, layer: Any, mask: float | None) -> None:
         """Add a layer, or those of a chain. A mask is made from the input of the first."""
-        if type(layer) in (Sequential, Masked):
-            layers = list(layer.layers.values())
+        if type(layer) in (layers.Sequential, Masked):
+            inside = list(layer.layers.values())
             if isinstance(layer, Masked):
                 mask = layer.mask_value
-                if not isinstance(layers[0], Embedding):
+                if not isinstance(inside[0], layers.Embedding):
                     self._put("Masking", {"mask_value": mask})
-            for i, inner in enumerate(layers):
+            for i, inner in enumerate(inside):
                 self._add(inner, None if i else mask)
-        elif isinstance(layer, LastStep | Flip):
+        elif isinstance(layer, layers.LastStep | Flip):
             self._end(layer)
         elif type(layer) in CELLS:
             self._add_recurrent(layer)
         elif type(layer) in SETTINGS:
             self._add_weighted(layer, mask)
         else:
-            self._add_activation(layer)
+            spec = getattr(layer, "_spec", None)
+            if isinstance(layer, layers.Softmax) and layer.dim == -1:
+                spec = "log_softmax" if isinstance(layer, layers.LogSoftmax) else "softmax"
+            if _keras_activation(spec):
+                self._put("Activation", {"activation": _keras_activation(spec)})
+            else:
+                self._unsupported.append(repr(layer))
 
     def _add_weighted(self, layer: Any, mask: float | None) -> None:
-        """Add a layer whose settings are attributes."""
         kind, names = SETTINGS[type(layer)]
         values = dict(layer.parameters.values)
         config = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
@@ -141,39 +141,23 @@ class _Writer:
         shape = arrays[0].shape if arrays and kind != "Embedding" else ()
         self._put(kind, config, {f"vars/{i}": a for i, a in enumerate(arrays)}, *shape[:1])
 
-    def _add_activation(self, layer: Layer) -> None:
-        spec: Any = getattr(layer, "_spec", None)
-        if isinstance(layer, Softmax):
-            kind = "log_softmax" if isinstance(layer, LogSoftmax) else "softmax"
-            spec = (kind,) if layer.dim == -1 else None
-        if _keras_activation(spec):
-            self._put("Activation", {"activation": _keras_activation(spec)})
-        elif spec and spec[0] in ("leaky_relu", "elu"):
-            kind, name = {"leaky_relu": ("LeakyReLU", "negative_slope"), "elu": ("ELU", "alpha")}[
-                spec[0]
-            ]
-            self._put(kind, {name: spec[1]})
-        else:
-            self._unsupported.append(repr(layer))
-
-    def _end(self, layer: LastStep | Flip) -> None:
+    def _end(self, layer: layers.LastStep | Flip) -> None:
         """Give the recurrent layer before this one the output that it has in Keras."""
         last: Any = next((c for c in reversed(self.configs) if c["class_name"] != "Dropout"), {})
         inner = last["config"].get("layer", last)["config"] if last else {}
         ends = isinstance(layer, Flip), False
-        if isinstance(layer, LastStep):
+        if isinstance(layer, layers.LastStep):
             ends = layer.reverse, layer.bidirectional
         found = bool(self._backwards), bool(last) and "layer" in last["config"]
         if not inner.get("return_sequences") or ends != found:
             self._unsupported.append(f"{layer!r} after another layer than its recurrent one")
-        elif isinstance(layer, LastStep):
+        elif isinstance(layer, layers.LastStep):
             inner["return_sequences"] = False
             if layer.bidirectional:
                 last["config"]["merge_mode"] = layer.merge
         self._backwards = []
 
     def _add_recurrent(self, layer: Any) -> None:
-        """Add a layer of Keras for each of the stack."""
         name, cell = CELLS[type(layer)]
         forms = [layer.nonlinearity] if cell == "rnn" else layer.activations or ("sigmoid", "tanh")
         *gates, activation = [_keras_activation(form) for form in forms]
@@ -203,19 +187,12 @@ class _Writer:
                 weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found.values())}
             D = values[f"weight_ih_l{k}"].shape[1]
             if layer.bidirectional:
-                inner = _entry(name, {"name": "rnn", "dtype": self._dtype} | config)
+                inner = self._entry(name, {"name": "rnn"} | config)
                 self._put("Bidirectional", {"layer": inner, "merge_mode": layer.merge}, weights, D)
             else:
                 self._put(name, dict(config), weights, D)
 
 
-def _entry(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Return a layer of a config."""
-    about = {"module": "keras.layers", "class_name": kind, "registered_name": None}
-    return about | {"config": config}
-
-
 def _keras_activation(spec: Any) -> str | None:
-    """Return Keras's name of an activation, None if it has no such one."""
     name: str | None = SPECS.get((spec,) if isinstance(spec, str) else spec)
     return name

@@ -3,7 +3,8 @@
 The graph runs on a small input, node by node. What depends on the numbers of the first input must
 lead to the first output through one value at a time. Nodes that only move numbers are passed over.
 What they do follows from the layers, or else the model's outputs for random inputs are not those of
-the graph. Any difference, and anything that is not understood, leaves the graph a graph.
+the graph. No constant may be compared with a size, so what holds for small inputs holds for all.
+Any difference, and anything that is not understood, leaves the graph a graph.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run, Scope
+from numpy_rnn.interchange.graph import CONSTANT, ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, KINDS, make_layer
 
 # Operator to a layer, and from an attribute of the one to an argument of the other.
@@ -35,7 +36,8 @@ KNOWN = {"Mul", "Sub", "Div", "ConstantOfShape", "Expand", "Equal", "Range", "Wh
 KNOWN |= {"MatMul", "Gemm", "Add", "LayerNormalization", *LAYERS, *MERGES, *KINDS, *MOVES, *SHAPES}
 MAX_NODES = 2000
 BUDGET = 1 << 22  # numbers that the run on a small input may make
-SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
+SIZES = ((13, 11), (2, 4), (7, 6))  # of free axes, in the small inputs
+NO_BOUND = (1 << 31) - 1  # and more: the end of a slice that has none
 
 
 class NoChainError(Exception):
@@ -80,7 +82,6 @@ def _example(graph: Graph, *sizes: int) -> list[Array]:
 
 
 def _agree(graph: Graph, model: layers.Sequential, inputs: list[Array]) -> bool:
-    """Return whether the first output is the model's."""
     first, x = next(iter(model.layers.values())), inputs[0]
     if isinstance(first, layers.Embedding):
         x[...] = np.random.default_rng(0).integers(0, first.num_embeddings, x.shape)
@@ -131,12 +132,17 @@ class _Walk(Run):
             made = [p(batch_first=order) if isinstance(p, partial) else p for p in self.layers]
             yield layers.Sequential(*made)
 
-    def node(self, node: Node, reads: list[Known], scope: Scope) -> list[Known]:
+    def branch(self, node: Node, condition: Known) -> Graph:
+        """Return the branch of an If, which must not depend on the inputs."""
+        require(condition.depends == CONSTANT)
+        return super().branch(node, condition)
+
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node, and follow it if it reads outputs of the last layer."""
         op, arrays = node.op, [known.array for known in reads]
         self.budget -= _size_of_result(op, arrays)
-        require(self.budget >= 0 and op != "If")
-        results = super().node(node, reads, scope)
+        require(self.budget >= 0 and _holds_for_all_sizes(node, reads))
+        results = super().node(node, reads)
         moving = [known for known in reads if known.depends == NUMBERS]
         if not moving or op in SHAPES:
             return results
@@ -168,7 +174,6 @@ class _Walk(Run):
             self.layers.append(partial(layers.LastStep, bidirectional=both, reverse=self.reverse))
 
     def _recurrent(self, node: Node, reads: list[Known]) -> None:
-        """Append a recurrent layer."""
         attributes = dict(node.attributes)
         require(all(reads[n].depends < NUMBERS for n in (1, 2, 3, 7)))
         weights = [reads[n].array for n in (1, 2, 3, 7)]
@@ -211,12 +216,34 @@ class _Walk(Run):
         self._add(layers.Linear, *weight.shape[::-1], bias is not None, weights=weights)
 
     def _add(self, kind: Any, *arguments: Any, weights: dict[str, Array]) -> None:
-        """Append a layer with these weights."""
         dtype = self.dtype or np.result_type(*weights.values(), np.float32)
         layer = kind(*arguments, dtype=dtype)
         for name, weight in weights.items():
             layer.parameters.values[name][...] = weight
         self.layers.append(layer)
+
+
+def _holds_for_all_sizes(node: Node, reads: list[Known]) -> bool:
+    """Return whether no constant is compared with the size of a free axis.
+
+    Other nodes fail for one of the small inputs if a constant does not fit.
+    """
+    x, found = reads[0], {n: Known(np.array(v)) for n, v in node.options().items()}
+    sized = any(CONSTANT < known.depends < NUMBERS for known in reads)
+    if node.op == "Equal":  # exporters compare sizes with -1
+        return not sized or all((k.array < 0).all() for k in reads if k.depends == CONSTANT)
+    if node.op == "Div":
+        return not sized
+    if node.op == "Split" and x.depends == NUMBERS:
+        return x.array.shape[node.options().get("axis", 0)] not in SIZES[0]
+    if node.op != "Slice" or x.depends != NUMBERS:
+        return True
+    found |= zip(("starts", "ends", "axes"), reads[1:], strict=False)
+    bounds = np.stack([found["starts"].array, found["ends"].array])
+    axes = found["axes"].array if "axes" in found else np.arange(bounds.shape[1])
+    sizes = np.array(x.array.shape)[axes]
+    known = (np.abs(bounds) <= 2) | (np.abs(bounds) >= NO_BOUND) | (sized & (bounds == sizes))
+    return bool((known | ~np.isin(sizes, SIZES[0])).all())
 
 
 def _size_of_result(op: str, inputs: list[Any]) -> int:

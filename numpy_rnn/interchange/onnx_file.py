@@ -15,9 +15,9 @@ from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
 from numpy_rnn.interchange.onnx_write import write
 from numpy_rnn.interchange.protobuf import Decoder
-from numpy_rnn.reading import damaged_file_errors
 
 __all__ = ["read", "recognise", "write"]
+FORMAT = "an ONNX model"
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 DROPPED = {"stash_type", "momentum", "saturate", "consumed_inputs", "is_test", "seed"}
@@ -33,34 +33,29 @@ def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the bytes are e
 def read(path: Path) -> Contents:
     """Read an ONNX file without building a model.
 
-    DamagedFileError says what is wrong. ``build(graph=True)`` returns a Graph in any case, and
+    ``build(graph=True)`` returns a Graph in any case, and
     ``build(dtype=...)`` chooses the dtype of a Sequential. It raises UnsupportedError with a line
     for every node that has no counterpart.
     """
-    with damaged_file_errors(path, "an ONNX model"):
-        model = Decoder().read(memoryview(path.read_bytes()), "Model")
-        reader = _Reader(path.parent, model)
-        graph = reader.graph(model["graph"] or {})
-        if graph.free:
-            raise ValueError(f"value {graph.free[0]!r} is read, and nothing before defines it")
+    reader = Reader(path.parent, path.read_bytes())
+    whole = reader.graph()
+    if whole.free:
+        raise ValueError(f"value {whole.free[0]!r} is read, and nothing before defines it")
 
     def build(*, graph: bool = False, dtype: Any = None) -> Any:
         whole.check(reader.unsupported)
         return (None if graph else to_sequential(whole, dtype)) or whole
 
-    whole = graph
     settings = {
-        "producer": model["producer_name"],
-        "opset": graph.opset,
-        "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in graph.inputs},
-        "outputs": list(graph.outputs),
+        "producer": reader.model["producer_name"],
+        "opset": whole.opset,
+        "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in whole.inputs},
+        "outputs": list(whole.outputs),
     }
-    lines = list(_lines(graph))
-    return Contents("onnx", reader.weights, lines, build, reader.notes, settings)
+    return Contents("onnx", reader.weights, [*_lines(whole)], build, reader.notes, settings)
 
 
 def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
-    """Yield a line for each node: operator, name, shapes of its weights."""
     for node in graph.nodes:
         shapes = [str(graph.constants[n].shape) for n in node.inputs if n in graph.constants]
         yield " ".join([f"{indent}{node.op}", node.name, *shapes])
@@ -68,36 +63,35 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
             yield from _lines(inner, indent + "  ")
 
 
-class _Reader:
-    """The messages of a file as a Graph."""
+class Reader:
+    """The bytes of a file as a Graph."""
 
-    def __init__(self, folder: Path, model: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, data: bytes) -> None:
+        self.folder, self.model = folder, Decoder().read(memoryview(data), "Model")
         self.unsupported: list[str] = []
         self.notes: list[str] = []
         self.weights: dict[str, Array] = {}
-        opsets = {entry["domain"]: entry["version"] for entry in model["opset_import"]}
+        opsets = {entry["domain"]: entry["version"] for entry in self.model["opset_import"]}
         self.opset = opsets.get("", opsets.get("ai.onnx", LEAST_OPSET))
-        if not model["graph"]:
-            raise ValueError("it has no graph")
         if self.opset < LEAST_OPSET:
             self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
-        if model["functions"]:
-            self.unsupported.append(f"{len(model['functions'])} functions of its own")
+        if self.model["functions"]:
+            self.unsupported.append(f"{len(self.model['functions'])} functions of its own")
 
-    def graph(self, message: dict[str, Any], *, inner: bool = False) -> Graph:
-        """Return a graph. Its constant nodes are constants."""
+    def graph(self, message: dict[str, Any] | None = None) -> Graph:
+        """Return the file's graph, or that of an attribute. Its constant nodes are constants."""
+        whole, message = message is None, self.model["graph"] if message is None else message
+        if message is None:
+            raise ValueError("it has no graph")
         constants = {t["name"]: self._tensor(t, t["name"]) for t in message["initializer"]}
-        if not inner:
+        if whole:
             self.weights = dict(constants)
         if message["sparse_initializer"]:
             self.unsupported.append(f"{len(message['sparse_initializer'])} sparse constants")
         nodes = []
         for n, node in enumerate(message["node"]):
             name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
-            attributes: dict[str, Any] = {
-                a["name"]: self._attribute(a, name) for a in node["attribute"]
-            }
+            attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
             domain = node["domain"].removeprefix("ai.onnx")
             op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
             if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
@@ -127,19 +121,17 @@ class _Reader:
         return array
 
     def _attribute(self, attribute: dict[str, Any], node: str) -> Any:
-        kind = attribute["type"]
+        name, kind = attribute["name"], attribute["type"]
         if kind not in FIELDS:
-            self.unsupported.append(
-                f"node {node!r}: attribute {attribute['name']!r} of type {kind}"
-            )
+            self.unsupported.append(f"node {node!r}: attribute {name!r} of type {kind}")
             return None
         value = attribute[FIELDS[kind]]
         if value is None:
-            raise ValueError(f"node {node!r}: attribute {attribute['name']!r} has no value")
+            raise ValueError(f"node {node!r}: attribute {name!r} has no value")
         if kind == 4:
-            return self._tensor(value, f"{node}.{attribute['name']}")
+            return self._tensor(value, f"{node}.{name}")
         if kind == 5:
-            return self.graph(value, inner=True)
+            return self.graph(value)
         return tuple(value.tolist()) if kind in (6, 7) else tuple(value) if kind == 8 else value
 
     def _value(self, message: dict[str, Any]) -> Value:
@@ -148,10 +140,9 @@ class _Reader:
             return Value(message["name"])
         shape = None
         if tensor["shape"] is not None:
-            dims = tensor["shape"]["dim"]
-            shape = tuple(d["dim_param"] or (d["dim_value"] or None) for d in dims)
+            shape = tuple(d["dim_param"] or d["dim_value"] or None for d in tensor["shape"]["dim"])
         try:
             return Value(message["name"], array_type(tensor["elem_type"]), shape)
         except UnsupportedError as error:
             self.unsupported.append(f"input {message['name']!r}: {error}")
-            return Value(message["name"], None, shape)
+            return Value(message["name"])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.gates import convert_gates
+from numpy_rnn.interchange.gates import recurrent_layer
 from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import GRU, LSTM, RNN, PeepholeLSTM
 
@@ -66,9 +66,7 @@ def make_layer(
     kind: str,
     attributes: Mapping[str, Any],
     weights: Sequence[Any],
-    *,
     only: int | None = None,
-    dtype: Any = None,
     **options: Any,
 ) -> Recurrent:
     """Return a node as one layer, or `only` one of its directions.
@@ -80,27 +78,22 @@ def make_layer(
     ways = 2 if attributes.get("direction") == "bidirectional" else 1
     if {len(w) for w in (W, R, B, P) if w is not None} != {ways}:
         raise ValueError(f"W has shape {W.shape} and R {R.shape}, expected {ways} directions")
-    found = []
-    for n in range(ways) if only is None else [only]:
-        arrays = {"W": W[n], "R": R[n]} | ({} if B is None else {"B": B[n]})
-        found.append(convert_gates(arrays, "onnx", "torch", kind.lower()))
-        if P is not None:
-            found[-1]["weight_ch"] = P[n].reshape(3, R.shape[2])[PEEPHOLES]
-    dtype = dtype or (W.dtype if W.dtype == np.float64 else np.float32)
-    shared = {"bias": B is not None, "rng": 0, "dtype": dtype}
-    shared |= _options(kind, attributes, ways, only) | options
-    makers: dict[str, Any] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM if P is None else PeepholeLSTM}
-    layer: Recurrent = makers[kind](W.shape[2], R.shape[2], **shared)
-    for end, converted in zip(("_l0", "_l0_reverse"), found, strict=False):
-        for name, array in converted.items():
-            layer.parameters.values[name + end][...] = array
-    return layer
+    named = {"W": W, "R": R, "B": B}
+    named["weight_ch"] = None if P is None else P.reshape(ways, 3, R.shape[2])[:, PEEPHOLES]
+    directions = [
+        {name: array[n] for name, array in named.items() if array is not None}
+        for n in (range(ways) if only is None else [only])
+    ]
+    found: dict[str, Any] = {"rng": 0, "dtype": None if W.dtype == np.float64 else np.float32}
+    found["reverse"] = True if attributes.get("direction") == "reverse" or only == 1 else None
+    found |= _options(kind, attributes, ways, only) | options
+    maker: Any = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM if P is None else PeepholeLSTM}[kind]
+    return recurrent_layer(maker, directions, "onnx", kind.lower(), **found)
 
 
 def _options(
     kind: str, attributes: Mapping[str, Any], ways: int, only: int | None
 ) -> dict[str, Any]:
-    """Return the keywords of a layer that the attributes ask for."""
     own = KINDS[kind][0]
     # The activations that take such numbers use up the lists of alphas and betas in order.
     numbers = [iter(attributes.get(f"activation_{name}", ())) for name in ("alpha", "beta")]
@@ -109,25 +102,37 @@ def _options(
         ours, defaults, *_ = IN_SMALL_LETTERS[name.lower()]
         given = [float(next(n, d)) for n, d in zip(numbers, defaults, strict=False)]
         each.append((ours, *given) if given else ours)
-    chosen = tuple(each[: len(own)] if not only else each[len(own) :])
+    chosen = tuple(each[len(own) :] if only else each[: len(own)])
     if only is None and chosen != tuple(each[-len(own) :]):
         raise ValueError(f"the directions have activations {each}")
-    found: dict[str, Any] = {}
+    found = {"clip": attributes.get("clip") or None}
+    if kind == "RNN":
+        return found | {"nonlinearity": chosen[0]}
     if kind == "GRU":
         found["reset_after"] = bool(attributes.get("linear_before_reset"))
-    if kind == "RNN":
-        found["nonlinearity"] = chosen[0]
-    elif chosen != own:
-        found["activations"] = chosen
-    if attributes.get("clip"):
-        found["clip"] = float(attributes["clip"])
-    if attributes.get("input_forget"):
-        found["input_forget"] = True
-    if ways == 2 and only is None:
-        found["bidirectional"] = True
-    elif attributes.get("direction") == "reverse" or only == 1:
-        found["reverse"] = True
-    return found
+    else:
+        found["input_forget"] = bool(attributes.get("input_forget"))
+    return found | {"activations": chosen}
+
+
+def attributes_of(layer: Any, kind: str) -> dict[str, Any]:
+    """Return the attributes of the node for a layer: what :func:`make_layer` reads."""
+    ways = 2 if layer.bidirectional else 1
+    direction = DIRECTIONS[2 if layer.bidirectional else int(layer.reverse)]
+    found: dict[str, Any] = {"hidden_size": layer.hidden_size, "direction": direction}
+    chosen = (layer.nonlinearity,) if kind == "RNN" else layer.activations
+    if tuple(chosen) != KINDS[kind][0]:
+        theirs = {entry[0]: (name, entry[1]) for name, entry in ACTIVATIONS.items()}
+        theirs["linear"] = theirs["affine"]
+        split = [(a, ()) if isinstance(a, str) else (a[0], a[1:]) for a in chosen]
+        found["activations"] = [theirs[own][0] for own, _ in split] * ways
+        given = [(*numbers, *theirs[own][1][len(numbers) :]) for own, numbers in split]
+        for place, attribute in enumerate(("activation_alpha", "activation_beta")):
+            if column := [float(g[place]) for g in given if len(g) > place] * ways:
+                found[attribute] = column
+    found |= {"clip": float(layer.clip)} if layer.clip is not None else {}
+    found |= {"linear_before_reset": int(layer.reset_after)} if kind == "GRU" else {}
+    return found | ({"input_forget": 1} if getattr(layer, "input_forget", False) else {})
 
 
 class RecurrentNode:
@@ -139,21 +144,12 @@ class RecurrentNode:
         self.layers: list[Recurrent] = []
         self.steppers: list[Any] = []  # None for a reversed layer
 
-    def bind(
-        self,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Any = None,
-        lengths: Any = None,
-        h0: Any = None,
-        c0: Any = None,
-        P: Any = None,
-    ) -> tuple[Callable[[], None], tuple[Array, ...]]:
+    def bind(self, *inputs: Any) -> tuple[Callable[[], None], tuple[Array, ...]]:
         """Return a function that computes Y, Y_h and, of an LSTM, Y_c, and these arrays.
 
         A row of length 0 has a zero final state, as in onnxruntime.
         """
+        X, W, R, B, lengths, h0, c0, P = [*inputs, *[None] * 8][:8]
         weights, ways = [W, R, B, P], range(len(W))
         if any(a is not b for a, b in zip(weights, self.weights, strict=True)):
             self.layers = [make_layer(self.kind, self.attributes, weights, only=n) for n in ways]

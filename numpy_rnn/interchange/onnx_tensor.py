@@ -12,21 +12,10 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 
 BFLOAT16 = 16
-DTYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype("<f4"),
-    2: np.dtype("u1"),
-    3: np.dtype("i1"),
-    4: np.dtype("<u2"),
-    5: np.dtype("<i2"),
-    6: np.dtype("<i4"),
-    7: np.dtype("<i8"),
-    9: np.dtype("?"),
-    10: np.dtype("<f2"),
-    11: np.dtype("<f8"),
-    12: np.dtype("<u4"),
-    13: np.dtype("<u8"),
-    BFLOAT16: np.dtype("<u2"),  # the upper half of a float32; the array is float32
-}
+# Element type to dtype. A bfloat16 is the upper half of a float32, which is the array.
+CODES = {1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2"}
+CODES |= {11: "<f8", 12: "<u4", 13: "<u8", BFLOAT16: "<u2"}
+DTYPES: dict[int, np.dtype[Any]] = {number: np.dtype(code) for number, code in CODES.items()}
 NUMBERS = {dtype: number for number, dtype in reversed(DTYPES.items())}
 
 
@@ -43,23 +32,20 @@ def to_array(tensor: dict[str, Any], folder: Path) -> Array:
     `folder` is the model's; external data cannot be outside it. ValueError if sizes disagree.
     """
     number = tensor["data_type"]
-    result = array_type(number)
-    dtype = DTYPES[number]
+    result, dtype = array_type(number), DTYPES[number]
     shape = tuple(int(n) for n in tensor["dims"])
     if any(n < 0 or n > 1 << 48 for n in shape):
         raise ValueError(f"it has shape {shape}")
-    count = math.prod(shape)
-    typed = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data"}
-    typed[13] = "uint64_data"
+    count, raw = math.prod(shape), tensor["raw_data"]
+    typed = {1: "float_data", 7: "int64_data", 11: "double_data"}
+    typed |= dict.fromkeys((12, 13), "uint64_data")
     data = tensor[typed.get(number, "int32_data")]
     if tensor["data_location"] == 1:
         flat = _external(tensor["external_data"], folder, count, dtype)
-    elif len(tensor["raw_data"]) or not len(data):
-        if len(tensor["raw_data"]) != count * dtype.itemsize:
-            raise ValueError(
-                f"raw_data has {len(tensor['raw_data'])} bytes, expected {dtype} of {shape}"
-            )
-        flat = np.frombuffer(tensor["raw_data"], dtype)
+    elif len(raw) or not len(data):
+        if len(raw) != count * dtype.itemsize:
+            raise ValueError(f"raw_data has {len(raw)} bytes, expected {dtype} of {shape}")
+        flat = np.frombuffer(raw, dtype)
         flat = flat if flat.flags.aligned else flat.copy()  # BLAS needs it
     elif len(data) != count:
         raise ValueError(f"it has {len(data)} numbers, expected {shape}")
@@ -78,32 +64,23 @@ def _external(
     """Return numbers of a file in the model's folder, mapped into memory and not read."""
     values = {entry["key"]: entry["value"] for entry in entries}
     location = values.get("location", "")
-    path = Path(location)
-    if not location or path.is_absolute() or ".." in path.parts or set(location) & set("\\:\0"):
-        raise ValueError(f"external data is {location!r}, expected a path inside the folder")
-    root = folder.resolve()
+    path, root = Path(location), folder.resolve()
     target = (root / path).resolve()
-    if not target.is_relative_to(root) or not target.is_file():
+    outside = not location or path.is_absolute() or ".." in path.parts
+    outside = outside or bool(set(location) & set("\\:\0")) or not target.is_relative_to(root)
+    if outside or not target.is_file():
         raise ValueError(f"external data is {location!r}, expected a file inside the folder")
     needed, size = count * dtype.itemsize, target.stat().st_size
-    offset = int(values.get("offset") or 0)
-    length = int(values.get("length") or needed)
+    offset, length = int(values.get("offset") or 0), int(values.get("length") or needed)
     if length != needed or not 0 <= offset <= size - length:
         raise ValueError(
-            f"{location!r} has {size} bytes, expected {needed} at {offset}, and length {length}"
+            f"{location!r} has {size} bytes, expected {needed} of {length} at {offset}"
         )
-    if not count:
-        return np.empty(0, dtype)
-    return np.memmap(target, dtype, "r", offset, (count,))
+    return np.memmap(target, dtype, "r", offset, (count,)) if count else np.empty(0, dtype)
 
 
 def from_array(name: str, array: Array) -> dict[str, Any]:
     """Return an array as a Tensor message."""
-    array = np.asarray(array)
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return {
-        "dims": array.shape,
-        "data_type": NUMBERS[little.dtype],
-        "name": name,
-        "raw_data": little.tobytes(),
-    }
+    little = np.asarray(array, array.dtype.newbyteorder("<"))
+    fields = {"dims": array.shape, "data_type": NUMBERS[little.dtype]}
+    return fields | {"name": name, "raw_data": little.tobytes()}

@@ -4,7 +4,6 @@
 Parameters have the names of the specification. So one function serves all versions of an operator
 of which an attribute, such as the axes of Squeeze, became an input. A tuple is several outputs. A
 function with a parameter `out` returns a new array, or fills that one.
-Recurrent operators are in onnx_recurrent.py, and If is in graph.py.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from numpy_rnn.interchange.onnx_tensor import BFLOAT16, DTYPES, array_type
 
 @lru_cache(64)
 def _scalar(value: float, dtype: np.dtype[Any]) -> Array:
-    """Return a number as an array, which a ufunc reads faster."""
     return np.array(value, dtype)
 
 
@@ -53,27 +51,24 @@ def _sigmoid(X: Array, *, out: Any = None) -> Any:
     return np.add(y, half, out)
 
 
-def _softmax(input: Array, *, axis: int = -1) -> Array:
-    e: Array = np.exp(input - input.max(axis, keepdims=True, initial=-np.inf))
-    return np.asarray(e / e.sum(axis, keepdims=True))
+def _softmax(*, log: bool, opset: int) -> Callable[..., Array]:
+    def along(X: Array, axis: int) -> Array:
+        z: Array = X - X.max(axis, keepdims=True, initial=-np.inf)
+        e = np.exp(z)
+        total = e.sum(axis, keepdims=True)
+        return np.asarray(z - np.log(total) if log else e / total)
 
-
-def _log_softmax(input: Array, *, axis: int = -1) -> Array:
-    z: Array = input - input.max(axis, keepdims=True, initial=-np.inf)
-    return np.asarray(z - np.log(np.exp(z).sum(axis, keepdims=True)))
-
-
-def _before_13(softmax: Callable[..., Array]) -> Callable[..., Array]:
-    """Return the form over all axes from `axis` on."""
-    return lambda input, *, axis=1: softmax(_flatten(input, axis=axis)).reshape(input.shape)
+    if opset >= 13:
+        return lambda input, *, axis=-1: along(input, axis)
+    # Before opset 13 it is over all axes from `axis` on.
+    return lambda input, *, axis=1: along(_flatten(input, axis=axis), 1).reshape(input.shape)
 
 
 def _reduce(ufunc: Any, *, mean: bool = False, root: bool = False) -> Callable[..., Array]:
     def reduced(
         data: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Array:
-        which = None if axes is None else tuple(map(int, axes))
-        which = which or (() if noop_with_empty_axes else None)
+        which = _axes(axes) or (() if noop_with_empty_axes else None)
         wide = np.dtype("f4") if data.dtype == "f2" else data.dtype  # long sums of halves overflow
         y = ufunc.reduce(np.square(data) if root else data, which, wide, None, keepdims > 0)
         if mean:
@@ -89,10 +84,10 @@ def _gemm(
     B: Array,
     C: Any = None,
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
     transA: int = 0,
     transB: int = 0,
+    alpha: Any = 1,
+    beta: Any = 1,
 ) -> Any:
     y = _matmul(A.T if transA else A, B.T if transB else B)
     y = y if alpha == 1 else y * y.dtype.type(alpha)
@@ -105,11 +100,17 @@ def _reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
 
 
 def _arg(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda data, *, axis=0, keepdims=1: function(data, axis, keepdims=bool(keepdims))
+    def found(data: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
+        if not select_last_index:
+            return function(data, axis, keepdims=bool(keepdims))
+        last = data.shape[axis] - 1
+        return last - function(np.flip(data, axis), axis, keepdims=bool(keepdims))
+
+    return found
 
 
-def _axes(function: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda data, axes=None: function(data, None if axes is None else tuple(map(int, axes)))
+def _axes(values: Any) -> tuple[int, ...] | None:
+    return None if values is None else tuple(map(int, values))
 
 
 def _flatten(input: Array, *, axis: int = 1) -> Array:
@@ -162,11 +163,6 @@ def _constant_of_shape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array: 
     return np.full([int(n) for n in input], value[0], value.dtype)
 
 
-def _expand(input: Array, shape: Any) -> Array:
-    sizes = tuple([int(n) for n in shape])
-    return np.broadcast_to(input, np.broadcast_shapes(input.shape, sizes))
-
-
 def _dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[Array, Array]:  # noqa: ARG001 (inference)
     if training_mode is not None and training_mode:
         raise ValueError("training_mode is True, expected inference")
@@ -174,8 +170,8 @@ def _dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple
 
 
 def _clip(input: Array, min: Any = None, max: Any = None) -> Array:
-    low = input if min is None else np.maximum(input, input.dtype.type(min))
-    return low if max is None else np.minimum(low, input.dtype.type(max))
+    low, high = (None if bound is None else input.dtype.type(bound) for bound in (min, max))
+    return input if low is None and high is None else np.clip(input, low, high)
 
 
 def _along(parameter: Array, X: Array, axis: int) -> Array:
@@ -200,40 +196,40 @@ def _batch_norm(
     return X * _along(factor, X, 1) + _along(B - mean * factor, X, 1)
 
 
+def _scales(scale: Array, zero: Any, x: Array, axis: int, dtype: Any) -> tuple[Array, Array]:
+    """Return scales and zero points of quantised numbers as arrays that broadcast with x."""
+    zero = np.zeros(scale.shape, dtype) if zero is None else zero
+    return (_along(scale, x, axis), _along(zero, x, axis)) if scale.size > 1 else (scale, zero)
+
+
 def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
-    zero = np.zeros(x_scale.shape, np.int32) if zero is None else zero.astype(np.int32)
-    if x_scale.size > 1:
-        x_scale, zero = _along(x_scale, x, axis), _along(zero, x, axis)
-    return np.asarray((x.astype(np.int32) - zero).astype(x_scale.dtype) * x_scale)
+    scale, zero = _scales(x_scale, zero, x, axis, np.int32)
+    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
 
 
 def _patches(
-    X: Array,
-    kernel: tuple[int, ...],
-    groups: int,
-    strides: Any = None,
-    dilations: Any = None,
-    pads: Any = None,
-    auto_pad: str = "NOTSET",
-    fill: float = 0,
+    X: Array, kernel: Any, groups: int, *, fill: float = 0, ceil_mode: int = 0, **options: Any
 ) -> tuple[Array, Array]:
     """Return a place for X with the channels as the last axis, and patches of the padded place.
 
     The patches are (batch, groups, *output, *kernel, channels of a group).
     """
     n, batch, channels = X.ndim - 2, len(X), X.shape[1] // groups
-    sizes, step, dilation = (
-        np.array(each or [1] * n) for each in (X.shape[2:], strides, dilations)
-    )
+    step, dilation = (np.array(options.get(m) or [1] * n) for m in ("strides", "dilations"))
     if min(*step, *dilation) < 1:
-        raise ValueError(f"strides are {strides} and dilations {dilations}, expected at least 1")
-    before, after = np.reshape(pads or [0] * 2 * n, (2, n))
+        raise ValueError(f"strides are {step} and dilations {dilation}, expected at least 1")
+    sizes, auto = np.array(X.shape[2:]), options.get("auto_pad", "NOTSET")
+    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
     span = dilation * (np.array(kernel) - 1) + 1
-    if auto_pad.startswith("SAME"):
+    if auto.startswith("SAME"):
         both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
         before, after = both - both // 2, both // 2
-        if auto_pad == "SAME_UPPER":
+        if auto == "SAME_UPPER":
             before, after = after, before
+    if ceil_mode:  # a last patch may begin inside, and end beyond the padding
+        rest = (sizes + before + after - span) % step
+        more = (rest > 0) & (sizes + before + after - span - rest + step < sizes + before)
+        after = after + more * (step - rest)
     shape = before + sizes + after
     padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
     each, *moves, one = padded.strides
@@ -273,45 +269,38 @@ def bind_convolution(
     return run, (np.moveaxis(y, -1, 1),)
 
 
-def _average_pool(
-    X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any
-) -> Array:
-    """Return sums over patches, divided by the number of elements that count."""
-    place, patches = _patches(X, kernel_shape, 1, **options)
-    place[...] = 1
-    axes = tuple(range(-1 - len(kernel_shape), -1))
-    count = math.prod(kernel_shape) if count_include_pad else patches.sum(axes)
-    place[...] = np.moveaxis(X, 1, -1)
-    return np.moveaxis((patches.sum(axes) / count).astype(X.dtype)[:, 0], -1, 1)
+def _pool(*, mean: bool) -> Callable[..., Array]:
+    def pool(X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any) -> Array:
+        place, patches = _patches(X, kernel_shape, 1, fill=0 if mean else -np.inf, **options)
+        axes = tuple(range(-1 - len(kernel_shape), -1))
+        place[...] = 1
+        count = math.prod(kernel_shape) if count_include_pad or not mean else patches.sum(axes)
+        place[...] = np.moveaxis(X, 1, -1)
+        y = patches.sum(axes) / count if mean else patches.max(axes)
+        return np.moveaxis(y.astype(X.dtype)[:, 0], -1, 1)
 
-
-def _max_pool(X: Array, *, kernel_shape: Any, **options: Any) -> Array:
-    place, patches = _patches(X, kernel_shape, 1, fill=-np.inf, **options)
-    place[...] = np.moveaxis(X, 1, -1)
-    return np.moveaxis(patches.max(tuple(range(-1 - len(kernel_shape), -1)))[:, 0], -1, 1)
+    return pool
 
 
 def _top_k(
     X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
 ) -> tuple[Array, Array]:
-    order = np.argsort(-X if largest else X, axis, kind="stable")
+    down = ~X if X.dtype.kind in "iu" else -X  # -X overflows for the least integer
+    order = np.argsort(down if largest else X, axis, kind="stable")
     index = order.take(range(k if K is None else int(np.ravel(K)[0])), axis)
     return np.take_along_axis(X, index, axis), index
 
 
-def _beside(data: Array, indices: Array, axis: int) -> Array:
-    """Return the part of an array that indices along an axis choose from."""
-    sizes = enumerate(indices.shape)
-    return data[tuple([slice(None if n == axis % data.ndim else size) for n, size in sizes])]
-
-
-def _gather_elements(data: Array, indices: Array, *, axis: int = 0) -> Array:
-    return np.take_along_axis(_beside(data, indices, axis), indices, axis)
+def _places(indices: Array, axis: int) -> tuple[Any, ...]:
+    """Return the index for the elements that indices along an axis choose."""
+    places: list[Any] = [*np.indices(indices.shape, sparse=True)]
+    places[axis] = indices
+    return tuple(places)
 
 
 def _scatter(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
     y = data.copy()
-    np.put_along_axis(_beside(y, indices, axis), indices, updates, axis)
+    y[_places(indices, axis)] = updates
     return y
 
 
@@ -333,9 +322,7 @@ def _gelu(X: Array, *, approximate: str = "none") -> Any:
 
 
 def _quantize(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
-    zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
-    if scale.size > 1:
-        scale, zero = _along(scale, y, axis), _along(zero, y, axis)
+    scale, zero = _scales(scale, zero, y, axis, np.uint8)
     limits = np.iinfo(zero.dtype)
     return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
 
@@ -368,7 +355,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 } | {
     "ArgMax": _arg(np.argmax),
     "ArgMin": _arg(np.argmin),
-    "AveragePool": _average_pool,
+    "AveragePool": _pool(mean=True),
     "BatchNormalization": _batch_norm,
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
@@ -385,10 +372,12 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
     "Elu": lambda X, *, alpha=1.0: np.where(X < 0, X.dtype.type(alpha) * np.expm1(X), X),
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
-    "Expand": _expand,
+    "Expand": lambda input, shape: np.broadcast_to(
+        input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
+    ),
     "Flatten": _flatten,
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
-    "GatherElements": _gather_elements,
+    "GatherElements": lambda data, indices, *, axis=0: data[_places(indices, axis)],
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
@@ -399,13 +388,15 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
-    "LogSoftmax": _log_softmax,
+    "LogSoftmax": _softmax(log=True, opset=13),
     "MatMul": _matmul,
     "MatMulInteger": _matmul_integer,
     "Max": lambda *inputs: reduce(np.maximum, inputs),
-    "MaxPool": _max_pool,
+    "MaxPool": _pool(mean=False),
+    "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
     "Min": lambda *inputs: reduce(np.minimum, inputs),
     "Mish": lambda X: X * np.tanh(np.logaddexp(X, X.dtype.type(0))),
+    "Mod": lambda A, B, *, fmod=0: np.fmod(A, B) if fmod else np.mod(A, B),
     "Pad": _pad,
     "Pow": _power,
     "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
@@ -427,19 +418,25 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Sigmoid": _sigmoid,
     "Size": lambda data: np.array(data.size, np.int64),
     "Slice": _slice,
-    "Softmax": _softmax,
+    "Softmax": _softmax(log=False, opset=13),
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Split": _split,
-    "Squeeze": _axes(np.squeeze),
+    "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "TopK": _top_k,
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
-    "Unsqueeze": _axes(np.expand_dims),
+    "Unsqueeze": lambda data, axes: np.expand_dims(data, _axes(axes) or ()),
 }
-BEFORE_13 = {"Softmax": _before_13(_softmax), "LogSoftmax": _before_13(_log_softmax)}
-WINDOWS = {"strides", "dilations", "pads", "auto_pad"}  # attributes of convolutions and pools
+BEFORE_13 = {n: _softmax(log=n[0] == "L", opset=11) for n in ("Softmax", "LogSoftmax")}
+WINDOWS = {
+    "strides",
+    "dilations",
+    "pads",
+    "auto_pad",
+    "ceil_mode",
+}  # attributes of convolutions and pools
 # The values of attributes that are implemented.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
@@ -447,14 +444,12 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "training_mode": (0,),
     "spatial": (1,),
     "approximate": ("none", "tanh"),
-    **dict.fromkeys(("select_last_index", "ceil_mode", "storage_order"), (0,)),
+    "storage_order": (0,),
     "reduction": ("none",),
     "sorted": (0, 1),
     "to": tuple(sorted(set(DTYPES) - {BFLOAT16})),
 }
-
-
-IGNORED = {"select_last_index", "ceil_mode", "storage_order", "reduction", "sorted"}
+IGNORED = {"storage_order", "reduction", "sorted"}
 
 
 def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:

@@ -144,10 +144,8 @@ def encode(message: str, values: dict[str, Any]) -> bytes:
     """Return a message's bytes. Fields are written in the order of their numbers."""
     out = bytearray()
     for number, (name, kind) in MESSAGES[message].items():
-        for value in (
-            [] if name not in values else values[name] if kind[0] == "*" else [values[name]]
-        ):
-            one = kind.removeprefix("*")
+        one, given = kind.removeprefix("*"), values.get(name, ())
+        for value in given if one != kind or name not in values else [given]:
             wire, form, _ = NUMBERS.get(one, (2, "", None))
             out += _encode_varint(number << 3 | wire)
             if one == "int":

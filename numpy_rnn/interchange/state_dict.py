@@ -35,10 +35,7 @@ PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|weight_[gv]|running_\w+))"
 )
-NORM = re.compile(  # weight_norm's, as parametrizations and as it was before PyTorch 2.0
-    r"(?P<stem>(?P<part>.*\.)?(?P<new>parametrizations\.)?(?P<name>weight\w*?)(?(new)\.|_))"
-    r"(?(new)original[01]|[gv])"
-)
+NORM = re.compile(r"parametrizations\.(weight\w*)\.original([01])")  # weight_norm's
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
@@ -47,18 +44,6 @@ TOKENS = -1  # the input size of an embedding
 RECURRENT: dict[int, type[RNN | GRU | LSTM]] = {1: RNN, 3: GRU, 4: LSTM}  # by blocks of weight_hh
 LIKE_EMBEDDING = re.compile(r"emb|wte|lookup", re.IGNORECASE)
 LIKE_LINEAR = re.compile(r"lin|fc|proj|head|out|dense|dec|cls|classif|i2|h2|logit", re.IGNORECASE)
-
-
-@dataclass
-class Options:
-    """What no state_dict says."""
-
-    dtype: DTypeLike | None = None  # by default that of the file; of half precision, float32
-    nonlinearity: str = "tanh"  # of an RNN
-    batch_first: bool = False
-    reset_after: bool = True  # of a GRU
-    # Names of parts, and layers without parameters or names of their classes.
-    layers: Sequence[str | Layer] | None = None
 
 
 @dataclass
@@ -128,10 +113,10 @@ class Part:
             options["proj_size"] = projection[0]
         return [Choice(kind, (W_ih[1], H), W_ih[1], W_hh[1] * len(directions), options)]
 
-    def make(self, choice: Choice, options: Options, dtype: DTypeLike) -> Layer:
+    def make(self, choice: Choice, given: Mapping[str, Any]) -> Layer:
         """Return the layer. A ValueError says that its arrays do not fit together."""
-        given = {**vars(options), "dtype": dtype, "rng": 0}  # of weights that are replaced
-        given |= {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
+        known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
+        given = {**given, **known, "rng": 0}  # of weights that are replaced
         if self.known.get("mode") == "RNN_RELU":
             given["nonlinearity"] = "relu"
         given = {n: v for n, v in given.items() if v is not None and takes(choice.kind, n)}
@@ -144,16 +129,10 @@ class Part:
 
 
 class StateDict:
-    """The parts of a state_dict, in the order of the file.
+    """The parts of a state_dict, by the file's names of the arrays.
 
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        By the file's names.
-    ordered : bool
-        Whether the order of the names is that in which the model was made.
-    found : Found, optional
-        What else was found with the arrays.
+    `ordered` tells whether the order of the names is that in which the model was made. `found` is
+    what else was found with the arrays.
     """
 
     def __init__(
@@ -196,22 +175,30 @@ class StateDict:
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
 
-    def build(self, **options: Any) -> Layer:
-        """Return the model. The options are those of :class:`Options`."""
-        known = Options(**options)
+    def build(
+        self,
+        *,
+        dtype: DTypeLike | None = None,  # by default that of the file; of half precision, float32
+        layers: Sequence[str | Layer] | None = None,
+        **options: Any,
+    ) -> Layer:
+        """Return the model. `layers` are names of parts, and layers without parameters.
+
+        Options are `nonlinearity` of an RNN, `batch_first`, and `reset_after` of a GRU.
+        """
+        if unknown := set(options) - {"nonlinearity", "batch_first", "reset_after"}:
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
-        dtype = (np.float64 if wide else np.float32) if known.dtype is None else known.dtype
-        plan = self.plan(known.layers)
-        if self.gaps and known.layers is None:
-            names = [name for name, _ in plan]
+        options["dtype"] = (np.float64 if wide else np.float32) if dtype is None else dtype
+        plan = self.plan(layers)
+        if self.gaps and layers is None:
             raise UnsupportedError(
                 f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "
-                f"or without it if it is dropout, as layers={names}"
+                f"or without it if it is dropout, as layers={[name for name, _ in plan]}"
             )
         try:  # the constructors check what the shapes claim
             named = [
-                (n, c if isinstance(c, Layer) else self.parts[n].make(c, known, dtype))
-                for n, c in plan
+                (n, c if isinstance(c, Layer) else self.parts[n].make(c, options)) for n, c in plan
             ]
             return _nest(named, self._tied_names(dict(named))).eval()
         except ValueError as error:
@@ -221,13 +208,8 @@ class StateDict:
         return f"at {', '.join(self.gaps)} is a layer without parameters, which is not in the file"
 
     def _tied_names(self, named: Mapping[str, Layer]) -> dict[str, str]:
-        """Return the tied weights by the names of the model."""
-        own = {
-            source: f"{name}.{own}"
-            for name, part in self.parts.items()
-            for own, source in part.sources.items()
-            if name in named
-        }
+        parts = {name: part for name, part in self.parts.items() if name in named}
+        own = {s: f"{name}.{n}" for name, part in parts.items() for n, s in part.sources.items()}
         return {own[n]: own[one] for n, one in self.tied.items() if n in own and one in own}
 
     def plan(self, layers: Sequence[str | Layer] | None = None) -> list[tuple[str, Choice | Layer]]:
@@ -294,7 +276,6 @@ class StateDict:
         return []
 
     def _without_prefix(self, parts: dict[str, Part]) -> dict[str, Part]:
-        """Return the parts without what all names begin with."""
         split = [name.split(".") for name in (*parts, *self.leftover)]
         columns = zip(*split, strict=False)
         shared = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
@@ -304,17 +285,14 @@ class StateDict:
 
     def _without_norms(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """Return the arrays with each weight that weight_norm keeps as g v / |v| in its place."""
+        arrays = {NORM.sub(lambda m: f"{m[1]}_{'gv'[int(m[2])]}", n): a for n, a in arrays.items()}
         found: dict[str, Array] = {}
         for name, array in arrays.items():
-            match = NORM.fullmatch(name)
-            ends = ("original0", "original1") if match and match["new"] else ("g", "v")
-            g = arrays.get(f"{match['stem']}{ends[0]}") if match else None
-            v = arrays.get(f"{match['stem']}{ends[1]}") if match else None
-            if match is None or g is None or v is None or g.size not in (1, len(v)):
+            whole, _, end = name.rpartition("_")
+            g, v = (arrays.get(f"{whole}_{part}") for part in "gv")
+            if end not in ("g", "v") or g is None or v is None or g.size not in (1, len(v)):
                 found[name] = array
-                continue
-            whole = f"{match['part'] or ''}{match['name']}"
-            if whole not in found:
+            elif whole not in found:
                 axes = tuple(range(1 if g.size > 1 else 0, v.ndim))
                 length = np.sqrt(np.square(v.astype(np.float64)).sum(axis=axes, keepdims=True))
                 found[whole] = (v * (g.reshape(length.shape) / length)).astype(v.dtype)
@@ -333,16 +311,15 @@ class StateDict:
             match = SCALE.fullmatch(name)
             if match and match[1] in arrays:
                 continue
-            if array.dtype.kind in "iu" and "scale" in scales.get(name, {}):
-                zero_point = scales[name].get("zero_point", 0)
-                found[name] = dequantise(array, scales[name]["scale"], zero_point)
+            if array.dtype.kind in "iu" and "scale" in (given := scales.get(name, {})):
+                found[name] = dequantise(array, given["scale"], given.get("zero_point", 0))
                 kinds[name] = "quantised"
-            elif array.dtype.kind == "f" and not OF_A_LOSS.search(name):
-                found[name] = array
-                if array.dtype.itemsize < 4:
-                    kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
-            else:
+            elif array.dtype.kind != "f" or OF_A_LOSS.search(name):
                 ignored.append(name)
+            elif array.dtype.itemsize < 4:
+                kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
+            else:
+                found[name] = array
         for kind in dict.fromkeys(kinds.values()):
             names = ", ".join(name for name in kinds if kinds[name] == kind)
             self.notes.append(f"{kind}, read as float32: {names}")
@@ -353,14 +330,12 @@ class StateDict:
 
 def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
     """Return (q - zero_point) scale, with one of each, or one for each index of an axis."""
-
-    def along(values: Any) -> Array:
-        values = np.asarray(values, np.float64)
-        form = [1] * q.ndim
-        form[int(axis)] = -1
-        return np.reshape(values, form if values.size > 1 else ())
-
-    return np.asarray((q - along(zero_point)) * along(scale), np.float32)
+    form = [-1 if n == int(axis) else 1 for n in range(q.ndim)]
+    zero_point, scale = (
+        np.asarray(v, np.float64).reshape(form if np.size(v) > 1 else ())
+        for v in (zero_point, scale)
+    )
+    return np.asarray((q - zero_point) * scale, np.float32)
 
 
 def _unwrapped(name: str) -> str:

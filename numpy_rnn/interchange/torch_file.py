@@ -1,8 +1,7 @@
 """PyTorch's files (.pt, .pth) without PyTorch: read in all three layouts, write in the newest.
 
-Since 1.6 a file is a zip of a pickle and one entry for each storage. A storage is a block of memory
-in which tensors are views. Before that, a file is five pickles and the storages one after another.
-Before 0.1.10 it is a tar. The pickles are read by unpickle.py, which executes nothing.
+Since 1.6 a file is a zip of a pickle and one entry for each storage, the memory of tensors. Before
+that it is five pickles and the storages one after another, and before 0.1.10 a tar.
 
 Source: ``torch/serialization.py`` and ``torch/_utils.py`` of PyTorch 2.13.
 """
@@ -30,22 +29,12 @@ from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
 MAX_UNPACKED = 1 << 30  # bytes of all entries of a compressed file
-BFLOAT16 = np.dtype("V2")  # only as a name for it here
+BFLOAT16 = np.dtype("V2")  # only as a name for it
+KINDS = """float64 Double f8, float32 Float f4, float16 Half f2, bfloat16 BFloat16 V2,
+    int64 Long i8, int32 Int qint32 QInt32 i4, int16 Short i2, int8 Char qint8 QInt8 i1,
+    uint8 Byte quint8 QUInt8 Untyped u1, bool Bool ?"""
 DTYPES: dict[str, np.dtype[Any]] = {  # by PyTorch's names of dtypes and of typed storages
-    name: np.dtype(code) if code else BFLOAT16
-    for names, code in {
-        "float64 Double": "f8",
-        "float32 Float": "f4",
-        "float16 Half": "f2",
-        "bfloat16 BFloat16": None,
-        "int64 Long": "i8",
-        "int32 Int qint32 QInt32": "i4",
-        "int16 Short": "i2",
-        "int8 Char qint8 QInt8": "i1",
-        "uint8 Byte quint8 QUInt8 Untyped": "u1",
-        "bool Bool": "?",
-    }.items()
-    for name in names.split()
+    name: np.dtype(code) for *names, code in map(str.split, KINDS.split(",")) for name in names
 }
 
 
@@ -61,10 +50,10 @@ class Storage:
 
     def numbers(self, dtype: np.dtype[Any]) -> Array:
         """Return the numbers as an array of one axis."""
-        stored = np.dtype("u2") if dtype is BFLOAT16 else dtype
+        stored = np.dtype("u2") if dtype == BFLOAT16 else dtype
         numbers = np.frombuffer(self.read(), stored.newbyteorder(">" if self.big_endian else "<"))
         numbers = numbers[self.start :][: self.size].astype(stored, copy=False)
-        return bfloat16_to_float32(numbers) if dtype is BFLOAT16 else numbers
+        return bfloat16_to_float32(numbers) if dtype == BFLOAT16 else numbers
 
 
 @dataclass(eq=False)
@@ -86,7 +75,7 @@ class Tensor:
     @property
     def stored(self) -> str:
         """As what the numbers are in the file, if not as they are read."""
-        return "bfloat16" if self.dtype is BFLOAT16 else "quantised" if self.scale else ""
+        return "bfloat16" if self.dtype == BFLOAT16 else "quantised" if self.scale else ""
 
     def array(self) -> Array:
         """Return a new array. A ValueError says that it is not inside its storage."""
@@ -116,17 +105,14 @@ def _dtype(name: object) -> np.dtype[Any]:
     return DTYPES[short]
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    return Tensor(storage, offset, tuple(shape), tuple(strides), storage.dtype)
-
-
-def _tensor_v3(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Tensor:
-    return Tensor(storage, offset, tuple(shape), tuple(strides), _dtype(more[2]))
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any, **how: Any) -> Tensor:
+    dtype = how.pop("dtype", storage.dtype)
+    return Tensor(storage, offset, tuple(shape), tuple(strides), dtype, **how)
 
 
 def _quantised(storage: Any, offset: Any, shape: Any, strides: Any, how: Any, *_: Any) -> Tensor:
     scale = (*how[1:], 0)[:3]  # scale, zero point, and the axis if there is one scale a row
-    return Tensor(storage, offset, tuple(shape), tuple(strides), storage.dtype, scale)
+    return _tensor(storage, offset, shape, strides, scale=scale)
 
 
 def _first(value: Any, *_: Any) -> Any:
@@ -136,7 +122,7 @@ def _first(value: Any, *_: Any) -> Any:
 TABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:4], dtype=_dtype(a[6])),
     "torch._utils._rebuild_qtensor": _quantised,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
@@ -216,7 +202,6 @@ def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> An
 
 
 def _block(file: BytesIO, dtype: np.dtype[Any]) -> bytes:
-    """Return the bytes of a storage, which come after their number."""
     (count,) = struct.unpack("<q", file.read(8))
     data = file.read(max(0, count) * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
@@ -269,7 +254,6 @@ def write(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
 
 
 def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
-    """Return the pickle of an OrderedDict of tensors. See unpickle.py for the opcodes."""
     ordered_dict = b"ccollections\nOrderedDict\n)R"
 
     def text(value: str) -> bytes:

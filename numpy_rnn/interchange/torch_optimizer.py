@@ -39,13 +39,7 @@ def load_optimizer(path: str | PathLike[str], model: Layer, kind: str | None = N
         The model that :func:`numpy_rnn.interchange.load` built from the weights.
     kind : {"Adam", "AdamW", "RMSprop", "Adagrad", "SGD"}, optional
         By default what the options tell. Files before PyTorch 2.7 do not tell Adam from AdamW.
-
-    Raises
-    ------
-    OSError, DamagedFileError
-        If the file cannot be read or is damaged.
-    UnsupportedError
-        If there is no such optimiser here, or it does not belong to the model.
+        Errors are those of ``load``.
 
     Examples
     --------
@@ -62,13 +56,11 @@ def load_optimizer(path: str | PathLike[str], model: Layer, kind: str | None = N
             different = [n for n in options if n != "params" and _number(group[n]) != options[n]]
             if different:
                 raise UnsupportedError(f"its groups of parameters differ in {different}")
-        make = _kind(options, kind)
         if options.get("maximize"):
             raise UnsupportedError("its optimiser maximises")
-        optimizer = make(model.parameters, 0.0)
-        optimizer = make(
-            model.parameters, **{name: options[name] for name in optimizer.hyperparameters}
-        )
+        make = _kind(options, kind)
+        taken = make(model.parameters, 0.0).hyperparameters
+        optimizer = make(model.parameters, **{name: options[name] for name in taken})
         keys = [key for group in groups for key in group["params"]]
         names = _names(tree, model) or list(model.parameters.shapes)
         if len(keys) != len(names):
@@ -128,9 +120,9 @@ def _fill(optimizer: Optimizer, states: Mapping[str, Any]) -> None:
                 raise UnsupportedError(f"{moment!r} of {name!r} is missing")
             array = vector[start:stop].reshape(shape) if value is None else value.array()
             if array.shape != shape or not np.isfinite(array).all():
+                expected = f"expected finite numbers of {shape}, in the order of the model"
                 raise UnsupportedError(
-                    f"{moment!r} of {name!r} has shape {array.shape}, expected finite numbers of "
-                    f"shape {shape} (without weights in the file, the order must be the model's)"
+                    f"{moment!r} of {name!r} has shape {array.shape}, {expected}"
                 )
             vector[start:stop] = array.reshape(-1)
         start = stop

@@ -6,6 +6,7 @@ Programs save a state_dict, or several things by name: weights, the optimiser's 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,11 @@ def find_weights(tree: Any) -> Found:
             name: [inner.replace("module.", "") for inner, v in walk(value) if hasattr(v, "array")]
             for name, value in items.items()
         }
-        sets = {name: names for name, names in sets.items() if names}
+        # A best loss or a generator's state is a bare array beside the weights.
+        beside = {n for n, names in sets.items() if names == [""] and not _is_weight(items[n])}
+        if any(names not in ([], [""]) for names in sets.values()):
+            items = {name: value for name, value in items.items() if name not in beside}
+        sets = {name: names for name, names in sets.items() if names and name in items}
         known = [name for name in WEIGHTS if name in sets]
         same = all(names == next(iter(sets.values())) for names in sets.values())
         alone = same or (known and "state" in known[0])
@@ -60,10 +65,8 @@ def find_weights(tree: Any) -> Found:
         tree = items[chosen]
     _collect(tree, found)
     if not found.arrays:
-        kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
-        raise UnsupportedError(
-            f"it holds a {kind.rpartition('.')[2]} without arrays, expected a state_dict"
-        )
+        kind = tree.kind.rpartition(".")[2] if isinstance(tree, Instance) else type(tree).__name__
+        raise UnsupportedError(f"it holds a {kind} without arrays, expected a state_dict")
     return found
 
 
@@ -128,6 +131,13 @@ def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:
             ]
         )
     raise ValueError("it is nested too deeply")
+
+
+def _is_weight(value: Any) -> bool:
+    with suppress(UnsupportedError):  # an array of objects
+        array: Array = value.array()
+        return array.ndim > 0 and array.dtype.kind == "f"
+    return False
 
 
 def _is_optimizer(value: Any) -> bool:

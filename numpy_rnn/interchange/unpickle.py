@@ -89,14 +89,10 @@ class PickledArray:
         return self.value
 
 
-def _array_from_buffer(data: Any, dtype: Dtype, shape: Any, order: str) -> PickledArray:
+def _array_from_buffer(data: Any, dtype: Dtype, shape: Any, order: str = "C") -> PickledArray:
     made = PickledArray()
     made.build((1, shape, dtype, order == "F", data))
     return made
-
-
-def _scalar(dtype: Dtype, data: Any) -> Any:
-    return _array_from_buffer(data, dtype, (), "C").array().item()
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -139,7 +135,9 @@ for _module in ("builtins", "__builtin__"):
 for _module in ("numpy.core", "numpy._core"):
     TABLE |= {
         f"{_module}.multiarray._reconstruct": PickledArray,
-        f"{_module}.multiarray.scalar": _scalar,
+        f"{_module}.multiarray.scalar": lambda dtype, data: (
+            _array_from_buffer(data, dtype, ()).array().item()
+        ),
         f"{_module}.numeric._frombuffer": _array_from_buffer,
     }
 # Classes of the standard library whose objects settings often hold. They stay names, too.
@@ -147,8 +145,8 @@ INERT = re.compile(
     r"argparse\.Namespace|types\.SimpleNamespace|datetime\.\w+|(__builtin__|builtins)\.(object|"
     r"complex|slice|range)|(pathlib(\._local)?)\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
 )
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
-EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK, "EMPTY_TUPLE": ()}
+EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
 LITERAL = re.compile(
     r"(BIN)?INT[12]?|LONG[14]?|(BIN)?FLOAT|(SHORT_)?(BIN)?(STRING|UNICODE|BYTES)8?|BYTEARRAY8"
 )
@@ -203,8 +201,8 @@ class Machine:
 
     def _execute(self, name: str, argument: Any) -> None:  # noqa: C901, PLR0912, PLR0915 (one case for each kind of opcode)
         stack, memo = self.stack, self.memo
-        if name in LITERALS:
-            stack.append(argument)
+        if name in LITERALS or name in CONSTANTS:
+            stack.append(CONSTANTS.get(name, argument))
             return
         match name:
             case "PUT" | "BINPUT" | "LONG_BINPUT":
@@ -215,16 +213,13 @@ class Machine:
                 memo[len(memo)] = stack[-1]
             case "GET" | "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
-            case "NONE" | "NEWTRUE" | "NEWFALSE" | "MARK":
-                stack.append(CONSTANTS[name])
-            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_SET" | "EMPTY_TUPLE":
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_SET":
                 stack.append(EMPTY[name]())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(tuple(self._pop(int(name[-1]))))
-            case "TUPLE":
-                stack.append(tuple(self._since_mark()))
-            case "LIST" | "FROZENSET":
-                stack.append(self._since_mark())
+            case "TUPLE" | "LIST" | "FROZENSET":
+                items = self._since_mark()
+                stack.append(tuple(items) if name == "TUPLE" else items)
             case "DICT":
                 stack.append(_pairs(self._since_mark()))
             case "APPEND" | "APPENDS" | "ADDITEMS":
@@ -232,8 +227,8 @@ class Machine:
                 if not isinstance(stack[-1], Instance):
                     stack[-1].extend(values)
             case "SETITEM" | "SETITEMS":
-                items = _pairs(self._pop(2) if name == "SETITEM" else self._since_mark())
-                (stack[-1].state if isinstance(stack[-1], Instance) else stack[-1]).update(items)
+                pairs = _pairs(self._pop(2) if name == "SETITEM" else self._since_mark())
+                (stack[-1].state if isinstance(stack[-1], Instance) else stack[-1]).update(pairs)
             case "GLOBAL":
                 stack.append(Global(*argument.split(" ", 1)))
             case "STACK_GLOBAL":

@@ -8,12 +8,14 @@ import subprocess
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import numpy_rnn
 from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, Tanh, interchange
+from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.main import main
 from tests.cli.command import assert_refused, run_command, run_shell
 from tests.interchange import keras_files
@@ -76,8 +78,8 @@ def test_a_graph_is_run_and_not_written(folder: Path, command: Command, out: str
     done = command("convert", "graph.h5", out)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(
-        rf"numpy-rnn convert: error: '{out}': Graph\(.*\) is no chain of layers: it can be run and "
-        r"not written\n",
+        rf"numpy-rnn convert: error: '{out}': Graph\(.*\) is no chain of layers: it can only be "
+        r"run\n",
         done.stderr,
     )
     assert not (folder / out).exists()
@@ -109,6 +111,29 @@ def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: 
     model = numpy_rnn.load(out)
     assert isinstance(model.vocabulary, str)
     assert set(model.vocabulary) == set((trained / "text.txt").read_text(encoding="utf-8"))
+
+
+def test_a_checkpoint_is_run_on_token_ids(trained: Path, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "ids.csv", [[3], [1], [2]], fmt="%d")
+    arguments = ("--input", str(tmp_path / "ids.csv"), "--output", str(tmp_path / "y.npy"))
+    done = run_command("run", "text.rnn", *arguments, cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    model = numpy_rnn.load(file_of(trained / "text.rnn"))
+    expected, _ = model.predict(np.array([[3], [1], [2]]))
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected[:, 0])
+
+
+def test_a_saved_recall_is_run_on_one_hot_vectors(tmp_path: Path) -> None:
+    done = run_command("recall", "--epochs", "2", "--save", "said.safetensors", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    model: Any = numpy_rnn.load(tmp_path / "said.safetensors")
+    x = np.eye(next(iter(model.layers.values())).input_size)[[0, 2, 1]]
+    np.save(tmp_path / "x.npy", x)
+    arguments = ("--input", "x.npy", "--output", "y.npy")
+    done = run_command("run", "said.safetensors", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected, _ = model.predict(x[:, None].astype(model.parameters.dtype))
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected[:, 0])
 
 
 @pytest.mark.posix

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.graph import Graph, Node, Value
-from numpy_rnn.interchange.onnx_file import read
 from tests.interchange.onnx_seeds import branch
 
 X = np.arange(6.0).reshape(3, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,14 +191,6 @@ def test_good_files_load(content: bytes, tmp_path: Path) -> None:
     assert isinstance(load(tmp_path / "m"), Sequential | Graph)
 
 
-def test_compressed_arrays_are_read(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"compression": "gzip", "shuffle": True, "fletcher32": True}
-    plain = run(tmp_path / "a.h5", legacy(lstm_and_dense(), "2.4.0"))
-    np.testing.assert_array_equal(
-        run(tmp_path / "b.h5", legacy(lstm_and_dense(), "2.4.0", **options)), plain
-    )
-
-
 def soft_link(group: Any) -> None:
     group.file["copy"] = np.zeros((3, 2))
     group["kernel:0"] = h5py.SoftLink("/copy")
@@ -227,14 +218,8 @@ def huge_chunks(group: Any) -> None:
     group.create_dataset("kernel:0", (3, 2), "f8", chunks=(1 << 16, 1 << 10), maxshape=(None, None))
 
 
-def bomb(group: Any) -> None:
-    options = {"compression": "gzip", "chunks": (1, 1 << 13)}
-    group.create_dataset("kernel:0", (1 << 13, 1 << 13), "f4", **options)[0] = 0
-
-
-def bomb_in_a_chunk(group: Any) -> None:
-    data = group.create_dataset("kernel:0", (3, 2), "f8", chunks=(3, 2), compression="gzip")
-    data.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 26)))
+def compressed(group: Any) -> None:
+    group.create_dataset("kernel:0", data=np.zeros((3, 2)), compression="gzip")
 
 
 def texts(group: Any) -> None:
@@ -253,12 +238,8 @@ def a_cycle(group: Any) -> None:
     group["kernel:0"] = group.file["/"]
 
 
-def other_filter(group: Any) -> None:
-    group.create_dataset("kernel:0", data=np.zeros((3, 2)), compression="lzf")
-
-
-HOSTILE = [soft_link, external_link, external_storage, virtual, huge, huge_chunks, bomb]
-HOSTILE += [bomb_in_a_chunk, texts, integers, a_group, a_cycle, other_filter]
+HOSTILE = [soft_link, external_link, external_storage, virtual, huge, huge_chunks, compressed]
+HOSTILE += [texts, integers, a_group, a_cycle]
 
 
 @pytest.mark.parametrize("change", HOSTILE)

@@ -14,9 +14,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from numpy_rnn import interchange
+from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.graph import Graph
-from numpy_rnn.interchange.onnx_file import read, recognise
+from numpy_rnn.interchange.onnx_file import recognise
 from numpy_rnn.interchange.onnx_tensor import DTYPES, from_array, to_array
 from numpy_rnn.interchange.protobuf import MAX_FIELDS, Decoder, encode
 from numpy_rnn.layers import Sequential
@@ -234,6 +235,74 @@ def test_what_is_no_chain_of_layers_stays_a_graph(
     graph = read(tmp_path / "model.onnx").build(graph=True)
     ours = made.predict(x)[0] if kind is Sequential else made(x)[0]
     np.testing.assert_allclose(ours, graph(x)[0], rtol=1e-5, atol=1e-6)
+
+
+LAST = (1 << 63) - 1
+WHOLE = [node("Shape", ["x"], ["s"]), node("Slice", ["s", "zero", "one"], ["t"])]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "bound", "kind"),
+    [
+        ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], LAST, Sequential),
+        ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], 7, Graph),
+        ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], 13, Graph),
+        ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], 1000, Graph),
+        ([node("Slice", ["x", "n", "end", "zero"], ["c"])], -1000, Graph),
+        ([node("Slice", ["x", "zero", "n", "two"], ["c"])], 50, Sequential),  # features
+        ([*WHOLE, node("Slice", ["x", "zero", "t", "zero"], ["c"])], 0, Sequential),
+        (
+            [
+                *WHOLE,
+                node("Sub", ["t", "n"], ["b"]),
+                node("Slice", ["x", "b", "end", "zero"], ["c"]),
+            ],
+            1000,
+            Graph,
+        ),
+        ([node("Split", ["x", "halves"], ["c", "d"])], 0, Graph),
+        (
+            [
+                *WHOLE,
+                node("Equal", ["t", "n"], ["e"]),
+                node("Where", ["e", "one", "end"], ["u"]),
+                node("Slice", ["x", "zero", "u", "zero"], ["c"]),
+            ],
+            1000,
+            Graph,
+        ),
+    ],
+)
+def test_what_a_longer_input_could_change_is_no_chain(
+    nodes: list[Any], bound: int, kind: Any, tmp_path: Path
+) -> None:
+    """The small inputs that are tried have at most 13 steps."""
+    constants = {"zero": [0], "one": [1], "two": [2], "n": [bound], "end": [LAST]}
+    constants["halves"] = [1000, 1000]
+    weights = [from_array(name, np.array(value)) for name, value in constants.items()]
+    weights.append(from_array("w", np.ones((3, 2), np.float32)))
+    dims: list[Any] = [{"dim_param": "t"}, {"dim_param": "b"}, {"dim_value": 3}]
+    value = {"name": "x", "type": {"tensor_type": {"elem_type": 1, "shape": {"dim": dims}}}}
+    graph = {"node": [*nodes, node("MatMul", ["c", "w"], ["y"])], "initializer": weights}
+    made = load(model(graph | {"input": [value], "output": [{"name": "y"}]}), tmp_path)
+    assert type(made) is kind
+
+
+@pytest.mark.parametrize("op", ["Loop", "Scan", "ConvTranspose", "DynamicQuantizeLSTM"])
+def test_an_operator_that_is_missing_is_one_line(op: str, tmp_path: Path) -> None:
+    body = {"node": [node("Relu", ["i"], ["o"])], "input": [{"name": "i"}]}
+    inside = {"name": "body", "type": 5, "g": body | {"output": [{"name": "o"}]}}
+    attributes = [inside] if op in ("Loop", "Scan") else []
+    domain = {"domain": "com.microsoft"} if op.startswith("Dynamic") else {}
+    bad = node(op, ["x", "x"], ["y"], *attributes) | {"name": "bad"} | domain
+    graph = {"node": [bad], "input": [{"name": "x"}], "output": [{"name": "y"}]}
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(graph))
+    with pytest.raises(UnsupportedError) as raised:
+        interchange.load(path)
+    named = f"com.microsoft::{op}" if domain else op
+    expected = f"node 'bad' ({named}): there is no such operator here"
+    assert str(raised.value) == f"{str(path)!r}: {expected}"
 
 
 def test_unsupported_types_are_named(tmp_path: Path) -> None:

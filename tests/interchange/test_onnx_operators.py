@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.onnx_file import read
 from tests.interchange.onnx_nodes import onnxruntime_outputs
 
 R = np.random.default_rng(0)
@@ -40,6 +40,9 @@ CASES = [
     *[Case(op, [X]) for op in ("Abs", "Neg", "Exp", "Tanh", "Sigmoid", "Relu", "Erf", "Floor")],
     *[Case(op, [X]) for op in ("Softplus", "Softsign", "Elu", "LeakyRelu", "HardSigmoid", "Sign")],
     *[Case(op, [X, X[:1, :, :1]]) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")],
+    Case("Mod", [ints(7, -7, 7), ints(2, 3, -3)]),
+    Case("Mod", [X, np.float32(0.7)], {"fmod": 1}),
+    Case("Mean", [X, X[:1]], {}, 13),
     Case("Div", [ints(7, -7, 7), ints(2, 2, -2)]),
     Case("Pow", [np.abs(X), np.float32(0.5)]),
     Case("Pow", [X, np.float32(2)]),
@@ -84,6 +87,11 @@ CASES = [
     Case("Flatten", [X], {"axis": 2}),
     Case("Reshape", [X, ints(0, -1)]),
     Case("ArgMax", [X], {"axis": -1, "keepdims": 0}),
+    *[
+        Case(op, [np.round(X)], {"axis": axis, "select_last_index": last}, 13)
+        for op in ("ArgMax", "ArgMin")
+        for axis, last in ((1, 1), (-1, 1), (2, 0))
+    ],
     Case("Shape", [X], {"start": 1}),
     Case("Cast", [X], {"to": TensorProto.INT32}),
     *[Case(op, [X]) for op in ("HardSwish", "Selu", "Celu")],
@@ -95,6 +103,9 @@ CASES = [
     Case("TopK", [X, ints(2)], {"axis": 1}, 17, 2),
     Case("TopK", [X], {"k": 2}, 9, 2),
     Case("TopK", [X, ints(3)], {"largest": 0}, 17, 2),
+    Case("TopK", [np.round(X), ints(3)], {"axis": 1, "sorted": 1}, 11, 2),
+    Case("TopK", [ints(3, -(2**63), 2, 3, 0), ints(4)], {"largest": 1}, 17, 2),
+    Case("TopK", [BYTES.astype(np.int64), ints(2)], {"axis": 0}, 17, 2),
     Case("Einsum", [X, floats(4, 2)], {"equation": "abi,ij->bj"}),
     Case("GatherElements", [X, ints(0, 2, 1).reshape(1, 3, 1)], {"axis": 1}),
     Case("ScatterElements", [X, ints(2, 0).reshape(1, 2, 1), floats(1, 2, 1)], {"axis": 1}),
@@ -104,6 +115,16 @@ CASES = [
     Case("MaxPool", [floats(2, 3, 6, 5)], {"kernel_shape": [2, 3], "auto_pad": "SAME_UPPER"}),
     Case("AveragePool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     Case("AveragePool", [LINE], {"kernel_shape": [2], "pads": [1, 0], "count_include_pad": 1}),
+    *[
+        Case("MaxPool", [line], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, "pads": p})
+        for line in (LINE, LINE[..., :8])
+        for k, s, p in ((2, 2, [0, 0]), (3, 2, [1, 1]), (2, 3, [0, 0]), (3, 3, [1, 0]))
+    ],
+    *[
+        Case("AveragePool", [LINE], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, **more})
+        for more in ({}, {"pads": [1, 1]}, {"pads": [1, 1], "count_include_pad": 1})
+        for k, s in ((2, 2), (3, 2), (3, 4))
+    ],
     Case("InstanceNormalization", [LINE, floats(4), floats(4)]),
     Case("ReduceL2", [X], {"axes": [1]}),
     Case("ReduceMax", [X, ints(0)], {"keepdims": 0}, 18),
@@ -155,7 +176,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
         helper.make_node("GRU", ["x", "w", "r"], ["f"], name="sixth", activations=5),
         helper.make_node("Conv", ["x", "w"], ["g"], name="seventh", padding=1),
-        helper.make_node("MaxPool", ["x"], ["h"], name="eighth", kernel_shape=[1], ceil_mode=1),
+        helper.make_node("MaxPool", ["x"], ["h"], name="eighth", kernel_shape=[1], storage_order=1),
         helper.make_node("Add", ["x", "x"], ["i"], name="ninth", out=1),
         helper.make_node("Relu", ["x"], ["y"], name="good"),
     ]
@@ -174,7 +195,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         "fifth": "'Sin'",
         "sixth": "type",
         "seventh": "'padding'",
-        "eighth": "ceil_mode is 1",
+        "eighth": "storage_order is 1",
         "ninth": "'out'",
     }.items():
         line = next(line for line in str(raised.value).split("; ") if name in line)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx.backend.test.case import node as node_tests
 
-from numpy_rnn.interchange.onnx_file import read
+from numpy_rnn.interchange import read
 from tests.interchange.onnx_nodes import difference, onnxruntime_outputs, random_node
 
 with np.errstate(all="ignore"):  # importing the modules computes with uninitialised numbers

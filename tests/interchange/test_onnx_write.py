@@ -76,17 +76,26 @@ def models(batch_first: bool) -> dict[str, Layer]:
     }
 
 
-def again_state(model: Any, parts: list[Any]) -> tuple[Any, ...]:
-    """The state of a model whose stacked layers became one layer each."""
-    state, at, parts = [], 0, list(parts)
+def split_state(model: Any, state: Any) -> list[Any]:
+    """The parts of a state, one layer of a stack after the other."""
+    parts: list[Any] = []
+    stateful = [layer for layer in getattr(model, "layers", {"": model}).values() if layer.stateful]
+    states = state if isinstance(model, Sequential) else (state,)
+    for layer, own in zip(stateful, states, strict=True):
+        ways = 2 if layer.bidirectional else 1
+        for n in range(layer.num_layers):
+            rows = slice(n * ways, (n + 1) * ways)
+            parts += [part[rows] for part in (own if isinstance(own, tuple) else (own,))]
+    return parts
+
+
+def joined_state(model: Any, parts: list[Any]) -> tuple[Any, ...]:
+    """The state of a model without stacks."""
+    state, left = [], list(parts)
     for layer in model.layers.values():
         if layer.stateful:
-            ways, own = (2 if layer.bidirectional else 1), len(layer.state_sizes)
-            rows = tuple(part[at : at + ways] for part in parts[:own])
-            state.append(rows if own > 1 else rows[0])
-            at += ways
-            if at == len(parts[0]):
-                parts, at = parts[own:], 0
+            own = [left.pop(0) for _ in layer.state_sizes]
+            state.append(tuple(own) if len(own) > 1 else own[0])
     return tuple(state)
 
 
@@ -108,8 +117,7 @@ def test_a_written_model_equals_onnxruntime_and_is_read_again(
         tokens = name == "embedding"
         x = r.integers(0, 9, shape) if tokens else r.standard_normal((*shape, 3)).astype("f4")
         inputs, state = {"x": x}, model.zero_state(B)
-        flat = [state] if isinstance(state, np.ndarray) else list(state)
-        flat = [part for s in flat for part in (s if isinstance(s, tuple) else (s,))]
+        flat = split_state(model, state)
         if states:
             for value, part in zip(made.graph.input[1:], flat, strict=True):
                 part[...] = r.uniform(-1, 1, part.shape)
@@ -119,11 +127,10 @@ def test_a_written_model_equals_onnxruntime_and_is_read_again(
         theirs = onnxruntime_outputs(path.read_bytes(), inputs)
         np.testing.assert_allclose(theirs[0], y[0], rtol=1e-5, atol=1e-6)
         if states:
-            ends = [y[1]] if isinstance(y[1], np.ndarray) else list(y[1])
-            ends = [part for s in ends for part in (s if isinstance(s, tuple) else (s,))]
+            ends = split_state(model, y[1]) if model.stateful else []
             for a, b in zip(theirs[1:], ends, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-        ours = again.predict(x, again_state(again, flat)) if model.stateful else again.predict(x)
+        ours = again.predict(x, joined_state(again, flat)) if model.stateful else again.predict(x)
         np.testing.assert_allclose(ours[0] if model.stateful else ours, y[0], rtol=1e-5, atol=1e-6)
 
 
