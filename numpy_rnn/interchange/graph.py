@@ -44,13 +44,6 @@ class Node(NamedTuple):
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = {}
 
-    def options(self) -> dict[str, Any]:
-        """Return the attributes as arguments of the operator's function."""
-        found = dict(self.attributes)
-        if self.op == "Split" and "split" not in found and len(self.inputs) < 2:
-            found["num_outputs"] = len(self.outputs)
-        return found
-
     def graphs(self) -> list[Graph]:
         """Return the graphs among the attributes."""
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
@@ -66,7 +59,7 @@ class Node(NamedTuple):
             return "" if fits else f"attributes {sorted(self.attributes)}"
         if self.op in KINDS:
             return why_not_recurrent(self.op, self.attributes, self.inputs)
-        return why_not(self.op, self.options(), self.inputs)
+        return why_not(self.op, self.attributes, self.inputs)
 
 
 class Value(NamedTuple):
@@ -317,8 +310,8 @@ class Run:
             bound: tuple[Callable[[], None], tuple[Array, ...]] = layers.bind(*arrays)
             return bound
         if node.op == "Conv":
-            return bind_convolution(*arrays, **node.options())
-        function = function_of(node.op, node.options(), self.opset)
+            return bind_convolution(*arrays, **node.attributes)
+        function = function_of(node.op, node.attributes, self.opset)
         results = [np.asarray(y) for y in _several(function(*arrays))]
         moving = [known.array for known in reads if known.depends == NUMBERS]
         views = len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -162,7 +162,7 @@ class _Walk(Run):
         else:
             require(len(moving) == 1)
             fixed = [known.array for known in reads if known.depends < NUMBERS]
-            self._layer(op, reads[0] is known, fixed, node.options())
+            self._layer(op, reads[0] is known, fixed, node.attributes)
         self.size = results[0].array.size
         labels = [Label(self.made), Label(self.made, 1), Label(-1, 1)]
         return [known._replace(label=n) for known, n in zip(results, labels, strict=False)]
@@ -183,7 +183,7 @@ class _Walk(Run):
         self.layers.append(partial(make_layer, node.op, attributes, weights, dtype=self.dtype))
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
 
-    def _layer(self, op: str, first: bool, fixed: list[Array], options: dict[str, Any]) -> None:
+    def _layer(self, op: str, first: bool, fixed: list[Array], options: Mapping[str, Any]) -> None:
         """Append the layer of a node with these constants, or change the last one."""
         alpha, beta = options.get("alpha", 1.0), options.get("beta", 1.0)
         if op == "Gather":
@@ -228,14 +228,14 @@ def _holds_for_all_sizes(node: Node, reads: list[Known]) -> bool:
 
     Other nodes fail for one of the small inputs if a constant does not fit.
     """
-    x, found = reads[0], {n: Known(np.array(v)) for n, v in node.options().items()}
+    x, found = reads[0], {n: Known(np.array(v)) for n, v in node.attributes.items()}
     sized = any(CONSTANT < known.depends < NUMBERS for known in reads)
     if node.op == "Equal":  # exporters compare sizes with -1
         return not sized or all((k.array < 0).all() for k in reads if k.depends == CONSTANT)
     if node.op == "Div":
         return not sized
     if node.op == "Split" and x.depends == NUMBERS:
-        return x.array.shape[node.options().get("axis", 0)] not in SIZES[0]
+        return x.array.shape[node.attributes.get("axis", 0)] not in SIZES[0]
     if node.op != "Slice" or x.depends != NUMBERS:
         return True
     found |= zip(("starts", "ends", "axes"), reads[1:], strict=False)

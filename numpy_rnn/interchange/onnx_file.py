@@ -100,6 +100,8 @@ class Reader:
                 constants[node["output"][0]] = np.asarray(value, dtype)
             else:
                 attributes = {k: v for k, v in attributes.items() if k not in DROPPED}
+                if op == "Split":
+                    attributes.setdefault("num_outputs", len(node["output"]))
                 names = tuple(node["output"])
                 while names and not names[-1]:
                     names = names[:-1]

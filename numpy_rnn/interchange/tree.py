@@ -48,10 +48,10 @@ def find_weights(tree: Any) -> Found:
             name: [inner.replace("module.", "") for inner, v in walk(value) if hasattr(v, "array")]
             for name, value in items.items()
         }
-        # A best loss or a generator's state is a bare array beside the weights.
-        beside = {n for n, names in sets.items() if names == [""] and not _is_weight(items[n])}
-        if any(names not in ([], [""]) for names in sets.values()):
-            items = {name: value for name, value in items.items() if name not in beside}
+        nested = any(names not in ([], [""]) for names in sets.values())
+        if nested and not isinstance(tree, Instance):
+            # A best loss or a generator's state is a bare array beside the weights.
+            tree = items = {n: v for n, v in items.items() if sets[n] != [""] or _is_weight(v)}
         sets = {name: names for name, names in sets.items() if names and name in items}
         known = [name for name in WEIGHTS if name in sets]
         same = all(names == next(iter(sets.values())) for names in sets.values())

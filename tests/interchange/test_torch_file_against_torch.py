@@ -165,7 +165,8 @@ SAVED: dict[str, Any] = {
     "moving average": {"ema": prefixed("module."), "model": STATE},
     "deep": {"a": {"b": {"state_dict": STATE}}},
     "by parts": {"norm": dict(NET.norm.state_dict()), "embed": dict(NET.embed.state_dict()),  # type: ignore[union-attr]
-                 "rnn": dict(NET.rnn.state_dict()), "head": dict(NET.head.state_dict())},
+                 "rnn": dict(NET.rnn.state_dict()), "head": dict(NET.head.state_dict()),
+                 "best": torch.tensor(0.5)},
     "Parameter": {name: torch.nn.Parameter(value) for name, value in STATE.items()},
     "path": {"net": STATE, "args": {"path": Path("a"), "shape": torch.Size([2]),
                                     "device": torch.device("cpu"), "dtype": torch.float32}},
