@@ -18,7 +18,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.keras_layers import Chain, Entry
 from numpy_rnn.interchange.state_dict import StateDict
-from numpy_rnn.layers import LSTM, Layer, Linear, Sequential
+from numpy_rnn.layers import Layer, Linear, Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
 from numpy_rnn.reading import parse_json
 
@@ -173,17 +173,17 @@ def _read_nam(model: dict[str, Any]) -> Contents:
     total = 4 * H * (D + H) + (L - 1) * 8 * H * H + 6 * L * H + H + 1
     if rest.shape != (total,):
         raise ValueError(f"its weights have shape {rest.shape}, expected {total} numbers")
-    rnn, linear = LSTM(D, H, L, dtype=np.float32), Linear(H, 1, dtype=np.float32)
-    initial = []
+    arrays, initial = dict[str, Array](), []
     for layer in range(L):
         d = H if layer else D
         kernel, bias, h, c, rest = np.split(rest, np.cumsum([4 * H * (d + H), 4 * H, H, H]))
-        kernel = kernel.reshape(4 * H, d + H)
-        values = {"weight_ih": kernel[:, :d], "weight_hh": kernel[:, d:], "bias_ih": bias}
-        for name, value in (values | {"bias_hh": np.zeros(4 * H)}).items():
-            rnn.parameters.values[f"{name}_l{layer}"][...] = value
+        W_ih, W_hh = np.split(kernel.reshape(4 * H, d + H), [d], axis=1)
+        values = {"weight_ih": W_ih, "weight_hh": W_hh, "bias_ih": bias}
+        arrays |= {f"rnn.{name}_l{layer}": value for name, value in values.items()}
         initial.append((h, c))
-    linear.load_state_dict({"weight": rest[None, :H], "bias": rest[H:]})
+    arrays |= {"head.weight": rest[None, :H], "head.bias": rest[H:]}
+    whole: Any = StateDict(_finite(arrays), ordered=True).build(layers=["rnn", "head"])
+    rnn, linear = whole.layers.values()
     wrap = partial(InitialState, initial=(tuple(zip(*initial, strict=True)),))
     notes = ["the initial state is not zero"]
     return _contents("NAM", [rnn, linear], (), wrap, settings=settings, notes=notes)

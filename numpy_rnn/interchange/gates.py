@@ -145,14 +145,8 @@ def recurrent_layer(
     options = {"dtype": dtype} | {n: v for n, v in options.items() if v is not None}
     options |= {"bias": "bias_ih" in found[0], "bidirectional": len(found) == 2}
     layer = kind(D, found[0]["weight_hh"].shape[1], **options)
-    ends = ("_l0", "_l0_reverse")
-    layer.load_state_dict(
-        {
-            n + end: array
-            for end, arrays in zip(ends, found, strict=False)
-            for n, array in arrays.items()
-        }
-    )
+    for end, arrays in zip(("_l0", "_l0_reverse"), found, strict=False):
+        layer.load_state_dict({f"{n}{end}": a for n, a in arrays.items()}, strict=False)
     return layer
 
 

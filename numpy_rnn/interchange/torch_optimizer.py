@@ -111,18 +111,14 @@ def _fill(optimizer: Optimizer, states: Mapping[str, Any]) -> None:
     if len(steps) > 1 or len(known) not in (0, len(states)):
         raise UnsupportedError("its parameters have taken different numbers of steps")
     optimizer.num_steps = steps.pop()
-    start = 0
-    for name, shape in optimizer.parameters.shapes.items():
-        stop = start + int(np.prod(shape))
-        for moment, vector in optimizer.moments.items():
-            value = known.get(name, {}).get(moment)
-            if value is None and known:
+    shapes = optimizer.parameters.shapes
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    for moment, vector in optimizer.moments.items() if known else ():
+        for (name, shape), view in zip(shapes.items(), np.split(vector, ends[:-1]), strict=True):
+            if (value := known[name].get(moment)) is None:
                 raise UnsupportedError(f"{moment!r} of {name!r} is missing")
-            array = vector[start:stop].reshape(shape) if value is None else value.array()
+            array = value.array()
             if array.shape != shape or not np.isfinite(array).all():
-                expected = f"expected finite numbers of {shape}, in the order of the model"
-                raise UnsupportedError(
-                    f"{moment!r} of {name!r} has shape {array.shape}, {expected}"
-                )
-            vector[start:stop] = array.reshape(-1)
-        start = stop
+                found = f"{moment!r} of {name!r} has shape {array.shape}"
+                raise UnsupportedError(f"{found}, expected finite numbers of the model's {shape}")
+            view[...] = array.reshape(-1)

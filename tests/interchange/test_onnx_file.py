@@ -138,7 +138,7 @@ def constant(**fields: Any) -> bytes:
         (constant(raw_data=b"", float_data=[1.0]), "has 1 numbers"),
         (model({"node": [node("Relu", ["x"], ["y"])]}), "'x' is read"),
         (model({"node": [], "output": [{"name": "y"}]}), "'y' is read"),
-        (encode("Model", {"ir_version": 8}), "no graph"),
+        (encode("Model", {"ir_version": 8, "producer_name": "a"}), "no graph"),
         (b"\x08\x08\x12" + b"\xff" * 11, "longer than 10 bytes"),
         (b"\x08\x08" + b"\x12\x00" * (MAX_FIELDS + 1), "fields"),
     ],
