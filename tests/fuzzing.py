@@ -25,7 +25,7 @@ from numpy_rnn.apps.memory import Run, TrainingConfig, read_record, write_record
 from numpy_rnn.cli import checkpoint as commands
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.errors import UsageError
-from numpy_rnn.interchange import onnx_file
+from numpy_rnn.interchange import read as read_model
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.safetensors import CHECKED, METADATA, NO_CHECKSUM
 from numpy_rnn.text import strip_control_characters
@@ -181,7 +181,7 @@ FORMATS: dict[str, Format] = {
 }
 FORMATS["onnx"] = Format(
     lambda _: list(onnx_seeds.seeds()),
-    lambda path: onnx_file.read(path).build(),
+    lambda path: read_model(path).build(),
     models.ERRORS,
     "",
 )

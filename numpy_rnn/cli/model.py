@@ -153,20 +153,16 @@ def _predict(model: Any, x: Array, state: Any, block: int, axis: int) -> tuple[A
         if block or state is not None:
             raise ValueError("the model is a graph, expected no --block and no state")
         return model(x)[0], None
-    if not block or block >= x.shape[axis]:
-        found = model.predict(x, state) if model.stateful else (model.predict(x), None)
-        return found[0], found[1]
-    if not model.causal:
+    steps = x.shape[axis]
+    block = block or max(steps, 1)
+    if block < steps and not model.causal:
         raise ValueError("the model is not causal, expected no --block")
     outputs = []
-    for start in range(0, x.shape[axis], block):
+    for start in range(0, max(steps, 1), block):
         part = x[start : start + block] if axis == 0 else x[:, start : start + block]
-        if model.stateful:
-            y, state = model.predict(part, state)
-        else:
-            y = model.predict(part)
+        y, state = model.predict(part, state) if model.stateful else (model.predict(part), None)
         outputs.append(y)
-    return np.concatenate(outputs, axis), state
+    return np.concatenate(outputs, axis) if len(outputs) > 1 else outputs[0], state
 
 
 @contextmanager
