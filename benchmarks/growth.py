@@ -75,7 +75,7 @@ def cost(cell: str, size: Size, *, recompute: bool = False) -> tuple[float, floa
     return median(times), peak / 1e6
 
 
-def lines(cell: str, axis: str, longest: int) -> Iterator[tuple[Size, bool, float, float]]:
+def lines(axis: str, longest: int) -> Iterator[tuple[Size, bool, float, float]]:
     """Yield the sizes along one axis, whether they recompute, and the exponents to expect."""
     if axis != "T":
         sizes, in_time, in_memory = GROWTH[axis]
@@ -98,7 +98,7 @@ def table(cell: str, axis: str, longest: int) -> int:
     """Print the lines of one cell along one axis and return how many exceed what is expected."""
     before: tuple[Size, bool, float, float] | None = None
     surprises = 0
-    for size, recompute, *expected in lines(cell, axis, longest):
+    for size, recompute, *expected in lines(axis, longest):
         seconds, megabytes = cost(cell, size, recompute=recompute)
         slopes = ["", ""]
         if before is not None and before[1] == recompute:
