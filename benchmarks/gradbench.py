@@ -57,13 +57,12 @@ def objective(library: Any, main: Any, extra: Any, state: Any, sequence: Any) ->
     """Return the loss, with the operations of another library, in a plain loop."""
     sigmoid, tanh, exp, log, split = library
     h, c, total = list(state[0::2]), list(state[1::2]), 0.0
+    weights = [(split(main[k], 4), split(main[k + 1], 4)) for k in range(0, len(main), 2)]
     for x, target in pairwise(sequence):
         below = x * extra[0]
-        for k in range(len(h)):
-            w, b = split(main[2 * k], 4), split(main[2 * k + 1], 4)
-            c[k] = sigmoid(below * w[0] + b[0]) * c[k] + sigmoid(h[k] * w[1] + b[1]) * tanh(
-                h[k] * w[3] + b[3]
-            )
+        for k, (w, b) in enumerate(weights):
+            i, g = sigmoid(h[k] * w[1] + b[1]), tanh(h[k] * w[3] + b[3])
+            c[k] = sigmoid(below * w[0] + b[0]) * c[k] + i * g
             h[k] = below = sigmoid(below * w[2] + b[2]) * tanh(c[k])
         y = below * extra[1] + extra[2]
         total = total + (target * (y - log(2 + exp(y).sum()))).sum()
