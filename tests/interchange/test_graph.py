@@ -140,6 +140,13 @@ def test_branches_of_different_shapes_are_run_again() -> None:
             assert s.tolist() == list(c.shape)
 
 
+def test_a_whole_scalar_chooses_the_plan_and_a_real_one_does_not() -> None:
+    graph = Graph([Node("scale", "Mul", ("x", "k"), ("y",))], ["x", "k"], ["y"])
+    for k, plans in ((1.5, 1), (2.5, 1), (2, 2), (3, 3), (2, 3), (3.5, 3)):
+        np.testing.assert_array_equal(graph(X, np.array(k))[0], X * k)
+        assert len(graph._own.plans) == plans
+
+
 @pytest.mark.parametrize("op", ["LSTM", "Conv"])
 def test_weights_that_are_inputs_may_change(op: str) -> None:
     r = np.random.default_rng(0)
