@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import as_tuple, callable_name, map_tree
+from numpy_rnn.checking.target import as_leaves, as_tuple, callable_name, map_tree
 
 
 class FrameworkFunction(NamedTuple):
@@ -135,12 +135,3 @@ def _in_float64(jax: Any) -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_enable_x64", before)
-
-
-def as_leaves(value: Any) -> list[Any]:
-    """Return the parts of nested tuples, lists and dicts."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [leaf for part in value for leaf in as_leaves(part)]
-    return [value]

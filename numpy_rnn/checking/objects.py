@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -30,7 +31,7 @@ from numpy_rnn.checking.target import (
     Path,
     Values,
     arrays_of,
-    as_gradient,
+    as_leaves,
     as_tuple,
     copied,
     gradient_keys,
@@ -71,6 +72,7 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "val": ("grad",),
     "v": ("d", "g"),
 }
+GRADIENT_WORDS = ("grad", "deriv", "delta", "nabla")
 RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
 
 
@@ -122,9 +124,11 @@ def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     parts = {step[1]: (step, part) for step, part in parts_of(node) if isinstance(step[1], str)}
     if not isinstance(node, dict | list | tuple):
         for name in ("parameters", "gradients", "params", "grads"):
-            method = getattr(node, name, None)
-            if name not in parts and inspect.ismethod(method) and positional(method) == []:
-                parts[name] = (("call", name), method())
+            made = getattr(node, name, None)
+            if name not in parts and inspect.ismethod(made) and positional(made) == []:
+                parts[name] = (("call", name), made())
+            elif name not in parts and isinstance(getattr(type(node), name, None), property):
+                parts[name] = (("attr", name), made)
     for name, (step, part) in parts.items():
         for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
             if other in parts and other != name:
@@ -145,6 +149,17 @@ def _place_of_gradient(partner: Any, path: Path) -> Path | None:
             return None
     held = follow(partner, place)
     return None if held is None or isinstance(held, dict | list | tuple) else place
+
+
+def _beside(path: Path, shape: tuple[int, ...], made: dict[Path, Array]) -> Path | None:
+    """Return which of the arrays that backward made has a name that says it is the gradient."""
+    name, length = str(path[-1][1]).lower(), len(path) - 1
+    text = {p: path_text(p).lower() for p, array in made.items() if array.shape == shape}
+    fits = [p for p, t in text.items() if any(word in t for word in GRADIENT_WORDS)]
+    named = [p for p in fits if name in re.split("[^a-z0-9]+", text[p])]
+    near = [p for p in named if p[:length] == path[:length]]
+    found = near or named or fits
+    return found[0] if len(found) == 1 else None
 
 
 class ObjectTarget:
@@ -195,7 +210,13 @@ class ObjectTarget:
             for path, array in before.items()
             if path in after and np.array_equal(after[path], array)
         ]
+        kept = {path: array.copy() for path, array in after.items()}
         returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
+        made = {
+            path: array
+            for path, array in arrays_of(model).items()
+            if path not in kept or not np.array_equal(array, kept[path])
+        }
         if self._named is not None:
             for name in self._named:  # one without a gradient beside it is looked for below
                 held = [k for k in gradient_keys(name) if hasattr(model, k)]
@@ -217,14 +238,14 @@ class ObjectTarget:
             and originals[path].size
             and self._matters(path, values, result[1])
         ]
-        flat = list(returned) if isinstance(returned, tuple | list) else []
-        positions = list(range(len(self.arguments.trees), len(flat)))
+        _, extra, named = self._sorted(returned, values)
+        positions = list(range(len(extra)))
         for path in list(left):
             name = str(path[-1][1])
             now, shape = follow(model, path), originals[path].shape
-            fits = [i for i in positions if np.shape(as_gradient(flat[i])) == shape]
+            fits = [i for i in positions if np.shape(extra[i]) == shape]
             gradient: Any = None
-            if isinstance(returned, dict) and {*gradient_keys(name), name} & set(returned):
+            if {*gradient_keys(name), name} & set(named):
                 gradient = "by name"
             elif fits:
                 gradient = fits[0]
@@ -232,6 +253,8 @@ class ObjectTarget:
             elif now is not None and not np.array_equal(now, before[path]):
                 gradient = "updated"
                 self.linear = False
+            else:
+                gradient = _beside(path, shape, made)
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)
@@ -245,6 +268,28 @@ class ObjectTarget:
             "name it in parameters="
             for path in left
         ]
+
+    def _sorted(self, returned: Any, values: Values) -> tuple[list[Any], list[Any], dict[Any, Any]]:
+        """Return what backward returned: for each argument, other arrays, and those by name."""
+        if isinstance(returned, dict):
+            return [], [], returned
+        trees = self.arguments.trees
+        several = isinstance(returned, tuple) or (
+            isinstance(returned, list) and len(returned) == len(trees) > 1
+        )
+        flat = list(returned) if several else [returned]
+
+        def fit(parts: list[Any]) -> bool:
+            pairs = zip(trees, parts, strict=True)
+            return all(isinstance(p, np.ndarray) and p.shape == values[t].shape for t, p in pairs)
+
+        count = len(trees)
+        plain = all(isinstance(t, str) and is_real(values[t]) for t in trees)
+        if plain and len(flat) > count and not fit(flat[:count]) and fit(flat[-count:]):
+            flat = flat[-count:] + flat[:-count]  # the arguments come last
+        rest = flat[count:]
+        named = {k: g for part in rest if isinstance(part, dict) for k, g in part.items()}
+        return flat[:count], as_leaves([p for p in rest if not isinstance(p, dict)]), named
 
     def _short(self, path: Path) -> str:
         """Return a name: ``W`` of ``params['W']`` and of ``parameters.values['W']``."""
@@ -315,7 +360,7 @@ class ObjectTarget:
             returned = self._call_backward(model, result, douts)
             ignores = self._takes == [] and self.methods[1] is not None
             scale = float(np.asarray(douts[0]).reshape(-1)[0]) if ignores else 1.0
-            return self._read(model, returned, before, scale)
+            return self._read(model, returned, before, values, scale)
 
         return ForwardPass(outputs, backward, None, inputs, self._received(result))
 
@@ -362,28 +407,23 @@ class ObjectTarget:
         with quiet(self, reseed=False):
             return getattr(model, name)(*arguments)
 
-    def _read(  # noqa: C901 (one branch for each place where a gradient may be)
-        self, model: Any, returned: Any, before: Values, scale: float
+    def _read(
+        self, model: Any, returned: Any, before: Values, values: Values, scale: float
     ) -> Gradients:
         """Return the gradients by name, from what backward returned and from the object."""
-        trees = self.arguments.trees
         found: Gradients = {}
-        flat = list(returned) if isinstance(returned, tuple) else [returned]
-        if isinstance(returned, list) and len(returned) == len(trees) > 1:
-            flat = returned
-        if isinstance(returned, dict):
-            for name in [*self.arguments.values, *self.found]:
-                match_gradient(name, returned, returned, found)
-        else:
-            for tree, gradient in zip(trees, flat, strict=False):
-                match_gradient(tree, gradient, {}, found)
+        own, extra, named = self._sorted(returned, values)
+        for tree, gradient in zip(self.arguments.trees, own, strict=False):
+            match_gradient(tree, gradient, {}, found)
+        for name in [*(() if own else self.arguments.values), *self.found] if named else ():
+            match_gradient(name, named, named, found)
         for name, parameter in self.found.items():
             path, gradient = parameter
             now, held = follow(model, path), self._held(model, parameter)
             if not np.array_equal(before[name], now):
                 self.remarks["backward updates the parameters"] = None
             if isinstance(gradient, int):
-                found[name] = as_gradient(returned[gradient])
+                found[name] = extra[gradient]
             elif gradient == "updated":
                 given = any(p.name in RATES for p in self._takes or ())
                 found[name] = (before[name] - now) / (1.0 if given else self._rate(model))

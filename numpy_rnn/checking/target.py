@@ -182,19 +182,7 @@ def as_tuple(outputs: Any) -> tuple[Any, ...]:
 def regroup(parts: Sequence[Any], like: Any) -> Any:
     """Return flat parts nested as `like` is: the inverse of :func:`as_tuple`."""
     remaining = iter(parts)
-
-    def build(template: Any) -> Any:
-        if template is None:
-            return None
-        if isinstance(template, dict):
-            return {key: build(part) for key, part in template.items()}
-        if isinstance(template, list):
-            return [build(part) for part in template]
-        if isinstance(template, tuple):
-            return tuple(build(part) for part in template)
-        return next(remaining)
-
-    return build(like)
+    return map_tree(like, lambda leaf: None if leaf is None else next(remaining))
 
 
 class Arguments:
@@ -217,7 +205,7 @@ class Arguments:
                     f"check_gradients: {name} is a {type(what).__name__} of numbers, expected an "
                     "array, or a list of arrays or shapes"
                 )
-            return type(what)([self._read(f"{name}[{i}]", part) for i, part in enumerate(what)])
+            return rebuilt(what, [self._read(f"{name}[{i}]", p) for i, p in enumerate(what)])
         self.values[name] = what
         return name
 
@@ -260,8 +248,27 @@ def map_tree(tree: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(tree, dict):
         return {key: map_tree(part, function) for key, part in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)([map_tree(part, function) for part in tree])
+        return rebuilt(tree, [map_tree(part, function) for part in tree])
     return function(tree)
+
+
+def scaled(gradients: Any, factor: Any) -> Any:
+    """Return nested gradients times a factor."""
+    return map_tree(gradients, lambda g: None if g is None else np.asarray(g) * factor)
+
+
+def rebuilt(like: Any, parts: list[Any]) -> Any:
+    """Return parts in a list, tuple or named tuple of the same type."""
+    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
+
+
+def as_leaves(value: Any) -> list[Any]:
+    """Return the parts of nested tuples, lists and dicts."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [leaf for part in value for leaf in as_leaves(part)]
+    return [value]
 
 
 def gradient_keys(name: str) -> tuple[str, ...]:
@@ -334,6 +341,7 @@ class PairTarget:
         self._cache_first = bool(names) and names[0].lower() in CACHES
         required = [p for p in positional(backward) or () if p.default is p.empty]
         self._room = len(required) - 1 if positional(backward) is not None else None
+        self.linear = self._room != 0
 
     def code(self) -> tuple[Any, ...]:
         """Return the functions whose modules get complex buffers."""
@@ -361,6 +369,12 @@ class PairTarget:
         def backward(douts: Sequence[Array | None]) -> Gradients:
             sent = regroup(douts, outputs)
             sent = list(sent)[:room] if several else [sent]
+            if self._room == 0 and not several:  # a loss's backward, of the cache alone
+                with quiet(self, reseed=False):
+                    gradients = self.backward(cache)
+                if isinstance(gradients, np.ndarray):  # of the first argument alone
+                    gradients = (gradients, *[None] * (len(self.arguments.trees) - 1))
+                return self.arguments.read(scaled(gradients, douts[0]), self.name)
             with quiet(self, reseed=False):
                 gradients = (
                     self.backward(cache, *sent)
@@ -391,7 +405,9 @@ class FunctionTarget(PairTarget):
             raise FormError(
                 f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
             )
-        loss, gradient = np.asarray(made[0]), made[1] if len(made) == 2 else tuple(made[1:])
+        loss, gradient = np.asarray(made[0]), made[1:]
+        if len(gradient) == 1 or isinstance(gradient[0], dict):  # what follows is a state
+            gradient = gradient[0]
         single = len(called) == 1 and isinstance(called[0], np.ndarray)
         if loss.ndim or (single and np.shape(gradient) != called[0].shape):
             shape = f"a {type(gradient).__name__}"
@@ -406,11 +422,14 @@ class FunctionTarget(PairTarget):
             cuts = np.cumsum([a.size for a in arguments])[:-1]
             parts = zip(np.split(np.asarray(gradient), cuts), arguments, strict=True)
             return loss, tuple(part.reshape(a.shape) for part, a in parts)
-        return loss, np.asarray(gradient) if single else gradient
+        of_first = isinstance(gradient, np.ndarray) and isinstance(called[0], np.ndarray)
+        if single or (of_first and gradient.shape == called[0].shape):
+            return loss, (np.asarray(gradient), *[None] * (len(called) - 1))
+        return loss, gradient
 
     @staticmethod
     def _gradient(dloss: Any, cache: Any) -> Any:
-        return map_tree(cache, lambda g: None if g is None else np.asarray(g) * dloss)
+        return scaled(cache, dloss)
 
 
 def callable_name(function: Any) -> str:
