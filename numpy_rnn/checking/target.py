@@ -405,7 +405,8 @@ class FunctionTarget(PairTarget):
             raise FormError(
                 f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
             )
-        loss, gradient = np.asarray(made[0]), made[1:]
+        loss = np.asarray(made[0])
+        gradient: Any = made[1:]
         if len(gradient) == 1 or isinstance(gradient[0], dict):  # what follows is a state
             gradient = gradient[0]
         single = len(called) == 1 and isinstance(called[0], np.ndarray)
