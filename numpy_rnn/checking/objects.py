@@ -212,11 +212,6 @@ class ObjectTarget:
         ]
         kept = {path: array.copy() for path, array in after.items()}
         returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
-        made = {
-            path: array
-            for path, array in arrays_of(model).items()
-            if path not in kept or not np.array_equal(array, kept[path])
-        }
         if self._named is not None:
             for name in self._named:  # one without a gradient beside it is looked for below
                 held = [k for k in gradient_keys(name) if hasattr(model, k)]
@@ -238,6 +233,12 @@ class ObjectTarget:
             and originals[path].size
             and self._matters(path, values, result[1])
         ]
+        used = {p.gradient for p in self.found.values()}
+        made = {
+            path: array
+            for path, array in arrays_of(model).items()
+            if path not in used and (path not in kept or not np.array_equal(array, kept[path]))
+        }
         _, extra, named = self._sorted(returned, values)
         positions = list(range(len(extra)))
         for path in list(left):
@@ -255,6 +256,7 @@ class ObjectTarget:
                 self.linear = False
             else:
                 gradient = _beside(path, shape, made)
+                made.pop(gradient, None)
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)

@@ -1,15 +1,14 @@
 """The proof table: everything the library ships against independent derivations.
 
-    complex step         Im f(x + ih) / h, every element, in five regimes
-    central differences  (f(x + h) - f(x - h)) / 2h, where they resolve anything
+    complex step         Im f(x + ih) / h, along a direction over all elements, in five regimes
+    central differences  (f(x + h) - f(x - h)) / 2h, along one for each time slice
     RTRL                 the gradient forwards in time, from single steps
     linearity            backward(3 u + v) = 3 backward(u) + backward(v)
     split = whole        two parts, with the state and its gradient carried across the cut
 
-Each entry is the worst relative error: of any time slice of any gradient for the first two, of
-any gradient for the others. A dash marks what cannot be compared: a loss has no recurrence, and
-RTRL takes pairs. All of this runs wherever NumPy does. The comparison with PyTorch is in
-``benchmarks/torch_references.py``.
+Each entry is the worst relative error of any gradient, for the first two along a direction. A
+dash marks what cannot be compared: a loss has no recurrence, and RTRL takes pairs. All of this
+runs wherever NumPy does. The comparison with PyTorch is in ``benchmarks/torch_references.py``.
 """
 
 from __future__ import annotations
