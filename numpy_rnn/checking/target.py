@@ -14,6 +14,8 @@ import contextlib
 import inspect
 import io
 import random
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -105,10 +107,22 @@ def copied(values: Values) -> Values:
     return {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in values.items()}
 
 
+class _Printed(io.StringIO):
+    """What the checking thread prints. Other threads print as before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread, self.before = threading.get_ident(), sys.stdout
+
+    def write(self, text: str) -> int:
+        mine = threading.get_ident() == self.thread
+        return super().write(text) if mine else self.before.write(text)
+
+
 @contextlib.contextmanager
 def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
     """Capture what the code prints, and give it the same random numbers each time."""
-    printed, numpy_random = io.StringIO(), cast("Any", np.random.mtrand._rand)
+    printed, numpy_random = _Printed(), cast("Any", np.random.mtrand._rand)
     before = random.getstate(), numpy_random.get_state()
     if reseed:
         random.seed(0)

@@ -105,3 +105,16 @@ def test_two_threads_check_at_once_and_a_third_gets_its_own_arrays() -> None:
     assert reports == [(True, "complex step")] * 6
     assert kinds == {"f"}
     assert np.zeros is zeros
+
+
+def test_what_another_thread_prints_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    def forward(x: Array) -> Any:
+        print("mine")  # noqa: T201 (that is the point)
+        other = threading.Thread(target=print, args=("another's",))
+        other.start()
+        other.join()
+        return x * 1, None
+
+    report = check_gradients((forward, lambda dy, _: dy), "B D", regimes=["usual"])
+    assert "what the code prints is captured and not shown" in report.notes
+    assert set(capsys.readouterr().out.split("\n")) == {"another's", ""}
