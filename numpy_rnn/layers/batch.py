@@ -140,12 +140,13 @@ def read_arguments(
             valid = within & batch.read_bool(where, "mask", mask)
             batch = batch._replace(shown=_shown(valid, within, backwards))
         if reset is not None:
-            batch = batch._replace(resets=within & batch.read_bool(where, "reset", reset))
+            resets = within & batch.read_bool(where, "reset", reset)
+            batch = batch._replace(resets=resets if resets.any() else None)
         if not valid.all():  # the rest may hold anything, even NaN or -1: zeros take its place
             x = x.copy()
             time_major = to_time_major(x, batched, batch_first)
             time_major[~valid] = 0
-        if reset is not None or not valid.all():
+        if batch.resets is not None or not valid.all():
             batch = batch._replace(valid=valid)
     initial = batch.read_state(where, "state", state, *state_shape, dtype)
     if tokens:

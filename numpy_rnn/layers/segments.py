@@ -97,8 +97,13 @@ class Segment(NamedTuple):
 
     def scatter(self, steps: Array, sequence: Array) -> None:
         """Write the steps of a sequence."""
-        B = sequence.shape[1]
-        sequence[self.at if isinstance(self.at, slice) else np.divmod(self.at, B)] = steps
+        T, B, *rest = sequence.shape
+        if isinstance(self.at, slice):
+            sequence[self.at] = steps
+        elif sequence.flags.c_contiguous:
+            sequence.reshape(T * B, *rest)[self.at] = steps
+        else:
+            sequence[np.divmod(self.at, B)] = steps
 
 
 def cut_segments(
@@ -202,7 +207,8 @@ def run_segments(
             SegmentsCache(cell, None, segments, [cache], (T, B), False, True),
         )
     y = np.empty((T, B, cell.states[0]), initial[0].dtype) if out is None else out
-    y[...] = 0
+    if spans is not None and len(spans.path) < T * B:
+        y[...] = 0
     x = x if spans is None else np.ascontiguousarray(x)
     carried = list(map(np.copy, initial)) if spans is None else spans.initial(initial)
     segments, caches = [], []
@@ -248,7 +254,7 @@ def segments_vjp(
     # A cell may return more gradients than it has weights, as the LSTM for its projection.
     of_weights = slice(1 + components, 1 + components + len(cell.weights))
     if whole:
-        douts = _with_final(dy, dfinal, T)
+        douts = _with_final(dy, dfinal, T, fresh=False)
         grads = cell.backward(*douts, caches[0], **options)
         return grads[0], list(grads[1 : 1 + components]), list(grads[of_weights])
     dstates = [
@@ -264,13 +270,16 @@ def segments_vjp(
         which, at = segment
         d_last = [d[which] for d in dstates]
         steps = len(range(T)[at]) if spans is None else len(at)
-        douts = _with_final(None if dy is None else segment.gather(dy), d_last, steps)
+        d = None if dy is None else segment.gather(dy)
+        douts = _with_final(d, d_last, steps, fresh=spans is not None)
         # The recomputed cache has no name, which would keep it while the next one is made.
         grads = cell.backward(
             *douts, cell.forward(*pair_cache)[1] if recompute else pair_cache, **options
         )
         if grads[0] is not None:
-            dx = np.zeros((T, B, grads[0].shape[-1]), grads[0].dtype) if dx is None else dx
+            if dx is None:
+                full = spans is None or len(spans.path) == T * B
+                dx = (np.empty if full else np.zeros)((T, B, grads[0].shape[-1]), grads[0].dtype)
             segment.scatter(grads[0], dx)
         for d, d_segment in zip(dstates, grads[1 : 1 + components], strict=True):
             d[which] = d_segment
@@ -286,13 +295,21 @@ def segments_vjp(
     return dx, dstates if spans is None else spans.initial_vjp(dstates), dweights
 
 
-def _with_final(dy: Array | None, dfinal: list[Array | None], steps: int) -> list[Array | None]:
-    """Return the gradient of each component's trajectory: `dy`, and those of the final state."""
+def _with_final(
+    dy: Array | None, dfinal: list[Array | None], steps: int, *, fresh: bool
+) -> list[Array | None]:
+    """Return the gradient of each component's trajectory: `dy`, and those of the final state.
+
+    `fresh` says that `dy` may be written to.
+    """
     douts = [dy, *[None] * (len(dfinal) - 1)]
     for component, last in enumerate(dfinal):
         if last is not None and last.any():
             given = douts[component]
-            d = np.zeros((steps, *last.shape), last.dtype) if given is None else given.copy()
-            d[-1] += last
-            douts[component] = d
+            if given is None:
+                given = np.zeros((steps, *last.shape), last.dtype)
+            elif not fresh:
+                given = given.copy()
+            given[-1] += last
+            douts[component] = given
     return douts
