@@ -1,6 +1,6 @@
 """Recurrent layers beside those of other libraries, in float32: training and inference.
 
-    python -m benchmarks.peers [--rounds N] [--cells LSTM ...] [--threads 1]
+    python -m benchmarks.peers [--rounds N] [--cells LSTM ...] [--sizes 0 1 ...] [--threads 1]
 
 Every contender has the same weights and the same input. Its outputs are compared with numpy_rnn's
 before it is timed, and so are the gradients of its input and of every weight. All take turns in
@@ -169,14 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recurrent layers beside other libraries.")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contender")
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
-    parser.add_argument("--sizes", type=int, default=len(SIZES), help="only the first of the sizes")
+    every = range(len(SIZES))
+    parser.add_argument("--sizes", type=int, nargs="+", default=every, choices=every)
     parser.add_argument("--threads", type=int, default=1, help="threads of each library")
     options = parser.parse_args()
     tables: dict[str, Rows] = {"train": [], "infer": []}
     notes: dict[str, str] = {}
     for cell in options.cells:
-        for size in SIZES[: options.sizes]:
-            B, T, D, H = size
+        for B, T, D, H in (SIZES[position] for position in options.sizes):
             rng = np.random.default_rng(0)
             layer = CELLS[cell][0](D, H, rng=0, dtype=np.float32)
             x, dy = (
