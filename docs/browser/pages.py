@@ -52,7 +52,7 @@ def grid(exercise: Exercise, answer: Any) -> dict[str, list[tuple[str, Any]]]:
     values, axes = draw(rng, shapes, sizes, regime)
     point = Point(target, values, draw_gradients(rng, target.run(values).outputs, None, regime))
     gates = tuple(exercise.options.get("gates", ""))
-    settings = CheckSettings("complex step", False, None, gates, 0)
+    settings = CheckSettings(method="complex step", rtol=None, gates=gates, seed=0)
     context = Context(point, axes, regime, settings)
     T = sizes["T"]
     steps: list[tuple[str, Any]] = []
