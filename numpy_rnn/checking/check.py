@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy_rnn.checking.derivatives import Method, is_analytic
 from numpy_rnn.checking.forms import read_target
 from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.objects import ObjectTarget
+from numpy_rnn.checking.repair import suggest_repair
 from numpy_rnn.checking.shapes import (
     GIVEN_REGIMES,
     Axes,
@@ -131,6 +132,7 @@ def check_gradients(
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     locate: bool = True,
+    cause_seconds: float = 5.0,
     seed: int = 0,
     keep: Sequence[str] = (),
     allow: Collection[str] = (),
@@ -173,6 +175,9 @@ def check_gradients(
         for central differences.
     locate : bool
         Whether to look for the first wrong place, which takes longer than to notice an error.
+    cause_seconds : float
+        Processor time to look for the cause of a wrong gradient: a small change of the code, tried
+        in memory, that makes every gradient right. 0 for none, and none without `locate`.
     seed : int
         Seed of everything that is drawn.
     keep : sequence of str
@@ -218,7 +223,17 @@ def check_gradients(
         else:
             if drawn and regimes is None:
                 check.cross_branches()
-    return check.report()
+        report = check.report()
+        if locate and cause_seconds and not report.gradients_ok:
+            options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
+            options |= {"method": method, "regimes": regimes, "rtol": rtol, "seed": seed}
+            options |= {"sizes": sizes, "keep": keep, "locate": False}
+
+            def is_right() -> bool:
+                return check_gradients(target, *arguments, **options).gradients_ok
+
+            return replace(report, suggestions=check.causes(is_right, cause_seconds))
+    return report
 
 
 def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **options: Any) -> None:
@@ -255,6 +270,7 @@ class _Check:
     violations: list[Violation] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     diagnosis: Diagnosis = NOT_LOCATED
+    wrong: tuple[InputRegime, Point] | None = None  # the first inputs with a wrong gradient
     stand_ins: bool = False
     sides: dict[str, set[bool]] = field(default_factory=dict)  # of each comparison in the code
 
@@ -363,6 +379,8 @@ class _Check:
             comparisons = [c for c in comparisons if c.right or not has_kink(context, c.name)]
         self.compared += comparisons
         some_wrong = any(not comparison.right for comparison in comparisons)
+        if some_wrong and self.wrong is None:
+            self.wrong = regime, point._replace(stand_ins=self.stand_ins)
         if self.find_location and some_wrong and self.diagnosis.location is None:
             point = point._replace(stand_ins=self.stand_ins)
             context = context._replace(point=point, settings=self.settings)
@@ -431,6 +449,19 @@ class _Check:
             gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
         inside = any(v.kind == "float32" for v in self.violations)
         self.settings = CheckSettings(method, rtol, gates, seed, inside)
+
+    def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
+        """Return the suggestions, that of a change which was tried first."""
+        if self.wrong is None:
+            return self.diagnosis.suggestions
+        regime, point = self.wrong
+        points, sizes = [point], self.sizes
+        with contextlib.suppress(Exception):  # code that takes no other sizes
+            self.sizes = {**sizes, "T": 3, "B": 2}
+            points.insert(0, self.inputs(0, regime)[0])
+        self.sizes = sizes
+        method = Context(point, {}, regime, self.settings).method
+        return suggest_repair(points, method, is_right, seconds) + self.diagnosis.suggestions
 
     def cross_branches(self) -> None:
         """Try inputs of other magnitudes where a comparison in the code fell to one side only."""

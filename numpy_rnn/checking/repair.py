@@ -1,0 +1,193 @@
+"""The cause of a wrong gradient: one small change of the code that makes every gradient right.
+
+The exact gradients are known, so a suspected cause can be tried: change the code of the backward
+pass in memory, run it, and compare. The changes are those of ``edits.py``, the likeliest first. A
+change that explains the wrong numbers at one set of inputs is then checked like any other code, in
+every regime. Only a change that passes is reported, with the line that it concerns.
+
+The functions are those that run while the gradients are made and whose source can be read. Their
+``__code__`` is replaced for a trial and put back after it.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import inspect
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.checking.derivatives import Method, directional
+from numpy_rnn.checking.edits import Edit, edits_of
+from numpy_rnn.checking.pool import Source
+from numpy_rnn.checking.target import FunctionTarget, Point, is_real
+from numpy_rnn.checking.traced import HERE, NUMPY
+from numpy_rnn.functional.types import Array
+
+CLOSE = 1e-7  # relative error of a derivative along a random direction that counts as right
+MAX_TEXT = 90  # characters of a statement in a report
+
+
+def suggest_repair(
+    points: list[Point], method: Method, verify: Callable[[], bool], seconds: float
+) -> list[str]:
+    """Return the change that makes every gradient right, as a list of one sentence, or nothing.
+
+    `points` are where a gradient may be wrong, the cheapest first. `verify` checks the code as it
+    is then, in every regime. The search ends after this many seconds of processor time.
+    """
+    end = time.process_time() + seconds
+    with contextlib.suppress(Exception), _quietly():  # whatever changed code raises
+        trials = [trial for point in points if not (trial := _Trial(point, method)).succeeds()]
+        if not trials:
+            return []
+        sources = list(_sources(trials[0].point))
+        found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
+        found.sort(key=lambda pair: pair[0].rank)
+        for edit, source in found:
+            if time.process_time() > end:
+                break
+            with edit.applied():
+                code = _compiled(source)
+            if code is None:
+                continue
+            function: Any = source.function
+            original = function.__code__
+            try:
+                function.__code__ = code
+                if all(trial.succeeds() for trial in trials) and verify():
+                    return [_sentence(edit, source)]
+            except Exception:  # noqa: S112 (whatever changed code raises)
+                continue
+            finally:
+                function.__code__ = original
+    return []
+
+
+class _Trial:
+    """The exact derivatives along a random direction for each value, to compare a trial with."""
+
+    def __init__(self, point: Point, method: Method) -> None:
+        rng = np.random.default_rng(0)
+        self.point, self.outputs = point, point.target.run(point.values).outputs
+        claimed = point.claimed()
+        self.directions: dict[str, Array] = {}
+        self.exact: dict[str, float] = {}
+        for name in point.real_names():
+            if claimed.get(name) is None:
+                continue
+            direction = rng.standard_normal(point.values[name].shape)
+            self.directions[name] = direction
+            self.exact[name] = directional(point, {name: direction}, method).value
+
+    def succeeds(self) -> bool:
+        """Whether the code as it is now gives the same outputs, and right gradients."""
+        result = self.point.target.run(self.point.values)
+        if len(result.outputs) != len(self.outputs) or not all(
+            np.array_equal(a, b, equal_nan=True)
+            for a, b in zip(result.outputs, self.outputs, strict=True)
+        ):
+            return False
+        claimed = result.backward(self.point.own_douts())
+        for name, direction in self.directions.items():
+            got = claimed.get(name)
+            if got is None or not is_real(got) or got.shape != direction.shape:
+                return False
+            terms = got * direction
+            size = max(float(np.sqrt(np.sum(terms**2))), abs(self.exact[name]))
+            if not abs(float(terms.sum()) - self.exact[name]) <= CLOSE * size:
+                return False
+        return True
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _sources(point: Point) -> Iterator[Source]:
+    """Yield the functions that make the gradients, each once."""
+    for code, values in _running(point).items():
+        for function in gc.get_referrers(code):
+            if isinstance(function, FunctionType):
+                with contextlib.suppress(OSError, TypeError, SyntaxError):
+                    if source := _read(function, values):
+                        yield source
+
+
+def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any]]]:
+    """Return what runs while the gradients are made, and its values, but for this library's."""
+    seen: dict[CodeType, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "return":
+            seen[frame.f_code] = frame.f_globals, dict(frame.f_locals)
+
+    result, before = point.target.run(point.values), sys.getprofile()
+    sys.setprofile(note)
+    try:
+        if isinstance(point.target, FunctionTarget):
+            result = point.target.run(point.values)
+        result.backward(point.own_douts())
+    finally:
+        sys.setprofile(before)
+    standard = str(Path(contextlib.__file__).parent)
+    return {
+        code: values
+        for code, values in seen.items()
+        if not code.co_filename.startswith((HERE, NUMPY, standard, "<frozen"))
+        and not code.co_name.startswith("<")
+    }
+
+
+def _read(function: FunctionType, values: tuple[dict[str, Any], dict[str, Any]]) -> Source | None:
+    """Return the syntax tree of a function, inside one that has its free variables."""
+    lines, first = inspect.getsourcelines(function)
+    tree = ast.parse(textwrap.dedent("".join(lines)))
+    ast.increment_lineno(tree, first - 1)
+    node = tree.body[0]
+    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
+        return None
+    node.decorator_list = []
+    if free := function.__code__.co_freevars:
+        outer = ast.parse(f"def outer({', '.join(free)}): pass").body[0]
+        assert isinstance(outer, ast.FunctionDef)  # noqa: S101 (for mypy)
+        outer.body, tree.body = [node], [outer]
+    return Source(function, tree, node, Path(function.__code__.co_filename).name, values)
+
+
+def _compiled(source: Source) -> CodeType | None:
+    """Return the code of the function as its tree is now, or None if it does not compile."""
+    ast.fix_missing_locations(source.tree)
+    try:
+        found = compile(source.tree, source.function.__code__.co_filename, "exec")
+    except (SyntaxError, ValueError, TypeError):
+        return None
+    free = source.function.__code__.co_freevars
+    for _ in range(2):
+        for constant in found.co_consts:
+            if isinstance(constant, CodeType):
+                if constant.co_name == source.function.__name__:
+                    return constant if constant.co_freevars == free else None
+                found = constant
+                break
+    return None
+
+
+def _sentence(edit: Edit, source: Source) -> str:
+    """Return what a change says of the cause."""
+    old, new = edit.before_and_after(MAX_TEXT)
+    change = f'with "{new}" instead of "{old}"' if new else f'without "{old}"'
+    where = f"{source.function.__name__}, line {edit.line} of {source.file}"
+    return f"{edit.cause}? {where}: {change} every gradient is right"
