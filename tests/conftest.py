@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from numpy_rnn.checking import check
 from tests.windows.plugin import (  # noqa: F401 (pytest finds its hooks here)
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -34,6 +35,9 @@ settings.load_profile("numpy_rnn")
 settings.register_profile("thorough", settings.get_profile("numpy_rnn"), max_examples=500)
 # For mutmut (pyproject.toml), which runs the tests once for each of some thousand mutants.
 settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_examples=5)
+
+# The search for a cause takes seconds, and tests/checking/test_repair.py asks for it.
+check.CAUSE_SECONDS = 0.0
 
 ROOT = Path(__file__).parent.parent
 HAS_TORCH = find_spec("torch") is not None

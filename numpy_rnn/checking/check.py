@@ -52,6 +52,7 @@ from numpy_rnn.checking.traced import HERE
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()
+CAUSE_SECONDS = 5.0  # to look for a cause, unless a call says otherwise
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def check_gradients(
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     locate: bool = True,
-    cause_seconds: float = 5.0,
+    cause_seconds: float | None = None,
     seed: int = 0,
     keep: Sequence[str] = (),
     allow: Collection[str] = (),
@@ -175,9 +176,10 @@ def check_gradients(
         for central differences.
     locate : bool
         Whether to look for the first wrong place, which takes longer than to notice an error.
-    cause_seconds : float
-        Processor time to look for the cause of a wrong gradient: a small change of the code, tried
-        in memory, that makes every gradient right. 0 for none, and none without `locate`.
+    cause_seconds : float, optional
+        Processor time to look for the cause of a wrong gradient, 5 by default, 0 for none: a small
+        change of the code, tried in memory, that makes every gradient right. Its source has to be
+        in a file.
     seed : int
         Seed of everything that is drawn.
     keep : sequence of str
@@ -224,7 +226,8 @@ def check_gradients(
             if drawn and regimes is None:
                 check.cross_branches()
         report = check.report()
-        if locate and cause_seconds and not report.gradients_ok:
+        seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
+        if locate and seconds > 0 and not report.gradients_ok:
             options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
             options |= {"method": method, "regimes": regimes, "rtol": rtol, "seed": seed}
             options |= {"sizes": sizes, "keep": keep, "locate": False}
@@ -232,7 +235,7 @@ def check_gradients(
             def is_right() -> bool:
                 return check_gradients(target, *arguments, **options).gradients_ok
 
-            return replace(report, suggestions=check.causes(is_right, cause_seconds))
+            return replace(report, suggestions=check.causes(is_right, seconds))
     return report
 
 
@@ -451,7 +454,7 @@ class _Check:
         self.settings = CheckSettings(method, rtol, gates, seed, inside)
 
     def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
-        """Return the suggestions, that of a change which was tried first."""
+        """Return the suggestions, and the change of the code that makes every gradient right."""
         if self.wrong is None:
             return self.diagnosis.suggestions
         regime, point = self.wrong
@@ -461,7 +464,7 @@ class _Check:
             points.insert(0, self.inputs(0, regime)[0])
         self.sizes = sizes
         method = Context(point, {}, regime, self.settings).method
-        return suggest_repair(points, method, is_right, seconds) + self.diagnosis.suggestions
+        return self.diagnosis.suggestions + suggest_repair(points, method, is_right, seconds)
 
     def cross_branches(self) -> None:
         """Try inputs of other magnitudes where a comparison in the code fell to one side only."""

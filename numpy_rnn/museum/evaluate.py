@@ -61,7 +61,9 @@ def usual_counts() -> dict[Inputs, dict[str, list[int]]]:
     return recorded
 
 
-def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
+def evaluate(
+    bug: Bug, inputs: Inputs = "typical", *, cause_seconds: float | None = None
+) -> Evaluation | None:
     """Check a bug with the library's own checker.
 
     Parameters
@@ -71,6 +73,8 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     inputs : {"typical", "vanishing"}
         "typical": the checker chooses the inputs, and locates the bug. "vanishing": the gradient
         vanishes over 30 steps, and the bug is not located.
+    cause_seconds : float, optional
+        See :func:`numpy_rnn.checking.check_gradients`.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
     Examples
     --------
     >>> from numpy_rnn.museum import BUGS
-    >>> evaluate(BUGS[0]).suggestions
+    >>> evaluate(BUGS[0], cause_seconds=0).suggestions
     ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
     """
     reference, functions = bug.reference, bug.patched()
@@ -99,9 +103,10 @@ def evaluate(bug: Bug, inputs: Inputs = "typical") -> Evaluation | None:
         )
     else:
         # If the first regime shows the bug, the others need not be run.
-        report = check_reference(reference, functions, sizes={"T": bug.steps}, regimes=["usual"])
+        options = {"sizes": {"T": bug.steps}, "cause_seconds": cause_seconds}
+        report = check_reference(reference, functions, regimes=["usual"], **options)
         if report.ok:
-            report = check_reference(reference, functions, sizes={"T": bug.steps})
+            report = check_reference(reference, functions, **options)
     located = all(_names(report, reference, word) for word in bug.located)
     violations = "; ".join(f"{found.kind}: {found.text}" for found in report.violations)
     finding = str(report.location) if report.location else violations

@@ -1,0 +1,155 @@
+"""The cause of a wrong gradient, in code as people write it: each row is one slip in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from numpy_rnn.checking import check_gradients
+
+SECONDS = 60.0  # of processor time, which no row comes near
+
+RNN = """
+import numpy as np
+
+def forward(x, h0, Wx, Wh, b):
+    h, prev = np.zeros((*x.shape[:2], len(b))), h0
+    for t in range(x.shape[1]):
+        prev = np.tanh(x[:, t].dot(Wx) + prev.dot(Wh) + b)
+        h[:, t] = prev
+    return h, (x, h0, Wx, Wh, b, h)
+
+def backward(dh, cache):
+    x, h0, Wx, Wh, b, h = cache
+    N, T, D = x.shape
+    dx, dWx, dWh = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh)
+    db, dprev = np.zeros_like(b), np.zeros_like(h0)
+    for t in range(T - 1, -1, -1):
+        d = dh[:, t] + dprev
+        hp = h[:, t - 1] if t > 0 else h0
+        da = d * (1 - h[:, t] ** 2)
+        dx[:, t] = da.dot(Wx.T)
+        dWx += x[:, t].T.dot(da)
+        dWh += hp.T.dot(da)
+        db += da.sum(axis=0)
+        dprev = da.dot(Wh.T)
+    return dx, dprev, dWx, dWh, db
+"""
+
+GRU = """
+import numpy as np
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+class GRU:
+    def __init__(self):
+        self.params = {k: np.ones((3, 4)) for k in ("Wr", "Wz", "Wn")}
+        self.params.update({k: np.ones((4, 4)) for k in ("Ur", "Uz", "Un")})
+        self.grads = {}
+
+    def forward(self, x):
+        P, h = self.params, np.zeros((x.shape[0], 4))
+        self.x, self.kept, out = x, [], []
+        for t in range(x.shape[1]):
+            r = sigmoid(x[:, t] @ P["Wr"] + h @ P["Ur"])
+            z = sigmoid(x[:, t] @ P["Wz"] + h @ P["Uz"])
+            n = np.tanh(x[:, t] @ P["Wn"] + (r * h) @ P["Un"])
+            self.kept.append((h, r, z, n))
+            h = z * h + (1 - z) * n
+            out.append(h)
+        return np.stack(out, 1)
+
+    def backward(self, dy):
+        P, G = self.params, {k: np.zeros_like(v) for k, v in self.params.items()}
+        dx, dh = np.zeros_like(self.x), np.zeros_like(dy[:, 0])
+        for t in reversed(range(dy.shape[1])):
+            h, r, z, n = self.kept[t]
+            dh = dh + dy[:, t]
+            dn = dh * (1 - z) * (1 - n * n)
+            dz = dh * (h - n) * z * (1 - z)
+            drh = dn @ P["Un"].T
+            dr = drh * h * r * (1 - r)
+            for k, v in (("r", dr), ("z", dz), ("n", dn)):
+                G["W" + k] += self.x[:, t].T @ v
+            G["Ur"] += h.T @ dr
+            G["Uz"] += h.T @ dz
+            G["Un"] += (r * h).T @ dn
+            dx[:, t] = dr @ P["Wr"].T + dz @ P["Wz"].T + dn @ P["Wn"].T
+            dh = dh * z + drh * r + dr @ P["Ur"].T + dz @ P["Uz"].T
+        self.grads = G
+        return dx
+"""
+
+# The code, a line of it, the line with a slip, and what the suggestion has to say.
+SLIPS = [
+    (RNN, "d = dh[:, t] + dprev", "d = dh[:, t]", "a missing term?"),
+    (RNN, "hp = h[:, t - 1] if t > 0 else h0", "hp = h[:, t]", "the wrong step?"),
+    (RNN, "(1 - h[:, t] ** 2)", "(1 - hp ** 2)", '(1 - h[:, t] ** 2)" instead'),
+    (RNN, "(1 - h[:, t] ** 2)", "(1 - np.tanh(h[:, t]) ** 2)", "a call too many?"),
+    (RNN, "da = d * (1 - h[:, t] ** 2)", "da = d", "a missing factor?"),
+    (RNN, "dWh += hp", "dWh = hp", "= for +=?"),
+    (RNN, "db += da.sum(", "db += da.mean(", "a mean or a sum?"),
+    (RNN, "da.dot(Wh.T)", "da.dot(Wh)", "a transpose?"),
+    (RNN, "dprev = da.dot", "dprev = d.dot", '"dprev = da.dot(Wh.T)" instead'),
+    (RNN, "return dx, dprev, dWx, dWh, db", "return dx, dprev, dWx / N, dWh / N, db / N", "/ N"),
+    (RNN, "dprev, dWx, dWh", "dprev, dWx, np.clip(dWh, -1, 1)", "a call too many?"),
+    (RNN, "return dx", "return -dx", "a sign?"),
+    (GRU, "dh = dh + dy[:, t]", "dh = dy[:, t]", "line 30"),
+    (GRU, "dh * (h - n)", "dh * (n - h)", "a sign?"),
+    (GRU, 'G["Uz"] += h.T', 'G["Ur"] += h.T', "\"G['Uz'] += h.T @ dz\" instead"),
+    (GRU, 'drh = dn @ P["Un"].T', 'drh = dn @ P["Un"]', "a transpose?"),
+    (GRU, "dn = dh * (1 - z)", "dn = dh * z", "one minus it?"),
+]
+
+
+def checked(code: str, folder: Path, **options: Any) -> list[str]:
+    """Return the suggestions for code in a file."""
+    file = folder / "of_user.py"
+    file.write_text(code, "utf-8")
+    module = ModuleType("of_user")
+    module.__file__ = str(file)
+    exec(compile(code, str(file), "exec"), module.__dict__)  # noqa: S102 (the code above)
+    if hasattr(module, "GRU"):
+        return check_gradients(module.GRU(), "B T 3", **options).suggestions
+    pair = module.forward, module.backward
+    return check_gradients(pair, "B T D", "B H", "D H", "H H", "H", **options).suggestions
+
+
+@pytest.mark.parametrize(("code", "right", "wrong", "said"), SLIPS)
+def test_a_slip_is_named_with_its_line(
+    code: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    assert code.count(right) == 1
+    found = checked(code.replace(right, wrong), tmp_path, cause_seconds=SECONDS)
+    assert found[-1].endswith("every gradient is right")
+    assert said in found[-1]
+
+
+def test_right_code_gets_no_suggestion(tmp_path: Path) -> None:
+    assert checked(RNN, tmp_path, cause_seconds=SECONDS) == []
+
+
+def test_what_no_small_change_mends_gets_no_cause(tmp_path: Path) -> None:
+    code = RNN.replace("return dx, dprev", "return dx * np.cos(x.sum()), dprev + 0.1 * h0.sum()")
+    found = checked(code, tmp_path, cause_seconds=0.5)
+    assert not any("every gradient is right" in text for text in found)
+
+
+def test_the_code_is_as_before(tmp_path: Path) -> None:
+    profile = sys.getprofile()
+    code = RNN.replace("dWh += hp", "dWh = hp")
+    first = checked(code, tmp_path, cause_seconds=SECONDS)
+    assert checked(code, tmp_path, cause_seconds=SECONDS) == first
+    assert sys.getprofile() is profile
+
+
+def test_a_loop_that_would_not_end_is_not_tried(tmp_path: Path) -> None:
+    code = RNN.replace("    for t in range(T - 1, -1, -1):\n", "    t = T\n    while t > 0:\n")
+    code = code.replace("        d = dh[:, t] + dprev", "        t -= 1\n        d = dh[:, t]")
+    found = checked(code, tmp_path, cause_seconds=SECONDS)
+    assert "a missing term?" in found[-1]
