@@ -62,7 +62,9 @@ def calls_alone(cell: str, layer: Any, x: Array) -> Run:
     x_h_1 = np.ones((B, D + H + 1), np.float32)
     x_part, h_part = x_h_1[:, :D], x_h_1[:, D : D + H]
     blocks = [a[:, start : start + H] for start in range(0, G, H)]
-    rz = a[:, : 2 * H]
+    rz, a_rz, half_rz = (array[:, : 2 * H] for array in (s, a, half))
+    r, z, s_n = s[:, :H], s[:, H : 2 * H], s[:, 2 * H : 3 * H]
+    a_n, bias_n = a[:, 2 * H : 3 * H], b[:, :H]
 
     def lstm() -> None:
         i, f, g, o = blocks
@@ -78,21 +80,20 @@ def calls_alone(cell: str, layer: Any, x: Array) -> Run:
         np.multiply(o, work, h)
 
     def gru() -> None:
-        r, z, n = blocks
         x.dot(W_ih_T, a)
         np.add(a, b, a)
-        work[...], n[...] = n, c
         h.dot(W_hh_T, s)
-        np.add(a, s, a)
+        np.add(rz, a_rz, rz)
         np.tanh(rz, rz)
-        np.multiply(a, half, a)
-        np.add(a, half, a)
-        np.multiply(r, n, work)
-        np.add(n, work, n)
-        np.tanh(n, n)
-        np.subtract(h, n, h)
+        np.multiply(rz, half_rz, rz)
+        np.add(rz, half_rz, rz)
+        np.add(s_n, bias_n, s_n)
+        np.multiply(r, s_n, work)
+        np.add(a_n, work, work)
+        np.tanh(work, work)
+        np.subtract(h, work, h)
         np.multiply(h, z, h)
-        np.add(h, n, h)
+        np.add(h, work, h)
 
     return lstm if cell == "LSTM" else gru
 
