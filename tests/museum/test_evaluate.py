@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpy_rnn.checking import derivatives, locate
+from numpy_rnn.checking import compare, derivatives
 from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.strategies import sizes
 from numpy_rnn.museum import (
@@ -29,16 +29,19 @@ RECURRENT = [b for b in BUGS if isinstance(b.reference, RegisteredPair) and b.re
 def derivatives_are_computed_once() -> Iterator[None]:
     """The bugs of a reference are in its backward, so forward's derivative is that of them all."""
     known: dict[Any, Any] = {}
+    compute = derivatives.directional
 
-    def gradient(point: Any, name: str, method: Any) -> Any:
-        arrays = [*point.values.values(), *point.douts]
-        key = (point.target.forward, *point.values, name, method, *map(_content, arrays))
+    def directional(point: Any, directions: Any, method: Any) -> Any:
+        arrays = [*point.values.values(), *point.douts, *directions.values()]
+        names = (*point.values, *directions)
+        key = (point.target.forward, names, method, *map(_content, arrays))
         if key not in known:
-            known[key] = derivatives.gradient(point, name, method)
+            known[key] = compute(point, directions, method)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locate, "gradient", gradient)
+        for module in (compare, derivatives):
+            patch.setattr(module, "directional", directional)
         yield
 
 
