@@ -19,6 +19,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
@@ -323,8 +324,7 @@ class Layer(Remembers, ABC):
         """
         kind = type(self)
         described: dict[str, Any] = {"class": kind.__name__}
-        own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
-        for name in dict.fromkeys((*self._positional, *self._options, *own)):
+        for name in dict.fromkeys((*self._positional, *self._options, *_arguments(kind))):
             if name not in ("rng", "dtype", "threads"):  # threads are the machine's
                 if not hasattr(self, name):
                     raise TypeError(f"{kind.__name__} has no attribute {name!r}, expected one")
@@ -370,6 +370,13 @@ def model_settings(model: Layer, vocabulary: Any) -> dict[str, dict[str, Any]]:
     return {MODEL_ENTRY: described}
 
 
+@cache
+def _arguments(kind: type) -> list[str]:
+    """Return the names of the constructor's arguments."""
+    return [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
+
+
+@cache
 def takes(kind: type, name: str) -> bool:
     """Whether the constructor of a class, or of a base that it calls, has an argument."""
     return any(

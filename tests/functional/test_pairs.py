@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.case import Case, normal
@@ -58,6 +58,7 @@ def test_equals_the_complex_step(case: Case) -> None:
 
 
 @each_case
+@settings(max_examples=max(settings().max_examples // 2, 5))  # of 45 cases
 @given(seed=seeds, T=sizes, B=st.integers(0, 3))
 def test_equals_the_complex_step_for_any_shape(case: Case, seed: int, T: int, B: int) -> None:
     check_complex_step(case, seed, T, B)

@@ -259,7 +259,7 @@ def the_output_is_the_cache(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(segments.SegmentsCache, "whole", False)
 
 
-@bug("gru")
+@bug("indrnn")
 def the_final_state_of_a_step_is_a_buffer(patch: pytest.MonkeyPatch) -> None:
     stepper = Recurrent.stepper
 
@@ -278,7 +278,7 @@ def the_final_state_of_a_step_is_a_buffer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Recurrent, "stepper", buffered)
 
 
-@bug("peephole lstm")
+@bug("rnn")
 def steppers_share_a_snapshot(patch: pytest.MonkeyPatch) -> None:
     stepper = Recurrent.stepper
 

@@ -1,4 +1,4 @@
-"""Five hundred steps of training are PyTorch's, with carried state, clipping and a schedule."""
+"""The first 250 steps of training are PyTorch's, with carried state, clipping and a schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy_rnn import Adam, CrossEntropyLoss
 from numpy_rnn.training import Callback, StepInfo, Trainer, Windows, cosine
 from tests.training import small
 
-STEPS = 500
+STEPS = 250
 
 
 class Recorder(Callback):
@@ -67,7 +67,7 @@ def torchs(dtype: torch.dtype) -> list[float]:
     return losses
 
 
-def test_five_hundred_steps_are_pytorchs() -> None:
+def test_250_steps_are_pytorchs() -> None:
     exact = np.array(torchs(torch.float64))
     assert exact[-1] < 0.5 * exact[0]  # something is learned
     np.testing.assert_allclose(ours("float64"), exact, rtol=1e-9)

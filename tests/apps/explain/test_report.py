@@ -362,10 +362,17 @@ def test_characters_that_cannot_be_drawn_are_boxes_and_change_no_direction() -> 
         assert len(list(render(sample, [train(experiment)]))) == 7
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the drawing to the tests that look at pictures."""
+    monkeypatch.setattr(pictures, "_svg", lambda _: b"<svg></svg>")
+
+
 def explain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return run_command("explain", *arguments, cwd=cwd)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_explains_a_saved_network(tmp_path: Path) -> None:
     recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
     done = explain("a.safetensors", "--out", "why", cwd=tmp_path)
@@ -386,6 +393,7 @@ def test_the_text_needs_no_matplotlib_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_is_opened_when_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +406,7 @@ def test_the_page_is_opened_when_it_is_asked_for(
     assert opened == [(tmp_path / "why" / "index.html").resolve().as_uri()]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["run", "run/checkpoint.safetensors"])
 def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> None:
     checkpoint(tmp_path / "run", layers=2)
@@ -415,6 +424,7 @@ def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> Non
     assert "States, gradients and gates are those of the top layer." in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cell_without_gates_has_no_picture_of_them(tmp_path: Path) -> None:
     checkpoint(tmp_path / "run", "rnn", held_out=0)
     done = explain("run", "--out", "why", cwd=tmp_path)
