@@ -96,8 +96,14 @@ def needs_torch(path: Path) -> bool:
     return False
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed."""
+    """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed.
+
+    With ``-n``, tests that share costly results run in one worker: those with one xdist_group.
+    """
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "loadgroup"
     if not HAS_TORCH and "not torch" not in config.option.markexpr:
         raise pytest.UsageError(
             'PyTorch is not installed, expected it for the comparisons: pip install ".[torch]", '
@@ -111,7 +117,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
+# Files whose tests share results that take seconds: trained networks, derivatives.
+SHARING = ("museum/test_evaluate.py", "apps/test_recall.py", "apps/explain/test_report.py")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the tests of modules that import PyTorch. Others that need it carry the mark."""
+    if item.path.as_posix().endswith(SHARING):
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
     if item.path.suffix == ".py" and needs_torch(item.path):
         item.add_marker("torch")

@@ -7,9 +7,11 @@ search run ``python -m benchmarks.fuzz FORMAT``.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import itertools
 import json
 import random
+import signal
 import time
 import warnings
 import zlib
@@ -53,7 +55,9 @@ class Fuzzer:
         self.format = FORMATS[name]
         self.seeds = self.format.seeds(folder)
         self.path = folder / f"input{self.format.suffix}"
-        self.file = self.path.open("wb", buffering=0)
+        # A loop in a library in C never returns to Python, so no Python function could end it.
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        faulthandler.register(signal.SIGPROF, file=2, chain=True)
         self.refused = self.accepted = 0
         self.last, self.slowest, self.largest = b"", 0.0, 0
         for seed in self.seeds:  # imports and caches count once
@@ -68,9 +72,8 @@ class Fuzzer:
         of a million inputs itself keeps some.
         """
         self.last = data
-        self.file.seek(0)
-        self.file.truncate()
-        self.file.write(data)
+        signal.setitimer(signal.ITIMER_PROF, 60 * SLOW)  # the process ends, so the input stays
+        self.path.write_bytes(data)
         before = peak_memory()
         start = time.process_time()
         try:
@@ -84,6 +87,7 @@ class Fuzzer:
         else:
             self.accepted += 1
         took = time.process_time() - start
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self.slowest = max(took, self.slowest)
         assert took < SLOW, f"{took} s"
         cost = peak_memory() - before

@@ -9,12 +9,18 @@ from __future__ import annotations
 import importlib
 import runpy
 import sys
+import traceback
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from numpy_rnn.checking.check import check_gradients
+from numpy_rnn.files import open_regular
+from numpy_rnn.text import strip_control_characters
+
+# What numpy_rnn and the search for the module raise. Any other is of the user's own code.
+EXPECTED = (ImportError, AttributeError, OSError, TypeError, ValueError, SyntaxError)
 
 
 def load(text: str) -> Any:
@@ -24,6 +30,7 @@ def load(text: str) -> Any:
         raise ValueError(f"{text!r}, expected MODULE:OBJECT or FILE.py:OBJECT")
     sys.path.insert(0, str(Path.cwd()))
     if place.endswith(".py"):
+        open_regular(place).close()  # a pipe would wait for its writer
         module: Any = SimpleNamespace(**runpy.run_path(place))
     else:
         module = importlib.import_module(place)
@@ -33,17 +40,24 @@ def load(text: str) -> Any:
 
 def main(arguments: list[str]) -> str | int:
     """Check, print the report, and return the exit status or a line about what is wrong."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(__doc__)
-        return 0
+    is_question = not arguments or arguments[0] in ("-h", "--help")
     named = dict(a.split("=", 1) for a in arguments[1:] if "=" in a)
     shapes: list[Any] = [named] if named else arguments[1:]
     try:
-        report = check_gradients(load(arguments[0]), *shapes)
-    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
-        return f"numpy_rnn.checking: {error}"
-    sys.stdout.write(f"{report}\n")
-    return int(not report.ok)
+        report = None if is_question else check_gradients(load(arguments[0]), *shapes)
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.write(f"{report or __doc__.strip()}\n")
+            sys.stdout.flush()
+        return int(report is not None and not report.ok)
+    except KeyboardInterrupt:
+        sys.stderr.write("numpy_rnn.checking: interrupted\n")
+        return 130
+    except (Exception, SystemExit) as error:
+        reason = str(error)
+        if not isinstance(error, EXPECTED):
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{last.filename}:{last.lineno}: {type(error).__name__}: {reason}"
+        return f"numpy_rnn.checking: {' '.join(strip_control_characters(reason).split())}"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.learn import LANGUAGES, Course, start
-from numpy_rnn.apps.learn.course import fold
+from numpy_rnn.apps.learn.course import PROGRESS, fold
 from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.options import add_command, add_option
+from numpy_rnn.locks import hold
 
 SUMMARY = "learn by writing backward passes that are checked"
 DESCRIPTION = "Write the forward and backward passes of recurrent networks, and have them checked."
@@ -46,6 +47,9 @@ def run_start(options: argparse.Namespace) -> None:
 def run_check(options: argparse.Namespace) -> None:
     """Check an answer and print what was found. Exit with status 1 if it is not right."""
     course = _course(options)
+    with errors_as(RunError, options.dir, "--dir"):
+        hold(course.folder / PROGRESS, "--dir")
+    course = _course(options)  # another check may have ended in between
     first = course.next_exercise() or course.exercises[-1]
     number, count = options.number, len(course.exercises)
     if number is not None and not 1 <= number <= count:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from numpy_rnn import interchange
 from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
-from numpy_rnn.files import write_atomically
+from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.arrays import parse_npy
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
+from numpy_rnn.reading import checked_size
 
 DATA = (".npy", ".csv", ".wav")
 RATE = 44_100  # samples a second of a .wav whose input has no rate
@@ -94,7 +96,7 @@ def run_model(options: argparse.Namespace) -> None:
             raise UsageError(f"--{option}: expected a name that ends in {', '.join(DATA)}")
     if options.block < 0:
         raise UsageError(f"--block is {options.block}, expected at least 0")
-    check_output("--output", options.output)
+    check_output("--output", options.output, inputs=[options.file, options.input])
     if options.state_out:
         check_output("--state-out", options.state_out)
     model = load_model(options)
@@ -170,26 +172,41 @@ def _one_line(option: str, name: str) -> Iterator[None]:
     """Turn what is wrong with a file of data into one line that names it."""
     try:
         yield
-    except (ValueError, TypeError, EOFError, wave.Error) as error:
+    except (ValueError, TypeError) as error:
         raise RunError(f"{option} {name!r}: {error}") from None
     except OSError as error:
         raise RunError(f"{option} {name!r}: {error.strerror or error}") from None
 
 
 def read_data(path: Path) -> tuple[Array, int]:
-    """Return the numbers in a file, and the samples a second if it is audio, else 0."""
-    if path.suffix == ".npy":
-        x = np.load(path, mmap_mode="r", allow_pickle=False)
-        if x.dtype.kind not in "fiu":
-            raise ValueError(f"its numbers are {x.dtype}, expected real ones")
-        return np.asarray(x), 0
-    if path.suffix == ".csv":
-        rows = [
-            line.split(",") for line in path.read_text(encoding="utf-8-sig").splitlines() if line
-        ]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), -1), 0
-    with wave.open(str(path), "rb") as file:
+    """Return the numbers in a file, and the samples a second if it is audio, else 0.
+
+    Whatever is wrong with its content is a ValueError.
+    """
+    with open_regular(path) as file:
+        size = checked_size(file)
+        try:
+            if path.suffix == ".wav":
+                return _read_wav(file)
+            data = file.read(size)
+            x = parse_npy(data).array() if path.suffix == ".npy" else _parse_csv(data)
+        except Exception as error:  # parsers raise a dozen types between them
+            raise ValueError(str(error) or type(error).__name__) from None
+    if x.dtype.kind not in "fiu":
+        raise ValueError(f"its numbers are {x.dtype}, expected real ones")
+    return x, 0
+
+
+def _parse_csv(data: bytes) -> Array:
+    rows = [line.split(",") for line in data.decode("utf-8-sig").splitlines() if line]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+
+
+def _read_wav(opened: BinaryIO) -> tuple[Array, int]:
+    with wave.open(opened) as file:
         width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+        if width > 4:
+            raise ValueError(f"a sample has {width} bytes, expected 1 to 4")
         data = np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, width)
     wide = np.zeros((len(data), 4), np.uint8)
     wide[:, 4 - width :] = data ^ 0x80 if width == 1 else data  # 8 bits are without a sign

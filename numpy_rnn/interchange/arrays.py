@@ -91,15 +91,15 @@ def _read_safetensors(path: Path) -> Contents:
 
 def _npz_tree(data: bytes) -> Any:
     if not data.startswith(b"PK"):
-        return _parse_npy(data)
+        return parse_npy(data)
     with open_zip(data) as archive:
         entries = archive.infolist()
         if is_older(data[:4], b"".join(e.filename.encode() for e in entries)):
             raise ValueError(OLDER_VERSION)
-        return {e.filename.removesuffix(".npy"): _parse_npy(archive.read(e)) for e in entries}
+        return {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
 
 
-def _parse_npy(data: bytes) -> PickledArray:
+def parse_npy(data: bytes) -> PickledArray:
     """Return the array in the bytes of a .npy file, or the object in it."""
     file = BytesIO(data)
     version = np.lib.format.read_magic(file)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from numpy_rnn.checking.__main__ import main
+from tests.cli.command import run_shell
 
 pytest_plugins = ["pytester"]
 
@@ -71,3 +75,44 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert str(main(["cell"])).endswith("'cell', expected MODULE:OBJECT or FILE.py:OBJECT")
     assert "no_such_module" in str(main(["no_such_module:pair"]))
     assert "nothing to check" in str(main([f"{path}:pair", "0 0", "4 0"]))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("1 / 0", "cell.py:1: ZeroDivisionError: division by zero"),
+        ("def (", "invalid syntax (cell.py, line 1)"),
+        ("raise SystemExit(0)", "cell.py:1: SystemExit: 0"),
+        ("raise ValueError('\\x1b[2J\\u202e\\nb')", "numpy_rnn.checking: \ufffd[2J\ufffd b"),
+        ("pair = 3", "numpy_rnn.checking: "),
+    ],
+)
+def test_whatever_the_code_raises_is_one_line(code: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "cell.py"
+    path.write_text(code, encoding="utf-8")
+    with contextlib.chdir(tmp_path):
+        answer = main(["cell.py:pair", "T B D"])
+    assert isinstance(answer, str)
+    assert message in answer
+    assert len(answer.splitlines()) == 1
+    assert answer.isprintable()
+
+
+@pytest.mark.posix
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    assert "Not a regular file but a pipe" in str(main([f"{tmp_path / 'pipe.py'}:pair"]))
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("stream", "status", "line"),
+    [(">&-", 0, ""), (">/dev/full", 1, "numpy_rnn.checking: [Errno 28] No space left on device\n")],
+)
+def test_a_report_that_cannot_be_written_is_one_line(
+    stream: str, status: int, line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cell.py").write_text(CELL, encoding="utf-8")
+    line_of_bash = f"{sys.executable} -m numpy_rnn.checking cell.py:pair 'T B D' 'H D' {stream}"
+    done = run_shell(line_of_bash, tmp_path)
+    assert (done.returncode, done.stderr) == (status, line)

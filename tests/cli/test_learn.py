@@ -198,3 +198,15 @@ def test_ctrl_c_in_a_terminal_ends_a_check_in_one_line(folder: Path) -> None:
     assert shown == b"numpy-rnn learn check: error: interrupted\r\n"
     assert process.returncode == 130
     assert json.loads((folder / "progress.json").read_text("utf-8")) == before
+
+
+def test_two_checks_at_once_lose_nothing(folder: Path) -> None:
+    """The second is refused, so that it cannot write what it read before the first ended."""
+    (folder / "ex01_one_hot.py").write_text("open('running', 'w')\nwhile True: pass\n", "utf-8")
+    with subprocess.Popen([*COMMAND, "learn", "check", "1"], cwd=folder, env=ENVIRONMENT) as first:
+        while not (folder / "running").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        done = run_command("learn", "check", "2", cwd=folder)
+        first.terminate()
+    assert_refused_by_action(done, f"is in use by process {first.pid} on ")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import struct
 import subprocess
 import wave
 from collections.abc import Callable
@@ -253,3 +256,53 @@ def test_a_wrong_request_is_one_line(
     command: Command, arguments: list[str], status: int, message: str
 ) -> None:
     assert_refused(command(*arguments), status, message)
+
+
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
+
+
+HUGE = "{'descr':'<f8','fortran_order':False,'shape':(9999999999,)}\n"
+
+
+def wav(width: int) -> bytes:
+    sizes = struct.pack("<IHHIIHH", 16, 1, 1, 44_100, 44_100 * width, width, 8 * width)
+    return b"RIFF\x28\0\0\0WAVEfmt " + sizes + b"data\4\0\0\0abcd"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("deep.npy", npy("(" * 9000), "--input 'deep.npy': ('EOF in multi-line statement'"),
+        ("far.npy", npy("{'descr':'<f8','fortran_order':0,'shape':(1,)}"), "fortran_order is not"),
+        ("huge.npy", npy(HUGE), "it has an array of 0 bytes, not float64 of (9999999999,)"),
+        ("cut.npy", b"\x93NUMPY", "--input 'cut.npy': "),
+        ("cut.wav", wav(2)[:20], "--input 'cut.wav': EOFError"),
+        ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
+        ("nul.csv", b"1,\0\n", r"--input 'nul.csv': could not convert string to float: '\x00'"),
+        ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
+        ("utf16.csv", "1,2".encode("utf-16"), "--input 'utf16.csv': 'utf-8' codec can't decode"),
+    ],
+)
+def test_damaged_data_is_one_line(
+    folder: Path, command: Command, name: str, data: bytes, message: str
+) -> None:
+    (folder / name).write_bytes(data)
+    assert_refused(command("run", "m.pt", "--input", name, "--output", "y.npy"), 1, message)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("suffix", ["npy", "csv", "wav"])
+def test_data_that_never_ends_is_refused(folder: Path, command: Command, suffix: str) -> None:
+    os.mkfifo(folder / f"pipe.{suffix}")
+    (folder / f"zero.{suffix}").symlink_to("/dev/zero")
+    for name, kind in ((f"pipe.{suffix}", "a pipe"), (f"zero.{suffix}", "a device")):
+        done = command("run", "m.pt", "--input", name, "--output", "y.npy")
+        assert_refused(done, 1, f"--input '{name}': Not a regular file but {kind}")
+
+
+def test_an_input_is_not_overwritten(folder: Path, command: Command) -> None:
+    for name in ("x.npy", "m.npy"):
+        shutil.copy(folder / "m.pt", folder / "m.npy")
+        done = command("run", "m.npy", "--input", "x.npy", "--output", name)
+        assert_refused(done, 2, f"--output '{name}' is an input too, expected another file")
