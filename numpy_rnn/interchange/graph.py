@@ -169,6 +169,11 @@ class Graph:
         outputs = self._run([np.asarray(x) for x in inputs])
         return outputs if given is None else dict(zip(self.outputs, outputs, strict=True))
 
+    def predict(self, *inputs: Any) -> Any:
+        """Run the graph, as a model's ``predict``: one output is returned by itself."""
+        outputs = self(*inputs)
+        return outputs[0] if isinstance(outputs, tuple) and len(outputs) == 1 else outputs
+
     def _run(self, arrays: list[Array]) -> tuple[Array, ...]:
         own = self._own.__dict__
         plans = own.setdefault("plans", {})

@@ -139,7 +139,11 @@ class File:
 
     def _read(self, where: str, data: Any) -> Array:
         """Return an array, once it is known to be plain and not too large."""
-        if not isinstance(data, self._h5.Dataset) or data.dtype.kind != "f" or data.shape is None:
+        if (
+            not isinstance(data, self._h5.Dataset)
+            or data.dtype.kind not in "fiu"
+            or data.shape is None
+        ):
             raise ValueError(f"{where!r} is not an array of floating-point numbers")
         plist = data.id.get_create_plist()
         if data.is_virtual or plist.get_external_count() or plist.get_nfilters():

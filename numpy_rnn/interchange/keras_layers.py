@@ -175,18 +175,31 @@ class Chain:
             self._append(entry, layer, H, H, **dict(zip(names, entry.weights, strict=True)))
 
     def _batch_norm(self, entry: Entry) -> None:
-        """Add the affine map that it is in evaluation mode, as a Linear layer."""
+        """Add the affine map that it is in evaluation mode."""
         config, arrays = entry.config, list(entry.weights)
         D = len(arrays[0])
-        self._normalised += D * D
-        if self._normalised > MAX_NORMALISED:
-            self._refuse(entry, f"{D} features: too large a matrix")
-            return
         gamma = arrays.pop(0) if config.get("scale", True) else np.ones(D)
         beta = arrays.pop(0) if config.get("center", True) else np.zeros(D)
         mean, variance = arrays
         scale = gamma / np.sqrt(variance.astype(np.float64) + config.get("epsilon", 1e-3))
-        self._linear(entry, np.diag(scale).astype(mean.dtype), beta - mean * scale)
+        self._affine(entry, scale, beta - mean * scale)
+
+    def _normalization(self, entry: Entry) -> None:
+        """Add the affine map that takes the data it was adapted to to mean 0 and variance 1."""
+        axis, arrays = entry.config.get("axis", -1), entry.weights
+        if axis not in (-1, [-1]) or entry.config.get("invert") or not arrays:
+            self._refuse(entry, f"axis={axis!r}, with invert, or not adapted")
+            return
+        scale = 1 / np.maximum(np.sqrt(arrays[1].astype(np.float64)), 1e-7)
+        self._affine(entry, scale, -arrays[0] * scale)
+
+    def _affine(self, entry: Entry, scale: Array, shift: Array) -> None:
+        D, dtype = scale.size, entry.weights[0].dtype
+        self._normalised += D * D
+        if self._normalised > MAX_NORMALISED:
+            self._refuse(entry, f"{D} features: too large a matrix")
+        else:
+            self._linear(entry, np.diag(scale.ravel()).astype(dtype), shift.ravel())
 
     def _ended(self) -> bool:
         return any(isinstance(layer, layers.LastStep) for layer in self.layers)
@@ -263,6 +276,7 @@ BUILDERS: dict[str, Callable[[Chain, Entry], None]] = {
     "Masking": Chain._mask,
     "LayerNormalization": Chain._layer_norm,
     "BatchNormalization": Chain._batch_norm,
+    "Normalization": Chain._normalization,
     "Flatten": Chain._flatten,
     "TimeDistributed": Chain._time_distributed,
     "Bidirectional": Chain._bidirectional,

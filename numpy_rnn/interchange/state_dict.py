@@ -218,11 +218,12 @@ class StateDict:
             return list(self._chosen(layers))
         if self.leftover or not self.parts:
             names = ", ".join(self.leftover) or "nothing"
-            raise self._error(f"{names} belongs to no layer that is known here")
+            raise self._error(f"no layer that is known here has {names}")
         found = self._orders(list(self.parts)) if self.ordered else []
         found = found or self._orders()
         if len(found) != 1:
-            raise self._error(f"their sizes fit in {len(found) or 'no'} orders")
+            fits = f"{len(found)} orders fit" if found else "no order fits"
+            raise self._error(f"{fits} their sizes")
         return list(found[0])
 
     def _error(self, reason: str) -> UnsupportedError:

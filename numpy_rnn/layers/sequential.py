@@ -259,10 +259,10 @@ class Sequential(Layer):
         if state is None:
             return (None,) * expected
         if not isinstance(state, tuple | list) or len(state) != expected:
-            came = f"{len(state)} entries" if isinstance(state, tuple | list) else "one array"
+            came = f"has {len(state)} entries" if isinstance(state, tuple | list) else "is an array"
             raise ValueError(
-                f"Sequential.{method}: {name} has {came}, "
-                f"expected {expected}, one for each recurrent layer"
+                f"Sequential.{method}: {name} {came}, "
+                f"expected a tuple of {expected}: one entry for each recurrent layer"
             )
         return state
 

@@ -38,6 +38,7 @@ def test_arrays_give_a_tuple_and_a_dict_gives_a_dict() -> None:
     graph = chain()
     y, z = graph(X)
     np.testing.assert_array_equal(y, (X + SHAPE) * 2)
+    assert all(np.array_equal(a, b) for a, b in zip(graph.predict(X), (y, z), strict=True))
     named = graph({"x": X})
     np.testing.assert_array_equal(named["y"], y)
     np.testing.assert_array_equal(named["z"], z)
@@ -226,3 +227,8 @@ def test_what_cannot_run_is_refused_at_once() -> None:
         graph(X)
     with pytest.raises(ValueError, match="'q' is read"):
         Graph([Node("a", "Relu", ("q",), ("y",))], ["x"], ["y"])(X)
+
+
+def test_predict_returns_one_output_by_itself() -> None:
+    graph = Graph([Node("double", "Add", ("x", "x"), ("y",))], ["x"], ["y"])
+    np.testing.assert_array_equal(graph.predict(X), 2 * X)

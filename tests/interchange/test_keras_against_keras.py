@@ -311,3 +311,14 @@ def test_weights_alone_ask_for_the_order(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((2, 5, 2))
     layers = {"gru": {"return_sequences": False}, "dense": {"activation": "tanh"}}
     close(predict(load(tmp_path / "model.weights.h5", layers=layers), x), predict(model, x), model)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_a_normalization_is_what_it_was_adapted_to(ending: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(3, 2, (4, 5, 2)).astype(np.float32)
+    normalization = L.Normalization()
+    normalization.adapt(x)
+    model = keras.Sequential([keras.Input((None, 2)), normalization, L.LSTM(3)])
+    store(model, tmp_path / f"model.{ending}")
+    y = load(tmp_path / f"model.{ending}").predict(x)[0]
+    np.testing.assert_allclose(y, model(torch.tensor(x)).detach().numpy(), atol=1e-6)

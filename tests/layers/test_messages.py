@@ -283,7 +283,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: model().forward(X, (None, None)),
         ValueError,
-        "Sequential.forward: state has 2 entries, expected 1, one for each recurrent layer",
+        "Sequential.forward: state has 2 entries, expected a tuple of 1: one entry for each",
     ),
     (lambda: MSELoss("average"), ValueError, "reduction is 'average', expected one of 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
     (

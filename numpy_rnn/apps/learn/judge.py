@@ -97,7 +97,7 @@ def check(exercise: Exercise, answer: Any) -> Report:
     pair = tuple(getattr(answer, name) for name in exercise.options["pair"])
     shapes, gates = exercise.shapes(), exercise.options.get("gates") or None
     for regimes in (["usual"], None):
-        options = {"sizes": SIZES, "gates": gates, "regimes": regimes}
+        options: dict[str, Any] = {"sizes": SIZES, "gates": gates, "regimes": regimes}
         # The cause would be the solution.
         report = check_gradients(pair, shapes, cause_seconds=0, **options)
         if not report.ok:
