@@ -169,11 +169,11 @@ class SegmentsCache(NamedTuple):
 
     cell: Cell
     spans: Spans | None
-    segments: list[Segment]
+    segments: list[Segment]  # none if the cell ran over the whole batch at once
     caches: list[Any]  # of the cell; with `recompute` the arguments of its forward instead
     shape: tuple[int, int]  # T, B
     recompute: bool
-    whole: bool  # one segment: the cell ran once, and its output may be part of its cache
+    whole: bool  # the cell ran once, and its output may be part of its cache
 
 
 def run_segments(
@@ -200,12 +200,7 @@ def run_segments(
         outputs, cache = cell.forward(x, *initial, *weights)
         trajectories = outputs if isinstance(outputs, tuple) else (outputs,)
         last = list(map(itemgetter(-1), trajectories))
-        segments = [Segment(slice(None), slice(None))]
-        return (
-            trajectories[0],
-            last,
-            SegmentsCache(cell, None, segments, [cache], (T, B), False, True),
-        )
+        return trajectories[0], last, SegmentsCache(cell, None, [], [cache], (T, B), False, True)
     y = np.empty((T, B, cell.states[0]), initial[0].dtype) if out is None else out
     if spans is not None and len(spans.path) < T * B:
         y[...] = 0
