@@ -139,9 +139,11 @@ class File:
 
     def _read(self, where: str, data: Any) -> Array:
         """Return an array, once it is known to be plain and not too large."""
+        # The counter of a Normalization is the one integer among Keras's weights.
+        kinds = "fiu" if where.endswith(("/count", "/vars/2")) else "f"
         if (
             not isinstance(data, self._h5.Dataset)
-            or data.dtype.kind not in "fiu"
+            or data.dtype.kind not in kinds
             or data.shape is None
         ):
             raise ValueError(f"{where!r} is not an array of floating-point numbers")

@@ -267,7 +267,7 @@ def test_a_search_for_an_order_ends() -> None:
     parts: dict[str, Array] = {}
     for n in range(30):
         parts |= recurrent(f"{chr(97 + n)}.", 1, 2, 2)
-    with pytest.raises(UnsupportedError, match="fit their sizes"):
+    with pytest.raises(UnsupportedError, match="no order fits"):
         build(parts | linear("fc.", 9, 2), ordered=False)
 
 
