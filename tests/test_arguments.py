@@ -145,6 +145,7 @@ ALSO_NAMED = {
     "y": "target has shape",
     "state": "state_dict",
     "like": "a state of numpy_rnn",
+    "count": "shards",  # the name of the option
 }
 TRAINING = "numpy_rnn.training"
 METHODS: tuple[str, ...] = ("apply", "step", "train", "zero_state", "load_state_dict", "to")

@@ -321,6 +321,7 @@ class Checkpoints(Callback):
         That is a FileExistsError, and the other's file is kept.
         """
         start = time.monotonic()
+        check_kind("Checkpoints.save", "trainer", trainer, Trainer)
         trainer.ranks.first(self._check_unchanged)
         checkpoint.save(self.path, trainer, self.about)
         self.due = False

@@ -93,6 +93,7 @@ class Shards:
         if self.count > B:
             raise ValueError(f"Shards: shards is {count}, expected up to the batch size {B}")
         self.ranks = Ranks() if ranks is None else ranks
+        check_kind("Shards", "ranks", self.ranks, Ranks)
         if self.count < self.ranks.size:
             raise ValueError(
                 f"Shards: shards is {self.count} of a batch of {B} rows, expected at least 1 for "

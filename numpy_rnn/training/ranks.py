@@ -26,6 +26,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.shards import PairwiseSum, cut
 from numpy_rnn.parameters import Parameters
+from numpy_rnn.text import shown
 
 LAUNCHERS = ("PMI", "OMPI_COMM_WORLD", "MV2_COMM_WORLD")  # of MPICH and Intel, Open MPI, MVAPICH
 PATIENCE = 3.0  # seconds between two processes that have the same error
@@ -49,9 +50,11 @@ class Ranks:
     """
 
     def __init__(self, comm: Any = None) -> None:
+        if comm is not None and not hasattr(comm, "Dup"):
+            raise TypeError(f"Ranks: comm is {shown(comm)}, expected an mpi4py.MPI.Comm or None")
         self.comm = comm
-        self.rank: int = comm.rank if comm else 0
-        self.size: int = comm.size if comm else 1
+        self.rank: int = 0 if comm is None else comm.rank
+        self.size: int = 1 if comm is None else comm.size
         self._leaving = comm and comm.Dup()  # of its own, because others may be in the middle
         self._left = False
 
