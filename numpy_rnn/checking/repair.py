@@ -118,16 +118,16 @@ def _quietly() -> Iterator[None]:
 
 def _sources(point: Point) -> Iterator[Source]:
     """Yield the functions that make the gradients, each once."""
-    for code, values in _running(point).items():
-        for function in gc.get_referrers(code):
-            if isinstance(function, FunctionType):
-                with contextlib.suppress(OSError, TypeError, SyntaxError):
-                    if source := _read(function, values):
-                        yield source
+    running = _running(point)
+    for function in gc.get_referrers(*running) if running else ():
+        if isinstance(function, FunctionType) and function.__code__ in running:
+            with contextlib.suppress(OSError, TypeError, SyntaxError):
+                if source := _read(function, running[function.__code__]):
+                    yield source
 
 
 def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any]]]:
-    """Return what runs while the gradients are made, and its values, but for this library's."""
+    """Return what runs while the gradients are made, and its values, but for libraries."""
     seen: dict[CodeType, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -147,6 +147,7 @@ def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any
         code: values
         for code, values in seen.items()
         if not code.co_filename.startswith((HERE, NUMPY, standard, "<frozen"))
+        and "site-packages" not in code.co_filename
         and not code.co_name.startswith("<")
     }
 

@@ -386,9 +386,7 @@ assert not jax.config.jax_enable_x64
 """
 
 
-@pytest.mark.xfail(
-    "importlib.util.find_spec('jax') is None", reason="jax is not installed", strict=True
-)
+@pytest.mark.torch
 def test_a_custom_vjp_of_jax_is_checked() -> None:
     found = subprocess.run([sys.executable, "-c", JAX], capture_output=True, text=True, check=False)
     assert found.stdout.splitlines() == ["[] 2 True", "['W'] 2 False"], found.stderr
