@@ -52,6 +52,7 @@ def test_the_loss_has_the_gradients_of_the_complex_step(layers: int, steps: int)
         np.testing.assert_allclose(actual, wanted, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.torch
 def test_the_gradient_is_that_of_pytorch() -> None:
     inputs = gradbench.draw(layers=2, steps=40)
     expected = gradbench.torch_gradient(inputs)()
