@@ -191,7 +191,10 @@ def read_data(path: Path) -> tuple[Array, int]:
             data = file.read(size)
             x = parse_npy(data).array() if path.suffix == ".npy" else _parse_csv(data)
         except Exception as error:  # parsers raise a dozen types between them
-            raise ValueError(str(error) or type(error).__name__) from None
+            # Python's parser of the header raises errors whose text depends on its version.
+            damaged = isinstance(error, SyntaxError) or type(error).__module__ == "tokenize"
+            text = "the header cannot be read" if damaged else str(error)
+            raise ValueError(text or type(error).__name__) from None
     if x.dtype.kind not in "fiu":
         raise ValueError(f"its numbers are {x.dtype}, expected real ones")
     return x, 0
