@@ -229,8 +229,8 @@ def check_gradients(
         seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
         if locate and seconds > 0 and not report.gradients_ok:
             options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
-            options |= {"method": method, "regimes": regimes, "rtol": rtol, "seed": seed}
-            options |= {"sizes": sizes, "keep": keep, "locate": False}
+            options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}
+            options |= {"keep": keep, "allow": allow, "locate": False}  # in every regime
 
             def is_right() -> bool:
                 return check_gradients(target, *arguments, **options).gradients_ok

@@ -6,7 +6,7 @@ change that explains the wrong numbers at one set of inputs is then checked like
 every regime. Only a change that passes is reported, with the line that it concerns.
 
 The functions are those that run while the gradients are made and whose source can be read. Their
-``__code__`` is replaced for a trial and put back after it.
+``__code__`` is replaced for a trial. Afterwards it is the original again.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from numpy_rnn.checking.traced import HERE, NUMPY
 from numpy_rnn.functional.types import Array
 
 CLOSE = 1e-7  # relative error of a derivative along a random direction that counts as right
+MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
 
 
@@ -191,4 +192,4 @@ def _sentence(edit: Edit, source: Source) -> str:
     old, new = edit.before_and_after(MAX_TEXT)
     change = f'with "{new}" instead of "{old}"' if new else f'without "{old}"'
     where = f"{source.function.__name__}, line {edit.line} of {source.file}"
-    return f"{edit.cause}? {where}: {change} every gradient is right"
+    return f"{edit.cause}? {where}: {change} {MENDED}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from numpy_rnn.checking.proof import TOLERANCES, Proof, prove
+from numpy_rnn.checking.repair import MENDED
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
@@ -156,7 +157,9 @@ def count(shown: list[dict[str, Any]]) -> dict[str, list[int]]:
 def totals(shown: list[dict[str, Any]]) -> list[str]:
     """Return the lines at the end: how many bugs each checker caught."""
     suggestions = sum(bool(item["suggestions"]) for item in shown)
+    mended = sum(any(MENDED in text for text in item["suggestions"]) for item in shown)
     lines = [f"{len(shown)} bugs", f"  {OURS} suggests a cause for {suggestions}"]
+    lines += [f"  {OURS} names the line and a change that mends it for {mended}"]
     for inputs, found in count(shown).items():
         lines.append(_total(inputs, OURS, found))
     lines.append("The usual checkers, as recorded (to measure: python -m benchmarks.proof)")

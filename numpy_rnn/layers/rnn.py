@@ -88,7 +88,8 @@ class RNN(Recurrent):
         fast = NONLINEARITIES.get(str(self.nonlinearity)) if self.clip is None else None
         phi = fast or make_activation(self.nonlinearity, self.clip)
         forward, stepper = partial(elman_forward, phi=phi), partial(elman_stepper, phi=phi)
-        return Cell(forward, elman_backward, _gates(1, input_size, H), (H,), stepper)
+        weights = _gates(1, input_size, H)
+        return Cell(forward, elman_backward, weights, (H,), stepper, blocks=True)
 
 
 class _AnyLSTM(Recurrent):
@@ -172,7 +173,7 @@ class LSTM(_AnyLSTM):
             return Cell(forward, general_lstm_backward, weights, (H, H))
         if self.proj_size:
             weights["weight_hr"] = (P, H)
-        return Cell(lstm_forward, lstm_backward, weights, (P, H), lstm_stepper)
+        return Cell(lstm_forward, lstm_backward, weights, (P, H), lstm_stepper, blocks=True)
 
 
 class PeepholeLSTM(_AnyLSTM):
@@ -249,7 +250,7 @@ class GRU(Recurrent):
         weights = _gates(3, input_size, H)
         options: dict[str, Any] = {"activations": self.activations, "clip": self.clip}
         if self.reset_after and options == {"activations": GRU_ACTIVATIONS, "clip": None}:
-            return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper)
+            return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper, blocks=True)
         forward = partial(general_gru_forward, reset_after=self.reset_after, **options)
         return Cell(forward, general_gru_backward, weights, (H,))
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -48,9 +49,11 @@ class Cell(NamedTuple):
     states : tuple of int
         Size of each state component. The first component is the output.
     stepper : callable, optional
-        ``stepper(*weights)`` returns ``step(x, *states)``. It takes one timestep, (B, D), or a
-        block of k, (k, B, D), and (1, B, size) states. It returns the trajectory (k, B, size) of
-        each state component, as new arrays. By default that is a sequence for `forward`.
+        ``stepper(*weights)`` returns ``step(x, *states)``. It takes one timestep, (B, D), and
+        (1, B, size) states, and returns the new states. By default it runs `forward` on a sequence.
+    blocks : bool
+        Whether ``step`` also takes a block of k timesteps, (k, B, D), and returns trajectories,
+        (k, B, size), as new arrays. If not, it is called for each timestep of a block.
 
     Examples
     --------
@@ -66,11 +69,13 @@ class Cell(NamedTuple):
     weights: dict[str, tuple[int, ...]]
     states: tuple[int, ...]
     stepper: Callable[..., Callable[..., tuple[Any, ...]]] | None = None
+    blocks: bool = False
 
     def single_steps(self, weights: list[Array]) -> Callable[..., tuple[Array, ...]]:
         """Return ``step(x, *states)`` with these weights."""
         if self.stepper is not None:
-            return self.stepper(*weights)
+            step = self.stepper(*weights)
+            return step if self.blocks else partial(_one_by_one, step)
         forward = self.forward
 
         def sequence(x: Array, *states: Array) -> tuple[Array, ...]:
@@ -78,6 +83,19 @@ class Cell(NamedTuple):
             return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))
 
         return sequence
+
+
+def _one_by_one(
+    step: Callable[..., tuple[Array, ...]], x: Array, *states: Array
+) -> tuple[Array, ...]:
+    """Take one timestep, or each of a block in turn, with a function of one timestep."""
+    if x is not as_block(x):
+        return step(x, *states)
+    trajectories = [tuple(state[:0] for state in states)]
+    for x_t in x:
+        states = step(x_t, *states)
+        trajectories.append(states)
+    return tuple(map(np.concatenate, zip(*trajectories, strict=True)))
 
 
 class Segment(NamedTuple):

@@ -59,7 +59,7 @@ class Ranks:
         self._left = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle as the ranks of whoever copies: a job has one set of them."""
+        """Copy and pickle as the ranks of the process that reads the copy: a job has one set."""
         return (world if self.comm else Ranks), ()
 
     def every(self, function: Callable[[], Any]) -> list[Any]:

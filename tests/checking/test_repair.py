@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from numpy_rnn.checking import check_gradients
+from numpy_rnn.checking import check_gradients, repair
+from numpy_rnn.checking.edits import edits_of
+from numpy_rnn.checking.registry import RegisteredPair
+from numpy_rnn.museum import REFERENCES
 
 SECONDS = 60.0  # of processor time, which no row comes near
 
@@ -153,3 +157,18 @@ def test_a_loop_that_would_not_end_is_not_tried(tmp_path: Path) -> None:
     code = code.replace("        d = dh[:, t] + dprev", "        t -= 1\n        d = dh[:, t]")
     found = checked(code, tmp_path, cause_seconds=SECONDS)
     assert "a missing term?" in found[-1]
+
+
+@pytest.mark.parametrize("pair", REFERENCES, ids=lambda pair: pair.name)
+def test_every_change_of_a_page_leaves_its_tree_as_it_was(pair: RegisteredPair) -> None:
+    backward: Any = pair.checked()[1]
+    source = repair._read(backward, (backward.__globals__, {}))
+    assert source is not None
+    before = ast.dump(source.tree)
+    compiled = 0
+    for edit in list(edits_of(source, [source]))[::7]:
+        with edit.applied():
+            compiled += repair._compiled(source) is not None
+        assert ast.dump(source.tree) == before
+        edit.before_and_after(repair.MAX_TEXT)
+    assert compiled > 5

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from numpy_rnn import checking
 from numpy_rnn.cli import check
 from numpy_rnn.cli.main import main
 from numpy_rnn.museum import BUGS, usual_counts
@@ -15,6 +16,7 @@ def test_the_command_shows_patch_cause_and_finding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(check, "BUGS", [BUGS[0], BUGS[-1]])
+    monkeypatch.setattr(checking.check, "CAUSE_SECONDS", 60.0)
     assert main(["check", "--museum"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(BUGS[0])
@@ -25,6 +27,7 @@ def test_the_command_shows_patch_cause_and_finding(
     assert lines[5] == "  typical: caught; vanishing: caught"
     assert "2 bugs" in lines
     assert "  numpy_rnn.checking suggests a cause for 1" in lines
+    assert "  numpy_rnn.checking names the line and a change that mends it for 1" in lines
     assert f"  typical    {'numpy_rnn.checking':28} caught   2 of 2" in lines
     assert f"  vanishing  {'numpy_rnn.checking':28} caught   1 of 1" in lines
     recorded = usual_counts()

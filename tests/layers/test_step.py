@@ -19,6 +19,7 @@ from numpy_rnn import (
     LRU,
     LSTM,
     RNN,
+    Cell,
     Dropout,
     Embedding,
     IndRNN,
@@ -502,3 +503,23 @@ def test_a_state_may_come_as_a_list(method: str) -> None:
     model = stepping(Sequential(LSTM(3, 4, rng=0)), method)
     _, (state,) = model(X)
     same_trees(model(X, [[*state]]), model(X, (state,)))
+
+
+class PlainSteps(RNN):
+    """A cell whose stepper knows of single steps alone: a block would broadcast, and be wrong."""
+
+    def cell(self, input_size: int) -> Cell:
+        def stepper(W: Array, U: Array, b: Array, c: Array) -> Any:
+            return lambda x_t, h: (np.tanh(x_t @ W.T + h[0] @ U.T + b + c)[None],)
+
+        return super().cell(input_size)._replace(stepper=stepper, blocks=False)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_a_block_goes_step_by_step_through_a_stepper_of_single_steps(steps: int) -> None:
+    layer, usual = PlainSteps(3, 4, num_layers=2, rng=0), RNN(3, 4, num_layers=2, rng=0)
+    x = np.random.default_rng(1).standard_normal((steps, 2, 3))
+    y, state = layer.stepper()(x)
+    expected, last = usual.stepper()(x)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(state, last, rtol=0, atol=1e-15)
