@@ -13,7 +13,15 @@ import numpy as np
 
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
 SLOPES = ("{0}", "1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
-PURE = ("np.tanh", "np.exp", "np.dot")  # may be called to see the shape of a result
+PURE = (
+    "np.tanh",
+    "np.exp",
+    "np.dot",
+    "len",
+    "np.zeros_like",
+    "np.outer",
+    "np.matmul",
+)  # may be called to see the shape of a result
 
 
 class Source(NamedTuple):
@@ -44,12 +52,17 @@ class Pool:
         tests = [n.test for n in nodes if isinstance(n, ast.While)]
         self.ends_loops = {n.id for t in tests for n in ast.walk(t) if isinstance(n, ast.Name)}
         called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
+        loops = [n.target for n in nodes if isinstance(n, ast.For)]
+        self.counters = {n.id for t in loops for n in ast.walk(t) if isinstance(n, ast.Name)}
         self.atoms: dict[str, ast.expr] = {}
         for n in nodes:
             if isinstance(n, ast.expr) and id(n) not in called and self.is_atom(n):
-                self.atoms.setdefault(ast.unparse(n), _loaded(n))
+                self.atoms.setdefault(ast.unparse(n), loaded(n))
+        for name in sorted(self.unused):
+            self._add(ast.Name(name, ast.Load()))
         self._add_other_steps()
         self._add_other_keys()
+        self._add_other_attributes()
         self.helpers = {
             ast.unparse(n.func): n.func
             for other in functions
@@ -79,10 +92,44 @@ class Pool:
             ]
         return self._like[text]
 
+    def smaller(self, node: ast.expr) -> list[ast.expr]:
+        """Return the atoms that broadcast to the shape of a value, such as a bias or a mask."""
+        shape, found = self.shape(node), []
+        for text, atom in self.atoms.items() if isinstance(shape, tuple) else ():
+            own = self.shape(atom, text)
+            if isinstance(own, tuple) and own not in ((), shape) and len(own) <= len(shape):
+                with contextlib.suppress(ValueError):  # they do not fit
+                    if np.broadcast_shapes(own, shape) == shape:
+                        found.append(atom)
+        return found
+
+    def products(self, node: ast.expr) -> list[ast.expr]:
+        """Return the matrix products of two atoms that have the shape of a value."""
+        shape = self.shape(node)
+        found: list[ast.expr] = []
+        sizes = [(a, self.shape(a, text)) for text, a in self.atoms.items()]
+        matrices = [(a, s) for a, s in sizes if isinstance(s, tuple) and len(s) == 2]
+        for a, (rows, inner) in matrices if isinstance(shape, tuple) and len(shape) == 2 else ():
+            for b, (first, second) in matrices:
+                if (rows, inner, second) == (shape[0], first, shape[1]):
+                    found.append(ast.BinOp(a, ast.MatMult(), b))
+                if (rows, inner, first) == (shape[0], second, shape[1]):
+                    found.append(ast.BinOp(a, ast.MatMult(), ast.Attribute(b, "T", ast.Load())))
+        return found
+
     def scalars(self) -> list[ast.expr]:
         """Return the atoms that are numbers, and one minus each."""
         found = [atom for text, atom in self.atoms.items() if self.shape(atom, text) == ()]
         return [*found, *(ast.BinOp(ast.Constant(1), ast.Sub(), atom) for atom in found)]
+
+    def lengths(self) -> list[ast.expr]:
+        """Return the number of rows of each array, once for each number."""
+        found: dict[int, ast.expr] = {}
+        for text, atom in self.atoms.items():
+            shape = self.shape(atom, text)
+            if isinstance(shape, tuple) and shape and shape[0] > 1:
+                found.setdefault(shape[0], ast.parse(f"len({text})", mode="eval").body)
+        return list(found.values())
 
     def slopes(self, node: ast.expr) -> list[ast.expr]:
         """Return an atom, and the slopes that it may be used for: of tanh, of a sigmoid, ..."""
@@ -123,6 +170,17 @@ class Pool:
                     if isinstance(key, str):
                         self._add(ast.Subscript(atom.value, ast.Constant(key), ast.Load()))
 
+    def _add_other_attributes(self) -> None:
+        """Add the arrays of each object whose attributes are read."""
+        for atom in list(self.atoms.values()):
+            if isinstance(atom, ast.Attribute):
+                owner: Any = None
+                with contextlib.suppress(Exception):  # a name that is not bound there
+                    owner = self._value(ast.unparse(atom.value))
+                for name, value in getattr(owner, "__dict__", {}).items():
+                    if isinstance(value, np.ndarray):
+                        self._add(ast.Attribute(atom.value, name, ast.Load()))
+
     def _add_other_steps(self) -> None:
         """Add the elements of each sequence at the steps where others are read."""
         indexed = [a for a in self.atoms.values() if isinstance(a, ast.Subscript)]
@@ -132,7 +190,7 @@ class Pool:
                 indices.setdefault(ast.unparse(new), new)
         stepped = [i for i in indices.values() if any(isinstance(n, ast.Name) for n in ast.walk(i))]
         sequences = {ast.unparse(a.value): a.value for a in indexed}
-        sequences |= {name: ast.Name(name, ast.Load()) for name in self.unused}
+        sequences |= {name: self.atoms[name] for name in self.unused}
         for value in sequences.values():
             for index in stepped:
                 self._add(ast.Subscript(value, index, ast.Load()))
@@ -160,6 +218,8 @@ def other_steps(index: ast.expr) -> list[ast.expr]:
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub):
             opposite = ast.Sub() if isinstance(part.op, ast.Add) else ast.Add()
             changed = [part.left, ast.BinOp(part.left, opposite, part.right)]
+        elif isinstance(part, ast.Slice) and part.upper is not None:
+            changed = [ast.BinOp(part.upper, ast.Sub(), ast.Constant(1))]
         elif isinstance(part, ast.Name):
             operators = (ast.Sub(), ast.Add())
             changed = [ast.BinOp(part, operator, ast.Constant(1)) for operator in operators]
@@ -169,7 +229,7 @@ def other_steps(index: ast.expr) -> list[ast.expr]:
     return found
 
 
-def _loaded(node: ast.expr) -> ast.expr:
+def loaded(node: ast.expr) -> ast.expr:
     """Return a copy of a node, as one that is read."""
     loaded = copy.deepcopy(node)
     for inner in ast.walk(loaded):

@@ -1,9 +1,10 @@
 """The cause of a wrong gradient: one small change of the code that makes every gradient right.
 
 The exact gradients are known, so a suspected cause can be tried: change the code of the backward
-pass in memory, run it, and compare. The changes are those of ``edits.py``, the likeliest first. A
-change that explains the wrong numbers at one set of inputs is then checked like any other code, in
-every regime. Only a change that passes is reported, with the line that it concerns.
+pass in memory, run it, and compare. The changes are those of
+``edits_of_statements.py``, the likeliest first. A change that explains the wrong numbers at one set
+of inputs is then checked like any other code, in every regime. Only a change that passes is
+reported, with the line that it concerns.
 
 The functions are those that run while the gradients are made and whose source can be read. Their
 ``__code__`` is replaced for a trial. Afterwards it is the original again.
@@ -20,6 +21,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -27,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.checking.derivatives import Method, directional
-from numpy_rnn.checking.edits import Edit, edits_of
+from numpy_rnn.checking.edits import Edit, one_of
+from numpy_rnn.checking.edits_of_statements import edits_of
 from numpy_rnn.checking.pool import Source
 from numpy_rnn.checking.target import FunctionTarget, Point, is_real
 from numpy_rnn.checking.traced import HERE, NUMPY
@@ -36,6 +39,9 @@ from numpy_rnn.functional.types import Array
 CLOSE = 1e-7  # relative error of a derivative along a random direction that counts as right
 MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
+MAX_GROUP = 64  # changes of one place that are compiled together
+MAX_SLICES = 12  # indices of an axis at which an error is looked for
+CHOICE = "numpy_rnn_change"  # a global name of the code under test during a trial
 
 
 def suggest_repair(
@@ -48,47 +54,77 @@ def suggest_repair(
     """
     end = time.process_time() + seconds
     with contextlib.suppress(Exception), _quietly():  # whatever changed code raises
-        trials = [trial for point in points if not (trial := _Trial(point, method)).succeeds()]
-        if not trials:
-            return []
-        sources = list(_sources(trials[0].point))
+        trials = _failing(points, method)
+        sources = list(_sources(trials[0].point)) if trials else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
         found.sort(key=lambda pair: pair[0].rank)
-        for edit, source in found:
-            if time.process_time() > end:
-                break
-            with edit.applied():
-                code = _compiled(source)
-            if code is None:
-                continue
-            function: Any = source.function
-            original = function.__code__
-            try:
-                function.__code__ = code
-                if all(trial.succeeds() for trial in trials) and verify():
-                    return [_sentence(edit, source)]
-            except Exception:  # noqa: S112 (whatever changed code raises)
-                continue
-            finally:
-                function.__code__ = original
+        for group, source in _groups(found):
+            for edit in _made(group, source):
+                if time.process_time() > end:
+                    return []
+                with contextlib.suppress(Exception):  # whatever changed code raises
+                    if all(trial.succeeds() for trial in trials) and verify():
+                        return [_sentence(edit, source)]
     return []
 
 
-class _Trial:
-    """The exact derivatives along a random direction for each value, to compare a trial with."""
+def _failing(points: list[Point], method: Method) -> list[_Trial]:
+    """Return the trials that fail now; if none does, those of single steps or units."""
+    for single in (False, True):
+        trials = [_Trial(point, method, single=single) for point in points]
+        if failing := [trial for trial in trials if not trial.succeeds()]:
+            return failing
+    return []
 
-    def __init__(self, point: Point, method: Method) -> None:
+
+def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
+    """Yield the edits in groups of one place and rank, which are compiled together."""
+    for _, pairs in groupby(found, lambda pair: (pair[0].rank, id(pair[0].container), pair[0].key)):
+        group = list(pairs)
+        for i in range(0, len(group), MAX_GROUP):
+            yield [edit for edit, _ in group[i : i + MAX_GROUP]], group[0][1]
+
+
+def _made(group: list[Edit], source: Source) -> Iterator[Edit]:
+    """Yield each edit of a group while the function runs with it."""
+    function: Any = source.function
+    original = function.__code__
+    together = one_of(group, CHOICE)
+    with together.applied() if together else contextlib.nullcontext():
+        code = _compiled(source) if together else None
+    if code is None and len(group) > 1:
+        for edit in group:
+            yield from _made([edit], source)
+    elif code is not None:
+        function.__code__ = code
+        try:
+            for number, edit in enumerate(group):
+                function.__globals__[CHOICE] = number
+                yield edit
+        finally:
+            function.__code__ = original
+            function.__globals__.pop(CHOICE, None)
+
+
+class _Trial:
+    """The exact derivatives along random directions for each value, to compare a trial with.
+
+    One direction a value shows nearly every error. With `single` there is one for each index of
+    each axis too: an error that is small beside the gradients of other steps shows there alone.
+    """
+
+    def __init__(self, point: Point, method: Method, *, single: bool) -> None:
         rng = np.random.default_rng(0)
         self.point, self.outputs = point, point.target.run(point.values).outputs
+        self.known: list[tuple[str, Array, float]] = []  # with the exact derivative
         claimed = point.claimed()
-        self.directions: dict[str, Array] = {}
-        self.exact: dict[str, float] = {}
         for name in point.real_names():
             if claimed.get(name) is None:
                 continue
-            direction = rng.standard_normal(point.values[name].shape)
-            self.directions[name] = direction
-            self.exact[name] = directional(point, {name: direction}, method).value
+            whole = rng.standard_normal(point.values[name].shape)
+            for direction in (whole, *(_slices(whole) if single else ())):
+                exact = directional(point, {name: direction}, method).value
+                self.known.append((name, direction, exact))
 
     def succeeds(self) -> bool:
         """Whether the code as it is now gives the same outputs, and right gradients."""
@@ -99,15 +135,25 @@ class _Trial:
         ):
             return False
         claimed = result.backward(self.point.own_douts())
-        for name, direction in self.directions.items():
+        for name, direction, exact in self.known:
             got = claimed.get(name)
             if got is None or not is_real(got) or got.shape != direction.shape:
                 return False
             terms = got * direction
-            size = max(float(np.sqrt(np.sum(terms**2))), abs(self.exact[name]))
-            if not abs(float(terms.sum()) - self.exact[name]) <= CLOSE * size:
+            size = max(float(np.sqrt(np.sum(terms**2))), abs(exact))
+            if not abs(float(terms.sum()) - exact) <= CLOSE * size:
                 return False
         return True
+
+
+def _slices(direction: Array) -> Iterator[Array]:
+    """Yield a direction with zeros at all indices of an axis but one."""
+    for axis, size in enumerate(direction.shape):
+        for index in range(min(size, MAX_SLICES)):
+            only = np.zeros_like(direction)
+            chosen = (slice(None),) * axis + (index,)
+            only[chosen] = direction[chosen]
+            yield only
 
 
 @contextlib.contextmanager

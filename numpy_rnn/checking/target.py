@@ -11,6 +11,7 @@ array in them is a value with a name of its own.
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import io
 import random
@@ -102,9 +103,19 @@ def is_real(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
 
 
+WRITABLE = (list, dict, set, np.random.Generator, np.random.RandomState)
+
+
 def copied(values: Values) -> Values:
-    """Return values whose arrays are copies, for code that may write to its arguments."""
-    return {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in values.items()}
+    """Return copies of what may be written to: arrays, lists, dictionaries, generators."""
+    return {
+        name: value.copy()
+        if isinstance(value, np.ndarray)
+        else copy.deepcopy(value)
+        if isinstance(value, WRITABLE)
+        else value
+        for name, value in values.items()
+    }
 
 
 class _Printed(io.StringIO):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from numpy_rnn.checking import check_gradients, repair
-from numpy_rnn.checking.edits import edits_of
+from numpy_rnn.checking.edits_of_statements import edits_of
 from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.museum import REFERENCES
 

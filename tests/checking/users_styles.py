@@ -462,13 +462,19 @@ STYLES = {
 }
 
 
-def style(name: str, *patch: str) -> tuple[Any, Any]:
-    """Return what check_gradients takes: a style's subject and arguments, with a line replaced."""
+def source(name: str, *patch: str) -> str:
+    """Return a style's code, with a line replaced."""
     code = textwrap.dedent(STYLES[name])
     if patch:
         before, after = patch
         assert code.count(before) == 1, (name, before, code.count(before))
         code = code.replace(before, after)
+    return code
+
+
+def style(name: str, *patch: str) -> tuple[Any, Any]:
+    """Return what check_gradients takes: a style's subject and arguments, with a line replaced."""
+    code = source(name, *patch)
     space: dict[str, Any] = {"np": np, "__name__": f"style_{name}"}
     exec(compile(code, f"{name}.py", "exec"), space)  # noqa: S102 (the code above)
     arguments = space["arguments"]
