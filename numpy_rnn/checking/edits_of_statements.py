@@ -103,7 +103,7 @@ def _of_target(edit: MakeEdit, statement: ast.Assign | ast.AugAssign, pool: Pool
     names = {n.id: n for n in ast.walk(target.slice) if isinstance(n, ast.Name)}
     indices: list[ast.expr] = [*names.values(), *other_steps(target.slice)]
     if not isinstance(target.slice, ast.Tuple):
-        counters = [ast.Name(name, ast.Load()) for name in sorted(pool.counters - set(names))]
+        counters = [ast.Name(name, ast.Load()) for name in sorted(pool.counters)]
         indices += [ast.Tuple([target.slice, counter], ast.Load()) for counter in counters]
     for index in indices:
         stored = ast.Subscript(target.value, index, ast.Store())

@@ -24,7 +24,7 @@ def edits_of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]: 
     whole = _is_whole(place)
     summand = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add)
     alike = pool.like(node)
-    activations = [other for other in alike if not is_gradient(other)]
+    activations = [other for other in pool.written(node) if not is_gradient(other)]
     if isinstance(node, ast.BinOp) and _is_slope(node):
         for other in activations:
             for slope in pool.slopes(other)[1:]:
@@ -50,7 +50,7 @@ def edits_of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]: 
             rank = 3 if slope in alike else 4
             yield edit(rank, "a missing factor", ast.BinOp(node, ast.Mult(), slope))
     elif pool.is_atom(node):
-        for other in alike:
+        for other in pool.written(node):
             yield edit(5, "a missing factor", ast.BinOp(node, ast.Mult(), other))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and not summand:
         yield from _with_another_term(edit, node, pool)
@@ -69,7 +69,7 @@ def _with_unused(edit: MakeEdit, node: ast.expr, pool: Pool) -> Iterator[Edit]:
 def _with_products(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]:
     """Yield an expression times a mask or a weight, plus a product, or another product."""
     node, whole = place.node, _is_whole(place)
-    smaller, alike = pool.smaller(node), pool.like(node)
+    smaller, alike = pool.smaller(node), pool.written(node)
     masks = [mask for atom in smaller for mask in (atom, one_minus(atom))]
     for mask in masks:
         rank = pool.rank(3, mask, mask)

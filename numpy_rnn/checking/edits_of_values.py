@@ -37,7 +37,8 @@ def edits_of_values(place: Place, pool: Pool) -> Iterator[Edit]:
     node = place.node
     number = node.operand if isinstance(node, ast.UnaryOp) else node  # -1 is an operation on 1
     if isinstance(number, ast.Constant):
-        yield from _of_constant(edit, number, pool)
+        computed = isinstance(place.parent, ast.BinOp) and not isinstance(place.parent.op, ast.Div)
+        yield from _of_constant(edit, number, pool, [] if computed else pool.scalars())
     elif isinstance(place.parent, ast.Subscript) and place.key == "slice":
         for new in other_steps(node):
             yield edit(1, "the wrong step", new)
@@ -54,17 +55,19 @@ def edits_of_values(place: Place, pool: Pool) -> Iterator[Edit]:
         yield from edits_of_terms(edit, place, pool)
 
 
-def _of_constant(edit: MakeEdit, node: ast.Constant, pool: Pool) -> Iterator[Edit]:
-    """Yield other constants."""
+def _of_constant(
+    edit: MakeEdit, node: ast.Constant, pool: Pool, scalars: list[ast.expr]
+) -> Iterator[Edit]:
+    """Yield other constants, and values that are numbers."""
     value = node.value
     if isinstance(value, bool):
         yield edit(2, "a switch", ast.Constant(not value))
     elif isinstance(value, int | float):
         for other in {value + 1, value - 1, -value, 0, 1, -1, 2, 0.5} - {value}:
             yield edit(3, "a constant", ast.Constant(other))
-        for atom in pool.scalars():
+        for atom in scalars:
             yield edit(3, "a constant", atom)
-            yield edit(4, "a constant", ast.BinOp(atom, ast.Sub(), ast.Constant(1)))
+            yield edit(3, "a constant", ast.BinOp(atom, ast.Sub(), ast.Constant(1)))
     elif isinstance(value, str):
         for name in sorted(pool.strings - {value}):
             yield edit(2, "a name", ast.Constant(name))

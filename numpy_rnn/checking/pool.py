@@ -60,9 +60,10 @@ class Pool:
                 self.atoms.setdefault(ast.unparse(n), loaded(n))
         for name in sorted(self.unused):
             self._add(ast.Name(name, ast.Load()))
-        self._add_other_steps()
         self._add_other_keys()
         self._add_other_attributes()
+        self._written = set(self.atoms)
+        self._add_other_steps()
         self.helpers = {
             ast.unparse(n.func): n.func
             for other in functions
@@ -91,6 +92,10 @@ class Pool:
                 if self.shape(other, other_text) == shape
             ]
         return self._like[text]
+
+    def written(self, node: ast.expr) -> list[ast.expr]:
+        """Return those atoms of the same shape that are not another step of one in the code."""
+        return [other for other in self.like(node) if ast.unparse(other) in self._written]
 
     def smaller(self, node: ast.expr) -> list[ast.expr]:
         """Return the atoms that broadcast to the shape of a value, such as a bias or a mask."""
@@ -190,7 +195,10 @@ class Pool:
                 indices.setdefault(ast.unparse(new), new)
         stepped = [i for i in indices.values() if any(isinstance(n, ast.Name) for n in ast.walk(i))]
         sequences = {ast.unparse(a.value): a.value for a in indexed}
-        sequences |= {name: self.atoms[name] for name in self.unused}
+        for name, atom in self.atoms.items():
+            shape = self.shape(atom, name) if isinstance(atom, ast.Name) else ()
+            if name in self.unused or (isinstance(shape, tuple) and len(shape) == 1):
+                sequences[name] = atom
         for value in sequences.values():
             for index in stepped:
                 self._add(ast.Subscript(value, index, ast.Load()))
