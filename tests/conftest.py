@@ -118,7 +118,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 # Files whose tests share results that take seconds: trained networks, derivatives.
-SHARING = ("museum/test_evaluate.py", "apps/test_recall.py", "apps/explain/test_report.py")
+SHARING = (
+    "museum/test_evaluate.py",
+    "apps/test_recall.py",
+    "apps/explain/test_report.py",
+    "apps/learn/test_exercises.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)

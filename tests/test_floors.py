@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,7 @@ FLOORS = [
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the package, by its name below numpy_rnn."""
     found = {}
@@ -162,6 +164,7 @@ def imported(path: Path) -> set[str]:
     return {n.removeprefix("numpy_rnn").lstrip(".") for n in names if n.startswith("numpy_rnn")}
 
 
+@cache
 def submodules() -> set[str]:
     return {f"numpy_rnn.{name}" for name in modules() if name}
 

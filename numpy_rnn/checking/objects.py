@@ -18,6 +18,7 @@ import copy
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -317,22 +318,28 @@ class ObjectTarget:
         """Return a copy of every parameter."""
         return {name: np.array(follow(self.model, p.path)) for name, p in self.found.items()}
 
+    @cached_property
+    def _libraries(self) -> list[Path]:
+        """The paths of this package's Parameters. No pass changes the object, only copies of it."""
+        return [path for path, node in walk(self.model) if isinstance(node, Parameters)]
+
     def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
         """Return a copy of the object with other parameters, and the inputs in their dtype."""
         memo: dict[int, Any] = {}
-        everything = arrays_of(self.model).values() if self.found else ()
+        everything: Any = None  # arrays of the object
         library: list[tuple[Path, Array]] = []
         for name, parameter in self.found.items():
             if isinstance(follow(self.model, parameter.path[:-2]), Parameters):
                 library.append((parameter.path, values[name]))
                 continue
             old, new = follow(self.model, parameter.path), values[name].copy()
+            everything = arrays_of(self.model).values() if everything is None else everything
             for other in everything:
                 if np.may_share_memory(other, old):
                     memo[id(other)] = new if other is old else _same_view(other, old, new)
             memo[id(old)] = new
         model = copy.deepcopy(self.model, memo)
-        libraries = [node for _, node in walk(model) if isinstance(node, Parameters)]
+        libraries = [follow(model, path) for path in self._libraries]
         if libraries or isinstance(model, Loss):
             real = [v for v in (*values.values(), *inputs.values()) if is_real(v)]
             dtype = np.result_type(*real)

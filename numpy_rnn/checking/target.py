@@ -157,8 +157,13 @@ def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
         target.remarks["what the code prints is captured and not shown"] = None
 
 
+ATOMS = {np.ndarray, str, int, float, bool, type(None)}  # types whose values have no parts
+
+
 def parts_of(node: Any) -> list[tuple[tuple[str, Any], Any]]:
     """Return the parts of a container or an object, each with the step that leads to it."""
+    if type(node) in ATOMS:
+        return []
     if isinstance(node, dict):
         return [(("item", key), part) for key, part in node.items()]
     names = getattr(node, "_fields", None)
