@@ -62,7 +62,7 @@ class Pool:
             self._add(ast.Name(name, ast.Load()))
         self._add_other_keys()
         self._add_other_attributes()
-        self._written = set(self.atoms)
+        self._written: set[str] = set()
         self._add_other_steps()
         self.helpers = {
             ast.unparse(n.func): n.func
@@ -187,21 +187,22 @@ class Pool:
                         self._add(ast.Attribute(atom.value, name, ast.Load()))
 
     def _add_other_steps(self) -> None:
-        """Add the elements of each sequence at the steps where others are read."""
+        """Add the elements of each sequence at the steps where others are read, and beside them."""
         indexed = [a for a in self.atoms.values() if isinstance(a, ast.Subscript)]
-        indices = {ast.unparse(a.slice): a.slice for a in indexed}
-        for index in list(indices.values()):
-            for new in other_steps(index):
-                indices.setdefault(ast.unparse(new), new)
-        stepped = [i for i in indices.values() if any(isinstance(n, ast.Name) for n in ast.walk(i))]
+        read = {ast.unparse(a.slice): a.slice for a in indexed}
+        beside = [new for index in read.values() for new in other_steps(index)]
         sequences = {ast.unparse(a.value): a.value for a in indexed}
         for name, atom in self.atoms.items():
             shape = self.shape(atom, name) if isinstance(atom, ast.Name) else ()
             if name in self.unused or (isinstance(shape, tuple) and len(shape) == 1):
                 sequences[name] = atom
-        for value in sequences.values():
-            for index in stepped:
-                self._add(ast.Subscript(value, index, ast.Load()))
+        for indices in (read.values(), beside):
+            for value in sequences.values():
+                for index in indices:
+                    if any(isinstance(n, ast.Name) for n in ast.walk(index)):
+                        self._add(ast.Subscript(value, index, ast.Load()))
+            if indices is not beside:
+                self._written = set(self.atoms)
 
     def _add(self, atom: ast.expr) -> None:
         self.atoms.setdefault(ast.unparse(atom), atom)
