@@ -39,7 +39,7 @@ def five_derivations(name: str) -> dict[str, list[Any]]:
     methods: tuple[Method, ...] = ("complex step", "central differences")
     for method in methods:
         found[method] = [
-            gradient(point, n, method)[0] if is_real(v) else None for n, v in point.values.items()
+            gradient(point, n, method) if is_real(v) else None for n, v in point.values.items()
         ]
     found["RTRL"] = rtrl(pair.forward, pair.backward, arguments, point.douts)
     found["PyTorch"] = torch_references.pair_gradients(pair, arguments, point.douts)

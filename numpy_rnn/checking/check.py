@@ -297,8 +297,7 @@ class _Check:
                 self.notes.append(f"inputs {regime.name} are not checked: {what}")
                 return True
             raise what from error
-        record = trace(point)
-        for site, outcomes in record.sides.items():
+        for site, outcomes in trace(point).sides.items():
             self.sides.setdefault(site, set()).update(outcomes)
         if violation:
             return self._not_finite(violation, regime)
@@ -309,8 +308,7 @@ class _Check:
             if any(v.kind == "random" for v in self.violations):
                 return False  # no value means anything
         with np.errstate(all="ignore"):
-            tied = record.ties and regime.values == "with zeros"
-            self.compare(point, axes, regime, tied=tied)
+            self.compare(point, axes, regime)
         return True
 
     def _not_finite(self, violation: Violation, regime: InputRegime) -> bool:
@@ -361,9 +359,7 @@ class _Check:
             if drawn:
                 self.notes.append(f"drawn anew in every regime: {', '.join(drawn)}")
 
-    def compare(
-        self, point: Point, axes: dict[str, Axes], regime: InputRegime, *, tied: bool
-    ) -> None:
+    def compare(self, point: Point, axes: dict[str, Axes], regime: InputRegime) -> None:
         """Compare every gradient. The first time that one is wrong, find its place."""
         known = {c.name for c in self.compared if not c.right}
         first = len(self.regimes) == 1
@@ -372,7 +368,7 @@ class _Check:
         comparisons = compare_all(context, known)
         if first and self.settings.single:
             self._say_where_float32_shows(context)
-        for other in self._other_ways(context, tied=tied):
+        for other in self._other_ways(context):
             if all(c.right for c in comparisons):
                 break
             right = {c.name for c in comparisons if c.right}
@@ -391,24 +387,19 @@ class _Check:
 
     def _say_where_float32_shows(self, context: Context) -> None:
         strict = context._replace(settings=self.settings._replace(single=False))
-        names = ", ".join(f"d{c.name}" for c in compare_all(strict) if not c.right)
-        self.violations = [
-            v._replace(text=f"{v.text} (it shows in {names})")
-            if v.kind == "float32" and names
-            else v
-            for v in self.violations
-        ]
+        if names := ", ".join(f"d{c.name}" for c in compare_all(strict) if not c.right):
+            self.violations = [
+                v._replace(text=f"{v.text} (it shows in {names})") if v.kind == "float32" else v
+                for v in self.violations
+            ]
 
-    def _other_ways(self, context: Context, *, tied: bool) -> Iterator[Context]:
+    def _other_ways(self, context: Context) -> Iterator[Context]:
         """Yield other ways to differentiate. A wrong gradient agrees with none of them."""
         point, optional = context.point, context.regime.optional
         if len(self.regimes) == 1:
             return
         again = self._with_method(point, verify=True, optional=optional)
         yield context._replace(point=again, settings=self.settings)
-        if tied:  # every comparison of equal numbers true, or false
-            for ties in (None, True, False):
-                yield context._replace(point=point._replace(stand_ins=True, ties=ties))
         if optional:  # far from 1 one method may fail
             rough = self.settings._replace(method="central differences")
             yield context._replace(settings=rough)
@@ -439,7 +430,7 @@ class _Check:
 
     def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
         """Replace the settings that were left open, with a note if float32 decides."""
-        method, rtol, gates, seed, _ = self.settings
+        method, _, gates, _, _ = self.settings
         real = {name: point.values[name] for name in self.real_names}
         single = [name for name, value in real.items() if value.dtype != np.float64]
         if method == "auto" and single:
@@ -451,7 +442,7 @@ class _Check:
         if gates is None:
             gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
         inside = any(v.kind == "float32" for v in self.violations)
-        self.settings = CheckSettings(method, rtol, gates, seed, inside)
+        self.settings = self.settings._replace(method=method, gates=gates, single=inside)
 
     def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
         """Return the suggestions, and the change of the code that makes every gradient right."""

@@ -11,12 +11,8 @@ and row, x[t,b] = e_(tB+b),
 
     dW_ih = sum_t,b dz[t,b] x[t,b]^T        has dz[t,b] as its column tB + b.
 
-A wrong gradient often equals the exact one with a part left out, or scaled, or moved. The parts
-of a weight's gradient are its contributions, of two kinds:
-
-    by loss    what the loss at step t of batch row b contributes          dL_tb / dW
-    by use     what the use of the weight at step t contributes: run the pair up to t, one step
-               with W moved, and on from there with the original W
+A wrong gradient often equals the exact one scaled, transposed or moved in time, or what one row of
+the batch contributes. Other causes are found by changes of the code, in ``repair.py``.
 """
 
 from __future__ import annotations
@@ -34,10 +30,10 @@ from numpy_rnn.checking.compare import (
     compare,
     gate_name,
 )
-from numpy_rnn.checking.derivatives import STEP, Derivative, gradient
+from numpy_rnn.checking.derivatives import Derivative, gradient
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
-from numpy_rnn.checking.target import PairTarget, Point, Values, is_real
+from numpy_rnn.checking.target import PairTarget, Point, is_real
 from numpy_rnn.functional.types import Array
 
 CLOSE = 1e-7  # the relative distance at which a wrong gradient is taken for a suspect
@@ -125,7 +121,7 @@ def preactivations(
     except Exception:  # code that takes no one-hot input of another size
         return None
     point = Point(target, values, draw_gradients(rng, outputs, T, regime))
-    expected, _ = gradient(point, W, "complex step")  # (G, T B)
+    expected = gradient(point, W, "complex step")  # (G, T B)
     got = point.claimed()[W]
     if got is None or np.shape(got) != expected.shape:
         return None
@@ -193,7 +189,7 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     if first.problem is not None:
         return [f"{name}: {first.problem}"]
     got = np.asarray(point.claimed()[name])
-    expected, _ = gradient(point, name, method)
+    expected = gradient(point, name, method)
     axes = context.axes.get(name, ())
     T, B = _time_and_batch(context, sizes)
     found = [(name, suggest_whole(got, expected, {"T": T, "B": B}))]
@@ -202,27 +198,27 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
         in_time = np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0)
         found.append((name, suggest_in_time(*in_time, first.wrong_steps)))
     elif method == "complex step":
-        # Of a weight made of blocks, one block may be wrong and the others right.
-        rows = _wrong_rows(got, expected, first.tolerance)
-        part = name if rows.all() else f"{name}, in its wrong rows,"
-        by_loss = contributions_by_loss(point, name, T, B)
-        if by_loss is not None:
-            found.append((part, suggest_from_loss(got[rows], by_loss[:, :, rows])))
-        if isinstance(point.target, PairTarget) and "B" not in axes:
-            by_use = contributions_by_use(point, name, context.axes)
-            if by_use is not None:
-                found.append((part, suggest_from_use(got[rows], by_use[:, rows])))
+        found.append((name, _of_one_row(point, name, got, expected, B)))
     if not any(text for _, text in found):
         found.append((name, _equal_to_another(context, got, name)))
     return [f"the gradient of {part} {text}" for part, text in found if text]
 
 
-def _wrong_rows(got: Array, expected: Array, tolerance: float) -> Array:
-    """Return which rows of a gradient are wrong, as a mask of the first axis."""
-    off = np.abs(got - expected)
-    largest = off.reshape(len(off), -1).max(axis=1) if off.ndim else off
-    rows: Array = ~(largest <= tolerance * np.abs(expected).max())
-    return rows
+def _of_one_row(point: Point, name: str, got: Array, expected: Array, B: int) -> str | None:
+    """Return which row of the batch the wrong elements of a gradient are from, if from one."""
+    if B == 1 or any(dout.shape.count(B) != 1 for dout in point.douts):
+        return None
+    wrong = np.abs(got - expected) > CLOSE * np.abs(expected).max(initial=0.0)
+    for b in (0, B - 1):
+        douts = [np.zeros_like(dout) for dout in point.douts]
+        for dout, every in zip(douts, point.douts, strict=True):
+            row = (slice(None),) * dout.shape.index(B) + (b,)
+            dout[row] = every[row]
+        alone = gradient(point._replace(douts=douts), name, "complex step")
+        if is_close(got[wrong], alone[wrong]):
+            what = f"what batch row {b} alone contributes"
+            return f"equals {what}: is the sum over the batch missing?"
+    return None
 
 
 def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> tuple[int, int]:
@@ -238,7 +234,7 @@ def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
     """Return which other argument of the same shape the gradient belongs to, if any."""
     for other, value in context.point.values.items():
         if other != name and is_real(value) and value.shape == got.shape:
-            exact, _ = gradient(context.point, other, context.method)
+            exact = gradient(context.point, other, context.method)
             if exact.any() and np.allclose(got, exact, rtol=1e-7, atol=0):
                 return f"equals that of {other}"
     return None
@@ -314,103 +310,3 @@ def suggest_in_time(  # noqa: PLR0911 (a list of suspects)
             f"does something happen at t = {wrong[-1]}, or is time truncated?"
         )
     return None
-
-
-def suggest_from_loss(got: Array, parts: Array) -> str | None:
-    """Return which contributions by loss, (T, B, ...), a wrong gradient consists of."""
-    T, B = parts.shape[:2]
-    total = parts.sum(axis=(0, 1))
-    suspects: dict[str, Array] = {}
-    if B > 1:
-        for b in (0, B - 1):
-            text = (
-                f"equals what batch row {b} alone contributes: is the sum over the batch missing?"
-            )
-            suspects[text] = parts[:, b].sum(axis=0)
-    if T > 1:
-        first, last = parts[0].sum(axis=0), parts[-1].sum(axis=0)
-        suspects |= {
-            "equals what the loss at the last step contributes: are other steps dropped?": last,
-            "lacks what the loss at the last step contributes": total - last,
-            "lacks what the loss at t = 0 contributes": total - first,
-        }
-    return _first_close(got, suspects)
-
-
-def suggest_from_use(got: Array, parts: Array) -> str | None:
-    """Return which contributions by use, (T, ...), a weight's wrong gradient consists of."""
-    T, total = len(parts), parts.sum(axis=0)
-    if T < 2:
-        return None
-    return _first_close(
-        got,
-        {
-            "equals what t = 0 alone contributes: is it = where += is meant?": parts[0],
-            "equals what the last step alone contributes: is it = where += is meant?": parts[-1],
-            "lacks what t = 0 contributes: is the loop one step short?": total - parts[0],
-            "lacks what the last step contributes: is the loop one step short?": total - parts[-1],
-            "is the mean over the timesteps where it should be the sum": total / T,
-        },
-    )
-
-
-def _first_close(got: Array, suspects: Mapping[str, Array]) -> str | None:
-    return next((text for text, suspect in suspects.items() if is_close(got, suspect)), None)
-
-
-def contributions_by_loss(point: Point, name: str, T: int, B: int) -> Array | None:
-    """Return what the loss at each (t, b) contributes to the exact gradient of a value.
-
-    The result is (T, B, ...), or None if an output has no such axes.
-    """
-    if any(sorted(np.shape(d)).count(n) != 1 for d in point.douts for n in (T, B)) or T == B:
-        return None
-    value = point.values[name]
-    parts = np.zeros((T, B, *value.shape))
-    for index in np.ndindex(value.shape):
-        outputs = point.outputs_with(**{name: _moved(value, index)})
-        for out, dout in zip(outputs, point.douts, strict=True):
-            slope = np.imag(out) / STEP * dout
-            slope = np.moveaxis(slope, (slope.shape.index(T), slope.shape.index(B)), (0, 1))
-            parts[(slice(None), slice(None), *index)] += slope.reshape(T, B, -1).sum(axis=2)
-    return parts
-
-
-def contributions_by_use(point: Point, name: str, axes: Mapping[str, Axes]) -> Array | None:
-    """Return what each use of a weight contributes to its exact gradient.
-
-    The result is (T, ...), or None if the outputs are not the trajectories of the states. Among
-    the axes, T marks a sequence and B alone a state.
-    """
-    target, values, douts = point[:3]
-    states = [n for n, a in axes.items() if len(a) == 2 and a[0] == "B"]
-    sequences = [n for n in values if "T" in axes.get(n, ())]
-    if len(states) != len(douts) or not sequences or not states:
-        return None
-    weight, T = values[name], len(values[sequences[0]])
-    if any(np.shape(dout)[:1] != (T,) for dout in douts):
-        return None
-
-    def run(steps: slice, changed: Values) -> tuple[Values, float]:
-        """Return the states after these steps, and the slope of the loss that falls on them."""
-        cut = {n: values[n][steps] for n in sequences}
-        outputs = target.run(values | cut | changed).outputs
-        slopes = (np.sum(o.imag / STEP * d[steps]) for o, d in zip(outputs, douts, strict=True))
-        return dict(zip(states, (out[-1] for out in outputs), strict=True)), float(sum(slopes))
-
-    parts = np.zeros((T, *weight.shape))
-    for t in range(T):
-        start = run(slice(0, t), {})[0] if t > 0 else {}
-        for index in np.ndindex(weight.shape):
-            moved = start | {name: _moved(weight, index)}
-            after, parts[(t, *index)] = run(slice(t, t + 1), moved)
-            if t + 1 < T:
-                parts[(t, *index)] += run(slice(t + 1, T), after)[1]
-    return parts
-
-
-def _moved(value: Array, index: tuple[int, ...]) -> Array:
-    """Return a value with one element moved by the complex step."""
-    moved = value.astype(complex)
-    moved[index] += 1j * STEP
-    return moved

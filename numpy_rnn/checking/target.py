@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from numpy_rnn.checking.traced import line_of_user, stand_ins, traced, tracing
+from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters
 
@@ -73,7 +73,6 @@ class Point(NamedTuple):
     values: Values
     douts: list[Array]
     stand_ins: bool = False  # whether the complex step needs them
-    ties: bool | None = None  # what they take a comparison of equal numbers for
 
     def outputs_with(self, **changed: Array) -> tuple[Array, ...]:
         """Return the outputs with other arrays for some of the values."""
@@ -82,7 +81,7 @@ class Point(NamedTuple):
         values = {n: v + 0j if is_real(v) else v for n, v in (self.values | changed).items()}
         if not self.stand_ins:
             return self.target.run(values).outputs
-        with stand_ins(*self.target.code()), tracing(ties=self.ties):
+        with stand_ins(*self.target.code()):
             return self.target.run({n: traced(v) for n, v in values.items()}).outputs
 
     def claimed(self) -> Gradients:

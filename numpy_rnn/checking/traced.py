@@ -36,12 +36,11 @@ ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "loga
 
 
 class Record:
-    """What tracing arrays have met: operations by line, sides of comparisons, ties."""
+    """What tracing arrays have met: operations by line, and sides of comparisons."""
 
     def __init__(self) -> None:
         self.notes: dict[str, None] = {}  # an ordered set
         self.sides: dict[str, set[bool]] = {}  # by comparison and line, its outcomes
-        self.ties = False  # whether both sides of a comparison were ever equal
         self.operations = 0
         self.first_nan: int | None = None  # the first operation whose result has a NaN
 
@@ -51,18 +50,12 @@ class Record:
         if self.first_nan is None and np.isnan(np.sum(np.real(result))):
             self.first_nan = self.operations
 
-    def side(self, site: str, outcome: Any, tied: Any) -> None:
-        """Record the outcomes of one comparison."""
-        self.ties = self.ties or bool(np.any(tied))
-        self.sides.setdefault(site, set()).update(map(bool, np.unique(outcome)))
-
 
 class _Active:
-    """What is recorded, which side ties take, what moves last bits, and who gets stand-ins."""
+    """What is recorded, what moves last bits, and who gets stand-ins."""
 
     thread: int | None = None  # stand-ins are for this thread; others get what they called
     record: Record | None = None
-    ties: bool | None = None  # comparisons of equal numbers: true, false, or as the code has them
     # Moves what functions like tanh return by its last bits, each time anew. The spread of what
     # is computed from it shows how much is rounding (Parker 1997, Monte Carlo arithmetic).
     last_bits: np.random.Generator | None = None
@@ -90,17 +83,16 @@ def line_of_user(stack: traceback.StackSummary | None = None) -> str:
     return "its code"
 
 
-def _sign(z: Any) -> Any:
-    """Return the sign of the real part, at 0 as ties are resolved."""
-    at_zero = {None: 0.0, True: 1.0, False: -1.0}[_Active.ties]
-    return np.where(np.real(z) == 0, at_zero, np.sign(np.real(z)))
+def _of_real_parts(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *inputs: function(*(np.real(i) for i in inputs))
 
 
-def _larger(a: Any, b: Any, *_: Any) -> Any:
-    first = np.greater(np.real(a), np.real(b))
-    tied = np.real(a) == np.real(b)
-    mean = {None: 0.5, True: 1.0, False: 0.0}[_Active.ties]
-    return np.where(tied, mean * a + (1 - mean) * b, np.where(first, a, b))
+_sign = _of_real_parts(np.sign)
+
+
+def _larger(a: Any, b: Any) -> Any:
+    p, q = np.real(a), np.real(b)
+    return np.where(p == q, 0.5 * (a + b), np.where(p > q, a, b))
 
 
 def _expit(z: Any) -> Any:
@@ -118,24 +110,9 @@ def _arctan2(y: Any, x: Any) -> Any:
     return np.arctan2(p, q) + 1j * (q * np.imag(y) - p * np.imag(x)) / (p * p + q * q)
 
 
-def _of_real_parts(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *inputs: function(*(np.real(i) for i in inputs))
-
-
-def _comparison(function: np.ufunc) -> Callable[..., Any]:
-    def compare(a: Any, b: Any) -> Any:
-        a, b = np.real(a), np.real(b)
-        outcome = function(a, b)
-        if _Active.ties is None or function.__name__ in ("equal", "not_equal"):
-            return outcome
-        return np.where(a == b, _Active.ties, outcome)[()]
-
-    return compare
-
-
 COMPARISONS: dict[str, Callable[..., Any]] = {
-    str(f.__name__): _comparison(f)
-    for f in (np.greater, np.less, np.greater_equal, np.less_equal, np.equal, np.not_equal)
+    name: _of_real_parts(getattr(np, name))
+    for name in ("greater", "less", "greater_equal", "less_equal", "equal", "not_equal")
 }
 # What stands in for a ufunc of complex numbers that has no complex derivative, or another one.
 STAND_INS: dict[str, Callable[..., Any]] = {
@@ -256,12 +233,9 @@ class TracedArray(np.ndarray[Any, Any]):
             note(f"astype({target})")
         if self.dtype.kind == "c" and target.kind == "f":
             return self.copy()
-        real = self.real if target.kind in "iub" and self.dtype.kind == "c" else self
-        return traced(
-            np.asarray(real).real.astype(target, *args, **options)
-            if target.kind in "iub"
-            else super().astype(dtype, *args, **options)
-        )
+        if target.kind in "iub":
+            return np.asarray(self).real.astype(target, *args, **options)
+        return traced(super().astype(dtype, *args, **options))
 
     def conj(self) -> Any:
         """Return the conjugate of a real number: itself."""
@@ -332,7 +306,7 @@ def _record_side(record: Record, name: str, inputs: list[Any]) -> None:
         a, b = (np.real(np.asarray(side)) for side in (left, right))
         if a.dtype.kind == "f" and b.dtype.kind in "fiu":
             outcome = COMPARISONS[kind](a, b) if kind in COMPARISONS else a > b
-            record.side(f"{kind}|{line}", outcome, kind not in ("equal", "not_equal") and a == b)
+            record.sides.setdefault(f"{kind}|{line}", set()).update(map(bool, np.unique(outcome)))
 
 
 class _FloatType(type):
@@ -358,12 +332,9 @@ def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
         outside = "site-packages" in name or name.startswith((HERE, NUMPY))
         if outside or _Active.thread != threading.get_ident():
             return function(*args, **options)
-        if function.__name__ in FROM_DATA:
-            chosen = options.get("dtype", args[1] if len(args) > 1 else None)
-            if chosen is not None and np.dtype(chosen).kind in "fc":
-                args, options = args[:1], {k: v for k, v in options.items() if k != "dtype"}
-                made = function(*args, **options)
-                return made.astype(complex).view(TracedArray)
+        chosen = options.get("dtype", args[1] if len(args) > 1 else None)
+        if function.__name__ in FROM_DATA and chosen is not None and np.dtype(chosen).kind in "fc":
+            args, options = args[:1], options | {"dtype": complex}
         made = function(*args, **options)
         return made.astype(complex).view(TracedArray) if made.dtype.kind in "fc" else made
 

@@ -84,8 +84,9 @@ def evaluate(
     Examples
     --------
     >>> from numpy_rnn.museum import BUGS
-    >>> evaluate(BUGS[0], cause_seconds=0).suggestions
-    ('the gradient of W_hh equals what t = 0 alone contributes: is it = where += is meant?',)
+    >>> (cause,) = evaluate(BUGS[0], cause_seconds=60).suggestions
+    >>> cause.partition(": with ")[2]
+    '"dW_hh += dz.T @ h[t]" instead of "dW_hh = dz.T @ h[t]" every gradient is right'
     """
     reference, functions = bug.reference, bug.patched()
     if inputs == "vanishing" and not (
