@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from numpy_rnn.checking.nested import Values
 from numpy_rnn.checking.proof import Gradients, usual_points, worst
 from numpy_rnn.checking.registry import (
     MODELS,
@@ -21,7 +22,7 @@ from numpy_rnn.checking.registry import (
     RegisteredModel,
     RegisteredPair,
 )
-from numpy_rnn.checking.target import Values, is_real
+from numpy_rnn.checking.target import is_real
 from numpy_rnn.functional.types import Array
 
 TOLERANCE = 1e-12  # the largest relative error allowed

@@ -6,7 +6,7 @@ layers are elsewhere, and ``import numpy_rnn`` imports nothing from here. Start 
 report.
 """
 
-from numpy_rnn.checking.check import Report, assert_gradients, check_gradients
+from numpy_rnn.checking.check import assert_gradients, check_gradients
 from numpy_rnn.checking.derivatives import rtrl
 from numpy_rnn.checking.ledger import (
     attribution,
@@ -15,6 +15,7 @@ from numpy_rnn.checking.ledger import (
     ledger_norms,
     per_example,
 )
+from numpy_rnn.checking.report import Report
 
 __all__ = [
     "Report",

@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.checking.frameworks import framework_function
+from numpy_rnn.checking.nested import Arguments, FormError
 from numpy_rnn.checking.objects import METHODS, ObjectTarget
-from numpy_rnn.checking.target import (
-    Arguments,
-    FormError,
-    FunctionTarget,
-    PairTarget,
-    Target,
-    argument_names,
-    positional,
-)
+from numpy_rnn.checking.target import FunctionTarget, PairTarget, Target, argument_names, positional
 
 FORMS = (
     "a pair (forward, backward), an object with both methods, a function "

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import as_leaves, as_tuple, callable_name, map_tree
+from numpy_rnn.checking.nested import as_leaves, as_tuple, map_tree
+from numpy_rnn.checking.target import callable_name
 
 
 class FrameworkFunction(NamedTuple):

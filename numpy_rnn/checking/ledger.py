@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import as_tuple, regroup
+from numpy_rnn.checking.nested import as_tuple, regroup
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Recurrent, Sequential
 

@@ -22,15 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.compare import (
-    MAX_ELEMENTS,
-    Comparison,
-    Context,
-    Location,
-    compare,
-    gate_name,
-)
+from numpy_rnn.checking.compare import MAX_ELEMENTS, Comparison, Context, compare
 from numpy_rnn.checking.derivatives import Derivative, gradient
+from numpy_rnn.checking.places import Location, gate_name
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
 from numpy_rnn.checking.target import PairTarget, Point, is_real

@@ -1,51 +1,41 @@
 """Objects whose forward remembers what their backward needs, in the forms that people write.
 
-A parameter is an array that forward leaves unchanged and backward makes a gradient for. It may be
-anywhere in the object, under any of these:
-
-    this library's      layer.parameters.values["weight"] and .grads
-    two containers      .params and .grads, .parameters and .gradients, .p and .g: dicts or lists
-    attributes          .W and .dW, .grad_W, .W_grad; a parameter object's .value and .grad
-    what is returned    backward returns {"dW": ...}, or dx and then a gradient for each parameter
-    what is updated     backward changes W by the learning rate times its gradient
-
-A parameter is its memory: an array that two objects share is one parameter.
+A parameter is an array that forward leaves unchanged and backward makes a gradient for. Where both
+may be is in ``parameters.py``.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
-import re
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.target import (
-    CACHES,
+from numpy_rnn.checking.nested import (
     Arguments,
     FormError,
-    ForwardPass,
     Gradients,
     Path,
     Values,
     arrays_of,
     as_leaves,
     as_tuple,
-    copied,
     gradient_keys,
-    is_real,
-    map_tree,
     match_gradient,
-    parts_of,
     path_text,
-    positional,
-    quiet,
     regroup,
+    scaled,
     walk,
 )
+from numpy_rnn.checking.parameters import (
+    Parameter,
+    find_parameters,
+    follow,
+    gradient_beside,
+    short_name,
+)
+from numpy_rnn.checking.target import CACHES, ForwardPass, copied, is_real, positional, quiet
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Loss
 from numpy_rnn.parameters import Parameters
@@ -61,106 +51,7 @@ METHODS: tuple[tuple[str, str | None], ...] = (
     ("__call__", "backward"),
     ("loss", None),
 )
-# Attributes with a name for what belongs to them.
-PARTNERS: dict[str, tuple[str, ...]] = {
-    "params": ("grads", "gradients", "dparams"),
-    "parameters": ("gradients", "grads", "derivatives"),
-    "weights": ("gradients", "grads", "dweights", "weight_gradients"),
-    "_params": ("_grads", "_gradients"),
-    "p": ("g", "grad", "dp"),
-    "value": ("grad", "gradient"),
-    "data": ("grad", "gradient"),
-    "val": ("grad",),
-    "v": ("d", "g"),
-}
-GRADIENT_WORDS = ("grad", "deriv", "delta", "nabla")
 RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
-
-
-class Parameter(NamedTuple):
-    """Where a parameter is in an object, and where its gradient is after backward."""
-
-    path: Path
-    # A place in the object, or in what backward returns: a position, or "by name". "updated" if
-    # backward changes the parameter instead.
-    gradient: Path | int | Literal["by name", "updated"]
-
-
-def follow(model: Any, path: Path) -> Any:
-    """Return the part of an object at a path, or None."""
-    try:
-        for kind, key in path:
-            if kind == "call":
-                model = getattr(model, key)()
-            else:
-                model = getattr(model, key) if kind == "attr" else model[key]
-    except (AttributeError, KeyError, IndexError, TypeError):
-        return None
-    return model
-
-
-def find_parameters(model: Any) -> list[Parameter]:
-    """Return the parameters of an object whose backward has run, one for each memory."""
-    found: list[Parameter] = []
-    for path, node in walk(model):
-        if isinstance(node, Parameters):
-            for name in node.shapes:
-                places = [(*path, ("attr", a), ("item", name)) for a in ("values", "grads")]
-                found.append(Parameter(*places))
-            continue
-        for step, value, partner_step, partner in _pairs(node):
-            for inner, array in arrays_of(value).items():
-                place = _place_of_gradient(partner, inner)
-                if is_real(array) and place is not None:
-                    found.append(Parameter((*path, step, *inner), (*path, partner_step, *place)))
-    unique: dict[tuple[int, tuple[int, ...]], Parameter] = {}
-    for parameter in sorted(found, key=lambda p: len(p.path)):
-        array = follow(model, parameter.path)
-        unique.setdefault((array.__array_interface__["data"][0], array.shape), parameter)
-    return [p for p in found if p in unique.values()]
-
-
-def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Return the parts of a node that have a partner for their gradients."""
-    parts = {step[1]: (step, part) for step, part in parts_of(node) if isinstance(step[1], str)}
-    if not isinstance(node, dict | list | tuple):
-        for name in ("parameters", "gradients", "params", "grads"):
-            made = getattr(node, name, None)
-            if name not in parts and inspect.ismethod(made) and positional(made) == []:
-                parts[name] = (("call", name), made())
-            elif name not in parts and isinstance(getattr(type(node), name, None), property):
-                parts[name] = (("attr", name), made)
-    for name, (step, part) in parts.items():
-        for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
-            if other in parts and other != name:
-                same = isinstance(part, dict) == isinstance(parts[other][1], dict)
-                if isinstance(part, dict | list | tuple | np.ndarray) and same:
-                    yield step, part, *parts[other]
-                    break
-
-
-def _place_of_gradient(partner: Any, path: Path) -> Path | None:
-    """Return the path of a parameter's gradient among the gradients, or None if it has none."""
-    place: Path = ()
-    for kind, key in path:
-        names = (key, *gradient_keys(key)) if isinstance(key, str) else (key,)
-        steps = [(*place, (kind, name)) for name in names]
-        place = next((p for p in steps if follow(partner, p) is not None), ())
-        if not place:
-            return None
-    held = follow(partner, place)
-    return None if held is None or isinstance(held, dict | list | tuple) else place
-
-
-def _beside(path: Path, shape: tuple[int, ...], made: dict[Path, Array]) -> Path | None:
-    """Return which of the arrays that backward made has a name that says it is the gradient."""
-    name, length = str(path[-1][1]).lower(), len(path) - 1
-    text = {p: path_text(p).lower() for p, array in made.items() if array.shape == shape}
-    fits = [p for p, t in text.items() if any(word in t for word in GRADIENT_WORDS)]
-    named = [p for p in fits if name in re.split("[^a-z0-9]+", text[p])]
-    near = [p for p in named if p[:length] == path[:length]]
-    found = near or named or fits
-    return found[0] if len(found) == 1 else None
 
 
 class ObjectTarget:
@@ -182,20 +73,13 @@ class ObjectTarget:
         self.overlooked: list[str] = []
         self.found: dict[str, Parameter] = {}
         self._named, self._discovered = parameters, False
-        method = getattr(model, methods[1]) if methods[1] else None
-        self._takes = [] if method is None else positional(method)
-        self.linear = method is None or self._takes is None or bool(self._takes)
+        self.code = tuple(node for _, node in walk(model) if hasattr(node, "__dict__"))
+        self.backward = getattr(model, methods[1] or methods[0])
+        self._takes = positional(self.backward) if methods[1] else []
+        self.linear = methods[1] is None or self._takes is None or bool(self._takes)
         for name in parameters or ():
             if not hasattr(model, name):
                 raise FormError(f"{self.name}: there is no {name!r}, expected an attribute's name")
-
-    def code(self) -> tuple[Any, ...]:
-        """Return the objects whose modules get complex buffers."""
-        return tuple(node for _, node in walk(self.model) if hasattr(node, "__dict__"))
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the names of the gradients that backward is given."""
-        return [f"the gradient of output {i}" for i in range(count)]
 
     def discover(self, values: Values) -> None:  # noqa: C901 (a list of places)
         """Find, once, the parameters, and arrays that change the output and have no gradient."""
@@ -205,13 +89,8 @@ class ObjectTarget:
         model = copy.deepcopy(self.model)
         before = {path: array.copy() for path, array in arrays_of(model).items() if is_real(array)}
         result = self._forward(model, copied(values))
-        after = arrays_of(model)
-        constant = [
-            path
-            for path, array in before.items()
-            if path in after and np.array_equal(after[path], array)
-        ]
-        kept = {path: array.copy() for path, array in after.items()}
+        kept = {path: array.copy() for path, array in arrays_of(model).items()}
+        constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
         returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
         if self._named is not None:
             for name in self._named:  # one without a gradient beside it is looked for below
@@ -220,7 +99,7 @@ class ObjectTarget:
                     self.found[name] = Parameter((("attr", name),), (("attr", held[0]),))
         else:
             self.found = {
-                self._short(p.path): p
+                short_name(p.path): p
                 for p in find_parameters(model)
                 if is_real(follow(self.model, p.path))
             }
@@ -230,8 +109,8 @@ class ObjectTarget:
             path
             for path in constant
             if path in originals
-            and not any(np.shares_memory(originals[path], k) for k in known)
             and originals[path].size
+            and not any(np.shares_memory(originals[path], k) for k in known)
             and self._matters(path, values, result[1])
         ]
         used = {p.gradient for p in self.found.values()}
@@ -243,8 +122,7 @@ class ObjectTarget:
         _, extra, named = self._sorted(returned, values)
         positions = list(range(len(extra)))
         for path in list(left):
-            name = str(path[-1][1])
-            now, shape = follow(model, path), originals[path].shape
+            name, now, shape = str(path[-1][1]), follow(model, path), originals[path].shape
             fits = [i for i in positions if np.shape(extra[i]) == shape]
             gradient: Any = None
             if {*gradient_keys(name), name} & set(named):
@@ -256,7 +134,7 @@ class ObjectTarget:
                 gradient = "updated"
                 self.linear = False
             else:
-                gradient = _beside(path, shape, made)
+                gradient = gradient_beside(path, shape, made)
                 made.pop(gradient, None)
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
@@ -293,16 +171,6 @@ class ObjectTarget:
         rest = flat[count:]
         named = {k: g for part in rest if isinstance(part, dict) for k, g in part.items()}
         return flat[:count], as_leaves([p for p in rest if not isinstance(p, dict)]), named
-
-    def _short(self, path: Path) -> str:
-        """Return a name: ``W`` of ``params['W']`` and of ``parameters.values['W']``."""
-        if len(path) == 3 and path[1] == ("attr", "values"):
-            return str(path[-1][1])
-        if len(path) == 2 and path[0][1] in PARTNERS and path[1][0] == "item":
-            return path[1][1] if isinstance(path[1][1], str) else path_text(path).removeprefix(".")
-        if len(path) > 1 and path[-1][1] in PARTNERS:  # a parameter object's array
-            path = path[:-1]
-        return path_text(path).removeprefix(".")
 
     def _matters(self, path: Path, values: Values, outputs: tuple[Any, ...]) -> bool:
         """Whether the outputs change when an array of the object does."""
@@ -362,7 +230,6 @@ class ObjectTarget:
         inputs = copied({name: values[name] for name in self.arguments.values})
         model, inputs = self._copy_with(values, inputs)
         result = self._forward(model, inputs)
-        outputs = result[1]
 
         def backward(douts: Sequence[Array | None]) -> Gradients:
             before = {n: np.array(follow(model, p.path)) for n, p in self.found.items()}
@@ -371,7 +238,7 @@ class ObjectTarget:
             scale = float(np.asarray(douts[0]).reshape(-1)[0]) if ignores else 1.0
             return self._read(model, returned, before, values, scale)
 
-        return ForwardPass(outputs, backward, None, inputs, self._received(result))
+        return ForwardPass(result[1], backward, None, inputs, self._received(result))
 
     def _forward(self, model: Any, inputs: Values) -> tuple[Any, tuple[Array, ...], Any]:
         """Return what forward returned, its outputs, and the cache or gradients beside them."""
@@ -396,7 +263,7 @@ class ObjectTarget:
         made, outputs, beside = result
         name = self.methods[1]
         if name is None:
-            return map_tree(beside, lambda g: np.asarray(g) * douts[0])
+            return scaled(beside, douts[0])
         sent = regroup(douts, made)
         arguments = list(sent) if isinstance(made, tuple) else [sent]
         if self._takes is not None:
@@ -438,9 +305,7 @@ class ObjectTarget:
                 found[name] = (before[name] - now) / (1.0 if given else self._rate(model))
             elif held is not None or name not in found:
                 found[name] = held
-        if scale == 1:
-            return found
-        return {n: None if g is None else np.asarray(g) * scale for n, g in found.items()}
+        return found if scale == 1 else scaled(found, scale)
 
     def _held(self, model: Any, parameter: Parameter) -> Any:
         """Return the gradient that an object holds for a parameter, or None."""

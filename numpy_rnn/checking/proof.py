@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.check import Report, check_gradients
+from numpy_rnn.checking.check import check_gradients
 from numpy_rnn.checking.derivatives import rtrl
 from numpy_rnn.checking.forms import read_target
+from numpy_rnn.checking.nested import as_tuple, regroup
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.registry import (
     MODELS,
@@ -29,12 +30,9 @@ from numpy_rnn.checking.registry import (
     RegisteredModel,
     RegisteredPair,
 )
+from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
-from numpy_rnn.checking.target import (
-    Point,
-    as_tuple,
-    regroup,
-)
+from numpy_rnn.checking.target import Point
 from numpy_rnn.functional.types import Array
 
 Gradients = list[Array | None]

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import Gradients, Point, arrays_of, is_real, path_text
+from numpy_rnn.checking.nested import Gradients, arrays_of, path_text
+from numpy_rnn.checking.target import CACHES, Point, argument_names, is_real
 from numpy_rnn.checking.traced import Record, line_of_user, traced, tracing
 from numpy_rnn.functional.types import Array
 
@@ -117,7 +118,8 @@ def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients
     gradients = _own_copies(result.backward(received))
     found += _changed("backward", "input changed", given, result.inputs)
     found += _changed("backward", "cache changed", before, _in_cache(result.cache))
-    names = target.cotangent_names(len(received))
+    names = argument_names(target.backward, len(received) + 1)
+    names = [name for name in names if name.lower() not in CACHES][: len(received)]
     sent, kept = (dict(zip(names, douts, strict=True)) for douts in (point.douts, received))
     found += _changed("backward", "incoming gradient changed", sent, kept)
     return found, outputs, gradients

@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.checking.nested import as_tuple
 from numpy_rnn.checking.shapes import REGIMES, Given, draw
-from numpy_rnn.checking.target import as_tuple
 from numpy_rnn.functional.types import Array
 
 try:

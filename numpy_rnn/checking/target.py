@@ -3,9 +3,6 @@
 A pair, an object and a function all become a Target: named values in, outputs out, and a
 `backward` that claims the gradient of sum(dout * out) for each value. Objects are in
 ``objects.py``, functions of PyTorch and JAX in ``frameworks.py``; ``forms.py`` tells them apart.
-
-Arguments may be nested: a dictionary of parameters, a list with an entry for each step. Each
-array in them is a value with a name of its own.
 """
 
 from __future__ import annotations
@@ -17,24 +14,26 @@ import io
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
+from numpy_rnn.checking.buffers import stand_ins
+from numpy_rnn.checking.nested import (
+    Arguments,
+    FormError,
+    Gradients,
+    Values,
+    arrays_of,
+    as_tuple,
+    regroup,
+    scaled,
+)
+from numpy_rnn.checking.traced import line_of_user, traced
 from numpy_rnn.functional.types import Array
-from numpy_rnn.parameters import Parameters
 
-Path = tuple[tuple[str, Any], ...]  # to a part of an object: ("attr", "cell"), ("item", 0)
-Values = dict[str, Any]
-Gradients = dict[str, Any]
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
-MAX_DEPTH = 8  # of the parts of an object
-
-
-class FormError(TypeError):
-    """Code of a form that cannot be checked, in one line: what was expected and what came."""
 
 
 class ForwardPass(NamedTuple):
@@ -55,15 +54,11 @@ class Target(Protocol):
     linear: bool  # whether backward receives a gradient, so that it can be scaled
     arguments: Arguments
     remarks: dict[str, None]  # what the passes were seen to do, for the report
+    code: tuple[Any, ...]  # functions and objects whose modules get complex buffers
+    backward: Callable[..., Any]  # for the names of the gradients that it is given
 
     def run(self, values: Values) -> ForwardPass:
         """Run forward on these values."""
-
-    def code(self) -> tuple[Any, ...]:
-        """Return the functions whose modules get complex buffers."""
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the names of the gradients that backward is given."""
 
 
 class Point(NamedTuple):
@@ -81,7 +76,7 @@ class Point(NamedTuple):
         values = {n: v + 0j if is_real(v) else v for n, v in (self.values | changed).items()}
         if not self.stand_ins:
             return self.target.run(values).outputs
-        with stand_ins(*self.target.code()):
+        with stand_ins(*self.target.code):
             return self.target.run({n: traced(v) for n, v in values.items()}).outputs
 
     def claimed(self) -> Gradients:
@@ -156,195 +151,6 @@ def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
         target.remarks["what the code prints is captured and not shown"] = None
 
 
-ATOMS = {np.ndarray, str, int, float, bool, type(None)}  # types whose values have no parts
-
-
-def parts_of(node: Any) -> list[tuple[tuple[str, Any], Any]]:
-    """Return the parts of a container or an object, each with the step that leads to it."""
-    if type(node) in ATOMS:
-        return []
-    if isinstance(node, dict):
-        return [(("item", key), part) for key, part in node.items()]
-    names = getattr(node, "_fields", None)
-    if isinstance(node, list | tuple) and names is None:
-        return [(("item", i), part) for i, part in enumerate(node)]
-    plain = isinstance(node, np.ndarray | Parameters | type)
-    if plain or inspect.isroutine(node) or inspect.ismodule(node):
-        return []
-    if names is None:
-        slots = [n for c in type(node).__mro__ for n in getattr(c, "__slots__", ())]
-        names = [*getattr(node, "__dict__", {}), *(n for n in slots if hasattr(node, n))]
-    return [(("attr", name), getattr(node, name)) for name in names]
-
-
-def walk(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield an object and everything inside it, arrays too, with its path; nothing twice."""
-    seen: set[int] = set()
-    waiting: list[tuple[Path, Any]] = [((), value)]
-    for path, node in waiting:  # which grows
-        if isinstance(node, np.ndarray):
-            yield path, node
-        elif id(node) not in seen and len(path) <= MAX_DEPTH:
-            seen.add(id(node))
-            yield path, node
-            waiting += [((*path, step), part) for step, part in parts_of(node)]
-
-
-def arrays_of(value: Any) -> dict[Path, Array]:
-    """Return every array inside a value, by its path."""
-    return {path: part for path, part in walk(value) if isinstance(part, np.ndarray)}
-
-
-def path_text(path: Path) -> str:
-    """Return a path as it is written in code: ``.cell.W``, ``.layers[0].W``."""
-    forms = {"attr": ".{}", "call": ".{}()", "item": "[{!r}]"}
-    return "".join(forms[kind].format(key) for kind, key in path)
-
-
-def as_tuple(outputs: Any) -> tuple[Any, ...]:
-    """Return outputs as a flat tuple, whether one, several, or states in nested tuples."""
-    if outputs is None:
-        return ()
-    if isinstance(outputs, dict):
-        outputs = tuple(outputs.values())
-    if isinstance(outputs, tuple | list):
-        return tuple(part for output in outputs for part in as_tuple(output))
-    array = np.asarray(outputs)
-    return (array.view(np.ndarray) if type(array) is not np.ndarray else array,)
-
-
-def regroup(parts: Sequence[Any], like: Any) -> Any:
-    """Return flat parts nested as `like` is: the inverse of :func:`as_tuple`."""
-    remaining = iter(parts)
-    return map_tree(like, lambda leaf: None if leaf is None else next(remaining))
-
-
-class Arguments:
-    """The arguments of forward: a tree for each, whose leaves are names of values."""
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.values: dict[str, Any] = {}  # what was given, by name
-        self.trees = [self._read(name, what) for name, what in given.items()]
-
-    def _read(self, name: str, what: Any) -> Any:
-        if isinstance(what, Mapping):
-            taken = self.values
-            return {
-                k: self._read(k if isinstance(k, str) and k not in taken else f"{name}[{k!r}]", v)
-                for k, v in what.items()
-            }
-        if isinstance(what, list | tuple):
-            if all(isinstance(part, int | float) for part in what):
-                raise FormError(
-                    f"check_gradients: {name} is a {type(what).__name__} of numbers, expected an "
-                    "array, or a list of arrays or shapes"
-                )
-            return rebuilt(what, [self._read(f"{name}[{i}]", p) for i, p in enumerate(what)])
-        self.values[name] = what
-        return name
-
-    def build(self, values: Values) -> list[Any]:
-        """Return the arguments with these values."""
-        return [map_tree(tree, lambda name: values[name]) for tree in self.trees]
-
-    def read(self, made: Any, target: str) -> Gradients:
-        """Return the gradients that backward returned, by name of their value."""
-        found: Gradients = {}
-        if isinstance(made, dict):
-            for tree in self.trees:
-                match_gradient(tree, made, made, found)
-            if not found:
-                raise FormError(
-                    f"{target}: backward returned a dict with the keys "
-                    f"{', '.join(map(repr, made))}, expected names such as "
-                    f"{', '.join(f'd{name}' for name in list(self.values)[:3])}"
-                )
-            return found
-        parts = list(made) if isinstance(made, tuple | list) else [] if made is None else [made]
-        if len(self.trees) == 1 and isinstance(made, list) and len(parts) != 1:
-            parts = [made]
-        if len(parts) != len(self.trees):
-            names = list(self.values)
-            real = [n for n in names if not isinstance(self.values[n], type(None))]
-            if len(parts) not in (len(names), len(real)):
-                raise FormError(
-                    f"{target}: backward returned {len(parts)} gradients, "
-                    f"expected {len(self.trees)}: one for each of {', '.join(self.values)}"
-                )
-            return dict(zip(names if len(parts) == len(names) else real, parts, strict=True))
-        for tree, part in zip(self.trees, parts, strict=True):
-            match_gradient(tree, part, {}, found)
-        return found
-
-
-def map_tree(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a tree with a function of each of its leaves."""
-    if isinstance(tree, dict):
-        return {key: map_tree(part, function) for key, part in tree.items()}
-    if isinstance(tree, list | tuple):
-        return rebuilt(tree, [map_tree(part, function) for part in tree])
-    return function(tree)
-
-
-def scaled(gradients: Any, factor: Any) -> Any:
-    """Return nested gradients times a factor."""
-    return map_tree(gradients, lambda g: None if g is None else np.asarray(g) * factor)
-
-
-def rebuilt(like: Any, parts: list[Any]) -> Any:
-    """Return parts in a list, tuple or named tuple of the same type."""
-    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
-
-
-def as_leaves(value: Any) -> list[Any]:
-    """Return the parts of nested tuples, lists and dicts."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [leaf for part in value for leaf in as_leaves(part)]
-    return [value]
-
-
-def gradient_keys(name: str) -> tuple[str, ...]:
-    """Return the names under which the gradient of a value may be kept, the likeliest first."""
-    short = name.removesuffix("0") if name in ("h0", "c0", "a0") else ""
-    keys = (f"d{name}", f"grad_{name}", f"d_{name}", f"{name}_grad", f"g{name}", f"grad{name}")
-    return (*keys, f"g_{name}", f"D{name}", f"nabla_{name}", f"{name}_g", f"d{name.lower()}") + (
-        (f"d{short}", f"d{short}_prev", f"d{short}prev") if short else ()
-    )
-
-
-def match_gradient(tree: Any, part: Any, table: Mapping[Any, Any], found: Gradients) -> None:
-    """Add to `found` the gradients of a tree: of the same form, or under names in a table."""
-    if isinstance(tree, dict):
-        inner = part if isinstance(part, dict) else {}
-        for key, leaf in tree.items():
-            match_gradient(
-                leaf, inner.get(key, inner if part is not table else None), table or inner, found
-            )
-    elif isinstance(tree, list | tuple):
-        pieces = part if isinstance(part, list | tuple | np.ndarray) else ()
-        for i, leaf in enumerate(tree):
-            match_gradient(leaf, pieces[i] if i < len(pieces) else None, table, found)
-    elif isinstance(part, dict) or (part is None and table):
-        key = tree.split("['")[-1].removesuffix("']")
-        wanted = next((k for k in (*gradient_keys(key), key) if k in table), None)
-        if wanted is not None:
-            found[tree] = as_gradient(table[wanted])
-    else:
-        found[tree] = as_gradient(part)
-
-
-def as_gradient(value: Any) -> Any:
-    """Return a gradient as an array: a list is one with an entry for each step."""
-    if isinstance(value, list | tuple) and value:
-        try:
-            return np.stack([np.asarray(part) for part in value])
-        except ValueError:
-            return value
-    return value
-
-
 def positional(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     """Return a function's positional parameters, or None if it takes any number or says none."""
     try:
@@ -371,19 +177,12 @@ class PairTarget:
         self.forward, self.backward, self.arguments = forward, backward, arguments
         self.name = name or callable_name(forward).removesuffix("_forward")
         self.remarks: dict[str, None] = {}
+        self.code: tuple[Any, ...] = forward, backward
         names = [p.name for p in positional(backward) or ()]
         self._cache_first = bool(names) and names[0].lower() in CACHES
         required = [p for p in positional(backward) or () if p.default is p.empty]
         self._room = len(required) - 1 if positional(backward) is not None else None
         self.linear = self._room != 0
-
-    def code(self) -> tuple[Any, ...]:
-        """Return the functions whose modules get complex buffers."""
-        return self.forward, self.backward
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """Return the names of the gradients that backward is given."""
-        return argument_names(self.backward, count)
 
     def run(self, values: Values) -> ForwardPass:
         """Run forward on these values, in order."""
@@ -426,10 +225,7 @@ class FunctionTarget(PairTarget):
     def __init__(self, function: Callable[..., Any], arguments: Arguments, *, flat: bool) -> None:
         self.function, self.flat = function, flat
         super().__init__(self._loss, self._gradient, arguments, callable_name(function))
-
-    def code(self) -> tuple[Any, ...]:
-        """Return the functions whose modules get complex buffers."""
-        return (self.function,)
+        self.code = (function,)
 
     def _loss(self, *arguments: Any) -> tuple[Array, Any]:
         """Return the loss, and the gradient in the form of the arguments."""

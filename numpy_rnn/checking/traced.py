@@ -2,9 +2,8 @@
 
 The complex step needs code that is analytic. Ordinary code is, except for a few operations:
 buffers of real numbers, abs, norm, std, conj, float(). For real inputs each of them equals one
-that is analytic: abs(z) is z sign(z), conj(z) is z, a real buffer may be complex. While
-:func:`stand_ins` is active, array creation in the user's code gives complex buffers, and
-:class:`TracedArray` uses these equals instead of the operations.
+that is analytic (``equals.py``), which :class:`TracedArray` uses. A real buffer may be complex, so
+array creation in the user's code gives complex buffers for a while (``buffers.py``).
 
 With real numbers the same class records what is not seen from outside: where float64 becomes
 float32, and to which side each comparison of the code falls.
@@ -13,24 +12,23 @@ float32, and to which side each comparison of the code falls.
 from __future__ import annotations
 
 import contextlib
-import functools
-import math
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from numpy_rnn.checking.equals import (
+    COMPARISONS,
+    FUNCTIONS,
+    MATH,
+    STAND_INS,
+)
+
 SINGLE = (np.dtype(np.float32), np.dtype(np.complex64), np.dtype(np.float16))
 HERE = str(Path(__file__).parent)
 NUMPY = str(Path(np.__file__).parent)
-FROM_DATA = ("array", "asarray", "ascontiguousarray", "asanyarray")
-_LIKE = ("zeros_like", "empty_like", "ones_like", "full_like")
-CREATORS = (*_LIKE, *FROM_DATA, "zeros", "empty", "ones", "full", "eye", "identity", "copy")
-MATH = ("exp", "tanh", "sinh", "cosh", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan")
 PRODUCTS = ("dot", "einsum", "inner", "outer", "tensordot", "vdot")
 ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan")
 
@@ -52,9 +50,8 @@ class Record:
 
 
 class _Active:
-    """What is recorded, what moves last bits, and who gets stand-ins."""
+    """What is recorded, and what moves last bits."""
 
-    thread: int | None = None  # stand-ins are for this thread; others get what they called
     record: Record | None = None
     # Moves what functions like tanh return by its last bits, each time anew. The spread of what
     # is computed from it shows how much is rounding (Parker 1997, Monte Carlo arithmetic).
@@ -81,95 +78,6 @@ def line_of_user(stack: traceback.StackSummary | None = None) -> str:
             where = f"{Path(frame.filename).name}:{frame.lineno}"
             return f"{where}: {frame.line}" if frame.line else where
     return "its code"
-
-
-def _of_real_parts(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *inputs: function(*(np.real(i) for i in inputs))
-
-
-_sign = _of_real_parts(np.sign)
-
-
-def _larger(a: Any, b: Any) -> Any:
-    p, q = np.real(a), np.real(b)
-    return np.where(p == q, 0.5 * (a + b), np.where(p > q, a, b))
-
-
-def _expit(z: Any) -> Any:
-    small = np.exp(np.where(np.real(z) > 0, -z, z))  # never overflows
-    return np.where(np.real(z) > 0, 1, small) / (1 + small)
-
-
-def _logaddexp(a: Any, b: Any) -> Any:
-    apart = (a - b) * np.where(np.real(a) >= np.real(b), 1, -1)
-    return np.where(np.real(a) >= np.real(b), a, b) + np.log1p(np.exp(-apart))
-
-
-def _arctan2(y: Any, x: Any) -> Any:
-    p, q = np.real(y), np.real(x)
-    return np.arctan2(p, q) + 1j * (q * np.imag(y) - p * np.imag(x)) / (p * p + q * q)
-
-
-COMPARISONS: dict[str, Callable[..., Any]] = {
-    name: _of_real_parts(getattr(np, name))
-    for name in ("greater", "less", "greater_equal", "less_equal", "equal", "not_equal")
-}
-# What stands in for a ufunc of complex numbers that has no complex derivative, or another one.
-STAND_INS: dict[str, Callable[..., Any]] = {
-    **COMPARISONS,
-    **{n: _of_real_parts(getattr(np, n)) for n in ("floor", "ceil", "rint", "trunc", "signbit")},
-    "absolute": lambda z: z * _sign(z),
-    "fabs": lambda z: z * _sign(z),
-    "sign": _sign,
-    "conjugate": lambda z: z,
-    "maximum": _larger,
-    "fmax": _larger,
-    "minimum": lambda a, b: -_larger(-a, -b),
-    "fmin": lambda a, b: -_larger(-a, -b),
-    "clip": lambda z, low, high: -_larger(-_larger(z, low), -np.asarray(high)),
-    "heaviside": _of_real_parts(np.heaviside),
-    "hypot": lambda a, b: np.sqrt(a * a + b * b),
-    "cbrt": lambda z: _sign(z) * (z * _sign(z)) ** (1 / 3),
-    "arctan2": _arctan2,
-    "logaddexp": _logaddexp,
-    "expit": _expit,
-    "log_expit": lambda z: -_logaddexp(0.0, -z),
-    "logit": lambda z: np.log(z / (1 - z)),
-    "copysign": lambda a, b: a * _sign(a) * _sign(b),
-}
-
-
-def _square(z: Any) -> Any:
-    return z * z
-
-
-def _variance(
-    z: Any, axis: Any = None, _dtype: Any = None, ddof: int = 0, *, keepdims: bool = False
-) -> Any:
-    z = np.asarray(z)
-    squares = _square(z - z.mean(axis=axis, keepdims=True))
-    kept = squares.sum(axis=axis, keepdims=keepdims)
-    return kept / (squares.size / max(np.size(kept), 1) - ddof)
-
-
-def _norm(z: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 (as NumPy has it)
-    z = np.asarray(z)
-    if ord not in (None, 2, "fro") or (ord == 2 and axis is None and z.ndim > 1):
-        raise TypeError(f"norm of order {ord} has no complex derivative here")
-    return np.sqrt(_square(z).sum(axis=axis, keepdims=keepdims))
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "var": _variance,
-    "std": lambda *args, **options: np.sqrt(_variance(*args, **options)),
-    "norm": _norm,
-    "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
-    "real": lambda z: z,
-    "real_if_close": lambda z, **_: z,
-    "nan_to_num": lambda z, **_: z,
-    "around": lambda z, *_, **options: np.around(np.real(z), **options),
-    "round": lambda z, *_, **options: np.round(np.real(z), **options),
-}
 
 
 def _moved(result: Any) -> Any:
@@ -307,99 +215,3 @@ def _record_side(record: Record, name: str, inputs: list[Any]) -> None:
         if a.dtype.kind == "f" and b.dtype.kind in "fiu":
             outcome = COMPARISONS[kind](a, b) if kind in COMPARISONS else a > b
             record.sides.setdefault(f"{kind}|{line}", set()).update(map(bool, np.unique(outcome)))
-
-
-class _FloatType(type):
-    """float, for code whose numbers may be complex for a while."""
-
-    def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, float)
-
-
-class _Float(float, metaclass=_FloatType):
-    dtype = np.dtype(complex)
-
-    def __new__(cls, value: Any = 0.0) -> Any:
-        return traced(np.asarray(value)) if np.iscomplexobj(value) else float(value)
-
-
-def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a version of an array creation that gives complex buffers to the user's code."""
-
-    @functools.wraps(function)
-    def create(*args: Any, **options: Any) -> Any:
-        name = sys._getframe(1).f_code.co_filename
-        outside = "site-packages" in name or name.startswith((HERE, NUMPY))
-        if outside or _Active.thread != threading.get_ident():
-            return function(*args, **options)
-        chosen = options.get("dtype", args[1] if len(args) > 1 else None)
-        if function.__name__ in FROM_DATA and chosen is not None and np.dtype(chosen).kind in "fc":
-            args, options = args[:1], options | {"dtype": complex}
-        made = function(*args, **options)
-        return made.astype(complex).view(TracedArray) if made.dtype.kind in "fc" else made
-
-    return create
-
-
-def _math(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def compute(x: Any, *rest: Any) -> Any:
-        return getattr(np, name)(x) if np.iscomplexobj(x) else function(x, *rest)
-
-    return compute
-
-
-@contextlib.contextmanager
-def stand_ins(*functions: Any) -> Iterator[None]:
-    """Give complex buffers to the user's code, in the modules of these functions by name too."""
-    swaps: dict[Any, Any] = {}
-    changes: list[tuple[dict[str, Any], str, Any]] = []
-    for module, names in ((np, CREATORS), (math, MATH)):
-        for name in names:
-            original = getattr(module, name)
-            other = _creator(original) if module is np else _math(original, name)
-            swaps[original] = other
-            changes.append((vars(module), name, other))
-    for space in _globals_of(functions):
-        for name, value in space.items():
-            if callable(value) and getattr(value, "__hash__", None) and _in(value, swaps):
-                changes.append((space, name, swaps[value]))
-        changes.append((space, "float", _Float))
-    missing = object()
-    before = [(space, name, space.get(name, missing)) for space, name, _ in changes]
-    try:
-        for space, name, value in changes:
-            space[name] = value
-        with tracing(thread=threading.get_ident()):
-            yield
-    finally:
-        for space, name, value in reversed(before):
-            if value is missing:
-                space.pop(name, None)
-            else:
-                space[name] = value
-
-
-def _in(value: Any, swaps: dict[Any, Any]) -> bool:
-    try:
-        return value in swaps
-    except TypeError:  # it cannot be hashed
-        return False
-
-
-def _globals_of(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Return the module namespaces that functions and objects are defined in."""
-    spaces: dict[int, dict[str, Any]] = {}
-    for function in functions:
-        while hasattr(function, "func"):  # functools.partial
-            function = function.func  # noqa: PLW2901 (unwrapped)
-        names = [function.__module__] if hasattr(function, "__module__") else []
-        names += [c.__module__ for c in type(function).__mro__]
-        found = [getattr(function, "__globals__", None)]
-        found += [vars(sys.modules[n]) for n in names if n in sys.modules]
-        for space in found:
-            own = space is not None and not str(space.get("__name__", "")).startswith(
-                ("builtins", "numpy", "functools", "torch", "jax")
-            )
-            if own and space is not None:
-                spaces[id(space)] = space
-    return list(spaces.values())

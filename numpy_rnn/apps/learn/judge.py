@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, wrong_lines
-from numpy_rnn.checking.check import Report, check_gradients
+from numpy_rnn.checking.check import check_gradients
 from numpy_rnn.checking.locate import suggest_whole
+from numpy_rnn.checking.nested import Arguments
+from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
-from numpy_rnn.checking.target import Arguments, PairTarget
+from numpy_rnn.checking.target import PairTarget
 from numpy_rnn.functional.types import Array
 
 SIZES = {"T": 4, "B": 2, "D": 3, "H": 4, "V": 6, "P": 3}

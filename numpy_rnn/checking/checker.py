@@ -1,0 +1,315 @@
+"""One call of check_gradients: it draws inputs, compares, and keeps what was found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numpy_rnn.checking.compare import (
+    CheckSettings,
+    Comparison,
+    Context,
+    compare_all,
+    has_kink,
+)
+from numpy_rnn.checking.derivatives import is_analytic
+from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
+from numpy_rnn.checking.nested import FormError
+from numpy_rnn.checking.objects import ObjectTarget
+from numpy_rnn.checking.places import guess_gates
+from numpy_rnn.checking.repair import suggest_repair
+from numpy_rnn.checking.report import Report, _rows
+from numpy_rnn.checking.shapes import (
+    GIVEN_REGIMES,
+    Axes,
+    Given,
+    InputRegime,
+    axes_of_arrays,
+    draw,
+    draw_gradients,
+    draw_parameters,
+    num_steps,
+)
+from numpy_rnn.checking.side_effects import (
+    SIDE_EFFECTS,
+    WRONG,
+    Violation,
+    find_not_finite,
+    find_violations,
+    trace,
+    why_not_analytic,
+)
+from numpy_rnn.checking.target import Point, Target, in_one_line
+from numpy_rnn.checking.traced import HERE
+
+
+@dataclass
+class _Check:
+    """One call of check_gradients: the target, and what has been found so far."""
+
+    target: Target
+    given: dict[str, Given]
+    sizes: dict[str, int]
+    chosen_axes: Mapping[str, str] | None
+    settings: CheckSettings
+    keep: tuple[str, ...]
+    allow: set[str]
+    find_location: bool
+    real_names: list[str] = field(default_factory=list)
+    regimes: list[str] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    diagnosis: Diagnosis = NOT_LOCATED
+    wrong: tuple[InputRegime, Point] | None = None  # the first inputs with a wrong gradient
+    stand_ins: bool = False
+    sides: dict[str, set[bool]] = field(default_factory=dict)  # of each comparison in the code
+
+    def run(self, number: int, regime: InputRegime) -> bool:
+        """Check one regime. Return whether to go on with the next."""
+        first = not self.regimes
+        shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
+        try:
+            with np.errstate(all="ignore") if regime.optional else contextlib.nullcontext():
+                point, axes = self.inputs(number, regime)
+                if regime is GIVEN_REGIMES[1] and all(dout.all() for dout in point.douts):
+                    return True  # no output has time: the same inputs again
+                if first:
+                    self._check_types(point)
+                violation = find_not_finite(point)
+        except Exception as error:  # whatever the code under test raises
+            if isinstance(error, FormError | ValueError) and not _is_of_target(error):
+                raise
+            what = in_one_line(error, f"{self.target.name}: with {shapes or 'these arguments'}")
+            if regime.optional and not first:
+                self.notes.append(f"inputs {regime.name} are not checked: {what}")
+                return True
+            raise what from error
+        for site, outcomes in trace(point).sides.items():
+            self.sides.setdefault(site, set()).update(outcomes)
+        if violation:
+            return self._not_finite(violation, regime)
+        self.regimes.append(regime.name)
+        if first:
+            self.violations += find_violations(point)
+            self._settle(point, axes)
+            if any(v.kind == "random" for v in self.violations):
+                return False  # no value means anything
+        with np.errstate(all="ignore"):
+            self.compare(point, axes, regime)
+        return True
+
+    def _not_finite(self, violation: Violation, regime: InputRegime) -> bool:
+        """Record a NaN or an infinity. Return whether to go on with the next regime."""
+        if regime.optional and "of forward is" in violation.text:
+            self.notes.append(f"inputs {regime.name} are not checked: {violation.text}")
+        else:
+            text = f"{violation.text} (inputs: {regime.name})"
+            self.violations.append(violation._replace(text=text))
+            self.regimes.append(regime.name)
+        return regime.optional
+
+    def inputs(self, number: int, regime: InputRegime) -> tuple[Point, dict[str, Axes]]:
+        """Return the inputs of a regime, and the axes that are known."""
+        rng = np.random.default_rng([self.settings.seed, number])
+        sizes = {**self.sizes, "T": 1, "B": 1} if regime.one_step else self.sizes
+        values, axes = draw(rng, self.given, sizes, regime)
+        if isinstance(self.target, ObjectTarget):
+            self.target.discover(values)
+            values |= draw_parameters(rng, self.target.parameters(), regime, self.keep)
+        axes |= axes_of_arrays(values, axes, self.chosen_axes)
+        result = self.target.run(values)
+        T, position = num_steps(values, axes)
+        lists = [len(tree) for tree in self.target.arguments.trees if isinstance(tree, list)]
+        if T is None and len(result.outputs) in lists:  # an output for each step
+            T = len(result.outputs)
+        douts = draw_gradients(rng, result.outputs, T, regime, position)
+        for dout in douts[result.received :]:
+            dout[...] = 0.0
+        return Point(self.target, values, douts, self.stand_ins), axes
+
+    def _check_types(self, point: Point) -> None:
+        """Raise if there is nothing to check, or something that cannot be checked."""
+        self.real_names = point.real_names()
+        for name in self.real_names:
+            if np.iscomplexobj(point.values[name]):
+                raise FormError(f"{self.target.name}: {name} is complex, expected real numbers")
+        if not any(point.values[name].size for name in self.real_names):
+            raise FormError(
+                f"{self.target.name}: nothing to check, expected arguments of real numbers"
+            )
+        unknown = [name for name in self.keep if name not in point.values]
+        if unknown:
+            raise ValueError(f"keep: {unknown[0]!r}, expected some of {', '.join(point.values)}")
+        if isinstance(self.target, ObjectTarget):
+            self.violations += [Violation("not checked", text) for text in self.target.overlooked]
+            drawn = [n for n in self.target.found if n not in self.keep]
+            if drawn:
+                self.notes.append(f"drawn anew in every regime: {', '.join(drawn)}")
+
+    def compare(self, point: Point, axes: dict[str, Axes], regime: InputRegime) -> None:
+        """Compare every gradient. The first time that one is wrong, find its place."""
+        known = {c.name for c in self.compared if not c.right}
+        first = len(self.regimes) == 1
+        point = self._with_method(point, verify=first or regime.optional, optional=regime.optional)
+        context = Context(point, axes, regime, self.settings)
+        comparisons = compare_all(context, known)
+        if first and self.settings.single:
+            self._say_where_float32_shows(context)
+        for other in self._other_ways(context):
+            if all(c.right for c in comparisons):
+                break
+            right = {c.name for c in comparisons if c.right}
+            better = {c.name: c for c in compare_all(other, known | right) if c.right}
+            comparisons = [better.get(c.name, c) for c in comparisons]
+        if regime.values == "with zeros":  # at a kink every one-sided derivative is right
+            comparisons = [c for c in comparisons if c.right or not has_kink(context, c.name)]
+        self.compared += comparisons
+        some_wrong = any(not comparison.right for comparison in comparisons)
+        if some_wrong and self.wrong is None:
+            self.wrong = regime, point._replace(stand_ins=self.stand_ins)
+        if self.find_location and some_wrong and self.diagnosis.location is None:
+            point = point._replace(stand_ins=self.stand_ins)
+            context = context._replace(point=point, settings=self.settings)
+            self.diagnosis = locate(context, comparisons, self.given, self.sizes)
+
+    def _say_where_float32_shows(self, context: Context) -> None:
+        strict = context._replace(settings=self.settings._replace(single=False))
+        if names := ", ".join(f"d{c.name}" for c in compare_all(strict) if not c.right):
+            self.violations = [
+                v._replace(text=f"{v.text} (it shows in {names})") if v.kind == "float32" else v
+                for v in self.violations
+            ]
+
+    def _other_ways(self, context: Context) -> Iterator[Context]:
+        """Yield other ways to differentiate. A wrong gradient agrees with none of them."""
+        point, optional = context.point, context.regime.optional
+        if len(self.regimes) == 1:
+            return
+        again = self._with_method(point, verify=True, optional=optional)
+        yield context._replace(point=again, settings=self.settings)
+        if optional:  # far from 1 one method may fail
+            rough = self.settings._replace(method="central differences")
+            yield context._replace(settings=rough)
+
+    def _with_method(self, point: Point, *, verify: bool, optional: bool) -> Point:
+        """Settle how to differentiate at these values: plainly, with stand-ins, by differences."""
+        if self.settings.method != "auto" or not verify:
+            return point
+        if not self.stand_ins and is_analytic(point, self.real_names):
+            return point
+        replaced = point if self.stand_ins else point._replace(stand_ins=True)
+        if is_analytic(replaced, self.real_names):
+            if not self.stand_ins:
+                self.notes.append(
+                    f"the code is not analytic: {why_not_analytic(point)}; what is equal for real "
+                    "numbers and analytic stands in while it is differentiated"
+                )
+            self.stand_ins = True
+            return replaced
+        if optional and self.regimes[0] != self.regimes[-1]:
+            return point  # its own slope may not be resolved: compared in both ways
+        self.settings = self.settings._replace(method="central differences")
+        self.notes.append(
+            f"the code is not analytic: {why_not_analytic(point)}; "
+            "central differences with Richardson's extrapolation are used"
+        )
+        return point._replace(stand_ins=False)
+
+    def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
+        """Replace the settings that were left open, with a note if float32 decides."""
+        method, _, gates, _, _ = self.settings
+        real = {name: point.values[name] for name in self.real_names}
+        single = [name for name, value in real.items() if value.dtype != np.float64]
+        if method == "auto" and single:
+            method = "central differences"
+            self.notes.append(
+                f"{single[0]} is {real[single[0]].dtype}; central differences are used, which "
+                "resolve about 3 digits of it"
+            )
+        if gates is None:
+            gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
+        inside = any(v.kind == "float32" for v in self.violations)
+        self.settings = self.settings._replace(method=method, gates=gates, single=inside)
+
+    def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
+        """Return the suggestions, and the change of the code that makes every gradient right."""
+        if self.wrong is None:
+            return self.diagnosis.suggestions
+        regime, point = self.wrong
+        points, sizes = [point], self.sizes
+        with contextlib.suppress(Exception):  # code that takes no other sizes
+            self.sizes = {**sizes, "T": 3, "B": 2}
+            points.insert(0, self.inputs(0, regime)[0])
+        self.sizes = sizes
+        method = Context(point, {}, regime, self.settings).method
+        return self.diagnosis.suggestions + suggest_repair(points, method, is_right, seconds)
+
+    def cross_branches(self) -> None:
+        """Try inputs of other magnitudes where a comparison in the code fell to one side only."""
+        for factor in (10.0, 0.1, 100.0, 1e-2, 1e3, 1e-4):
+            open_sites = [site for site, outcomes in self.sides.items() if len(outcomes) == 1]
+            if not open_sites:
+                return
+            name = f"{factor:g} times as large"
+            regime = InputRegime(name, factor=factor, rtol=1e-6)
+            try:
+                with np.errstate(all="ignore"):
+                    point, _ = self.inputs(100, regime)
+                seen = trace(point).sides
+            except Exception:  # whatever code raises for inputs it was not written for
+                seen = {}
+            if any(len(self.sides[s] | seen.get(s, set())) == 2 for s in open_sites):
+                self.run(100, regime)
+        for site, outcomes in self.sides.items():
+            if len(outcomes) == 1:
+                kind, line = site.split("|", 1)
+                side = "true" if True in outcomes else "false"
+                self.notes.append(
+                    f"only one side was reached of a comparison that was always {side}: "
+                    f"{kind} at {line}"
+                )
+
+    def report(self) -> Report:
+        """Return what was found."""
+        method = "no method"
+        if self.compared:
+            method = "complex step" if self.settings.method == "auto" else self.settings.method
+        compared = {comparison.name for comparison in self.compared}
+        random = any(v.kind == "random" for v in self.violations)
+        missing = [] if random or not self.regimes else self.real_names
+        self.notes += [
+            f"backward returns no gradient of {name}" for name in missing if name not in compared
+        ]
+        self.notes += [
+            f"{c.name}, inputs {c.regime}: {c.unresolved} slices are too small for central "
+            "differences to resolve"
+            for c in self.compared
+            if c.unresolved
+        ]
+        self.notes += self.target.remarks
+        allowed = {**SIDE_EFFECTS, **WRONG}
+        kinds = {allowed[word] for word in self.allow}
+        meant = [v for v in self.violations if v.kind in kinds]
+        self.notes += [f"allowed: {v.kind}: {v.text}" for v in meant]
+        return Report(
+            self.target.name,
+            method,
+            tuple(self.regimes),
+            _rows(self.compared),
+            [v for v in self.violations if v.kind not in kinds],
+            self.diagnosis.location,
+            self.diagnosis.suggestions,
+            self.notes,
+        )
+
+
+def _is_of_target(error: Exception) -> bool:
+    """Whether an error was raised by the code under test, and not by the check's own."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    return tb is None or not tb.tb_frame.f_code.co_filename.startswith(HERE)

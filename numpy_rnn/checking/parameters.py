@@ -1,0 +1,146 @@
+"""Where the parameters of an object are, and their gradients after backward.
+
+A parameter may be anywhere in the object, under any of these:
+
+    this library's      layer.parameters.values["weight"] and .grads
+    two containers      .params and .grads, .parameters and .gradients, .p and .g: dicts or lists
+    attributes          .W and .dW, .grad_W, .W_grad; a parameter object's .value and .grad
+    what is returned    backward returns {"dW": ...}, or dx and then a gradient for each parameter
+    what is updated     backward changes W by the learning rate times its gradient
+
+A parameter is its memory: an array that two objects share is one parameter.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from numpy_rnn.checking.nested import (
+    Path,
+    arrays_of,
+    gradient_keys,
+    parts_of,
+    path_text,
+    walk,
+)
+from numpy_rnn.checking.target import is_real, positional
+from numpy_rnn.functional.types import Array
+from numpy_rnn.parameters import Parameters
+
+# Attributes with a name for what belongs to them.
+PARTNERS: dict[str, tuple[str, ...]] = {
+    "params": ("grads", "gradients", "dparams"),
+    "parameters": ("gradients", "grads", "derivatives"),
+    "weights": ("gradients", "grads", "dweights", "weight_gradients"),
+    "_params": ("_grads", "_gradients"),
+    "p": ("g", "grad", "dp"),
+    "value": ("grad", "gradient"),
+    "data": ("grad", "gradient"),
+    "val": ("grad",),
+    "v": ("d", "g"),
+}
+
+
+GRADIENT_WORDS = ("grad", "deriv", "delta", "nabla")
+
+
+class Parameter(NamedTuple):
+    """Where a parameter is in an object, and where its gradient is after backward."""
+
+    path: Path
+    # A place in the object, or in what backward returns: a position, or "by name". "updated" if
+    # backward changes the parameter instead.
+    gradient: Path | int | Literal["by name", "updated"]
+
+
+def follow(model: Any, path: Path) -> Any:
+    """Return the part of an object at a path, or None."""
+    try:
+        for kind, key in path:
+            if kind == "call":
+                model = getattr(model, key)()
+            else:
+                model = getattr(model, key) if kind == "attr" else model[key]
+    except (AttributeError, KeyError, IndexError, TypeError):
+        return None
+    return model
+
+
+def find_parameters(model: Any) -> list[Parameter]:
+    """Return the parameters of an object whose backward has run, one for each memory."""
+    found: list[Parameter] = []
+    for path, node in walk(model):
+        if isinstance(node, Parameters):
+            for name in node.shapes:
+                places = [(*path, ("attr", a), ("item", name)) for a in ("values", "grads")]
+                found.append(Parameter(*places))
+            continue
+        for step, value, partner_step, partner in _pairs(node):
+            for inner, array in arrays_of(value).items():
+                place = _place_of_gradient(partner, inner)
+                if is_real(array) and place is not None:
+                    found.append(Parameter((*path, step, *inner), (*path, partner_step, *place)))
+    unique: dict[tuple[int, tuple[int, ...]], Parameter] = {}
+    for parameter in sorted(found, key=lambda p: len(p.path)):
+        array = follow(model, parameter.path)
+        unique.setdefault((array.__array_interface__["data"][0], array.shape), parameter)
+    return [p for p in found if p in unique.values()]
+
+
+def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Return the parts of a node that have a partner for their gradients."""
+    parts = {step[1]: (step, part) for step, part in parts_of(node) if isinstance(step[1], str)}
+    if not isinstance(node, dict | list | tuple):
+        for name in ("parameters", "gradients", "params", "grads"):
+            made = getattr(node, name, None)
+            if name not in parts and inspect.ismethod(made) and positional(made) == []:
+                parts[name] = (("call", name), made())
+            elif name not in parts and isinstance(getattr(type(node), name, None), property):
+                parts[name] = (("attr", name), made)
+    for name, (step, part) in parts.items():
+        for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
+            if other in parts and other != name:
+                same = isinstance(part, dict) == isinstance(parts[other][1], dict)
+                if isinstance(part, dict | list | tuple | np.ndarray) and same:
+                    yield step, part, *parts[other]
+                    break
+
+
+def _place_of_gradient(partner: Any, path: Path) -> Path | None:
+    """Return the path of a parameter's gradient among the gradients, or None if it has none."""
+    place: Path = ()
+    for kind, key in path:
+        names = (key, *gradient_keys(key)) if isinstance(key, str) else (key,)
+        steps = [(*place, (kind, name)) for name in names]
+        place = next((p for p in steps if follow(partner, p) is not None), ())
+        if not place:
+            return None
+    held = follow(partner, place)
+    return None if held is None or isinstance(held, dict | list | tuple) else place
+
+
+def gradient_beside(path: Path, shape: tuple[int, ...], made: dict[Path, Array]) -> Path | None:
+    """Return which of the arrays that backward made has a name that says it is the gradient."""
+    name, length = str(path[-1][1]).lower(), len(path) - 1
+    text = {p: path_text(p).lower() for p, array in made.items() if array.shape == shape}
+    fits = [p for p, t in text.items() if any(word in t for word in GRADIENT_WORDS)]
+    named = [p for p in fits if name in re.split("[^a-z0-9]+", text[p])]
+    near = [p for p in named if p[:length] == path[:length]]
+    found = near or named or fits
+    return found[0] if len(found) == 1 else None
+
+
+def short_name(path: Path) -> str:
+    """Return a name: ``W`` of ``params['W']`` and of ``parameters.values['W']``."""
+    if len(path) == 3 and path[1] == ("attr", "values"):
+        return str(path[-1][1])
+    if len(path) == 2 and path[0][1] in PARTNERS and path[1][0] == "item":
+        return path[1][1] if isinstance(path[1][1], str) else path_text(path).removeprefix(".")
+    if len(path) > 1 and path[-1][1] in PARTNERS:  # a parameter object's array
+        path = path[:-1]
+    return path_text(path).removeprefix(".")
