@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from numpy_rnn.checking.checker import _Check
+from numpy_rnn.checking.checker import Checker
 from numpy_rnn.checking.compare import (
     CheckSettings,
 )
@@ -124,7 +124,7 @@ def check_gradients(
         )
     adapted, given = read_target(target, arguments, parameters)
     settings = CheckSettings(method, rtol, gates, seed)
-    check = _Check(adapted, given, complete_sizes(sizes), axes, settings, keep, allow, locate)
+    check = Checker(adapted, given, complete_sizes(sizes), axes, settings, keep, allow, locate)
     drawn = any(isinstance(g, str) for g in given.values())
     with ONE_AT_A_TIME:
         for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):

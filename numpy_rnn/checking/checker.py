@@ -21,7 +21,7 @@ from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.places import guess_gates
 from numpy_rnn.checking.repair import suggest_repair
-from numpy_rnn.checking.report import Report, _rows
+from numpy_rnn.checking.report import Report, worst_rows
 from numpy_rnn.checking.shapes import (
     GIVEN_REGIMES,
     Axes,
@@ -47,7 +47,7 @@ from numpy_rnn.checking.traced import HERE
 
 
 @dataclass
-class _Check:
+class Checker:
     """One call of check_gradients: the target, and what has been found so far."""
 
     target: Target
@@ -154,7 +154,8 @@ class _Check:
         """Compare every gradient. The first time that one is wrong, find its place."""
         known = {c.name for c in self.compared if not c.right}
         first = len(self.regimes) == 1
-        point = self._with_method(point, verify=first or regime.optional, optional=regime.optional)
+        if first or regime.optional:
+            point = self._with_method(point, optional=regime.optional)
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context, known)
         if first and self.settings.single:
@@ -189,21 +190,20 @@ class _Check:
         point, optional = context.point, context.regime.optional
         if len(self.regimes) == 1:
             return
-        again = self._with_method(point, verify=True, optional=optional)
+        again = self._with_method(point, optional=optional)
         yield context._replace(point=again, settings=self.settings)
         if optional:  # far from 1 one method may fail
             rough = self.settings._replace(method="central differences")
             yield context._replace(settings=rough)
 
-    def _with_method(self, point: Point, *, verify: bool, optional: bool) -> Point:
+    def _with_method(self, point: Point, *, optional: bool) -> Point:
         """Settle how to differentiate at these values: plainly, with stand-ins, by differences."""
-        if self.settings.method != "auto" or not verify:
+        plain = not self.stand_ins
+        if self.settings.method != "auto" or (plain and is_analytic(point, self.real_names)):
             return point
-        if not self.stand_ins and is_analytic(point, self.real_names):
-            return point
-        replaced = point if self.stand_ins else point._replace(stand_ins=True)
+        replaced = point._replace(stand_ins=True)
         if is_analytic(replaced, self.real_names):
-            if not self.stand_ins:
+            if plain:
                 self.notes.append(
                     f"the code is not analytic: {why_not_analytic(point)}; what is equal for real "
                     "numbers and analytic stands in while it is differentiated"
@@ -221,7 +221,7 @@ class _Check:
 
     def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
         """Replace the settings that were left open, with a note if float32 decides."""
-        method, _, gates, _, _ = self.settings
+        method, gates = self.settings.method, self.settings.gates
         real = {name: point.values[name] for name in self.real_names}
         single = [name for name, value in real.items() if value.dtype != np.float64]
         if method == "auto" and single:
@@ -299,7 +299,7 @@ class _Check:
             self.target.name,
             method,
             tuple(self.regimes),
-            _rows(self.compared),
+            worst_rows(self.compared),
             [v for v in self.violations if v.kind not in kinds],
             self.diagnosis.location,
             self.diagnosis.suggestions,

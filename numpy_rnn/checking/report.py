@@ -82,7 +82,7 @@ class Report:
         return "\n".join([*lines, verdict])
 
 
-def _rows(compared: list[Comparison]) -> list[Comparison]:
+def worst_rows(compared: list[Comparison]) -> list[Comparison]:
     """Return one row for each value: its worst comparison."""
     names = dict.fromkeys(comparison.name for comparison in compared)
     worst = [max((c for c in compared if c.name == name), key=_badness) for name in names]
