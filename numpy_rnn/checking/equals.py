@@ -44,8 +44,6 @@ COMPARISONS: dict[str, Callable[..., Any]] = {
     name: _of_real_parts(getattr(np, name))
     for name in ("greater", "less", "greater_equal", "less_equal", "equal", "not_equal")
 }
-
-
 # What stands in for a ufunc of complex numbers that has no complex derivative, or another one.
 STAND_INS: dict[str, Callable[..., Any]] = {
     **COMPARISONS,

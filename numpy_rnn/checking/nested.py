@@ -16,14 +16,8 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters
 
 Path = tuple[tuple[str, Any], ...]  # to a part of an object: ("attr", "cell"), ("item", 0)
-
-
 Values = dict[str, Any]
-
-
 Gradients = dict[str, Any]
-
-
 MAX_DEPTH = 8  # of the parts of an object
 ATOMS = {np.ndarray, str, int, float, bool, type(None)}  # types whose values have no parts
 

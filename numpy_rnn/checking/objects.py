@@ -73,7 +73,10 @@ class ObjectTarget:
         self.overlooked: list[str] = []
         self.found: dict[str, Parameter] = {}
         self._named, self._discovered = parameters, False
-        self.code = tuple(node for _, node in walk(model) if hasattr(node, "__dict__"))
+        parts = list(walk(model))  # no pass changes the object, only copies of it
+        self.code = tuple(node for _, node in parts if hasattr(node, "__dict__"))
+        self._arrays = [node for _, node in parts if isinstance(node, np.ndarray)]
+        self._libraries = [path for path, node in parts if isinstance(node, Parameters)]
         self.backward = getattr(model, methods[1] or methods[0])
         self._takes = positional(self.backward) if methods[1] else []
         self.linear = methods[1] is None or self._takes is None or bool(self._takes)
@@ -186,23 +189,16 @@ class ObjectTarget:
         """Return a copy of every parameter."""
         return {name: np.array(follow(self.model, p.path)) for name, p in self.found.items()}
 
-    @cached_property
-    def _libraries(self) -> list[Path]:
-        """The paths of this package's Parameters. No pass changes the object, only copies of it."""
-        return [path for path, node in walk(self.model) if isinstance(node, Parameters)]
-
     def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
         """Return a copy of the object with other parameters, and the inputs in their dtype."""
         memo: dict[int, Any] = {}
-        everything: Any = None  # arrays of the object
         library: list[tuple[Path, Array]] = []
         for name, parameter in self.found.items():
             if isinstance(follow(self.model, parameter.path[:-2]), Parameters):
                 library.append((parameter.path, values[name]))
                 continue
             old, new = follow(self.model, parameter.path), values[name].copy()
-            everything = arrays_of(self.model).values() if everything is None else everything
-            for other in everything:
+            for other in self._arrays:
                 if np.may_share_memory(other, old):
                     memo[id(other)] = new if other is old else _same_view(other, old, new)
             memo[id(old)] = new

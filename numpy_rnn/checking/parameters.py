@@ -44,8 +44,6 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "val": ("grad",),
     "v": ("d", "g"),
 }
-
-
 GRADIENT_WORDS = ("grad", "deriv", "delta", "nabla")
 
 
