@@ -44,7 +44,12 @@ OPTIONS = (
     *("--epochs", "30", "--threads", "1"),
 )
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+# Under a limit on the size of files, Python would leave the first part of a file of bytecode.
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(ROOT),
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 ENDED = {  # by the disturbance: the status of a process that it ended, and a part of its line
     "SIGKILL": (-signal.SIGKILL, ""),
     "SIGTERM": (128 + signal.SIGTERM, "stopped by SIGTERM"),

@@ -59,14 +59,18 @@ def run_command(
 
 
 def run_shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash in which $RNN is the command."""
+    """Run a line of bash in which $RNN is the command.
+
+    Python writes no bytecode: under ``ulimit -f`` it would leave the first part of a file, which
+    no later process could import.
+    """
     return subprocess.run(
         ["bash", "-c", line],
         check=False,
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=ENVIRONMENT | {"RNN": " ".join(COMMAND)},
+        env=ENVIRONMENT | {"RNN": " ".join(COMMAND), "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 
