@@ -14,6 +14,7 @@ import pytest
 import numpy_rnn
 from numpy_rnn import GRU, Linear, Sequential
 from numpy_rnn.apps import recall
+from numpy_rnn.apps.explain import pictures
 from numpy_rnn.apps.language_model import run
 from tests.cli.command import assert_refused, run_command, run_shell
 from tests.fuzzing import settings_in, with_settings
@@ -144,7 +145,10 @@ def test_a_plain_model_file_is_used_like_its_checkpoint(models: Path, command: l
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "plain", "recall"])
-def test_every_command_reads_every_file_with_a_model(models: Path, name: str) -> None:
+def test_every_command_reads_every_file_with_a_model(
+    models: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_svg", lambda _: b"<svg></svg>")  # drawn in test_report.py
     for command in (
         ["inspect", f"{name}.safetensors"],
         ["inspect", f"{name}.safetensors", "--json"],

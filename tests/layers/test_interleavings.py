@@ -36,7 +36,7 @@ from tests.layers.interleavings import machine
 from tests.layers.models import MODELS
 
 ANY_ORDER = settings(
-    max_examples=15,
+    max_examples=10,
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
-from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
+from tests.cli.command import ENVIRONMENT, run_command, run_process
 from tests.terminal import EVERY_STEP, open_terminal, read_all
 
 ORIGIN = "was trained on the file 'text.txt'"
@@ -234,14 +234,35 @@ def test_every_picture_is_there_as_numbers(folder: Path, networks: list[Measurem
                 np.testing.assert_allclose(data[when]["gates"][name], gate, rtol=1e-6)
 
 
+class Redrawn(NamedTuple):
+    """The page of the same measurements, once more."""
+
+    folder: Path
+    names: list[str]  # of the pictures, as they were reported
+    figures: list[Any]
+
+
+@pytest.fixture(scope="module")
+def redrawn(networks: list[Measurements], tmp_path_factory: pytest.TempPathFactory) -> Redrawn:
+    again = Redrawn(tmp_path_factory.mktemp("redrawn"), [], [])
+
+    def kept(figure: Any) -> bytes:
+        again.figures.append(figure)
+        return svg(figure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "_svg", kept)
+        write(again.folder, SAMPLE, networks, again.names.append)
+    return again
+
+
 def test_the_same_measurements_give_the_same_files_and_the_names_of_pictures_are_known_before(
-    folder: Path, networks: list[Measurements], tmp_path: Path
+    folder: Path, redrawn: Redrawn, networks: list[Measurements]
 ) -> None:
-    drawn: list[str] = []
-    for name in write(tmp_path, SAMPLE, networks, drawn.append):
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
-    assert drawn == [section.name for section in render(SAMPLE, networks)]
-    assert {f"{name}.svg" for name in drawn} == {path.name for path in folder.glob("*.svg")}
+    for file in folder.iterdir():
+        assert (redrawn.folder / file.name).read_bytes() == file.read_bytes(), file.name
+    assert redrawn.names == [section.name for section in render(SAMPLE, networks)]
+    assert {f"{name}.svg" for name in redrawn.names} == {p.name for p in folder.glob("*.svg")}
 
 
 def paragraphs(networks: list[Measurements]) -> list[str]:
@@ -287,21 +308,9 @@ def test_the_ledger_has_a_term_for_every_step(networks: list[Measurements]) -> N
             assert snapshot.ledger.shape == (len(SAMPLE.x),)
 
 
-def test_legends_are_readable_on_a_narrow_screen(
-    networks: list[Measurements], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    figures: list[Any] = []
-
-    def kept(figure: Any) -> bytes:
-        figures.append(figure)
-        return svg(figure)
-
-    monkeypatch.setattr(pictures, "_svg", kept)
-    with pictures.style():
-        for section in render(SAMPLE, networks):
-            section.picture()
+def test_legends_are_readable_on_a_narrow_screen(redrawn: Redrawn) -> None:
     width = 390 - 2 * 16  # pixels, without the page's margins
-    legends = [legend for figure in figures for legend in figure.legends]
+    legends = [legend for figure in redrawn.figures for legend in figure.legends]
     assert len(legends) == 4
     for legend in legends:
         scale = width / (72 * legend.figure.get_size_inches()[0])
@@ -496,6 +505,15 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     assert "pip install '.[plot]'" in done.stderr
 
 
+UNDRAWN = """
+import sys
+from numpy_rnn.apps.explain import pictures
+from numpy_rnn.cli.main import main
+pictures._svg = lambda figure: b"<svg></svg>"
+sys.exit(main())
+"""
+
+
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
     recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
@@ -503,7 +521,7 @@ def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
         (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = open_terminal(80)
     with subprocess.Popen(
-        [*COMMAND, "explain", "a.safetensors", "--out", "why"],
+        [sys.executable, "-c", UNDRAWN, "explain", "a.safetensors", "--out", "why"],
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
