@@ -130,7 +130,11 @@ def page(proof: Any, museum: Any) -> str:
             "# Proof",
             "",
             f"Written by `python -m benchmarks.proof` on {dt.date.today()}, 2 cores, x86-64.",
-            "What the columns and the checkers are: [checking.md](checking.md).",
+            (
+                "[checking.md](checking.md) describes the checkers. "
+                "Linearity compares backward(3 u + v) with 3 backward(u) +"
+            ),
+            "backward(v), and split = whole a sequence in two parts with the whole.",
             "",
             "## Everything that is shipped",
             "",
@@ -141,13 +145,13 @@ def page(proof: Any, museum: Any) -> str:
             "",
             "## Five derivations",
             "",
-            "How far each two of them differ, relative to the largest entry of a gradient.",
+            "How far each pair of them differs, relative to the largest entry of a gradient.",
             "",
             "\n\n".join(agreement(name) for name in CELLS),
             "",
             "## The museum",
             "",
-            f"Of {len(museum['bugs'])} bugs, those that each checker catches. Optimisers",
+            f"Of {len(museum['bugs'])} bugs, each checker catches this many. Optimisers",
             "are no pairs: only our own checker takes them, and compares them with closed forms.",
             "",
             table(["checker", "typical inputs", "vanishing gradients"], counted),

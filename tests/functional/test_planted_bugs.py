@@ -6,6 +6,7 @@ bug that is caught.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -240,6 +241,11 @@ def test_a_planted_bug_is_caught(name: str, backward: Any, bug: str) -> None:
     check_complex_step(case_with(name, backward, NO_BUG), seed=0, T=11, B=3)
     with pytest.raises(AssertionError):
         check_complex_step(case_with(name, backward, bug), seed=0, T=11, B=3)
+
+
+def test_the_page_counts_the_planted_bugs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"{len(BUGS)} planted bugs" in " ".join(page.split())
 
 
 def test_writing_to_a_cache_is_caught() -> None:
