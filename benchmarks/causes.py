@@ -25,8 +25,8 @@ def cause(name: str, right: str, wrong: str, folder: Path) -> str:
     path = folder / f"{name}_{len(list(folder.iterdir()))}.py"
     path.write_text("import numpy as np\n" + source(name, right, wrong))
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
+    assert spec is not None  # noqa: S101 (for the type checker)
+    assert spec.loader is not None  # noqa: S101 (for the type checker)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
