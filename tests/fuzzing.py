@@ -140,11 +140,11 @@ def _read_checkpoint(path: Path) -> None:
 
 
 def _and_model(read: Callable[[Path], object]) -> Callable[[Path], None]:
-    """Return a function that reads a file, and each third one as a model file too."""
+    """Return a function that reads a file, and each tenth one as a model file too."""
     numbers = itertools.count()
 
     def both(path: Path) -> None:
-        if next(numbers) % 3 == 0:
+        if next(numbers) % 10 == 0:
             with contextlib.suppress(DamagedFileError):
                 numpy_rnn.load(path)
         read(path)

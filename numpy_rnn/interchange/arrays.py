@@ -24,7 +24,7 @@ from numpy_rnn.interchange.tree import Found, find_weights
 from numpy_rnn.interchange.unpickle import Machine, PickledArray
 from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer
 from numpy_rnn.layers.model_file import read_model
-from numpy_rnn.reading import checked_size
+from numpy_rnn.reading import checked_size, damaged_file_errors
 from numpy_rnn.safetensors import BFLOAT16, OLDER_VERSION, is_older, open_safetensors
 
 FORMAT = "a file of weights"
@@ -58,10 +58,11 @@ def _format(head: bytes, path: Path) -> str | None:
 
 def read(path: Path) -> Contents:
     """Read a model of this package, or the weights in a file."""
-    data = read_bytes(path)
-    form = _format(data[:4096], path) or ""
+    with open_regular(path) as file:
+        form = _format(file.read(4096), path) or ""
     if form == "safetensors":
         return _read_safetensors(path)
+    data = read_bytes(path)
     found = find_weights(_npz_tree(data) if form == "npz" else read_tree(data))
     return StateDict(found.arrays, ordered=True, found=found).contents(form, found.settings)
 
@@ -82,8 +83,8 @@ def _read_safetensors(path: Path) -> Contents:
             ordered = list(found.arrays) != sorted(found.arrays)
             state = StateDict(found.arrays, ordered=ordered, found=found)
             return state.contents("safetensors", dict(file.metadata))
-    with open_safetensors(path, MODEL_FILE) as file:
-        settings, model = file.settings(MODEL_ENTRY), read_model(file)
+        with damaged_file_errors(path, MODEL_FILE):
+            settings, model = file.settings(MODEL_ENTRY), read_model(file)
     parts = getattr(model, "layers", {"-": model})
     lines = [f"{name}: {layer!r}" for name, layer in parts.items()]
     return Contents("safetensors", model.state_dict(), lines, lambda: model, [], settings)

@@ -19,8 +19,9 @@ ERRORS = (DamagedFileError, UnsupportedError)  # that refuse a file
 
 def models() -> list[Sequential]:
     """Return models with every kind of part that a state_dict can have."""
+    deep = LSTM(2, 3, 2, bias=False, bidirectional=True, proj_size=1)  # the GRU has biases
     return [
-        Sequential(Embedding(5, 2), LSTM(2, 3, 2, bidirectional=True, proj_size=1), Linear(2, 2)),
+        Sequential(Embedding(5, 2), deep, Linear(2, 2)),
         Sequential(rnn=GRU(2, 3, dtype=np.float32), fc=Linear(3, 2, dtype=np.float32)),
     ]
 
