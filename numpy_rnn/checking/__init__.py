@@ -8,13 +8,7 @@ report.
 
 from numpy_rnn.checking.check import assert_gradients, check_gradients
 from numpy_rnn.checking.derivatives import rtrl
-from numpy_rnn.checking.ledger import (
-    attribution,
-    ledger,
-    ledger_chunks,
-    ledger_norms,
-    per_example,
-)
+from numpy_rnn.checking.ledger import attribution, ledger, ledger_chunks, ledger_norms, per_example
 from numpy_rnn.checking.report import Report
 
 __all__ = [

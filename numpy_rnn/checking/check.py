@@ -8,22 +8,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from numpy_rnn.checking.checker import Checker
-from numpy_rnn.checking.compare import (
-    CheckSettings,
-)
+from numpy_rnn.checking.compare import CheckSettings
 from numpy_rnn.checking.derivatives import Method
 from numpy_rnn.checking.forms import read_target
 from numpy_rnn.checking.report import Report
-from numpy_rnn.checking.shapes import (
-    GIVEN_REGIMES,
-    Given,
-    choose_regimes,
-    complete_sizes,
-)
-from numpy_rnn.checking.side_effects import (
-    SIDE_EFFECTS,
-    WRONG,
-)
+from numpy_rnn.checking.shapes import GIVEN_REGIMES, Given, choose_regimes, complete_sizes
+from numpy_rnn.checking.side_effects import SIDE_EFFECTS, WRONG
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()
@@ -123,8 +113,10 @@ def check_gradients(
             f"allow: {unknown[0]!r}, expected some of {', '.join((*SIDE_EFFECTS, *WRONG))}"
         )
     adapted, given = read_target(target, arguments, parameters)
-    settings = CheckSettings(method, rtol, gates, seed)
-    check = Checker(adapted, given, complete_sizes(sizes), axes, settings, keep, allow, locate)
+    first_method: Method = "complex step" if method == "auto" else method
+    settings = CheckSettings(first_method, rtol, tuple(gates or ()), seed)
+    letters, auto = complete_sizes(sizes), method == "auto"
+    check = Checker(adapted, given, letters, axes, settings, auto, keep, allow, locate)
     drawn = any(isinstance(g, str) for g in given.values())
     with ONE_AT_A_TIME:
         for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from numpy_rnn.checking.compare import (
-    CheckSettings,
-    Comparison,
-    Context,
-    compare_all,
-    has_kink,
-)
+from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compare_all, has_kink
 from numpy_rnn.checking.derivatives import is_analytic
 from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.nested import FormError
@@ -55,6 +50,7 @@ class Checker:
     sizes: dict[str, int]
     chosen_axes: Mapping[str, str] | None
     settings: CheckSettings
+    auto: bool  # whether the complex step may turn out not to fit the code
     keep: tuple[str, ...]
     allow: set[str]
     find_location: bool
@@ -71,7 +67,6 @@ class Checker:
     def run(self, number: int, regime: InputRegime) -> bool:
         """Check one regime. Return whether to go on with the next."""
         first = not self.regimes
-        shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
         try:
             with np.errstate(all="ignore") if regime.optional else contextlib.nullcontext():
                 point, axes = self.inputs(number, regime)
@@ -83,6 +78,7 @@ class Checker:
         except Exception as error:  # whatever the code under test raises
             if isinstance(error, FormError | ValueError) and not _is_of_target(error):
                 raise
+            shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
             what = in_one_line(error, f"{self.target.name}: with {shapes or 'these arguments'}")
             if regime.optional and not first:
                 self.notes.append(f"inputs {regime.name} are not checked: {what}")
@@ -199,7 +195,7 @@ class Checker:
     def _with_method(self, point: Point, *, optional: bool) -> Point:
         """Settle how to differentiate at these values: plainly, with stand-ins, by differences."""
         plain = not self.stand_ins
-        if self.settings.method != "auto" or (plain and is_analytic(point, self.real_names)):
+        if not self.auto or (plain and is_analytic(point, self.real_names)):
             return point
         replaced = point._replace(stand_ins=True)
         if is_analytic(replaced, self.real_names):
@@ -212,7 +208,7 @@ class Checker:
             return replaced
         if optional and self.regimes[0] != self.regimes[-1]:
             return point  # its own slope may not be resolved: compared in both ways
-        self.settings = self.settings._replace(method="central differences")
+        self._use_differences()
         self.notes.append(
             f"the code is not analytic: {why_not_analytic(point)}; "
             "central differences with Richardson's extrapolation are used"
@@ -221,19 +217,21 @@ class Checker:
 
     def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
         """Replace the settings that were left open, with a note if float32 decides."""
-        method, gates = self.settings.method, self.settings.gates
         real = {name: point.values[name] for name in self.real_names}
         single = [name for name, value in real.items() if value.dtype != np.float64]
-        if method == "auto" and single:
-            method = "central differences"
+        if self.auto and single:
+            self._use_differences()
             self.notes.append(
                 f"{single[0]} is {real[single[0]].dtype}; central differences are used, which "
                 "resolve about 3 digits of it"
             )
-        if gates is None:
-            gates = guess_gates({name: value.shape for name, value in real.items()}, axes)
+        shapes = {name: value.shape for name, value in real.items()}
+        gates = self.settings.gates or guess_gates(shapes, axes)
         inside = any(v.kind == "float32" for v in self.violations)
-        self.settings = self.settings._replace(method=method, gates=gates, single=inside)
+        self.settings = self.settings._replace(gates=gates, single=inside)
+
+    def _use_differences(self) -> None:
+        self.auto, self.settings = False, self.settings._replace(method="central differences")
 
     def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
         """Return the suggestions, and the change of the code that makes every gradient right."""
@@ -245,8 +243,8 @@ class Checker:
             self.sizes = {**sizes, "T": 3, "B": 2}
             points.insert(0, self.inputs(0, regime)[0])
         self.sizes = sizes
-        method = Context(point, {}, regime, self.settings).method
-        return self.diagnosis.suggestions + suggest_repair(points, method, is_right, seconds)
+        found = suggest_repair(points, self.settings.method, is_right, seconds)
+        return self.diagnosis.suggestions + found
 
     def cross_branches(self) -> None:
         """Try inputs of other magnitudes where a comparison in the code fell to one side only."""
@@ -255,13 +253,10 @@ class Checker:
             if not open_sites:
                 return
             name = f"{factor:g} times as large"
-            regime = InputRegime(name, factor=factor, rtol=1e-6)
-            try:
-                with np.errstate(all="ignore"):
-                    point, _ = self.inputs(100, regime)
-                seen = trace(point).sides
-            except Exception:  # whatever code raises for inputs it was not written for
-                seen = {}
+            regime, seen = InputRegime(name, factor=factor, rtol=1e-6), dict[str, set[bool]]()
+            # Code may raise whatever it likes for inputs that it was not written for.
+            with contextlib.suppress(Exception), np.errstate(all="ignore"):
+                seen = trace(self.inputs(100, regime)[0]).sides
             if any(len(self.sides[s] | seen.get(s, set())) == 2 for s in open_sites):
                 self.run(100, regime)
         for site, outcomes in self.sides.items():
@@ -275,9 +270,6 @@ class Checker:
 
     def report(self) -> Report:
         """Return what was found."""
-        method = "no method"
-        if self.compared:
-            method = "complex step" if self.settings.method == "auto" else self.settings.method
         compared = {comparison.name for comparison in self.compared}
         random = any(v.kind == "random" for v in self.violations)
         missing = [] if random or not self.regimes else self.real_names
@@ -291,13 +283,12 @@ class Checker:
             if c.unresolved
         ]
         self.notes += self.target.remarks
-        allowed = {**SIDE_EFFECTS, **WRONG}
-        kinds = {allowed[word] for word in self.allow}
+        kinds = {(SIDE_EFFECTS | WRONG)[word] for word in self.allow}
         meant = [v for v in self.violations if v.kind in kinds]
         self.notes += [f"allowed: {v.kind}: {v.text}" for v in meant]
         return Report(
             self.target.name,
-            method,
+            self.settings.method if self.compared else "no method",
             tuple(self.regimes),
             worst_rows(self.compared),
             [v for v in self.violations if v.kind not in kinds],
@@ -309,7 +300,4 @@ class Checker:
 
 def _is_of_target(error: Exception) -> bool:
     """Whether an error was raised by the code under test, and not by the check's own."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return tb is None or not tb.tb_frame.f_code.co_filename.startswith(HERE)
+    return not traceback.extract_tb(error.__traceback__)[-1].filename.startswith(HERE)

@@ -7,8 +7,8 @@ a right late one. Relative to itself it cannot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from numpy_rnn.checking.derivatives import Derivative, Method, directional
 from numpy_rnn.checking.nested import Gradients
 from numpy_rnn.checking.places import Location, words
 from numpy_rnn.checking.shapes import Axes, InputRegime
-from numpy_rnn.checking.target import Point, is_real
+from numpy_rnn.checking.target import Point, is_real, largest, of_real
 from numpy_rnn.checking.traced import traced, tracing
 from numpy_rnn.functional.types import Array
 
@@ -27,11 +27,11 @@ TRIES = 6  # runs with inputs moved by their last bits
 
 
 class CheckSettings(NamedTuple):
-    """Settings of differentiation and comparison. None stands for the default."""
+    """Settings of differentiation and comparison."""
 
-    method: Literal["auto"] | Method  # auto: the complex step, while the code is analytic
-    rtol: float | None
-    gates: Sequence[str] | None  # names of the row blocks of the weights
+    method: Method
+    rtol: float | None  # None: as fits the method and the inputs
+    gates: tuple[str, ...]  # names of the row blocks of the weights, empty if there are none
     seed: int
     single: bool = False  # float32 inside: its precision is the most that can be asked for
 
@@ -43,16 +43,6 @@ class Context(NamedTuple):
     axes: dict[str, Axes]  # tokens of the axes, where known
     regime: InputRegime
     settings: CheckSettings
-
-    @property
-    def method(self) -> Method:
-        """How to differentiate."""
-        return "complex step" if self.settings.method == "auto" else self.settings.method
-
-    @property
-    def gates(self) -> tuple[str, ...]:
-        """The names of the row blocks of the weights, empty if there are none."""
-        return tuple(self.settings.gates or ())
 
 
 class Comparison(NamedTuple):
@@ -103,8 +93,7 @@ def has_kink(context: Context, name: str) -> bool:
     turns = []
     for h in (1e-4, 2.5e-5):  # a kink's turn is four times smaller then, any other 16 times
         moved = (point.outputs_with(**{name: value + s * h * direction}) for s in (-1, 0, 1))
-        found = [np.abs(a - 2 * b + c).max(initial=0.0) for a, b, c in zip(*moved, strict=True)]
-        turns.append(float(max(found, default=0.0)))
+        turns.append(largest(*(a - 2 * b + c for a, b, c in zip(*moved, strict=True))))
     return turns[1] > max(turns[0] / 8, 1e-11)
 
 
@@ -122,33 +111,28 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
         if name in moved and np.shape(exact) == moved[name].shape:
             moved[name] += np.abs(exact - claimed[name]).astype(float)
     bits = 1.2e-7 if context.settings.single else 0.0
+
+    def move(v: Array) -> Array:
+        factor = 1 + max(np.finfo(v.dtype).eps, bits) * rng.integers(-2, 3, v.shape)
+        return np.asarray(v * factor.astype(v.dtype))
+
     for _ in range(TRIES):
-        near = {
-            n: v
-            * (1 + max(np.finfo(v.dtype).eps, bits) * rng.integers(-2, 3, v.shape)).astype(v.dtype)
-            if is_real(v)
-            else v
-            for n, v in point.values.items()
-        }
-        for again in (point._replace(values=near).claimed(), _with_moved_results(point, rng)):
+        near = point._replace(values=of_real(move, point.values))
+        for again in (near.claimed(), _with_moved_results(point, rng)):
             for name, most in moved.items():
                 if np.shape(np.asarray(again.get(name))) == most.shape:
                     np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
     if not context.regime.optional:
         return moved
     # Where inputs are of all magnitudes, what is far below the largest is rounding.
-    largest = max((float(np.abs(g).max(initial=0.0)) for g in moved.values()), default=0.0)
-    values = [v for v in (*point.values.values(), np.ones(1)) if is_real(v)]
-    scales = [
-        max(float(np.abs(a).max(initial=0.0)) for a in group) for group in (values, point.douts)
-    ]
-    floor = 1e-3 * largest + 1e-15 * scales[0] * scales[1]
+    inputs = [point.values[name] for name in point.real_names()]
+    floor = 1e-3 * largest(*moved.values()) + 1e-15 * largest(1, *inputs) * largest(*point.douts)
     return {name: most + floor for name, most in moved.items()}
 
 
 def _with_moved_results(point: Point, rng: np.random.Generator) -> Gradients:
     """Return the gradients with moved last bits inside, or nothing if the code refuses it."""
-    values = {n: traced(np.array(v)) if is_real(v) else v for n, v in point.values.items()}
+    values = of_real(lambda v: traced(np.array(v)), point.values)
     try:
         with tracing(last_bits=rng):
             found = point._replace(values=values).claimed()
@@ -159,7 +143,7 @@ def _with_moved_results(point: Point, rng: np.random.Generator) -> Gradients:
 
 def _in_extended_precision(point: Point) -> Gradients:
     """Return the gradients in extended precision, or nothing if the code refuses it."""
-    longer = {n: v.astype(np.longdouble) if is_real(v) else v for n, v in point.values.items()}
+    longer = of_real(lambda v: v.astype(np.longdouble), point.values)
     try:
         return point.target.run(longer).backward([d.astype(np.longdouble) for d in point.douts])
     except Exception:  # whatever code raises that was not written for it
@@ -181,9 +165,9 @@ def _compare_one(
         return Comparison(name, shape, np.inf, regime, rtol, problem=problem)
 
     def exact(direction: Array) -> Derivative:
-        return directional(context.point, {name: direction}, context.method)
+        return directional(context.point, {name: direction}, context.settings.method)
 
-    if slack is None and context.method == "complex step":
+    if slack is None and context.settings.method == "complex step":
         error, rtol = _weighted_error(context, name, got, exact), _tolerance(context, name)
         if error <= rtol:
             return Comparison(name, shape, error, context.regime.name, rtol)
@@ -225,7 +209,7 @@ def _tolerance(context: Context, name: str) -> float:
     value = context.point.values.get(name)
     if context.settings.single or (value is not None and value.dtype == np.float32):
         return FLOAT32_RTOL
-    if context.method == "complex step":
+    if context.settings.method == "complex step":
         return context.regime.rtol
     return max(1e-8, context.regime.rtol)  # differences resolve fewer digits
 
@@ -317,5 +301,5 @@ def _bisect(
         errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
         elements = halves[int(np.argmax(errors))]
     index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
-    text = words(index, context.axes.get(name, ()), claimed.shape, context.gates)
+    text = words(index, context.axes.get(name, ()), claimed.shape, context.settings.gates)
     return Location(name, text, *both(elements, 1))

@@ -37,7 +37,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import Point
+from numpy_rnn.checking.target import Point, largest
 from numpy_rnn.functional.types import Array
 
 STEP = 1e-30  # h of (1)
@@ -75,8 +75,8 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
     """Return equation (2), from the steps that agree best."""
     values = {name: point.values[name] for name in directions}
     single = any(value.dtype == np.float32 for value in values.values())
-    largest = max(float(np.abs(d).max(initial=0.0)) for d in directions.values())
-    h, eps = (0.25 if single else 0.0625) / max(largest, 1e-290), 1.2e-7 if single else 2.3e-16
+    h = (0.25 if single else 0.0625) / max(largest(*directions.values()), 1e-290)
+    eps = 1.2e-7 if single else 2.3e-16
 
     def slope(h: float) -> tuple[float, float]:
         up, down = (
@@ -133,7 +133,7 @@ def is_analytic(point: Point, names: Sequence[str]) -> bool:
     directions = {}
     for name in names:
         value = point.values[name]
-        scale = min(1.0, float(np.abs(value).max(initial=0.0)) or 1.0)
+        scale = min(1.0, largest(value) or 1.0)
         directions[name] = np.asarray(rng.standard_normal(value.shape) * scale, value.dtype)
     try:
         with warnings.catch_warnings():

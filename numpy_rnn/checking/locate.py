@@ -27,7 +27,7 @@ from numpy_rnn.checking.derivatives import Derivative, gradient
 from numpy_rnn.checking.places import Location, gate_name
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
-from numpy_rnn.checking.target import PairTarget, Point, is_real
+from numpy_rnn.checking.target import PairTarget, Point, is_real, largest
 from numpy_rnn.functional.types import Array
 
 CLOSE = 1e-7  # the relative distance at which a wrong gradient is taken for a suspect
@@ -63,7 +63,7 @@ def locate(
     try:
         in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
         if in_time and (dz := preactivations(context, given, sizes)) and dz.comparison.wrong_steps:
-            return _from_preactivations(dz, context.gates)
+            return _from_preactivations(dz, context.settings.gates)
         first = (in_time or located)[0]
         return Diagnosis(first.location, _suggestions(context, first, sizes))
     except Exception:  # code that cannot be cut in time
@@ -98,7 +98,7 @@ def preactivations(
     None if no argument is a sequence with a weight of its own, or the complex step is no use.
     """
     target, settings, regime = context.point.target, context.settings, context.regime
-    if not isinstance(target, PairTarget) or context.method != "complex step":
+    if not isinstance(target, PairTarget) or settings.method != "complex step":
         return None
     rng = np.random.default_rng(settings.seed)
     _, axes = draw(rng, given, sizes, regime)
@@ -122,7 +122,7 @@ def preactivations(
     dz, claimed = (
         np.ascontiguousarray(a.T).reshape(T, B, len(expected)) for a in (expected, np.asarray(got))
     )
-    units = f"{len(context.gates)}H" if context.gates else axes[W][0]
+    units = f"{len(settings.gates)}H" if settings.gates else axes[W][0]
     here = context._replace(
         axes={"pre-activation": ("T", "B", units)}, settings=settings._replace(rtol=regime.rtol)
     )
@@ -179,7 +179,7 @@ def _only(gates: list[str]) -> str:
 
 def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) -> list[str]:
     """Return what one wrong gradient looks like."""
-    name, point, method = first.name, context.point, context.method
+    name, point, method = first.name, context.point, context.settings.method
     if first.problem is not None:
         return [f"{name}: {first.problem}"]
     got = np.asarray(point.claimed()[name])
@@ -202,7 +202,7 @@ def _of_one_row(point: Point, name: str, got: Array, expected: Array, B: int) ->
     """Return which row of the batch the wrong elements of a gradient are from, if from one."""
     if B == 1 or any(dout.shape.count(B) != 1 for dout in point.douts):
         return None
-    wrong = np.abs(got - expected) > CLOSE * np.abs(expected).max(initial=0.0)
+    wrong = np.abs(got - expected) > CLOSE * largest(expected)
     for b in (0, B - 1):
         douts = [np.zeros_like(dout) for dout in point.douts]
         for dout, every in zip(douts, point.douts, strict=True):
@@ -228,7 +228,7 @@ def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
     """Return which other argument of the same shape the gradient belongs to, if any."""
     for other, value in context.point.values.items():
         if other != name and is_real(value) and value.shape == got.shape:
-            exact = gradient(context.point, other, context.method)
+            exact = gradient(context.point, other, context.settings.method)
             if exact.any() and np.allclose(got, exact, rtol=1e-7, atol=0):
                 return f"equals that of {other}"
     return None
@@ -236,10 +236,7 @@ def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
 
 def is_close(a: Array, b: Array) -> bool:
     """Whether two arrays are the same to a few digits, and not both zero."""
-    scale = float(np.abs(b).max(initial=0.0))
-    return bool(
-        a.shape == b.shape and scale > 0 and np.abs(a - b).max(initial=0.0) <= CLOSE * scale
-    )
+    return a.shape == b.shape and bool(b.any()) and largest(a - b) <= CLOSE * largest(b)
 
 
 def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str | None:
@@ -256,9 +253,9 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     factor = float(np.vdot(expected, got) / max(float(np.vdot(expected, expected)), 1e-290))
     if factor and abs(factor - 1) > CLOSE and is_close(got, factor * expected):
         return _about_factor(factor, sizes)
-    off = np.abs(got - expected) / max(float(np.abs(expected).max(initial=0.0)), 1e-290)
+    off = np.abs(got - expected) / max(largest(expected), 1e-290)
     wrong = int(np.count_nonzero(off > 1e-12))
-    if 1e-9 < off.max(initial=0.0) < 1e-5 and wrong > got.size / 2:
+    if 1e-9 < largest(off) < 1e-5 and wrong > got.size / 2:
         return "differs by the size of float32's rounding: is there a float32 array inside?"
     return f"is wrong in {wrong} of {got.size} elements" if 0 < wrong <= got.size / 4 else None
 

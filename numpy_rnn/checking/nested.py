@@ -6,6 +6,7 @@ in them is a value with a name of its own. A gradient has the form of its argume
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -60,6 +61,32 @@ def walk(value: Any) -> Iterator[tuple[Path, Any]]:
 def arrays_of(value: Any) -> dict[Path, Array]:
     """Return every array inside a value, by its path."""
     return {path: part for path, part in walk(value) if isinstance(part, np.ndarray)}
+
+
+def copy_with(model: Any, arrays: Sequence[Array], replaced: Sequence[tuple[Array, Array]]) -> Any:
+    """Return a copy of an object with other arrays instead of some of its own, views included."""
+    memo: dict[int, Any] = {}
+    for old, new in replaced:
+        for other in arrays:
+            if np.may_share_memory(other, old):
+                memo[id(other)] = new if other is old else _same_view(other, old, new)
+        memo[id(old)] = new
+    return copy.deepcopy(model, memo)
+
+
+def _same_view(view: Array, old: Array, new: Array) -> Array:
+    """Return the view of `new` that `view` is of `old`."""
+    offset = view.__array_interface__["data"][0] - old.__array_interface__["data"][0]
+    if not old.flags.c_contiguous or offset < 0 or view.dtype != old.dtype:
+        return view.copy()
+    step = old.itemsize
+    return np.ndarray(
+        view.shape,
+        new.dtype,
+        np.ascontiguousarray(new) if not new.flags.c_contiguous else new,
+        offset // step * new.itemsize,
+        tuple(s // step * new.itemsize for s in view.strides),
+    )
 
 
 def path_text(path: Path) -> str:

@@ -21,6 +21,7 @@ from numpy_rnn.checking.nested import (
     arrays_of,
     as_leaves,
     as_tuple,
+    copy_with,
     gradient_keys,
     match_gradient,
     path_text,
@@ -35,7 +36,15 @@ from numpy_rnn.checking.parameters import (
     gradient_beside,
     short_name,
 )
-from numpy_rnn.checking.target import CACHES, ForwardPass, copied, is_real, positional, quiet
+from numpy_rnn.checking.target import (
+    CACHES,
+    ForwardPass,
+    copied,
+    is_real,
+    of_real,
+    positional,
+    quiet,
+)
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Loss
 from numpy_rnn.parameters import Parameters
@@ -191,18 +200,14 @@ class ObjectTarget:
 
     def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
         """Return a copy of the object with other parameters, and the inputs in their dtype."""
-        memo: dict[int, Any] = {}
         library: list[tuple[Path, Array]] = []
+        replaced: list[tuple[Array, Array]] = []
         for name, parameter in self.found.items():
             if isinstance(follow(self.model, parameter.path[:-2]), Parameters):
                 library.append((parameter.path, values[name]))
-                continue
-            old, new = follow(self.model, parameter.path), values[name].copy()
-            for other in self._arrays:
-                if np.may_share_memory(other, old):
-                    memo[id(other)] = new if other is old else _same_view(other, old, new)
-            memo[id(old)] = new
-        model = copy.deepcopy(self.model, memo)
+            else:
+                replaced.append((follow(self.model, parameter.path), values[name].copy()))
+        model = copy_with(self.model, self._arrays, replaced)
         libraries = [follow(model, path) for path in self._libraries]
         if libraries or isinstance(model, Loss):
             real = [v for v in (*values.values(), *inputs.values()) if is_real(v)]
@@ -211,7 +216,7 @@ class ObjectTarget:
                 node.to(dtype) if node.dtype != dtype else None
             for path, value in library:
                 follow(model, path)[...] = value
-            inputs = {n: v.astype(dtype) if is_real(v) else v for n, v in inputs.items()}
+            inputs = of_real(lambda v: v.astype(dtype), inputs)
         for parameter in self.found.values():
             held = self._held(model, parameter)
             if isinstance(held, np.ndarray) and held.flags.writeable:
@@ -317,18 +322,3 @@ class ObjectTarget:
             f"{self.name}: backward updates the parameters and keeps no gradient, expected an "
             f"attribute or argument {RATES[0]!r} or {RATES[1]!r} with the learning rate"
         )
-
-
-def _same_view(view: Array, old: Array, new: Array) -> Array:
-    """Return the view of `new` that `view` is of `old`."""
-    offset = view.__array_interface__["data"][0] - old.__array_interface__["data"][0]
-    if not old.flags.c_contiguous or offset < 0 or view.dtype != old.dtype:
-        return view.copy()
-    step = old.itemsize
-    return np.ndarray(
-        view.shape,
-        new.dtype,
-        np.ascontiguousarray(new) if not new.flags.c_contiguous else new,
-        offset // step * new.itemsize,
-        tuple(s // step * new.itemsize for s in view.strides),
-    )

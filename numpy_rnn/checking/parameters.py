@@ -20,14 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.nested import (
-    Path,
-    arrays_of,
-    gradient_keys,
-    parts_of,
-    path_text,
-    walk,
-)
+from numpy_rnn.checking.nested import Path, arrays_of, gradient_keys, parts_of, path_text, walk
 from numpy_rnn.checking.target import is_real, positional
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters

@@ -32,7 +32,7 @@ from numpy_rnn.checking.registry import (
 )
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
-from numpy_rnn.checking.target import Point
+from numpy_rnn.checking.target import Point, largest
 from numpy_rnn.functional.types import Array
 
 Gradients = list[Array | None]
@@ -118,9 +118,8 @@ def worst(found: Sequence[Any], expected: Sequence[Any]) -> float:
         if a is None or b is None:
             errors.append(0.0 if a is b else np.inf)
         else:
-            scale = float(np.abs(b).max(initial=0.0))
-            off = float(np.abs(np.asarray(a) - b).max(initial=0.0))
-            errors.append(off / scale if off else 0.0)
+            off = largest(np.asarray(a) - b)
+            errors.append(off / largest(b) if off else 0.0)
     return max(errors)
 
 

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numpy_rnn.checking.compare import (
-    FLOAT32_RTOL,
-    Comparison,
-)
+from numpy_rnn.checking.compare import FLOAT32_RTOL, Comparison
 from numpy_rnn.checking.places import Location
-from numpy_rnn.checking.side_effects import (
-    SIDE_EFFECTS,
-    Violation,
-)
+from numpy_rnn.checking.side_effects import SIDE_EFFECTS, Violation
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,20 @@ from __future__ import annotations
 import contextlib
 import traceback
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.checking.nested import Gradients, arrays_of, path_text
-from numpy_rnn.checking.target import CACHES, Point, argument_names, is_real
+from numpy_rnn.checking.target import (
+    CACHES,
+    ForwardPass,
+    Point,
+    argument_names,
+    is_real,
+    largest,
+    of_real,
+)
 from numpy_rnn.checking.traced import Record, line_of_user, traced, tracing
 from numpy_rnn.functional.types import Array
 
@@ -84,26 +91,24 @@ def find_violations(point: Point) -> list[Violation]:
         text = f"two calls with the same arguments return another {what}: is something random?"
         found.append(Violation("random", text))
     else:
-        if point.target.repeatable:
-            text = ""
-            try:
-                second = _own_copies(again.backward(point.own_douts()))
-            except Exception as error:  # whatever code raises that has used up its cache
-                kind = type(error).__name__
-                text = f"a second backward fails ({kind}: {error}): did the first use up the cache?"
-            else:
-                if name := _first_different(first, second):
-                    text = (
-                        f"a second backward returns another gradient of {name}: did the first "
-                        "write?"
-                    )
-            if text:
-                found.append(Violation("second backward differs", text))
+        if point.target.repeatable and (text := _second_differs(point, first, again)):
+            found.append(Violation("second backward differs", text))
         if point.target.linear:
             found += _find_not_linear(point, first)
     if "backward updates the parameters" in point.target.remarks:
         found.append(Violation("parameters changed", "backward updates the parameters"))
-    return found + _find_single_precision(point, first)
+    return found + _find_single_precision(point, outputs, first)
+
+
+def _second_differs(point: Point, first: Gradients, result: ForwardPass) -> str:
+    """Return how a second backward of a result differs from the first, or an empty string."""
+    try:
+        second = _own_copies(result.backward(point.own_douts()))
+    except Exception as error:  # whatever code raises that has used up its cache
+        kind = type(error).__name__
+        return f"a second backward fails ({kind}: {error}): did the first use up the cache?"
+    name = _first_different(first, second)
+    return name and f"a second backward returns another gradient of {name}: did the first write?"
 
 
 def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients]:
@@ -118,7 +123,7 @@ def _find_changes(point: Point) -> tuple[list[Violation], list[Array], Gradients
     gradients = _own_copies(result.backward(received))
     found += _changed("backward", "input changed", given, result.inputs)
     found += _changed("backward", "cache changed", before, _in_cache(result.cache))
-    names = argument_names(target.backward, len(received) + 1)
+    names = argument_names(target.backward, len(received) + len(CACHES))
     names = [name for name in names if name.lower() not in CACHES][: len(received)]
     sent, kept = (dict(zip(names, douts, strict=True)) for douts in (point.douts, received))
     found += _changed("backward", "incoming gradient changed", sent, kept)
@@ -153,19 +158,17 @@ def _first_different(a: Gradients, b: Gradients) -> str:
 
 
 def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
-    largest = max(
-        (float(np.abs(g).max(initial=0.0)) for g in first.values() if is_real(g)), default=0
-    )
     single = any(is_real(v) and v.dtype == np.float32 for v in point.values.values())
-    floor = 0.1 * largest if single else 0.0  # below it, float32 has no digits left
+    # Below the floor, float32 has no digits left.
+    floor = 0.1 * largest(*(g for g in first.values() if is_real(g))) if single else 0.0
     for factor in (1e4, -1e-20):  # clipping shows on large gradients, a threshold on small ones
         scaled = point._replace(douts=[factor * d for d in point.douts]).claimed()
         for name, g in first.items():
             if g is None or scaled[name] is None:
                 continue
-            scale = max(float(np.abs(g).max(initial=0.0)), floor)
-            off = float(np.abs(np.asarray(scaled[name]) / factor - g).max(initial=0.0))
-            if np.array_equal(np.asarray(scaled[name]), g) and np.any(g):
+            again = np.asarray(scaled[name])
+            scale, off = max(largest(g), floor), largest(again / factor - g)
+            if np.array_equal(again, g) and np.any(g):
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
             elif off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
                 text = (
@@ -178,13 +181,14 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
     return []
 
 
-def _find_single_precision(point: Point, gradients: Gradients) -> list[Violation]:
-    gradients = {n: g for n, g in gradients.items() if g is not None and g.dtype.kind in "fc"}
+def _find_single_precision(
+    point: Point, outputs: list[Array], gradients: Gradients
+) -> list[Violation]:
     if any(is_real(v) and v.dtype != np.float64 for v in point.values.values()):
         return []  # not a float64 computation
-    lines = _precision_losses(point)
-    arrays = {f"output {i}": o for i, o in enumerate(point.target.run(point.values).outputs)}
-    arrays |= {f"the gradient of {n}": np.asarray(g) for n, g in gradients.items() if g is not None}
+    lines = [note for note in trace(point, both=True).notes if "32" in note or "16" in note]
+    arrays = {f"output {i}": out for i, out in enumerate(outputs)}
+    arrays |= {f"the gradient of {n}": g for n, g in gradients.items() if is_real(g)}
     for name, array in arrays.items():
         if array.dtype.itemsize < 8 or _has_singles_digits(array):
             where = f": {lines[0]}" if lines else ""
@@ -202,7 +206,7 @@ def _has_singles_digits(array: Array) -> bool:
 
 def why_not_analytic(point: Point) -> str:
     """Return which operation the complex step does not get through, and its line if known."""
-    moved = {n: v + 1e-30j if is_real(v) else v for n, v in point.values.items()}
+    moved = of_real(lambda v: v + 1e-30j, point.values)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -214,21 +218,14 @@ def why_not_analytic(point: Point) -> str:
     return next(iter(notes), "the imaginary part it returns is not its slope")
 
 
-def _precision_losses(point: Point) -> list[str]:
-    """Return the operations that turn float64 into float32, each with its line."""
-
-    def backward(result: Any) -> None:
-        result.backward([traced(np.array(d)) for d in point.douts])
-
-    return [note for note in trace(point, backward).notes if "32" in note or "16" in note]
-
-
-def trace(point: Point, then: Callable[[Any], None] = lambda _result: None) -> Record:
-    """Return what tracing arrays record in forward, and in what `then` does with its result."""
-    values = {n: traced(np.array(v)) if is_real(v) else v for n, v in point.values.items()}
+def trace(point: Point, *, both: bool = False) -> Record:
+    """Return what tracing arrays record in forward, or in both passes."""
+    values = of_real(lambda v: traced(np.array(v)), point.values)
     # Code that refuses tracing arrays records nothing, which is no error.
     record = Record()
     with tracing(record=record), warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
-        then(point.target.run(values))
+        result = point.target.run(values)
+        if both:
+            result.backward([traced(np.array(dout)) for dout in point.douts])
     return record

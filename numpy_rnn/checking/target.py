@@ -73,7 +73,7 @@ class Point(NamedTuple):
         """Return the outputs with other arrays for some of the values."""
         if not any(map(np.iscomplexobj, changed.values())):
             return self.target.run(self.values | changed).outputs
-        values = {n: v + 0j if is_real(v) else v for n, v in (self.values | changed).items()}
+        values = of_real(lambda v: v + 0j, self.values | changed)
         if not self.stand_ins:
             return self.target.run(values).outputs
         with stand_ins(*self.target.code):
@@ -95,6 +95,16 @@ class Point(NamedTuple):
 def is_real(value: Any) -> bool:
     """Whether a value can have a gradient."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+
+
+def of_real(function: Callable[[Array], Any], values: Values) -> Values:
+    """Return values with a function of each one that can have a gradient."""
+    return {name: function(v) if is_real(v) else v for name, v in values.items()}
+
+
+def largest(*arrays: Any) -> float:
+    """Return the largest absolute value in arrays, 0 if there is none."""
+    return max((float(np.abs(array).max(initial=0.0)) for array in arrays), default=0.0)
 
 
 WRITABLE = (list, dict, set, np.random.Generator, np.random.RandomState)

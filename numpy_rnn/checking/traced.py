@@ -19,12 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.equals import (
-    COMPARISONS,
-    FUNCTIONS,
-    MATH,
-    STAND_INS,
-)
+from numpy_rnn.checking.equals import COMPARISONS, FUNCTIONS, MATH, STAND_INS
 
 SINGLE = (np.dtype(np.float32), np.dtype(np.complex64), np.dtype(np.float16))
 HERE = str(Path(__file__).parent)
