@@ -78,10 +78,11 @@ def compare_all(context: Context, found_wrong: Collection[str] = ()) -> list[Com
         got = claimed.get(name)
         if got is None or name in found_wrong:  # the report lists a gradient that is missing
             continue
-        comparison = _compare_one(context, name, got, find_place=False)
+        comparison = _compare_one(context, name, got)
         if comparison.wrong_steps:
             slack = rounding(context, claimed) if slack is None else slack
-            comparison = _compare_one(context, name, got, slack.get(name))
+            allowed = slack.get(name, np.zeros(np.shape(got)))
+            comparison = _compare_one(context, name, got, allowed)
         comparisons.append(comparison)
     return comparisons
 
@@ -150,15 +151,11 @@ def _in_extended_precision(point: Point) -> Gradients:
         return {}
 
 
-def _compare_one(
-    context: Context,
-    name: str,
-    got: Any,
-    slack: Array | None = None,
-    *,
-    find_place: bool = True,
-) -> Comparison:
-    """Compare one gradient: along one direction, and if that shows an error along more."""
+def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:
+    """Compare one gradient: along one direction, and if that shows an error along more.
+
+    The place of an error is looked for with `slack` only.
+    """
     shape, got = context.point.values[name].shape, np.asarray(got)
     if problem := _problem(context, name, got):
         rtol, regime = _tolerance(context, name), context.regime.name
@@ -171,7 +168,7 @@ def _compare_one(
         error, rtol = _weighted_error(context, name, got, exact), _tolerance(context, name)
         if error <= rtol:
             return Comparison(name, shape, error, context.regime.name, rtol)
-    return compare(context, name, got, exact, slack, find_place=find_place)
+    return compare(context, name, got, exact, slack, find_place=slack is not None)
 
 
 def _weighted_error(
@@ -247,9 +244,8 @@ def compare(
         worst = max(worst, min(relative, rtol) if error <= allowed else relative)
         if error > rtol * scale + 10 * noise + allowed:
             wrong.append(t)
-    location = None
-    if wrong and find_place:
-        location = _bisect(context, name, got, exact, slices[wrong[-1]])
+    look = wrong and find_place
+    location = _bisect(context, name, got, exact, slices[wrong[-1]]) if look else None
     return Comparison(
         *(name, got.shape, worst, context.regime.name, rtol),
         *(tuple(wrong), location, None, unresolved, len(slices)),
