@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import sys
+import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -96,6 +98,17 @@ def needs_torch(path: Path) -> bool:
     return False
 
 
+def keep_bytecode() -> Callable[[], None]:
+    """Let the programs that the tests start keep their bytecode in a folder of its own.
+
+    With PYTHONDONTWRITEBYTECODE, each of 200 programs would compile NumPy and this package anew.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="numpy-rnn-")
+    os.environ["PYTHONPYCACHEPREFIX"] = folder.name
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return folder.cleanup
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed.
@@ -104,6 +117,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
+    elif sys.dont_write_bytecode:  # the workers of -n come here too
+        config.add_cleanup(keep_bytecode())
     if not HAS_TORCH and "not torch" not in config.option.markexpr:
         raise pytest.UsageError(
             'PyTorch is not installed, expected it for the comparisons: pip install ".[torch]", '

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from numpy_rnn.apps.learn import load, start
+from numpy_rnn.apps.learn import course, judge, load, start
+from numpy_rnn.apps.learn.exercise import Exercise
+from numpy_rnn.apps.learn.judge import Verdict
 from numpy_rnn.cli.main import main
 from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_shell
 from tests.terminal import open_terminal, read_all
@@ -22,7 +24,19 @@ ONE_HOT = load()[0]
 
 @pytest.fixture(scope="module")
 def new_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return start(tmp_path_factory.mktemp("new") / "a folder" / "course").folder
+    with pytest.MonkeyPatch.context() as patch:  # the reports in its files take two seconds
+        patch.setattr(course, "judge", lambda *_: Verdict("wrong", "dx", "WRONG: dx"))
+        return start(tmp_path_factory.mktemp("new") / "a folder" / "course").folder
+
+
+@pytest.fixture
+def judged_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge answers in this process, which saves the imports of another."""
+
+    def judge_file(exercise: Exercise, answer: Path) -> Verdict:
+        return judge(exercise, answer.read_text("utf-8"), str(answer))
+
+    monkeypatch.setattr(course, "run_judge", judge_file)
 
 
 @pytest.fixture
@@ -57,6 +71,7 @@ def test_from_the_start_to_the_next_exercise(
     assert "[x]  1 One-hot rows and decoding\n[ ]  2 The" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("judged_here")
 def test_a_question_then_a_hint_then_the_solution(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +95,7 @@ def test_a_question_then_a_hint_then_the_solution(
     assert mistakes["axes swapped"].hint not in text
 
 
+@pytest.mark.usefixtures("judged_here")
 def test_mistakes_without_a_name_are_counted_one_by_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -187,6 +187,6 @@ def test_the_table_of_the_docs_is_the_table() -> None:
         found = {content.split(":")[1] for content in contents.values()}
         assert max(found, key=len) in orders.replace(",", "").replace(" ", "")
         assert ("(in, out)" in layout) == convention.columns
-        assert ("+ 1" in bias) == (convention.forget_bias == 1 and cell == "lstm")
+        assert ("adds 1" in bias) == (convention.forget_bias == 1 and cell == "lstm")
         assert ("1 - z" in orders) == ("z" in convention.inverted and "z" in orders)
         assert ("two" in bias) == any(c.startswith(("bh", "bx/", "bx+")) for c in contents.values())
