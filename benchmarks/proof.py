@@ -20,6 +20,7 @@ from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.derivatives import Method, gradient
 from numpy_rnn.checking.proof import usual_points, worst
 from numpy_rnn.checking.registry import PAIRS
+from numpy_rnn.checking.repair import MENDED
 from numpy_rnn.checking.target import is_real
 from numpy_rnn.museum import BUGS, INPUTS
 from numpy_rnn.museum.evaluate import Inputs
@@ -103,6 +104,17 @@ def count_usual(results: list[UsualResults]) -> dict[Inputs, dict[str, list[int]
     }
 
 
+def causes(bugs: Any) -> list[str]:
+    """Return the lines that count the causes that our reports suggest."""
+    of_layers = [item["causes"] for item in bugs if item["of_layer"]]
+    mended = sum(any(MENDED in text for text in found) for found in of_layers)
+    caused = sum(map(bool, of_layers))
+    return [
+        f"{len(of_layers)} of the bugs are in layers. Our report suggests a cause for {caused}.",
+        f"For {mended} it names the line, and a change of it with which every gradient is right.",
+    ]
+
+
 def page(proof: Any, museum: Any) -> str:
     """Return the text of the page."""
     columns, torch_errors = [*proof["allowed"], "PyTorch"], torch_references.errors()
@@ -155,6 +167,8 @@ def page(proof: Any, museum: Any) -> str:
             "are no pairs: only our own checker takes them, and compares them with closed forms.",
             "",
             table(["checker", "typical inputs", "vanishing gradients"], counted),
+            "",
+            *causes(museum["bugs"]),
             "",
             "On typical inputs only our own checker catches these:",
             "",

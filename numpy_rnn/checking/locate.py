@@ -230,7 +230,7 @@ def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
         if other != name and is_real(value) and value.shape == got.shape:
             exact = gradient(context.point, other, context.settings.method)
             if exact.any() and np.allclose(got, exact, rtol=1e-7, atol=0):
-                return f"equals that of {other}"
+                return f"equals that of {other}: are two results in each other's place?"
     return None
 
 
@@ -249,7 +249,7 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     if not got.any():
         return "is zero everywhere: is it never written, or overwritten?"
     if expected.ndim == 2 and got.shape == expected.T.shape and is_close(got, expected.T):
-        return "equals the transpose"
+        return "equals the transpose: is a transpose missing, or one too many?"
     factor = float(np.vdot(expected, got) / max(float(np.vdot(expected, expected)), 1e-290))
     if factor and abs(factor - 1) > CLOSE and is_close(got, factor * expected):
         return _about_factor(factor, sizes)
@@ -262,14 +262,14 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
 
 def _about_factor(factor: float, sizes: Mapping[str, int]) -> str:
     if np.isclose(factor, -1):
-        return "has the opposite sign"
+        return "has the opposite sign: is a minus missing, or one too many?"
     for name, what in (("B", "rows of the batch"), ("T", "timesteps")):
         size = sizes.get(name, 1)
         if size > 1 and np.isclose(factor, 1 / size):
             return f"is 1/{size} of it, and there are {size} {what}: a mean instead of a sum?"
         if size > 1 and np.isclose(factor, size):
             return f"is {size} times it, and there are {size} {what}: a sum instead of a mean?"
-    return f"is off by a constant factor {factor:.6g}"
+    return f"is off by a constant factor {factor:.6g}: is a factor missing, or one too many?"
 
 
 def suggest_in_time(  # noqa: PLR0911 (a list of suspects)
@@ -280,9 +280,9 @@ def suggest_in_time(  # noqa: PLR0911 (a list of suspects)
     if T > 2 and is_close(got, expected[::-1]):
         return "equals the gradient reversed in time: is a reversed sequence not reversed back?"
     if T > 2 and is_close(got[1:], expected[:-1]):
-        return "equals the gradient one step late"
+        return "equals the gradient one step late: is an index off by one?"
     if T > 2 and is_close(got[:-1], expected[1:]):
-        return "equals the gradient one step early"
+        return "equals the gradient one step early: is an index off by one?"
     if wrong == (0,) and T > 1:
         zero = " (it is zero there)" if not got[0].any() else ""
         return f"is wrong only at t = 0{zero}: is the initial state's step skipped?"

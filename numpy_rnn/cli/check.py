@@ -13,7 +13,7 @@ from numpy_rnn.checking.repair import MENDED
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.museum import BUGS, INPUTS, Bug, evaluate, usual_counts
+from numpy_rnn.museum import BUGS, INPUTS, Bug, OptimizerReference, evaluate, usual_counts
 
 NAME_WIDTH = 36  # columns
 HEADINGS = {  # as wide as their columns
@@ -123,7 +123,8 @@ def bug_data(bug: Bug) -> dict[str, Any]:
         "patch": bug.diff(),
         "located": done["typical"].located,
         "finding": done["typical"].finding,
-        "suggestions": done["typical"].suggestions,
+        "causes": done["typical"].causes,
+        "of_layer": not isinstance(bug.reference, OptimizerReference),
         "caught": {inputs: found.caught for inputs, found in done.items()},
     }
 
@@ -156,10 +157,14 @@ def count(shown: list[dict[str, Any]]) -> dict[str, list[int]]:
 
 def totals(shown: list[dict[str, Any]]) -> list[str]:
     """Return the lines at the end: how many bugs each checker caught."""
-    suggestions = sum(bool(item["suggestions"]) for item in shown)
-    mended = sum(any(MENDED in text for text in item["suggestions"]) for item in shown)
-    lines = [f"{len(shown)} bugs", f"  {OURS} suggests a cause for {suggestions}"]
-    lines += [f"  {OURS} names the line and a change that mends it for {mended}"]
+    layers = sum(item["of_layer"] for item in shown)
+    caused = sum(bool(item["causes"]) for item in shown)
+    mended = sum(any(MENDED in text for text in item["causes"]) for item in shown)
+    lines = [
+        f"{len(shown)} bugs, {layers} of them in layers. Of these {layers}, {OURS}",
+        f"  suggests a cause for {caused}",
+        f"  names the line and a change that mends it for {mended}",
+    ]
     for inputs, found in count(shown).items():
         lines.append(_total(inputs, OURS, found))
     lines.append("The usual checkers, as recorded (to measure: python -m benchmarks.proof)")

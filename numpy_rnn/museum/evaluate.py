@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
     caught: bool  # the gradient was found wrong
     located: bool  # the report names the place of the bug
     finding: str  # the first wrong place or the violation, in one line
-    suggestions: tuple[str, ...] = ()  # what the pattern of the errors suggests
+    causes: tuple[str, ...] = ()  # what the report asks or says about the reason
 
 
 class WrongStep(NamedTuple):
@@ -85,7 +85,7 @@ def evaluate(
     Examples
     --------
     >>> from numpy_rnn.museum import BUGS
-    >>> (cause,) = evaluate(BUGS[0], cause_seconds=60).suggestions
+    >>> (cause,) = evaluate(BUGS[0], cause_seconds=60).causes
     >>> cause.partition(": with ")[2]
     '"dW_hh += dz.T @ h[t]" instead of "dW_hh = dz.T @ h[t]" every gradient is right'
     """
@@ -112,7 +112,9 @@ def evaluate(
     located = all(_names(report, reference, word) for word in bug.located)
     violations = "; ".join(f"{found.kind}: {found.text}" for found in report.violations)
     finding = str(report.location) if report.location else violations
-    return Evaluation(not report.ok, located, finding, tuple(report.suggestions))
+    causes = [text for text in report.suggestions if "?" in text]  # others name only the place
+    causes += [violations] if violations else []
+    return Evaluation(not report.ok, located, finding, tuple(causes))
 
 
 def check_reference(

@@ -25,9 +25,9 @@ def test_the_command_shows_patch_cause_and_finding(
     assert lines[3] == f"  {BUGS[0].cause}"
     assert lines[4].startswith("  found: W_hh")
     assert lines[5] == "  typical: caught; vanishing: caught"
-    assert "2 bugs" in lines
-    assert "  numpy_rnn.checking suggests a cause for 1" in lines
-    assert "  numpy_rnn.checking names the line and a change that mends it for 1" in lines
+    assert "2 bugs, 1 of them in layers. Of these 1, numpy_rnn.checking" in lines
+    assert "  suggests a cause for 1" in lines
+    assert "  names the line and a change that mends it for 1" in lines
     assert f"  typical    {'numpy_rnn.checking':28} caught   2 of 2" in lines
     assert f"  vanishing  {'numpy_rnn.checking':28} caught   1 of 1" in lines
     recorded = usual_counts()
