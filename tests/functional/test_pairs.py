@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.case import Case, normal
 from tests.cases import CASES
@@ -23,8 +21,8 @@ each_case_with_weights = pytest.mark.parametrize(
     "case", CASES_WITH_WEIGHTS, ids=lambda case: case.name
 )
 each_scalar_loss = pytest.mark.parametrize("case", SCALAR_LOSSES, ids=lambda case: case.name)
-sizes = st.integers(0, 5)
-seeds = st.integers(0, 2**32 - 1)
+# Sequence length and batch size: none, one and several of each.
+SHAPES = [(0, 2), (2, 0), (1, 1), (1, 3), (2, 1), (3, 2), (5, 3)]
 
 # Measured over 600 random inputs a case: at most 1.1e-13 (cross-entropy; the others 1e-14).
 TOLERANCE = 1e-11
@@ -58,10 +56,9 @@ def test_equals_the_complex_step(case: Case) -> None:
 
 
 @each_case
-@settings(max_examples=max(settings().max_examples // 2, 5))  # of 45 cases
-@given(seed=seeds, T=sizes, B=st.integers(0, 3))
-def test_equals_the_complex_step_for_any_shape(case: Case, seed: int, T: int, B: int) -> None:
-    check_complex_step(case, seed, T, B)
+def test_equals_the_complex_step_for_any_shape(case: Case) -> None:
+    for seed, (T, B) in enumerate(SHAPES):
+        check_complex_step(case, seed, T, B)
 
 
 @each_case
@@ -123,24 +120,30 @@ def test_gradients_are_arrays_of_their_own(case: Case) -> None:
 
 
 @each_case
-@given(seed=seeds, T=sizes, B=st.integers(0, 3), factor=st.floats(-3, 3))
-def test_backward_is_linear(case: Case, seed: int, T: int, B: int, factor: float) -> None:
-    _, douts, cache = run(case, seed, T, B)
-    others = tuple(normal(np.random.default_rng(seed + 1), *np.shape(d)) for d in douts)
-    combined = tuple(factor * d + o for d, o in zip(douts, others, strict=True))
-    for a, b, c in zip(
-        case.backward(*douts, cache),
-        case.backward(*others, cache),
-        case.backward(*combined, cache),
-        strict=True,
-    ):
-        if a is not None:
-            np.testing.assert_allclose(factor * a + b, c, rtol=1e-10, atol=1e-11)
+def test_backward_is_linear(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    for seed, (T, B) in enumerate(SHAPES):
+        _, douts, cache = run(case, seed, T, B)
+        for factor in (0.0, -2.7):
+            others = tuple(normal(rng, *np.shape(d)) for d in douts)
+            combined = tuple(factor * d + o for d, o in zip(douts, others, strict=True))
+            for a, b, c in zip(
+                case.backward(*douts, cache),
+                case.backward(*others, cache),
+                case.backward(*combined, cache),
+                strict=True,
+            ):
+                if a is not None:
+                    np.testing.assert_allclose(factor * a + b, c, rtol=1e-10, atol=1e-11)
 
 
 @each_case_with_weights
-@given(seed=seeds, T=sizes, B=st.integers(0, 3))
-def test_what_is_kept_sums_to_the_gradient(case: Case, seed: int, T: int, B: int) -> None:
+def test_what_is_kept_sums_to_the_gradient(case: Case) -> None:
+    for seed, (T, B) in enumerate(SHAPES):
+        check_kept(case, seed, T, B)
+
+
+def check_kept(case: Case, seed: int, T: int, B: int) -> None:
     _, douts, cache = run(case, seed, T, B)
     total = case.backward(*douts, cache)
     for keep, lengths in (("t", (T,)), ("b", (B,)), ("tb", (T, B))):
