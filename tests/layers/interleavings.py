@@ -8,8 +8,10 @@ So a call that disturbs another one shows up as a wrong number, or as a change w
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
+import random
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -358,6 +360,38 @@ class Interleavings(RuleBasedStateMachine):
             (parameters.grads, parameters.grad),
         ):
             assert all(np.shares_memory(view, vector) for view in views.values())
+
+
+RULES = ["forward", "backward", "a_forward_that_fails", "a_backward_that_fails"]
+RULES += ["switch_the_mode", "forward_and_backward", "apply", "vjp", "predict_a_sequence", "step"]
+RULES += ["make_a_stepper", "take_a_step", "edit_the_weights", "zero_grad", "make_a_copy"]
+RULES += ["go_on_with_a_copy", "in_another_thread"]
+DRAWS: dict[str, Callable[[random.Random], Any]] = {
+    "seed": lambda rng: rng.randrange(10**6),
+    "which": lambda rng: rng.randrange(4),
+    "overwrite": lambda rng: rng.random() < 0.5,
+    "mode": lambda rng: rng.random() < 0.5,
+    "between": lambda rng: rng.choices(BETWEEN, k=rng.randrange(4)),
+}
+
+
+def run_in_random_orders(architecture: str, runs: int) -> None:
+    """Run the machine without hypothesis, whose choices depend on what else is imported."""
+    for seed in range(runs):
+        run_in_random_order(architecture, random.Random(seed))  # noqa: S311 (not a secret)
+
+
+def run_in_random_order(architecture: str, rng: random.Random) -> None:
+    """Make thirty calls, and look after each."""
+    running = machine(architecture)()
+    steps = running.layer.causal or architecture == "nested"
+    for _ in range(30):
+        possible = {"vjp": running.caches, "take_a_step": running.steppers}
+        possible |= {"step": steps, "make_a_stepper": steps}
+        rule = getattr(running, rng.choice([name for name in RULES if possible.get(name, True)]))
+        names = [name for name in inspect.signature(rule).parameters if name in DRAWS]
+        rule(**{name: DRAWS[name](rng) for name in names})
+        running.weights_and_gradients_are_as_they_should_be()
 
 
 def machine(architecture: str) -> type[Interleavings]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from numpy_rnn.layers import (
@@ -32,7 +32,7 @@ from numpy_rnn.layers import (
     remember as skin,
 )
 from numpy_rnn.parameters import Parameters
-from tests.layers.interleavings import machine
+from tests.layers.interleavings import machine, run_in_random_orders
 from tests.layers.models import MODELS
 
 ANY_ORDER = settings(
@@ -40,12 +40,8 @@ ANY_ORDER = settings(
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-# One failure is enough, and it need not be the smallest. Most bugs are found within 60 examples,
-# but what is drawn depends on the version of hypothesis and on the modules that are imported. The
-# limit is so high that a miss is not chance: a run ends at the first failure.
-FIND = settings(
-    ANY_ORDER, max_examples=10_000, phases=(Phase.generate,), report_multiple_bugs=False
-)
+# Most bugs are found within ten runs. The limit is so high that a miss is not chance.
+RUNS = 1000
 
 
 @pytest.mark.parametrize("architecture", MODELS)
@@ -396,7 +392,7 @@ def planted(name: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", BUGS)
 def test_the_machine_finds_a_planted_bug(name: str) -> None:
     with planted(name) as architecture, pytest.raises(BaseException) as caught:  # noqa: PT011 (any)
-        run_state_machine_as_test(machine(architecture), settings=FIND)
+        run_in_random_orders(architecture, RUNS)
     # An error of the planted code itself, such as an AttributeError, would show nothing.
     assert isinstance(
         caught.value, (AssertionError, RuntimeError, ValueError, pytest.fail.Exception)
