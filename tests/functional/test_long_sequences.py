@@ -11,7 +11,7 @@ from numpy_rnn.layers import Recurrent
 from numpy_rnn.parameters import Parameters
 from tests.layers.models import MODELS, D
 
-T = 4000
+T = 2000
 TENTH = np.float32(0.1)
 RECURRENT = [n for n, make in MODELS.items() if isinstance(layer := make(), Recurrent)]
 RECURRENT = [n for n in RECURRENT if "dropout" not in n]

@@ -50,9 +50,14 @@ def refused(path: Path, data: bytes, tree: Any) -> bool:
     return False
 
 
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    return FORMATS["checkpoint"].seeds(tmp_path_factory.mktemp("seeds"))
+
+
 @pytest.mark.parametrize("number", [0, 1])
-def test_every_value_is_validated(tmp_path: Path, number: int) -> None:
-    data = FORMATS["checkpoint"].seeds(tmp_path)[number]
+def test_every_value_is_validated(tmp_path: Path, checkpoints: list[bytes], number: int) -> None:
+    data = checkpoints[number]
     good = settings_in(data, "training")
     path, accepted = tmp_path / "a.safetensors", []
     assert not refused(path, data, good)
@@ -102,9 +107,9 @@ def test_every_value_is_validated(tmp_path: Path, number: int) -> None:
     ],
 )
 def test_a_number_out_of_its_range_is_refused(
-    tmp_path: Path, keys: tuple[str, ...], value: Any
+    tmp_path: Path, checkpoints: list[bytes], keys: tuple[str, ...], value: Any
 ) -> None:
-    data = FORMATS["checkpoint"].seeds(tmp_path)[0]
+    data = checkpoints[0]
     tree = settings_in(data, "training")
     place = tree["state"]
     for key in keys[:-1]:
