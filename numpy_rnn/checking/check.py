@@ -98,8 +98,10 @@ def check_gradients(
     ...     dx, dW, db = linear_backward(dy, cache)
     ...     return dx, dW, 2 * db
     >>> report = check_gradients((linear_forward, doubles_db), "T B D", "H D", "H")
-    >>> report.ok, report.location.parameter, report.suggestions
-    (False, 'b', ['the gradient of b is off by a constant factor 2'])
+    >>> report.ok, report.location.parameter
+    (False, 'b')
+    >>> print(*report.suggestions)
+    the gradient of b is off by a constant factor 2: is a factor missing, or one too many?
     """
     if method not in ("auto", "complex step", "central differences"):
         raise ValueError(

@@ -37,7 +37,9 @@ def test_an_autograd_function_is_checked() -> None:
     assert report.ok, str(report)
     assert [row.name for row in report.rows] == ["x", "W"]
     report = check_gradients(Wrong.apply, "T B D", "H D", regimes=["usual"])
-    assert report.suggestions == ["the gradient of W is off by a constant factor 2"]
+    assert report.suggestions == [
+        "the gradient of W is off by a constant factor 2: is a factor missing, or one too many?"
+    ]
 
 
 def test_a_function_that_calls_torch_is_checked() -> None:

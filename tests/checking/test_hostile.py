@@ -209,7 +209,9 @@ def test_a_function_of_a_sequence_gets_a_suggestion() -> None:
 
     report = check_gradients(doubled, {"x": "T B D", "W": "H D"})
     assert [row.name for row in report.rows if not row.right] == ["x"]
-    assert report.suggestions == ["the gradient of x is off by a constant factor 2"]
+    assert report.suggestions == [
+        "the gradient of x is off by a constant factor 2: is a factor missing, or one too many?"
+    ]
 
 
 def test_code_that_refuses_other_dtypes_is_checked_by_differences() -> None:
