@@ -3,7 +3,13 @@
 The collection of wrong gradients that the checks are measured on is in ``museum/``; training and
 layers are elsewhere, and ``import numpy_rnn`` imports nothing from here. Start reading in
 ``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
-report.
+report. The steps of a check, which ``checker.py`` takes:
+
+    what is checked     forms, target, objects, parameters, frameworks, nested
+    its inputs          shapes
+    its derivatives     derivatives, traced, equals, buffers
+    what is wrong       compare, side_effects
+    where, and why      places, locate, repair, edits, pool
 """
 
 from numpy_rnn.checking.check import assert_gradients, check_gradients
