@@ -14,6 +14,7 @@ import io
 import random
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -107,19 +108,12 @@ def largest(*arrays: Any) -> float:
     return max((float(np.abs(array).max(initial=0.0)) for array in arrays), default=0.0)
 
 
-WRITABLE = (list, dict, set, np.random.Generator, np.random.RandomState)
+WRITABLE = (np.ndarray, list, dict, set, np.random.Generator, np.random.RandomState)
 
 
 def copied(values: Values) -> Values:
     """Return copies of what may be written to: arrays, lists, dictionaries, generators."""
-    return {
-        name: value.copy()
-        if isinstance(value, np.ndarray)
-        else copy.deepcopy(value)
-        if isinstance(value, WRITABLE)
-        else value
-        for name, value in values.items()
-    }
+    return {n: copy.deepcopy(v) if isinstance(v, WRITABLE) else v for n, v in values.items()}
 
 
 class _Printed(io.StringIO):
@@ -292,8 +286,6 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
 
 def in_one_line(error: Exception, doing: str) -> FormError:
     """Return an error of the code under test as one line: what was called, what came."""
-    import traceback  # noqa: PLC0415 (only for an error)
-
     if isinstance(error, FormError):
         return error
     line = line_of_user(traceback.extract_tb(error.__traceback__))
