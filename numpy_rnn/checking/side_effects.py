@@ -172,8 +172,8 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
             elif off > 1e-5 * scale:  # more than float32's rounding, which is reported on its own
                 text = (
-                    f"a gradient {factor:g} times as large comes back as another one for {name}: "
-                    "is it clipped inside?"
+                    f"incoming gradients times {factor:g} do not give the gradient of {name} times "
+                    f"{factor:g}: is it clipped inside?"
                 )
             else:
                 continue

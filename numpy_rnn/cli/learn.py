@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.learn import LANGUAGES, Course, start
 from numpy_rnn.apps.learn.course import PROGRESS, fold
+from numpy_rnn.apps.learn.exercise import Exercise
 from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.locks import hold
@@ -28,10 +30,11 @@ def add_to(commands: Any) -> None:
     first.add_argument("folder", metavar="DIR", help="folder for the exercises")
     add_option(first, "--language", LANGUAGES, "en", "language of the texts")
     check = add_command(actions, "check", run_check, "check an answer", CHECK)
-    number = "number of the exercise (default: the first one that is not passed)"
-    check.add_argument("number", nargs="?", type=int, metavar="N", help=number)
+    number = "number or file of the exercise (default: the first one that is not passed)"
+    check.add_argument("number", nargs="?", metavar="N", help=number)
     texts = {"next": "show the next exercise", "status": "show which exercises are passed"}
     others = [add_command(actions, name, run_show, text, text) for name, text in texts.items()]
+    others[0].add_argument("number", nargs="?", metavar="N", help="number of another exercise")
     for action in (check, *others):
         add_option(action, "--dir", "DIR", ".", "folder of the course (default: this one)")
 
@@ -40,8 +43,11 @@ def run_start(options: argparse.Namespace) -> None:
     """Write the exercises to a folder."""
     with errors_as(RunError, options.folder):
         course = start(Path(options.folder), options.language)
-    count = len(course.exercises)
-    print(fold(course.messages["started"].format(count=count, folder=options.folder)))
+    facts = {"count": len(course.exercises), "folder": options.folder}
+    here = Path(options.folder).resolve() == Path.cwd()
+    print(fold(course.messages["started_here" if here else "started"].format(**facts)))
+    if course.language != options.language:
+        print(fold(course.messages["kept"].format(**facts, language=options.language)))
 
 
 def run_check(options: argparse.Namespace) -> None:
@@ -51,16 +57,19 @@ def run_check(options: argparse.Namespace) -> None:
         hold(course.folder / PROGRESS, "--dir")
     course = _course(options)  # another check may have ended in between
     first = course.next_exercise() or course.exercises[-1]
-    number, count = options.number, len(course.exercises)
-    if number is not None and not 1 <= number <= count:
-        raise UsageError(f"there is no exercise {number}, expected 1 to {count}")
-    exercise = first if number is None else course.exercises[number - 1]
-    with errors_as(RunError, str(course.file(exercise))):
+    exercise = first if options.number is None else _exercise(course, options.number)
+    file = course.file(exercise)
+    if not file.exists():
+        again = f"numpy-rnn learn start {shlex.quote(options.dir)} writes it anew"
+        raise RunError(f"{str(file)!r}: No such file or directory; {again}")
+    if sys.stderr.isatty():
+        print("checking ...", file=sys.stderr, flush=True)
+    with errors_as(RunError, str(file)):
         verdict, text = course.check(exercise)
     print(text)
     if verdict.kind != "passed":
         sys.exit(1)  # the text says why
-    print(fold(_next(course)))
+    print(fold(_next(course, course.next_exercise())))
 
 
 def run_show(options: argparse.Namespace) -> None:
@@ -71,10 +80,13 @@ def run_show(options: argparse.Namespace) -> None:
         for exercise, done in zip(course.exercises, passed, strict=True):
             print(f"[{'x' if done else ' '}] {exercise.number:2} {exercise.title}")
         print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
-    elif not all(passed):
-        text = course.exercises[passed.index(False)].text
-        print(fold(text.replace("{report}", "...")), end="\n\n")
-    print(fold(_next(course)))
+        print(fold(_next(course, course.next_exercise())))
+        return
+    shown = _exercise(course, options.number) if options.number else None
+    shown = shown or course.next_exercise()
+    if shown:
+        print(fold(shown.text.replace("{report}", "...")), end="\n\n")
+    print(fold(_next(course, shown)))
 
 
 def _course(options: argparse.Namespace) -> Course:
@@ -82,9 +94,17 @@ def _course(options: argparse.Namespace) -> Course:
         return Course(Path(options.dir))
 
 
-def _next(course: Course) -> str:
+def _exercise(course: Course, name: str) -> Exercise:
+    """Return the exercise with this number, or with this file."""
+    for exercise in course.exercises:
+        if name == str(exercise.number) or Path(name).name == course.file(exercise).name:
+            return exercise
+    count = len(course.exercises)
+    raise UsageError(f"there is no exercise {name}, expected 1 to {count} or one of its files")
+
+
+def _next(course: Course, exercise: Exercise | None) -> str:
     """Return a line that names the next exercise and its file."""
-    exercise = course.next_exercise()
     if exercise is None:
         return course.messages["finished"].format(count=len(course.exercises))
     facts = {"number": exercise.number, "title": exercise.title, "file": course.file(exercise)}

@@ -96,6 +96,40 @@ def test_a_question_then_a_hint_then_the_solution(
 
 
 @pytest.mark.usefixtures("judged_here")
+def test_the_solution_of_a_changed_file_waits(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistake = next(m for m in ONE_HOT.mistakes if m.name == "index from one")
+    shown = []
+    for comment in ("", "", "# changed", "# changed"):
+        (folder / "ex01_one_hot.py").write_text(mistake.code + comment, "utf-8")
+        assert learn(folder, "check", "ex01_one_hot.py") == 1
+        shown.append("Solution." in capsys.readouterr().out)
+    assert shown == [False, False, False, True]
+
+
+def test_the_language_of_a_course_stays(
+    new_course: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["learn", "start", str(new_course), "--language", "ko"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "exists in English, and its language stays. Use another folder" in shown
+    assert "Change to that folder" in shown
+    monkeypatch.chdir(new_course)
+    assert main(["learn", "start", "."]) == 0
+    shown = capsys.readouterr().out
+    assert "34 exercises are in this folder." in shown
+    assert "stays" not in shown
+
+
+def test_next_shows_another_exercise(new_course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert learn(new_course, "next", "3") == 0
+    shown = capsys.readouterr().out
+    assert "mean squared error" in shown
+    assert "exercise 3," in shown
+
+
+@pytest.mark.usefixtures("judged_here")
 def test_mistakes_without_a_name_are_counted_one_by_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +150,12 @@ def test_an_exercise_that_needs_earlier_answers_says_which(
     for exercise in load()[:7]:
         (folder / f"{exercise.name}.py").write_text(exercise.solution, "utf-8")
     assert [learn(folder, "check", number) for number in "1467"] == [0, 0, 0, 0]
+    (folder / "ex04_bptt.py").write_text(load()[3].start, "utf-8")
+    capsys.readouterr()
+    assert learn(folder, "check", "7") == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "train does not learn the sentence" in shown.replace("train: got 'does", "train does")
+    assert "check 1, 4 and 6 again" in shown
 
 
 @pytest.mark.parametrize(
@@ -136,18 +176,23 @@ def test_a_damaged_progress_file_is_one_line(folder: Path, state: str) -> None:
     done = run_command("learn", "status", "--dir", str(folder))
     assert done.returncode == 2
     assert "progress.json' is damaged" in done.stderr
+    assert "check them again to get the marks back" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["status"], "holds no course, expected a folder of numpy-rnn learn start"),
+        (
+            ["status"],
+            "change to a folder of numpy-rnn learn start, or name it with --dir",
+        ),
         (["status", "--dir", "no"], "'no' holds no course"),
         ([], "the following arguments are required: ACTION"),
         (["start"], "the following arguments are required: DIR"),
         (["start", "d", "--language", "xx"], "invalid choice: 'xx'"),
         (["check", "99", "--dir", "course"], "there is no exercise 99, expected 1 to "),
+        (["check", "ex99.py", "--dir", "course"], "expected 1 to 34 or one of its files"),
         (["check", "0", "--dir", "course"], "there is no exercise 0, expected 1 to "),
     ],
 )
@@ -171,6 +216,7 @@ def test_a_folder_or_an_answer_that_cannot_be_used_is_one_line(folder: Path) -> 
     (folder / "ex01_one_hot.py").unlink()
     done = run_command("learn", "check", "--dir", str(folder))
     assert_refused_by_action(done, "ex01_one_hot.py': No such file or directory")
+    assert f"numpy-rnn learn start {folder} writes it anew" in done.stderr
     (folder / "ex01_one_hot.py").mkdir()
     done = run_command("learn", "check", "--dir", str(folder))
     assert_refused_by_action(done, "ex01_one_hot.py': Is a directory")
@@ -211,7 +257,7 @@ def test_ctrl_c_in_a_terminal_ends_a_check_in_one_line(folder: Path) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         shown = read_all(master)
-    assert shown == b"numpy-rnn learn check: error: interrupted\r\n"
+    assert shown == b"checking ...\r\nnumpy-rnn learn check: error: interrupted\r\n"
     assert process.returncode == 130
     assert json.loads((folder / "progress.json").read_text("utf-8")) == before
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from textwrap import indent
 from unicodedata import east_asian_width
@@ -15,12 +19,21 @@ from numpy_rnn.files import read_whole, write_atomically
 PROGRESS = "progress.json"  # in the course's folder
 MAX_BYTES = 1_000_000  # of that file and of an answer
 MAX_FAILURES = 100  # that are remembered
+ERRORS = {  # the exceptions with a question of their own in messages.toml
+    "error_syntax": ["SyntaxError", "IndentationError", "TabError"],
+    "error_name": ["NameError", "UnboundLocalError", "ModuleNotFoundError", "ImportError"],
+    "error_shapes": ["ValueError", "IndexError"],
+    "error_endless": ["RecursionError", "MemoryError"],
+    "error_input": ["EOFError"],
+    "error_exit": ["SystemExit", "KeyboardInterrupt"],
+}
 
 
 def start(folder: Path, language: str = "en") -> Course:
     """Write the exercises that a folder does not have, and return the course.
 
-    A file that exists is left as it is, so nothing that a learner wrote is lost.
+    A file that exists is left as it is, so nothing that a learner wrote is lost. The language of a
+    course that exists stays too.
 
     Examples
     --------
@@ -31,6 +44,8 @@ def start(folder: Path, language: str = "en") -> Course:
     'ex01_one_hot.py'
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / PROGRESS).exists():
+        language = Course(folder).language
     exercises, say = load(language), messages(language)
     for exercise in exercises:
         file = folder / f"{exercise.name}.py"
@@ -51,12 +66,16 @@ class Course:
             self.language = LANGUAGES[LANGUAGES.index(state["language"])]
             self.passed = [str(name) for name in state["passed"]]
             self.failures = {str(name): int(count) for name, count in state["failures"].items()}
+            answers = state.get("answers", {}).items()
+            self.answers = {str(name): str(digest) for name, digest in answers}  # last failed
             self.messages, self.exercises = messages(self.language), load(self.language)
         except FileNotFoundError:
-            what = f"{str(folder)!r} holds no course, expected a folder of numpy-rnn learn start"
+            what = f"{str(folder)!r} holds no course: change to a folder of numpy-rnn learn start"
+            what += ", or name it with --dir"
             raise ValueError(what) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            what = f"{str(file)!r} is damaged: delete it and repeat learn start, it keeps answers"
+            what = f"{str(file)!r} is damaged: delete it and repeat learn start, it keeps your "
+            what += "answers; check them again to get the marks back"
             raise ValueError(what) from None
 
     def next_exercise(self) -> Exercise | None:
@@ -71,24 +90,29 @@ class Course:
         """Judge the learner's answer, note the result, and return the verdict and what to print.
 
         The first time that a mistake is seen, the text ends with a question, the second time with a
-        hint, and from the third time on with the solution.
+        hint, and from the third time on with the solution. The solution of a file that has changed
+        since its last failed check is not shown yet.
         """
-        read_whole(self.file(exercise), MAX_BYTES)
+        digest = sha256(read_whole(self.file(exercise), MAX_BYTES)).hexdigest()
         needs = exercise.options.get("needs", [])
         missing = [str(n) for n in needs if self.exercises[n - 1].name not in self.passed]
         verdict = Verdict("needs", ", ".join(missing))
         if not missing:
             verdict = run_judge(exercise, self.file(exercise))
         key = f"{exercise.name}: {verdict.mistake or verdict.place}"
+        changed = self.answers.get(exercise.name) != digest
         if verdict.kind in ("wrong", "error"):
             count = self.failures.pop(key, 0) + 1
             self.failures = dict([*self.failures.items(), (key, count)][-MAX_FAILURES:])
+            self.answers[exercise.name] = digest
         elif verdict.kind == "passed" and exercise.name not in self.passed:
             self.passed.append(exercise.name)
-        state = {"language": self.language, "passed": self.passed, "failures": self.failures}
+        state = {
+            name: getattr(self, name) for name in ("language", "passed", "failures", "answers")
+        }
         _write(self.folder / PROGRESS, json.dumps(state, indent=1))
-        text = render(exercise, verdict, self.failures.get(key, 0), self.messages)
-        return verdict, fold(text)
+        count = min(self.failures.get(key, 0), 2 if changed else 3)
+        return verdict, fold(render(exercise, verdict, count, self.messages))
 
 
 def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]) -> str:
@@ -96,18 +120,56 @@ def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]
     facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
     parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
     if verdict.suggestion and not verdict.mistake:  # the cause of a known mistake is certain
-        parts.append(f"{say['suggestion']} {verdict.suggestion}")
+        parts.append(f"{say['suggestion']}\n{_items(verdict.suggestion)}")
     if verdict.printed:
         parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
-    mistake = next(m for m in exercise.mistakes if m.name == verdict.mistake)
-    question = say["error_question"] if verdict.kind == "error" else mistake.question
-    hint = mistake.hint
-    if verdict.line:
-        question, hint = say["line_question"], say["line_hint"].format(line=verdict.line)
+    question, hint = _question_and_hint(exercise, verdict, say)
     hints = [f"{say['question']} {question}", f"{say['hint']} {hint}"]
     hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
     parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
     return "\n\n".join(filter(None, parts))
+
+
+def _items(text: str) -> str:
+    """Return the lines of a text as indented paragraphs."""
+    fill = partial(textwrap.fill, width=80, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(map(fill, text.splitlines()))
+
+
+def _question_and_hint(
+    exercise: Exercise, verdict: Verdict, say: dict[str, str]
+) -> tuple[str, str]:
+    """Return the question that fits a verdict best, and the hint."""
+    for mistake in exercise.mistakes:
+        fits = mistake.name == verdict.mistake if mistake.code else not verdict.mistake
+        if fits and (mistake.code or verdict.place.startswith(mistake.name)):
+            break
+    question, hint = mistake.question, mistake.hint
+    missing = re.match(r"pass  # without (\w+)", verdict.line)
+    if missing:
+        question, hint = say["missing_question"], say["missing_hint"].format(name=missing[1])
+    elif verdict.line:
+        question, hint = say["line_question"], say["line_hint"].format(line=verdict.line)
+    elif verdict.kind == "error":
+        question = _about_error(verdict.place, say)
+    elif "_bug_" in exercise.name and not verdict.report:  # no gradient is wrong
+        question = say["report_question"]
+    elif ": got None" in verdict.place and not verdict.mistake:
+        question = say["none_question"]
+    return question, hint
+
+
+def _about_error(place: str, say: dict[str, str]) -> str:
+    """Return the question about an exception, from its kind and from whether it has a line."""
+    line, _, rest = place.partition(": ") if place.startswith("line ") else ("", "", place)
+    kind, _, text = rest.partition(": ")
+    missing = re.search(r"has no attribute '(\w+)'", text)
+    if kind == "AttributeError" and missing and not line:
+        return say["error_missing"].format(name=missing[1])
+    key = next((key for key, kinds in ERRORS.items() if kind in kinds), "error_question")
+    if not line and key in ("error_question", "error_shapes"):  # outside the answer's code
+        key = "none_question" if "NoneType" in text else "error_call"
+    return say[key]
 
 
 def fold(text: str, columns: int = 80) -> str:

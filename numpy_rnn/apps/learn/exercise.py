@@ -8,7 +8,8 @@ a line ``=== NAME``:
                     results are those of the solution
     patch: MISTAKE  lines of the solution marked - and their wrong replacement marked +
     hints: MISTAKE  a question after "? " and a stronger hint after "! ", for answers whose results
-                    are those of the patched solution. Those of ``else`` are for all other answers
+                    are those of the patched solution. Those of ``else: RESULT`` are for other
+                    answers whose first wrong result has this name, those of ``else`` for all others
 
 Instead of a probe, the front matter may hold ``pair``, the names of a forward and a backward
 function, and ``shapes``, the arguments of forward. ``numpy_rnn.checking`` checks its gradients.
@@ -42,7 +43,7 @@ class Mistake(NamedTuple):
     """A wrong answer that is known, and the hints that fit."""
 
     name: str
-    code: str  # the solution with the mistake
+    code: str  # the solution with the mistake, or nothing for an ``else``
     question: str
     hint: str
 
@@ -137,7 +138,8 @@ def _written(number: int, file: str, sections: dict[str, Any]) -> Exercise:
         for name, body in sections.items()
         if name.startswith("patch: ")
     ]
-    mistakes.append(Mistake("", "", *_hints(sections["else"])))
+    others = sorted((name for name in sections if name.startswith("else")), reverse=True)
+    mistakes += [Mistake(name[6:], "", *_hints(sections[name])) for name in others]
     start, shown = _GAP.sub(r"\1...  # \2\n", code), "\n".join(gap[2] for gap in _GAP.findall(code))
     texts = options["title"], sections["text"], start, solution, shown, sections.get("probe", "")
     return Exercise(number, f"ex{file.removesuffix('.md')}", *texts, tuple(mistakes), options)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -63,8 +66,8 @@ def judge(exercise: Exercise, source: str, file: str = "answer.py") -> Verdict:
     >>> exercise = load()[3]
     >>> judge(exercise, exercise.solution).kind
     'passed'
-    >>> judge(exercise, exercise.mistakes[0].code)[:2]
-    ('wrong', 'pre-activation, t = 2, batch row 0, unit 0: got -0.472730807, expected 0.33850629')
+    >>> judge(exercise, exercise.mistakes[0].code).place[:44]
+    'gradient of the pre-activation (dz), t = 2, '
     """
     gaps = {line.strip() for line in exercise.start.splitlines() if line.strip()[:3] == "..."}
     left = [str(i) for i, line in enumerate(source.splitlines(), 1) if line.strip() in gaps]
@@ -82,15 +85,19 @@ def judge(exercise: Exercise, source: str, file: str = "answer.py") -> Verdict:
             place = error or place
         if not place and (report is None or report.ok):
             return Verdict("passed")
-        mistake, line = _known_mistake(exercise, probe, found, error)
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")  # what the mistakes print is not the learner's
+            mistake, line = _known_mistake(exercise, probe, found, expected, error)
     if report is None:
         looks = "" if error or mistake else _observation(found, expected)
         return Verdict("error" if error else "wrong", place, "", looks, mistake, line=line)
     if report.location and place[:1] in ("", "d"):  # else the output is wrong
         place = str(report.location)
+        if place.startswith("pre-activation"):
+            place = f"gradient of the {place.replace(',', ' (dz),', 1)}"
     place = place or "; ".join(violation.text for violation in report.violations)
     names = [", ".join(f"d{r.name}" for r in report.rows if r.right == right) for right in (1, 0)]
-    summary = f"right: {names[0] or '-'}\nWRONG: {names[1]}" if names[1] else ""
+    summary = f"right: {names[0] or 'none'}\nWRONG: {names[1]}" if names[1] else ""
     return Verdict("wrong", place, summary, "\n".join(report.suggestions), mistake, line=line)
 
 
@@ -134,28 +141,37 @@ def _run(function: Callable[[Any], Any], source: str, file: str) -> tuple[Any, s
         if isinstance(error, SyntaxError) and error.filename == file:
             lines = [error.lineno]
         where = f"line {lines[-1]}: " if lines else ""
-        message = " ".join(str(error).split())[:400]
-        for words, plain in PLAIN.items():
-            message = re.sub(words, plain, message)
+        words = error.msg if isinstance(error, SyntaxError) else str(error)  # else the line twice
+        message = " ".join(words.split())[:400]
+        for pattern, plain in PLAIN.items():
+            message = re.sub(pattern, plain, message)
         return None, f"{where}{type(error).__name__}: {message}".rstrip(": ")
 
 
-def _known_mistake(exercise: Exercise, probe: Any, found: Any, error: str) -> tuple[str, str]:
+def _known_mistake(
+    exercise: Exercise, probe: Any, found: Any, expected: Any, error: str
+) -> tuple[str, str]:
     """Return the name of the mistake with the results, or the error, of an answer.
 
-    If there is none, the second text is a wrong line of the solution that has its results.
+    If there is none, the second text is a wrong line of the solution that has its results. Without
+    such a line too, the mistake shares the first wrong result, and the most others.
     """
-    for mistake in exercise.mistakes[:-1]:
+    wrong = (name for name in expected if _difference(found, {name: expected[name]}, {}))
+    first, partly, most = next(wrong, "") if found else "", "", 0
+    for mistake in (mistake for mistake in exercise.mistakes if mistake.code):
         results, failure = _run(probe, mistake.code, "mistake.py")
         same = bool(results and found) and not _difference(found, results, {})
         if same or (error and failure.partition(": ")[2] == error.partition(": ")[2]):
             return mistake.name, ""
+        shared = [n for n in results or () if not _difference(found or {}, {n: results[n]}, {})]
+        if first in shared and len(shared) > most:
+            partly, most = mistake.name, len(shared)
     quick = "needs" not in exercise.options  # else the probe trains a network
     for line, code in wrong_lines(exercise) if found and quick else ():
         results, _ = _run(probe, code, "mistake.py")
         if results and not _difference(found, results, {}):
             return "", line
-    return "", ""
+    return partly, ""
 
 
 def _observation(found: Mapping[str, Array], expected: Mapping[str, Array]) -> str:

@@ -66,6 +66,9 @@ class _Printed(io.TextIOBase):
             self.file.write(text[: self.left])
             self.file.flush()
             self.left -= len(text)
+            if self.left < 0:
+                self.file.write("...")
+                self.file.flush()
         return len(text)
 
 

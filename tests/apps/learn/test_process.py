@@ -50,7 +50,16 @@ def test_a_hostile_answer_gets_a_verdict(
     verdict = run_judge(EXERCISE, answer, seconds=1 if kind == "timeout" else 60)
     assert (verdict.kind, verdict.place[: len(place)]) == (kind, place)
     assert verdict.printed.startswith(printed)
-    assert len(verdict.printed) <= MAX_PRINTED + 1
+    assert len(verdict.printed) <= MAX_PRINTED + 4
+    assert verdict.printed.endswith("...") == (len(verdict.printed) > MAX_PRINTED)
+
+
+def test_what_known_mistakes_print_is_not_shown(tmp_path: Path) -> None:
+    exercise = load()[12]
+    code = exercise.solution.replace("dz @ W_hh if", "2 * dz @ W_hh if")  # all slips are compiled
+    (tmp_path / "answer.py").write_text(code, "utf-8")
+    verdict = run_judge(exercise, tmp_path / "answer.py", seconds=60)
+    assert (verdict.kind, verdict.mistake, verdict.printed) == ("wrong", "", "")
 
 
 @pytest.mark.posix
