@@ -185,7 +185,7 @@ def test_a_damaged_progress_file_is_one_line(folder: Path, state: str) -> None:
     [
         (
             ["status"],
-            "change to a folder of numpy-rnn learn start, or name it with --dir",
+            "holds no course: change to the course's folder or use --dir",
         ),
         (["status", "--dir", "no"], "'no' holds no course"),
         ([], "the following arguments are required: ACTION"),

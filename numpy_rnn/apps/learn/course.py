@@ -70,8 +70,7 @@ class Course:
             self.answers = {str(name): str(digest) for name, digest in answers}  # last failed
             self.messages, self.exercises = messages(self.language), load(self.language)
         except FileNotFoundError:
-            what = f"{str(folder)!r} holds no course: change to a folder of numpy-rnn learn start"
-            what += ", or name it with --dir"
+            what = f"{str(folder)!r} holds no course: change to the course's folder or use --dir"
             raise ValueError(what) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             what = f"{str(file)!r} is damaged: delete it and repeat learn start, it keeps your "
@@ -120,7 +119,8 @@ def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]
     facts = {"number": exercise.number, "title": exercise.title, "place": verdict.place}
     parts = [say[verdict.kind].format(**facts), indent(verdict.report, "  ")]
     if verdict.suggestion and not verdict.mistake:  # the cause of a known mistake is certain
-        parts.append(f"{say['suggestion']}\n{_items(verdict.suggestion)}")
+        fill = partial(textwrap.fill, width=80, initial_indent="  ", subsequent_indent="    ")
+        parts.append("\n".join([say["suggestion"], *map(fill, verdict.suggestion.splitlines())]))
     if verdict.printed:
         parts.append(f"{say['printed']}\n{indent(verdict.printed.rstrip(), '  ')}")
     question, hint = _question_and_hint(exercise, verdict, say)
@@ -128,12 +128,6 @@ def render(exercise: Exercise, verdict: Verdict, count: int, say: dict[str, str]
     hints.append(f"{say['solution']}\n{indent(exercise.shown.rstrip(), '  ')}")
     parts += [*hints[:count], say["again"] if 0 < count < len(hints) else ""]
     return "\n\n".join(filter(None, parts))
-
-
-def _items(text: str) -> str:
-    """Return the lines of a text as indented paragraphs."""
-    fill = partial(textwrap.fill, width=80, initial_indent="  ", subsequent_indent="    ")
-    return "\n".join(map(fill, text.splitlines()))
 
 
 def _question_and_hint(
