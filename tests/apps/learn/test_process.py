@@ -51,7 +51,7 @@ def test_a_hostile_answer_gets_a_verdict(
     assert (verdict.kind, verdict.place[: len(place)]) == (kind, place)
     assert verdict.printed.startswith(printed)
     assert len(verdict.printed) <= MAX_PRINTED + 4
-    assert verdict.printed.endswith("...") == (len(verdict.printed) > MAX_PRINTED)
+    assert verdict.printed.endswith("...") == (len(verdict.printed) >= MAX_PRINTED)
 
 
 def test_what_known_mistakes_print_is_not_shown(tmp_path: Path) -> None:
