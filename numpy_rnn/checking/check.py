@@ -134,8 +134,11 @@ def check_gradients(
             options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}
             options |= {"keep": keep, "allow": allow, "locate": False}  # in every regime
 
+            before = {violation.kind for violation in report.side_effects}
+
             def is_right() -> bool:
-                return check_gradients(target, *arguments, **options).gradients_ok
+                changed = check_gradients(target, *arguments, **options)
+                return changed.gradients_ok and before >= {v.kind for v in changed.side_effects}
 
             return replace(report, suggestions=check.causes(is_right, seconds))
     return report

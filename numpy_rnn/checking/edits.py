@@ -133,10 +133,11 @@ def one_minus(node: ast.expr) -> ast.expr:
     return ast.BinOp(ast.Constant(1), ast.Sub(), node)
 
 
-def backwards(node: ast.expr) -> ast.expr:
-    """Return a sequence, reversed."""
+def backwards(node: ast.expr, axis: int = 0) -> ast.expr:
+    """Return a sequence, reversed along an axis."""
     index = ast.Slice(None, None, ast.UnaryOp(ast.USub(), ast.Constant(1)))
-    return ast.Subscript(node, index, ast.Load())
+    parts: list[ast.expr] = [*([ast.Slice()] * axis), index]
+    return ast.Subscript(node, ast.Tuple(parts, ast.Load()) if axis else index, ast.Load())
 
 
 def _text(node: Any) -> str:

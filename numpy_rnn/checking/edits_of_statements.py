@@ -42,13 +42,13 @@ def _of_statement(block: list[ast.stmt], i: int, pool: Pool) -> Iterator[Edit]:
     def edit(rank: int, cause: str, new: Any, key: Any = i) -> Edit:
         return Edit(rank, cause, block, key, new, statement)
 
-    if isinstance(statement, ast.Assign | ast.AugAssign):
-        yield from _of_assignment(edit, statement, pool)
     if isinstance(statement, ast.If):
         yield edit(2, "a branch", statement.body, slice(i, i + 1))
         yield edit(2, "a branch", statement.orelse or [ast.Pass()], slice(i, i + 1))
     elif not isinstance(statement, ast.Return | ast.For | ast.While | ast.FunctionDef):
-        yield edit(2, "a statement too many", ast.Pass())
+        yield edit(1, "a statement too many", ast.Pass())
+    if isinstance(statement, ast.Assign | ast.AugAssign):
+        yield from _of_assignment(edit, statement, pool)
     if i + 1 < len(block) and not isinstance(block[i + 1], ast.Return):
         swapped = [block[i + 1], statement]
         yield edit(3, "the order of two statements", swapped, slice(i, i + 2))

@@ -15,7 +15,7 @@ from numpy_rnn.checking.edits import (
     one_minus,
     substituted,
 )
-from numpy_rnn.checking.pool import Pool, is_gradient
+from numpy_rnn.checking.pool import Pool, is_gradient, loaded
 
 
 def edits_of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]:  # noqa: C901, PLR0912 (a list of mistakes)
@@ -23,8 +23,9 @@ def edits_of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]: 
     node, parent = place.node, place.parent
     whole = _is_whole(place)
     summand = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add)
-    alike = pool.like(node)
-    activations = [other for other in pool.written(node) if not is_gradient(other)]
+    known = node if pool.shape(node) is not None else _target(parent) or node
+    alike = [*pool.like(known), *([loaded(known)] if known is not node else [])]
+    activations = [other for other in pool.written(known) if not is_gradient(other)]
     if isinstance(node, ast.BinOp) and _is_slope(node):
         for other in activations:
             for slope in pool.slopes(other)[1:]:
@@ -54,6 +55,13 @@ def edits_of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]: 
             yield edit(5, "a missing factor", ast.BinOp(node, ast.Mult(), other))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and not summand:
         yield from _with_another_term(edit, node, pool)
+
+
+def _target(parent: ast.AST) -> ast.expr | None:
+    """Return where an assignment stores its value, which has the same shape."""
+    if isinstance(parent, ast.AugAssign):
+        return parent.target
+    return parent.targets[0] if isinstance(parent, ast.Assign) else None
 
 
 def _with_unused(edit: MakeEdit, node: ast.expr, pool: Pool) -> Iterator[Edit]:

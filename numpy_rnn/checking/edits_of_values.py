@@ -73,7 +73,7 @@ def _of_constant(
             yield edit(2, "a name", ast.Constant(name))
 
 
-def _of_operation(edit: MakeEdit, place: Place) -> Iterator[Edit]:  # noqa: C901 (a list of mistakes)
+def _of_operation(edit: MakeEdit, place: Place) -> Iterator[Edit]:  # noqa: C901, PLR0912 (a list of mistakes)
     """Yield expressions with an operation left out, added or replaced."""
     node = place.node
     if isinstance(node, ast.Attribute) and node.attr == "T":
@@ -103,6 +103,9 @@ def _of_operation(edit: MakeEdit, place: Place) -> Iterator[Edit]:  # noqa: C901
         yield from _of_element(edit, node)
     if isinstance(node, ast.Call):
         yield from _of_call(edit, node)
+    if isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript):
+        for axis in (0, 1):
+            yield edit(4, "not reversed", backwards(node, axis))
 
 
 def _of_element(edit: MakeEdit, node: ast.Subscript) -> Iterator[Edit]:
@@ -148,7 +151,6 @@ def _of_atom(edit: MakeEdit, node: ast.expr, pool: Pool) -> Iterator[Edit]:
         yield edit(3, "one minus it", one_minus(node))
     if isinstance(node, ast.Subscript):
         yield from _with_first_step(edit, node, pool)
-    yield edit(4, "not reversed", backwards(node))
 
 
 def _is_factor(place: Place) -> bool:

@@ -7,7 +7,7 @@ the sums over time that make the weights' gradients are wrong.
 
 No backward pass returns dz, the gradient of the pre-activations, but it locates an error best: the
 gate, the step and the row. One-hot inputs show it from outside. With another one for each step
-and row, x[t,b] = e_(tB+b),
+and row, x[t,b] = e_(tB+b), whatever the order of the axes,
 
     dW_ih = sum_t,b dz[t,b] x[t,b]^T        has dz[t,b] as its column tB + b.
 
@@ -105,24 +105,27 @@ def preactivations(
     found = _input_and_weight(axes)
     if found is None:
         return None
-    x, W = found
+    x, W, inputs = found
     T, B = sizes["T"], sizes["B"]
-    wide = {**sizes, letter_of(axes[x][2]): T * B}
+    wide = {**sizes, letter_of(inputs): T * B}
     values, axes = draw(rng, given, wide, regime)
-    values[x] = np.eye(T * B).reshape(T, B, T * B)
+    one_hot = np.eye(T * B).reshape(T, B, T * B)
+    values[x] = np.ascontiguousarray(one_hot.transpose(["TB".find(axis) for axis in axes[x]]))
     try:
         outputs = target.run(values).outputs
     except Exception:  # code that takes no one-hot input of another size
         return None
     point = Point(target, values, draw_gradients(rng, outputs, T, regime))
-    expected = gradient(point, W, "complex step")  # (G, T B)
+    expected = gradient(point, W, "complex step")  # (G, T B) or (T B, G)
     got = point.claimed()[W]
     if got is None or np.shape(got) != expected.shape:
         return None
+    column = axes[W].index(inputs)
     dz, claimed = (
-        np.ascontiguousarray(a.T).reshape(T, B, len(expected)) for a in (expected, np.asarray(got))
+        np.ascontiguousarray(np.moveaxis(a, column, 0)).reshape(T, B, -1)
+        for a in (expected, np.asarray(got))
     )
-    units = f"{len(settings.gates)}H" if settings.gates else axes[W][0]
+    units = f"{len(settings.gates)}H" if settings.gates else axes[W][1 - column]
     here = context._replace(
         axes={"pre-activation": ("T", "B", units)}, settings=settings._replace(rtol=regime.rtol)
     )
@@ -133,13 +136,14 @@ def preactivations(
     return Preactivations(compare(here, "pre-activation", claimed, exact), claimed, dz)
 
 
-def _input_and_weight(axes: Mapping[str, Axes]) -> tuple[str, str] | None:
-    """Return the names of x (T, B, D) and of its weight (G, D)."""
+def _input_and_weight(axes: Mapping[str, Axes]) -> tuple[str, str, str] | None:
+    """Return the names of x, with axes T, B and D in any order, of its weight, and D."""
     for x, a in axes.items():
-        if len(a) == 3 and a[:2] == ("T", "B"):
+        if len(a) == 3 and {"T", "B"} < set(a):
+            (inputs,) = set(a) - {"T", "B"}
             for W, b in axes.items():
-                if len(b) == 2 and b[1] == a[2] and not {"T", "B"} & set(b):
-                    return x, W
+                if len(b) == 2 and b.count(inputs) == 1 and not {"T", "B"} & set(b):
+                    return x, W, inputs
     return None
 
 
@@ -244,9 +248,9 @@ def _about_factor(factor: float, sizes: Mapping[str, int]) -> str:
     for name, what in (("B", "rows of the batch"), ("T", "timesteps")):
         size = sizes.get(name, 1)
         if size > 1 and np.isclose(factor, 1 / size):
-            return f"is 1/{size} of it, and there are {size} {what}: a mean instead of a sum?"
+            return f"is 1/{size} of the right one, and there are {size} {what}: a mean instead of a sum?"
         if size > 1 and np.isclose(factor, size):
-            return f"is {size} times it, and there are {size} {what}: a sum instead of a mean?"
+            return f"is {size} times the right one, and there are {size} {what}: a sum instead of a mean?"
     return f"is off by a constant factor {factor:.6g}: is a factor missing, or one too many?"
 
 
@@ -258,12 +262,14 @@ def suggest_in_time(got: Array, wrong: tuple[int, ...]) -> str | None:
         return f"is wrong only at t = 0{zero}: is the initial state's step skipped?"
     if wrong == (T - 1,) and T > 1:
         return "is wrong only at the last step: is the loop's first iteration a special case?"
-    if wrong and wrong[-1] == T - 2 and len(wrong) > T // 2:
+    if not wrong or not got[wrong[-1] + 1 :].any():  # zero, so nothing is known of those steps
+        return None
+    if wrong[-1] == T - 2 and len(wrong) > T // 2:
         return (
             "is right at the last step, wrong before it: is the carry, the gradient that comes "
             "back through time, dropped or wrong?"
         )
-    if wrong and wrong == tuple(range(wrong[-1] + 1)) and wrong[-1] < T - 2:
+    if wrong == tuple(range(wrong[-1] + 1)) and wrong[-1] < T - 2:
         return (
             f"is right for the last {T - 1 - wrong[-1]} steps, wrong before them: "
             f"does something happen at t = {wrong[-1]}, or is time truncated?"

@@ -240,8 +240,8 @@ def other_steps(index: ast.expr) -> list[ast.expr]:
 
 def loaded(node: ast.expr) -> ast.expr:
     """Return a copy of a node, as one that is read."""
-    loaded = copy.deepcopy(node)
-    for inner in ast.walk(loaded):
+    read = copy.deepcopy(node)
+    for inner in ast.walk(read):
         if hasattr(inner, "ctx"):
             inner.ctx = ast.Load()
-    return loaded
+    return read

@@ -53,6 +53,43 @@ def test_a_pair_is_diagnosed() -> None:
     assert "at t = 10 only gate f is wrong, the others are right" in named.suggestions
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_gate_is_named_in_every_layout(batch_first: bool, transposed: bool) -> None:
+    def laid_out(a: Array) -> Array:
+        return a.swapaxes(0, 1) if batch_first else a
+
+    def turned(a: Array) -> Array:
+        return a.T if transposed else a
+
+    def forward(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> Any:
+        (h, c), cache = users_cells.lstm_forward(laid_out(x), h0, c0, turned(W), turned(U), b)
+        return (laid_out(h), laid_out(c)), cache
+
+    def backward(dh: Array, dc: Array, cache: Any) -> Any:
+        found = users_cells.lstm_backward(laid_out(dh), laid_out(dc), cache, bug=True)
+        dx, dh0, dc0, dW, dU, db = found
+        return laid_out(dx), dh0, dc0, turned(dW), turned(dU), db
+
+    shapes = {**LSTM_SHAPES, "x": "B T D"} if batch_first else {**LSTM_SHAPES}
+    shapes |= {"W": "D 4H", "U": "H 4H"} if transposed else {}
+    report = check_gradients((forward, backward), shapes, gates="ifgo")
+    assert str(report.location).startswith("pre-activation, t = 10, batch row")
+    assert "at t = 10 only gate f is wrong, the others are right" in report.suggestions
+
+
+def test_a_last_step_without_any_gradient_is_not_called_right() -> None:
+    def forward(x: Array) -> Any:
+        return x[:-2] ** 2, x  # the last two steps have no effect
+
+    def backward(dy: Array, x: Array) -> Any:
+        return np.concatenate([3 * x[:-2] ** 2 * dy, np.zeros_like(x[-2:])])
+
+    report = check_gradients((forward, backward), "T B D")
+    assert not report.ok
+    assert not any("last step" in text or "truncated" in text for text in report.suggestions)
+
+
 def test_a_class_with_caches_is_diagnosed() -> None:
     report = check_gradients(users_cells.TanhRNN(3, 4, bug=True), "T B 3")
     assert [row.name for row in report.rows if not row.right] == ["Wh"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,6 +105,7 @@ SLIPS = [
     (RNN, "return dx, dprev, dWx, dWh, db", "return dx, dprev, dWx / N, dWh / N, db / N", "/ N"),
     (RNN, "dprev, dWx, dWh", "dprev, dWx, np.clip(dWh, -1, 1)", "a call too many?"),
     (RNN, "return dx", "return -dx", "a sign?"),
+    (RNN, "da = d *", "d = d * (t != 2)\n        da = d *", "a statement too many?"),
     (GRU, "dh = dh + dy[:, t]", "dh = dy[:, t]", "line 30"),
     (GRU, "dh * (h - n)", "dh * (n - h)", "a sign?"),
     (GRU, 'G["Uz"] += h.T', 'G["Ur"] += h.T', "\"G['Uz'] += h.T @ dz\" instead"),
@@ -157,6 +160,23 @@ def test_a_loop_that_would_not_end_is_not_tried(tmp_path: Path) -> None:
     code = code.replace("        d = dh[:, t] + dprev", "        t -= 1\n        d = dh[:, t]")
     found = checked(code, tmp_path, cause_seconds=SECONDS)
     assert "a missing term?" in found[-1]
+
+
+def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
+    code = """
+    def forward(x, c0):
+        return (x * c0, c0 + 0), (x, c0)
+
+    def backward(dy, dc, cache):
+        x, c0 = cache
+        dc = (dy * x).sum(axis=0)
+        return dy * c0, dc
+    """
+    (tmp_path / "of_user.py").write_text(textwrap.dedent(code), "utf-8")
+    space = runpy.run_path(str(tmp_path / "of_user.py"))
+    pair = (space["forward"], space["backward"])
+    found = check_gradients(pair, "T B D", "B D", cause_seconds=SECONDS).suggestions
+    assert 'with "dc = (dy * x).sum(axis=0) + dc" instead' in found[-1]  # dc += would change dc
 
 
 @pytest.mark.parametrize("pair", REFERENCES, ids=lambda pair: pair.name)
