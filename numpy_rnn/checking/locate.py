@@ -248,9 +248,11 @@ def _about_factor(factor: float, sizes: Mapping[str, int]) -> str:
     for name, what in (("B", "rows of the batch"), ("T", "timesteps")):
         size = sizes.get(name, 1)
         if size > 1 and np.isclose(factor, 1 / size):
-            return f"is 1/{size} of the right one, and there are {size} {what}: a mean instead of a sum?"
+            times = f"is 1/{size} of the right one, and there are {size} {what}"
+            return f"{times}: a mean instead of a sum?"
         if size > 1 and np.isclose(factor, size):
-            return f"is {size} times the right one, and there are {size} {what}: a sum instead of a mean?"
+            times = f"is {size} times the right one, and there are {size} {what}"
+            return f"{times}: a sum instead of a mean?"
     return f"is off by a constant factor {factor:.6g}: is a factor missing, or one too many?"
 
 
