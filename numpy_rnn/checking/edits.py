@@ -26,8 +26,8 @@ class Edit:
 
     @property
     def line(self) -> int:
-        """The line of the statement that is changed."""
-        return self.statement.lineno
+        """The line of what is changed."""
+        return getattr(self._place(), "lineno", self.statement.lineno)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -49,20 +49,30 @@ class Edit:
                 setattr(self.container, self.key, before)
 
     def before_and_after(self, longest: int) -> tuple[str, str]:
-        """Return the text of the statement, or of the changed place alone if that is too long."""
+        """Return the text of the statement, or of the largest part that is not too long."""
         if self.removed:
             return self.removed, ""
-        texts = []
-        for changed in (False, True):
-            with self.applied() if changed else contextlib.nullcontext():
-                place = self.container
-                if not isinstance(self.key, slice):
-                    place = place[self.key] if isinstance(place, list) else getattr(place, self.key)
-                texts.append((_text(self.statement), _text(place)))
-        (old, old_place), (new, new_place) = texts
-        return (old, new) if max(len(old), len(new)) <= longest and old != new else (
-            old_place, new_place
-        )  # fmt: skip
+        old = [_text(node) for node in self._around()]
+        with self.applied():
+            new = [_text(node) for node in self._around()]
+        texts = list(zip(old, new, strict=True))
+        fitting = (both for both in texts if max(map(len, both)) <= longest and both[0] != both[1])
+        return next(fitting, texts[-1])
+
+    def _place(self) -> Any:
+        """Return what is there now: of several statements the whole block."""
+        if isinstance(self.container, list):
+            return self.container if isinstance(self.key, slice) else self.container[self.key]
+        return getattr(self.container, self.key)
+
+    def _around(self) -> Iterator[Any]:
+        """Yield the statement, the expressions in it that hold the place, and the place."""
+        for node in ast.walk(self.statement):
+            if isinstance(node, ast.expr | ast.stmt) and any(
+                part is self.container for n in ast.walk(node) for part in (n, *vars(n).values())
+            ):
+                yield node
+        yield self._place()
 
 
 class Place(NamedTuple):
