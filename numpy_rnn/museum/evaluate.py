@@ -223,7 +223,10 @@ def _names(report: Report, reference: RegisteredPair, word: str) -> bool:
     if word in lines:
         return True
     argument = word.removeprefix("d")
-    return argument in reference.shapes and (argument in wrong or f" {argument}: " in lines)
+    names = (f" {argument}: ", f" gradient of {argument} ")
+    return argument in reference.shapes and (
+        argument in wrong or any(name in lines for name in names)
+    )
 
 
 def _named(flat: Array) -> dict[str, Array]:
