@@ -105,6 +105,8 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
             np.array(w, np.float32) for w in layer.get("weights", []) if kind in KINDS.values()
         ]
         chain.add(Entry(f"layers[{i}]", kind, config, weights))
+    if not (chain.layers or chain.unsupported):
+        raise ValueError("it has no layers, expected at least one")
     skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
     if skip not in (0, 1) or not all(type(g) in (int, float) and abs(g) < 200 for g in gains):
         raise ValueError(f"in_skip and gains are {skip!r}, {gains}, expected 0 or 1 and dB")

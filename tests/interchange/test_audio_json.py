@@ -150,6 +150,7 @@ BROKEN = [
     (RTNEURAL, "layers.0.weights.2.0", 1e300),
     (RTNEURAL, "layers.0.weights.2.0", float("nan")),
     (RTNEURAL, "layers.1.weights.0", [[1.0]]),
+    (RTNEURAL, "layers", []),
     (RTNEURAL, "in_skip", 2),
     (RTNEURAL, "in_gain", "loud"),
     (GUITARML, "model_data.hidden_size", 1 << 19),
