@@ -29,6 +29,7 @@ from numpy_rnn.parameters import at_most
 
 WITHOUT_PARAMETERS = ("LastStep", *ACTIVATIONS)
 MAX_NUMBER = 1000  # of a part of a Sequential
+MAX_NESTED = 100  # parts inside each other
 MAX_STEPS = 20_000  # of the search for an order
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 PARAMETER = re.compile(
@@ -138,6 +139,10 @@ class StateDict:
     def __init__(
         self, arrays: Mapping[str, Array], *, ordered: bool, found: Found | None = None
     ) -> None:
+        for name in arrays:
+            if (nested := name.count(".")) > MAX_NESTED:
+                short = f"{name[:20]}..."
+                raise ValueError(f"{short!r} has {nested} dots, expected at most {MAX_NESTED}")
         found = found or Found()
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
         self.arrays = self._without_norms(self._floating(arrays, found.stored))

@@ -15,6 +15,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError
 from numpy_rnn.interchange.formats import FORMATS, HEAD
 from numpy_rnn.interchange.state_dict import StateDict
+from numpy_rnn.reading import DamagedFileError
 from tests.interchange import audio_files, keras_files, onnx_seeds
 from tests.interchange.seeds import seeds
 
@@ -156,6 +157,13 @@ def test_an_inconsistent_shape_takes_no_memory() -> None:
     wrong = recurrent("", 4, 10**6, 1) | {"weight_hh_l0": rows(4000, 1000)}
     with pytest.raises(ValueError, match="expected at most"):
         build(wrong)
+
+
+def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
+    names = ("w." * 3000 + "weight", "w." * 2999 + "v.weight")
+    np.savez(tmp_path / "deep.npz", **{name: np.ones((2, 2)) for name in names})
+    with pytest.raises(DamagedFileError, match=r"'w\.w\..* has 3000 dots, expected at most 100"):
+        interchange.load(tmp_path / "deep.npz")
 
 
 def test_one_bias_is_enough() -> None:
