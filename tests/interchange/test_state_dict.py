@@ -161,7 +161,8 @@ def test_an_inconsistent_shape_takes_no_memory() -> None:
 
 def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
     names = ("w." * 3000 + "weight", "w." * 2999 + "v.weight")
-    np.savez(tmp_path / "deep.npz", **{name: np.ones((2, 2)) for name in names})
+    weights: Any = {name: np.ones((2, 2)) for name in names}
+    np.savez(tmp_path / "deep.npz", **weights)
     with pytest.raises(DamagedFileError, match=r"'w\.w\..* has 3000 dots, expected at most 100"):
         interchange.load(tmp_path / "deep.npz")
 
