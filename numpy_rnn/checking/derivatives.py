@@ -87,9 +87,10 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
         )
         rise, size = 0.0, 0.0
         for a, b, dout in zip(up, down, point.douts, strict=True):
-            # Where the loss does not change, its rounding does not matter.
             rise += float(np.sum((np.asarray(a, float) - b) * dout))
-            size += float(np.sum(np.abs(a * dout) * (a != b)))
+            # An output that does not change has no rounding error in float64. In float32 it may
+            # have changed by less than its last bit.
+            size += float(np.sum(np.abs(a * dout) * (single | (a != b))))
         return rise / (2 * h), eps * size / h
 
     best, row, last = Derivative(0.0, np.inf), list[float](), np.inf

@@ -78,6 +78,20 @@ def test_a_gate_is_named_in_every_layout(batch_first: bool, transposed: bool) ->
     assert "at t = 10 only gate f is wrong, the others are right" in report.suggestions
 
 
+def test_a_float32_gradient_below_its_resolution_is_no_error() -> None:
+    small = np.float32(1e-9)  # 1 + 1e-9 is 1 in float32, so differences show a slope of zero
+
+    def forward(x: Array, c: Array) -> Any:
+        return np.ones_like(x) + small * x + c, None
+
+    def backward(dy: Array, _: None) -> Any:
+        return small * dy, dy.copy()
+
+    x = RNG.standard_normal((4, 2, 3)).astype(np.float32)
+    report = check_gradients((forward, backward), {"x": x, "c": x.copy()})
+    assert report.gradients_ok, str(report)
+
+
 def test_a_last_step_without_any_gradient_is_not_called_right() -> None:
     def forward(x: Array) -> Any:
         return x[:-2] ** 2, x  # the last two steps have no effect
