@@ -219,12 +219,9 @@ class Checker:
         """Replace the settings that were left open, with a note if float32 decides."""
         real = {name: point.values[name] for name in self.real_names}
         single = [name for name, value in real.items() if value.dtype != np.float64]
-        if self.auto and single:
-            self._use_differences()
-            self.notes.append(
-                f"{single[0]} is {real[single[0]].dtype}; central differences are used, which "
-                "resolve about 3 digits of it"
-            )
+        if single:
+            kind = real[single[0]].dtype
+            self.notes.append(f"{single[0]} is {kind}: gradients need about 3 right digits")
         shapes = {name: value.shape for name, value in real.items()}
         gates = self.settings.gates or guess_gates(shapes, axes)
         inside = any(v.kind == "float32" for v in self.violations)

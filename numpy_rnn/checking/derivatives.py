@@ -37,7 +37,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.target import Point, largest
+from numpy_rnn.checking.target import Point, largest, of_real
 from numpy_rnn.functional.types import Array
 
 STEP = 1e-30  # h of (1)
@@ -128,8 +128,10 @@ def gradient(point: Point, name: str, method: Method) -> Array:
 def is_analytic(point: Point, names: Sequence[str]) -> bool:
     """Whether the complex step gives the slope of central differences, for all values at once.
 
-    It does not if the code refuses complex numbers, drops an imaginary part or warns.
+    It does not if the code refuses complex numbers, drops an imaginary part or warns. Both are
+    taken in double precision.
     """
+    point = point._replace(values=of_real(lambda v: v.astype(np.float64), point.values))
     rng = np.random.default_rng(0)
     directions = {}
     for name in names:

@@ -74,7 +74,7 @@ class Point(NamedTuple):
         """Return the outputs with other arrays for some of the values."""
         if not any(map(np.iscomplexobj, changed.values())):
             return self.target.run(self.values | changed).outputs
-        values = of_real(lambda v: v + 0j, self.values | changed)
+        values = of_real(lambda v: v.astype(complex), self.values | changed)  # float32 too
         if not self.stand_ins:
             return self.target.run(values).outputs
         with stand_ins(*self.target.code):

@@ -92,6 +92,37 @@ def test_a_float32_gradient_below_its_resolution_is_no_error() -> None:
     assert report.gradients_ok, str(report)
 
 
+def test_a_steep_function_is_differentiated_in_double_precision() -> None:
+    near = np.array([[0.5, 0.501], [1.0, -2.0], [2e-3, 0.0]])  # a step of 0.25 skips its slope
+    given = {"x": near[:, None], "weight": np.ones(2), "bias": np.zeros(2)}
+    single: dict[str, Given] = {name: value.astype(np.float32) for name, value in given.items()}
+    report = check_gradients((F.layer_norm_forward, F.layer_norm_backward), single)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("seed", [173, 225])
+def test_a_sum_that_cancels_in_float32_is_linear(seed: int) -> None:
+    def forward(b: Array) -> Any:
+        return np.broadcast_to(b, (40, 3)).copy(), None
+
+    def backward(dy: Array, _: None) -> Any:
+        return (dy.sum(axis=0).sum(keepdims=True),)  # nearly 0 with the gradients of these seeds
+
+    report = check_gradients((forward, backward), np.ones(1, np.float32), seed=seed)
+    assert report.ok, str(report)
+
+
+def test_what_is_wrong_in_float32_alone_is_caught() -> None:
+    def backward(dy: Array, cache: Any) -> Any:
+        dx, dW, db = F.linear_backward(dy, cache)
+        return dx, dW * np.where(dW.dtype == np.float32, 1.01, 1.0).astype(dW.dtype), db
+
+    given = RNG.standard_normal((4, 2, 3)), RNG.standard_normal((5, 3)), RNG.standard_normal(5)
+    assert_gradients((F.linear_forward, backward), *given)
+    report = check_gradients((F.linear_forward, backward), *(a.astype(np.float32) for a in given))
+    assert [row.name for row in report.rows if not row.right] == ["W"]
+
+
 def test_a_last_step_without_any_gradient_is_not_called_right() -> None:
     def forward(x: Array) -> Any:
         return x[:-2] ** 2, x  # the last two steps have no effect
