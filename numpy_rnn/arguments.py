@@ -25,8 +25,10 @@ if TYPE_CHECKING:  # see functional/types.py
 NUMBERS = "biufc"  # kinds of dtypes
 
 
-def check_size(where: object, name: str, value: int, least: int = 1) -> int:
-    """Return a whole number of at least `least` as an int."""
+def check_size(
+    where: object, name: str, value: int, least: int = 1, most: int | None = None
+) -> int:
+    """Return a whole number from `least` to `most` as an int."""
     try:
         if isinstance(value, bool):
             raise TypeError  # noqa: TRY301 (one message for both)
@@ -35,6 +37,8 @@ def check_size(where: object, name: str, value: int, least: int = 1) -> int:
         raise TypeError(f"{where}: {name} is {shown(value)}, expected a whole number") from None
     if size < least:
         raise ValueError(f"{where}: {name} is {size}, expected at least {least}")
+    if most is not None and size > most:
+        raise ValueError(f"{where}: {name} is {shown(size)}, expected at most {most}")
     return size
 
 
@@ -55,9 +59,13 @@ def check_number(
     """Return a real number as a float if it is `allowed`."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} is {shown(value)}, expected a number")
-    if not allowed(value):
-        raise ValueError(f"{where}: {name} is {value!r}, expected {expected}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond the largest float
+        number = math.inf
+    if not allowed(number):
+        raise ValueError(f"{where}: {name} is {shown(value)}, expected {expected}")
+    return number
 
 
 def check_non_negative(where: object, name: str, value: float) -> float:

@@ -7,9 +7,7 @@ experiment, with the same model, data, loss and optimiser, and generates in two 
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_line, one_of, real, string
+from numpy_rnn.apps.to_builtin import MAX_SIZE, Validated, checked, integer, one_of, real, string
 from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
@@ -38,26 +36,8 @@ FORMAT, ENTRY = "a saved recall", "recall"
 class Experiment(Validated):
     """The settings of the experiment. The defaults are the notebook's.
 
-    Parameters
-    ----------
-    text : str
-        Sentence to learn.
-    characters : str
-        The vocabulary. Its last two characters are the start and the end token.
-    hidden_size : int
-        Units of the recurrent layer.
-    nonlinearity : {"tanh", "relu"}
-        Nonlinearity of the recurrent layer.
-    loss : {"mse", "cross-entropy"}
-        Mean squared error over the classes, or softmax cross-entropy; summed over the steps.
-    lr : float
-        Adam's learning rate.
-    epochs : int
-        Updates. The gradient of each is that of the whole sentence.
-    seed : int
-        Seed of the initial weights.
-    dtype : {"float32", "float64"}
-        Dtype of every array.
+    The last two characters of the vocabulary are the start and the end token. The loss is the mean
+    squared error over the classes, or softmax cross-entropy.
 
     Examples
     --------
@@ -67,13 +47,19 @@ class Experiment(Validated):
 
     text: str = checked(SENTENCE, string)
     characters: str = checked(CHARACTERS, string)
-    hidden_size: int = checked(35, integer(1))
-    nonlinearity: str = checked("tanh", one_of("tanh", "relu"))
-    loss: str = checked("mse", one_of("mse", "cross-entropy"))
-    lr: float = checked(1e-3, real(above=0))
-    epochs: int = checked(1000, integer(1))
-    seed: int = checked(0, integer(0))
-    dtype: str = checked("float32", one_of("float32", "float64"))
+    hidden_size: int = checked(35, integer(1, MAX_SIZE), "units of the recurrent layer")
+    nonlinearity: str = checked(
+        "tanh", one_of("tanh", "relu"), "activation function of the recurrent layer"
+    )
+    loss: str = checked(
+        "mse", one_of("mse", "cross-entropy"), "loss function, summed over the time steps"
+    )
+    lr: float = checked(1e-3, real(above=0), "learning rate of Adam")
+    epochs: int = checked(1000, integer(1), "number of epochs, one update each")
+    seed: int = checked(0, integer(0), "seed of the initial weights")
+    dtype: str = checked(
+        "float32", one_of("float32", "float64"), "floating-point type of all numbers"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,11 +71,6 @@ class Experiment(Validated):
                 "the last two are the start and the end token"
             )
         self.vocabulary.encode(self.text)
-        # Initial weights are drawn in float64, 8 bytes each. NumPy cannot even be asked for more
-        # bytes than this. Fewer than these, but more than the machine has, are a MemoryError.
-        if 8 * sum(map(math.prod, parameter_shapes(self).values())) > sys.maxsize:
-            size = one_line(self.hidden_size)
-            raise ValueError(f"hidden_size is {size}, expected fewer: no array holds the weights")
 
     @property
     def vocabulary(self) -> Vocabulary:

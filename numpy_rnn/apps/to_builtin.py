@@ -7,15 +7,15 @@ from a file can be trusted as far as those that come from a call.
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Callable
 from dataclasses import field, fields
-from numbers import Real
+from functools import partial
 from typing import Any, TypeVar
 
-from numpy_rnn.arguments import check_size
+from numpy_rnn.arguments import check_choice, check_kind, check_number, check_size
 
 T = TypeVar("T")
+MAX_SIZE = 10**8  # NumPy can index an array of as many numbers as the product of two of these
 Check = Callable[[str, str, Any], Any]  # of (class name, field name, value); returns the value
 
 
@@ -43,9 +43,12 @@ class Validated:
             object.__setattr__(self, each.name, value)  # the only way in a frozen dataclass
 
 
-def checked(default: T, check: Check) -> T:
-    """Return a dataclass field with this default. `check` converts a value or raises."""
-    declared: T = field(default=default, metadata={"check": check})
+def checked(default: T, check: Check, text: str = "") -> T:
+    """Return a dataclass field with this default. `check` converts a value or raises.
+
+    A field that `text` describes is an option of a command, whose ``--help`` shows the text.
+    """
+    declared: T = field(default=default, metadata={"check": check, "text": text})
     return declared
 
 
@@ -54,62 +57,25 @@ def required(check: Check, *, compare: bool = True) -> Any:
     return field(compare=compare, metadata={"check": check})
 
 
-def integer(minimum: int, maximum: int | None = None) -> Check:
+def integer(least: int, most: int | None = None) -> Check:
     """Return the check of a whole number in a range, True and False excepted."""
-
-    def check(where: str, name: str, value: Any) -> int:
-        if isinstance(value, bool):
-            raise TypeError(f"{where}: {name} is {value}, expected a whole number")
-        number = check_size(where, name, value, minimum)
-        if maximum is not None and number > maximum:
-            raise ValueError(f"{where}: {name} is {one_line(number)}, expected at most {maximum}")
-        return number
-
-    return check
+    return partial(check_size, least=least, most=most)
 
 
 def real(*, minimum: float = -math.inf, above: float = -math.inf, below: float = math.inf) -> Check:
     """Return the check of a finite real number in a range. It is returned as a float."""
-
-    def check(where: str, name: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{where}: {name} is {one_line(value)}, expected a number")
-        try:
-            number = float(value)
-        except OverflowError:  # a whole number beyond the largest float
-            number = math.inf
-        if not (minimum <= number < below and above < number < math.inf):
-            raise ValueError(f"{where}: {name} is {number}, expected a finite number {expected}")
-        return number
-
     limits = {"at least": minimum, "above": above, "below": below}
     expected = " and ".join(f"{k} {v:g}" for k, v in limits.items() if math.isfinite(v))
-    return check
-
-
-def _instance(kind: type, expected: str) -> Check:
-    def check(where: str, name: str, value: Any) -> Any:
-        if not isinstance(value, kind):
-            raise TypeError(f"{where}: {name} is {one_line(value)}, expected {expected}")
-        return value
-
-    return check
-
-
-boolean = _instance(bool, "True or False")
-string = _instance(str, "a str")
+    return partial(
+        check_number,
+        allowed=lambda number: minimum <= number < below and above < number < math.inf,
+        expected=f"a finite number {expected}".rstrip(),
+    )
 
 
 def one_of(*choices: str) -> Check:
     """Return the check of one of these strings."""
-
-    def check(where: str, name: str, value: Any) -> str:
-        if string(where, name, value) not in choices:
-            expected = ", ".join(choices)
-            raise ValueError(f"{where}: {name} is {one_line(value)}, expected one of {expected}")
-        return str(value)
-
-    return check
+    return partial(check_choice, known=choices)
 
 
 def optional(check: Check) -> Check:
@@ -117,6 +83,4 @@ def optional(check: Check) -> Check:
     return lambda where, name, value: None if value is None else check(where, name, value)
 
 
-def one_line(value: object) -> str:
-    """Return the repr of a value on one line, shortened to fit into a message."""
-    return " ".join(reprlib.repr(value).split())
+string = partial(check_kind, kind=str)

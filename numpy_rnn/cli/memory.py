@@ -20,13 +20,14 @@ import numpy.random
 from numpy_rnn.apps.memory import runs, search
 from numpy_rnn.apps.memory.cells import CELLS
 from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig
+from numpy_rnn.apps.to_builtin import MAX_SIZE
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, errors_as
 from numpy_rnn.cli.options import (
     add_command,
     add_option,
     add_options,
+    described,
     naming_options,
-    option_name,
     values,
 )
 from numpy_rnn.cli.terminal import progress
@@ -36,18 +37,10 @@ from numpy_rnn.training.trials import end_children, trial_executor
 
 _RECORDING = Lock()  # seeds that search at once write one record
 START = 25
-MAX_SIZE = 10**8  # NumPy can still index an array whose size is a product of two such numbers
 DESCRIPTION = """\
 For each seed, double the length of a task until the cell no longer learns it
 within its number of updates, then bisect. Sequences that training has never
 seen decide whether a length is learned."""
-HELPS = {
-    "hidden_size": "units per recurrent layer",
-    "updates": "maximum number of updates in a run",
-    "batch_size": "sequences per update; recall has one",
-    "lr": "learning rate of Adam",
-    "clip_norm": "maximum gradient norm",
-}
 
 
 def add_to(commands: Any) -> None:
@@ -62,7 +55,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("task", nargs="?", default=task, choices=TASKS, help=text)
     text = f"recurrent cell, from the list below (default: {cell})"
     parser.add_argument("--cell", default=cell, choices=CELLS, metavar="NAME", help=text)
-    add_options(parser, TrainingConfig, HELPS, {})
+    add_options(parser, TrainingConfig)
     start = f"first length of a search (default: {START}, or the task's minimum)"
     ends = "relative distance between success and failure that ends a search"
     record = "file for the result of every run; runs that are already in it are not repeated"
@@ -188,8 +181,9 @@ def _search_side_by_side(
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
     """Return the checked settings of a run, and set the default of ``--start``."""
-    with naming_options(*HELPS):
-        config = TrainingConfig(options.task, options.cell, **values(options, HELPS))
+    names = [each.name for each in described(TrainingConfig)]
+    with naming_options(*names):
+        config = TrainingConfig(options.task, options.cell, **values(options, names))
     shortest = TASKS[config.task].min_length
     if options.start is None:
         options.start = max(START, shortest)
@@ -199,9 +193,8 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     for name, least in least_ones.items():
         if getattr(options, name) < least:
             raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")
-    for name, size in values(options, ("hidden_size", "batch_size", "limit")).items():
-        if size > MAX_SIZE:
-            raise UsageError(f"{option_name(name)} is {size}, expected at most {MAX_SIZE}")
+    if options.limit > MAX_SIZE:
+        raise UsageError(f"--limit is {options.limit}, expected at most {MAX_SIZE}")
     if not (options.resolution >= 0 and math.isfinite(options.resolution)):
         raise UsageError(
             f"--resolution is {options.resolution}, expected a finite number, at least 0"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any, get_args, get_type_hints
 
 from numpy_rnn.cli.errors import UsageError
@@ -50,21 +50,18 @@ def add_option(
     parser.add_argument(option, default=default, help=text, **value)
 
 
-def add_options(
-    parser: argparse.ArgumentParser,
-    settings: type,
-    helps: Mapping[str, str],
-    choices: Mapping[str, Collection[str]],
-) -> None:
-    """Add an option for each field of a dataclass that `helps` describes, in its order.
-
-    Types and defaults are those of the dataclass. `choices` are the permitted words by field.
-    """
+def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
+    """Add an option for each of the :func:`described` fields of a class of settings."""
     kinds = get_type_hints(settings)
-    defaults = {field.name: field.default for field in fields(settings)}
-    for name, text in helps.items():
-        kind = choices.get(name, (*get_args(kinds[name]), kinds[name])[0])  # int of int | None
-        add_option(parser, option_name(name), kind, defaults[name], text)
+    for each in described(settings):
+        kind = (*get_args(kinds[each.name]), kinds[each.name])[0]  # int of int | None
+        choices = getattr(each.metadata["check"], "keywords", {}).get("known", kind)
+        add_option(parser, option_name(each.name), choices, each.default, each.metadata["text"])
+
+
+def described(settings: type) -> list[Field[Any]]:
+    """Return the fields of a class of settings that have a text for ``--help``, in their order."""
+    return [each for each in fields(settings) if each.metadata.get("text")]
 
 
 def option_name(name: str) -> str:
@@ -72,7 +69,7 @@ def option_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def values(options: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
+def values(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     """Return the values of some options by name."""
     return {name: getattr(options, name) for name in names}
 

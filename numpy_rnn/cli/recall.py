@@ -15,7 +15,14 @@ import numpy.random  # noqa: F401
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.recall import Experiment, RecallResult
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
-from numpy_rnn.cli.options import add_command, add_option, add_options, naming_options, values
+from numpy_rnn.cli.options import (
+    add_command,
+    add_option,
+    add_options,
+    described,
+    naming_options,
+    values,
+)
 from numpy_rnn.cli.terminal import diff, progress
 from numpy_rnn.training import TrainingFailedError
 
@@ -24,20 +31,6 @@ DESCRIPTION = (
     "Train the notebook's character RNN on one sentence. Then generate the sentence twice: with "
     "the raw output fed back (the notebook's way), and with the one-hot of the argmax fed back."
 )
-HELPS = {
-    "hidden_size": "units of the recurrent layer",
-    "nonlinearity": "activation function of the recurrent layer",
-    "loss": "loss function, summed over the time steps",
-    "lr": "learning rate of Adam",
-    "epochs": "number of epochs, one update each",
-    "seed": "seed of the initial weights",
-    "dtype": "floating-point type of all numbers",
-}
-CHOICES = {
-    "nonlinearity": ("tanh", "relu"),
-    "loss": ("mse", "cross-entropy"),
-    "dtype": ("float32", "float64"),
-}
 CONCLUSIONS = {  # by whether the raw output and the argmax recalled the sentence exactly
     (False, True): """\
 The one-hot of the argmax recalled the sentence exactly; the raw output did not.
@@ -69,7 +62,7 @@ def add_to(commands: Any) -> None:
     add_option(parser, "--vocabulary", "CHARACTERS", Experiment.characters, characters)
     extend = "add the sentence's characters to the vocabulary"
     add_option(parser, "--extend-vocabulary", bool, False, extend)
-    add_options(parser, Experiment, HELPS, CHOICES)
+    add_options(parser, Experiment)
     add_option(parser, "--json", bool, False, "result as JSON")
     add_option(parser, "--save", "FILE.safetensors", None, "file for the weights and the settings")
 
@@ -105,12 +98,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
-    characters = options.vocabulary
+    characters, names = options.vocabulary, [each.name for each in described(Experiment)]
     try:
-        with naming_options(*HELPS, "vocabulary"):
+        with naming_options(*names, "vocabulary"):
             if options.extend_vocabulary:
                 characters = recall.extend(characters, options.text)
-            return Experiment(options.text, characters, **values(options, HELPS))
+            return Experiment(options.text, characters, **values(options, names))
     except UsageError as error:
         hint = (
             ", or --extend-vocabulary" if "expected one of the vocabulary's" in str(error) else ""

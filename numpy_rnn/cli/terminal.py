@@ -13,6 +13,7 @@ from typing import Any
 from numpy_rnn.text import strip_control_characters
 
 WIDTH = 64  # characters in a line of a diff
+BAR_WIDTH = 20  # characters of a full bar
 MISSING = "\0"  # placeholder for a character that a text does not have
 
 
@@ -106,100 +107,50 @@ def _columns(shown: str) -> int:
 
 
 class Progress:
-    """Progress output where standard error is not a terminal: lines only, no bar."""
+    """A bar on a terminal, one line that is overwritten. Elsewhere only lines are printed."""
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit, self.done = total, unit, 0
+        self._on_terminal = sys.stderr.isatty()
+        self._text, self._width, self._last = "", 0, 0.0
 
     def advance(self, note: str) -> None:
         """Count one more item as done, and show `note` beside the bar."""
         self.reach(self.done + 1, self.total, note)
 
-    def reach(self, done: int, total: int, note: str) -> None:  # noqa: ARG002 (for subclasses)
-        """Set how many items are done, and of how many."""
-        self.done, self.total = done, total
-
-    def write(self, line: str) -> None:
-        """Print a line to standard output, above the bar."""
-        print(line)
-
-    def close(self) -> None:
-        """Remove the bar."""
-
-
-class StatusLine(Progress):
-    """One line that is overwritten, for a terminal without tqdm."""
-
-    def __init__(self, total: int, unit: str) -> None:
-        super().__init__(total, unit)
-        self.text, self.shown, self._last = "", "", 0.0
-
     def reach(self, done: int, total: int, note: str) -> None:
-        """Update the line, at most ten times a second and at the end."""
-        super().reach(done, total, note)
-        self.text = f"{self.unit} {done}/{total}  {note}"
+        """Set how many items are done, and of how many. At most ten times a second it is shown."""
+        self.done, self.total = done, total
+        bar = "#" * (BAR_WIDTH * done // max(total, 1))
+        self._text = f"{self.unit} {done}/{total} [{bar:{BAR_WIDTH}}] {note}"
         if time.monotonic() - self._last >= 0.1 or done == total:
-            self._show(self.text)
+            self._show(self._text)
             self._last = time.monotonic()
 
     def write(self, line: str) -> None:
-        """Print a line and show the status line again below it."""
+        """Print a line to standard output, above the bar."""
         self._show("")
-        print(line, flush=True)
-        self._show(self.text)
-
-    def close(self) -> None:
-        """Clear the line."""
-        self._show("")
+        print(line, flush=self._on_terminal)
+        self._show(self._text)
 
     def _show(self, text: str) -> None:
+        """Overwrite the line."""
+        if not self._on_terminal:
+            return
         text = text[: shutil.get_terminal_size().columns - 1]  # a second line could not be cleared
-        sys.stderr.write(f"\r{' ' * len(self.shown)}\r{text}")
+        sys.stderr.write(f"\r{' ' * self._width}\r{text}")
         sys.stderr.flush()
-        self.shown = text
-
-
-class TqdmBar(Progress):
-    """A bar by tqdm, which is removed at the end."""
-
-    def __init__(self, tqdm: Any, total: int, unit: str) -> None:
-        super().__init__(total, unit)
-        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
-        self.bar = tqdm(
-            total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
-        )
-
-    def reach(self, done: int, total: int, note: str) -> None:
-        """Update the bar."""
-        super().reach(done, total, note)
-        self.bar.total = total
-        self.bar.set_postfix_str(note, refresh=False)
-        self.bar.update(done - self.bar.n)
-
-    def write(self, line: str) -> None:
-        """Print a line above the bar."""
-        self.bar.write(line, file=sys.stdout)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self.bar.close()
+        self._width = len(text)
 
 
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Progress]:
-    """Show the progress of a loop over `total` items on a terminal, by tqdm if it is installed.
+    """Show the progress of a loop over `total` items on a terminal.
 
     Call ``advance`` or ``reach`` of the bar after each item.
     """
     bar = Progress(total, unit)
-    if sys.stderr.isatty():
-        try:
-            from tqdm import tqdm  # noqa: PLC0415 (an extra, imported only for a terminal)
-        except ImportError:
-            bar = StatusLine(total, unit)
-        else:
-            bar = TqdmBar(tqdm, total, unit)
     try:
         yield bar
     finally:
-        bar.close()
+        bar._show("")

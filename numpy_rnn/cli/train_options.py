@@ -8,12 +8,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from numpy_rnn.apps.language_model.model import CELLS, OPTIMIZERS, SCHEDULES, Settings
-from numpy_rnn.apps.to_builtin import integer, one_line
+from numpy_rnn.apps.language_model.model import Settings
+from numpy_rnn.apps.to_builtin import integer
 from numpy_rnn.cli.errors import UsageError, errors_as
-from numpy_rnn.cli.options import add_options, naming_options, option_name, values
+from numpy_rnn.cli.options import add_options, described, naming_options, option_name, values
 from numpy_rnn.files import read_whole
 from numpy_rnn.reading import damaged_file_errors
+from numpy_rnn.text import shown
 from numpy_rnn.training.process import can_limit, default_threads
 from numpy_rnn.training.ranks import world
 
@@ -25,35 +26,8 @@ CONFIG = "a TOML file of options"
 FREE = ("checkpoint", "log", "plot", "save_every", "threads")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
-HELPS = {
-    "cell": "type of the recurrent layers",
-    "hidden_size": "units per recurrent layer",
-    "layers": "stacked recurrent layers",
-    "embedding": "size of the character embedding",
-    "dropout": "dropout probability of recurrent layer outputs",
-    "batch_size": "text streams per batch",
-    "window": "steps of truncated backpropagation through time",
-    "optimizer": "optimiser",
-    "lr": "learning rate",
-    "weight_decay": "weight decay of the optimiser",
-    "schedule": "learning-rate schedule",
-    "warmup": "learning-rate warm-up steps",
-    "clip_norm": "maximum gradient norm, 0 = off",
-    "validation_fraction": "fraction of the text, at its end, held out for validation",
-    "validate_every": "training steps between validations",
-    "patience": "early-stopping patience in validations, 0 = off",
-    "seed": "seed of the initial weights and of dropout",
-    "shards": "parts of a batch, for threads and processes (default: 16 rows each, at most 8)",
-    "dtype": "floating-point type of all numbers",
-    "encoding": "encoding of the text (default: by its byte-order mark, or else UTF-8)",
-}
-CHOICES = {
-    "cell": CELLS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "dtype": ("float32", "float64"),
-}
-SETTINGS = (*HELPS, "epochs", "time_budget")
+DESCRIBED = [each.name for each in described(Settings)]
+SETTINGS = (*DESCRIBED, "epochs", "time_budget")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +42,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--time-budget", metavar="TIME", help="training time instead of epochs: 90s, 3m, 1h"
     )
-    add_options(parser, Settings, HELPS, CHOICES)
-    parser.set_defaults(**dict.fromkeys(HELPS))  # None tells an option that is not given
+    add_options(parser, Settings)
+    parser.set_defaults(**dict.fromkeys(DESCRIBED))  # None tells an option that is not given
 
 
 def merged(options: argparse.Namespace) -> dict[str, Any]:
@@ -129,7 +103,7 @@ def seconds(name: str, value: Any) -> float:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smh]?)", str(value).strip())
     if match is None:
         raise UsageError(
-            f"{option_name(name)} is {one_line(str(value))}, expected a time such as 90s, 3m or 1h"
+            f"{option_name(name)} is {shown(str(value))}, expected a time such as 90s, 3m or 1h"
         )
     return float(match[1]) * UNITS[match[2]]
 
@@ -150,6 +124,6 @@ def read_config(name: str) -> dict[str, Any]:
                 raise ValueError(f"it has {key!r} twice, with - and with _")
             str(value)  # a ValueError if it is a number of too many digits for a message
             if option in ("checkpoint", "log", "plot") and not isinstance(value, str):
-                raise TypeError(f"{key} is {one_line(value)}, expected a file name")
+                raise TypeError(f"{key} is {shown(value)}, expected a file name")
             given[option] = value
         return given

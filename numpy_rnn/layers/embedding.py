@@ -53,10 +53,7 @@ class Embedding(StatelessLayer):
         self.embedding_dim = E = check_size("Embedding", "embedding_dim", embedding_dim)
         self.padding_idx = padding_idx
         if padding_idx is not None:
-            k = check_size("Embedding", "padding_idx", padding_idx, least=-V)
-            if k >= V:
-                raise ValueError(f"Embedding: padding_idx is {k}, expected {-V} to {V - 1}")
-            self.padding_idx = k % V
+            self.padding_idx = check_size("Embedding", "padding_idx", padding_idx, -V, V - 1) % V
         self.parameters = Parameters({"weight": (V, E)}, dtype, "Embedding")
         self.parameters.data[...] = check_rng("Embedding", rng).standard_normal(V * E)
         if self.padding_idx is not None:

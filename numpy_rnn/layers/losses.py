@@ -211,12 +211,9 @@ class CrossEntropyLoss(Loss):
 
     def __init__(self, reduction: Reduction = "mean", *, ignore_index: int = -100) -> None:
         super().__init__(reduction)
-        least = -(2**63)
-        self.ignore_index = check_size("CrossEntropyLoss", "ignore_index", ignore_index, least)
-        if self.ignore_index >= 2**63:
-            raise ValueError(
-                f"CrossEntropyLoss: ignore_index is {ignore_index}, expected at most 2^63 - 1"
-            )
+        self.ignore_index = check_size(
+            "CrossEntropyLoss", "ignore_index", ignore_index, -(2**63), 2**63 - 1
+        )
 
     def __repr__(self) -> str:
         extra = "" if self.ignore_index == -100 else f", ignore_index={self.ignore_index}"

@@ -94,8 +94,7 @@ def test_a_hidden_size_beyond_any_memory_is_wrong_usage(size: str) -> None:
     done = shell(f"$RNN recall --hidden-size {size}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"numpy-rnn recall: error: --hidden-size is {size}, expected fewer: "
-        "no array holds the weights\n"
+        f"numpy-rnn recall: error: --hidden-size is {size}, expected at most 100000000\n"
     )
 
 

@@ -40,48 +40,8 @@ CELLS, OPTIMIZERS, SCHEDULES = tuple(_CELLS), tuple(_OPTIMIZERS), tuple(_SCHEDUL
 class Settings(Validated):
     """Everything that a training run depends on, besides the text.
 
-    Parameters
-    ----------
-    cell : {"gru", "lstm", "rnn"}
-        Recurrent cell.
-    hidden_size, layers, embedding : int
-        Units of a recurrent layer, number of stacked layers, and size of the embedding vectors.
-    dropout : float
-        Probability that an output of a recurrent layer is zeroed in training.
-    batch_size, window : int
-        Places of the text that are read side by side, and steps of truncated backpropagation.
-    optimizer : {"adam", "adamw", "sgd", "rmsprop", "adagrad"}
-        Adam and AdamW with betas 0.9 and 0.99, SGD with momentum 0.9.
-    lr, weight_decay : float
-        Learning rate and weight decay of the optimiser.
-    schedule : {"cosine", "constant", "step"}
-        Decay of the learning rate: to a twentieth; none; to a tenth at 1/2 and again at 3/4 of
-        the run.
-    warmup : int
-        Steps over which the learning rate rises first.
-    clip_norm : float
-        Maximum gradient norm, 0 = off.
-    validation_fraction : float
-        Share of the text that is held out, at its end.
-    validate_every : int
-        Steps between two validations.
-    patience : int
-        Early stopping: validations without a new best, 0 = off.
-    epochs, time_budget : float or None
-        Passes over the training part, or seconds of training. Exactly one of the two.
-    seed : int
-        Seed of the initial weights and of dropout.
-    shards : int, optional
-        Parts into which a batch is cut; by default at least 16 rows each, and at most 8.
-    dtype : {"float32", "float64"}
-        Dtype of every array.
-    encoding : str or None
-        Encoding of the text. None: by its byte-order mark, or else UTF-8.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a setting is out of its range or of another type; the message names it.
+    Exactly one of `epochs` and `time_budget` is given. A setting that is out of its range or of
+    another type is a ValueError or a TypeError that names it.
 
     Examples
     --------
@@ -89,28 +49,42 @@ class Settings(Validated):
     256
     """
 
-    cell: str = checked("gru", one_of(*CELLS))
-    hidden_size: int = checked(256, integer(1))
-    layers: int = checked(1, integer(1, MAX_LAYERS))
-    embedding: int = checked(64, integer(1))
-    dropout: float = checked(0.0, real(minimum=0, below=1))
-    batch_size: int = checked(32, integer(1))
-    window: int = checked(64, integer(1))
-    optimizer: str = checked("adam", one_of(*OPTIMIZERS))
-    lr: float = checked(8e-3, real(above=0))
-    weight_decay: float = checked(0.0, real(minimum=0))
-    schedule: str = checked("cosine", one_of(*SCHEDULES))
-    warmup: int = checked(100, integer(0))
-    clip_norm: float = checked(1.0, real(minimum=0))
-    validation_fraction: float = checked(0.1, real(minimum=0, below=1))
-    validate_every: int = checked(500, integer(1))
-    patience: int = checked(0, integer(0))
-    epochs: float | None = checked(None, optional(real(above=0)))
-    time_budget: float | None = checked(None, optional(real(above=0)))
-    seed: int = checked(0, integer(0))
-    shards: int | None = checked(None, optional(integer(1)))
-    dtype: str = checked("float32", one_of("float32", "float64"))
-    encoding: str | None = checked(None, optional(check_encoding))
+    cell: str = checked("gru", one_of(*CELLS), "type of the recurrent layers")
+    hidden_size: int = checked(256, integer(1), "units per recurrent layer")
+    layers: int = checked(1, integer(1, MAX_LAYERS), "stacked recurrent layers")
+    embedding: int = checked(64, integer(1), "size of the character embedding")
+    dropout: float = checked(
+        0.0, real(minimum=0, below=1), "dropout probability of recurrent layer outputs"
+    )
+    batch_size: int = checked(32, integer(1), "text streams per batch")
+    window: int = checked(64, integer(1), "steps of truncated backpropagation through time")
+    optimizer: str = checked("adam", one_of(*OPTIMIZERS), "optimiser")
+    lr: float = checked(8e-3, real(above=0), "learning rate")
+    weight_decay: float = checked(0.0, real(minimum=0), "weight decay of the optimiser")
+    schedule: str = checked("cosine", one_of(*SCHEDULES), "learning-rate schedule")
+    warmup: int = checked(100, integer(0), "learning-rate warm-up steps")
+    clip_norm: float = checked(1.0, real(minimum=0), "maximum gradient norm, 0 = off")
+    validation_fraction: float = checked(
+        0.1, real(minimum=0, below=1), "fraction of the text, at its end, held out for validation"
+    )
+    validate_every: int = checked(500, integer(1), "training steps between validations")
+    patience: int = checked(0, integer(0), "early-stopping patience in validations, 0 = off")
+    epochs: float | None = checked(None, optional(real(above=0)))  # passes over the text
+    time_budget: float | None = checked(None, optional(real(above=0)))  # seconds of training
+    seed: int = checked(0, integer(0), "seed of the initial weights and of dropout")
+    shards: int | None = checked(
+        None,
+        optional(integer(1)),
+        "parts of a batch, for threads and processes (default: 16 rows each, at most 8)",
+    )
+    dtype: str = checked(
+        "float32", one_of("float32", "float64"), "floating-point type of all numbers"
+    )
+    encoding: str | None = checked(
+        None,
+        optional(check_encoding),
+        "encoding of the text (default: by its byte-order mark, or else UTF-8)",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

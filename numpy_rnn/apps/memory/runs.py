@@ -12,8 +12,8 @@ import numpy as np
 from numpy_rnn.apps.memory import digits, tasks
 from numpy_rnn.apps.memory.cells import CELLS, CellSpec, build
 from numpy_rnn.apps.to_builtin import (
+    MAX_SIZE,
     Validated,
-    boolean,
     checked,
     integer,
     one_of,
@@ -21,6 +21,7 @@ from numpy_rnn.apps.to_builtin import (
     real,
     required,
 )
+from numpy_rnn.arguments import check_flag
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
@@ -50,11 +51,11 @@ class TrainingConfig(Validated):
 
     task: str = checked("recall", one_of(*TASKS))
     cell: str = checked("rnn", one_of(*CELLS))
-    hidden_size: int = checked(35, integer(1))  # units of each recurrent layer
-    updates: int = checked(1000, integer(1))  # maximum number of parameter updates in a run
-    batch_size: int = checked(32, integer(1))  # sequences per update; recall has only one
-    lr: float = checked(3e-3, real(above=0))  # Adam's learning rate
-    clip_norm: float = checked(1.0, real(above=0))  # maximum gradient norm
+    hidden_size: int = checked(35, integer(1, MAX_SIZE), "units per recurrent layer")
+    updates: int = checked(1000, integer(1), "maximum number of updates in a run")
+    batch_size: int = checked(32, integer(1, MAX_SIZE), "sequences per update; recall has one")
+    lr: float = checked(3e-3, real(above=0), "learning rate of Adam")
+    clip_norm: float = checked(1.0, real(above=0), "maximum gradient norm")
 
     @property
     def spec(self) -> CellSpec:
@@ -68,7 +69,7 @@ class Run(Validated):
 
     length: int = required(integer(1))  # of the task
     seed: int = required(integer(0))
-    solved: bool = required(boolean)
+    solved: bool = required(check_flag)
     score: float | None = required(optional(real()))  # of the last evaluation, None if diverged
     loss: float | None = required(optional(real()))  # mean of the updates before it, or None
     baseline: float = required(real())  # expected loss of a model without memory

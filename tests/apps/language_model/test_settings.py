@@ -58,14 +58,14 @@ def test_every_optimizer_and_schedule_can_be_chosen(optimizer: str, schedule: st
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"cell": "elman"}, "cell is 'elman', expected one of rnn, lstm, gru"),
+        ({"cell": "elman"}, "cell is 'elman', expected one of 'rnn', 'lstm', 'gru'"),
         ({"cell": ["lstm"]}, "cell is"),
         ({"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
         ({"hidden_size": 2.5}, "hidden_size is 2.5, expected a whole number"),
         ({"layers": True}, "layers is True, expected a whole number"),
-        ({"dropout": 1}, "dropout is 1.0, expected a finite number at least 0 and below 1"),
+        ({"dropout": 1}, "dropout is 1, expected a finite number at least 0 and below 1"),
         ({"dropout": -0.1}, "dropout is -0.1, expected a finite number at least 0"),
-        ({"lr": 0}, "lr is 0.0, expected a finite number above 0"),
+        ({"lr": 0}, "lr is 0, expected a finite number above 0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"lr": "fast"}, "lr is 'fast', expected a number"),
         (

@@ -132,8 +132,8 @@ def test_frozen_parameters_stay_and_the_others_change() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "sorting"}, "task is 'sorting', expected one of recall, copy, adding"),
-        ({"cell": "qrnn"}, "cell is 'qrnn', expected one of rnn, rnn-orthogonal"),
+        ({"task": "sorting"}, "task is 'sorting', expected one of 'recall', 'copy', 'adding'"),
+        ({"cell": "qrnn"}, "cell is 'qrnn', expected one of 'rnn', 'rnn-orthogonal'"),
         ({"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
         ({"updates": -1}, "updates is -1, expected at least 1"),
         ({"batch_size": 0}, "batch_size is 0, expected at least 1"),
