@@ -44,7 +44,7 @@ def torch_module(layer: Layer) -> Any:
         for part_name, part in layer.layers.items():
             parts.add_module(part_name, torch_module(part))
         return parts
-    defaults = layer._options
+    defaults = layer._arguments()
     kept = {n: v for n, v in described.items() if n not in defaults or v != defaults[n]}
     if "dtype" in kept:
         kept["dtype"] = dtype

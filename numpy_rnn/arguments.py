@@ -6,10 +6,12 @@ argument's name, its value, and what was expected. `where` is the name of a clas
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,32 @@ if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
 
 NUMBERS = "biufc"  # kinds of dtypes
+NO_DEFAULT = inspect.Parameter.empty
+
+
+@cache
+def constructor_arguments(kind: Any) -> dict[str, Any]:
+    """Return the arguments of a class's constructor by name, with their defaults or NO_DEFAULT.
+
+    Those of a base are among them if the constructor takes ``**options``.
+
+    >>> class Base:
+    ...     def __init__(self, size, dtype="float64"): ...
+    >>> class Derived(Base):
+    ...     def __init__(self, *sizes, bias=True, **options): ...
+    >>> list(constructor_arguments(Derived))
+    ['bias', 'size', 'dtype']
+    """
+    found: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            own = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+            starred = [p.kind for p in own if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            named = {p.name: p.default for p in own if p.kind not in starred}
+            found = found | {name: named[name] for name in named if name not in found}
+            if inspect.Parameter.VAR_KEYWORD not in starred:
+                break
+    return found
 
 
 def check_size(

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.arguments import NO_DEFAULT, constructor_arguments
 from numpy_rnn.functional.types import Array, DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.tree import Found, children
 from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.layers import Sequential as Chain
-from numpy_rnn.layers.base import takes
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 from numpy_rnn.parameters import at_most
 
@@ -120,7 +120,11 @@ class Part:
         given = {**given, **known, "rng": 0}  # of weights that are replaced
         if self.known.get("mode") == "RNN_RELU":
             given["nonlinearity"] = "relu"
-        given = {n: v for n, v in given.items() if v is not None and takes(choice.kind, n)}
+        given = {
+            n: v
+            for n, v in given.items()
+            if v is not None and n in constructor_arguments(choice.kind)
+        }
         # Each bias may be missing, so the layer has at most twice the numbers of the file.
         with at_most(2 * sum(array.size for array in self.arrays.values())):
             layer = choice.kind(*choice.sizes, **choice.options, **given)
@@ -414,9 +418,9 @@ def _describe(model: Layer, name: str, foreign: list[str], missing: list[str]) -
         for inner, layer in model.layers.items():
             _describe(layer, f"{name}.{inner}".lstrip("."), foreign, missing)
     elif type(model) in TORCH and model.parameters.shapes:
-        for option, default in model._options.items():
-            value = getattr(model, option)
-            if value == default or option in TOLD:
+        for option, default in model._arguments().items():
+            value = getattr(model, option, default)
+            if value == default or default is NO_DEFAULT or option in TOLD:
                 continue
             ours = option in OURS or (option == "nonlinearity" and value not in ("tanh", "relu"))
             owner = kind if ours or not name else name

@@ -41,7 +41,7 @@ class Activation(StatelessLayer):
     array([-1.,  3.])
     """
 
-    _named: ClassVar[str] = ""  # the nonlinearity of a subclass, whose `_options` are its constants
+    _named: ClassVar[str] = ""  # the nonlinearity of a subclass
 
     def __init__(self, name: str, *constants: float) -> None:
         self.parameters = Parameters({}, np.float64)
@@ -77,9 +77,15 @@ class Activation(StatelessLayer):
 class _Named(Activation):
     """Base of the activations with a name of their own, and with names for their constants."""
 
+    _constants: ClassVar[dict[str, float]] = {}
+
+    @classmethod
+    def _arguments(cls) -> dict[str, Any]:
+        return cls._constants
+
     def __init__(self, *given: float, **named: float) -> None:
-        kind, names = type(self).__name__, list(self._options)
-        values = dict(self._options) | dict(zip(names, given, strict=False)) | named
+        kind, names = type(self).__name__, list(self._constants)
+        values = self._constants | dict(zip(names, given, strict=False)) | named
         if len(given) > len(names) or list(values) != names or {*names[: len(given)]} & {*named}:
             raise TypeError(f"{kind}: expected no arguments but {', '.join(names) or 'none'}")
         for name, value in values.items():
@@ -100,7 +106,7 @@ def _named(name: str, nonlinearity: str, formula: str, **constants: float) -> An
     >>> {name}()(np.zeros((2, 3))).shape
     (2, 3)
     """
-    own = {"__doc__": doc, "__module__": __name__, "_named": nonlinearity, "_options": constants}
+    own = {"__doc__": doc, "__module__": __name__, "_named": nonlinearity, "_constants": constants}
     return type(name, (_Named,), own)
 
 
@@ -140,7 +146,6 @@ class Softmax(StatelessLayer):
     array([[0.25, 0.25, 0.25, 0.25]])
     """
 
-    _options: ClassVar = {"dim": -1}
     _log: ClassVar[bool] = False
 
     def __init__(self, dim: int = -1) -> None:

@@ -13,19 +13,24 @@ function of one timestep over a copy of the weights.
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import numpy as np
 
-from numpy_rnn.arguments import check_flag, check_kind, check_path, check_size
+from numpy_rnn.arguments import (
+    NO_DEFAULT,
+    check_flag,
+    check_kind,
+    check_path,
+    check_size,
+    constructor_arguments,
+)
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.remember import Remembers
@@ -41,7 +46,6 @@ MODEL_FILE, MODEL_ENTRY = "a model file of numpy_rnn", "numpy_rnn"
 # A checkpoint has settings of this name too, and arrays beside the weights that begin like this.
 TRAINING_ENTRY, BESIDE = "training", "training/"
 MODEL_VERSION = 1
-STARRED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 _ADDING = threading.Lock()  # two threads that add to one gradient would lose numbers
 if hasattr(os, "register_at_fork"):  # so that no child inherits the lock of another thread
     os.register_at_fork(
@@ -101,22 +105,23 @@ class Layer(Remembers, ABC):
     stateful: bool = False
     causal: bool = False
     vocabulary: str | Sequence[str] | None = None
-    # For repr: positional arguments, and options with their defaults.
-    _positional: ClassVar[tuple[str, ...]] = ()
-    _options: ClassVar[Mapping[str, Any]] = {}
     _any_dtype: bool = True  # of a layer without parameters: whether no dtype is required
 
     def __repr__(self) -> str:
-        shown = [f"{getattr(self, name)!r}" for name in self._positional]
-        shown += [
-            f"{name}={getattr(self, name)!r}"
-            for name, default in self._options.items()
-            if getattr(self, name) != default
-        ]
+        shown = []
+        for name, default in self._arguments().items():
+            value = getattr(self, name, default)  # neither rng nor dtype is an attribute
+            if value != default:
+                shown.append(repr(value) if default is NO_DEFAULT else f"{name}={value!r}")
         any_dtype = self._any_dtype and not self.parameters.values
         if not any_dtype and (self.parameters.dtype != np.float64 or not self.parameters.values):
             shown.append(f"dtype={self.parameters.dtype}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    @classmethod
+    def _arguments(cls) -> dict[str, Any]:
+        """Return the arguments of the constructor and their defaults. Each is an attribute."""
+        return constructor_arguments(cls)
 
     # The pure core.
 
@@ -324,12 +329,13 @@ class Layer(Remembers, ABC):
         """
         kind = type(self)
         described: dict[str, Any] = {"class": kind.__name__}
-        for name in dict.fromkeys((*self._positional, *self._options, *_arguments(kind))):
+        arguments = self._arguments()
+        for name in arguments:
             if name not in ("rng", "dtype", "threads"):  # threads are the machine's
                 if not hasattr(self, name):
                     raise TypeError(f"{kind.__name__} has no attribute {name!r}, expected one")
                 described[name] = getattr(self, name)
-        if takes(kind, "dtype") and (self.parameters.shapes or not self._any_dtype):
+        if "dtype" in arguments and (self.parameters.shapes or not self._any_dtype):
             described["dtype"] = self.parameters.dtype.name
         try:
             json.dumps(described)
@@ -368,19 +374,3 @@ def model_settings(model: Layer, vocabulary: Any) -> dict[str, dict[str, Any]]:
     """Return the settings of a model file."""
     described = {"version": MODEL_VERSION, "model": model.describe(), "vocabulary": vocabulary}
     return {MODEL_ENTRY: described}
-
-
-@cache
-def _arguments(kind: type) -> list[str]:
-    """Return the names of the constructor's arguments."""
-    return [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in STARRED]
-
-
-@cache
-def takes(kind: type, name: str) -> bool:
-    """Whether the constructor of a class, or of a base that it calls, has an argument."""
-    return any(
-        name in inspect.signature(vars(base)["__init__"]).parameters
-        for base in kind.__mro__
-        if "__init__" in vars(base)
-    )

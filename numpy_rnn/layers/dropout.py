@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,8 +44,6 @@ class Dropout(StatelessLayer):
     >>> dropout(np.ones(4)), dropout.eval()(np.ones(4))
     (array([2., 2., 2., 0.]), array([1., 1., 1., 1.]))
     """
-
-    _positional: ClassVar = ("p",)
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None, dtype: DTypeLike | None = None) -> None:
         self.p = check_probability("Dropout", "p", p)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from numpy_rnn.arguments import check_rng, check_size
@@ -36,9 +34,6 @@ class Embedding(StatelessLayer):
     >>> embedding([[1, 2], [4, 5]]).shape
     (2, 2, 3)
     """
-
-    _positional: ClassVar = ("num_embeddings", "embedding_dim")
-    _options: ClassVar = {"padding_idx": None}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,8 +59,6 @@ class LastStep(StatelessLayer):
     """
 
     causal = False
-    _options: ClassVar = {"batch_first": False, "bidirectional": False, "reverse": False}
-    _options |= {"merge": "concat"}
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 
@@ -42,9 +41,6 @@ class LayerNorm(StatelessLayer):
     >>> LayerNorm(2)(np.array([[1.0, 3.0]])).round(3)
     array([[-1.,  1.]])
     """
-
-    _positional: ClassVar = ("normalized_shape",)
-    _options: ClassVar = {"eps": 1e-5, "elementwise_affine": True, "bias": True}
 
     def __init__(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from numpy_rnn.arguments import check_flag, check_rng, check_size
@@ -41,9 +39,6 @@ class Linear(StatelessLayer):
     >>> linear(np.ones((5, 4, 3))).shape
     (5, 4, 2)
     """
-
-    _positional: ClassVar = ("in_features", "out_features")
-    _options: ClassVar = {"bias": True}
 
     def __init__(
         self,

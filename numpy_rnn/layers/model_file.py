@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import check_mapping, check_path, check_rng
+from numpy_rnn.arguments import check_mapping, check_path, check_rng, constructor_arguments
 from numpy_rnn.functional.types import Rng
 from numpy_rnn.layers import activation, rnn, wrappers
 from numpy_rnn.layers.base import (
@@ -26,7 +26,6 @@ from numpy_rnn.layers.base import (
     TRAINING_ENTRY,
     Layer,
     model_settings,
-    takes,
 )
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
@@ -176,7 +175,7 @@ class _Builder:
             raise ValueError(f"its {name} has num_layers {cells}, and {self.arrays} arrays")
         if "rng" in arguments:
             raise ValueError(f"its {name} has 'rng', not an argument")
-        if self.rng is not None and takes(make, "rng"):
+        if self.rng is not None and "rng" in constructor_arguments(make):
             arguments["rng"] = self.rng
         first = (
             ()

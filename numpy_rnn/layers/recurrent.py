@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -100,18 +100,6 @@ class Recurrent(Layer):
     """
 
     stateful = True
-    _positional: ClassVar = ("input_size", "hidden_size")
-    _options: ClassVar[dict[str, Any]] = {
-        "num_layers": 1,
-        "bias": True,
-        "batch_first": False,
-        "dropout": 0.0,
-        "bidirectional": False,
-        "reverse": False,
-        "merge": "concat",
-        "recompute": False,
-        "threads": None,
-    }
 
     def __init__(
         self,

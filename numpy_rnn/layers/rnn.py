@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from numpy_rnn.arguments import check_choice, check_flag, check_number, check_size
 from numpy_rnn.functional.activations import (
@@ -60,9 +60,6 @@ class RNN(Recurrent):
     ((5, 2, 4), (1, 2, 4))
     """
 
-    _options: ClassVar = {"num_layers": 1, "nonlinearity": "tanh"} | Recurrent._options
-    _options |= {"clip": None}
-
     def __init__(
         self,
         input_size: int,
@@ -94,8 +91,6 @@ class RNN(Recurrent):
 
 class _AnyLSTM(Recurrent):
     """What LSTM and PeepholeLSTM have in common."""
-
-    _options: ClassVar = Recurrent._options | {"proj_size": 0} | _LSTM_OPTIONS
 
     def __init__(
         self,
@@ -220,9 +215,6 @@ class GRU(Recurrent):
     ((5, 2, 4), (1, 2, 4))
     """
 
-    _options: ClassVar = Recurrent._options | {"reset_after": True}
-    _options |= {"activations": GRU_ACTIVATIONS, "clip": None}
-
     def __init__(
         self,
         input_size: int,
@@ -273,8 +265,6 @@ class IndRNN(Recurrent):
     >>> y.shape
     (5, 2, 4)
     """
-
-    _options: ClassVar = {"num_layers": 1, "nonlinearity": "relu"} | Recurrent._options
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class Sequential(Layer):
     ((5, 1, 2), 1, (5, 1, 3))
     """
 
+    _shown: ClassVar[tuple[str, ...]] = ()  # other arguments, for repr
+
     def __init__(
         self, *layers: Layer, tied: Mapping[str, str] | None = None, **named: Layer
     ) -> None:
@@ -100,7 +102,7 @@ class Sequential(Layer):
             for n, (name, text) in enumerate(zip(self._layers, numbered, strict=True))
         ]
         shown += [f"tied={self.tied!r}"] if self.tied else []
-        shown += [f"{name}={getattr(self, name)!r}" for name in self._options]
+        shown += [f"{name}={getattr(self, name)!r}" for name in self._shown]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def describe(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ They are what models of other programs have around their layers. :class:`Flip` i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,6 @@ class Wrapper(Sequential):
     A subclass says what is done before and after the layers.
     """
 
-    _described: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor besides the layers
-
     def _enter(self, x: Array, state: State, call: dict[str, Any], axes: int) -> Any:  # noqa: ARG002 (for subclasses)
         """Return input, state and call of the layers. A batch of features has `axes` axes."""
         return x, state, call
@@ -51,8 +49,8 @@ class Wrapper(Sequential):
     def describe(self) -> dict[str, Any]:
         """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
         layers = {name: layer.describe() for name, layer in self.layers.items()}
-        described = {"class": type(self).__name__, "layers": layers, "tied": self.tied}
-        return described | {name: getattr(self, name) for name in self._described}
+        described = {"class": type(self).__name__, "layers": layers}
+        return described | {name: getattr(self, name) for name in self._arguments()}
 
     def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
         """Run the layers. See :meth:`Layer.apply`."""
@@ -141,8 +139,6 @@ class InitialState(Wrapper):
     (array([[[1., 2.]]]),)
     """
 
-    _described = ("initial",)
-
     def __init__(self, *layers: Layer, initial: Any, **named: Any) -> None:
         super().__init__(*layers, **named)
         zeros = super().zero_state(1)
@@ -202,8 +198,7 @@ class Masked(Wrapper):
     True
     """
 
-    _options: ClassVar = {"mask_value": None}
-    _described = ("mask_value",)
+    _shown = ("mask_value",)
 
     def __init__(self, *layers: Layer, mask_value: float, **named: Any) -> None:
         super().__init__(*layers, **named)
@@ -240,7 +235,6 @@ class Flip(StatelessLayer):
     """
 
     causal = False
-    _options: ClassVar = {"batch_first": False}
 
     def __init__(self, batch_first: bool = False) -> None:
         self.batch_first = check_flag("Flip", "batch_first", batch_first)

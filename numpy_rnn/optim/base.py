@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,17 +15,13 @@ from numpy_rnn.arguments import (
     check_non_negative,
     check_number,
     check_size,
+    constructor_arguments,
 )
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters, check_parameters
 
 # Moments whose root is taken.
 SQUARES = ("sum", "square_avg", "exp_avg_sq", "max_exp_avg_sq")
-
-
-@cache
-def _options_of(kind: type) -> tuple[str, ...]:
-    return tuple(inspect.signature(kind).parameters)[1:]
 
 
 class Optimizer(ABC):
@@ -93,7 +87,7 @@ class Optimizer(ABC):
     @property
     def hyperparameters(self) -> tuple[str, ...]:
         """The names of the constructor's arguments after the parameters."""
-        return _options_of(type(self))
+        return tuple(constructor_arguments(type(self)))[1:]
 
     def __repr__(self) -> str:
         options = (f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)

@@ -15,12 +15,11 @@ steps, once every h' steps.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from numpy_rnn.arguments import as_array, check_flag, check_rng, check_size
+from numpy_rnn.arguments import as_array, check_flag, check_rng, check_size, constructor_arguments
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths
 from numpy_rnn.training.state import count
@@ -32,7 +31,7 @@ class Described:
     """Base of a class whose attributes are named like its constructor's arguments: its repr."""
 
     def __repr__(self) -> str:
-        names = [name for name in inspect.signature(type(self)).parameters if hasattr(self, name)]
+        names = [name for name in constructor_arguments(type(self)) if hasattr(self, name)]
         shown = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({shown})"
 

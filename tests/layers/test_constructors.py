@@ -74,7 +74,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "RNN(3, 4, num_layers=2, nonlinearity='relu', bias=False)": lambda: RNN(3, 4, 2, "relu", False),
     "LSTM(3, 4, num_layers=2, bidirectional=True)": lambda: LSTM(3, 4, 2, bidirectional=True),
     "LSTM(3, 4, num_layers=2, bias=False, batch_first=True, dropout=0.25, bidirectional=True, "
-    "recompute=True, proj_size=2, dtype=float32)": lambda: LSTM(
+    "proj_size=2, recompute=True, dtype=float32)": lambda: LSTM(
         3, 4, 2, False, True, 0.25, True, 2, recompute=True, dtype="float32"
     ),
     "PeepholeLSTM(3, 4, recompute=7)": lambda: PeepholeLSTM(3, 4, recompute=7),
@@ -88,8 +88,8 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "MGU(3, 4, num_layers=2)": lambda: MGU(3, 4, 2),
     "Linear(3, 4, bias=False, dtype=float32)": lambda: Linear(3, 4, False, dtype="float32"),
     "Embedding(7, 3)": lambda: Embedding(7, 3),
-    "Dropout(0.25)": lambda: Dropout(0.25),
-    "Dropout(0.5, dtype=float64)": lambda: Dropout(dtype="float64"),
+    "Dropout(p=0.25)": lambda: Dropout(0.25),
+    "Dropout(dtype=float64)": lambda: Dropout(dtype="float64"),
     "LastStep()": LastStep,
     "LastStep(batch_first=True, bidirectional=True, dtype=float32)": lambda: LastStep(
         True, True, dtype="float32"
@@ -101,7 +101,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "CrossEntropyLoss(reduction='none', ignore_index=0)": lambda: CrossEntropyLoss(
         "none", ignore_index=0
     ),
-    "Sequential(RNN(3, 4), Dropout(0.5), Linear(4, 2))": lambda: Sequential(
+    "Sequential(RNN(3, 4), Dropout(), Linear(4, 2))": lambda: Sequential(
         RNN(3, 4), Dropout(), Linear(4, 2)
     ),
     "Sequential(Sequential(RNN(3, 4)), head=Linear(4, 2))": lambda: Sequential(

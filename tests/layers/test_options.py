@@ -24,7 +24,7 @@ LAYERS: dict[str, Callable[[], Recurrent]] = {
         D, H, 2, activations=["hard_sigmoid", ("tanh",), "tanh"]
     ),
     "LSTM(3, 4, clip=0.5, input_forget=True)": lambda: LSTM(D, H, clip=0.5, input_forget=True),
-    "LSTM(3, 4, recompute=2, input_forget=True)": lambda: LSTM(
+    "LSTM(3, 4, input_forget=True, recompute=2)": lambda: LSTM(
         D, H, input_forget=True, recompute=2
     ),
     "PeepholeLSTM(3, 4, activations=('sigmoid', ('leaky_relu', 0.1), 'silu'), clip=2.0)": lambda: (
@@ -36,10 +36,10 @@ LAYERS: dict[str, Callable[[], Recurrent]] = {
     "GRU(3, 4, reset_after=False, activations=(('elu', 0.25), 'tanh'), clip=0.5)": lambda: GRU(
         D, H, reset_after=False, activations=(("elu", 0.25), "tanh"), clip=0.5
     ),
-    "GRU(3, 4, bidirectional=True, merge='ave', clip=1.5)": lambda: GRU(
+    "GRU(3, 4, bidirectional=True, clip=1.5, merge='ave')": lambda: GRU(
         D, H, bidirectional=True, merge="ave", clip=1.5
     ),
-    "LSTM(3, 4, num_layers=2, reverse=True, clip=1.5)": lambda: LSTM(
+    "LSTM(3, 4, num_layers=2, clip=1.5, reverse=True)": lambda: LSTM(
         D, H, 2, reverse=True, clip=1.5
     ),
 }

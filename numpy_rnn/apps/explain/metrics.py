@@ -101,7 +101,7 @@ def top_layer(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:
     if layer.num_layers == 1:
         return layer, x
     values, output = layer.parameters.values, x
-    own = {"bias", *layer._options.keys() - Recurrent._options.keys()}  # of the cell
+    own = {"bias", *layer._arguments().keys() - Recurrent._arguments().keys()}  # of the cell
     options = {name: getattr(layer, name) for name in own}
     for k in range(layer.num_layers):
         top = type(layer)(
