@@ -35,21 +35,12 @@ class HasParameters(Protocol):
 
 
 def uniform(parameters: Parameters, fan: int, rng: Rng) -> None:
-    """Fill every parameter from U(-1/sqrt(fan), 1/sqrt(fan)).
+    """Fill every parameter from U(-1/sqrt(fan), 1/sqrt(fan)), in the order of their names.
 
     PyTorch's default: ``fan`` is the hidden size of a recurrent layer and the input size of a
     linear one. LeCun et al. ("Efficient BackProp", 1998) recommend a standard deviation of
-    1/sqrt(fan); this bound gives 1/sqrt(3 fan), and is kept because it is PyTorch's.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        The parameters to fill, in the order of their names.
-    fan : int
-        Number of inputs of a unit, at least 1.
-    rng : numpy.random.Generator, int or None
-        The numbers are drawn in float64 and then rounded, so a seed gives the same weights in every
-        dtype.
+    1/sqrt(fan); this bound gives 1/sqrt(3 fan), and is kept because it is PyTorch's. The numbers
+    are drawn in float64 and then rounded, so a seed gives the same weights in every dtype.
     """
     check_parameters("uniform", parameters)
     bound = 1 / math.sqrt(check_size("uniform", "fan", fan))

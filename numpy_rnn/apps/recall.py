@@ -205,15 +205,8 @@ def run(
 ) -> RecallResult:
     """Run the experiment: train once, then generate twice with the same weights.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        The settings.
-    on_epoch : callable
-        As in :func:`train`, which may raise TrainingFailedError.
+    `on_epoch` is that of :func:`train`, which may raise TrainingFailedError.
 
-    Examples
-    --------
     >>> result = run(Experiment(text="abba", characters="ab<>", epochs=300, lr=0.01))
     >>> result.argmax
     'abba'
@@ -240,13 +233,8 @@ def save(path: str | os.PathLike[str], result: RecallResult) -> None:
 def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
     """Read the settings and the trained network from a file that :func:`save` wrote.
 
-    Raises
-    ------
-    DamagedFileError
-        If the file is another kind of file, or damaged; the message is one line and names it.
+    Another kind of file, or a damaged one, is a DamagedFileError of one line that names it.
 
-    Examples
-    --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     save(f"{folder}/a.safetensors", run(Experiment(epochs=1)))

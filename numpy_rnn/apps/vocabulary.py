@@ -98,21 +98,10 @@ class Vocabulary:
         return len(self) - 1
 
     def encode(self, text: str, where: str = "text", offset: int = 0) -> Array:
-        """Return the token id of each character.
+        """Return the token id of each character, (N,), in the vocabulary's dtype.
 
-        Parameters
-        ----------
-        text : str
-            N characters of the vocabulary.
-        where : str
-            Name of the text in an error message.
-        offset : int
-            Position of the text's first character there, for a text that comes in chunks.
-
-        Returns
-        -------
-        tokens : (N,) array of unsigned int
-            Of the vocabulary's dtype. A character that the vocabulary lacks is an error.
+        A character that the vocabulary lacks is a ValueError. It names the text by `where`, and the
+        position, counted from `offset` for a text that comes in chunks.
         """
         tokens: Array = self._ids[np.minimum(_code_points(text), len(self._ids) - 1)]
         missing = tokens == len(self)
@@ -164,27 +153,13 @@ def read_tokens(
     folder: Path | None = None,
     encoding: str | None = None,
 ) -> TokenizedText:
-    """Encode a text file.
+    """Encode a text file, with a vocabulary or with that of its own characters.
 
-    Parameters
-    ----------
-    path : Path
-        The file. A byte-order mark is no part of the text. Line ends are not converted.
-    vocabulary : Vocabulary, optional
-        Vocabulary to encode with; default: the characters of the file.
-    folder : Path, optional
-        Folder of the temporary file. Default: the system's, which may be in memory.
-    encoding : str, optional
-        A name that Python knows. Default: by the byte-order mark, or else UTF-8.
+    `folder` is for the temporary file; the system's own may be in memory. Without an `encoding`, it
+    is that of the byte-order mark, or else UTF-8, and a NUL character is an error. A file that is
+    empty, is not in the encoding or has a character that `vocabulary` lacks is a ValueError, which
+    names the place. The byte-order mark is no part of the text. Line ends are not converted.
 
-    Raises
-    ------
-    ValueError
-        If the file is empty, is not in this encoding or has a character that `vocabulary` lacks.
-        The message names the place. Without an encoding, a NUL character is an error too.
-
-    Examples
-    --------
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "text.txt")
     ...     _ = path.write_text("banana", encoding="utf-8")

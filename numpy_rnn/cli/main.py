@@ -62,18 +62,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Arguments to use instead of ``sys.argv[1:]``.
-
-    Returns
-    -------
-    status : int
-        The exit status.
-    """
+    """Run the command line, ``sys.argv[1:]`` by default, and return its exit status."""
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):

@@ -154,9 +154,6 @@ def segment_sizes(lengths: Array, every: int) -> list[int]:
     They are either the distances of the lengths, or the longest length and its halves, whatever
     costs less.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> segment_sizes(np.array([100, 90]), every=100)
     [90, 10]
     >>> segment_sizes(np.arange(1, 101), every=100)

@@ -56,20 +56,11 @@ class Spans(NamedTuple):
 
 
 def make_spans(valid: Array, resets: Array | None, *, backwards: bool) -> Spans:
-    """Return the spans of a batch with these valid steps, in one direction.
+    """Return the spans of a batch with these valid steps, (T, B), in one direction.
 
-    Parameters
-    ----------
-    valid : (T, B) array of bool
-        False at masked steps and beyond a row's end.
-    resets : (T, B) array of bool, optional
-        Where the state is reset between step t - 1 and step t, masked steps included.
-    backwards : bool
-        Whether the cell takes the steps from the last to the first.
+    Steps are invalid if they are masked or beyond a row's end. `resets`, (T, B), says where the
+    state is reset between step t - 1 and step t, masked steps included.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> valid, resets = np.ones((4, 1), bool), np.array([[False], [False], [True], [False]])
     >>> make_spans(valid, resets, backwards=True)
     Spans(path=array([3, 2, 1, 0]), first=array([0, 2]), length=array([2, 2]), row=array([0, 0]))

@@ -31,9 +31,10 @@ class Described:
     """Base of a class whose attributes are named like its constructor's arguments: its repr."""
 
     def __repr__(self) -> str:
-        names = [name for name in constructor_arguments(type(self)) if hasattr(self, name)]
+        kind: Any = type(self)
+        names = [name for name in constructor_arguments(kind) if hasattr(self, name)]
         shown = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in names)
-        return f"{type(self).__name__}({shown})"
+        return f"{kind.__name__}({shown})"
 
 
 def _brief(value: object) -> str:

@@ -69,17 +69,9 @@ def train(
 ) -> Measurements:
     """Train a network on a recall experiment's sentence, and measure it before and after.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Text, sizes, loss, epochs and seed.
-    cell : {LSTM, GRU}, optional
-        Instead of the experiment's own cell.
-    on_progress : callable
-        Called with a note after each epoch, and after each step of the two measurements.
+    A `cell`, LSTM or GRU, is used instead of the experiment's own. `on_progress` is called with a
+    note after each epoch, and after each step of the two measurements.
 
-    Examples
-    --------
     >>> measured = train(Experiment(text="an rnn", epochs=3))
     >>> len(measured.losses), measured.after.attribution.shape
     (3, (7, 7))

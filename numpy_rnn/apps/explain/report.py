@@ -46,16 +46,8 @@ def write(
 ) -> list[str]:
     """Write ``index.html``, each picture as SVG, and ``numbers.json``. Return their names.
 
-    Parameters
-    ----------
-    folder : Path
-        Is created if it does not exist. Files of these names are replaced.
-    sample : Sample
-        The text that the networks were measured on.
-    networks : sequence of Measurements
-        The first is explained, the others are compared with it.
-    on_picture : callable
-        Called with the name of each finished picture, as the sections of :func:`render` have it.
+    The first of the networks is explained, the others are compared with it. `on_picture` is called
+    with the name of each finished picture. The folder is created if it does not exist.
     """
     sections, files = list(render(sample, networks)), dict[str, bytes]()
     with pictures.style():

@@ -40,31 +40,11 @@ STEPS = 256  # of a forward pass
 def distribution(
     y: Array, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
 ) -> Array:
-    """Return the probability with which each token is drawn.
+    """Return the probability, (V,), with which each token is drawn, from its logits `y`, (V,).
 
-    Parameters
-    ----------
-    y : (V,) array
-        Logits.
-    temperature : float
-        Temperature of equation (1), at least 0.
-    top_k : int, optional
-        k of equation (2), at least 1; default: no limit.
-    top_p : float
-        p of equation (3), above 0 and at most 1.
+    The options are those of equations (1) to (3). One that is out of its range is a ValueError. Of
+    equal logits, the first counts as the more likely one.
 
-    Returns
-    -------
-    p : (V,) array of float64
-        Of equal logits, the first counts as the more likely one.
-
-    Raises
-    ------
-    ValueError
-        If an option is out of its range.
-
-    Examples
-    --------
     >>> distribution(np.log([0.1, 0.6, 0.3]), top_k=2).round(3)
     array([0.   , 0.667, 0.333])
     """
@@ -104,19 +84,10 @@ def generate(
 ) -> Iterator[int]:
     """Yield tokens without end, each drawn from the model's prediction after all before it.
 
-    Parameters
-    ----------
-    model : Layer
-        Token ids in, logits out. It is used as it is now and does not change.
-    prompt : (N,) array of int
-        At least one token. It is read first, from a zero state.
-    temperature, top_k, top_p
-        As for :func:`distribution`.
-    rng : numpy.random.Generator, int or None
-        Generator of the draws, or its seed.
+    The model takes token ids and returns logits. It is used as it is now and does not change. The
+    prompt, (N,) with at least one token, is read first, from a zero state. The options are those
+    of :func:`distribution`.
 
-    Examples
-    --------
     >>> from itertools import islice
     >>> from numpy_rnn import RNN, Linear, Sequential
     >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
@@ -136,26 +107,12 @@ def generate(
 
 
 def cross_entropy(model: Layer, tokens: Array, batch_size: int = 1) -> float:
-    """Return the cross-entropy of a text, equation (5). Divide by log 2 for bits per character.
+    """Return the cross-entropy of a text, equation (5), in nats per character.
 
-    :func:`measure` does the same in a limited time.
+    The model takes token ids, returns logits and carries a state. `tokens`, (N,), are at least two,
+    so that there is something to predict; otherwise there is a ValueError. `batch_size` is the
+    number of parts that are read side by side, 1 for the exact value.
 
-    Parameters
-    ----------
-    model : Layer
-        Token ids in, logits out. It carries a state.
-    tokens : (N,) array of int
-        At least two, so that there is something to predict; otherwise a ValueError.
-    batch_size : int
-        Parts that are read side by side; 1 for the exact value.
-
-    Returns
-    -------
-    cross_entropy : float
-        Nats per character.
-
-    Examples
-    --------
     >>> from numpy_rnn import RNN, Linear, Sequential
     >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))
     >>> model.parameters.data[:] = 0  # now every token is equally likely
@@ -170,8 +127,7 @@ def measure(
 ) -> tuple[float, int]:
     """Return the cross-entropy of as much of a text as can be read in some seconds.
 
-    Arguments are those of :func:`cross_entropy`. Returned are the mean and the number of
-    characters that it is taken over, N - 1 if the time is enough.
+    With it comes the number of characters that were read, N - 1 if the time is enough.
 
     >>> from numpy_rnn import RNN, Linear, Sequential
     >>> model = Sequential(RNN(4, 2, rng=0), Linear(2, 4, rng=0))

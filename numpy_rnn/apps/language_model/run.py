@@ -108,20 +108,10 @@ class SavedRun(NamedTuple):
 def start(
     text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0, threads: int = 1
 ) -> TrainingRun:
-    """Prepare a new run.
+    """Prepare a new run, whose checkpoint is written to an existing folder.
 
-    Parameters
-    ----------
-    text : Path
-        The file. A ValueError if it is not in the settings' encoding, or is too short.
-    settings : Settings
-        Everything else that the run depends on.
-    folder : Path
-        Existing folder for the checkpoint, ``checkpoint.safetensors``.
-    save_every : float
-        Seconds between two checkpoints.
-    threads : int
-        Worker threads, on which no result depends.
+    `save_every` is the time between two checkpoints in seconds. No result depends on `threads`. A
+    text that is too short, or is not in the settings' encoding, is a ValueError.
     """
     tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
@@ -133,12 +123,7 @@ def start(
 def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int = 1) -> TrainingRun:
     """Prepare to continue a run. Its results will have the same bits as without the interruption.
 
-    Parameters
-    ----------
-    text : Path
-        The unchanged file that the run was started with; another one is a ValueError.
-    folder, save_every, threads
-        As for :func:`start`. A damaged checkpoint is a DamagedFileError.
+    A text other than that of the run is a ValueError, a damaged checkpoint a DamagedFileError.
     """
     path = folder / FILE
     before = identity(path)
@@ -321,11 +306,7 @@ def read(path: Path) -> SavedRun:
     """Read a checkpoint: the file, or the one in a folder.
 
     All of it is validated: settings, text, arrays, and every value of the trainer's state.
-
-    Raises
-    ------
-    DamagedFileError
-        If the file is damaged or another kind of file. The message is one line and names it.
+    Otherwise there is a DamagedFileError, whose message is one line and names the file.
     """
     path = file_of(path)
     with checkpoint.open_checkpoint(path) as (file, found):

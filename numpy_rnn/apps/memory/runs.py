@@ -86,24 +86,10 @@ def run(
 ) -> Run:
     """Train a new model, evaluate it every 50 updates, and stop when the task is solved.
 
-    Parameters
-    ----------
-    config : TrainingConfig
-        Task, cell and training settings.
-    length : int
-        Length of the task. One that is too short for it is a ValueError.
-    seed : int
-        Seed of weights, training data and evaluation data.
-    on_update : callable
-        Called with the number of each update, from 1, and its loss.
+    The seed is that of weights, training data and evaluation data. ``on_update(update, loss)`` is
+    called after each update, from 1. A length that is too short for the task is a ValueError. A run
+    that diverges has not solved the task.
 
-    Returns
-    -------
-    run : Run
-        A run that diverges has not solved the task.
-
-    Examples
-    --------
     >>> config = TrainingConfig("first-token", "gru-chrono", hidden_size=16, lr=0.02)
     >>> run(config, length=20, seed=0).solved
     True

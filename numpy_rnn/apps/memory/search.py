@@ -23,23 +23,11 @@ def search_max_length(
 ) -> int:
     """Return the longest length that is solved: double until one is not, then bisect.
 
-    The search assumes that all lengths below a solved one are solved too. The result is 0 if the
-    first length was not solved.
+    ``solves(length)`` is called once for a length. The search assumes that all lengths below a
+    solved one are solved too. It begins with `start` and tries at most `limit`. It ends when the
+    shortest failure exceeds the longest success by the fraction `resolution` of it, or by 1.
+    The result is 0 if the first length was not solved.
 
-    Parameters
-    ----------
-    solves : callable
-        ``solves(length)`` returns whether a length is solved. It is called once for a length.
-    start : int
-        First length to try, at least 1.
-    limit : int
-        Maximum length to try, at least `start`.
-    resolution : float
-        Bisection stops when the shortest failure exceeds the longest success by at most this
-        fraction of it, or by 1.
-
-    Examples
-    --------
     >>> search_max_length(lambda length: length <= 70, start=25, limit=1000, resolution=0.0)
     70
     """

@@ -33,12 +33,7 @@ class Result(NamedTuple):
 class Task(ABC):
     """A task at one length, by default a classification task.
 
-    Parameters
-    ----------
-    length : int
-        How long something must be remembered, in steps or characters. Each task defines it.
-    seed : int
-        Seed of the data that a task draws once and keeps.
+    The seed is that of the data that a task draws once and keeps.
     """
 
     input_size: ClassVar[int]  # features of each step's input
