@@ -36,8 +36,6 @@ _LIMIT: ContextVar[float] = ContextVar("limit", default=math.inf)
 def at_most(size: int) -> Iterator[None]:
     """Refuse new parameters of more than `size` numbers, before memory is allocated for them.
 
-    Examples
-    --------
     >>> with at_most(10):
     ...     Parameters({"weight": (10**9, 10**9)}, "float32")
     Traceback (most recent call last):
@@ -65,12 +63,9 @@ def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
 
 def check_parameters(where: object, parameters: Any) -> Parameters:
     """Return `parameters` if that is what they are."""
-    if not isinstance(parameters, Parameters):
-        raise TypeError(
-            f"{where}: parameters is a {type(parameters).__name__}, "
-            "expected a layer's or model's .parameters"
-        )
-    return parameters
+    expected = "a layer's or model's .parameters"
+    found: Parameters = check_kind(where, "parameters", parameters, Parameters, expected)
+    return found
 
 
 class IncompatibleKeys(NamedTuple):

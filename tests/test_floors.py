@@ -123,7 +123,7 @@ FLOORS = [
     ["apps.recall", "apps.language_model.model", "apps.language_model.inference"],
     ["apps.language_model.run"],
     ["apps.language_model"],
-    ["apps.explain.metrics", "apps.explain.sample"],
+    ["apps.explain.metrics"],
     ["apps.explain.measurements"],
     ["apps.explain.pictures"],
     ["apps.explain.report"],

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.apps import recall
-from numpy_rnn.apps.explain.measurements import snapshot
-from numpy_rnn.apps.explain.sample import of_recall
+from numpy_rnn.apps.explain.measurements import of_recall, snapshot
 from numpy_rnn.apps.learn import judge, load
 from numpy_rnn.apps.learn.course import render
 from numpy_rnn.apps.learn.exercise import Exercise, messages

@@ -39,8 +39,6 @@ class Experiment(Validated):
     The last two characters of the vocabulary are the start and the end token. The loss is the mean
     squared error over the classes, or softmax cross-entropy.
 
-    Examples
-    --------
     >>> Experiment(text="abba", characters="ab<>").tokens
     array([2, 0, 1, 1, 0, 3])
     """
@@ -103,8 +101,6 @@ class RecallResult:
 def extend(characters: str, text: str) -> str:
     """Return the characters and those that a text has besides, inserted before the last two.
 
-    Examples
-    --------
     >>> extend("abc<>", "Zebra")
     'abcZer<>'
     """

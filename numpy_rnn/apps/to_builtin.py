@@ -22,8 +22,6 @@ Check = Callable[[str, str, Any], Any]  # of (class name, field name, value); re
 class Validated:
     """Base of a frozen dataclass whose fields are declared with :func:`checked`.
 
-    Examples
-    --------
     >>> from dataclasses import dataclass
     >>> import numpy as np
     >>> @dataclass(frozen=True)

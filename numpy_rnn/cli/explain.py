@@ -11,8 +11,14 @@ import numpy.random  # noqa: F401 (imported early for the reason given in cli/re
 
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import report
-from numpy_rnn.apps.explain.measurements import Measurements, measure, train
-from numpy_rnn.apps.explain.sample import Sample, of_model, of_recall
+from numpy_rnn.apps.explain.measurements import (
+    Measurements,
+    Sample,
+    measure,
+    of_model,
+    of_recall,
+    train,
+)
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib

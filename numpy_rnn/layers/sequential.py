@@ -210,30 +210,26 @@ class Sequential(Layer):
         if in_chunks and self.causal and call.get("mask") is call.get("reset") is None:
             y, state = predict_in_chunks(self, x, state, lengths, bool(self.batch_first))
             return (y, state) if self.stateful else y
-        states = iter(self._states("predict", "state", state))
-        final: list[State] = []
-        for layer in self._layers.values():
-            if layer.stateful:
-                x, last = layer.predict(x, next(states), **call)
-                final.append(last)
-            else:
-                x = layer.predict(x, **call)
-        return (x, tuple(final)) if self.stateful else x
+        return self._in_turn("predict", x, state, **call)
 
     def step(self, x_t: Array, state: State = None) -> Any:
         """Take one timestep in evaluation mode, with the weights as they are. See :class:`Layer`.
 
         For many steps with the same weights :meth:`stepper` is several times faster.
         """
-        states = iter(self._states("step", "state", state))
-        after: list[State] = []
+        return self._in_turn("step", x_t, state)
+
+    def _in_turn(self, method: str, x: Array, state: State, **call: Any) -> Any:
+        """Return the result of calling a method of each layer with the output of the one before."""
+        states = iter(self._states(method, "state", state))
+        final: list[State] = []
         for layer in self._layers.values():
             if layer.stateful:
-                x_t, last = layer.step(x_t, next(states))
-                after.append(last)
+                x, last = getattr(layer, method)(x, next(states), **call)
+                final.append(last)
             else:
-                x_t = layer.step(x_t)
-        return (x_t, tuple(after)) if self.stateful else x_t
+                x = getattr(layer, method)(x, **call)
+        return (x, tuple(final)) if self.stateful else x
 
     def stepper(self) -> Step:
         """Return a fast function of one timestep over a copy of the weights. See :class:`Layer`."""

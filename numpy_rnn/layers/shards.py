@@ -58,8 +58,6 @@ class PairwiseSum:
     A part is a dictionary of arrays, of level 0. Two neighbours of one level whose first has an
     even number become one part of the next level.
 
-    Examples
-    --------
     >>> total = PairwiseSum()
     >>> for number in range(3):
     ...     total.add(0, number, {"w": np.ones(1)})
@@ -94,8 +92,6 @@ def _plus(a: Gradients, b: Gradients) -> Gradients:
 class Workers:
     """Threads, which are started when they are first needed, also after a fork or in a copy.
 
-    Examples
-    --------
     >>> Workers(2).run([lambda: "first", lambda: "second", lambda: "third"])
     ['first', 'second', 'third']
     """
@@ -154,7 +150,7 @@ def shard_rngs(
 
 def map_state(function: Callable[..., State], *states: State) -> State:
     """Return a state made of function(arrays that have one place in all of these states)."""
-    if isinstance(states[0], tuple):
+    if isinstance(states[0], tuple | list):
         return tuple(map_state(function, *parts) for parts in zip(*states, strict=True))
     return None if states[0] is None else function(*states)
 

@@ -6,13 +6,14 @@ one for each user, robot or audio stream, and give it to ``predict`` or a steppe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import PathLike
 
 import numpy as np
 
 from numpy_rnn.arguments import as_array, check_path
 from numpy_rnn.functional.types import Array, State
+from numpy_rnn.layers.shards import map_state
 from numpy_rnn.layers.validate import check_float, check_shape, check_tokens
 from numpy_rnn.safetensors import open_safetensors, write
 
@@ -54,7 +55,7 @@ def load_state(path: str | PathLike[str], like: State) -> State:
     with open_safetensors(check_path("load_state", "path", path), STATE_FILE) as file:
         file.settings(ENTRY)
         arrays = iter(file.read_arrays(layout).values())
-        return _map(lambda _: next(arrays), like)
+        return map_state(lambda _: next(arrays), like)
 
 
 def reset_rows(state: State, rows: Array) -> State:
@@ -78,12 +79,12 @@ def reset_rows(state: State, rows: Array) -> State:
             check_shape(where, "rows", which, ((array.shape[1],),))
         else:
             check_tokens(where, "rows", which, array.shape[1])
-        new = array.copy()
+        new = np.array(array)
         new[:, which] = 0
         return new
 
     list(_leaves(where, "state", state, axes=(3,)))
-    return _map(reset, state)
+    return map_state(reset, state)
 
 
 def _leaves(where: str, name: str, state: State, axes: tuple[int, ...] = (2, 3)) -> Iterator[Array]:
@@ -97,9 +98,3 @@ def _leaves(where: str, name: str, state: State, axes: tuple[int, ...] = (2, 3))
         expected = "(L, B, size)" if axes == (3,) else "(L, B, size) or (L, size)"
         raise ValueError(f"{where}: {name} has shape {array.shape}, expected {expected}")
     yield array
-
-
-def _map(function: Callable[[Array], Array], state: State) -> State:
-    if isinstance(state, tuple | list):
-        return tuple(_map(function, part) for part in state)
-    return function(np.asarray(state))

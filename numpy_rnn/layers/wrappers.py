@@ -5,7 +5,6 @@ They are what models of other programs have around their layers. :class:`Flip` i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.sequential import Sequential
+from numpy_rnn.layers.shards import map_state
 from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.streaming import predict_in_chunks
 from numpy_rnn.layers.validate import Where, check_bool, wrong_cache
@@ -95,8 +95,6 @@ class Wrapper(Sequential):
 class Residual(Wrapper):
     """``y = layers(x) + x[..., :K]``, where K is the size of the layers' output.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> from numpy_rnn import Linear
     >>> model = Residual(Linear(2, 1, bias=False, rng=0))
@@ -142,12 +140,12 @@ class InitialState(Wrapper):
     def __init__(self, *layers: Layer, initial: Any, **named: Any) -> None:
         super().__init__(*layers, **named)
         zeros = super().zero_state(1)
-        self.initial = _map(lambda leaf, given: _to_lists(leaf[:, 0], given), zeros, initial)
+        self.initial = map_state(lambda leaf, given: _to_lists(leaf[:, 0], given), zeros, initial)
 
     def zero_state(self, B: int) -> State:
         """Return the initial state of a batch of B sequences."""
         zeros = super().zero_state(B)
-        return _map(
+        return map_state(
             lambda leaf, given: leaf + np.array(given, leaf.dtype)[:, None], zeros, self.initial
         )
 
@@ -158,15 +156,8 @@ class InitialState(Wrapper):
             batched = depth >= axes
             axis = 1 if depth == 3 and not self.batch_first else 0
             state = self.zero_state(x.shape[axis] if batched else 1)
-            state = state if batched else _map(lambda leaf, _: leaf[:, 0], state, self.initial)
+            state = state if batched else map_state(lambda leaf, _: leaf[:, 0], state, self.initial)
         return x, state, call
-
-
-def _map(function: Callable[[Any, Any], Any], state: Any, other: Any) -> Any:
-    """Return the state made of ``function(leaf, other_leaf)``."""
-    if not isinstance(state, tuple):
-        return function(state, other)
-    return tuple(_map(function, a, b) for a, b in zip(state, other, strict=True))
 
 
 def _to_lists(like: Array, values: Any) -> Any:
@@ -227,8 +218,6 @@ class Masked(Wrapper):
 class Flip(StatelessLayer):
     """Reverse the order of the steps, as after a layer with Keras's ``go_backwards``.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> Flip(batch_first=True)(np.arange(3.0).reshape(1, 3, 1)).ravel()
     array([2., 1., 0.])

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import check_above_zero, check_callable, check_size
+from numpy_rnn.arguments import check_above_zero, check_callable, check_kind, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
@@ -412,8 +412,7 @@ def _check_parts(
         **{f"callbacks[{n}]": (callback, Callback) for n, callback in enumerate(callbacks)},
     }
     for name, (part, kind) in parts.items():
-        if not isinstance(part, kind):
-            raise TypeError(f"Trainer: {name} is {shown(part)}, expected a {kind.__name__}")
+        check_kind("Trainer", name, part, kind)
     named = [callback.name for callback in callbacks if callback.name]
     if len(set(named)) < len(named):
         raise ValueError(

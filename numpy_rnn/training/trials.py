@@ -6,14 +6,15 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from numpy_rnn.arguments import check_size
 from numpy_rnn.training.process import cores
 from numpy_rnn.training.ranks import world
 
 
-def trial_executor(jobs: int | None = None) -> AbstractContextManager[Executor | None]:
+@contextmanager
+def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
     """Yield an executor of :mod:`concurrent.futures` whose processes run trials.
 
     Parameters
@@ -29,11 +30,7 @@ def trial_executor(jobs: int | None = None) -> AbstractContextManager[Executor |
     ...         print(list(executor.map(abs, [1, -2])))
     [1, 2]
     """
-    return _executor(cores() if jobs is None else check_size("trial_executor", "jobs", jobs))
-
-
-@contextmanager
-def _executor(count: int) -> Iterator[Executor | None]:
+    count = cores() if jobs is None else check_size("trial_executor", "jobs", jobs)
     ranks = world()
     if ranks.size > 1:
         from mpi4py.futures import MPICommExecutor  # noqa: PLC0415 (an extra)

@@ -4,9 +4,16 @@ Not here: the attribution matrix itself, which is in :mod:`numpy_rnn.checking`, 
 remember, which is :mod:`numpy_rnn.apps.memory`. Start reading in ``measurements.py``.
 """
 
-from numpy_rnn.apps.explain.measurements import Measurements, Snapshot, measure, train
+from numpy_rnn.apps.explain.measurements import (
+    Measurements,
+    Sample,
+    Snapshot,
+    measure,
+    of_model,
+    of_recall,
+    train,
+)
 from numpy_rnn.apps.explain.report import write
-from numpy_rnn.apps.explain.sample import Sample, of_model, of_recall
 
 __all__ = [
     "Measurements",

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.explain.measurements import Measurements
-from numpy_rnn.apps.explain.sample import Sample
+from numpy_rnn.apps.explain.measurements import Measurements, Sample
 from numpy_rnn.apps.plotting import require_matplotlib
 
 WIDTH = 5  # inches: on a screen of 390 pixels, a point is a pixel

@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn.apps.explain import pictures
-from numpy_rnn.apps.explain.measurements import Measurements
+from numpy_rnn.apps.explain.measurements import Measurements, Sample
 from numpy_rnn.apps.explain.metrics import per_step
-from numpy_rnn.apps.explain.sample import Sample
 from numpy_rnn.files import write_atomically
 
 TEXTS = tomllib.loads(resources.files(__package__).joinpath("report.toml").read_text("utf-8"))

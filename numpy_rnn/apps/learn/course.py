@@ -35,8 +35,6 @@ def start(folder: Path, language: str = "en") -> Course:
     A file that exists is left as it is, so nothing that a learner wrote is lost. The language of a
     course that exists stays too.
 
-    Examples
-    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     course = start(Path(folder, "course"))

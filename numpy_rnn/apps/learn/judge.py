@@ -60,8 +60,6 @@ def judge(exercise: Exercise, source: str, file: str = "answer.py") -> Verdict:
 
     `file` is a name for error messages. An endless loop does not return: see ``process.py``.
 
-    Examples
-    --------
     >>> from numpy_rnn.apps.learn import load
     >>> exercise = load()[3]
     >>> judge(exercise, exercise.solution).kind

@@ -23,8 +23,6 @@ class DigitsTask(Task):
 
     The target, after the last step, is the digit. The baseline guesses one of ten: ln 10.
 
-    Examples
-    --------
     >>> batch = DigitsTask(12).sample(2, np.random.default_rng(0))
     >>> batch.x.shape, batch.target.shape
     ((12, 2, 8), (2,))
@@ -53,8 +51,6 @@ class DigitsTask(Task):
 class PixelsTask(DigitsTask):
     """Digits by pixels: one pixel a step, row by row, 64 steps, then blanks up to length T.
 
-    Examples
-    --------
     >>> PixelsTask(64).sample(2, np.random.default_rng(0)).x.shape
     (64, 2, 1)
     """
