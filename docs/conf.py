@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from dataclasses import fields, is_dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from latex2mathml.converter import convert
 import numpy_rnn
 from numpy_rnn.apps.learn import load
 from numpy_rnn.apps.recall import SENTENCE
+from numpy_rnn.apps.to_builtin import Validated
 from numpy_rnn.textbook import PAGES
 
 LINK_OUT = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./[^)]*|memory-results/[^)]*)\)")
@@ -94,6 +96,16 @@ def with_literal_blocks(
         lines[:] = [*INDENTED.sub(r"\1\n\n.. code-block:: text\n\n\2", text).splitlines(), ""]
 
 
+def with_settings(
+    _app: Any, what: str, _name: str, obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Add the descriptions of the fields to the docstring of a class of settings."""
+    if what == "class" and issubclass(obj, Validated) and is_dataclass(obj):
+        described = [each for each in fields(obj) if each.metadata.get("text")]
+        lines += ["", "Parameters", "----------"] * bool(described)
+        lines += [line for e in described for line in (e.name, f"    {e.metadata['text']}")]
+
+
 def without_aliases(
     _app: Any, _what: str, _name: str, obj: Any, _skip: bool, _options: Any
 ) -> bool | None:
@@ -128,5 +140,6 @@ def setup(app: Any) -> None:
     app.connect("source-read", with_exercises)
     app.connect("source-read", with_textbook)
     app.connect("autodoc-process-docstring", with_literal_blocks, priority=100)
+    app.connect("autodoc-process-docstring", with_settings, priority=100)
     app.connect("autodoc-skip-member", without_aliases)
     app.connect("build-finished", write_package)

@@ -101,9 +101,7 @@ def test_what_is_refused() -> None:
         with pytest.raises(error, match="Dropout: p is"):
             Dropout(p)  # type: ignore[arg-type]  # wrong on purpose
     layer: Any = Dropout(0.5, dtype="float64")
-    with pytest.raises(
-        RuntimeError, match=r"Dropout\(0\.5.*\).backward: nothing to go back through"
-    ):
+    with pytest.raises(RuntimeError, match=r"Dropout\(.*\).backward: nothing to go back through"):
         layer.backward(np.ones(3))
     with pytest.raises(TypeError, match="x has dtype float32, expected float64"):
         layer.forward(np.ones(3, np.float32))
