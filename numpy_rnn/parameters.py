@@ -63,9 +63,12 @@ def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
 
 def check_parameters(where: object, parameters: Any) -> Parameters:
     """Return `parameters` if that is what they are."""
-    expected = "a layer's or model's .parameters"
-    found: Parameters = check_kind(where, "parameters", parameters, Parameters, expected)
-    return found
+    if not isinstance(parameters, Parameters):
+        raise TypeError(
+            f"{where}: parameters is a {type(parameters).__name__}, "
+            "expected a layer's or model's .parameters"
+        )
+    return parameters
 
 
 class IncompatibleKeys(NamedTuple):
@@ -353,8 +356,7 @@ class Parameters:
         Parameters
         ----------
         state : mapping of str to array
-            As :meth:`state_dict` returns it, or PyTorch's with each tensor's ``.numpy()``.
-            Real numbers of another dtype are converted.
+            As :meth:`state_dict` returns it, or PyTorch's. Other real dtypes are converted.
         strict : bool
             Whether every name must match. A wrong shape, or a number that is not finite, is always
             an error (ValueError), which names all wrong entries.
@@ -408,11 +410,7 @@ class Parameters:
         return keys
 
     def _by_own_names(self, state: Mapping[str, Array]) -> dict[str, Array]:
-        """Return a state with both names of tied weights, and layer numbers in the names.
-
-        A cell such as ``torch.nn.LSTMCell`` has no ``_l0`` in its names. Of tied weights one is
-        enough.
-        """
+        """Return a state with both names of tied weights, and ``_l0`` in the names of a cell."""
         given: dict[str, Array] = {}
         for name, value in state.items():
             numbered = f"{name}_l0"

@@ -181,7 +181,7 @@ def _search_side_by_side(
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
     """Return the checked settings of a run, and set the default of ``--start``."""
-    names = [each.name for each in described(TrainingConfig)]
+    names = described(TrainingConfig)
     with naming_options(*names):
         config = TrainingConfig(options.task, options.cell, **values(options, names))
     shortest = TASKS[config.task].min_length

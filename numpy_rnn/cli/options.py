@@ -53,15 +53,15 @@ def add_option(
 def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
     """Add an option for each of the :func:`described` fields of a class of settings."""
     kinds = get_type_hints(settings)
-    for each in described(settings):
+    for each in described(settings).values():
         kind = (*get_args(kinds[each.name]), kinds[each.name])[0]  # int of int | None
         choices = getattr(each.metadata["check"], "keywords", {}).get("known", kind)
         add_option(parser, option_name(each.name), choices, each.default, each.metadata["text"])
 
 
-def described(settings: type) -> list[Field[Any]]:
-    """Return the fields of a class of settings that have a text for ``--help``, in their order."""
-    return [each for each in fields(settings) if each.metadata.get("text")]
+def described(settings: type) -> dict[str, Field[Any]]:
+    """Return the fields of a class of settings that have a text for ``--help``, by name."""
+    return {each.name: each for each in fields(settings) if each.metadata.get("text")}
 
 
 def option_name(name: str) -> str:

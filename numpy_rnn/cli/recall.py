@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:
-    characters, names = options.vocabulary, [each.name for each in described(Experiment)]
+    characters, names = options.vocabulary, described(Experiment)
     try:
         with naming_options(*names, "vocabulary"):
             if options.extend_vocabulary:

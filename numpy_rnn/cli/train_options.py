@@ -26,8 +26,7 @@ CONFIG = "a TOML file of options"
 FREE = ("checkpoint", "log", "plot", "save_every", "threads")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
-DESCRIBED = [each.name for each in described(Settings)]
-SETTINGS = (*DESCRIBED, "epochs", "time_budget")
+SETTINGS = (*described(Settings), "epochs", "time_budget")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +42,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--time-budget", metavar="TIME", help="training time instead of epochs: 90s, 3m, 1h"
     )
     add_options(parser, Settings)
-    parser.set_defaults(**dict.fromkeys(DESCRIBED))  # None tells an option that is not given
+    parser.set_defaults(
+        **dict.fromkeys(described(Settings))
+    )  # None tells an option that is not given
 
 
 def merged(options: argparse.Namespace) -> dict[str, Any]:

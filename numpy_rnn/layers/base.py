@@ -145,12 +145,8 @@ class Layer(Remembers, ABC):
             Input. The cache refers to it: do not change it before :meth:`vjp`.
         state : state, optional
             State before the first step, like the one returned; zeros by default.
-        lengths : (B,) array of int, optional
-            Number of valid steps of each row of a padded batch.
-        reset : array of bool, optional
-            Where a row's state is reset before a step.
-        mask : array of bool, optional
-            False where a step is passed over: the state is carried and the output repeated.
+        lengths, reset, mask : arrays, optional
+            Which steps count, and where a state is reset: see :meth:`Recurrent.apply`.
         rng : numpy.random.Generator, optional
             For dropout masks. By default the layer's own generator, which advances.
         training : bool, optional

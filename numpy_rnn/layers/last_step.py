@@ -88,17 +88,14 @@ class LastStep(StatelessLayer):
         x = x.swapaxes(0, 1) if self.batch_first else x
         T, B, D = x.shape
         ends = np.full(B, T) if call.lengths is None else check_lengths(where, call.lengths, T, B)
-        rows = np.flatnonzero(ends)
-        first, last = np.zeros_like(rows), ends[rows] - 1
+        valid = np.arange(T)[:, None] < ends
         if call.mask is not None:
             mask = check_bool(where, "mask", call.mask, (B, T) if self.batch_first else (T, B))
-            valid = (mask.T if self.batch_first else mask) & (np.arange(T)[:, None] < ends)
-            rows = np.flatnonzero(valid.any(axis=0))
-            if len(rows):  # then there is a step
-                first = valid[:, rows].argmax(axis=0)
-                last = T - 1 - valid[::-1, rows].argmax(axis=0)
-            else:
-                first = last = rows
+            valid &= mask.T if self.batch_first else mask
+        rows = first = last = np.flatnonzero(valid.any(axis=0))
+        if len(rows):  # then there is a step
+            first = valid[:, rows].argmax(axis=0)
+            last = T - 1 - valid[::-1, rows].argmax(axis=0)
         y = np.zeros((B, D), x.dtype)
         half = self._reverse_part(D)
         y[rows, :half] = x[last, rows, :half]

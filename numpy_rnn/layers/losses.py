@@ -87,14 +87,9 @@ class Loss(Remembers, ABC):
         """
 
     def vjp(self, cache: Any, dloss: Array | float = 1.0) -> Array:
-        """Return the gradient of y. Store nothing, change nothing.
+        """Return the gradient of y, for a cache of :meth:`apply`. Store nothing, change nothing.
 
-        Parameters
-        ----------
-        cache : LossCache
-            From :meth:`apply`.
-        dloss : scalar, or an array like the loss for "none"
-            Gradient of the loss.
+        `dloss` is the gradient of the loss: a scalar, or an array like the loss for "none".
         """
         where = f"{type(self).__name__}.backward"
         if not isinstance(cache, LossCache) or not isinstance(cache.pair, self._pair_cache):
@@ -137,6 +132,9 @@ class Loss(Remembers, ABC):
 class MSELoss(Loss):
     """Mean squared error, as ``torch.nn.MSELoss``. `reduction` is that of :class:`Loss`.
 
+    Output and target have one shape and dtype. Their axis 0 is time for "sum_over_time". A mask has
+    all axes but the last.
+
     Examples
     --------
     >>> import numpy as np
@@ -150,15 +148,7 @@ class MSELoss(Loss):
     _pair_cache = MSECache
 
     def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
-        """Return loss and cache. See :meth:`Loss.apply`.
-
-        Parameters
-        ----------
-        y, target : arrays of one shape and dtype
-            Axis 0 is time for "sum_over_time".
-        mask : array of bool with all axes of y but the last, optional
-            False where a step does not count.
-        """
+        """Return loss and cache. See :meth:`Loss.apply`."""
         where = "MSELoss.forward"
         y = check_float(where, "y", y)
         if not y.ndim:
@@ -188,7 +178,9 @@ class MSELoss(Loss):
 class CrossEntropyLoss(Loss):
     """Softmax cross-entropy for integer targets, as ``torch.nn.CrossEntropyLoss``.
 
-    Classes are the last axis, as everywhere in this library (PyTorch has them second).
+    The output, (T, B, V) or (N, V), holds logits. Classes are the last axis, as everywhere in this
+    library (PyTorch has them second). The target, (T, B) or (N,), holds classes, 0 to V - 1, or
+    `ignore_index`. A mask has the target's shape. The loss is in nats.
 
     Parameters
     ----------
@@ -220,17 +212,7 @@ class CrossEntropyLoss(Loss):
         return f"CrossEntropyLoss(reduction={self.reduction!r}{extra})"
 
     def apply(self, y: Array, target: Array, mask: Array | None = None) -> tuple[Array, LossCache]:
-        """Return loss, in nats, and cache. See :meth:`Loss.apply`.
-
-        Parameters
-        ----------
-        y : (T, B, V) or (N, V) array
-            Logits.
-        target : (T, B) or (N,) array of int
-            Classes, 0 to V - 1, or `ignore_index`.
-        mask : (T, B) or (N,) array of bool, optional
-            False where a step does not count.
-        """
+        """Return loss and cache. See :meth:`Loss.apply`."""
         where = "CrossEntropyLoss.forward"
         y = check_float(where, "y", y)
         check_shape(where, "y", y, (("T", "B", "V"), ("N", "V")))

@@ -79,9 +79,9 @@ class StatelessLayer(Layer):
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
         training = self.training if training is None else training
-        y, own = self._apply(
-            x if type(x) is np.ndarray else self._plain(x), Call(lengths, training, rng, mask)
-        )
+        x = x if type(x) is np.ndarray else self._plain(x)
+        self.check_input(x)
+        y, own = self._apply(x, Call(lengths, training, rng, mask))
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
     def vjp(

@@ -107,16 +107,10 @@ def _write(path: Path, model: Layer, state: dict[str, Any], about: Mapping[str, 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
     """Resume a run from a file of :func:`save`, and return the `about` that was passed to it.
 
-    The trainer is made of the same parts as the one that was saved.
+    The trainer is made of the same parts as the one that was saved. A file that is no checkpoint,
+    is damaged, or is of another run, is a DamagedFileError. For an example see :func:`save`.
 
-    Raises
-    ------
-    OSError, DamagedFileError
-        If the file cannot be read; if it is not a checkpoint, is damaged, or is of another run.
-
-    Examples
-    --------
-    >>> load("run.safetensors", trainer=None)  # for a trainer and a file see :func:`save`
+    >>> load("run.safetensors", trainer=None)
     Traceback (most recent call last):
     TypeError: load: trainer is None, expected a Trainer
     """
