@@ -146,7 +146,10 @@ def page(proof: Any, museum: Any) -> str:
                 "[checking.md](checking.md) describes the checkers. "
                 "Linearity compares backward(3 u + v) with 3 backward(u) +"
             ),
-            "backward(v), and split = whole a sequence in two parts with the whole.",
+            (
+                'backward(v). The column "split = whole" compares a sequence that is run '
+                "in two parts with the whole."
+            ),
             "",
             "## Everything that is shipped",
             "",
