@@ -5,7 +5,7 @@ layers are elsewhere, and ``import numpy_rnn`` imports nothing from here. Start 
 ``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
 report. The steps of a check, which ``checker.py`` takes:
 
-    what is checked     forms, target, objects, parameters, frameworks, nested
+    what is checked     check, target, objects, parameters, frameworks, nested
     its inputs          shapes
     its derivatives     derivatives, traced, equals, buffers
     what is wrong       compare, side_effects

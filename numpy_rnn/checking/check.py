@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from numpy_rnn.checking.checker import Checker
 from numpy_rnn.checking.compare import CheckSettings
 from numpy_rnn.checking.derivatives import Method
-from numpy_rnn.checking.forms import read_target
+from numpy_rnn.checking.frameworks import framework_pair
+from numpy_rnn.checking.nested import Arguments, FormError
+from numpy_rnn.checking.objects import METHODS, ObjectTarget
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import GIVEN_REGIMES, Given, choose_regimes, complete_sizes
 from numpy_rnn.checking.side_effects import SIDE_EFFECTS, WRONG
+from numpy_rnn.checking.target import FunctionTarget, PairTarget, Target, argument_names, positional
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()
 CAUSE_SECONDS = 5.0  # to look for a cause, unless a call says otherwise
+FORMS = (
+    "a pair (forward, backward), an object with both methods, a function "
+    "theta -> (loss, gradient), a torch.autograd.Function or a jax.custom_vjp"
+)
 
 
 def check_gradients(
@@ -158,3 +168,40 @@ def assert_gradients(target: Any, *arguments: Given | Mapping[str, Given], **opt
     if not report.ok:
         which = "a gradient is wrong" if not report.gradients_ok else "a pass has side effects"
         raise AssertionError(f"{which}\n{report}")
+
+
+def read_target(
+    target: Any, arguments: Sequence[Any], parameters: Sequence[str] | None
+) -> tuple[Target, dict[str, Any]]:
+    """Return which form check_gradients was given, as a Target, and its arguments by name."""
+    pair = isinstance(target, tuple | list) and len(target) == 2 and all(map(callable, target))
+    functions = (*target, "") if pair else framework_pair(target)
+    methods = next((m for m in METHODS if all(hasattr(target, n) for n in m if n)), None)
+    forward: Any
+    if functions is not None:
+        forward = functions[0]
+    elif methods is not None and not inspect.isfunction(target):
+        forward = getattr(target, methods[0])
+    elif callable(target):
+        forward = target
+    else:
+        raise FormError(f"check_gradients: {target!r}, expected {FORMS}")
+    by_name = len(arguments) == 1 and isinstance(arguments[0], Mapping)
+    if by_name:
+        given = dict(arguments[0])
+    else:
+        given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
+    if not given:
+        raise FormError("check_gradients: no arguments, expected those of forward")
+    nested = Arguments(given)
+    if functions is not None:
+        return PairTarget(functions[0], functions[1], nested, functions[2]), nested.values
+    if forward is not target:
+        return ObjectTarget(target, nested, parameters, methods or METHODS[0]), nested.values
+    single = sum(p.default is p.empty for p in positional(target) or ()) == 1
+    flat = by_name and single and all(isinstance(tree, str) for tree in nested.trees)
+    values = {  # an integer vector stands for a real one
+        n: g.astype(float) if isinstance(g, np.ndarray) and single else g
+        for n, g in nested.values.items()
+    }
+    return FunctionTarget(target, nested, flat=flat), values

@@ -20,7 +20,7 @@ class Edit:
     cause: str
     container: Any  # the node or the list that holds the place
     key: Any  # a field's name, or an index or a slice of a list
-    new: Any  # the node, or a function that makes it
+    new: Any
     statement: ast.stmt
     removed: str = ""  # for a report, if the change is not of one place
 
@@ -32,8 +32,6 @@ class Edit:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Change the tree, and change it back."""
-        if callable(self.new):
-            self.new = self.new()
         if isinstance(self.container, list):
             before = list(self.container)
             self.container[self.key] = self.new
@@ -93,7 +91,7 @@ def one_of(edits: list[Edit], choice: str) -> Edit | None:
     first = edits[0]
     if len(edits) == 1:
         return first
-    made = [edit.new() if callable(edit.new) else edit.new for edit in edits]
+    made = [edit.new for edit in edits]
     if not all(isinstance(new, ast.expr) for new in made):
         return None
     new = made[-1]

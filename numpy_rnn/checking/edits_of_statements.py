@@ -1,8 +1,8 @@
 """Changes of statements: what a wrong backward pass may have been meant to be.
 
 Each change undoes one of the usual mistakes: ``=`` for ``+=``, a statement too many or in the
-wrong place, a mean for a sum. Those of expressions are in ``edits_of_values.py`` and
-``edits_of_terms.py``. A change has a rank, 0 to 6. Those with a low rank are likelier, and fewer.
+wrong place, a mean for a sum. Those of expressions are in ``edits_of_expressions.py``. A change has
+a rank, 0 to 6. Those with a low rank are likelier, and fewer.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
-from numpy_rnn.checking.edits import Edit, MakeEdit, expressions, statements, substituted
-from numpy_rnn.checking.edits_of_values import edits_of_values
+from numpy_rnn.checking.edits import Edit, MakeEdit, Place, expressions, statements, substituted
+from numpy_rnn.checking.edits_of_expressions import edits_of_expression
 from numpy_rnn.checking.pool import Pool, Source, loaded, other_steps
 
 
@@ -32,7 +32,7 @@ def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
         yield from _of_statement(block, index, pool)
         for place in expressions(statement, statement):
             if not isinstance(place.parent, ast.While):
-                yield from edits_of_values(place, pool)
+                yield from edits_of_expression(place, pool)
 
 
 def _of_statement(block: list[ast.stmt], i: int, pool: Pool) -> Iterator[Edit]:
@@ -65,17 +65,12 @@ def _of_assignment(
     edit: MakeEdit, statement: ast.Assign | ast.AugAssign, pool: Pool
 ) -> Iterator[Edit]:
     """Yield changes of what an assignment does with its value."""
-    for call, unwrapped in _unwrapped(statement):
-        yield edit(2, f"a call too many, {call}", unwrapped)
     yield from _of_target(edit, statement, pool)
     value = statement.value
     if isinstance(statement, ast.Assign):
         target = statement.targets[0]
         if isinstance(target, ast.Name | ast.Subscript | ast.Attribute):
             yield edit(1, "= for +=", ast.AugAssign(target, ast.Add(), value))
-        for name in sorted(pool.local) if isinstance(target, ast.Name) else ():
-            renamed = ast.Assign([ast.Name(name, ast.Store())], value)
-            yield edit(5, "a result under the wrong name", renamed)
         return
     yield edit(1, "+= for =", ast.Assign([statement.target], value))
     opposite = ast.Sub() if isinstance(statement.op, ast.Add) else ast.Add()
@@ -113,35 +108,19 @@ def _of_target(edit: MakeEdit, statement: ast.Assign | ast.AugAssign, pool: Pool
             yield edit(3, "the wrong step", ast.Assign([stored], statement.value))
 
 
-def _unwrapped(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield a statement without a call that it has more than once: x for each f(x)."""
-    calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call) and len(n.args) == 1]
-    found = {ast.unparse(call): call for call in calls}
-    for text, call in found.items():
-        if len(calls) > len(found):
-            yield text, substituted(statement, {text: call.args[0]})
-
-
 def _undivided(function: ast.FunctionDef) -> Iterator[Edit]:
     """Yield the function without any division by a value: means become sums."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            divided = [
-                (n, ast.unparse(n))
-                for n in ast.walk(function)
-                if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)
-                if ast.unparse(n.right) == ast.unparse(node.right)
-            ]
-            if len(divided) > 1 and divided[0][0] is node:
-                replaced = {text: n.left for n, text in divided}
-                body = [substituted(statement, replaced) for statement in function.body]
-                statement = next(
-                    block[i]
-                    for block, i in statements(function)
-                    if node in [p.node for p in expressions(block[i], block[i])]
-                )
-                text = f"/ {ast.unparse(node.right)}"
-                yield Edit(2, "a mean or a sum", function, "body", body, statement, text)
+    divisions: dict[str, list[Place]] = {}
+    for block, i in statements(function):
+        for place in expressions(block[i], block[i]):
+            if isinstance(place.node, ast.BinOp) and isinstance(place.node.op, ast.Div):
+                divisions.setdefault(ast.unparse(place.node.right), []).append(place)
+    for divisor, places in divisions.items():
+        if len(places) > 1:
+            replaced = {ast.unparse(p.node): cast("ast.BinOp", p.node).left for p in places}
+            body = [substituted(statement, replaced) for statement in function.body]
+            where, text = places[0].statement, f"/ {divisor}"
+            yield Edit(2, "a mean or a sum", function, "body", body, where, text)
 
 
 def _with_body(loop: ast.For, body: list[ast.stmt]) -> ast.For:

@@ -10,29 +10,18 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn.checking.nested import as_leaves, as_tuple, map_tree
 from numpy_rnn.checking.target import callable_name
 
-
-class FrameworkFunction(NamedTuple):
-    """A function of a framework as a forward pass of arrays. Its cache is the backward pass."""
-
-    name: str
-    forward: Callable[..., tuple[Any, Callable[..., Any]]]
-
-    @staticmethod
-    def backward(*sent: Any) -> Any:
-        """Return the gradients, from those of the outputs and the cache."""
-        *douts, pull = sent
-        return pull(douts)
+Pair = tuple[Callable[..., Any], Callable[..., Any], str]
 
 
-def framework_function(target: Any) -> FrameworkFunction | None:
-    """Return a function of PyTorch or JAX as a pair, or None for anything else."""
+def framework_pair(target: Any) -> Pair | None:
+    """Return a function of PyTorch or JAX as a pair of arrays with a name, or None."""
     torch = sys.modules.get("torch")
     if torch is not None:
         owner: Any = getattr(target, "__self__", target)
@@ -41,9 +30,8 @@ def framework_function(target: Any) -> FrameworkFunction | None:
             parameters = list(inspect.signature(custom.forward).parameters.values())
             parameters = parameters[parameters[0].name == "ctx" :]
             return _pair(custom.apply, custom.__name__, _run_torch, parameters)
-        uses_torch = inspect.isfunction(target) and any(
-            value is torch for value in _names(target).values()
-        )
+        used = inspect.getclosurevars(target)[:2] if inspect.isfunction(target) else ()
+        uses_torch = any(value is torch for names in used for value in names.values())
         if isinstance(target, torch.nn.Module) or uses_torch:
             return _pair(target, callable_name(target), _run_torch)
     if sys.modules.get("jax") is not None and type(target).__module__.startswith("jax"):
@@ -51,25 +39,24 @@ def framework_function(target: Any) -> FrameworkFunction | None:
     return None
 
 
-def _names(function: Any) -> dict[str, Any]:
-    """Return the global and enclosed names that a function uses."""
-    used = {n: function.__globals__.get(n) for n in function.__code__.co_names}
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return used | {n: c.cell_contents for n, c in cells}
-
-
 def _pair(
     function: Any, name: str, run: Any, parameters: list[inspect.Parameter] | None = None
-) -> FrameworkFunction:
+) -> Pair:
+    """Return a pair whose cache is the backward pass, which `run` returns beside the outputs."""
+
     def forward(*arguments: Any) -> Any:
         return run(function, arguments)
+
+    def backward(*sent: Any) -> Any:
+        *douts, pull = sent
+        return pull(douts)
 
     # So that arguments have the function's names in a report.
     if parameters is None:
         called = getattr(function, "forward", function)
         parameters = list(inspect.signature(called).parameters.values())
     forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it
-    return FrameworkFunction(name, forward)
+    return forward, backward, name
 
 
 def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:

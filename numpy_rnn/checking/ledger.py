@@ -83,17 +83,10 @@ def ledger(
 def per_example(
     model: Any, x: Array, dy: Array, state: Any = None, *, budget: int = BUDGET
 ) -> dict[str, Array]:
-    """Return the gradient of each example of a batch.
+    """Return the gradient (B, ...) of each example of a batch, for each parameter.
 
-    Parameters
-    ----------
-    model, x, dy, state, budget
-        As for :func:`ledger`.
-
-    Returns
-    -------
-    gradients : dict of str to (B, ...) array
-        Each sums over B to the parameter's gradient, up to rounding.
+    The arguments are those of :func:`ledger`. Each sums over B to the parameter's gradient, up to
+    rounding.
 
     Examples
     --------
@@ -129,12 +122,8 @@ def ledger_chunks(
 ) -> Iterator[LedgerChunk]:
     """Yield a ledger in chunks, the last steps first.
 
-    Parameters
-    ----------
-    model, x, dy, state
-        As for :func:`ledger`. One direction only, because a chunk must not need what comes after.
-    budget : int
-        Largest size of a chunk in bytes; a chunk has at least one step.
+    The arguments are those of :func:`ledger`. The model has one direction only, because a chunk
+    must not need what comes after. `budget` is for each chunk, which has at least one step.
 
     Examples
     --------
@@ -174,10 +163,7 @@ def ledger_norms(
 ) -> dict[str, Array]:
     """Return the norm (T,) of each timestep's contribution to each parameter's gradient.
 
-    Parameters
-    ----------
-    model, x, dy, state, budget
-        As for :func:`ledger_chunks`.
+    The arguments are those of :func:`ledger_chunks`.
 
     Examples
     --------
@@ -203,12 +189,10 @@ def attribution(model: Any, x: Array, dy: Array, state: Any = None) -> list[Arra
     model : recurrent layer or Sequential
         One-directional and time-major. Of several recurrent layers in a Sequential, the last
         one is measured.
-    x : (T, B, D) array, or (T, B) array of int
-        Input of the model.
+    x, state
+        As for :func:`ledger`.
     dy : (T, B, K) array
         Row tau is the gradient of the loss at step tau with respect to the output there.
-    state : optional
-        Initial state, as the model's forward takes it; zeros by default.
 
     Returns
     -------

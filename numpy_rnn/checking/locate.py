@@ -176,9 +176,8 @@ def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosi
 def _only(gates: list[str]) -> str:
     if len(gates) == 1:
         return f"only {gate_name(gates[0])} is"
-    if gates[0].startswith("block"):
-        return f"only {'; '.join(gates[:-1])} and {gates[-1]} are"
-    return f"only gates {', '.join(gates[:-1])} and {gates[-1]} are"
+    kind = "" if gates[0].startswith("block") else "gates "
+    return f"only {kind}{', '.join(gates[:-1])} and {gates[-1]} are"
 
 
 def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) -> list[str]:

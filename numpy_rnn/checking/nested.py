@@ -97,14 +97,7 @@ def path_text(path: Path) -> str:
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:
     """Return outputs as a flat tuple, whether one, several, or states in nested tuples."""
-    if outputs is None:
-        return ()
-    if isinstance(outputs, dict):
-        outputs = tuple(outputs.values())
-    if isinstance(outputs, tuple | list):
-        return tuple(part for output in outputs for part in as_tuple(output))
-    array = np.asarray(outputs)
-    return (array.view(np.ndarray) if type(array) is not np.ndarray else array,)
+    return tuple(np.asarray(leaf) for leaf in as_leaves(outputs) if leaf is not None)
 
 
 def regroup(parts: Sequence[Any], like: Any) -> Any:

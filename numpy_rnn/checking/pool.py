@@ -13,15 +13,8 @@ import numpy as np
 
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
 SLOPES = ("{0}", "1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
-PURE = (
-    "np.tanh",
-    "np.exp",
-    "np.dot",
-    "len",
-    "np.zeros_like",
-    "np.outer",
-    "np.matmul",
-)  # may be called to see the shape of a result
+# May be called to see the shape of a result.
+PURE = ("np.tanh", "np.exp", "np.dot", "len", "np.zeros_like", "np.outer", "np.matmul")
 
 
 class Source(NamedTuple):
@@ -41,14 +34,11 @@ class Pool:
         nodes = list(ast.walk(source.node))
         self._values = source.values
         self._shapes: dict[str, Any] = {}
-        self._like: dict[str, list[ast.expr]] = {}
         self._slopes: dict[str, list[ast.expr]] = {}
         names = [n for n in nodes if isinstance(n, ast.Name)]
         self.local = {n.arg for n in nodes if isinstance(n, ast.arg)}
         self.local |= {n.id for n in names if is_stored(n)}
         self.unused = self.local - {n.id for n in names if not is_stored(n)}
-        texts = [n.value for n in nodes if isinstance(n, ast.Constant)]
-        self.strings = {t for t in texts if isinstance(t, str) and t.isidentifier()}
         tests = [n.test for n in nodes if isinstance(n, ast.While)]
         self.ends_loops = {n.id for t in tests for n in ast.walk(t) if isinstance(n, ast.Name)}
         called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
@@ -83,15 +73,9 @@ class Pool:
     def like(self, node: ast.expr) -> list[ast.expr]:
         """Return the other atoms of the same shape, if it is known."""
         text = ast.unparse(node)
-        if text not in self._like:
-            shape = self.shape(node, text)
-            self._like[text] = [
-                other
-                for other_text, other in self.atoms.items()
-                if other_text != text and shape is not None
-                if self.shape(other, other_text) == shape
-            ]
-        return self._like[text]
+        shape = self.shape(node, text)
+        atoms = self.atoms.items() if shape is not None else ()
+        return [atom for t, atom in atoms if t != text and self.shape(atom, t) == shape]
 
     def written(self, node: ast.expr) -> list[ast.expr]:
         """Return those atoms of the same shape that are not another step of one in the code."""
@@ -120,6 +104,8 @@ class Pool:
                     found.append(ast.BinOp(a, ast.MatMult(), b))
                 if (rows, inner, first) == (shape[0], second, shape[1]):
                     found.append(ast.BinOp(a, ast.MatMult(), ast.Attribute(b, "T", ast.Load())))
+                if (inner, rows, second) == (shape[0], first, shape[1]):
+                    found.append(ast.BinOp(ast.Attribute(a, "T", ast.Load()), ast.MatMult(), b))
         return found
 
     def scalars(self) -> list[ast.expr]:

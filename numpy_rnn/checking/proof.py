@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.check import check_gradients
+from numpy_rnn.checking.check import check_gradients, read_target
 from numpy_rnn.checking.derivatives import rtrl
-from numpy_rnn.checking.forms import read_target
 from numpy_rnn.checking.nested import as_tuple, regroup
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.registry import (

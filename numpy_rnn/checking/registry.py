@@ -71,18 +71,28 @@ class RegisteredModel(NamedTuple):
 
 
 def _tokens(letter: str) -> Callable[..., Array]:
-    """Return a function that draws token ids (T, B) below the size of a letter."""
-    return lambda rng, sizes: rng.integers(0, sizes[letter], (sizes["T"], sizes["B"]))
+    """Return a function that draws token ids (T, B), repeated within the first step."""
+
+    def draw(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+        tokens: Array = rng.integers(0, sizes[letter], (sizes["T"], sizes["B"]))
+        tokens[:1] = 0
+        return tokens
+
+    return draw
 
 
 def _targets(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
+    """Draw classes, and ignore the first target of the first sequence if there are others."""
     targets: Array = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
-    targets[rng.random(targets.shape) < 0.2] = -100
+    targets.flat[: int(targets.size > 1)] = -100
     return targets
 
 
 def _mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
-    return rng.random((sizes["T"], sizes["B"])) < 0.8
+    """Draw which steps count: the first step of sequence 0 does, that of sequence 1 does not."""
+    mask = rng.random((sizes["T"], sizes["B"])) < 0.8
+    mask[:1, :1], mask[:1, 1:2] = True, False
+    return mask
 
 
 def _kept_units(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
@@ -117,9 +127,9 @@ _lstm: Shapes = _h_and_c | _weights(4)
 _projected: Shapes = {**_h_and_c, "h0": "B P"} | _weights(4, "P") | {"W_hr": "P H"}
 _diagonal: Shapes = {**_h, "W_ih": "H D", "w_hh": "H", "b_ih": "H"}
 _lru: Shapes = {**_h, "h0": "B 2H", "W_ih": "2H D", "nu": "H", "theta": "H", "gamma": "H"}
-_norm: Shapes = {"x": "T B H", "gain": "H", "bias": "H"}
+_norm: Shapes = {"x": "T B H", "weight": "H", "bias": "H"}
 _squares: Shapes = {"y": "T B V", "target": "T B V"}
-_scores: Shapes = {"logits": "T B V", "targets": _targets, "mask": _mask}
+_scores: Shapes = {"y": "T B V", "targets": _targets, "mask": _mask}
 _LOSSES = [("mse", "mse", _squares), ("cross-entropy", "cross_entropy", _scores)]
 
 

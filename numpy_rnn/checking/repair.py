@@ -53,7 +53,12 @@ def suggest_repair(
     is then, in every regime. The search ends after this many seconds of processor time.
     """
     end = time.process_time() + seconds
-    with contextlib.suppress(Exception), _quietly():  # whatever changed code raises
+    with (
+        contextlib.suppress(Exception),  # whatever changed code raises
+        np.errstate(all="ignore"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
         trials = _failing(points, method)
         sources = list(_sources(trials[0].point)) if trials else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
@@ -154,13 +159,6 @@ def _slices(direction: Array) -> Iterator[Array]:
             chosen = (slice(None),) * axis + (index,)
             only[chosen] = direction[chosen]
             yield only
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _sources(point: Point) -> Iterator[Source]:

@@ -136,25 +136,26 @@ def _in_cache(cache: Any) -> dict[str, Array]:
 
 def _changed(who: str, kind: str, before: Any, after: Any) -> list[Violation]:
     """Return a violation for the first array that is not what it was."""
-    for name, old in before.items():
-        if isinstance(old, np.ndarray) and not _same_bits(old, after.get(name)):
-            return [Violation(kind, f"{who} changes {name}")]
-    return []
-
-
-def _same_bits(a: Array | None, b: Array | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
+    arrays = {name: old for name, old in before.items() if isinstance(old, np.ndarray)}
+    name = _first_different(arrays, after)
+    return [Violation(kind, f"{who} changes {name}")] if name else []
 
 
 def _own_copies(gradients: Gradients) -> Gradients:
     return {n: None if g is None else np.array(g) for n, g in gradients.items()}
 
 
-def _first_different(a: Gradients, b: Gradients) -> str:
-    """Return the name of a gradient that differs in a bit, or an empty string."""
-    return next((name for name, g in a.items() if not _same_bits(g, b[name])), "")
+def _first_different(before: Gradients, after: Gradients) -> str:
+    """Return the name of an array that differs in a bit, or an empty string."""
+    for name, a in before.items():
+        b = after.get(name)
+        if a is None or b is None:
+            same = a is b
+        else:
+            same = (a.shape, a.dtype, a.tobytes()) == (b.shape, b.dtype, b.tobytes())
+        if not same:
+            return name
+    return ""
 
 
 def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:

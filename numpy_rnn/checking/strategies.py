@@ -48,18 +48,11 @@ def sizes(
 ) -> st.SearchStrategy[dict[str, int]]:
     """Return a strategy for the sizes of the letters T, B, D, H, P and V.
 
-    Parameters
-    ----------
-    T, B, other : pairs of int
-        Smallest and largest number of steps, batch size, and size of everything else. P is
-        at most H.
+    The pairs are the smallest and the largest size, `other` those of D, H and V. P is at most H.
     """
+    bounds = {"T": T, "B": B, "D": other, "H": other, "V": other}
     return st.fixed_dictionaries(
-        {
-            "T": st.integers(*T),
-            "B": st.integers(*B),
-            **{letter: st.integers(*other) for letter in "DHV"},
-        }
+        {letter: st.integers(*pair) for letter, pair in bounds.items()}
     ).flatmap(lambda s: st.integers(1, s["H"]).map(lambda P: {**s, "P": P}))
 
 
@@ -71,12 +64,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Return a strategy for the arguments of a forward pass, none of them zero.
 
-    Parameters
-    ----------
-    shapes : mapping of str to shape
-        As for :func:`numpy_rnn.checking.check_gradients`.
-    sizes : strategy, optional
-        Of the sizes of the letters; :func:`sizes` by default.
+    `shapes` are as for :func:`numpy_rnn.checking.check_gradients`. Sizes of the letters are drawn
+    from :func:`sizes` by default.
     """
     chosen = draw_from(globals()["sizes"]() if sizes is None else sizes)
     rng = np.random.default_rng(draw_from(seeds()))
@@ -102,10 +91,7 @@ def states(draw_from: st.DrawFn, B: int, size: int) -> Array:
 def cotangents(draw_from: st.DrawFn, outputs: Any) -> tuple[Array, ...]:
     """Return a strategy for gradients of outputs: at every step, at one only, or tiny.
 
-    Parameters
-    ----------
-    outputs : array or tuple of arrays
-        What forward returned. The strategy gives a tuple with one gradient for each.
+    `outputs` are what forward returned. The strategy gives a tuple with one gradient for each.
     """
     rng = np.random.default_rng(draw_from(seeds()))
     kind = draw_from(st.sampled_from(["everywhere", "last step", "first step", "tiny"]))

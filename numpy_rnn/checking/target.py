@@ -2,7 +2,7 @@
 
 A pair, an object and a function all become a Target: named values in, outputs out, and a
 `backward` that claims the gradient of sum(dout * out) for each value. Objects are in
-``objects.py``, functions of PyTorch and JAX in ``frameworks.py``; ``forms.py`` tells them apart.
+``objects.py``, functions of PyTorch and JAX in ``frameworks.py``; ``check.py`` tells them apart.
 """
 
 from __future__ import annotations

@@ -148,19 +148,15 @@ class TracedArray(np.ndarray[Any, Any]):
 
     def var(self, *args: Any, **options: Any) -> Any:
         """Return the variance."""
-        return (
-            np.var(self, *args, **options)
-            if self.dtype.kind == "c"
-            else super().var(*args, **options)
-        )
+        if self.dtype.kind == "c":
+            return np.var(self, *args, **options)
+        return super().var(*args, **options)
 
     def std(self, *args: Any, **options: Any) -> Any:
         """Return the standard deviation."""
-        return (
-            np.std(self, *args, **options)
-            if self.dtype.kind == "c"
-            else super().std(*args, **options)
-        )
+        if self.dtype.kind == "c":
+            return np.std(self, *args, **options)
+        return super().std(*args, **options)
 
     @property  # type: ignore[misc]
     def real(self) -> Any:  # read-only: code under test does not assign to it
@@ -196,11 +192,9 @@ def note(operation: str) -> None:
 def _record_side(record: Record, name: str, inputs: list[Any]) -> None:
     if name in ("absolute", "fabs", "sign"):
         pairs = [("> 0", inputs[0], 0.0)]
-    elif name in ("maximum", "minimum", "fmax", "fmin"):
-        pairs = [(name, inputs[0], inputs[1])]
     elif name == "clip":
         pairs = [("lower", inputs[0], inputs[1]), ("upper", inputs[0], inputs[2])]
-    elif name in COMPARISONS:
+    elif name in COMPARISONS or name in ("maximum", "minimum", "fmax", "fmin"):
         pairs = [(name, inputs[0], inputs[1])]
     else:
         return

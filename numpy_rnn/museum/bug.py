@@ -146,10 +146,9 @@ def read_bugs(
     references: Mapping[str, RegisteredPair | OptimizerReference],
     folder: Traversable = TABLES,
 ) -> list[Bug]:
-    """Return the bugs of a table, such as "gru" for ``gru.txt``, in the order of the file.
+    """Return the bugs of a table, in the order of the file.
 
-    `references` are the correct code by name. The head of ``bugs/cells.txt`` explains the form of
-    an entry. An entry of another form, or before the first line [NAME], is a ValueError.
+    The head of ``bugs/cells.txt`` explains the form of an entry. Another form is a ValueError.
     """
     text = (folder / f"{table}.txt").read_text("utf-8")
     bugs: list[Bug] = []
@@ -185,23 +184,7 @@ def draw_arguments(
     sizes: dict[str, int] = SIZES,
     scale: float = 0.7,
 ) -> tuple[Array, ...]:
-    """Draw one array for every argument of a reference's forward.
-
-    Parameters
-    ----------
-    reference : RegisteredPair
-        The pair, with the shapes of its arguments.
-    rng : numpy.random.Generator
-        The source of the numbers.
-    sizes : mapping of str to int
-        The sizes of T, B, D, H, P and V.
-    scale : float
-        The standard deviation of the real arguments.
-
-    Returns
-    -------
-    arguments : tuple of arrays
-        In the order of forward's signature.
+    """Draw one array for every argument of a reference's forward, real ones of this `scale`.
 
     Examples
     --------

@@ -67,20 +67,8 @@ def evaluate(
 ) -> Evaluation | None:
     """Check a bug with the library's own checker.
 
-    Parameters
-    ----------
-    bug : Bug
-        The reference and the patch.
-    inputs : {"typical", "vanishing"}
-        "typical": the checker chooses the inputs, and locates the bug. "vanishing": the gradient
-        vanishes over 30 steps, and the bug is not located.
-    cause_seconds : float, optional
-        See :func:`numpy_rnn.checking.check_gradients`.
-
-    Returns
-    -------
-    evaluation : Evaluation or None
-        None for vanishing inputs of a reference that is not recurrent.
+    The checker chooses typical inputs, and locates the bug. Where the gradient vanishes over 30
+    steps, the bug is not located. There the result is None if the reference is not recurrent.
 
     Examples
     --------
@@ -122,19 +110,7 @@ def check_reference(
 ) -> Report:
     """Check the correct code of a reference, or a patched pair, with ``check_gradients``.
 
-    Parameters
-    ----------
-    reference : RegisteredPair
-        The pair and the shapes of its arguments.
-    functions : tuple of callable, optional
-        A patched pair to check instead.
-    **options
-        Further options of :func:`numpy_rnn.checking.check_gradients`, such as `sizes` and `seed`.
-
-    Returns
-    -------
-    report : Report
-        If it is not ``ok`` for the correct code, that is a false alarm.
+    The options are those of :func:`numpy_rnn.checking.check_gradients`.
 
     Examples
     --------
@@ -158,10 +134,6 @@ def check_optimizer(
 ) -> WrongStep | None:
     """Compare the path of an optimiser with its closed form.
 
-    The gradients are random. One weight has tiny gradients, another has large ones, and a third
-    has a zero gradient at one step. The third gradient is short as a whole. So errors show in code
-    that divides by a gradient or clips it.
-
     A closed form has no recursion: each moment is a sum over all gradients so far, weighted by
     powers of the decay, instead of a running mean.
 
@@ -175,12 +147,10 @@ def check_optimizer(
         gradients at them, (t, N), and returns theta_t, (N,).
     options : mapping of str to float
         The hyperparameters of both: lr, momentum, ...
-    steps : int
-        The length of the path.
+    steps, seed : int
+        The length of the path, and the seed of the weights and gradients.
     tolerance : float
         The largest error of a weight, relative to the larger of 1 and its absolute value.
-    seed : int
-        The seed of the initial weights and of the gradients.
 
     Returns
     -------
@@ -196,6 +166,7 @@ def check_optimizer(
     """
     rng = np.random.default_rng(seed)
     theta = _named(rng.standard_normal(len(NAMES)))
+    # Tiny, large, zero and short gradients show errors in code that divides by them or clips them.
     scales = np.array([1.0, 1e-9, 1e3, *[1.0] * (len(NAMES) - 3)])
     gradients = rng.standard_normal((steps, len(NAMES))) * scales
     gradients[1, 3] = 0.0

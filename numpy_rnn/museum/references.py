@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from numpy_rnn import textbook
-from numpy_rnn.checking.registry import RegisteredPair, Shapes, pair_of
+from numpy_rnn.checking.registry import TEXTBOOK_PAIRS, RegisteredPair, Shapes
 from numpy_rnn.functional.types import Array, Cache
 from numpy_rnn.museum import optimizers
 from numpy_rnn.museum.bug import Bug, OptimizerReference, read_bugs
 from numpy_rnn.textbook.elman import elman_backward, elman_forward
 
 WINDOW = 4  # steps of a window; the last window may be shorter
-IGNORED = -100  # the target of a step that does not count
-DROPPED = 0.3  # the probability of dropout
 
 
 def windows_forward(
@@ -117,58 +114,24 @@ def draw_lengths(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
     return lengths
 
 
-def draw_tokens(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
-    """Draw token ids with repetitions, also within a step."""
-    tokens = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
-    tokens[0] = 0
-    return tokens
-
-
-def draw_dropout_mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
-    """Draw which elements dropout keeps."""
-    return np.asarray(rng.random([sizes[axis] for axis in "TBH"]) >= DROPPED)
-
-
-def draw_targets(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
-    """Draw classes, and ignore the first target of the first sequence."""
-    targets = rng.integers(0, sizes["V"], (sizes["T"], sizes["B"]))
-    targets[0, 0] = IGNORED
-    return targets
-
-
-def draw_loss_mask(rng: np.random.Generator, sizes: dict[str, int]) -> Array:
-    """Draw which steps count: the first step of sequence 0 does, that of sequence 1 does not."""
-    mask = rng.random((sizes["T"], sizes["B"])) < 0.8
-    mask[0, :2] = [True, False][: sizes["B"]]
-    return mask
-
-
 _WEIGHTS: Shapes = {"h0": "B H", "W_ih": "H D", "W_hh": "H H", "b_ih": "H", "b_hh": "H"}
 _ELMAN: Shapes = {"x": "T B D", **_WEIGHTS}
 _PADDED: Shapes = {"x": "T B D", "lengths": draw_lengths, "h0": "B H"}
 _PADDED |= {"W_ih": "H D", "W_hh": "H H", "b": "H"}
 _TWO = _ELMAN | {f"{name}_reverse": shape for name, shape in _WEIGHTS.items()}
 _LAST: Shapes = {"h": "T B H", "lengths": draw_lengths}
-_STATE: Shapes = {"x": "T B D", "h0": "B H"}
-_STATES = _STATE | {"c0": "B H"}
-_LSTM: Shapes = {"W_ih": "4H D", "W_hh": "4H H", "b_ih": "4H", "b_hh": "4H"}
-_GRU = _STATE | {"W_ih": "3H D", "W_hh": "3H H", "b_ih": "3H", "b_hh": "3H"}
-_PROJECTION = {"h0": "B P"} | _LSTM | {"W_hh": "4H P", "W_hr": "P H"}
-_LOGITS: Shapes = {"y": "T B V", "targets": draw_targets, "mask": draw_loss_mask}
+_CELLS = ("elman", "lstm", "projected_lstm", "peephole_lstm", "gru", "gru_reset_before")
+_OTHERS = ("linear", "embedding", "layer_norm", "dropout", "mse", "cross_entropy")
+
+
+def _page(name: str) -> RegisteredPair:
+    """Return the registry's row of a textbook page; of a loss, that of its mean."""
+    rows = (row for row in TEXTBOOK_PAIRS if row.backward.__name__ == f"{name}_backward")
+    return next(rows)._replace(name=name)
+
 
 REFERENCES = [
-    pair_of(textbook, "elman", "elman", _ELMAN),
-    pair_of(textbook, "lstm", "lstm", _STATES | _LSTM, "ifgo"),
-    pair_of(textbook, "projected_lstm", "projected_lstm", _STATES | _PROJECTION, "ifgo"),
-    pair_of(textbook, "peephole_lstm", "peephole_lstm", _STATES | _LSTM | {"W_c": "3 H"}, "ifgo"),
-    pair_of(textbook, "gru", "gru", _GRU, "rzn"),
-    pair_of(textbook, "gru_reset_before", "gru_reset_before", _GRU, "rzn"),
-    pair_of(textbook, "linear", "linear", {"x": "T B D", "W": "H D", "b": "H"}),
-    pair_of(textbook, "embedding", "embedding", {"tokens": draw_tokens, "W": "V D"}),
-    pair_of(textbook, "layer_norm", "layer_norm", {"x": "T B H", "weight": "H", "bias": "H"}),
-    pair_of(textbook, "dropout", "dropout", {"x": "T B H", "mask": draw_dropout_mask}, p=DROPPED),
-    pair_of(textbook, "mse", "mse", {"y": "T B V", "target": "T B V"}),
-    pair_of(textbook, "cross_entropy", "cross_entropy", _LOGITS),
+    *map(_page, _CELLS + _OTHERS),
     RegisteredPair("windows", windows_forward, windows_backward, _ELMAN),
     RegisteredPair("padded", padded_forward, padded_backward, _PADDED),
     RegisteredPair("bidirectional", bidirectional_forward, bidirectional_backward, _TWO),

@@ -1,4 +1,4 @@
-"""Changes of one value or operation: a transpose too many, another function, the wrong step."""
+"""Changes of an expression: a transpose too many, the wrong step, a missing term or factor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from numpy_rnn.checking.edits import Edit, MakeEdit, Place, backwards, one_minus
-from numpy_rnn.checking.edits_of_terms import edits_of_terms
-from numpy_rnn.checking.pool import Pool, is_gradient, other_steps
+from numpy_rnn.checking.pool import Pool, is_gradient, loaded, other_steps
 
 RENAMED = {"mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum"}
 OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
@@ -18,17 +17,10 @@ OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Div: (ast.Mult,),
     ast.MatMult: (ast.Mult,),
 }
-COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Gt: (ast.GtE, ast.Lt, ast.LtE),
-    ast.GtE: (ast.Gt, ast.LtE, ast.Lt),
-    ast.Lt: (ast.LtE, ast.Gt, ast.GtE),
-    ast.LtE: (ast.Lt, ast.GtE, ast.Gt),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-}
+COMPARISONS = (ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq)
 
 
-def edits_of_values(place: Place, pool: Pool) -> Iterator[Edit]:
+def edits_of_expression(place: Place, pool: Pool) -> Iterator[Edit]:
     """Yield changes of an expression."""
 
     def edit(rank: int, cause: str, new: Any) -> Edit:
@@ -38,7 +30,7 @@ def edits_of_values(place: Place, pool: Pool) -> Iterator[Edit]:
     number = node.operand if isinstance(node, ast.UnaryOp) else node  # -1 is an operation on 1
     if isinstance(number, ast.Constant):
         computed = isinstance(place.parent, ast.BinOp) and not isinstance(place.parent.op, ast.Div)
-        yield from _of_constant(edit, number, pool, [] if computed else pool.scalars())
+        yield from _of_constant(edit, number.value, [] if computed else pool.scalars())
     elif isinstance(place.parent, ast.Subscript) and place.key == "slice":
         for new in other_steps(node):
             yield edit(1, "the wrong step", new)
@@ -52,25 +44,17 @@ def edits_of_values(place: Place, pool: Pool) -> Iterator[Edit]:
         yield from _of_operation(edit, place)
         if pool.is_atom(node):
             yield from _of_atom(edit, node, pool)
-        yield from edits_of_terms(edit, place, pool)
+        yield from _of_terms(edit, place, pool)
 
 
-def _of_constant(
-    edit: MakeEdit, node: ast.Constant, pool: Pool, scalars: list[ast.expr]
-) -> Iterator[Edit]:
+def _of_constant(edit: MakeEdit, value: Any, scalars: list[ast.expr]) -> Iterator[Edit]:
     """Yield other constants, and values that are numbers."""
-    value = node.value
-    if isinstance(value, bool):
-        yield edit(2, "a switch", ast.Constant(not value))
-    elif isinstance(value, int | float):
+    if isinstance(value, int | float):
         for other in {value + 1, value - 1, -value, 0, 1, -1, 2, 0.5} - {value}:
             yield edit(3, "a constant", ast.Constant(other))
         for atom in scalars:
             yield edit(3, "a constant", atom)
             yield edit(3, "a constant", ast.BinOp(atom, ast.Sub(), ast.Constant(1)))
-    elif isinstance(value, str):
-        for name in sorted(pool.strings - {value}):
-            yield edit(2, "a name", ast.Constant(name))
 
 
 def _of_operation(edit: MakeEdit, place: Place) -> Iterator[Edit]:  # noqa: C901, PLR0912 (a list of mistakes)
@@ -92,9 +76,10 @@ def _of_operation(edit: MakeEdit, place: Place) -> Iterator[Edit]:  # noqa: C901
         if not isinstance(node.op, ast.Add | ast.Mult):
             yield edit(2, "the order of a product", ast.BinOp(node.right, node.op, node.left))
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        for comparison in COMPARISONS.get(type(node.ops[0]), ()):
-            new = ast.Compare(node.left, [comparison()], node.comparators)
-            yield edit(2, "a comparison", new)
+        for comparison in COMPARISONS:
+            if not isinstance(node.ops[0], comparison):
+                new = ast.Compare(node.left, [comparison()], node.comparators)
+                yield edit(2, "a comparison", new)
     if isinstance(node, ast.IfExp):
         yield edit(1, "a branch", node.body)
         yield edit(1, "a branch", node.orelse)
@@ -136,21 +121,6 @@ def _of_call(edit: MakeEdit, node: ast.Call) -> Iterator[Edit]:
         yield edit(2, "a call too many", node.func.value)
     for argument in node.args:
         yield edit(1, "a call too many", argument)
-    if node.keywords:
-        yield edit(3, "an option", ast.Call(node.func, node.args, []))
-
-
-def _of_atom(edit: MakeEdit, node: ast.expr, pool: Pool) -> Iterator[Edit]:
-    """Yield other values, and functions of this one."""
-    for other in pool.like(node):
-        yield edit(pool.rank(3, node, other), "one value for another", other)
-    if not is_gradient(node):
-        for func in pool.helpers.values():
-            yield edit(3, "a missing call", ast.Call(func, [node], []))
-        yield edit(3, "a missing power", ast.BinOp(node, ast.Pow(), ast.Constant(2)))
-        yield edit(3, "one minus it", one_minus(node))
-    if isinstance(node, ast.Subscript):
-        yield from _with_first_step(edit, node, pool)
 
 
 def _is_factor(place: Place) -> bool:
@@ -164,6 +134,18 @@ def _is_factor(place: Place) -> bool:
     return called.endswith(("dot", "matmul", "outer"))
 
 
+def _of_atom(edit: MakeEdit, node: ast.expr, pool: Pool) -> Iterator[Edit]:
+    """Yield other values, and functions of this one."""
+    for other in pool.like(node):
+        yield edit(pool.rank(3, node, other), "one value for another", other)
+    if not is_gradient(node):
+        for func in pool.helpers.values():
+            yield edit(3, "a missing call", ast.Call(func, [node], []))
+        yield edit(3, "one minus it", one_minus(node))
+    if isinstance(node, ast.Subscript):
+        yield from _with_first_step(edit, node, pool)
+
+
 def _with_first_step(edit: MakeEdit, node: ast.Subscript, pool: Pool) -> Iterator[Edit]:
     """Yield the element of the step before, and for the first step an initial state."""
     for new in other_steps(node.slice):
@@ -174,3 +156,83 @@ def _with_first_step(edit: MakeEdit, node: ast.Subscript, pool: Pool) -> Iterato
             for first in pool.like(node):
                 if not isinstance(first, ast.Subscript):
                     yield edit(3, "the wrong step", ast.IfExp(test, earlier, first))
+
+
+def _of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]:  # noqa: C901, PLR0912 (a list of mistakes)
+    """Yield an expression with one more term or factor, or with another slope."""
+    node, parent = place.node, place.parent
+    whole = isinstance(parent, ast.Assign | ast.AugAssign | ast.Return)
+    known = node
+    if isinstance(parent, ast.Assign | ast.AugAssign) and pool.shape(node) is None:
+        # Where the value is stored has the same shape.
+        known = parent.target if isinstance(parent, ast.AugAssign) else parent.targets[0]
+    alike = [*pool.like(known), *([loaded(known)] if known is not node else [])]
+    activations = [other for other in pool.written(known) if not is_gradient(other)]
+    slopes = [slope for other in activations for slope in pool.slopes(other)]
+    if isinstance(node, ast.BinOp):
+        yield from _with_another_slope(edit, node, activations, pool)
+    if isinstance(node, ast.Call | ast.Compare):
+        for other in alike:
+            yield edit(pool.rank(3, node, other), "one value for another", other)
+    for other in alike if whole or pool.is_atom(node) else ():
+        rank = pool.rank(3, node, other)
+        if whole or rank == 0 or (is_gradient(node) and is_gradient(other)):
+            yield edit(rank, "a missing term", ast.BinOp(node, ast.Add(), other))
+    masks: list[ast.expr] = []
+    if whole or (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add)):
+        masks = [mask for atom in pool.smaller(node) for mask in (atom, one_minus(atom))]
+        for other in masks:
+            rank = pool.rank(3, other, other)
+            yield edit(rank, "a missing factor", ast.BinOp(node, ast.Mult(), other))
+        for other in slopes:
+            rank = 3 if other in alike else 4
+            yield edit(rank, "a missing factor", ast.BinOp(node, ast.Mult(), other))
+    elif pool.is_atom(node):
+        for other in pool.written(node):
+            yield edit(5, "a missing factor", ast.BinOp(node, ast.Mult(), other))
+    if whole:
+        for other in (*pool.scalars(), *pool.lengths(), ast.Constant(2)):
+            for operator in (ast.Div(), ast.Mult()):
+                yield edit(4, "a missing factor", ast.BinOp(node, operator, other))
+        for other in _unused(pool):
+            yield edit(1, "a missing term", ast.BinOp(node, ast.Add(), other))
+        products = pool.products(node)
+        for other in products if isinstance(node, ast.Call | ast.BinOp) else ():
+            yield edit(5, "another product", other)
+        rank = 5 if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) else 6
+        for other in (*_elementwise(pool.written(node), masks), *products):
+            yield edit(rank, "a missing term", ast.BinOp(node, ast.Add(), other))
+
+
+def _with_another_slope(
+    edit: MakeEdit, node: ast.BinOp, activations: list[ast.expr], pool: Pool
+) -> Iterator[Edit]:
+    """Yield the slope of another value, and tanh's for a sigmoid's: (1 - g^2) for g (1 - g)."""
+    # A derivative of an activation has "1 -" in it.
+    if any(
+        isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and isinstance(n.left, ast.Constant)
+        for n in ast.walk(node)
+    ):
+        for other in activations:
+            for slope in pool.slopes(other)[1:]:
+                yield edit(3, "the slope", slope)
+    left = node.left  # d * g of (d * g) * (1 - g)
+    if isinstance(left, ast.BinOp) and pool.is_atom(left.right):
+        _, of_tanh, *_, complement = pool.slopes(left.right)
+        if ast.unparse(complement) == ast.unparse(node.right):
+            yield edit(2, "the slope", ast.BinOp(left.left, ast.Mult(), of_tanh))
+
+
+def _unused(pool: Pool) -> Iterator[ast.expr]:
+    """Yield the gradients that have no use, as a mean or reversed in time."""
+    for name in sorted(name for name in pool.unused if name.startswith("d")):
+        gradient = ast.Name(name, ast.Load())
+        for number in pool.scalars():
+            yield ast.BinOp(gradient, ast.Div(), number)
+        yield backwards(gradient)
+
+
+def _elementwise(alike: list[ast.expr], masks: list[ast.expr]) -> list[ast.expr]:
+    """Return the products of a gradient with a mask or with another value."""
+    factors = [*masks, *(other for other in alike if not is_gradient(other))]
+    return [ast.BinOp(a, ast.Mult(), b) for a in alike if is_gradient(a) for b in factors]
