@@ -49,10 +49,14 @@ class Format(NamedTuple):
 
 
 class Fuzzer:
-    """The seeds of a format, and the check of one input."""
+    """The seeds of a format, and the check of one input.
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.format = FORMATS[name]
+    Memory is what an input adds to the process's greatest resident size, because a search of a
+    million inputs itself keeps some. It is measured after so many inputs as `together` says.
+    """
+
+    def __init__(self, name: str, folder: Path, together: int = 1) -> None:
+        self.format, self.together = FORMATS[name], together
         self.seeds = self.format.seeds(folder)
         self.path = folder / f"input{self.format.suffix}"
         # A loop in a library in C never returns to Python, so no Python function could end it.
@@ -60,21 +64,17 @@ class Fuzzer:
         faulthandler.register(signal.SIGPROF, file=2, chain=True)
         self.refused = self.accepted = 0
         self.last, self.slowest, self.largest = b"", 0.0, 0
+        self.longest, self.peak = 0, peak_memory()
         for seed in self.seeds:  # imports and caches count once
             self.check(seed)
         assert self.accepted == len(self.seeds)
-        self.largest = 0
+        self.largest, self.peak = 0, peak_memory()
 
     def check(self, data: bytes) -> None:
-        """Read an input. Raise AssertionError, or what the reader raised, if that is not allowed.
-
-        Memory is what this input adds to the process's greatest resident size, because a search
-        of a million inputs itself keeps some.
-        """
+        """Read an input. Raise AssertionError, or what the reader raised, if that is not allowed."""
         self.last = data
         signal.setitimer(signal.ITIMER_PROF, 60 * SLOW)  # the process ends, so the input stays
         self.path.write_bytes(data)
-        before = peak_memory()
         start = time.process_time()
         try:
             self.format.read(self.path)
@@ -90,9 +90,16 @@ class Fuzzer:
         signal.setitimer(signal.ITIMER_PROF, 0)
         self.slowest = max(took, self.slowest)
         assert took < SLOW, f"{took} s"
-        cost = peak_memory() - before
+        self.longest = max(len(data), self.longest)
+        if (self.refused + self.accepted) % self.together == 0:
+            self._check_memory()
+
+    def _check_memory(self) -> None:
+        before, self.peak = self.peak, peak_memory()
+        cost = self.peak - before
         self.largest = max(cost, self.largest)
-        assert cost <= 4 * len(data) + SLACK, f"{cost} bytes for a file of {len(data)}"
+        assert cost <= 4 * self.longest + SLACK, f"{cost} bytes for a file of {self.longest}"
+        self.longest = 0
 
     def report(self, seconds: float) -> str:
         """Return a line about all inputs so far."""
