@@ -29,17 +29,25 @@ class DamagedFileError(ValueError):
     """
 
 
+def one_line(text: str, most: int = MAX_REASON) -> str:
+    """Return a text that may quote a file, for a message: one line of bounded length."""
+    line = " ".join(strip_control_characters(text).split())
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
 @contextmanager
-def damaged_file_errors(path: Path, description: str) -> Iterator[None]:
+def damaged_file_errors(
+    path: Path, description: str, passed: type[Exception] = DamagedFileError
+) -> Iterator[None]:
     """Turn any exception about the content of a file into one that says it is not `description`.
 
     For arbitrary bytes, parsers and the constructors that receive the settings raise a dozen
     types between them, RecursionError included. An OSError is the disk's and a MemoryError of
-    NumPy is the machine's: both pass.
+    NumPy is the machine's: both pass, and so does one of the type `passed`.
     """
     try:
         yield
-    except DamagedFileError:
+    except (DamagedFileError, passed):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
@@ -47,9 +55,7 @@ def damaged_file_errors(path: Path, description: str) -> Iterator[None]:
             raise  # EINVAL is a seek to a position that the file claims
         if isinstance(error, MemoryError) and type(error) is not MemoryError:
             raise  # NumPy has a type of its own; a bare MemoryError may be a parser's
-        reason = " ".join(strip_control_characters(str(error)).split()) or type(error).__name__
-        if len(reason) > MAX_REASON:
-            reason = f"{reason[:MAX_REASON]}..."
+        reason = one_line(str(error)) or type(error).__name__
         message = f"{str(path)!r} is not {description}: {reason}"
         raise DamagedFileError(message) from None
 

@@ -35,9 +35,6 @@ CHUNK = 1 << 16  # bytes that are read at a time for the checksum
 METADATA = "__metadata__"
 CHECKED = b'{"__metadata__": {"crc32": "'  # how a header with a checksum begins
 NO_CHECKSUM = b"00000000"
-OLDER = b"checkpoint.npy", b"experiment.npy", b'"config": {'  # in the files of older versions
-OLDER_VERSION = "it is of an older version, which wrote .npz or .json: write it anew"
-TAIL = 1 << 12  # bytes at the end of a file in which they are looked for
 BFLOAT16 = "BF16"  # NumPy has no such type: it is read as float32, of which it is the upper half
 DTYPES: dict[str, np.dtype[Any]] = {BFLOAT16: np.dtype("<u2"), "BOOL": np.dtype("?")}
 for _letter in "FIU":
@@ -122,7 +119,6 @@ class Reader:
         self._file, self._size = file, size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MAX_HEADER):
-            _refuse_older(file, size)
             raise ValueError(f"its header claims {length} bytes of a file of {size}")
         text = file.read(length)
         if text[:1] != b"{" or text.count(b'"dtype"') > MAX_ARRAYS:
@@ -214,19 +210,6 @@ def open_safetensors(path: Path | str, description: str) -> Iterator[Reader]:
     path = Path(path)
     with damaged_file_errors(path, description), open_regular(path) as file:
         yield Reader(file, checked_size(file))
-
-
-def is_older(head: bytes, end: bytes = b"") -> bool:
-    """Whether a .npz or a .json that begins and ends like this is of an older version."""
-    return head.startswith((b"PK\3\4", b"{")) and any(mark in head + end for mark in OLDER)
-
-
-def _refuse_older(file: BinaryIO, size: int) -> None:
-    file.seek(0)
-    head = file.read(TAIL)
-    file.seek(max(0, size - TAIL))
-    if is_older(head, file.read(TAIL)):
-        raise ValueError(OLDER_VERSION)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -76,8 +76,8 @@ def load_model(options: argparse.Namespace) -> Any:
 def run_convert(options: argparse.Namespace) -> None:
     """Convert a model file."""
     suffix = Path(options.out).suffix
-    if options.to is None and SUFFIXES.get(suffix) not in FORMATS:
-        known = ", ".join(name for name, form in SUFFIXES.items() if form in FORMATS)
+    if options.to is None and suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
         raise UsageError(f"{options.out!r}: expected --to or a name that ends in {known}")
     check_output("OUT", options.out)
     model = load_model(options)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -15,65 +13,52 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from numpy_rnn.files import open_regular, write_atomically
+from numpy_rnn.files import write_atomically
 from numpy_rnn.interchange import torch_file
-from numpy_rnn.interchange.contents import Contents
+from numpy_rnn.interchange.contents import Contents, open_zip, read_bytes
 from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
-from numpy_rnn.interchange.torch_file import MAGIC_PICKLE, open_zip, read_tree
+from numpy_rnn.interchange.torch_file import MAX_UNPACKED, read_tree
 from numpy_rnn.interchange.tree import Found, find_weights
 from numpy_rnn.interchange.unpickle import Machine, PickledArray
 from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer
 from numpy_rnn.layers.model_file import read_model
-from numpy_rnn.reading import checked_size, damaged_file_errors
-from numpy_rnn.safetensors import BFLOAT16, OLDER_VERSION, is_older, open_safetensors
+from numpy_rnn.reading import damaged_file_errors
+from numpy_rnn.safetensors import BFLOAT16, open_safetensors
 
-FORMAT = "a file of weights"
-HEADS = {  # how a file begins
-    "safetensors": rb".{4}\0{4}\{",
-    "torch": re.escape(MAGIC_PICKLE) + rb"|.{257}ustar",
-    "npz": rb"\x93NUMPY",
-    # A dict, a list or an object, of protocol 2 to 5, 1 or 0.
-    "pickle": rb"\x80[\2-\5]|[}\]]q|\([dlScNI(]|c[\w.]+\n[\w.]+\n",
-}
-ENTRIES = {"torch": "/data.pkl", "npz": ".npy"}  # how names of entries in a zip end
 NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
 
-def recognise(head: bytes, path: Path) -> bool:
-    """Whether it is a file of one of the formats."""
-    return _format(head, path) is not None
+def read_torch(path: Path) -> Contents:
+    """Read a file of PyTorch."""
+    return _read(read_tree(read_bytes(path)), "torch")
 
 
-def _format(head: bytes, path: Path) -> str | None:
-    if not head.startswith(b"PK"):
-        return next((n for n, begin in HEADS.items() if re.match(begin, head, re.DOTALL)), None)
-    with suppress(Exception), ZipFile(path) as archive:
-        names = archive.namelist()
-        return next((n for n, e in ENTRIES.items() if any(x.endswith(e) for x in names)), None)
-    return None
+def read_pickle(path: Path) -> Contents:
+    """Read a pickle of arrays."""
+    return _read(read_tree(read_bytes(path)), "pickle")
 
 
-def read(path: Path) -> Contents:
-    """Read a model of this package, or the weights in a file."""
-    with open_regular(path) as file:
-        form = _format(file.read(4096), path) or ""
-    if form == "safetensors":
-        return _read_safetensors(path)
+def read_npz(path: Path) -> Contents:
+    """Read a file of ``np.savez`` or ``np.save``."""
     data = read_bytes(path)
-    found = find_weights(_npz_tree(data) if form == "npz" else read_tree(data))
+    if not data.startswith(b"PK"):
+        return _read(parse_npy(data), "npz")
+    with open_zip(data, MAX_UNPACKED) as archive:
+        entries = archive.infolist()
+        tree = {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
+    return _read(tree, "npz")
+
+
+def _read(tree: Any, form: str) -> Contents:
+    found = find_weights(tree)
     return StateDict(found.arrays, ordered=True, found=found).contents(form, found.settings)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a file of a size within the budget."""
-    with open_regular(path) as file:
-        return file.read(checked_size(file))
-
-
-def _read_safetensors(path: Path) -> Contents:
+def read_safetensors(path: Path) -> Contents:
+    """Read a model of this package, or the weights in a file."""
     with open_safetensors(path, "a file of safetensors") as file:
         if MODEL_ENTRY not in file.metadata:
             found = Found({name: file.read(name) for name in file.entries})
@@ -88,16 +73,6 @@ def _read_safetensors(path: Path) -> Contents:
     parts = getattr(model, "layers", {"-": model})
     lines = [f"{name}: {layer!r}" for name, layer in parts.items()]
     return Contents("safetensors", model.state_dict(), lines, lambda: model, [], settings)
-
-
-def _npz_tree(data: bytes) -> Any:
-    if not data.startswith(b"PK"):
-        return parse_npy(data)
-    with open_zip(data) as archive:
-        entries = archive.infolist()
-        if is_older(data[:4], b"".join(e.filename.encode() for e in entries)):
-            raise ValueError(OLDER_VERSION)
-        return {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
 
 
 def parse_npy(data: bytes) -> PickledArray:

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.keras_layers import Chain, Entry
 from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.layers import Layer, Linear, Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
 from numpy_rnn.reading import parse_json
 
-FORMAT = "a JSON model of audio effects"
 SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
 TOLERANCE = 1e-4
 MAX_LAYERS = 1000
@@ -32,14 +31,9 @@ KINDS = {"dense": "Dense", "time-distributed-dense": "Dense", "lstm": "LSTM", "g
 KINDS |= {"activation": "Activation"}
 
 
-def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the content decides)
-    """Whether a file begins like a JSON object."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-
-
 def read(path: Path) -> Contents:
     """Read a model file of any of the programs. See :func:`numpy_rnn.interchange.read`."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     model = parse_json(data.removeprefix(b"\xef\xbb\xbf"), len(data))
     for entry, reader in READERS.items():
         if entry in model:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+from numpy_rnn.files import open_regular
 from numpy_rnn.functional.types import Array
-from numpy_rnn.reading import damaged_file_errors
+from numpy_rnn.reading import checked_size, damaged_file_errors, one_line
 
 MAX_REASON = 800  # characters of a message, which may quote the file
 
@@ -61,15 +64,8 @@ def reading(path: Path, description: str) -> Iterator[None]:
     Traceback (most recent call last):
     numpy_rnn.reading.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
     """
-    with naming_unsupported(path):
-        unsupported = None
-        with damaged_file_errors(path, description):
-            try:
-                yield
-            except UnsupportedError as error:
-                unsupported = error
-        if unsupported is not None:
-            raise unsupported
+    with naming_unsupported(path), damaged_file_errors(path, description, UnsupportedError):
+        yield
 
 
 @contextmanager
@@ -78,7 +74,19 @@ def naming_unsupported(path: Path) -> Iterator[None]:
     try:
         yield
     except UnsupportedError as error:
-        reason = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-        if len(reason) > MAX_REASON:
-            reason = f"{reason[:MAX_REASON]}..."
-        raise UnsupportedError(f"{str(path)!r}: {reason}") from None
+        raise UnsupportedError(f"{str(path)!r}: {one_line(str(error), MAX_REASON)}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file of a size within the budget."""
+    with open_regular(path) as file:
+        return file.read(checked_size(file))
+
+
+def open_zip(data: bytes, most: int) -> ZipFile:
+    """Open a zip whose entries, if compressed, claim no more than so many bytes."""
+    archive = ZipFile(BytesIO(data))
+    claimed = sum(info.file_size for info in archive.infolist())
+    if claimed > max(len(data), most):
+        raise ValueError(f"its entries claim {claimed} bytes, expected at most {most}")
+    return archive

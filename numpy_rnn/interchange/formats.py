@@ -2,33 +2,90 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 from numpy_rnn.files import open_regular
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, naming_unsupported, reading
+from numpy_rnn.interchange.hdf5 import SIGNATURE
+from numpy_rnn.interchange.torch_file import MAGIC_PICKLE
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.reading import DamagedFileError
 
-HEAD = 4096  # bytes that `recognise` is given
+HEAD = 4096  # bytes that tell the format
 
-# Name of the format to the module that reads and writes it, in the order in which they are asked.
-# A module has ``recognise(head, path) -> bool``, ``read(path) -> Contents``, and ``write(model,
-# path)`` unless it only reads. One of several formats has ``write_FORMAT(model, path)``.
-FORMATS: dict[str, str] = {
-    **dict.fromkeys(("safetensors", "torch", "npz", "pickle"), "arrays"),
-    "onnx": "onnx_file",
-    "audio-json": "audio_json",
-    "keras": "keras_file",
+
+class Format(NamedTuple):
+    """How a format is told, and the modules that read and write it.
+
+    One has ``read(path) -> Contents``, the other ``write(model, path)``, which may return what the
+    format does not hold. In a module of several formats they are ``read_FORMAT``, ``write_FORMAT``.
+    """
+
+    head: bytes  # how a file begins, as a regular expression
+    suffixes: tuple[str, ...]
+    entry: str = ""  # or how the name of an entry ends, if the file is a zip
+    reader: str = "arrays"
+    writer: str = "arrays"
+    description: str = "a file of weights"  # for errors: what a file is not
+    for_training: tuple[str, ...] = ()  # options of training alone, which it has no place for
+
+
+# In the order in which a file is compared with them.
+FORMATS: dict[str, Format] = {
+    "safetensors": Format(rb".{4}\0{4}\{", (".safetensors",)),
+    "torch": Format(re.escape(MAGIC_PICKLE) + rb"|.{257}ustar", (".pt", ".pth"), "/data.pkl"),
+    "npz": Format(rb"\x93NUMPY", (".npz",), ".npy"),
+    "pickle": Format(  # a dict, a list or an object, of protocol 2 to 5, 1 or 0
+        rb"\x80[\2-\5]|[}\]]q|\([dlScNI(]|c[\w.]+\n[\w.]+\n", (".pkl", ".pickle")
+    ),
+    "onnx": Format(  # the version, then a field of the model
+        rb"\x08[\0-\x3f][\x12\x1a\x22\x28\x3a\x42]",
+        (".onnx",),
+        reader="onnx_file",
+        writer="onnx_write",
+        description="an ONNX model",
+        for_training=("padding_idx", "dropout", "p"),
+    ),
+    "audio-json": Format(
+        rb"(\xef\xbb\xbf)?\s*\{",
+        (),
+        reader="audio_json",
+        writer="",
+        description="a JSON model of audio effects",
+    ),
+    "keras": Format(
+        re.escape(SIGNATURE),
+        (".keras", ".h5"),
+        "model.weights.h5",
+        reader="keras_file",
+        writer="keras_write",
+        description="a Keras file",
+        for_training=("padding_idx",),
+    ),
 }
-# Options that change training alone, by the formats that have no place for them.
-FOR_TRAINING = {"onnx": ("padding_idx", "dropout", "p"), "keras": ("padding_idx",)}
-SUFFIXES = dict.fromkeys((".pt", ".pth"), "torch") | dict.fromkeys((".pkl", ".pickle"), "pickle")
-SUFFIXES |= {f".{name}": name for name in ("safetensors", "npz", "onnx", "keras")}
-SUFFIXES |= {".h5": "keras"}
+SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
+
+
+def recognise(path: Path) -> str:
+    """Return the format of a file."""
+    with open_regular(path) as file:
+        head = file.read(HEAD)
+    entries: list[str] = []
+    if head.startswith(b"PK"):
+        with suppress(Exception), ZipFile(path) as archive:
+            entries = archive.namelist()
+    for name, form in FORMATS.items():
+        inside = form.entry and any(entry.endswith(form.entry) for entry in entries)
+        if inside or re.match(form.head, head, re.DOTALL):
+            return name
+    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
 
 
 def read(path: str | PathLike[str]) -> Contents:
@@ -48,15 +105,15 @@ def read(path: str | PathLike[str]) -> Contents:
     ('npz', ['-: GRU(3, 4)'])
     """
     path = Path(path)
-    with open_regular(path) as file:
-        head = file.read(HEAD)
-    for name in dict.fromkeys(FORMATS.values()):
-        module = import_module(f"numpy_rnn.interchange.{name}")
-        if module.recognise(head, path):
-            with reading(path, module.FORMAT):
-                contents: Contents = module.read(path)
-            return contents
-    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
+    name = recognise(path)
+    with reading(path, FORMATS[name].description):
+        contents: Contents = _function("read", FORMATS[name].reader, name)(path)
+        return contents
+
+
+def _function(verb: str, module: str, name: str) -> Any:
+    found = import_module(f"numpy_rnn.interchange.{module}")
+    return getattr(found, f"{verb}_{name}", None) or getattr(found, verb)
 
 
 def load(path: str | PathLike[str], **options: Any) -> Any:
@@ -109,14 +166,12 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
     if name not in FORMATS:
         expected = f"one of {', '.join(FORMATS)}"
         raise ValueError(f"format is {name!r}, expected {expected}, or a suffix that has one")
-    module = import_module(f"numpy_rnn.interchange.{FORMATS[name]}")
-    write = getattr(module, f"write_{name}", getattr(module, "write", None))
-    if write is None:
+    if not FORMATS[name].writer:
         raise ValueError(f"format {name!r} can be read and not written")
     with naming_unsupported(Path(path)):
         if not isinstance(model, Layer):
             raise UnsupportedError(f"{model!r} is no chain of layers: it can only be run")
-        missing = list(write(model, Path(path)) or [])
+        missing = list(_function("write", FORMATS[name].writer, name)(model, Path(path)) or [])
     missing += _lost(model, name)
     if missing:
         parts = "; ".join(missing)
@@ -131,7 +186,7 @@ def _lost(model: Layer, name: str) -> list[str]:
     while left:
         layer = left.pop()
         left += getattr(layer, "layers", {}).values()
-        options = {n: getattr(layer, n, None) for n in FOR_TRAINING.get(name, ())}
+        options = {n: getattr(layer, n, None) for n in FORMATS[name].for_training}
         set_ = [n for n, v in options.items() if v or (v == 0 and n == "padding_idx")]
         lost += [f"{n}={options[n]} of {layer!r}" for n in set_]
     return lost + ["the vocabulary"] * (model.vocabulary is not None and name != "safetensors")

@@ -7,49 +7,34 @@ in order, or is a dict that corrects their config, with Keras's names for the se
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import Contents, UnsupportedError
-from numpy_rnn.interchange.hdf5 import SIGNATURE, SPARE, File, open_hdf5
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
+from numpy_rnn.interchange.hdf5 import SPARE, File, open_hdf5
 from numpy_rnn.interchange.keras_graph import Topology, to_graph
 from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
-from numpy_rnn.interchange.keras_write import write as write  # noqa: PLC0414 (of this format)
 from numpy_rnn.reading import damaged_file_errors, parse_json
 
 FORMAT = "a Keras file"
-WEIGHTS = "model.weights.h5"
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 MODELS = ("Functional", "Model", "Sequential")
 MASKS = ("NotEqual", "Any")  # what Keras 3 makes masks with, beside the chain
 
 
-def recognise(head: bytes, path: Path) -> bool:
-    """Whether a file is HDF5, or a zip with Keras's config and weights."""
-    if not head.startswith(b"PK"):
-        return head.startswith(SIGNATURE)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"config.json", WEIGHTS} <= {*archive.namelist()}
-    except Exception:  # whatever zipfile raises for a damaged directory
-        return False
-
-
 def read(path: Path) -> Contents:
     """Read a file of Keras. See :func:`numpy_rnn.interchange.read`."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     size, version, config = len(data), "", {}
     if data.startswith(b"PK"):
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            texts = [_unpack(archive, n, size) for n in ("config.json", "metadata.json")]
-            data = _unpack(archive, WEIGHTS, size)
+        with open_zip(data, 4 * size + SPARE) as archive:
+            texts = [archive.read(name) for name in ("config.json", "metadata.json")]
+            data = archive.read("model.weights.h5")
         config, about = (parse_json(text, size) for text in texts)
         version = str(about.get("keras_version", "3"))
     with open_hdf5(data) as file:
@@ -84,14 +69,6 @@ def read(path: Path) -> Contents:
         [f"written by Keras {version}", *missing],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in entries}},
     )
-
-
-def _unpack(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    claimed = archive.getinfo(name).file_size
-    if claimed > 4 * size + SPARE:
-        raise ValueError(f"{name!r} claims {claimed} bytes in a file of {size}")
-    with archive.open(name) as file:
-        return file.read(claimed)
 
 
 def _choose(

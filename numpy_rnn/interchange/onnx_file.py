@@ -9,25 +9,15 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
-from numpy_rnn.interchange.onnx_write import write
 from numpy_rnn.interchange.protobuf import Decoder
 
-__all__ = ["read", "recognise", "write"]
-FORMAT = "an ONNX model"
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 DROPPED = {"stash_type", "momentum", "saturate", "consumed_inputs", "is_test", "seed"}
-
-
-def recognise(head: bytes, path: Path) -> bool:  # noqa: ARG001 (the bytes are enough)
-    """Whether a file begins as an ONNX model: its version, then a field of the model."""
-    return (
-        len(head) > 2 and head[0] == 8 and head[1] < 64 and head[2] in b"\x12\x1a\x22\x28\x3a\x42"
-    )
 
 
 def read(path: Path) -> Contents:
@@ -37,7 +27,7 @@ def read(path: Path) -> Contents:
     ``build(dtype=...)`` chooses the dtype of a Sequential. It raises UnsupportedError with a line
     for every node that has no counterpart.
     """
-    reader = Reader(path.parent, path.read_bytes())
+    reader = Reader(path.parent, read_bytes(path))
     whole = reader.graph()
     if whole.free:
         raise ValueError(f"value {whole.free[0]!r} is read, and nothing before defines it")

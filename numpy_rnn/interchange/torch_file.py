@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.contents import UnsupportedError, open_zip
 from numpy_rnn.interchange.state_dict import dequantise
 from numpy_rnn.interchange.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
@@ -150,16 +150,8 @@ def read_tree(data: bytes, *, nested: bool = False) -> Any:
     return Machine(data, table).run()
 
 
-def open_zip(data: bytes) -> ZipFile:
-    """Open a zip whose entries, if compressed, claim no more than MAX_UNPACKED bytes."""
-    archive = ZipFile(BytesIO(data))
-    if sum(info.file_size for info in archive.infolist()) > max(len(data), MAX_UNPACKED):
-        raise ValueError(f"its entries claim more than {MAX_UNPACKED} bytes")
-    return archive
-
-
 def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
-    archive = open_zip(data)
+    archive = open_zip(data, MAX_UNPACKED)
     names = archive.namelist()
     folder = next(name for name in names if name.endswith("/data.pkl")).removesuffix("data.pkl")
     order = f"{folder}byteorder"

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.interchange.arrays import read_bytes
-from numpy_rnn.interchange.contents import UnsupportedError, reading
+from numpy_rnn.interchange.contents import UnsupportedError, read_bytes, reading
 from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.interchange.torch_file import read_tree
 from numpy_rnn.interchange.tree import find_optimizer, find_weights

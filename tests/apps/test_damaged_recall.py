@@ -26,9 +26,6 @@ from benchmarks.damage import (
     swap,
     truncate,
 )
-from numpy_rnn import interchange
-from numpy_rnn.apps.language_model import run as run_of_training
-from numpy_rnn.apps.memory import read_record
 from numpy_rnn.apps.recall import Experiment, load, parameter_shapes, run, save
 from numpy_rnn.layers import Sequential
 from numpy_rnn.safetensors import write
@@ -152,21 +149,6 @@ def test_other_kinds_of_files_are_refused(good: Path, tmp_path: Path) -> None:
     ):
         write_bad()
         refused(bad, message)
-
-
-def test_files_of_older_versions_are_called_that(tmp_path: Path) -> None:
-    message = "it is of an older version, which wrote .npz or .json: write it anew"
-    for name in ("experiment", "checkpoint"):
-        with (tmp_path / "old").open("wb") as file:
-            np.savez(file, **dict[str, Any]({"a": np.zeros(2000), name: np.array("{}")}))
-        refused(tmp_path / "old", message)
-        with pytest.raises(ValueError, match=message):
-            run_of_training.read(tmp_path / "old")
-        with pytest.raises(ValueError, match=message):
-            interchange.load(tmp_path / "old")
-    (tmp_path / "old").write_text(json.dumps({"numpy_rnn": "0.1.0", "config": {}, "runs": []}))
-    with pytest.raises(ValueError, match=message):
-        read_record(tmp_path / "old")
 
 
 def test_a_file_that_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
