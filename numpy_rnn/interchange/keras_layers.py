@@ -11,7 +11,7 @@ import numpy as np
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.gates import recurrent_layer
-from numpy_rnn.layers import activation
+from numpy_rnn.layers.activation import activation_layer
 from numpy_rnn.layers.wrappers import Flip, Masked
 
 # Class, cell, number of gates, and their order in Keras 1, which has three arrays for each.
@@ -29,12 +29,7 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
     "elu": ("elu", 1.0),
     "leaky_relu": ("leaky_relu", 0.2),
 }
-# Our class for a name; PyTorch's Softplus is another function, by its threshold.
-NAMED: dict[str, Any] = {
-    kind._named: kind
-    for name, kind in vars(activation).items()
-    if getattr(kind, "_named", "linear") != "linear" and name != "Softplus"
-} | {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
+SOFTMAX = {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
@@ -118,10 +113,10 @@ class Chain:
         return self._activations.get(value if isinstance(value, str) else None, ("linear",))
 
     def _activate(self, name: str, *constants: float) -> None:
-        if name in NAMED:
-            self.layers.append(NAMED[name](*constants))
+        if name in SOFTMAX:
+            self.layers.append(SOFTMAX[name]())
         elif name != "linear":
-            self.layers.append(layers.Activation(name, *constants))
+            self.layers.append(activation_layer(name, *constants))
 
     def _activation(self, entry: Entry) -> None:
         config, kind = entry.config, entry.class_name

@@ -20,20 +20,16 @@ import numpy as np
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.graph import CONSTANT, ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
-from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, KINDS, make_layer
+from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
+from numpy_rnn.layers.activation import activation_layer
 
-# Operator to a layer, and from an attribute of the one to an argument of the other.
-LAYERS: dict[str, tuple[str, dict[str, str]]] = {
-    op: (layer, dict(zip(("alpha", "beta"), arguments, strict=False)))
-    for op, (_, _, layer, arguments) in ACTIVATIONS.items()
-    if layer
-} | {op: (op, {}) for op in ("Softmax", "LogSoftmax")}
 MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 # Nodes that only move numbers, and those that are no layer but can lead to a constant.
 MOVES = {"Gather", "Slice", "Split", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 KNOWN = {"Mul", "Sub", "Div", "ConstantOfShape", "Expand", "Equal", "Range", "Where", "Not", "If"}
-KNOWN |= {"MatMul", "Gemm", "Add", "LayerNormalization", *LAYERS, *MERGES, *KINDS, *MOVES, *SHAPES}
+KNOWN |= {"MatMul", "Gemm", "Add", "LayerNormalization", "Softmax", "LogSoftmax"}
+KNOWN |= {*ACTIVATIONS, *MERGES, *KINDS, *MOVES, *SHAPES}
 MAX_NODES = 2000
 BUDGET = 1 << 22  # numbers that the run on a small input may make
 SIZES = ((13, 11), (2, 4), (7, 6))  # of free axes, in the small inputs
@@ -204,11 +200,12 @@ class _Walk(Run):
             weights = dict(zip(("weight", "bias"), fixed, strict=False))
             arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
             self._add(layers.LayerNorm, *arguments, weights=weights)
+        elif op in ACTIVATIONS:
+            defaults = zip(("alpha", "beta"), CONSTANTS[ACTIVATIONS[op]], strict=False)
+            given = [options.get(name, default) for name, default in defaults]
+            self.layers.append(activation_layer(ACTIVATIONS[op], *given))
         else:
-            name, names = LAYERS[op]
-            defaults = zip(names, ACTIVATIONS[op][1] if names else (), strict=True)
-            named = {names[key]: options.get(key, default) for key, default in defaults}
-            self.layers.append(getattr(layers, name)(**named))
+            self.layers.append(getattr(layers, op)())
 
     def _linear(self, weight: Array, bias: Array | None) -> None:
         require(weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]))

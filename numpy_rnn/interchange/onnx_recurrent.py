@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.functional.activations import NONLINEARITIES, check_activation
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.gates import recurrent_layer
 from numpy_rnn.layers.recurrent import Recurrent
@@ -22,22 +23,12 @@ KINDS: dict[str, tuple[tuple[str, ...], int]] = {
     "LSTM": (("sigmoid", "tanh", "tanh"), 8),
 }
 PEEPHOLES = [0, 2, 1]  # from i, o, f to i, f, o, and back
-# Activation to its name in a cell, the defaults of alpha and beta, and the layer that takes them
-# under other names, if there is one.
-ACTIVATIONS: dict[str, tuple[str, tuple[float, ...], str, tuple[str, ...]]] = {
-    "Relu": ("relu", (), "ReLU", ()),
-    "Tanh": ("tanh", (), "Tanh", ()),
-    "Sigmoid": ("sigmoid", (), "Sigmoid", ()),
-    "Affine": ("affine", (1.0, 0.0), "", ()),
-    "LeakyRelu": ("leaky_relu", (0.01,), "LeakyReLU", ("negative_slope",)),
-    "ThresholdedRelu": ("thresholded_relu", (1.0,), "", ()),
-    "ScaledTanh": ("scaled_tanh", (1.0, 1.0), "", ()),
-    "HardSigmoid": ("hard_sigmoid", (0.2, 0.5), "HardSigmoid", ("alpha", "beta")),
-    "Elu": ("elu", (1.0,), "ELU", ("alpha",)),
-    "Softsign": ("softsign", (), "Softsign", ()),
-    "Softplus": ("softplus", (), "Softplus", ()),
-}
-IN_SMALL_LETTERS = {name.lower(): entry for name, entry in ACTIVATIONS.items()}
+OURS = "relu tanh sigmoid leaky_relu thresholded_relu hard_sigmoid elu softsign softplus"
+OF_CELLS = ["affine", "scaled_tanh"]  # which are no operators by themselves
+# Activation to our name, whose constants are alpha and beta, with the same defaults.
+ACTIVATIONS = {name.title().replace("_", ""): name for name in [*OURS.split(), *OF_CELLS]}
+CONSTANTS = {n: NONLINEARITIES[n].constants for n in ACTIVATIONS.values()} | {"softplus": ()}
+IN_SMALL_LETTERS = {name.lower(): ours for name, ours in ACTIVATIONS.items()}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 ATTRIBUTES = {"activation_alpha", "activation_beta", "activations", "clip", "direction"}
 ATTRIBUTES |= {"hidden_size", "input_forget", "layout", "linear_before_reset", "output_sequence"}
@@ -99,8 +90,8 @@ def _options(
     numbers = [iter(attributes.get(f"activation_{name}", ())) for name in ("alpha", "beta")]
     each: list[Any] = []
     for name in attributes.get("activations", own * ways):
-        ours, defaults, *_ = IN_SMALL_LETTERS[name.lower()]
-        given = [float(next(n, d)) for n, d in zip(numbers, defaults, strict=False)]
+        ours = IN_SMALL_LETTERS[name.lower()]
+        given = [float(next(n, d)) for n, d in zip(numbers, CONSTANTS[ours], strict=False)]
         each.append((ours, *given) if given else ours)
     chosen = tuple(each[len(own) :] if only else each[: len(own)])
     if only is None and chosen != tuple(each[-len(own) :]):
@@ -122,13 +113,12 @@ def attributes_of(layer: Any, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {"hidden_size": layer.hidden_size, "direction": direction}
     chosen = (layer.nonlinearity,) if kind == "RNN" else layer.activations
     if tuple(chosen) != KINDS[kind][0]:
-        theirs = {entry[0]: (name, entry[1]) for name, entry in ACTIVATIONS.items()}
-        theirs["linear"] = theirs["affine"]
-        split = [(a, ()) if isinstance(a, str) else (a[0], a[1:]) for a in chosen]
-        found["activations"] = [theirs[own][0] for own, _ in split] * ways
-        given = [(*numbers, *theirs[own][1][len(numbers) :]) for own, numbers in split]
+        theirs = {ours: name for name, ours in ACTIVATIONS.items()}
+        specs = [check_activation("affine" if spec == "linear" else spec) for spec in chosen]
+        found["activations"] = [theirs[name] for name, _ in specs] * ways
+        given = [constants[: len(CONSTANTS[name])] for name, constants in specs]
         for place, attribute in enumerate(("activation_alpha", "activation_beta")):
-            if column := [float(g[place]) for g in given if len(g) > place] * ways:
+            if column := [numbers[place] for numbers in given if len(numbers) > place] * ways:
                 found[attribute] = column
     found |= {"clip": float(layer.clip)} if layer.clip is not None else {}
     found |= {"linear_before_reset": int(layer.reset_after)} if kind == "GRU" else {}

@@ -13,8 +13,13 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import convert_gates
-from numpy_rnn.interchange.onnx_chain import LAYERS
-from numpy_rnn.interchange.onnx_recurrent import PEEPHOLES, attributes_of
+from numpy_rnn.interchange.onnx_recurrent import (
+    ACTIVATIONS,
+    CONSTANTS,
+    OF_CELLS,
+    PEEPHOLES,
+    attributes_of,
+)
 from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
 from numpy_rnn.interchange.protobuf import encode
 from numpy_rnn.parameters import check_dtype
@@ -22,7 +27,7 @@ from numpy_rnn.version import __version__
 
 OPSET, IR_VERSION = 17, 8
 MAX_BYTES = (1 << 31) - 1  # of a protobuf message
-OPERATORS = {layer: (op, arguments) for op, (layer, arguments) in LAYERS.items()}
+OPERATORS = {ours: op for op, ours in ACTIVATIONS.items() if ours not in OF_CELLS}
 CELLS: dict[type[layers.Layer], str] = {
     layers.RNN: "RNN",
     layers.GRU: "GRU",
@@ -117,21 +122,21 @@ class Writer:
 
     def layer(self, layer: Any, name: str) -> None:
         """Add a layer, or note that there is no operator for it."""
-        kind = type(layer).__name__
         if type(layer) is layers.Sequential:
             for inner, part in layer.layers.items():
                 self.layer(part, f"{name}.{inner}")
-        elif type(layer) in CELLS and not getattr(layer, "proj_size", 0):
+        elif type(layer) in CELLS and _is_of_onnx(layer):
             self._recurrent(layer, name)
         elif isinstance(layer, layers.Embedding | layers.Linear | layers.LayerNorm):
             self._weighted(layer, name)
         elif isinstance(layer, layers.LastStep):
             self._last_step(layer, name)
-        elif kind in OPERATORS and (kind != "Softplus" or layer.beta == 1):
-            op, names = OPERATORS[kind]
-            named = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
-            named |= {"axis": layer.dim} if isinstance(layer, layers.Softmax) else {}
-            self.x = self.node(op, [self.x], **named)
+        elif isinstance(layer, layers.Softmax):
+            self.x = self.node(type(layer).__name__, [self.x], axis=layer.dim)
+        elif _has_operator(layer):
+            name, *constants = layer._spec
+            named = zip(("alpha", "beta"), constants[: len(CONSTANTS[name])], strict=False)
+            self.x = self.node(OPERATORS[name], [self.x], **dict(named))
         elif not isinstance(layer, layers.Dropout | layers.Identity):
             self.unsupported.append(f"{name}: {layer!r}")
 
@@ -209,6 +214,17 @@ class Writer:
             return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [axis])], keepdims=0)
         op = {"ave": "ReduceMean", "mul": "ReduceProd"}[merge]
         return self.node(op, [y], axes=[axis], keepdims=0)
+
+
+def _is_of_onnx(layer: Any) -> bool:
+    specs = [layer.nonlinearity] if isinstance(layer, layers.RNN) else layer.activations
+    names = {spec if isinstance(spec, str) else spec[0] for spec in specs}
+    return not getattr(layer, "proj_size", 0) and names <= {"linear", *CONSTANTS}
+
+
+def _has_operator(layer: Any) -> bool:
+    name, *constants = getattr(layer, "_spec", [""])
+    return name in OPERATORS and (name != "softplus" or constants[:1] in ([], [1.0]))
 
 
 def _attribute(name: str, value: Any) -> dict[str, Any]:

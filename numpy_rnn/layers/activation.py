@@ -9,6 +9,7 @@ numbers of one axis depend on each other:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,6 +129,15 @@ Softplus = _named(
     beta=1.0,
     threshold=20.0,
 )
+_OWN = ReLU, Tanh, Sigmoid, SiLU, Softsign, LeakyReLU, ELU, HardSigmoid
+_CLASSES = {kind._named: kind for kind in _OWN}
+
+
+def activation_layer(name: str, *constants: float) -> Activation:
+    """Return the layer of a nonlinearity, of the class with its name if there is one."""
+    kind: Any = _CLASSES.get(name, partial(Activation, name))
+    layer: Activation = kind(*constants)
+    return layer
 
 
 class Softmax(StatelessLayer):

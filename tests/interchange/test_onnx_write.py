@@ -169,11 +169,19 @@ def test_a_read_model_trains(tmp_path: Path) -> None:
 
 def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_path: Path) -> None:
     model = Sequential(
-        IndRNN(3, 4), LSTM(4, 4, proj_size=2), inner=Sequential(Linear(2, 3), LRU(3, 4))
+        IndRNN(3, 4),
+        LSTM(4, 4, proj_size=2),
+        GRU(2, 2, activations=("silu", "tanh")),
+        inner=Sequential(Linear(2, 3), LRU(3, 4)),
     )
     with pytest.raises(UnsupportedError) as raised:
         write(model, tmp_path / "model.onnx")
-    for name in ("model.0: IndRNN(3, 4", "model.1: LSTM(4, 4", "model.inner.1: LRU(3, 4"):
+    for name in (
+        "model.0: IndRNN(3, 4",
+        "model.1: LSTM(4, 4",
+        "model.2: GRU(2, 2",
+        "model.inner.1: LRU(3, 4",
+    ):
         assert name in str(raised.value)
     assert "Linear" not in str(raised.value)
     assert not list(tmp_path.iterdir())
