@@ -71,7 +71,7 @@ class Fuzzer:
         self.largest, self.peak = 0, peak_memory()
 
     def check(self, data: bytes) -> None:
-        """Read an input. Raise AssertionError, or what the reader raised, if that is not allowed."""
+        """Read an input. Raise AssertionError or what the reader raised if that is not allowed."""
         self.last = data
         signal.setitimer(signal.ITIMER_PROF, 60 * SLOW)  # the process ends, so the input stays
         self.path.write_bytes(data)

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.target import callable_name
 from numpy_rnn.museum import BUGS, Bug
 from numpy_rnn.museum.bug import apply_patch
 
@@ -155,7 +156,7 @@ def _bug(number: int, bug: Bug, sections: dict[str, Any], bugs: list[Bug]) -> Ex
     wrong = page.replace(inspect.getsource(backward), inspect.getsource(bug.patched()[-1]))
     question, hint = _hints(sections["bug"])
     found = Mistake(bug.name, wrong, question, hint.replace("{cause}", bug.cause))
-    pair = [forward.__name__, backward.__name__]
+    pair = [callable_name(forward), callable_name(backward)]
     options = {"pair": pair, "shapes": reference.shapes, "gates": reference.gates}
     nth = [b for b in bugs if b.reference.name == reference.name].index(bug) + 1
     title = sections["options"]["title"].format(page=reference.name, nth=nth)
