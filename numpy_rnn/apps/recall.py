@@ -21,6 +21,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
 from numpy_rnn.layers.base import model_settings
 from numpy_rnn.layers.model_file import check_described
+from numpy_rnn.layers.rnn import gate_shapes
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
 from numpy_rnn.safetensors import open_safetensors, write
@@ -112,14 +113,8 @@ def extend(characters: str, text: str) -> str:
 def parameter_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of each parameter of the model, without building it."""
     V, H = len(experiment.characters), experiment.hidden_size
-    return {
-        "rnn.weight_ih_l0": (H, V),
-        "rnn.weight_hh_l0": (H, H),
-        "rnn.bias_ih_l0": (H,),
-        "rnn.bias_hh_l0": (H,),
-        "i2o.weight": (V, H),
-        "i2o.bias": (V,),
-    }
+    recurrent = {f"rnn.{name}_l0": shape for name, shape in gate_shapes(1, V, H).items()}
+    return recurrent | {"i2o.weight": (V, H), "i2o.bias": (V,)}
 
 
 def build(experiment: Experiment, cell: Callable[..., Recurrent] | None = None) -> Sequential:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
@@ -108,10 +106,6 @@ class Loss(Remembers, ABC):
     def predict(self, y: Array, target: Array, mask: Array | None = None) -> Array:
         """Return the loss alone, and keep nothing."""
         return self.apply(y, target, mask)[0]
-
-    def stepper(self) -> Callable[..., Array]:
-        """Return :meth:`predict` over a copy of the loss, for one timestep at a time."""
-        return copy.copy(self).predict
 
     def __call__(self, y: Array, target: Array, mask: Array | None = None) -> Array:
         """Call :meth:`forward`."""

@@ -85,7 +85,7 @@ class RNN(Recurrent):
         fast = NONLINEARITIES.get(str(self.nonlinearity)) if self.clip is None else None
         phi = fast or make_activation(self.nonlinearity, self.clip)
         forward, stepper = partial(elman_forward, phi=phi), partial(elman_stepper, phi=phi)
-        weights = _gates(1, input_size, H)
+        weights = gate_shapes(1, input_size, H)
         return Cell(forward, elman_backward, weights, (H,), stepper, blocks=True)
 
 
@@ -162,7 +162,7 @@ class LSTM(_AnyLSTM):
     def cell(self, input_size: int) -> Cell:
         """Return the LSTM cell, with gates i, f, g, o."""
         H, P = self.hidden_size, self.proj_size or self.hidden_size
-        weights = _gates(4, input_size, H, P)
+        weights = gate_shapes(4, input_size, H, P)
         if options := self._general():
             forward = partial(general_lstm_forward, **options)
             return Cell(forward, general_lstm_backward, weights, (H, H))
@@ -188,7 +188,7 @@ class PeepholeLSTM(_AnyLSTM):
     def cell(self, input_size: int) -> Cell:
         """Return the peephole cell, with gates i, f, g, o."""
         H = self.hidden_size
-        weights = _gates(4, input_size, H) | {"weight_ch": (3, H)}
+        weights = gate_shapes(4, input_size, H) | {"weight_ch": (3, H)}
         forward = partial(general_lstm_forward, **self._general())
         return Cell(forward, general_lstm_backward, weights, (H, H))
 
@@ -239,7 +239,7 @@ class GRU(Recurrent):
     def cell(self, input_size: int) -> Cell:
         """Return the GRU cell, with gates r, z, n."""
         H = self.hidden_size
-        weights = _gates(3, input_size, H)
+        weights = gate_shapes(3, input_size, H)
         options: dict[str, Any] = {"activations": self.activations, "clip": self.clip}
         if self.reset_after and options == {"activations": GRU_ACTIVATIONS, "clip": None}:
             return Cell(gru_forward, gru_backward, weights, (H,), gru_stepper, blocks=True)
@@ -340,7 +340,7 @@ class LRU(Recurrent):
         return Cell(lru_forward, lru_backward, weights, (2 * H,))
 
 
-def _gates(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[int, ...]]:
+def gate_shapes(gates: int, D: int, H: int, P: int | None = None) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a cell whose gates are blocks of two matrices and two biases."""
     G, P = gates * H, H if P is None else P
     return {"weight_ih": (G, D), "weight_hh": (G, P), "bias_ih": (G,), "bias_hh": (G,)}

@@ -117,6 +117,22 @@ def test_a_custom_cell_needs_its_class(tmp_path: Path) -> None:
     assert again.vocabulary == ("an", "other")
 
 
+class Square(MGU):
+    """A cell whose constructor has other arguments than that of its base."""
+
+    def __init__(self, size: int, *, rng: Any = None) -> None:
+        self.size = size
+        super().__init__(size, size, num_layers=2, rng=rng)
+
+
+def test_a_custom_cell_is_described_by_the_arguments_of_its_own_constructor(tmp_path: Path) -> None:
+    model = Square(3, rng=0)
+    assert (repr(model), model.describe()) == ("Square(3)", {"class": "Square", "size": 3})
+    model.save(tmp_path / "m")
+    again = numpy_rnn.load(tmp_path / "m", custom={"Square": Square}, rng=1)
+    assert again.parameters.data.tobytes() == model.parameters.data.tobytes()
+
+
 def test_a_layer_that_cannot_be_described_writes_no_file(tmp_path: Path) -> None:
     class Renamed(Linear):
         def __init__(self, size: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy_rnn import init
 from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, optional, real
 from numpy_rnn.apps.vocabulary import check_encoding
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
+from numpy_rnn.layers.rnn import gate_shapes
 from numpy_rnn.layers.shards import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
@@ -134,9 +134,8 @@ def parameter_shapes(settings: Settings, V: int) -> dict[str, tuple[int, ...]]:
     _, gates = _CELLS[settings.cell]
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
     for k in range(settings.layers):
-        shapes[f"rnn.weight_ih_l{k}"] = gates * H, H if k else E
-        shapes[f"rnn.weight_hh_l{k}"] = gates * H, H
-        shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (gates * H,)
+        for name, shape in gate_shapes(gates, H if k else E, H).items():
+            shapes[f"rnn.{name}_l{k}"] = shape
     return shapes | {"output.weight": (V, H), "output.bias": (V,)}
 
 
@@ -165,13 +164,6 @@ def optimizer_for(settings: Settings, model: Layer) -> Optimizer:
     """Return the optimiser of the settings."""
     kind, options = _OPTIMIZERS[settings.optimizer]
     return kind(model.parameters, lr=settings.lr, weight_decay=settings.weight_decay, **options)
-
-
-@cache
-def moment_names(optimizer: str) -> tuple[str, ...]:
-    """Return the names of an optimiser's moments."""
-    kind, options = _OPTIMIZERS[optimizer]
-    return tuple(kind(Dropout(0.0).parameters, **options).moments)
 
 
 def schedule_for(settings: Settings) -> Schedule:

@@ -16,7 +16,6 @@ from numpy_rnn.apps.language_model.model import (
     build,
     carried_shapes,
     check_training_memory,
-    moment_names,
     optimizer_for,
     parameter_count,
     parameter_shapes,
@@ -29,6 +28,7 @@ from numpy_rnn.layers import CrossEntropyLoss, Dropout, Layer, Sequential, load
 from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
 from numpy_rnn.layers.model_file import check_described, read_settings
 from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.optim import Optimizer
 from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.safetensors import ArrayLayout, open_safetensors
 from numpy_rnn.training import (
@@ -339,8 +339,7 @@ def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> 
     check_state(state, {kind.name: kind.state for kind in callbacks})
     names(state["callbacks"], "state: callbacks", [kind.name for kind in callbacks])
     names(state["carried"], "state: carried", map(str, range(len(carried_shapes(settings)))))
-    # An optimiser of a layer without parameters checks the numbers and costs no memory.
-    optimizer = optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
+    optimizer = _empty_optimizer(settings)
     moments = dict.fromkeys(optimizer.moments, optimizer.parameters.data)
     optimizer.load_state_dict(state["optimizer"] | moments)
     if state["shards"] != settings.shards:
@@ -371,11 +370,16 @@ def best(saved: SavedRun) -> Sequential:
     return saved.model
 
 
+def _empty_optimizer(settings: Settings) -> Optimizer:
+    """Return the optimiser of a layer without parameters: it checks numbers and takes no memory."""
+    return optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
+
+
 def _layout(settings: Settings, V: int, characters: int) -> ArrayLayout:
     """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
     flat = (parameter_count(settings, V),)
     shapes = {f"model/{name}": s for name, s in parameter_shapes(settings, V).items()}
-    shapes |= {f"optimizer/{name}": flat for name in moment_names(settings.optimizer)}
+    shapes |= {f"optimizer/{name}": flat for name in _empty_optimizer(settings).moments}
     shapes |= {f"carried/{k}": shape for k, shape in enumerate(carried_shapes(settings))}
     if _split(settings, characters) < characters:
         shapes["callbacks/validation/best_parameters"] = flat
