@@ -32,4 +32,5 @@ def shown(value: object) -> str:
     if len(text) <= LONGEST and "\n" not in text:
         return text
     shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-    return f"a {type(value).__name__}{shape}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}{shape}"

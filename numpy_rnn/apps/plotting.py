@@ -10,8 +10,6 @@ def require_matplotlib() -> Any:
 
     Figures are made without pyplot. If matplotlib is missing, an ImportError names the extra to
     install.
-
-    >>> figure = require_matplotlib().figure.Figure(figsize=(6, 4))
     """
     try:
         import matplotlib as mpl  # noqa: PLC0415 (an extra, only for plots)

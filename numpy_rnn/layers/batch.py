@@ -87,7 +87,9 @@ class SequenceBatch(NamedTuple):
 
     def restore_sequence(self, sequence: Array) -> Array:
         """Return a sequence (T, B, ...) in the user's layout."""
-        return user_layout(sequence, self.batched, self.batch_first)
+        if not self.batched:
+            return sequence[:, 0]
+        return sequence.swapaxes(0, 1) if self.batch_first else sequence
 
     def read_state(
         self, where: object, name: str, state: State, L: int, sizes: Sequence[int], dtype: DType
@@ -190,11 +192,4 @@ def to_time_major(array: Array, batched: bool, batch_first: bool) -> Array:
     """Return a sequence in the user's layout as (T, B, ...), without a copy."""
     if not batched:
         return array[:, None]
-    return array.swapaxes(0, 1) if batch_first else array
-
-
-def user_layout(array: Array, batched: bool, batch_first: bool) -> Array:
-    """Undo :func:`to_time_major`."""
-    if not batched:
-        return array[:, 0]
     return array.swapaxes(0, 1) if batch_first else array

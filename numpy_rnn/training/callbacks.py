@@ -242,9 +242,6 @@ def read_log(path: Path, steps: int) -> list[bytes]:
     """Return the lines of a log up to a step. There are none if the file does not exist.
 
     A line that is not of a log, or has other columns, as of another version, is a ValueError.
-
-    >>> read_log(Path("log.jsonl"), steps=100)
-    []
     """
     kept: list[bytes] = []
     if not path.exists():
@@ -354,9 +351,8 @@ class TimeBudget(Callback):
 
         (1)  N = n + n (budget - elapsed) / elapsed - reserve     after n steps
 
-    The plan is made after `first` steps and again after every twentieth of the time. Speed depends
-    on the clock, so a plan is written to the checkpoint before a step is taken with it. The run is
-    then a function of its settings and its plans, and a killed run resumes to the same bits.
+    The plan is made after `first` steps and again after every twentieth of the time. It is written
+    to the checkpoint before a step is taken with it, so a killed run resumes to the same bits.
 
     Parameters
     ----------

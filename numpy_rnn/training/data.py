@@ -9,8 +9,7 @@ long sequence, for truncated backpropagation through time:
 B readers stand at equal distances in a sequence of N elements. Each batch is the next T elements
 of every reader, so its row b continues row b of the batch before. The state is carried from window
 to window, the gradient is not: the gradient of a window's loss goes back to the window's first
-step. In the terms of Williams & Peng (1990) this is BPTT(h; h') with h = h' = T: back over h
-steps, once every h' steps.
+step. This is BPTT(T; T) of Williams & Peng (1990).
 """
 
 from __future__ import annotations

@@ -18,8 +18,6 @@ def check_memory(needed: int, what: str) -> None:
     """Raise MemoryError if the machine has less memory than `needed`, in bytes.
 
     Without this, Linux would lend the memory and end the process once it is used.
-
-    >>> check_memory(1000, "a network of one unit")
     """
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return

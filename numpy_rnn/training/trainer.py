@@ -10,9 +10,6 @@ A step is
 It depends only on what :meth:`Trainer.state_dict` returns. So a resumed run ends at the same bits
 as one that was never stopped. Under ``mpiexec -n N`` the same script trains in N processes. Each
 computes the shards of its rows; the first one writes all files.
-
-``optimizer.lr`` is the base rate. It may be changed while a schedule runs, also by a callback. The
-schedule f multiplies it at each step, and :class:`StepInfo` holds the product.
 """
 
 from __future__ import annotations
@@ -119,8 +116,7 @@ class Trainer(Described):
     criterion : Loss
         With reduction "mean".
     optimizer : Optimizer
-        For the model's parameters. Its `lr` is the base rate, which the schedule multiplies at
-        each step. It may be changed at any time, also by a callback.
+        For the model's parameters. Its `lr` is the base rate, which may be changed at any time.
     source : Source
         :class:`Windows` or :class:`Examples`.
     schedule : callable

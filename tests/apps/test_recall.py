@@ -91,7 +91,7 @@ def test_token_ids_give_the_outputs_of_one_hot_rows() -> None:
         ({"dtype": np.float32}, "dtype is .*, expected one of 'float32', 'float64'"),
         ({"dtype": "float16"}, "dtype is 'float16', expected one of 'float32', 'float64'"),
         ({"dtype": "flaot32"}, "dtype is 'flaot32', expected one of 'float32', 'float64'"),
-        ({"lr": 10**400}, "lr is a int, expected a finite number above 0"),
+        ({"lr": 10**400}, "lr is an int, expected a finite number above 0"),
         ({"hidden_size": 2**31}, "hidden_size is 2147483648, expected at most 100000000"),
         ({"hidden_size": 10**18}, "hidden_size is 1000000000000000000, expected at most 100000000"),
         ({"hidden_size": np.int64(0)}, "hidden_size is 0, expected at least 1"),

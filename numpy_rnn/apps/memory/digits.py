@@ -22,10 +22,6 @@ class DigitsTask(Task):
     """Digits by rows: one image row a step, 8 steps, then blanks up to length T.
 
     The target, after the last step, is the digit. The baseline guesses one of ten: ln 10.
-
-    >>> batch = DigitsTask(12).sample(2, np.random.default_rng(0))
-    >>> batch.x.shape, batch.target.shape
-    ((12, 2, 8), (2,))
     """
 
     input_size, output_size, min_length = SIDE, 10, SIDE
@@ -49,11 +45,7 @@ class DigitsTask(Task):
 
 
 class PixelsTask(DigitsTask):
-    """Digits by pixels: one pixel a step, row by row, 64 steps, then blanks up to length T.
-
-    >>> PixelsTask(64).sample(2, np.random.default_rng(0)).x.shape
-    (64, 2, 1)
-    """
+    """Digits by pixels: one pixel a step, row by row, 64 steps, then blanks up to length T."""
 
     input_size, min_length = 1, SIDE * SIDE
 

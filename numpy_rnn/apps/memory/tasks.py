@@ -87,10 +87,6 @@ class AddingTask(Task):
     the sum of the two marked numbers.
 
     The baseline predicts 1 always. Its loss is the variance of the sum: 2 / 12 = 0.1667.
-
-    >>> batch = AddingTask(4).sample(2, np.random.default_rng(0))
-    >>> batch.x.shape, batch.target.shape
-    ((4, 2, 2), (2, 1))
     """
 
     input_size, output_size, min_length = 2, 1, 2
@@ -126,10 +122,6 @@ class CopyTask(Task):
 
     The baseline outputs blanks until the delimiter and then guesses: 10 ln 8 / (T + 20), the mean
     cross-entropy over the steps.
-
-    >>> batch = CopyTask(5).sample(2, np.random.default_rng(0))
-    >>> batch.x.shape, batch.target.shape
-    ((25, 2, 10), (25, 2))
     """
 
     TOKENS, COUNT = 8, 10
@@ -164,10 +156,6 @@ class FirstTokenTask(Task):
     The latching task of Bengio, Simard & Frasconi (1994) with tokens, as in experiment 2 of
     Hochreiter & Schmidhuber (1997). The first token is one of four, all others are drawn from two
     distractors. The target, after the last step, is the first token. The baseline is ln 4.
-
-    >>> batch = FirstTokenTask(9).sample(2, np.random.default_rng(0))
-    >>> bool((batch.x[0].argmax(axis=-1) == batch.target).all())
-    True
     """
 
     CLASSES, DISTRACTORS = 4, 2
@@ -192,11 +180,6 @@ class RecallTask(Task):
 
     The baseline guesses one of 33 and knows the end: N ln 33 / (N + 1), the mean cross-entropy over
     the steps. Training and evaluation share the string, but only training is given the inputs.
-
-    >>> task = RecallTask(3)
-    >>> batch = task.sample(32, np.random.default_rng(0))  # there is one string, so one row
-    >>> batch.x.shape, batch.target[:, 0].tolist() == [*task.string, task.END]
-    ((4, 1, 35), True)
     """
 
     CHARACTERS = 33

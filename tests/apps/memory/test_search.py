@@ -149,7 +149,7 @@ def write_text(path: Path, text: str) -> None:
         (damaged(baseline=None), "baseline is None, expected a number"),
         (damaged(score=float("nan")), "score is nan, expected a finite number"),
         (damaged(loss=float("inf")), "loss is inf, expected a finite number"),
-        (damaged(seconds=10**400), "seconds is a int, expected a finite number"),
+        (damaged(seconds=10**400), "seconds is an int, expected a finite number"),
     ],
 )
 def test_a_file_that_is_no_record_is_a_one_line_error(
