@@ -86,9 +86,8 @@ class Recurrent(Layer):
     merge : {"concat", "sum", "mul", "ave"}
         How the outputs of two directions become one, in every layer of a bidirectional stack.
     recompute : bool or int
-        Gradient checkpointing: store every k-th state and recompute the rest in backward. Memory
-        is about T B (H + D) numbers instead of several times T B H; time grows by a third. An
-        int is k; True is about sqrt(T).
+        Gradient checkpointing: store every k-th state and recompute the rest in backward. An int
+        is k; True is about sqrt(T).
     threads : int, optional
         Worker threads, which share a batch of 32 rows or more in ``forward`` and ``backward``. The
         batch is cut into shards of at least 16 rows, so the results have the same bits for any
@@ -224,15 +223,13 @@ class Recurrent(Layer):
         x : (T, B, D) or (T, D) array, or (T, B) or (T,) array of int
             A batch of sequences, or one sequence. Integers stand for one-hot rows.
         lengths : (B,) array of int, optional
-            0 to T, in any order. What is beyond a row's end is not read, and the reverse
-            direction begins there.
+            0 to T, in any order. What is beyond a row's end is not read.
         reset : array of bool like x without its last axis, optional
             True resets the row's state to the initial one before this step (after it, in the
-            reverse direction), so that neither information nor gradient crosses it.
+            reverse direction).
         mask : array of bool like x without its last axis, optional
-            False where the state is carried over and the output repeated. The output is zero
-            before the first valid step, and at every masked step of a bidirectional layer. A
-            masked step is not read.
+            False at a step that is not read: the state is carried over and the output repeated, or
+            zero before the first valid step and after a bidirectional layer.
 
         Returns
         -------

@@ -6,15 +6,14 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from numpy_rnn.arguments import check_size
 from numpy_rnn.training.process import cores
 from numpy_rnn.training.ranks import world
 
 
-@contextmanager
-def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
+def trial_executor(jobs: int | None = None) -> AbstractContextManager[Executor | None]:
     """Yield an executor of :mod:`concurrent.futures` whose processes run trials.
 
     Parameters
@@ -30,7 +29,11 @@ def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
     ...         print(list(executor.map(abs, [1, -2])))
     [1, 2]
     """
-    count = cores() if jobs is None else check_size("trial_executor", "jobs", jobs)
+    return _executor(cores() if jobs is None else check_size("trial_executor", "jobs", jobs))
+
+
+@contextmanager
+def _executor(count: int) -> Iterator[Executor | None]:
     ranks = world()
     if ranks.size > 1:
         from mpi4py.futures import MPICommExecutor  # noqa: PLC0415 (an extra)
