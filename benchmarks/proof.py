@@ -166,8 +166,13 @@ def page(proof: Any, museum: Any) -> str:
             "",
             "## The museum",
             "",
-            f"Of {len(museum['bugs'])} bugs, each checker catches this many. Optimisers",
-            "are no pairs: only our own checker takes them, and compares them with closed forms.",
+            (
+                f"Of {len(museum['bugs'])} bugs, each checker catches this many. "
+                f"{sum(not item['of_layer'] for item in museum['bugs'])} of them are in optimisers,"
+            ),
+            "which are no pairs of functions. Only our own checker takes these, and compares them",
+            "with closed forms.",
+            "Gradients vanish over time, so the last column has the bugs of recurrent code only.",
             "",
             table(["checker", "typical inputs", "vanishing gradients"], counted),
             "",
