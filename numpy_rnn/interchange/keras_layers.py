@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,6 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
 }
 SOFTMAX = {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
-IDENTITIES = ("InputLayer", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
 MAX_NORMALISED = 1 << 21  # numbers in the matrices that all BatchNormalizations become
 SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
@@ -74,15 +73,44 @@ class Chain:
         masked = Masked(*self.layers[first:], mask_value=value)
         return layers.Sequential(*self.layers[:first], masked) if first else masked
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> None:  # noqa: C901, PLR0912 (one case for each kind of layer)
         """Add the counterpart of a layer."""
         entry = entry.as_class(entry.config.get("class_name", entry.class_name), entry.config)
-        if entry.class_name in RECURRENT:
-            self._recurrent(entry, "")
-        elif entry.class_name in BUILDERS:
-            BUILDERS[entry.class_name](self, entry)
-        elif entry.class_name not in IDENTITIES:
-            self._refuse(entry, "")
+        config, weights = entry.config, entry.weights
+        match entry.class_name:
+            case "SimpleRNN" | "LSTM" | "GRU":
+                self._recurrent(entry, "")
+            case "Bidirectional":
+                self._bidirectional(entry)
+            case "Dense" | "TimeDistributedDense":
+                self._linear(entry, *weights)
+                self._activate(*self._spec(entry, "activation"))
+            case "TimeDistributed" if config["layer"]["class_name"] in STEPWISE:
+                self.add(entry.as_class(config["layer"]["class_name"], config["layer"]["config"]))
+            case "TimeDistributed":
+                self._refuse(entry, f"a {config['layer']['class_name']}")
+            case "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "Softmax":
+                self._activation(entry)
+            case "Embedding":
+                self._embedding(entry)
+            case "Masking":
+                self._mask(entry, float(config.get("mask_value", 0)))
+            case "Dropout" | "SpatialDropout1D":
+                self.layers.append(layers.Dropout(float(config.get("rate", 0.5))))
+            case "LayerNormalization":
+                self._layer_norm(entry)
+            case "BatchNormalization":
+                self._batch_norm(entry)
+            case "Normalization":
+                self._normalization(entry)
+            case "Flatten" if not self._ended():
+                self._refuse(entry, "steps to be joined")
+            case "Flatten" | "InputLayer" | "GaussianNoise" | "GaussianDropout":
+                pass
+            case "ActivityRegularization":
+                pass
+            case _:
+                self._refuse(entry, "")
 
     def _refuse(self, entry: Entry, what: str) -> None:
         self.size = None
@@ -134,10 +162,6 @@ class Chain:
         else:
             self._activate(kind.lower())
 
-    def _dense(self, entry: Entry) -> None:
-        self._linear(entry, *entry.weights)
-        self._activate(*self._spec(entry, "activation"))
-
     def _embedding(self, entry: Entry) -> None:
         (table,) = entry.weights
         V, E = table.shape
@@ -145,14 +169,10 @@ class Chain:
             self._mask(entry, 0)
         self._append(entry, layers.Embedding(V, E, dtype=table.dtype), -1, E, weight=table)
 
-    def _mask(self, entry: Entry, value: float | None = None) -> None:
+    def _mask(self, entry: Entry, value: float) -> None:
         if self._masked is not None:
             self._refuse(entry, "a second mask")
-        value = float(entry.config.get("mask_value", 0)) if value is None else value
         self._masked = len(self.layers), value
-
-    def _dropout(self, entry: Entry) -> None:
-        self.layers.append(layers.Dropout(float(entry.config.get("rate", 0.5))))
 
     def _layer_norm(self, entry: Entry) -> None:
         config, axis = entry.config, entry.config.get("axis", -1)
@@ -198,17 +218,6 @@ class Chain:
 
     def _ended(self) -> bool:
         return any(isinstance(layer, layers.LastStep) for layer in self.layers)
-
-    def _flatten(self, entry: Entry) -> None:
-        if not self._ended():
-            self._refuse(entry, "steps to be joined")
-
-    def _time_distributed(self, entry: Entry) -> None:
-        inner = entry.config["layer"]
-        if inner["class_name"] in STEPWISE:
-            self.add(entry.as_class(inner["class_name"], inner["config"]))
-        else:
-            self._refuse(entry, f"a {inner['class_name']}")
 
     def _bidirectional(self, entry: Entry) -> None:
         inner, mode = entry.config["layer"], entry.config.get("merge_mode", "concat")
@@ -260,22 +269,6 @@ class Chain:
             self.layers.append(layers.LastStep(batch_first, **ends))
         elif backwards:
             self.layers.append(Flip(batch_first))
-
-
-ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
-BUILDERS: dict[str, Callable[[Chain, Entry], None]] = {
-    **dict.fromkeys(ACTIVATION_LAYERS, Chain._activation),
-    **dict.fromkeys(("Dense", "TimeDistributedDense"), Chain._dense),
-    **dict.fromkeys(("Dropout", "SpatialDropout1D"), Chain._dropout),
-    "Embedding": Chain._embedding,
-    "Masking": Chain._mask,
-    "LayerNormalization": Chain._layer_norm,
-    "BatchNormalization": Chain._batch_norm,
-    "Normalization": Chain._normalization,
-    "Flatten": Chain._flatten,
-    "TimeDistributed": Chain._time_distributed,
-    "Bidirectional": Chain._bidirectional,
-}
 
 
 def _cell_arrays(entry: Entry, weights: Sequence[Array]) -> dict[str, Array]:
