@@ -54,7 +54,7 @@ def read_npz(path: Path) -> Contents:
 
 def _read(tree: Any, form: str) -> Contents:
     found = find_weights(tree)
-    return StateDict(found.arrays, ordered=True, found=found).contents(form, found.settings)
+    return StateDict(found).contents(form, found.settings)
 
 
 def read_safetensors(path: Path) -> Contents:
@@ -66,7 +66,7 @@ def read_safetensors(path: Path) -> Contents:
             found.stored = dict.fromkeys(half, "bfloat16")
             # The library sorts by dtype and name, so that the order tells nothing.
             ordered = list(found.arrays) != sorted(found.arrays)
-            state = StateDict(found.arrays, ordered=ordered, found=found)
+            state = StateDict(found, ordered=ordered)
             return state.contents("safetensors", dict(file.metadata))
         with damaged_file_errors(path, MODEL_FILE):
             settings, model = file.settings(MODEL_ENTRY), read_model(file)

@@ -18,6 +18,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.keras_layers import Chain, Entry
 from numpy_rnn.interchange.state_dict import StateDict
+from numpy_rnn.interchange.tree import Found
 from numpy_rnn.layers import Layer, Linear, Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
 from numpy_rnn.reading import parse_json
@@ -38,7 +39,7 @@ def read(path: Path) -> Contents:
     for entry, reader in READERS.items():
         if entry in model:
             return reader(model)
-    return StateDict(_finite(model), ordered=True).contents("audio-json")
+    return StateDict(Found(_finite(model))).contents("audio-json")
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Array]:
@@ -148,7 +149,7 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     unit, skip = data["unit_type"], data["skip"]
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):
         return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
-    state = StateDict(_finite(model["state_dict"]), ordered=True)
+    state = StateDict(Found(_finite(model["state_dict"])))
     whole: Any = state.build(layers=["rec", "lin"])
     rnn, linear = whole.layers.values()
     found = [rnn.input_size, rnn.hidden_size, rnn.num_layers, linear.out_features]
@@ -178,7 +179,7 @@ def _read_nam(model: dict[str, Any]) -> Contents:
         arrays |= {f"rnn.{name}_l{layer}": value for name, value in values.items()}
         initial.append((h, c))
     arrays |= {"head.weight": rest[None, :H], "head.bias": rest[H:]}
-    whole: Any = StateDict(_finite(arrays), ordered=True).build(layers=["rnn", "head"])
+    whole: Any = StateDict(Found(_finite(arrays))).build(layers=["rnn", "head"])
     rnn, linear = whole.layers.values()
     wrap = partial(InitialState, initial=(tuple(zip(*initial, strict=True)),))
     notes = ["the initial state is not zero"]

@@ -150,6 +150,15 @@ def recurrent_layer(
     return layer
 
 
+def cell_arrays(
+    layer: Recurrent, number: int, direction: int, target: str, cell: str
+) -> dict[str, Array]:
+    """Return the weights of one cell of a layer, counted from 0, in a convention."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if layer.bias else 2]
+    arrays = dict(zip(names, layer.weights(number, direction), strict=False))
+    return convert_gates(arrays, "torch", target, cell)
+
+
 def _layout(convention: Convention, cell: str) -> Iterator[tuple[str, list[str], str, bool]]:
     """Yield name, parts and gates of every array, and whether its parts are rows."""
     for name, content in convention.cells[cell].items():

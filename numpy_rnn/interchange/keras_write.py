@@ -14,7 +14,7 @@ from numpy_rnn import layers
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.gates import convert_gates
+from numpy_rnn.interchange.gates import cell_arrays
 from numpy_rnn.interchange.hdf5 import import_h5py
 from numpy_rnn.interchange.keras_layers import ACTIVATIONS, RECURRENT, snake_case
 from numpy_rnn.layers.wrappers import Flip, Masked
@@ -132,7 +132,6 @@ class _Writer:
         config = {theirs: getattr(layer, ours) for theirs, ours in names.items()}
         if kind == "Embedding":
             config["mask_zero"] = mask == 0
-            self.missing += [f"{layer!r}"] * (layer.padding_idx is not None)
         if kind == "LayerNormalization":
             if len(layer.normalized_shape) > 1:
                 self._unsupported.append(repr(layer))
@@ -178,14 +177,11 @@ class _Writer:
             if k and layer.dropout:
                 self._put("Dropout", {"rate": layer.dropout})
             weights: dict[str, Array] = {}
-            values = layer.parameters.values
-            for suffix in ("", "_reverse") if layer.bidirectional else ("",):
-                end = f"_l{k}{suffix}"
-                ours = {n.removesuffix(end): v for n, v in values.items() if n.endswith(end)}
-                found = convert_gates(ours, "torch", "keras", cell)
-                prefix = "backward_layer/" if suffix else "forward_layer/" * layer.bidirectional
-                weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found.values())}
-            D = values[f"weight_ih_l{k}"].shape[1]
+            prefixes = ("forward_layer/", "backward_layer/") if layer.bidirectional else ("",)
+            for way, prefix in enumerate(prefixes):
+                found = cell_arrays(layer, k, way, "keras", cell).values()
+                weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found)}
+            D = layer.parameters.values[f"weight_ih_l{k}"].shape[1]
             if layer.bidirectional:
                 inner = self._entry(name, {"name": "rnn"} | config)
                 self._put("Bidirectional", {"layer": inner, "merge_mode": layer.merge}, weights, D)

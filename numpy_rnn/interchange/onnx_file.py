@@ -12,8 +12,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
-from numpy_rnn.interchange.onnx_tensor import BFLOAT16, array_type, to_array
-from numpy_rnn.interchange.protobuf import Decoder
+from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_array
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}

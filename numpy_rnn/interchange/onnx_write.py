@@ -12,7 +12,7 @@ from numpy_rnn import layers
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.gates import convert_gates
+from numpy_rnn.interchange.gates import cell_arrays
 from numpy_rnn.interchange.onnx_recurrent import (
     ACTIVATIONS,
     CONSTANTS,
@@ -20,8 +20,7 @@ from numpy_rnn.interchange.onnx_recurrent import (
     PEEPHOLES,
     attributes_of,
 )
-from numpy_rnn.interchange.onnx_tensor import NUMBERS, from_array
-from numpy_rnn.interchange.protobuf import encode
+from numpy_rnn.interchange.protobuf import NUMBERS, encode, from_array
 from numpy_rnn.parameters import check_dtype
 from numpy_rnn.version import __version__
 
@@ -190,19 +189,16 @@ class Writer:
 
     def _cell(self, layer: Any, n: int, name: str, initial: list[str], outputs: list[str]) -> None:
         """Add the node of one layer of a stack."""
-        kind, keys = CELLS[type(layer)], ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        cells = [layer.weights(n, way) for way in range(2 if layer.bidirectional else 1)]
-        weights = [
-            convert_gates(dict(zip(keys, cell, strict=False)), "torch", "onnx", kind.lower())
-            for cell in cells
-        ]
+        kind, ways = CELLS[type(layer)], range(2 if layer.bidirectional else 1)
+        cells = [cell_arrays(layer, n, way, "onnx", kind.lower()) for way in ways]
         inputs = [self.x, "", "", "", "", *initial]
-        for place, letter in enumerate("WRB" if layer.bias else "WR", start=1):
-            stacked = np.stack([converted[letter] for converted in weights])
+        for place, letter in enumerate(cells[0], start=1):
+            stacked = np.stack([cell[letter] for cell in cells])
             inputs[place] = self.tensor(f"{name}.{letter}", stacked)
         if type(layer) is layers.PeepholeLSTM:
-            peepholes = np.stack([cell[4].reshape(3, -1)[PEEPHOLES].ravel() for cell in cells])
-            inputs.append(self.tensor(f"{name}.P", peepholes))
+            peepholes = [layer.weights(n, way)[4].reshape(3, -1)[PEEPHOLES] for way in ways]
+            stacked = np.stack(peepholes).reshape(len(ways), -1)
+            inputs.append(self.tensor(f"{name}.P", stacked))
         self.node(kind, inputs, outputs, **attributes_of(layer, kind))
 
     def _merge(self, y: str, merge: str, axis: int, name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.onnx_tensor import BFLOAT16, DTYPES, array_type
+from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
 
 
 @lru_cache(64)

@@ -1,4 +1,4 @@
-"""The protobuf wire format, and the messages of ONNX that are read and written here.
+"""The protobuf wire format, the messages of ONNX that are read and written, tensors as arrays.
 
 They are read by hand and not by the `onnx` package. That installs nothing, executes nothing, and
 bounds depth and memory before anything is built. A message is a dict of the fields in `SCHEMA`;
@@ -7,10 +7,16 @@ every other field is skipped. Source: protobuf.dev/programming-guides/encoding a
 
 from __future__ import annotations
 
+import math
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAX_DEPTH = 64  # messages inside each other: a branch inside a branch takes four
 MAX_FIELDS = 400_000  # read or listed in SCHEMA, for each message; at most 160 bytes each here
@@ -42,9 +48,15 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     for message, fields in SCHEMA.items()
 }
 # Kind to wire type, format and default. All others are wire type 2: a length, and so many bytes.
-NUMBERS = {"int": (0, "<q", 0), "double": (1, "<d", 0.0), "float": (5, "<f", 0.0)}
-DEFAULTS = {"string": "", "bytes": b""} | {kind: entry[2] for kind, entry in NUMBERS.items()}
+WIRE = {"int": (0, "<q", 0), "double": (1, "<d", 0.0), "float": (5, "<f", 0.0)}
+DEFAULTS = {"string": "", "bytes": b""} | {kind: entry[2] for kind, entry in WIRE.items()}
 FIXED = {1: 8, 5: 4}  # wire type to bytes
+BFLOAT16 = 16
+# Element type to dtype. A bfloat16 is the upper half of a float32, which is the array.
+CODES = {1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2"}
+CODES |= {11: "<f8", 12: "<u4", 13: "<u8", BFLOAT16: "<u2"}
+DTYPES: dict[int, np.dtype[Any]] = {number: np.dtype(code) for number, code in CODES.items()}
+NUMBERS = {dtype: number for number, dtype in reversed(DTYPES.items())}
 
 
 class Decoder:
@@ -84,7 +96,7 @@ class Decoder:
                 else:
                     read[name] = field
         for name, kind in fields.values():
-            if kind[1:] in NUMBERS:
+            if kind[1:] in WIRE:
                 read[name] = np.concatenate(read[name]) if read[name] else np.empty(0, np.int64)
         return read
 
@@ -96,10 +108,10 @@ class Decoder:
     def _value(self, data: Any, wire: int, kind: str, depth: int) -> Any:
         """Return a field's value; the numbers of a list are an array."""
         many, kind = kind[0] == "*", kind.removeprefix("*")
-        expected, form, _ = NUMBERS.get(kind, (2, "", None))
+        expected, form, _ = WIRE.get(kind, (2, "", None))
         if wire != expected and not (many and wire == 2):
             raise ValueError(f"a field of kind {kind} has wire type {wire}")
-        if kind in NUMBERS:
+        if kind in WIRE:
             if wire == 0:
                 signed = data - (1 << 64) if data >> 63 else data
                 return np.array([signed], form) if many else signed
@@ -146,7 +158,7 @@ def encode(message: str, values: dict[str, Any]) -> bytes:
     for number, (name, kind) in MESSAGES[message].items():
         one, given = kind.removeprefix("*"), values.get(name, ())
         for value in given if one != kind or name not in values else [given]:
-            wire, form, _ = NUMBERS.get(one, (2, "", None))
+            wire, form, _ = WIRE.get(one, (2, "", None))
             out += _encode_varint(number << 3 | wire)
             if one == "int":
                 out += _encode_varint(int(value) & (1 << 64) - 1)
@@ -165,3 +177,71 @@ def _encode_varint(value: int) -> bytes:
         out.append(value & 127 | 128)
         value >>= 7
     return bytes([*out, value])
+
+
+def array_type(number: int) -> np.dtype[Any]:
+    """Return the dtype of the arrays for an element type. UnsupportedError names another one."""
+    if number not in DTYPES:
+        raise UnsupportedError(f"element type {number}, expected one of {sorted(DTYPES)}")
+    return np.dtype("<f4") if number == BFLOAT16 else DTYPES[number]
+
+
+def to_array(tensor: dict[str, Any], folder: Path) -> Array:
+    """Return a tensor's numbers, as a view of the file where the encoding allows it.
+
+    `folder` is the model's; external data cannot be outside it. ValueError if sizes disagree.
+    """
+    number = tensor["data_type"]
+    array_type(number)  # it names an element type that is none here
+    dtype = DTYPES[number]
+    shape = tuple(int(n) for n in tensor["dims"])
+    if any(n < 0 or n > 1 << 48 for n in shape):
+        raise ValueError(f"it has shape {shape}")
+    count, raw = math.prod(shape), tensor["raw_data"]
+    typed = {1: "float_data", 7: "int64_data", 11: "double_data"}
+    typed |= dict.fromkeys((12, 13), "uint64_data")
+    data = tensor[typed.get(number, "int32_data")]
+    if tensor["data_location"] == 1:
+        flat = _external(tensor["external_data"], folder, count, dtype)
+    elif len(raw) or not len(data):
+        if len(raw) != count * dtype.itemsize:
+            raise ValueError(f"raw_data has {len(raw)} bytes, expected {dtype} of {shape}")
+        flat = np.frombuffer(raw, dtype)
+        flat = flat if flat.flags.aligned else flat.copy()  # BLAS needs it
+    elif len(data) != count:
+        raise ValueError(f"it has {len(data)} numbers, expected {shape}")
+    elif number in (10, BFLOAT16):  # int32_data holds the bits
+        flat = data.astype(np.uint16).view(dtype)
+    else:
+        flat = data.astype(dtype, copy=False)
+    if number == BFLOAT16:
+        flat = bfloat16_to_float32(flat)
+    return flat.reshape(shape)
+
+
+def _external(
+    entries: list[dict[str, Any]], folder: Path, count: int, dtype: np.dtype[Any]
+) -> Array:
+    """Return numbers of a file in the model's folder, mapped into memory and not read."""
+    values = {entry["key"]: entry["value"] for entry in entries}
+    location = values.get("location", "")
+    path, root = Path(location), folder.resolve()
+    target = (root / path).resolve()
+    outside = not location or path.is_absolute() or ".." in path.parts
+    outside = outside or bool(set(location) & set("\\:\0")) or not target.is_relative_to(root)
+    if outside or not target.is_file():
+        raise ValueError(f"external data is {location!r}, expected a file inside the folder")
+    needed, size = count * dtype.itemsize, target.stat().st_size
+    offset, length = int(values.get("offset") or 0), int(values.get("length") or needed)
+    if length != needed or not 0 <= offset <= size - length:
+        raise ValueError(
+            f"{location!r} has {size} bytes, expected {needed} of {length} at {offset}"
+        )
+    return np.memmap(target, dtype, "r", offset, (count,)) if count else np.empty(0, dtype)
+
+
+def from_array(name: str, array: Array) -> dict[str, Any]:
+    """Return an array as a Tensor message."""
+    little = np.asarray(array, array.dtype.newbyteorder("<"))
+    fields = {"dims": array.shape, "data_type": NUMBERS[little.dtype]}
+    return fields | {"name": name, "raw_data": little.tobytes()}

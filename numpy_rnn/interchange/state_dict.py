@@ -136,20 +136,16 @@ class Part:
 class StateDict:
     """The parts of a state_dict, by the file's names of the arrays.
 
-    `ordered` tells whether the order of the names is that in which the model was made. `found` is
-    what else was found with the arrays.
+    `ordered` tells whether the order of the names is that in which the model was made.
     """
 
-    def __init__(
-        self, arrays: Mapping[str, Array], *, ordered: bool, found: Found | None = None
-    ) -> None:
-        for name in arrays:
+    def __init__(self, found: Found, *, ordered: bool = True) -> None:
+        for name in found.arrays:
             if (nested := name.count(".")) > MAX_NESTED:
                 short = f"{name[:20]}..."
                 raise ValueError(f"{short!r} has {nested} dots, expected at most {MAX_NESTED}")
-        found = found or Found()
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = self._without_norms(self._floating(arrays, found.stored))
+        self.arrays = self._without_norms(self._floating(found.arrays, found.stored))
         parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy_rnn.interchange.contents import UnsupportedError, read_bytes, reading
 from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.interchange.torch_file import read_tree
-from numpy_rnn.interchange.tree import find_optimizer, find_weights
+from numpy_rnn.interchange.tree import Found, find_optimizer, find_weights
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
@@ -92,7 +92,7 @@ def _names(tree: Any, model: Layer) -> list[str]:
         found = find_weights(tree)
     except UnsupportedError:
         return []
-    state = StateDict({n: a for n, a in found.arrays.items() if n not in found.tied}, ordered=True)
+    state = StateDict(Found({n: a for n, a in found.arrays.items() if n not in found.tied}))
     places = {
         source: f"{name}.{own}".removeprefix(".")
         for name, part in state.parts.items()

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.interchange.onnx_tensor import from_array
 from numpy_rnn.interchange.onnx_write import write
-from numpy_rnn.interchange.protobuf import encode
+from numpy_rnn.interchange.protobuf import encode, from_array
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequential
 
 

@@ -17,8 +17,7 @@ from numpy_rnn import interchange
 from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.graph import Graph
-from numpy_rnn.interchange.onnx_tensor import DTYPES, from_array, to_array
-from numpy_rnn.interchange.protobuf import MAX_FIELDS, Decoder, encode
+from numpy_rnn.interchange.protobuf import DTYPES, MAX_FIELDS, Decoder, encode, from_array, to_array
 from numpy_rnn.layers import Sequential
 from numpy_rnn.reading import DamagedFileError
 from tests.interchange.onnx_seeds import branch, model, node, seeds

@@ -13,6 +13,7 @@ from numpy_rnn import LSTM, RNN, LastStep, Layer, Linear, Sequential, Tanh, inte
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, formats
 from numpy_rnn.interchange.state_dict import StateDict
+from numpy_rnn.interchange.tree import Found
 from numpy_rnn.reading import DamagedFileError
 from tests.interchange import audio_files, keras_files, onnx_seeds
 from tests.interchange.seeds import seeds
@@ -36,7 +37,7 @@ def linear(prefix: str, D: int, G: int) -> dict[str, Array]:
 
 
 def build(arrays: dict[str, Array], *, ordered: bool = True, **options: Any) -> Layer:
-    return StateDict(arrays, ordered=ordered).build(**options)
+    return StateDict(Found(arrays), ordered=ordered).build(**options)
 
 
 EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
@@ -144,7 +145,7 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
         build(parts)
     assert all(name in str(raised.value) for name in other)
     assert repr(build(parts, layers=["rnn"])) == "Sequential(rnn=GRU(2, 2))"
-    lines = StateDict(parts, ordered=True).contents("npz").architecture
+    lines = StateDict(Found(parts)).contents("npz").architecture
     assert lines == [
         "rnn: GRU(2, 2)",
         *(f"{n}: {a.shape}, no known layer" for n, a in other.items()),
@@ -168,7 +169,7 @@ def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
 def test_one_bias_is_enough() -> None:
     arrays = recurrent("", 4, 3, 2)
     del arrays["bias_hh_l0"]
-    state = StateDict(arrays, ordered=True)
+    state = StateDict(Found(arrays))
     assert state.contents("npz").notes == ["it has one bias, the other is zero"]
     values = state.build().parameters.values
     np.testing.assert_array_equal(values["bias_ih_l0"], arrays["bias_ih_l0"])
@@ -178,14 +179,14 @@ def test_one_bias_is_enough() -> None:
 def test_numbers_are_widened_and_whole_ones_left_out() -> None:
     arrays = linear("", 3, 2)
     half = {name: array.astype(np.float16) for name, array in arrays.items()}
-    state = StateDict(half | {"num_batches_tracked": np.array(3)}, ordered=True)
+    state = StateDict(Found(half | {"num_batches_tracked": np.array(3)}))
     assert [note.partition(":")[0] for note in state.notes] == [
         "float16, read as float32",
         "not floating-point or of a loss, left out",
     ]
     assert state.build().parameters.dtype == np.float32
     weights = {"criterion.weight": rows(2), "val_loss_fn.pos_weight": rows(2)}  # of classes
-    state = StateDict({f"fc.{n}": a for n, a in arrays.items()} | weights, ordered=True)
+    state = StateDict(Found({f"fc.{n}": a for n, a in arrays.items()} | weights))
     assert state.notes == [f"not floating-point or of a loss, left out: {', '.join(weights)}"]
     assert repr(state.build()) == "Linear(3, 2)"
     assert build(arrays).parameters.dtype == np.float64
@@ -205,7 +206,7 @@ def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
         arrays[f"fc.{names[1]}"] = zero
     else:
         zero = np.zeros(2, np.int8)
-    state = StateDict(arrays, ordered=True)
+    state = StateDict(Found(arrays))
     assert state.notes == ["quantised, read as float32: fc.weight"]
     got = state.build().parameters.values["weight"]
     np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
@@ -231,7 +232,7 @@ def test_a_gap_between_numbers_is_named(parts: dict[str, Array], gap: str, layer
         f"at {gap} is a layer without parameters, which is not in the file; expected the layers "
         f"with what is there, such as 'ReLU', or without it if it is dropout, as layers={layers}"
     )
-    assert f"at {gap} is" in StateDict(parts, ordered=True).contents("npz").notes[0]
+    assert f"at {gap} is" in StateDict(Found(parts)).contents("npz").notes[0]
 
 
 def test_what_was_in_a_gap_is_not_lost_in_a_state_dict(tmp_path: Path) -> None:
