@@ -66,9 +66,6 @@ def parse_json(
     """Return the value of a JSON text, unless it would take far more memory than its file.
 
     Five million empty lists fit into 15 MB of JSON, and take 300 MB as Python objects.
-
-    >>> parse_json("[1, 2]", file_size=6)
-    [1, 2]
     """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     values = sum(content.count(mark) for mark in b"[{,")

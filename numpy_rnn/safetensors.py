@@ -56,13 +56,7 @@ class Entry(NamedTuple):
 
 
 def bfloat16_to_float32(halves: Array) -> Array:
-    """Return the float32 numbers whose upper 16 bits are these unsigned integers.
-
-    Examples
-    --------
-    >>> bfloat16_to_float32(np.array([0x3F80, 0xC000], np.uint16))
-    array([ 1., -2.], dtype=float32)
-    """
+    """Return the float32 numbers whose upper 16 bits are these unsigned integers."""
     return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
@@ -71,14 +65,8 @@ def write(
 ) -> None:
     """Write settings, which are values for JSON by entry, and arrays: completely or not at all.
 
-    The same settings and arrays give the same bytes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value or a dtype has no place in the file.
-    OSError
-        If the file cannot be written; an old file is unchanged.
+    The same settings and arrays give the same bytes. A TypeError or ValueError says that a value or
+    a dtype has no place in the file. After an OSError an old file is unchanged.
     """
     texts = {name: json.dumps(dict(values), allow_nan=False) for name, values in settings.items()}
     header: dict[str, Any] = {METADATA: {"crc32": NO_CHECKSUM.decode(), **texts}}
@@ -105,15 +93,7 @@ def write(
 
 
 class Reader:
-    """The settings of an open file, and its arrays on demand.
-
-    Attributes
-    ----------
-    metadata : dict of str to str
-        All texts of the header.
-    entries : dict of str to Entry
-        The arrays, in the order of their bytes.
-    """
+    """The texts of an open file's header as `metadata`, and `entries`: its arrays, in order."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
@@ -197,15 +177,6 @@ def open_safetensors(path: Path | str, description: str) -> Iterator[Reader]:
     The file stays open between the settings and the arrays, so they belong together even if the
     file is replaced. Whatever is wrong with the content, and any exception in the ``with`` block,
     becomes a DamagedFileError. An OSError says that the file cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write(Path(folder, "w"), {"about": {"size": 2}}, {"w": np.ones(2)})
-    ...     with open_safetensors(Path(folder, "w"), "a file of weights") as file:
-    ...         file.read_arrays({"w": ((file.settings("about")["size"],), np.dtype("float64"))})
-    {'w': array([1., 1.])}
     """
     path = Path(path)
     with damaged_file_errors(path, description), open_regular(path) as file:

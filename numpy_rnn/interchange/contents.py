@@ -56,13 +56,6 @@ def reading(path: Path, description: str) -> Iterator[None]:
     """Turn any exception about the content of a file into one error that names the file.
 
     It is an UnsupportedError if the file is good, and else a DamagedFileError.
-
-    Examples
-    --------
-    >>> with reading(Path("a.pt"), "a file of PyTorch"):
-    ...     raise KeyError("data.pkl")
-    Traceback (most recent call last):
-    numpy_rnn.reading.DamagedFileError: 'a.pt' is not a file of PyTorch: 'data.pkl'
     """
     with naming_unsupported(path), damaged_file_errors(path, description, UnsupportedError):
         yield
