@@ -208,7 +208,7 @@ class Checker:
             return replaced
         if optional and self.regimes[0] != self.regimes[-1]:
             return point  # its own slope may not be resolved: compared in both ways
-        self._use_differences()
+        self.auto, self.settings = False, self.settings._replace(method="central differences")
         self.notes.append(
             f"the code is not analytic: {why_not_analytic(point)}; "
             "central differences with Richardson's extrapolation are used"
@@ -226,9 +226,6 @@ class Checker:
         gates = self.settings.gates or guess_gates(shapes, axes)
         inside = any(v.kind == "float32" for v in self.violations)
         self.settings = self.settings._replace(gates=gates, single=inside)
-
-    def _use_differences(self) -> None:
-        self.auto, self.settings = False, self.settings._replace(method="central differences")
 
     def causes(self, is_right: Callable[[], bool], seconds: float) -> list[str]:
         """Return the suggestions, and the change of the code that makes every gradient right."""

@@ -37,6 +37,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.nested import as_tuple
 from numpy_rnn.checking.target import Point, largest, of_real
 from numpy_rnn.functional.types import Array
 
@@ -53,10 +54,7 @@ class Derivative(NamedTuple):
 
 
 def directional(point: Point, directions: Mapping[str, Array], method: Method) -> Derivative:
-    """Return the derivative of sum(dout * out) when named values move along directions.
-
-    This is equation (1) or (2).
-    """
+    """Return the derivative of sum(dout * out) along directions of named values: (1) or (2)."""
     values = {name: point.values[name] for name in directions}
     if method == "complex step":
         outputs = point.outputs_with(
@@ -214,18 +212,15 @@ def rtrl(
             if real:
                 P[:, N + S + t * D : N + S + (t + 1) * D] = dx_t
             totals[b] += np.concatenate([dout[t, b] for dout in douts]) @ P  # (6)
-    dx = totals[:, N + S :].reshape(B, T, D).swapaxes(0, 1).astype(x.dtype) if real else None
-    state_cuts = np.cumsum([state.shape[1] for state in states])[:-1]
-    dstates = np.split(totals[:, N : N + S], state_cuts, axis=1)
-    sizes = [0 if W is None else W.size for W in weights]
+    sizes = [0 if W is None else W.size for W in weights] + [state.shape[1] for state in states]
+    *parts, last = np.split(totals, np.cumsum(sizes), axis=1)
+    dx = last.reshape(B, T, D).swapaxes(0, 1).astype(x.dtype) if real else None
+    dstates = [part.astype(a.dtype) for part, a in zip(parts[len(weights) :], states, strict=True)]
     dweights = [
-        None if W is None else part.reshape(W.shape)
-        for W, part in zip(
-            weights, np.split(totals[:, :N].sum(axis=0), np.cumsum(sizes)[:-1]), strict=True
-        )
+        None if W is None else part.sum(axis=0).reshape(W.shape).astype(W.dtype)
+        for W, part in zip(weights, parts, strict=False)
     ]
-    found = zip((*dstates, *dweights), (*states, *weights), strict=True)
-    return [dx, *(None if g is None else g.astype(value.dtype) for g, value in found)]
+    return [dx, *dstates, *dweights]
 
 
 def _one_step(
@@ -240,7 +235,6 @@ def _one_step(
     copies = [np.tile(part, (S, 1)) for part in row]
     x = np.broadcast_to(x_t, (1, S, *np.shape(x_t))).copy()
     outputs, cache = forward(x, *copies, *weights)
-    trajectories = outputs if isinstance(outputs, tuple) else (outputs,)
     identity = np.split(np.eye(S)[None], np.cumsum([len(part) for part in row])[:-1], axis=2)
     gradients = backward(*identity, cache, keep="b")
     J = np.concatenate(gradients[1 : 1 + len(row)], axis=1)
@@ -250,4 +244,4 @@ def _one_step(
         if W is not None
     ]
     dx_t = None if gradients[0] is None else gradients[0][0]
-    return [out[0, 0] for out in trajectories], J, np.concatenate(by_row, axis=1), dx_t
+    return [out[0, 0] for out in as_tuple(outputs)], J, np.concatenate(by_row, axis=1), dx_t

@@ -197,8 +197,9 @@ def _of_terms(edit: MakeEdit, place: Place, pool: Pool) -> Iterator[Edit]:  # no
         for other in _unused(pool):
             yield edit(1, "a missing term", ast.BinOp(node, ast.Add(), other))
         products = pool.products(node)
-        for other in products if isinstance(node, ast.Call | ast.BinOp) else ():
-            yield edit(5, "another product", other)
+        is_product = isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
+        for other in products if is_product or isinstance(node, ast.Call) else ():
+            yield edit(4, "another product", other)
         rank = 5 if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) else 6
         for other in (*_elementwise(pool.written(node), masks), *products):
             yield edit(rank, "a missing term", ast.BinOp(node, ast.Add(), other))

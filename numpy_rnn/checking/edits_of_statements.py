@@ -79,8 +79,7 @@ def _of_assignment(
         if isinstance(atom, ast.Name | ast.Subscript | ast.Attribute):
             stored = copy.deepcopy(atom)
             stored.ctx = ast.Store()
-            new = ast.AugAssign(stored, statement.op, value)
-            yield edit(3, "a sum into the wrong place", new)
+            yield edit(3, "a sum into the wrong place", _stored(statement, stored))
 
 
 def _of_target(edit: MakeEdit, statement: ast.Assign | ast.AugAssign, pool: Pool) -> Iterator[Edit]:
@@ -89,23 +88,24 @@ def _of_target(edit: MakeEdit, statement: ast.Assign | ast.AugAssign, pool: Pool
     if not isinstance(target, ast.Subscript):
         return
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
-        repeated = ast.Call(
-            ast.parse("np.add.at", mode="eval").body,
-            [loaded(target.value), target.slice, statement.value],
-            [],
-        )
-        yield edit(2, "an index that is repeated", ast.Expr(repeated))
+        add_at = ast.parse("np.add.at", mode="eval").body
+        arguments = [loaded(target.value), target.slice, statement.value]
+        yield edit(2, "an index that is repeated", ast.Expr(ast.Call(add_at, arguments, [])))
     names = {n.id: n for n in ast.walk(target.slice) if isinstance(n, ast.Name)}
     indices: list[ast.expr] = [*names.values(), *other_steps(target.slice)]
     if not isinstance(target.slice, ast.Tuple):
         counters = [ast.Name(name, ast.Load()) for name in sorted(pool.counters)]
         indices += [ast.Tuple([target.slice, counter], ast.Load()) for counter in counters]
     for index in indices:
-        stored = ast.Subscript(target.value, index, ast.Store())
-        if isinstance(statement, ast.AugAssign):
-            yield edit(3, "the wrong step", ast.AugAssign(stored, statement.op, statement.value))
-        else:
-            yield edit(3, "the wrong step", ast.Assign([stored], statement.value))
+        element = ast.Subscript(target.value, index, ast.Store())
+        yield edit(3, "the wrong step", _stored(statement, element))
+
+
+def _stored(statement: ast.Assign | ast.AugAssign, target: Any) -> ast.stmt:
+    """Return an assignment to another place."""
+    if isinstance(statement, ast.AugAssign):
+        return ast.AugAssign(target, statement.op, statement.value)
+    return ast.Assign([target], statement.value)
 
 
 def _undivided(function: ast.FunctionDef) -> Iterator[Edit]:

@@ -93,7 +93,7 @@ class ObjectTarget:
             if not hasattr(model, name):
                 raise FormError(f"{self.name}: there is no {name!r}, expected an attribute's name")
 
-    def discover(self, values: Values) -> None:  # noqa: C901 (a list of places)
+    def discover(self, values: Values) -> None:
         """Find, once, the parameters, and arrays that change the output and have no gradient."""
         if self._discovered:
             return
@@ -104,24 +104,18 @@ class ObjectTarget:
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
         returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
-        if self._named is not None:
-            for name in self._named:  # one without a gradient beside it is looked for below
-                held = [k for k in gradient_keys(name) if hasattr(model, k)]
-                if held:
-                    self.found[name] = Parameter((("attr", name),), (("attr", held[0]),))
-        else:
-            self.found = {
-                short_name(p.path): p
-                for p in find_parameters(model)
-                if is_real(follow(self.model, p.path))
-            }
+        self.found = {
+            short_name(p.path): p
+            for p in find_parameters(model)
+            if is_real(follow(self.model, p.path))
+            if self._named is None or p.path[0][1] in self._named
+        }
         known = [follow(self.model, p.path) for p in self.found.values()]
         originals = arrays_of(self.model)
         left = [
             path
             for path in constant
-            if path in originals
-            and originals[path].size
+            if originals[path].size
             and not any(np.shares_memory(originals[path], k) for k in known)
             and self._matters(path, values, result[1])
         ]

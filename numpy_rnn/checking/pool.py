@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.nested import parts_of
+
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
 SLOPES = ("{0}", "1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
 # May be called to see the shape of a result.
@@ -50,8 +52,7 @@ class Pool:
                 self.atoms.setdefault(ast.unparse(n), loaded(n))
         for name in sorted(self.unused):
             self._add(ast.Name(name, ast.Load()))
-        self._add_other_keys()
-        self._add_other_attributes()
+        self._add_other_parts()
         self._written: set[str] = set()
         self._add_other_steps()
         self.helpers = {
@@ -93,13 +94,15 @@ class Pool:
         return found
 
     def products(self, node: ast.expr) -> list[ast.expr]:
-        """Return the matrix products of two atoms that have the shape of a value."""
+        """Return the matrix products of a gradient and another atom that have a value's shape."""
         shape = self.shape(node)
         found: list[ast.expr] = []
         sizes = [(a, self.shape(a, text)) for text, a in self.atoms.items()]
         matrices = [(a, s) for a, s in sizes if isinstance(s, tuple) and len(s) == 2]
         for a, (rows, inner) in matrices if isinstance(shape, tuple) and len(shape) == 2 else ():
             for b, (first, second) in matrices:
+                if is_gradient(a) == is_gradient(b):
+                    continue
                 if (rows, inner, second) == (shape[0], first, shape[1]):
                     found.append(ast.BinOp(a, ast.MatMult(), b))
                 if (rows, inner, first) == (shape[0], second, shape[1]):
@@ -153,24 +156,19 @@ class Pool:
     def _value(self, text: str) -> Any:
         return eval(text, *self._values)  # noqa: S307 (an expression of the code under test)
 
-    def _add_other_keys(self) -> None:
-        """Add the entries of each dictionary."""
+    def _add_other_parts(self) -> None:
+        """Add the entries of each dictionary, and the arrays of each object, that is read."""
         for atom in list(self.atoms.values()):
-            if isinstance(atom, ast.Subscript) and self.shape(atom.value) is dict:
-                for key in self._value(ast.unparse(atom.value)):
-                    if isinstance(key, str):
-                        self._add(ast.Subscript(atom.value, ast.Constant(key), ast.Load()))
-
-    def _add_other_attributes(self) -> None:
-        """Add the arrays of each object whose attributes are read."""
-        for atom in list(self.atoms.values()):
-            if isinstance(atom, ast.Attribute):
-                owner: Any = None
-                with contextlib.suppress(Exception):  # a name that is not bound there
-                    owner = self._value(ast.unparse(atom.value))
-                for name, value in getattr(owner, "__dict__", {}).items():
-                    if isinstance(value, np.ndarray):
-                        self._add(ast.Attribute(atom.value, name, ast.Load()))
+            if not isinstance(atom, ast.Subscript | ast.Attribute):
+                continue
+            owner: Any = None
+            with contextlib.suppress(Exception):  # a name that is not bound there
+                owner = self._value(ast.unparse(atom.value))
+            for (kind, key), part in parts_of(owner):
+                if kind == "attr" and isinstance(part, np.ndarray):
+                    self._add(ast.Attribute(atom.value, key, ast.Load()))
+                elif isinstance(key, str) and kind == "item":
+                    self._add(ast.Subscript(atom.value, ast.Constant(key), ast.Load()))
 
     def _add_other_steps(self) -> None:
         """Add the elements of each sequence at the steps where others are read, and beside them."""

@@ -40,7 +40,6 @@ CLOSE = 1e-7  # relative error of a derivative along a random direction that cou
 MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
 MAX_GROUP = 64  # changes of one place that are compiled together
-MAX_SLICES = 12  # indices of an axis at which an error is looked for
 CHOICE = "numpy_rnn_change"  # a global name of the code under test during a trial
 
 
@@ -59,7 +58,7 @@ def suggest_repair(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        trials = _failing(points, method)
+        trials = [trial for trial in (_Trial(p, method) for p in points) if not trial.succeeds()]
         sources = list(_sources(trials[0].point)) if trials else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
         found.sort(key=lambda pair: pair[0].rank)
@@ -70,15 +69,6 @@ def suggest_repair(
                 with contextlib.suppress(Exception):  # whatever changed code raises
                     if all(trial.succeeds() for trial in trials) and verify():
                         return [_sentence(edit, source)]
-    return []
-
-
-def _failing(points: list[Point], method: Method) -> list[_Trial]:
-    """Return the trials that fail now; if none does, those of single steps or units."""
-    for single in (False, True):
-        trials = [_Trial(point, method, single=single) for point in points]
-        if failing := [trial for trial in trials if not trial.succeeds()]:
-            return failing
     return []
 
 
@@ -112,13 +102,9 @@ def _made(group: list[Edit], source: Source) -> Iterator[Edit]:
 
 
 class _Trial:
-    """The exact derivatives along random directions for each value, to compare a trial with.
+    """The exact derivative along a random direction for each value, to compare a trial with."""
 
-    One direction a value shows nearly every error. With `single` there is one for each index of
-    each axis too: an error that is small beside the gradients of other steps shows there alone.
-    """
-
-    def __init__(self, point: Point, method: Method, *, single: bool) -> None:
+    def __init__(self, point: Point, method: Method) -> None:
         rng = np.random.default_rng(0)
         self.point, self.outputs = point, point.target.run(point.values).outputs
         self.known: list[tuple[str, Array, float]] = []  # with the exact derivative
@@ -126,10 +112,9 @@ class _Trial:
         for name in point.real_names():
             if claimed.get(name) is None:
                 continue
-            whole = rng.standard_normal(point.values[name].shape)
-            for direction in (whole, *(_slices(whole) if single else ())):
-                exact = directional(point, {name: direction}, method).value
-                self.known.append((name, direction, exact))
+            direction = rng.standard_normal(point.values[name].shape)
+            exact = directional(point, {name: direction}, method).value
+            self.known.append((name, direction, exact))
 
     def succeeds(self) -> bool:
         """Whether the code as it is now gives the same outputs, and right gradients."""
@@ -149,16 +134,6 @@ class _Trial:
             if not abs(float(terms.sum()) - exact) <= CLOSE * size:
                 return False
         return True
-
-
-def _slices(direction: Array) -> Iterator[Array]:
-    """Yield a direction with zeros at all indices of an axis but one."""
-    for axis, size in enumerate(direction.shape):
-        for index in range(min(size, MAX_SLICES)):
-            only = np.zeros_like(direction)
-            chosen = (slice(None),) * axis + (index,)
-            only[chosen] = direction[chosen]
-            yield only
 
 
 def _sources(point: Point) -> Iterator[Source]:

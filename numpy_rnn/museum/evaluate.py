@@ -78,9 +78,7 @@ def evaluate(
     '"dW_hh += dz.T @ h[t]" instead of "dW_hh = dz.T @ h[t]" every gradient is right'
     """
     reference, functions = bug.reference, bug.patched()
-    if inputs == "vanishing" and not (
-        isinstance(reference, RegisteredPair) and reference.recurrent
-    ):
+    if inputs == "vanishing" and not getattr(reference, "recurrent", False):
         return None
     if isinstance(reference, OptimizerReference):
         (step,) = functions

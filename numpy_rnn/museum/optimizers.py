@@ -87,8 +87,7 @@ def adamw_closed_form(
     """AdamW: with k = 1 - lr weight_decay, theta_t = k^t theta_0 - lr sum_s k^(t-s) step_s."""
     t, keep = len(gradients), 1 - lr * weight_decay
     steps = _adam_steps(gradients, **moments)
-    theta: Array = keep**t * path[0] - lr * _geometric(steps, keep)[-1]
-    return theta
+    return np.asarray(keep**t * path[0] - lr * _geometric(steps, keep)[-1])
 
 
 def _adam_steps(gradients: Array, beta1: float, beta2: float, eps: float) -> Array:
@@ -96,8 +95,7 @@ def _adam_steps(gradients: Array, beta1: float, beta2: float, eps: float) -> Arr
     ones = np.ones((len(gradients), 1))
     mean = _geometric(gradients, beta1) / _geometric(ones, beta1)
     square = _geometric(gradients**2, beta2) / _geometric(ones, beta2)
-    steps: Array = mean / (np.sqrt(square) + eps)
-    return steps
+    return np.asarray(mean / (np.sqrt(square) + eps))
 
 
 def rmsprop_step(
@@ -149,16 +147,14 @@ def clipped_closed_form(path: Array, gradients: Array, *, lr: float, max_norm: f
 
 def _move(path: Array, lr: float, steps: Array) -> Array:
     """Return theta_0 after steps of length `lr`."""
-    theta: Array = path[0] - lr * steps.sum(axis=0)
-    return theta
+    return np.asarray(path[0] - lr * steps.sum(axis=0))
 
 
 def _geometric(values: Array, decay: float) -> Array:
     """Return ``sum_i decay^(t-i) values_i`` for t = 1 to len(values), without a recursion."""
     t = np.arange(len(values))
     weights = np.where(t[:, None] >= t, decay ** np.maximum(t[:, None] - t, 0), 0.0)
-    sums: Array = weights @ values
-    return sums
+    return np.asarray(weights @ values)
 
 
 _MOMENTUM = {"lr": 0.1, "momentum": 0.9}
