@@ -64,29 +64,38 @@ def arrays_of(value: Any) -> dict[Path, Array]:
 
 
 def copy_with(model: Any, arrays: Sequence[Array], replaced: Sequence[tuple[Array, Array]]) -> Any:
-    """Return a copy of an object with other arrays instead of some of its own, views included."""
-    memo: dict[int, Any] = {}
-    for old, new in replaced:
-        for other in arrays:
-            if np.may_share_memory(other, old):
-                memo[id(other)] = new if other is old else _same_view(other, old, new)
-        memo[id(old)] = new
+    """Return a copy of an object with other arrays for some of its own. Views stay views."""
+    groups: dict[int, dict[int, Array]] = {}  # the arrays by their memory
+    for array in arrays:
+        groups.setdefault(id(_owner(array)), {})[id(array)] = array
+    memo: dict[int, Any] = {id(old): new for old, new in replaced}
+    for group in groups.values():
+        owner = _owner(next(iter(group.values())))
+        changed = {key: memo[key] for key in group if key in memo}
+        if len(group) > 1 and owner.flags.forc:
+            made = owner.astype(np.result_type(owner, *changed.values()))
+            made = made.view(type(next(iter(changed.values()), made)))
+            memo |= {key: _same_view(array, owner, made) for key, array in group.items()}
+            for key, new in changed.items():
+                memo[key][...] = new
     return copy.deepcopy(model, memo)
 
 
-def _same_view(view: Array, old: Array, new: Array) -> Array:
-    """Return the view of `new` that `view` is of `old`."""
-    offset = view.__array_interface__["data"][0] - old.__array_interface__["data"][0]
-    if not old.flags.c_contiguous or offset < 0 or view.dtype != old.dtype:
+def _owner(array: Array) -> Array:
+    """Return the array whose memory this one is a view of, or itself."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _same_view(view: Array, owner: Array, new: Array) -> Array:
+    """Return the view of `new` that `view` is of `owner`."""
+    if view.dtype != owner.dtype:
         return view.copy()
-    step = old.itemsize
-    return np.ndarray(
-        view.shape,
-        new.dtype,
-        np.ascontiguousarray(new) if not new.flags.c_contiguous else new,
-        offset // step * new.itemsize,
-        tuple(s // step * new.itemsize for s in view.strides),
-    )
+    offset = view.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    strides = [s // owner.itemsize * new.itemsize for s in view.strides]
+    start = new.ravel(order="K")[offset // owner.itemsize :]
+    return np.lib.stride_tricks.as_strided(start, view.shape, strides, subok=True)
 
 
 def path_text(path: Path) -> str:

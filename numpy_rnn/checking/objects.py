@@ -6,7 +6,6 @@ may be is in ``parameters.py``.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,7 +97,7 @@ class ObjectTarget:
         if self._discovered:
             return
         self._discovered = True
-        model = copy.deepcopy(self.model)
+        model = copy_with(self.model, self._arrays, ())
         before = {path: array.copy() for path, array in arrays_of(model).items() if is_real(array)}
         result = self._forward(model, copied(values))
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
@@ -180,7 +179,7 @@ class ObjectTarget:
 
     def _matters(self, path: Path, values: Values, outputs: tuple[Any, ...]) -> bool:
         """Whether the outputs change when an array of the object does."""
-        model = copy.deepcopy(self.model)
+        model = copy_with(self.model, self._arrays, ())
         array = follow(model, path)
         if not array.flags.writeable:
             return False

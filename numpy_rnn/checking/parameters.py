@@ -72,11 +72,12 @@ def find_parameters(model: Any) -> list[Parameter]:
                 place = _place_of_gradient(partner, inner)
                 if is_real(array) and place is not None:
                     found.append(Parameter((*path, step, *inner), (*path, partner_step, *place)))
-    unique: dict[tuple[int, tuple[int, ...]], Parameter] = {}
+    unique: list[tuple[Parameter, Array]] = []
     for parameter in sorted(found, key=lambda p: len(p.path)):
         array = follow(model, parameter.path)
-        unique.setdefault((array.__array_interface__["data"][0], array.shape), parameter)
-    return [p for p in found if p in unique.values()]
+        if not any(np.shares_memory(array, other) for _, other in unique):
+            unique.append((parameter, array))
+    return [p for p in found if any(p is parameter for parameter, _ in unique)]
 
 
 def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:

@@ -160,6 +160,28 @@ def test_a_learning_rate_by_any_name(rate: str, argument: bool) -> None:
     assert wrong_rows(Updates(), "B 5") == ["W"]
 
 
+@pytest.mark.parametrize("used", ["views", "vector"])
+@pytest.mark.parametrize("named", [False, True])
+def test_parameters_and_gradients_that_are_views_of_a_vector(used: str, named: bool) -> None:
+    class Views(Affine):
+        def __init__(self) -> None:
+            self.theta, self.made = np.arange(1.0, 25.0) / 10, np.zeros(24)
+            self.W, self.b = self.theta[:20].reshape(5, 4), self.theta[20:]
+            self.dW, self.db = self.made[:20].reshape(5, 4), self.made[20:]
+            if named:
+                self.params, self.grads = [self.theta], [self.made]
+
+        def value(self) -> tuple[Array, Array]:
+            if used == "views":
+                return self.W, self.b
+            return self.theta[:20].reshape(5, 4), self.theta[20:]
+
+        def keep(self, dW: Array, db: Array) -> None:
+            self.made[:20], self.made[20:] = dW.ravel(), db
+
+    assert wrong_rows(Views(), "B 5") == ["W"]
+
+
 class Pair(NamedTuple):
     W: Any
     b: Any
