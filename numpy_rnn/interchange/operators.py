@@ -1,9 +1,10 @@
-# ruff: noqa: A002, A006 (the parameters have the specification's names)
+# ruff: noqa: A002, A006, D103, N802 (operators and parameters have the specification's names)
 """The operators of ONNX as NumPy functions: parameters are the inputs, then the attributes.
 
-Parameters have the names of the specification. So one function serves all versions of an operator
-of which an attribute, such as the axes of Squeeze, became an input. A tuple is several outputs. A
-function with a parameter `out` returns a new array, or fills that one.
+A function whose name begins with a capital letter is the operator of that name; the short ones are
+in the table. Parameters have the names of the specification, so one function serves all versions of
+an operator of which an attribute, such as the axes of Squeeze, became an input. A tuple is several
+outputs. A function with a parameter `out` returns a new array, or fills that one.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ def _scalar(value: float, dtype: np.dtype[Any]) -> Array:
     return np.array(value, dtype)
 
 
-def _matmul(A: Array, B: Array, *, out: Any = None) -> Any:
+def MatMul(A: Array, B: Array, *, out: Any = None) -> Any:
     return np.matmul(A if A.flags.forc else np.ascontiguousarray(A), B, out)  # BLAS needs it
 
 
-def _divide(A: Array, B: Array, *, out: Any = None) -> Any:
+def Div(A: Array, B: Array, *, out: Any = None) -> Any:
     if A.dtype.kind not in "iu":
         return np.divide(A, B, out)
     quotient = np.abs(A) // np.abs(B)  # towards zero
     return np.multiply(quotient, np.where((A < 0) == (B < 0), 1, -1).astype(A.dtype), out)
 
 
-def _power(X: Array, Y: Array, *, out: Any = None) -> Any:
+def Pow(X: Array, Y: Array, *, out: Any = None) -> Any:
     if Y.ndim == 0 and Y.item() == 2:  # NumPy's power takes several times longer
         return np.square(X, out)
     found: Array = np.power(X, Y, out, casting="unsafe")
     return found.astype(X.dtype, copy=False)
 
 
-def _sigmoid(X: Array, *, out: Any = None) -> Any:
+def Sigmoid(X: Array, *, out: Any = None) -> Any:
     half = _scalar(0.5, X.dtype)
     y = np.multiply(X, half, out)
     y = np.tanh(y, out)
@@ -61,7 +62,7 @@ def _softmax(*, log: bool, opset: int) -> Callable[..., Array]:
     if opset >= 13:
         return lambda input, *, axis=-1: along(input, axis)
     # Before opset 13 it is over all axes from `axis` on.
-    return lambda input, *, axis=1: along(_flatten(input, axis=axis), 1).reshape(input.shape)
+    return lambda input, *, axis=1: along(Flatten(input, axis=axis), 1).reshape(input.shape)
 
 
 def _reduce(ufunc: Any, *, mean: bool = False, root: bool = False) -> Callable[..., Array]:
@@ -79,7 +80,7 @@ def _reduce(ufunc: Any, *, mean: bool = False, root: bool = False) -> Callable[.
     return reduced
 
 
-def _gemm(
+def Gemm(
     A: Array,
     B: Array,
     C: Any = None,
@@ -89,12 +90,12 @@ def _gemm(
     alpha: Any = 1,
     beta: Any = 1,
 ) -> Any:
-    y = _matmul(A.T if transA else A, B.T if transB else B)
+    y = MatMul(A.T if transA else A, B.T if transB else B)
     y = y if alpha == 1 else y * y.dtype.type(alpha)
     return y if C is None else y + (C if beta == 1 else C * y.dtype.type(beta))
 
 
-def _reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
+def Reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
     new = [data.shape[i] if n == 0 and not allowzero else int(n) for i, n in enumerate(shape)]
     return data.reshape(new)
 
@@ -113,12 +114,12 @@ def _axes(values: Any) -> tuple[int, ...] | None:
     return None if values is None else tuple(map(int, values))
 
 
-def _flatten(input: Array, *, axis: int = 1) -> Array:
+def Flatten(input: Array, *, axis: int = 1) -> Array:
     axis = axis if axis >= 0 else axis + input.ndim
     return input.reshape(math.prod(input.shape[:axis]), math.prod(input.shape[axis:]))
 
 
-def _slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
+def Slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
     found, count = [slice(None)] * data.ndim, len(starts)
     steps, axes = [1] * count if steps is None else steps, range(count) if axes is None else axes
     for axis, *numbers in zip(axes, starts, ends, steps, strict=True):
@@ -126,7 +127,7 @@ def _slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = N
     return data[tuple(found)]
 
 
-def _split(
+def Split(
     input: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 1
 ) -> tuple[Array, ...]:
     axis, size = axis % input.ndim, input.shape[axis]
@@ -136,7 +137,7 @@ def _split(
     return tuple([input[(*before, slice(*e))] for e in zip([0, *ends], ends, strict=False)])
 
 
-def _pad(
+def Pad(
     data: Array, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant"
 ) -> Array:
     named = range(data.ndim) if axes is None else [int(axis) for axis in axes]
@@ -159,17 +160,17 @@ def _padding(size: int, before: int, after: int, mode: str) -> Array:
     return index[max(-before, 0) : len(index) - max(-after, 0)]
 
 
-def _constant_of_shape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array:  # noqa: B008 (read only)
+def ConstantOfShape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array:  # noqa: B008 (read only)
     return np.full([int(n) for n in input], value[0], value.dtype)
 
 
-def _dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[Array, Array]:  # noqa: ARG001 (inference)
+def Dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[Array, Array]:  # noqa: ARG001 (inference)
     if training_mode is not None and training_mode:
         raise ValueError("training_mode is True, expected inference")
     return data, np.ones(data.shape, bool)
 
 
-def _clip(input: Array, min: Any = None, max: Any = None) -> Array:
+def Clip(input: Array, min: Any = None, max: Any = None) -> Array:
     low, high = (None if bound is None else input.dtype.type(bound) for bound in (min, max))
     return input if low is None and high is None else np.clip(input, low, high)
 
@@ -179,7 +180,7 @@ def _along(parameter: Array, X: Array, axis: int) -> Array:
     return parameter.reshape([-1 if n == axis % X.ndim else 1 for n in range(X.ndim)])
 
 
-def _layer_norm(
+def LayerNormalization(
     X: Array, Scale: Array, B: Any = None, *, axis: int = -1, epsilon: float = 1e-5
 ) -> tuple[Array, ...]:
     axes = tuple(range(axis % X.ndim, X.ndim))
@@ -189,7 +190,7 @@ def _layer_norm(
     return y if B is None else y + B, mean, inverse
 
 
-def _batch_norm(
+def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
     factor = scale / np.sqrt(var + X.dtype.type(epsilon))
@@ -202,7 +203,7 @@ def _scales(scale: Array, zero: Any, x: Array, axis: int, dtype: Any) -> tuple[A
     return (_along(scale, x, axis), _along(zero, x, axis)) if scale.size > 1 else (scale, zero)
 
 
-def _dequantize(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
+def DequantizeLinear(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
     scale, zero = _scales(x_scale, zero, x, axis, np.int32)
     return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
 
@@ -282,7 +283,7 @@ def _pool(*, mean: bool) -> Callable[..., Array]:
     return pool
 
 
-def _top_k(
+def TopK(
     X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
 ) -> tuple[Array, Array]:
     down = ~X if X.dtype.kind in "iu" else -X  # -X overflows for the least integer
@@ -298,49 +299,49 @@ def _places(indices: Array, axis: int) -> tuple[Any, ...]:
     return tuple(places)
 
 
-def _scatter(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
+def ScatterElements(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
     y = data.copy()
     y[_places(indices, axis)] = updates
     return y
 
 
-def _cumsum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
+def CumSum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
     x = np.flip(x, int(axis)) if reverse else x
     y = np.cumsum(x, int(axis), dtype=x.dtype) - (x if exclusive else 0)
     return np.flip(y, int(axis)) if reverse else y
 
 
-def _instance_norm(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
-    normed, *_ = _layer_norm(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
+def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    normed, *_ = LayerNormalization(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
     return normed * _along(scale, input, 1) + _along(B, input, 1)
 
 
-def _gelu(X: Array, *, approximate: str = "none") -> Any:
+def Gelu(X: Array, *, approximate: str = "none") -> Any:
     if approximate == "none":
         return 0.5 * X * (1 + np.asarray(_erf(X / math.sqrt(2)), X.dtype))
     return 0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X * X * X)))
 
 
-def _quantize(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
+def QuantizeLinear(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
     scale, zero = _scales(scale, zero, y, axis, np.uint8)
     limits = np.iinfo(zero.dtype)
     return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
 
 
-def _quantize_dynamically(x: Array) -> tuple[Array, ...]:
+def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
     low, high = min(0, x.min(initial=0)), max(0, x.max(initial=0))
     scale = np.asarray((high - low) / 255 or 1, x.dtype)
     zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
-    return _quantize(x, scale, zero), scale, zero
+    return QuantizeLinear(x, scale, zero), scale, zero
 
 
-def _matmul_integer(A: Array, B: Array, a_zero_point: Any = 0, b_zero_point: Any = 0) -> Array:
+def MatMulInteger(A: Array, B: Array, a_zero_point: Any = 0, b_zero_point: Any = 0) -> Array:
     a, b = (np.asarray(zero, np.int32) for zero in (a_zero_point, b_zero_point))
     a = a[..., None] if a.ndim else a
     return (A.astype(np.int32) - a) @ (B.astype(np.int32) - b)
 
 
-def _hard_sigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
+def HardSigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
     return np.clip(X.dtype.type(alpha) * X + X.dtype.type(beta), 0, 1)
 
 
@@ -351,56 +352,39 @@ NUMPY = """Abs absolute, Add add, And logical_and, Ceil ceil, Cos cos, Equal equ
     Round rint, Sign sign, Sin sin, Sqrt sqrt, Sub subtract, Tanh tanh, Where where,
     Xor logical_xor"""
 OPERATORS: dict[str, Callable[..., Any]] = {
-    op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))
-} | {
+    name: f for name, f in globals().items() if name[0].isupper() and inspect.isfunction(f)
+}
+OPERATORS |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}
+OPERATORS |= {
     "ArgMax": _arg(np.argmax),
     "ArgMin": _arg(np.argmin),
     "AveragePool": _pool(mean=True),
-    "BatchNormalization": _batch_norm,
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
     "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
-    "Clip": _clip,
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
-    "ConstantOfShape": _constant_of_shape,
     "Conv": bind_convolution,
-    "CumSum": _cumsum,
-    "DequantizeLinear": _dequantize,
-    "Div": _divide,
-    "Dropout": _dropout,
-    "DynamicQuantizeLinear": _quantize_dynamically,
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
     "Elu": lambda X, *, alpha=1.0: np.where(X < 0, X.dtype.type(alpha) * np.expm1(X), X),
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
     "Expand": lambda input, shape: np.broadcast_to(
         input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
     ),
-    "Flatten": _flatten,
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
     "GatherElements": lambda data, indices, *, axis=0: data[_places(indices, axis)],
-    "Gelu": _gelu,
-    "Gemm": _gemm,
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda X: X * _hard_sigmoid(X, alpha=1 / 6),
+    "HardSwish": lambda X: X * HardSigmoid(X, alpha=1 / 6),
     "Identity": lambda input: input,
-    "InstanceNormalization": _instance_norm,
-    "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
     "LogSoftmax": _softmax(log=True, opset=13),
-    "MatMul": _matmul,
-    "MatMulInteger": _matmul_integer,
     "Max": lambda *inputs: reduce(np.maximum, inputs),
     "MaxPool": _pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
     "Min": lambda *inputs: reduce(np.minimum, inputs),
     "Mish": lambda X: X * np.tanh(np.logaddexp(X, X.dtype.type(0))),
     "Mod": lambda A, B, *, fmod=0: np.fmod(A, B) if fmod else np.mod(A, B),
-    "Pad": _pad,
-    "Pow": _power,
     "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
-    "QuantizeLinear": _quantize,
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
     "ReduceL2": _reduce(np.add, root=True),
     "ReduceMax": _reduce(np.maximum),
@@ -409,34 +393,23 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "ReduceProd": _reduce(np.multiply),
     "ReduceSum": _reduce(np.add),
     "Relu": lambda X, *, out=None: np.maximum(X, _scalar(0, X.dtype), out=out),
-    "Reshape": _reshape,
-    "ScatterElements": _scatter,
     "Selu": lambda X, *, alpha=1.6732632, gamma=1.0507010: (
         gamma * np.where(X < 0, alpha * np.expm1(X), X)
     ),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
-    "Sigmoid": _sigmoid,
     "Size": lambda data: np.array(data.size, np.int64),
-    "Slice": _slice,
     "Softmax": _softmax(log=False, opset=13),
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
-    "Split": _split,
     "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
-    "TopK": _top_k,
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
     "Unsqueeze": lambda data, axes: np.expand_dims(data, _axes(axes) or ()),
 }
 BEFORE_13 = {n: _softmax(log=n[0] == "L", opset=11) for n in ("Softmax", "LogSoftmax")}
-WINDOWS = {
-    "strides",
-    "dilations",
-    "pads",
-    "auto_pad",
-    "ceil_mode",
-}  # attributes of convolutions and pools
+# Attributes of convolutions and pools.
+WINDOWS = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
 # The values of attributes that are implemented.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
