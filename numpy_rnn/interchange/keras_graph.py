@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from numpy_rnn.interchange.onnx_write import Writer
 from numpy_rnn.interchange.protobuf import encode
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
-MERGES |= {"Concatenate": "Concat"}
 POOLS = {"GlobalAveragePooling1D": "ReduceMean", "GlobalMaxPooling1D": "ReduceMax"}
 
 
@@ -36,7 +35,7 @@ def to_graph(entries: Sequence[Entry], topology: Topology, version: str) -> Grap
     inputs = [e.config.get("dtype") for e in entries if e.class_name == "InputLayer" and not arrays]
     dtype = np.result_type(np.float32, *arrays, *(["f8"] if "float64" in inputs else []))
     writer = Writer(dtype, states=False)
-    values: dict[str, tuple[str, list[Any]]] = {}  # what each layer gives, and its axes
+    values: dict[str, str] = {}  # what each layer gives
     waiting = list(entries)
     while ready := [e for e in waiting if values.keys() >= {*topology.sources[e.name]}]:
         for entry in ready:
@@ -46,25 +45,25 @@ def to_graph(entries: Sequence[Entry], topology: Topology, version: str) -> Grap
                 _add_input(writer, entry, tokens="Embedding" in readers)
             else:
                 _add(writer, entry, given, version)
-            values[entry.name] = writer.x, list(writer.axes)
+            values[entry.name] = writer.x
         waiting = [entry for entry in waiting if entry not in ready]
     writer.unsupported += [f"{entry.name}, whose inputs are not known" for entry in waiting]
     if writer.unsupported:
         raise UnsupportedError("; ".join(writer.unsupported))
     for n, name in enumerate(topology.outputs[1:], start=1):
-        writer.node("Identity", [values[name][0]], [f"y{n}"])
-        writer.outputs.append(writer.value(f"y{n}", values[name][1]))
-    writer.x, writer.axes = values[topology.outputs[0]]
+        writer.node("Identity", [values[name]], [f"y{n}"])
+        writer.outputs.append(writer.value(f"y{n}", []))
+    writer.x = values[topology.outputs[0]]
     return Reader(Path(), encode("Model", writer.model())).graph()
 
 
-def _add(
-    writer: Writer, entry: Entry, given: Sequence[tuple[str, list[Any]]], version: str
-) -> None:
-    if given:
-        writer.x, writer.axes = given[0][0], list(given[0][1])
-    if len(given) > 1 and entry.class_name in MERGES:
-        _merge(writer, entry, [x for x, _ in given], [axes[-1] for _, axes in given])
+def _add(writer: Writer, entry: Entry, given: list[str], version: str) -> None:
+    writer.x = given[0] if given else ""
+    writer.axes = ["batch", "time", 0]  # a Graph needs none of its outputs
+    if len(given) > 1 and entry.class_name == "Concatenate":
+        writer.x = writer.node("Concat", given, axis=int(entry.config.get("axis", -1)))
+    elif len(given) > 1 and entry.class_name in MERGES:
+        writer.x = writer.node(MERGES[entry.class_name], given)
     elif len(given) != 1:
         writer.unsupported.append(f"{entry.name}, which has {len(given)} inputs")
     elif not _reshape(writer, entry):
@@ -77,20 +76,11 @@ def _add(
 
 def _add_input(writer: Writer, entry: Entry, *, tokens: bool) -> None:
     shape = entry.config.get("batch_shape") or entry.config["batch_input_shape"]
-    writer.x, writer.axes = entry.name, ["batch"]
-    writer.axes += [n or f"axis{i}" for i, n in enumerate(shape[1:], 1)]
+    axes = ["batch", *[n or f"axis{i}" for i, n in enumerate(shape[1:], 1)]]
     if len(shape) > 2 or tokens:
-        writer.axes[1] = "time"
-    writer.inputs.append(writer.value(entry.name, writer.axes, tokens=tokens))
-
-
-def _merge(writer: Writer, entry: Entry, inputs: list[str], sizes: list[Any]) -> None:
-    kind, axis = entry.class_name, int(entry.config.get("axis", -1))
-    options: dict[str, Any] = {"axis": axis} if kind == "Concatenate" else {}
-    writer.x = writer.node(MERGES[kind], inputs, **options)
-    last = axis in (-1, len(writer.axes) - 1) and all(isinstance(n, int) for n in sizes)
-    if kind == "Concatenate" and last:
-        writer.axes[-1] = sum(sizes)
+        axes[1] = "time"
+    writer.x = entry.name
+    writer.inputs.append(writer.value(entry.name, axes, tokens=tokens))
 
 
 def _reshape(writer: Writer, entry: Entry) -> bool:
@@ -98,19 +88,14 @@ def _reshape(writer: Writer, entry: Entry) -> bool:
     config, name = entry.config, f"{entry.name}.sizes"
     if entry.class_name in POOLS:
         writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=[1], keepdims=0)
-        del writer.axes[1]
     elif entry.class_name == "RepeatVector":
         steps = writer.node("Unsqueeze", [writer.x, writer.tensor(f"{entry.name}.axis", [1])])
         writer.x = writer.node("Tile", [steps, writer.tensor(name, [1, int(config["n"]), 1])])
-        writer.axes.insert(1, "time")
     elif entry.class_name in ("Flatten", "Reshape"):
         target = [-1] if entry.class_name == "Flatten" else [*map(int, config["target_shape"])]
         writer.x = writer.node("Reshape", [writer.x, writer.tensor(name, [0, *target])])
-        writer.axes = ["batch", *("time" if i else n for i, n in enumerate(target, -1))]
     elif entry.class_name == "Permute":
-        axes = [0, *map(int, config["dims"])]
-        writer.x = writer.node("Transpose", [writer.x], perm=axes)
-        writer.axes = ["batch", "time", *(writer.axes[i] for i in axes[2:])]
+        writer.x = writer.node("Transpose", [writer.x], perm=[0, *map(int, config["dims"])])
     else:
         return False
     return True
