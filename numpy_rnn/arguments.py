@@ -119,8 +119,8 @@ def check_choice(where: object, name: str, value: Any, known: Collection[str]) -
     return value
 
 
-def check_kind(where: object, name: str, value: Any, kind: type, expected: str = "") -> Any:
-    """Return an object of this class. `expected` describes it; by default its name does."""
+def check_kind(where: object, name: str, value: Any, kind: Any, expected: str = "") -> Any:
+    """Return an object of a class, which `expected` describes; by default its name does."""
     if not isinstance(value, kind):
         raise TypeError(
             f"{where}: {name} is {shown(value)}, expected {expected or f'a {kind.__name__}'}"
@@ -135,16 +135,9 @@ def check_mapping(where: object, name: str, value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def check_callable(where: object, name: str, value: Any, expected: str) -> Any:
-    """Return a function or another callable."""
-    if not callable(value):
-        raise TypeError(f"{where}: {name} is {shown(value)}, expected {expected}")
-    return value
-
-
 def check_path(where: object, name: str, value: Any) -> Path:
     """Return the path of a file."""
-    return Path(check_kind(where, name, value, str | os.PathLike, "a path"))  # type: ignore[arg-type]  # isinstance takes a union
+    return Path(check_kind(where, name, value, str | os.PathLike, "a path"))
 
 
 def check_rng(where: object, rng: Any) -> Generator:

@@ -17,7 +17,6 @@ import numpy as np
 
 from numpy_rnn.arguments import (
     check_above_zero,
-    check_callable,
     check_flag,
     check_kind,
     check_mapping,
@@ -131,7 +130,7 @@ class Validation(Callback):
         *,
         restore_best: bool = True,
     ) -> None:
-        self.measure = check_callable("Validation", "measure", measure, "a function")
+        self.measure = check_kind("Validation", "measure", measure, Callable, "a function")
         self.every = check_size("Validation", "every", every)
         self.restore_best = check_flag("Validation", "restore_best", restore_best)
         self.patience = None if patience is None else check_size("Validation", "patience", patience)
@@ -393,7 +392,7 @@ class TimeBudget(Callback):
         self.checkpoints = checkpoints
         self.first = check_size("TimeBudget", "first", first)
         expected = "a function of a number of steps"
-        self.reserve = check_callable("TimeBudget", "reserve", reserve, expected)
+        self.reserve = check_kind("TimeBudget", "reserve", reserve, Callable, expected)
         self.setup = 0.0
         self.plans: list[tuple[int, int]] = []
         self.next = 0.0  # seconds at the next plan

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import check_above_zero, check_callable, check_kind, check_size
+from numpy_rnn.arguments import check_above_zero, check_kind, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
@@ -177,7 +177,8 @@ class Trainer(Described):
         if clip_norm is not None:
             clip_norm = check_above_zero("Trainer", "clip_norm", clip_norm)
         if schedule is not None:
-            check_callable("Trainer", "schedule", schedule, "a function of a step and the total")
+            expected = "a function of a step and the total"
+            check_kind("Trainer", "schedule", schedule, Callable, expected)
         self.model, self.criterion = model, criterion
         self.optimizer, self.source = optimizer, source
         self.schedule = constant() if schedule is None else schedule
