@@ -107,10 +107,11 @@ class Sequential(Layer):
 
     def describe(self) -> dict[str, Any]:
         """Return the name of the class and the layers' descriptions. See :meth:`Layer.describe`."""
-        if type(self).__init__ is not Sequential.__init__:
+        if "tied" not in self._arguments():  # a constructor that makes the layers itself
             return super().describe()
         layers = {name: layer.describe() for name, layer in self._layers.items()}
-        return {"class": type(self).__name__, "layers": layers, "tied": self.tied}
+        others = {name: getattr(self, name) for name in self._arguments()}
+        return {"class": type(self).__name__, "layers": layers} | others
 
     def train(self, mode: bool = True) -> Sequential:
         """Switch dropout on (or off) in every layer, and return the model."""

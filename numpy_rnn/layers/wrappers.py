@@ -46,12 +46,6 @@ class Wrapper(Sequential):
         """Return the gradient of the input, made of that of the layers' input."""
         return dx
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the constructor needs, for a model file. See :meth:`Layer.describe`."""
-        layers = {name: layer.describe() for name, layer in self.layers.items()}
-        described = {"class": type(self).__name__, "layers": layers}
-        return described | {name: getattr(self, name) for name in self._arguments()}
-
     def apply(self, x: Array, state: State = None, **call: Any) -> tuple[Array, State, Any]:
         """Run the layers. See :meth:`Layer.apply`."""
         x, state, call = self._enter(x, state, call, 3)
