@@ -260,21 +260,18 @@ def jacobians(layer: Any, inputs: Array, initial: Any) -> Iterator[Array]:
     states = [layer.zero_state(B) if initial is None else initial]
     for t in range(T - 1):
         states.append(layer.apply(inputs[t : t + 1], states[t])[1])
-    # The gradients of S copies of a state: copy i asks for row i of J_t.
+    # The gradients of S copies of each state: copy i asks for row i of J_t.
     unit = [
-        np.ascontiguousarray(columns.reshape(S, L, -1).transpose(1, 0, 2))  # (L, S, size)
+        np.tile(columns.reshape(S, L, -1).transpose(1, 0, 2), (1, B, 1))  # (L, B S, size)
         for columns in np.split(np.eye(S, dtype=dtype), np.cumsum(sizes)[:-1], axis=1)
     ]
     for t in reversed(range(T)):
-        J = np.empty((B, S, S), dtype)
-        for b in range(B):
-            copies = [np.repeat(part[:, b : b + 1], S, axis=1) for part in as_tuple(states[t])]
-            x_t = np.repeat(inputs[t : t + 1, b : b + 1], S, axis=1)
-            _, _, cache = layer.apply(x_t, regroup(copies, states[t]))
-            _, dstate, _ = layer.vjp(cache, None, regroup(unit, states[t]))
-            rows = [part.transpose(1, 0, 2).reshape(S, -1) for part in as_tuple(dstate)]
-            J[b] = np.concatenate(rows, axis=1)
-        yield J
+        copies = [np.repeat(part, S, axis=1) for part in as_tuple(states[t])]
+        x_t = np.repeat(inputs[t : t + 1], S, axis=1)
+        _, _, cache = layer.apply(x_t, regroup(copies, states[t]))
+        _, dstate, _ = layer.vjp(cache, None, regroup(unit, states[t]))
+        rows = [part.transpose(1, 0, 2).reshape(B, S, -1) for part in as_tuple(dstate)]
+        yield np.concatenate(rows, axis=2)
 
 
 def back_through(layer: Any, steps: Iterable[Array], dh: Array) -> list[Array]:

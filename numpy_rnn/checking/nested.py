@@ -160,7 +160,7 @@ class Arguments:
             parts = [made]
         if len(parts) != len(self.trees):
             names = list(self.values)
-            real = [n for n in names if not isinstance(self.values[n], type(None))]
+            real = [n for n in names if self.values[n] is not None]
             if len(parts) not in (len(names), len(real)):
                 raise FormError(
                     f"{target}: backward returned {len(parts)} gradients, "
