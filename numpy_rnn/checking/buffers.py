@@ -40,23 +40,20 @@ def stand_ins(*functions: Any) -> Iterator[None]:
     """Give complex buffers to the user's code, in the modules of these functions by name too."""
     swaps = {id(getattr(np, name)): _creator(getattr(np, name)) for name in CREATORS}
     swaps |= {id(getattr(math, name)): _math(name) for name in MATH}
-    changes: list[tuple[dict[str, Any], str, Any]] = []
-    for space in (vars(np), vars(math), *_globals_of(functions)):
-        changes += [(space, n, swaps[id(v)]) for n, v in space.items() if id(v) in swaps]
-        if space is not vars(np) and space is not vars(math):
-            changes.append((space, "float", _Float))
-    missing = object()
-    before = [(space, name, space.get(name, missing)) for space, name, _ in changes]
+    spaces = [(space, {"float": _Float}) for space in _globals_of(functions)]
+    changes: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+    for space, new in ((vars(np), {}), (vars(math), {}), *spaces):
+        swapped = new | {n: swaps[id(v)] for n, v in space.items() if id(v) in swaps}
+        changes.append((space, swapped, {n: space[n] for n in swapped if n in space}))
     try:
-        for space, name, value in changes:
-            space[name] = value
+        for space, new, _ in changes:
+            space.update(new)
         yield
     finally:
-        for space, name, value in reversed(before):
-            if value is missing:
-                space.pop(name, None)
-            else:
-                space[name] = value
+        for space, new, old in changes:
+            space.update(old)
+            for name in new.keys() - old.keys():
+                del space[name]
 
 
 def _creator(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -29,7 +29,8 @@ def words(
     if len(axes) != len(index):
         axes = ("",) * len(index)
     in_time, found = "T" in axes or "B" in axes, []
-    gated = [place for place, axis in enumerate(axes) if _is_gated(axis, gates)]
+    block_axis = [axis == f"{len(gates)}{letter_of(axis)}" for axis in axes]  # 4H of four gates
+    gated = [place for place, fits in enumerate(block_axis) if fits]
     if not any(axes) and gates and shape and not shape[0] % len(gates):
         gated = [0]
     for place, (i, axis) in enumerate(zip(index, axes, strict=True)):
@@ -50,11 +51,6 @@ def words(
 def gate_name(gate: str) -> str:
     """Return how a report names a gate: a guess is a block, and its name a condition."""
     return gate if gate.startswith("block") else f"gate {gate}"
-
-
-def _is_gated(axis: str, gates: tuple[str, ...]) -> bool:
-    """Whether an axis has one block of rows for each gate."""
-    return bool(gates and axis) and axis == f"{len(gates)}{letter_of(axis)}"
 
 
 def guess_gates(shapes: dict[str, tuple[int, ...]], axes: dict[str, Axes]) -> tuple[str, ...]:
