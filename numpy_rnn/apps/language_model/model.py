@@ -75,7 +75,7 @@ class Settings(Validated):
     shards: int | None = checked(
         None,
         optional(integer(1)),
-        "parts of a batch, for threads and processes (default: 16 rows each, at most 8)",
+        "parts of a batch, for threads and processes (default: at least 16 rows each, at most 8)",
     )
     dtype: str = checked(
         "float32", one_of("float32", "float64"), "floating-point type of all numbers"
