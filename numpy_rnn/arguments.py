@@ -152,6 +152,11 @@ def check_rng(where: object, rng: Any) -> Generator:
     return np.random.default_rng(int(rng))
 
 
+def optional(check: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a check that lets None pass."""
+    return lambda where, name, value: None if value is None else check(where, name, value)
+
+
 def as_array(where: object, name: str, value: Any) -> Array:
     """Return `value` as a plain array of numbers or bools, if nothing is lost by that."""
     if type(value) is np.ndarray and value.dtype.kind in NUMBERS:

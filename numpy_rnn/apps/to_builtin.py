@@ -76,9 +76,4 @@ def one_of(*choices: str) -> Check:
     return partial(check_choice, known=choices)
 
 
-def optional(check: Check) -> Check:
-    """Return a check that lets None pass."""
-    return lambda where, name, value: None if value is None else check(where, name, value)
-
-
 string = partial(check_kind, kind=str)

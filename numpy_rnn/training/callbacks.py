@@ -23,6 +23,7 @@ from numpy_rnn.arguments import (
     check_number,
     check_path,
     check_size,
+    optional,
 )
 from numpy_rnn.files import naming, open_regular, write_atomically
 from numpy_rnn.functional.types import Array
@@ -31,14 +32,13 @@ from numpy_rnn.training.state import MAX_STEPS, by_step, count, finite, seconds
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
 
 
-def _optional(value: Any) -> float | None:
-    return None if value is None else finite(value)
+def _losses(where: object, name: str, values: Any) -> list[float]:
+    check_kind(where, name, values, list, "a list of numbers")
+    return [finite(where, name, value) for value in values]
 
 
-def _losses(values: Any) -> list[float]:
-    if not isinstance(values, list):
-        raise TypeError(f"{values!r:.20}, expected a list of numbers")
-    return [finite(value) for value in values]
+def _copy(_where: object, _name: str, value: Any) -> Array:
+    return np.array(value)
 
 
 MAX_ENTRIES = 100_000  # of a history: a checkpoint has to stay readable
@@ -68,7 +68,7 @@ class History(Callback):
         "losses": by_step(finite),
         "sum": finite,
         "count": count,
-        "average": _optional,
+        "average": optional(finite),
     }
 
     def __init__(self, every: int = 50) -> None:
@@ -120,7 +120,7 @@ class Validation(Callback):
     """
 
     name = "validation"
-    state: ClassVar = {"history": by_step(finite), "best_parameters": np.array}
+    state: ClassVar = {"history": by_step(finite), "best_parameters": _copy}
 
     def __init__(
         self,

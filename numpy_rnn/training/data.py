@@ -21,7 +21,6 @@ import numpy as np
 from numpy_rnn.arguments import as_array, check_flag, check_rng, check_size, constructor_arguments
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers.validate import check_lengths
-from numpy_rnn.training.state import count
 
 ALL = slice(None)
 
@@ -285,7 +284,4 @@ def _check_same(state: dict[str, Any], **sizes: int) -> None:
 
 
 def _position(state: dict[str, Any], most: int) -> int:
-    position = count(state["position"])
-    if position > most:
-        raise ValueError(f"position is {position}, expected 0 to {most}")
-    return position
+    return check_size("source", "position", state["position"], 0, most)

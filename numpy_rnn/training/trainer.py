@@ -41,7 +41,7 @@ from numpy_rnn.training.gradient import (
 from numpy_rnn.training.process import defer_signals
 from numpy_rnn.training.ranks import world
 from numpy_rnn.training.schedule import Schedule, constant
-from numpy_rnn.training.state import MAX_STEPS, check_state
+from numpy_rnn.training.state import MAX_STEPS, Check, check_state
 
 
 class StepInfo(NamedTuple):
@@ -67,8 +67,8 @@ class Callback(Described):
     name : str
         The name of its state in a checkpoint; "" for a callback without a state.
     state : mapping of str to callable
-        The attributes that are its state. Each has a function that converts a value from a file,
-        or raises TypeError or ValueError.
+        The attributes that are its state. Each has a function of where the value is, its name and
+        the value from a file, which converts it, or raises TypeError or ValueError.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Callback(Described):
     """
 
     name: str = ""
-    state: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    state: ClassVar[Mapping[str, Check]] = {}
 
     def attach(self, trainer: Trainer) -> None:
         """Receive the trainer, before its first step."""
@@ -100,8 +100,8 @@ class Callback(Described):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        for name, convert in self.state.items():
-            setattr(self, name, convert(state[name]))
+        for name, check in self.state.items():
+            setattr(self, name, check(f"state of the callback {self.name!r}", name, state[name]))
 
 
 class Trainer(Described):

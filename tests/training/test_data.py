@@ -78,7 +78,7 @@ def test_targets_of_another_length_and_positions_out_of_range() -> None:
     with pytest.raises(ValueError, match="target has 3 elements, expected 4"):
         Windows(np.arange(4), np.arange(3), 1, 1)
     source = Windows(np.arange(4), np.arange(4), 1, 1)
-    with pytest.raises(ValueError, match="position is 4, expected 0 to 3"):
+    with pytest.raises(ValueError, match="source: position is 4, expected at most 3"):
         source.load_state_dict(source.state_dict() | {"position": 4})
 
 
@@ -143,5 +143,5 @@ def test_examples_that_do_not_fit() -> None:
     good = Examples(x, np.zeros(4), 2)
     with pytest.raises(ValueError, match="order is not a permutation of 4 examples"):
         good.load_state_dict(good.state_dict() | {"order": np.array([0, 1, 2, 2])})
-    with pytest.raises(ValueError, match="position is 5, expected 0 to 4"):
+    with pytest.raises(ValueError, match="source: position is 5, expected at most 4"):
         good.load_state_dict(good.state_dict() | {"position": 5})

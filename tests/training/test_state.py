@@ -122,11 +122,11 @@ def test_the_messages_name_the_place_and_the_value() -> None:
     for check, value, message in (
         (count, 1.5, "1.5, expected a whole number"),
         (finite, "x", "'x', expected a number"),
-        (seconds, -1, "-1, expected a number >= 0"),
-        (by_step(finite), [[1, 2.0], [1, 3.0]], "step 1 after step 1, expected a later one"),
+        (seconds, -1, "state: x is -1, expected a finite number >= 0"),
+        (by_step(finite), [[1, 2.0], [1, 3.0]], "x has step 1 after 1, expected a later one"),
         (by_step(finite), [[1]], r"\[1\], expected a step and a value"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
-            check(value)
+            check("state", "x", value)
     with pytest.raises(ValueError, match="state: 'step' is missing; 'shards' is missing"):
         check_state({}, {})

@@ -17,11 +17,10 @@ from numpy_rnn.apps.to_builtin import (
     checked,
     integer,
     one_of,
-    optional,
     real,
     required,
 )
-from numpy_rnn.arguments import check_flag
+from numpy_rnn.arguments import check_flag, optional
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
