@@ -146,7 +146,7 @@ def test_an_exercise_that_needs_earlier_answers_says_which(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert learn(folder, "check", "7") == 1
-    assert "First pass exercise 1, 4, 6." in capsys.readouterr().out
+    assert "First pass these exercises: 1, 4, 6." in capsys.readouterr().out
     for exercise in load()[:7]:
         (folder / f"{exercise.name}.py").write_text(exercise.solution, "utf-8")
     assert [learn(folder, "check", number) for number in "1467"] == [0, 0, 0, 0]
@@ -185,7 +185,7 @@ def test_a_damaged_progress_file_is_one_line(folder: Path, state: str) -> None:
     [
         (
             ["status"],
-            "holds no course: change to the course's folder or use --dir",
+            "holds no course: change to the course's folder or use --dir; if progress.json was",
         ),
         (["status", "--dir", "no"], "'no' holds no course"),
         ([], "the following arguments are required: ACTION"),

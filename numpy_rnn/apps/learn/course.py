@@ -22,7 +22,8 @@ MAX_FAILURES = 100  # that are remembered
 ERRORS = {  # the exceptions with a question of their own in messages.toml
     "error_syntax": ["SyntaxError", "IndentationError", "TabError"],
     "error_name": ["NameError", "UnboundLocalError", "ModuleNotFoundError", "ImportError"],
-    "error_shapes": ["ValueError", "IndexError"],
+    "error_shapes": ["ValueError"],
+    "error_index": ["IndexError"],
     "error_endless": ["RecursionError", "MemoryError"],
     "error_input": ["EOFError"],
     "error_exit": ["SystemExit", "KeyboardInterrupt"],
@@ -68,7 +69,8 @@ class Course:
             self.answers = {str(name): str(digest) for name, digest in answers}  # last failed
             self.messages, self.exercises = messages(self.language), load(self.language)
         except FileNotFoundError:
-            what = f"{str(folder)!r} holds no course: change to the course's folder or use --dir"
+            what = f"{str(folder)!r} holds no course: change to the course's folder or use --dir; "
+            what += f"if {PROGRESS} was deleted, repeat learn start"
             raise ValueError(what) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             what = f"{str(file)!r} is damaged: delete it and repeat learn start, it keeps your "
@@ -142,6 +144,8 @@ def _question_and_hint(
         question, hint = say["missing_question"], say["missing_hint"].format(name=missing[1])
     elif verdict.line:
         question, hint = say["line_question"], say["line_hint"].format(line=verdict.line)
+    elif re.match("(for|back)ward changes ", verdict.place) and not verdict.mistake:
+        question, hint = say["changed_question"], say["changed_hint"]
     elif verdict.kind == "error":
         question = _about_error(verdict.place, say)
     elif "_bug_" in exercise.name and not verdict.report:  # no gradient is wrong
@@ -159,7 +163,8 @@ def _about_error(place: str, say: dict[str, str]) -> str:
     if kind == "AttributeError" and missing and not line:
         return say["error_missing"].format(name=missing[1])
     key = next((key for key, kinds in ERRORS.items() if kind in kinds), "error_question")
-    if not line and key in ("error_question", "error_shapes"):  # outside the answer's code
+    outside = ("error_question", "error_shapes", "error_index")
+    if not line and key in outside:
         key = "none_question" if "NoneType" in text else "error_call"
     return say[key]
 

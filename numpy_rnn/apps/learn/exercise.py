@@ -36,7 +36,9 @@ from numpy_rnn.museum.bug import apply_patch
 FOLDER = files("numpy_rnn.apps.learn")
 LANGUAGES = sorted(folder.name for folder in (FOLDER / "texts").iterdir())
 _SLIPS = tomllib.loads((FOLDER / "slips.toml").read_text("utf-8"))["rules"]
-_VARIABLE = re.compile(r"(?<![\w.])(?!(?:for|in|if|else|return)\b)([A-Za-z_]\w*)(?![\w(]|\.[a-z])")
+_VARIABLE = re.compile(
+    r"(?<![\w.])(?!(?:for|in|if|else|return|True)\b)([A-Za-z_]\w*)(?![\w(]|\.[a-z])"
+)
 _GAP = re.compile(r"^( *)# gap: (.*)\n((?:.*\n)*?) *# end\n", re.MULTILINE)
 
 

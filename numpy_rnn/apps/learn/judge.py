@@ -89,10 +89,12 @@ def judge(exercise: Exercise, source: str, file: str = "answer.py") -> Verdict:
     if report is None:
         looks = "" if error or mistake else _observation(found, expected)
         return Verdict("error" if error else "wrong", place, "", looks, mistake, line=line)
-    if report.location and place[:1] in ("", "d"):  # else the output is wrong
-        place = str(report.location)
-        if place.startswith("pre-activation"):
-            place = f"gradient of the {place.replace(',', ' (dz),', 1)}"
+    if place[:1] not in ("", "d"):  # an output is wrong, and so are its gradients
+        return Verdict("wrong", place, mistake=mistake, line=line)
+    if report.location:
+        place = f"d{report.location}"
+        if place.startswith("dpre-activation"):
+            place = f"gradient of the {place[1:].replace(',', ' (dz),', 1)}"
     place = place or "; ".join(violation.text for violation in report.violations)
     names = [", ".join(f"d{r.name}" for r in report.rows if r.right == right) for right in (1, 0)]
     summary = f"right: {names[0] or 'none'}\nWRONG: {names[1]}" if names[1] else ""
@@ -164,12 +166,17 @@ def _known_mistake(
         shared = [n for n in results or () if not _difference(found or {}, {n: results[n]}, {})]
         if first in shared and len(shared) > most:
             partly, most = mistake.name, len(shared)
-    quick = "needs" not in exercise.options  # else the probe trains a network
-    for line, code in wrong_lines(exercise) if found and quick else ():
+    # A right or an infinite result fits many lines. The probe of an exercise with needs trains.
+    looks = first and "needs" not in exercise.options and _finite(found.get(first))
+    for line, code in wrong_lines(exercise) if looks else ():
         results, _ = _run(probe, code, "mistake.py")
         if results and not _difference(found, results, {}):
             return "", line
     return partly, ""
+
+
+def _finite(result: Array | None) -> bool:
+    return result is None or result.dtype.kind not in NUMBERS or bool(np.isfinite(result).all())
 
 
 def _observation(found: Mapping[str, Array], expected: Mapping[str, Array]) -> str:

@@ -85,6 +85,6 @@ def main(name: str, answer: str, folder: str) -> None:
     os.write(1, b".")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        verdict = judge(exercise, Path(answer).read_text("utf-8", "replace"), answer)
+        verdict = judge(exercise, Path(answer).read_text("utf-8-sig", "replace"), answer)
     Path(folder, "verdict.json").write_text(json.dumps(verdict), "utf-8")
     os._exit(0)  # without waiting for threads that the answer started

@@ -19,7 +19,7 @@ import pytest
 from numpy_rnn.apps.learn import LANGUAGES, judge, load, start
 from numpy_rnn.apps.learn import course as course_module
 from numpy_rnn.apps.learn.course import render
-from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, messages
+from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, messages, wrong_lines
 from numpy_rnn.apps.learn.judge import Verdict
 from numpy_rnn.museum import BUGS
 
@@ -148,6 +148,7 @@ def test_a_wrong_answer_gets_the_hint_that_fits(
         (11, "dc[t] + dc_next", "dc_next"),
         (12, "dh_t * z + ds @ W_hh", "dh_t * z + da @ W_hh"),
         (13, "dz @ W_hh if", "dz @ W_hh.T if"),
+        (13, ">= share", "> share"),
         (14, "z[index] += 1j * h", "z[index] = 1j * h"),
     ],
 )
@@ -177,6 +178,16 @@ def test_a_slip_that_no_table_holds_gets_its_line(number: int, right: str, wrong
         (4, "dh[t] + dh_next", "dh[t]", "gradient of the pre-activation (dz), t = 2, batch row 0"),
         (2, "W_ih.T", "W_ih", "line 11: ValueError: in a matrix product, an axis of size"),
         (2, "@ W_ih.T", "* W_ih.T", "line 11: ValueError: arrays of shapes (3,2) and (2,4) do"),
+        (3, "e**2", "e^2", "line 7: TypeError: ^ is no power in Python: write **"),
+        (6, "beta1**t", "beta1^t", "line 8: TypeError: ^ is no power in Python: write **"),
+        (
+            4,
+            "zeros_like(b_ih)",
+            "zeros_like(b_ih, int)",
+            "line 24: UFuncTypeError: an array of int",
+        ),
+        (3, "dy, dtarget\n", "dy\n", "FormError: the number of results of backward is 1,"),
+        (4, "dW_ih += ", "dW_ih = ", "dW_ih, row 1, column 0: got"),
     ],
 )
 def test_the_first_wrong_place_has_plain_words(
@@ -211,7 +222,8 @@ def test_a_missing_line_does_not_give_away_the_answer(number: int, line: str) ->
         ("line 3: AttributeError: module 'numpy' has no attribute 'tan_h'", "Read the message"),
         ("AttributeError: module 'answer' has no attribute 'forward'", "The checker calls forward"),
         ("TypeError: forward() takes 2 positional arguments", "The checker calls your functions"),
-        ("TypeError: cannot unpack non-iterable NoneType object", "Does it end with return?"),
+        ("TypeError: cannot unpack non-iterable NoneType object", "function end with return"),
+        ("line 3: IndexError: list index out of range", "Which index does not fit"),
         ("line 3: EOFError: EOF when reading a line", "no keyboard"),
         ("line 3: RecursionError: maximum depth", "without end"),
         ("line 3: MemoryError", "without end"),
@@ -224,7 +236,7 @@ def test_an_exception_gets_a_question_of_its_kind(place: str, question: str) -> 
 
 def test_an_answer_that_returns_none_is_asked_about_return() -> None:
     verdict = Verdict("wrong", "decode: got None, expected 'bba'")
-    assert "Does it end with return?" in render(EXERCISES[0], verdict, 1, messages("en"))
+    assert "function end with return" in render(EXERCISES[0], verdict, 1, messages("en"))
 
 
 def test_a_bug_without_a_wrong_gradient_has_a_question_that_fits() -> None:
@@ -243,9 +255,53 @@ def test_the_page_that_a_bug_page_names_is_in_the_exercise_that_its_text_names()
     assert page_of(EXERCISES[21]) == "lstm"
 
 
-def test_a_result_has_hints_of_its_own() -> None:
-    shown = render(EXERCISES[12], Verdict("wrong", "reach, entry 0: got 1"), 1, messages("en"))
-    assert "Which steps are large enough" in shown
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "question"),
+    [
+        (13, "norms_of_dx.max()", "norms_of_dx.mean()", "Which steps are large enough"),
+        (3, "(e**2).mean()", "(e**2).mean(axis=0)", "Is your loss one number?"),
+        (4, "= dz @ W_hh\n", "= dz\n", "returned as dh0"),
+        (5, "/ norms.sum()", "/ norms.sum() * 100", "How many norms are there"),
+    ],
+)
+def test_a_result_has_hints_of_its_own(number: int, right: str, wrong: str, question: str) -> None:
+    exercise = EXERCISES[number - 1]
+    code = exercise.solution.replace(right, wrong).replace("+ dh_next\n", "+ dh_next @ W_hh\n")
+    shown = render(exercise, judge(exercise, code), 1, messages("en"))
+    assert question in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "place"),
+    [
+        (4, "dh_t = dh[t] + dh_next", "dh[t] += dh_next; dh_t = dh[t]", "backward changes dh"),
+        (3, "dy = dloss * 2 * e / e.size", "e *= 2 * dloss / e.size; dy = e", "backward changes"),
+        (9, "e = np.exp(y -", "y -= y.max(); e = np.exp(y -", "forward changes y"),
+    ],
+)
+def test_an_array_that_is_changed_is_the_question(
+    number: int, right: str, wrong: str, place: str
+) -> None:
+    exercise = EXERCISES[number - 1]
+    assert right in exercise.solution
+    verdict = judge(exercise, exercise.solution.replace(right, wrong))
+    assert verdict.place.startswith(place)
+    assert "Which of your lines writes into one?" in render(exercise, verdict, 1, messages("en"))
+
+
+def test_a_wrong_line_confuses_no_name_with_a_constant() -> None:
+    assert not [line for e in WRITTEN for line, _ in wrong_lines(e) if "[t, b, True]" in line]
+
+
+def test_results_that_are_not_finite_fit_no_line() -> None:
+    code = EXERCISES[5].solution.replace("**t)", "**(t - 1))")
+    assert judge(EXERCISES[5], code)[4:] == ("", "", "")
+
+
+def test_a_wrong_output_hides_the_verdict_on_its_gradients() -> None:
+    code = EXERCISES[2].solution.replace("(e**2).mean()", "(e**2).mean() * 3")
+    verdict = judge(EXERCISES[2], code)
+    assert (verdict.place[:9], verdict.report, verdict.suggestion) == ("loss: got", "", "")
 
 
 def test_a_syntax_error_names_its_line_once() -> None:

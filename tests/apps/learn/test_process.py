@@ -16,6 +16,7 @@ EXERCISE = load()[1]
 @pytest.mark.parametrize(
     ("code", "kind", "place", "printed"),
     [
+        ("\ufeff" + EXERCISE.solution, "passed", "", ""),  # as editors on Windows save it
         ("print('a')\nwhile True:\n    print('b' * 1000)", "timeout", "1 s", "a\nbbb"),
         ("try:\n    while True: pass\nexcept BaseException: pass", "timeout", "1 s", ""),
         ("import os; os._exit(3)", "ended", "exit status 3", ""),
