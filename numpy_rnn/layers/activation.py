@@ -66,6 +66,7 @@ class Activation(StatelessLayer):
         check_float(f"{type(self).__name__}.forward", "x", x)
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, Any]:  # noqa: ARG002 (every row is treated alike)
+        self.check_input(x)
         y = make_activation(self._spec).value(x, np.empty_like(x))
         return y, (x, y.copy())
 
@@ -169,6 +170,7 @@ class Softmax(StatelessLayer):
             raise ValueError(f"{self!r}.forward: x has shape {x.shape}, expected axis {self.dim}")
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, Array]:  # noqa: ARG002 (every row is treated alike)
+        self.check_input(x)
         x = x - x.real.max(axis=self.dim, keepdims=True, initial=-np.inf)
         e = np.exp(x)
         total = e.sum(axis=self.dim, keepdims=True)

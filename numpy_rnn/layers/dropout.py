@@ -62,6 +62,7 @@ class Dropout(StatelessLayer):
             check_array("Dropout.forward", "x", x, self.parameters.dtype, (x.shape,))
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, DropoutCache | None]:
+        self.check_input(x)
         if not (self.p and call.training):
             return x.copy(), None
         return apply_dropout(x, self.p, self._rng if call.rng is None else call.rng)

@@ -62,6 +62,7 @@ class Embedding(StatelessLayer):
         check_tokens(where, "x", x, self.num_embeddings)
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, tuple[EmbeddingCache, tuple[int, ...]]]:  # noqa: ARG002 (every row is treated alike)
+        self.check_input(x)
         y, cache = embedding_forward(x.reshape(two_axes(x.shape)), self.parameters.values["weight"])
         return y.reshape(*x.shape, self.embedding_dim), (cache, x.shape)
 

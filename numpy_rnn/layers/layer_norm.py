@@ -81,6 +81,7 @@ class LayerNorm(StatelessLayer):
         check_array(where, "x", x, dtype, ((*x.shape[:-1], *self.normalized_shape),))
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, LayerNormCache]:  # noqa: ARG002 (every row is treated alike)
+        self.check_input(x)
         (H,), values = self.normalized_shape, self.parameters.values
         weight = values["weight"].copy() if "weight" in values else np.ones(H, x.dtype)
         bias = values["bias"] if "bias" in values else np.zeros(H, x.dtype)

@@ -68,6 +68,7 @@ class Linear(StatelessLayer):
             check_array(where, "x", x, self.parameters.dtype, (expected,))
 
     def _apply(self, x: Array, call: Call) -> tuple[Array, tuple[LinearCache, tuple[int, ...]]]:  # noqa: ARG002 (every row is treated alike)
+        self.check_input(x)
         row = () if x.dtype.kind in "iu" else (self.in_features,)
         leading = x.shape[: x.ndim - len(row)]
         values = self.parameters.values

@@ -80,7 +80,6 @@ class StatelessLayer(Layer):
             training, rng = read_options(Where(self), training, rng)
         training = self.training if training is None else training
         x = x if type(x) is np.ndarray else self._plain(x)
-        self.check_input(x)
         y, own = self._apply(x, Call(lengths, training, rng, mask))
         return y, (), StatelessCache(type(self), own, y.shape, y.dtype)
 
