@@ -99,9 +99,10 @@ class Pool:
         found: list[ast.expr] = []
         sizes = [(a, self.shape(a, text)) for text, a in self.atoms.items()]
         matrices = [(a, s) for a, s in sizes if isinstance(s, tuple) and len(s) == 2]
+        gradients = {id(a) for a, _ in matrices if is_gradient(a)}
         for a, (rows, inner) in matrices if isinstance(shape, tuple) and len(shape) == 2 else ():
             for b, (first, second) in matrices:
-                if is_gradient(a) == is_gradient(b):
+                if (id(a) in gradients) == (id(b) in gradients):
                     continue
                 if (rows, inner, second) == (shape[0], first, shape[1]):
                     found.append(ast.BinOp(a, ast.MatMult(), b))
