@@ -20,6 +20,7 @@ from numpy_rnn.interchange.protobuf import encode
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
 POOLS = {"GlobalAveragePooling1D": "ReduceMean", "GlobalMaxPooling1D": "ReduceMax"}
+WINDOWS = {"Conv1D": "Conv", "MaxPooling1D": "MaxPool", "AveragePooling1D": "AveragePool"}
 
 
 class Topology(NamedTuple):
@@ -66,6 +67,10 @@ def _add(writer: Writer, entry: Entry, given: list[str], version: str) -> None:
         writer.x = writer.node(MERGES[entry.class_name], given)
     elif len(given) != 1:
         writer.unsupported.append(f"{entry.name}, which has {len(given)} inputs")
+    elif entry.class_name in WINDOWS:
+        _slide(writer, entry)
+        if entry.config.get("activation", "linear") != "linear":
+            _add(writer, entry.as_class("Activation", entry.config), [writer.x], version)
     elif not _reshape(writer, entry):
         chain = Chain(version)
         chain.add(entry)
@@ -81,6 +86,28 @@ def _add_input(writer: Writer, entry: Entry, *, tokens: bool) -> None:
         axes[1] = "time"
     writer.x = entry.name
     writer.inputs.append(writer.value(entry.name, axes, tokens=tokens))
+
+
+def _slide(writer: Writer, entry: Entry) -> None:
+    """Add a convolution or a pool over time. ONNX has time last and kernels as (F, D, K)."""
+    config, tensors = entry.config, list[str]()
+    names = {"kernel_size": "kernel_shape", "pool_size": "kernel_shape", "strides": "strides"}
+    names |= {"dilation_rate": "dilations"}
+    options = {names[n]: [*map(int, np.ravel(v))] for n, v in config.items() if n in names}
+    if config.get("data_format", "channels_last") != "channels_last":
+        writer.unsupported.append(f"{entry.name} with data_format {config['data_format']}")
+    if entry.weights:
+        kernel, *bias = entry.weights
+        options["group"] = int(config.get("groups", 1))
+        tensors = [writer.tensor(f"{entry.name}.kernel", kernel.transpose(2, 1, 0))]
+        tensors += [writer.tensor(f"{entry.name}.bias", b) for b in bias]
+    if config["padding"] == "causal":
+        options["pads"] = [(options["kernel_shape"][0] - 1) * options["dilations"][0], 0]
+    else:
+        options["auto_pad"] = {"same": "SAME_UPPER", "valid": "VALID"}[config["padding"]]
+    time_last = writer.node("Transpose", [writer.x], perm=[0, 2, 1])
+    y = writer.node(WINDOWS[entry.class_name], [time_last, *tensors], **options)
+    writer.x = writer.node("Transpose", [y], perm=[0, 2, 1])
 
 
 def _reshape(writer: Writer, entry: Entry) -> bool:
