@@ -7,13 +7,12 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from numpy_rnn.text import strip_control_characters
 
 WIDTH = 64  # characters in a line of a diff
-BAR_WIDTH = 20  # characters of a full bar
 MISSING = "\0"  # placeholder for a character that a text does not have
 
 
@@ -107,7 +106,7 @@ def _columns(shown: str) -> int:
 
 
 class Progress:
-    """A bar on a terminal, one line that is overwritten. Elsewhere only lines are printed."""
+    """One line that is overwritten, for a terminal without tqdm. Elsewhere it does nothing."""
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit, self.done = total, unit, 0
@@ -121,17 +120,20 @@ class Progress:
     def reach(self, done: int, total: int, note: str) -> None:
         """Set how many items are done, and of how many. At most ten times a second it is shown."""
         self.done, self.total = done, total
-        bar = "#" * (BAR_WIDTH * done // max(total, 1))
-        self._text = f"{self.unit} {done}/{total} [{bar:{BAR_WIDTH}}] {note}"
+        self._text = f"{self.unit} {done}/{total}  {note}"
         if time.monotonic() - self._last >= 0.1 or done == total:
             self._show(self._text)
             self._last = time.monotonic()
 
     def write(self, line: str) -> None:
         """Print a line to standard output, above the bar."""
-        self._show("")
+        self.close()
         print(line, flush=self._on_terminal)
         self._show(self._text)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._show("")
 
     def _show(self, text: str) -> None:
         """Overwrite the line."""
@@ -143,14 +145,45 @@ class Progress:
         self._width = len(text)
 
 
+class TqdmBar(Progress):
+    """A bar by tqdm, which is removed at the end."""
+
+    def __init__(self, tqdm: Any, total: int, unit: str) -> None:
+        super().__init__(total, unit)
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
+        self.bar = tqdm(
+            total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def reach(self, done: int, total: int, note: str) -> None:
+        """Update the bar."""
+        self.done = done
+        self.bar.total = total
+        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(line, file=sys.stdout)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self.bar.close()
+
+
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Progress]:
-    """Show the progress of a loop over `total` items on a terminal.
+    """Show the progress of a loop over `total` items on a terminal, by tqdm if it is installed.
 
     Call ``advance`` or ``reach`` of the bar after each item.
     """
     bar = Progress(total, unit)
+    if sys.stderr.isatty():
+        with suppress(ImportError):
+            from tqdm import tqdm  # noqa: PLC0415 (an extra, imported only for a terminal)
+
+            bar = TqdmBar(tqdm, total, unit)
     try:
         yield bar
     finally:
-        bar._show("")
+        bar.close()

@@ -190,9 +190,13 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: functional(lambda a, b: L.GRU(2)(a, initial_state=b), (None, 2), (2,)),
         "gru",
     ),
-    "convolution": (
-        lambda: keras.Sequential([keras.Input((9, 2)), L.Conv1D(2, 3), L.LSTM(1)]),
-        "conv1d",
+    "cells of two kinds": (
+        lambda: keras.Sequential([keras.Input((9, 2)), L.RNN([L.GRUCell(2), L.LSTMCell(2)])]),
+        r"rnn.*the cells \['GRUCell', 'LSTMCell'\]",
+    ),
+    "a convolution's activation": (
+        lambda: keras.Sequential([keras.Input((9, 2)), L.Conv1D(2, 3, activation="mish")]),
+        "mish",
     ),
     "two directions apart": (
         lambda: functional(lambda a: L.Bidirectional(L.GRU(2), merge_mode=None)(a)[1], (None, 2)),
@@ -247,6 +251,24 @@ GRAPHS: dict[str, Callable[[], Any]] = {
     "a flat sequence": lambda: keras.Sequential(
         [keras.Input((5, 2)), L.GRU(3, return_sequences=True), L.Flatten(), L.Dense(2, "softmax")]
     ),
+    "convolutions": lambda: keras.Sequential(
+        [
+            keras.Input((9, 4)),
+            L.Conv1D(6, 4, strides=2, padding="same", activation="relu"),
+            L.MaxPooling1D(2, padding="same"),
+            L.Conv1D(4, 2, groups=2),
+            L.LSTM(3),
+        ]
+    ),
+    "a causal convolution": lambda: keras.Sequential(
+        [
+            keras.Input((9, 2)),
+            L.GRU(4, return_sequences=True),
+            L.Conv1D(3, 3, padding="causal", dilation_rate=2, use_bias=False),
+            L.AveragePooling1D(3, strides=1, padding="same"),
+            L.Dense(2),
+        ]
+    ),
     "reshapes": lambda: keras.Sequential(
         [keras.Input((10,)), L.Reshape((2, 5)), L.Permute((2, 1)), L.BatchNormalization(), L.GRU(3)]
     ),
@@ -290,6 +312,25 @@ def test_layers_without_a_counterpart_of_their_own_are_in_a_chain(
     np.testing.assert_allclose(
         predict(ours, x), predict(model, x), rtol=1e-6
     )  # of Keras in float32
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("cell", [L.SimpleRNNCell, L.GRUCell, L.LSTMCell])
+def test_an_rnn_of_cells_is_a_stack_of_layers(
+    cell: Any, sequences: bool, backwards: bool, tmp_path: Path
+) -> None:
+    for cells in (cell(3), [cell(4, use_bias=False), cell(3), cell(4)]):
+        rnn = L.RNN(cells, return_sequences=sequences, go_backwards=backwards)
+        model = keras.Sequential([keras.Input((None, 2)), rnn])
+        rng = np.random.default_rng(0)
+        for weight in model.weights:
+            weight.assign(rng.uniform(-1, 1, weight.shape))
+        x = rng.standard_normal((2, 5, 2))
+        for ending in ("keras", "h5"):
+            store(model, tmp_path / f"model.{ending}")
+            ours = load(tmp_path / f"model.{ending}")
+            np.testing.assert_allclose(predict(ours, x), predict(model, x), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", UNSUPPORTED)
