@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,7 +93,9 @@ def _slide(writer: Writer, entry: Entry) -> None:
     config, tensors = entry.config, list[str]()
     names = {"kernel_size": "kernel_shape", "pool_size": "kernel_shape", "strides": "strides"}
     names |= {"dilation_rate": "dilations"}
-    options = {names[n]: [*map(int, np.ravel(v))] for n, v in config.items() if n in names}
+    options: dict[str, Any] = {
+        names[n]: [*map(int, np.ravel(v))] for n, v in config.items() if n in names
+    }
     if config.get("data_format", "channels_last") != "channels_last":
         writer.unsupported.append(f"{entry.name} with data_format {config['data_format']}")
     if entry.weights:

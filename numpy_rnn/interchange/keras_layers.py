@@ -250,7 +250,7 @@ class Chain:
             last = inner is cells[-1]["config"]
             config = {**run, **inner, "return_sequences": run.get("return_sequences") or not last}
             own = [*islice(weights, 2 + bool(inner.get("use_bias", True)))]
-            self._recurrent(entry.as_class(*kinds, config)._replace(weights=own), "")
+            self._recurrent(entry.as_class(min(kinds), config)._replace(weights=own), "")
             run = {**run, "go_backwards": False}
 
     def _recurrent(self, entry: Entry, merge: str) -> None:
