@@ -11,8 +11,8 @@ and row, x[t,b] = e_(tB+b), whatever the order of the axes,
 
     dW_ih = sum_t,b dz[t,b] x[t,b]^T        has dz[t,b] as its column tB + b.
 
-A wrong gradient often equals the exact one scaled or transposed. Other causes are found by changes
-of the code, in ``repair.py``.
+A wrong gradient often equals the exact one scaled or transposed, or that of another argument.
+Other causes are found by changes of the code, in ``repair.py``.
 """
 
 from __future__ import annotations
@@ -188,6 +188,8 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     if "T" in axes:
         in_time = np.moveaxis(got, axes.index("T"), 0)
         found.append(suggest_in_time(in_time, first.wrong_steps))
+    if not any(found):
+        found.append(_equal_to_another(context, got, name))
     return [f"the gradient of {name} {text}" for text in found if text]
 
 
@@ -197,6 +199,16 @@ def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> Mapping[str, 
         if {"T", "B"} <= set(axes):
             return dict(zip(axes, context.point.values[name].shape, strict=False))
     return sizes
+
+
+def _equal_to_another(context: Context, got: Array, name: str) -> str | None:
+    """Return which other argument of the same shape the gradient belongs to, if any."""
+    for other, value in context.point.values.items():
+        if other != name and is_real(value) and value.shape == got.shape:
+            exact = gradient(context.point, other, context.settings.method)
+            if exact.any() and np.allclose(got, exact, rtol=1e-7, atol=0):
+                return f"equals that of {other}: are two results in each other's place?"
+    return None
 
 
 def is_close(a: Array, b: Array) -> bool:
