@@ -100,7 +100,8 @@ def _same_view(view: Array, owner: Array, new: Array) -> Array:
 
 def path_text(path: Path) -> str:
     """Return a path as it is written in code: ``.cell.W``, ``.layers[0].W``."""
-    return "".join(f".{key}" if kind == "attr" else f"[{key!r}]" for kind, key in path)
+    forms = {"attr": ".{}", "call": ".{}()", "item": "[{!r}]"}
+    return "".join(forms[kind].format(key) for kind, key in path)
 
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ A parameter is its memory: an array that two objects share is one parameter.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from numpy_rnn.checking.nested import Path, arrays_of, gradient_keys, parts_of, path_text, walk
-from numpy_rnn.checking.target import is_real
+from numpy_rnn.checking.target import is_real, positional
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters
 
@@ -52,7 +53,10 @@ def follow(model: Any, path: Path) -> Any:
     """Return the part of an object at a path, or None."""
     try:
         for kind, key in path:
-            model = getattr(model, key) if kind == "attr" else model[key]
+            if kind == "call":
+                model = getattr(model, key)()
+            else:
+                model = getattr(model, key) if kind == "attr" else model[key]
     except (AttributeError, KeyError, IndexError, TypeError):
         return None
     return model
@@ -85,8 +89,11 @@ def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
     parts = {step[1]: (step, part) for step, part in parts_of(node) if isinstance(step[1], str)}
     if not isinstance(node, dict | list | tuple):
         for name in ("parameters", "gradients", "params", "grads"):
-            if name not in parts and isinstance(getattr(type(node), name, None), property):
-                parts[name] = (("attr", name), getattr(node, name))
+            made = getattr(node, name, None)
+            if name not in parts and inspect.ismethod(made) and positional(made) == []:
+                parts[name] = (("call", name), made())
+            elif name not in parts and isinstance(getattr(type(node), name, None), property):
+                parts[name] = (("attr", name), made)
     for name, (step, part) in parts.items():
         for other in (*PARTNERS.get(name, ()), *gradient_keys(name)):
             if other in parts and other != name:

@@ -112,6 +112,30 @@ def test_parameters_and_gradients_in_containers_by_any_name(
     assert len(wrong_rows(Held(), "B 5")) == 1
 
 
+@pytest.mark.parametrize("form", [list, dict])
+def test_parameters_and_gradients_that_methods_return(form: type) -> None:
+    def held(values: tuple[Array, Array]) -> Any:
+        return list(values) if form is list else dict(zip("Wb", values, strict=True))
+
+    class Methods(Affine):
+        def __init__(self) -> None:
+            self.first, self.second = np.ones((5, 4)), np.ones(4)
+
+        def value(self) -> tuple[Array, Array]:
+            return self.first, self.second
+
+        def keep(self, dW: Array, db: Array) -> None:
+            self.made = dW, db
+
+        def params(self) -> Any:
+            return held(self.value())
+
+        def grads(self) -> Any:
+            return held(self.made)
+
+    assert wrong_rows(Methods(), "B 5") == ["W" if form is dict else "params()[0]"]
+
+
 @pytest.mark.parametrize("key", range(len(gradient_keys("W"))))
 @pytest.mark.parametrize("returned", [False, True])
 def test_a_gradient_by_any_name(key: int, returned: bool) -> None:
