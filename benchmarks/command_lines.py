@@ -253,8 +253,8 @@ def _is_encodable(word: str) -> bool:
 def fault(outcome: Outcome, *, quiet: bool = False) -> str:
     """Return what is wrong with an outcome, or "". `quiet`: the error line may be missing."""
     status, errors, warned = outcome
-    if status == 0:  # what a format does not hold
-        errors = re.sub("^numpy-rnn: warning: .*\n", "", errors, flags=re.MULTILINE)
+    # What a format does not hold is said first, also if standard output cannot be written to.
+    errors = re.sub("^numpy-rnn: warning: .*\n", "", errors, flags=re.MULTILINE)
     if warned:
         return f"warned: {warned[0]}"
     if status not in (*ENDED, *KILLED):

@@ -126,6 +126,11 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 (pytest's name)
+    """One worker more than cores: some tests wait for processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Without PyTorch, the modules that import it cannot be collected."""
     is_module = collection_path.suffix == ".py"

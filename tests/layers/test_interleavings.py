@@ -36,7 +36,7 @@ from tests.layers.interleavings import machine, run_in_random_orders
 from tests.layers.models import MODELS
 
 ANY_ORDER = settings(
-    max_examples=10,
+    max_examples=7,
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.datasets import load_digits
 
 from numpy_rnn.apps.memory import Result, Task
 from numpy_rnn.apps.memory.digits import TRAINING_IMAGES, DigitsTask, PixelsTask
@@ -180,6 +179,8 @@ def wrong_in(fraction: float, y: Array) -> Array:
 def test_accuracies_are_evaluated_at_their_threshold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 (it takes seconds to import)
+
     monkeypatch.setattr("numpy_rnn.apps.memory.tasks.TEST_SEQUENCES", 1000)
     for wrong, solved in ((0.01, True), (0.02, False)):
         result = evaluate(FirstTokenTask(9), lambda x: wrong_in(wrong, x[0, :, :4]))  # noqa: B023
@@ -235,6 +236,8 @@ def test_digits_are_evaluated_on_images_that_training_never_draws(kind: type[Dig
         return np.zeros((x.shape[1], 10))
 
     assert not evaluate(task, look).solved
+    from sklearn.datasets import load_digits  # noqa: PLC0415 (it takes seconds to import)
+
     images = (load_digits().images / 16).astype(np.float32)  # rows from the top
     assert trained == {image.tobytes() for image in images[:TRAINING_IMAGES]}
     assert len(tested) == 1797 - TRAINING_IMAGES
