@@ -25,7 +25,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 
 OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-MAX_OPCODES = 2_000_000
+MAX_OPCODES = 500_000  # about half a second; state_dicts have thousands
 MAX_INT = 2048  # bits of an integer
 MARK = object()
 
