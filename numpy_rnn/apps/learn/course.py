@@ -28,6 +28,7 @@ ERRORS = {  # the exceptions with a question of their own in messages.toml
     "error_input": ["EOFError"],
     "error_exit": ["SystemExit", "KeyboardInterrupt"],
 }
+PRINTABLE = ("error_question", "error_shapes", "error_index")  # printing what a line has may help
 
 
 def start(folder: Path, language: str = "en") -> Course:
@@ -148,6 +149,8 @@ def _question_and_hint(
         question, hint = say["changed_question"], say["changed_hint"]
     elif verdict.kind == "error":
         question = _about_error(verdict.place, say)
+        if question in (say[key] for key in PRINTABLE) and not verdict.mistake:
+            hint = say["error_hint"]
     elif "_bug_" in exercise.name and not verdict.report:  # no gradient is wrong
         question = say["report_question"]
     elif ": got None" in verdict.place and not verdict.mistake:
@@ -163,8 +166,7 @@ def _about_error(place: str, say: dict[str, str]) -> str:
     if kind == "AttributeError" and missing and not line:
         return say["error_missing"].format(name=missing[1])
     key = next((key for key, kinds in ERRORS.items() if kind in kinds), "error_question")
-    outside = ("error_question", "error_shapes", "error_index")
-    if not line and key in outside:
+    if not line and key in PRINTABLE:
         key = "none_question" if "NoneType" in text else "error_call"
     return say[key]
 

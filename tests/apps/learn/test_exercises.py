@@ -234,6 +234,16 @@ def test_an_exception_gets_a_question_of_its_kind(place: str, question: str) -> 
     assert question in render(EXERCISES[1], Verdict("error", place), 1, messages("en"))
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize(("kind", "helps"), [("ValueError", True), ("NameError", False)])
+def test_the_hint_about_an_exception_is_to_print_what_the_line_has(
+    kind: str, helps: bool, language: str
+) -> None:
+    verdict = Verdict("error", f"line 3: {kind}: x")
+    shown = render(EXERCISES[2], verdict, 2, messages(language))
+    assert ("print(name, np.shape(name))" in shown) is helps
+
+
 def test_an_answer_that_returns_none_is_asked_about_return() -> None:
     verdict = Verdict("wrong", "decode: got None, expected 'bba'")
     assert "function end with return" in render(EXERCISES[0], verdict, 1, messages("en"))
