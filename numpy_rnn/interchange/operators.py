@@ -20,6 +20,8 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
 
+MAX_PADDING = 1 << 20  # steps before or after an input
+
 
 @lru_cache(64)
 def _scalar(value: float, dtype: np.dtype[Any]) -> Array:
@@ -141,6 +143,7 @@ def Pad(
     data: Array, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant"
 ) -> Array:
     named = range(data.ndim) if axes is None else [int(axis) for axis in axes]
+    _check_padding(pads)
     for n, axis in enumerate(named):
         before, after = int(pads[n]), int(pads[n + len(named)])
         if before or after:
@@ -208,6 +211,12 @@ def DequantizeLinear(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 
     return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
 
 
+def _check_padding(pads: Any) -> None:
+    """Raise ValueError if a stranger's file asks for memory that its size does not justify."""
+    if max(map(int, pads), default=0) > MAX_PADDING:
+        raise ValueError(f"the padding is {max(map(int, pads))}, expected at most {MAX_PADDING}")
+
+
 def _patches(
     X: Array, kernel: Any, groups: int, *, fill: float = 0, ceil_mode: int = 0, **options: Any
 ) -> tuple[Array, Array]:
@@ -231,6 +240,7 @@ def _patches(
         rest = (sizes + before + after - span) % step
         more = (rest > 0) & (sizes + before + after - span - rest + step < sizes + before)
         after = after + more * (step - rest)
+    _check_padding([*before, *after])
     shape = before + sizes + after
     padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
     each, *moves, one = padded.strides

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from numpy_rnn.interchange import read
+from numpy_rnn.interchange import operators, read
 from numpy_rnn.interchange.contents import UnsupportedError
 from tests.interchange.onnx_nodes import onnxruntime_outputs
 
@@ -201,3 +201,15 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
         line = next(line for line in str(raised.value).split("; ") if name in line)
         assert reason in line
     assert "good" not in str(raised.value)
+
+
+@pytest.mark.parametrize("op", ["Conv", "MaxPool", "Pad"])
+def test_a_padding_that_would_take_all_memory_is_refused(op: str) -> None:
+    most = operators.MAX_PADDING
+    for pads in ([most + 1, 0], [0, 10**12]):
+        options = {"kernel_shape": [3], "pads": pads} if op == "MaxPool" else {"pads": pads}
+        given = {"Conv": [LINE, floats(6, 4, 3)], "MaxPool": [LINE], "Pad": [LINE[0, 0]]}[op]
+        with pytest.raises(
+            ValueError, match=f"the padding is {max(pads)}, expected at most {most}"
+        ):
+            operators.OPERATORS[op](*given, **options)
