@@ -126,19 +126,16 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 (pytest's name)
-    """One worker more than cores: some tests wait for processes."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Without PyTorch, the modules that import it cannot be collected."""
     is_module = collection_path.suffix == ".py"
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
-# Files whose tests share results that take seconds: trained networks, derivatives.
+# Files whose tests share results that take seconds: trained networks, derivatives. Groups begin
+# first, so the long tests of damaged files are one too.
 SHARING = (
+    "test_fuzzing.py",
     "museum/test_evaluate.py",
     "apps/test_recall.py",
     "apps/explain/test_report.py",

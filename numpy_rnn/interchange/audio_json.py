@@ -124,7 +124,7 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         "RTNeural", chain.layers, chain.unsupported, wrap, settings=settings, notes=notes
     )
     if not chain.unsupported and all(name in model for name in SELF_TEST):
-        worst = _self_test(contents.build(), D, *(model[name] for name in SELF_TEST))
+        worst = _self_test(wrap(*chain.layers), D, *(model[name] for name in SELF_TEST))
         notes.append(f"self-test passed, worst difference {worst:.1e}")
     return contents
 
