@@ -279,7 +279,7 @@ def wav(width: int) -> bytes:
         ("cut.npy", b"\x93NUMPY", "--input 'cut.npy': "),
         ("cut.wav", wav(2)[:20], "--input 'cut.wav': EOFError"),
         ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
-        ("zero.csv", b"1,\0\n", r"--input 'zero.csv': could not convert string to float: '\x00'"),
+        ("bytes.csv", b"1,\0\n", r"--input 'bytes.csv': could not convert string to float: '\x00'"),
         ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
         ("utf16.csv", "1,2".encode("utf-16"), "--input 'utf16.csv': 'utf-8' codec can't decode"),
     ],
