@@ -43,6 +43,7 @@ from numpy_rnn.training import Examples, Ranks, Trainer, Windows, cosine, traine
 STEPS, V = 6, 11
 # Latency in seconds and bytes a second, between two machines.
 NETWORKS = {"10 Gbit Ethernet": (30e-6, 1.1e9), "100 Gbit InfiniBand": (2e-6, 11e9)}
+HERE = (5e-6, 2.7e9)  # between two processes of one machine, as `network` measured
 MESSAGES = 3  # small ones in a step: losses, clock, signals
 OBJECT = 2e-6  # seconds for each process's part of a small message (pickle)
 
@@ -188,9 +189,10 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def cost(hidden: int, shards: int, window: int, steps: int) -> None:
+def cost(hidden: int, shards: int, window: int, steps: int, alone: float) -> None:
     """Print the seconds of the fastest step, and what of them is communication.
 
+    With `alone`, the seconds of a step of one process, print what the model says too.
     On a machine that others use too, the fastest step is the one that was disturbed least.
     """
     ranks = world()
@@ -233,6 +235,10 @@ def cost(hidden: int, shards: int, window: int, steps: int) -> None:
             f"{1e3 * whole:.2f} ms, {1e3 * inside:.2f} ms of it in MPI; "
             f"clipping and Adam {1e3 * own:.2f} ms; load {os.getloadavg()[0]:.1f}"
         )
+        if alone:
+            shard = (alone - own) / shards
+            total, _ = step_seconds(ranks.size, shards, shard, own, size, HERE)
+            print(f"the model: {1e3 * total:.2f} ms; measured: {whole / total - 1:+.0%}")
 
 
 def threads(rounds: int) -> None:
@@ -358,6 +364,7 @@ def main() -> None:
     costs = commands.add_parser("cost")
     for name, value in (("--hidden", 256), ("--shards", 4), ("--window", 64), ("--steps", 40)):
         costs.add_argument(name, type=int, default=value)
+    costs.add_argument("--alone", type=float, default=0, help="seconds of a step with N = 1")
     commands.add_parser("threads").add_argument("--rounds", type=int, default=15)
     commands.add_parser("network").add_argument("--turns", type=int, default=500)
     predicted = commands.add_parser("predict")
