@@ -38,7 +38,8 @@ def main() -> None:
         bar.ax.set_yticklabels(["$10^{-8}$", "$10^{-6}$", "$10^{-4}$", "0.01", "1"])
         bar.set_label("gradient, relative to s = t", fontsize=12)
         file = BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        # "tight" makes room for the titles, which the layout would cut at the top.
+        figure.savefig(file, format="svg", metadata={"Date": None}, bbox_inches="tight")
     start = b'<style type="text/css">'
     data = file.getvalue().replace(pictures.INK.encode(), b"currentColor")
     PICTURE.write_bytes(data.replace(start, start + pictures.LIGHT_AND_DARK.encode(), 1))
