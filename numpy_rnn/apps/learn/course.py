@@ -148,8 +148,9 @@ def _question_and_hint(
     elif re.match("(for|back)ward changes ", verdict.place) and not verdict.mistake:
         question, hint = say["changed_question"], say["changed_hint"]
     elif verdict.kind == "error":
-        question = _about_error(verdict.place, say)
-        if question in (say[key] for key in PRINTABLE) and not verdict.mistake:
+        key, name = _about_error(verdict.place)
+        question = say[key].format(name=name)
+        if key in PRINTABLE and not verdict.mistake:
             hint = say["error_hint"]
     elif "_bug_" in exercise.name and not verdict.report:  # no gradient is wrong
         question = say["report_question"]
@@ -158,17 +159,20 @@ def _question_and_hint(
     return question, hint
 
 
-def _about_error(place: str, say: dict[str, str]) -> str:
-    """Return the question about an exception, from its kind and from whether it has a line."""
+def _about_error(place: str) -> tuple[str, str]:
+    """Return the message that asks about an exception, and the name that is missing.
+
+    It depends on the kind of the exception, and on whether the learner's file has its line.
+    """
     line, _, rest = place.partition(": ") if place.startswith("line ") else ("", "", place)
     kind, _, text = rest.partition(": ")
     missing = re.search(r"has no attribute '(\w+)'", text)
     if kind == "AttributeError" and missing and not line:
-        return say["error_missing"].format(name=missing[1])
+        return "error_missing", missing[1]
     key = next((key for key, kinds in ERRORS.items() if kind in kinds), "error_question")
     if not line and key in PRINTABLE:
         key = "none_question" if "NoneType" in text else "error_call"
-    return say[key]
+    return key, ""
 
 
 def fold(text: str, columns: int = 80) -> str:
