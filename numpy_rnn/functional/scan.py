@@ -17,9 +17,8 @@ few array operations each. There is no division, so decays may be 0 and products
 underflow. With |a_t| <= 1 nothing overflows that (1) itself does not.
 
 The rounds do twice the arithmetic of a loop over time. They pay where a timestep is so small that
-calling NumPy costs more than its work. With fewer than WIDE numbers a step they are 1.1 to 15
-times faster. From 512 numbers on, the loop is up to 2.6 times faster. Between the two it depends on
-the dtype and the length (``python -m benchmarks.scan``).
+calling NumPy costs more than its work. With fewer than WIDE bytes a step they are 1 to 8 times
+faster, with more the loop is up to 2.4 times faster (``python -m benchmarks.scan``).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ import numpy as np
 from numpy_rnn.functional.blocking import chunks
 from numpy_rnn.functional.types import Array
 
-WIDE = 128  # numbers in a timestep, from which on the loop is used
+WIDE = 1536  # bytes in a timestep, from which on the loop is used
 SHORT = 8  # timesteps up to which the loop is faster
 
 
@@ -95,7 +94,7 @@ def _scan(a: Array, b: Array, h0: Array, h: Array) -> None:
 
 def _scan_chunk(a: Array, b: Array, h0: Array, h: Array) -> None:
     T = len(b)
-    if T <= SHORT or h0.size >= WIDE:
+    if T <= SHORT or h0.nbytes >= WIDE:
         for a_t, b_t, h_t in zip(a, b, h, strict=True):
             np.multiply(a_t, h0, h_t)  # (1)
             np.add(h_t, b_t, h_t)
