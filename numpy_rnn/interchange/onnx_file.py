@@ -16,7 +16,6 @@ from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_arr
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
-DROPPED = {"stash_type", "momentum", "saturate", "consumed_inputs", "is_test", "seed"}
 
 
 def read(path: Path) -> Contents:
@@ -88,7 +87,6 @@ class Reader:
                 dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
                 constants[node["output"][0]] = np.asarray(value, dtype)
             else:
-                attributes = {k: v for k, v in attributes.items() if k not in DROPPED}
                 if op == "Split":
                     attributes.setdefault("num_outputs", len(node["output"]))
                 names = tuple(node["output"])

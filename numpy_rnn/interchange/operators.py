@@ -67,17 +67,17 @@ def _softmax(*, log: bool, opset: int) -> Callable[..., Array]:
     return lambda input, *, axis=1: along(Flatten(input, axis=axis), 1).reshape(input.shape)
 
 
-def _reduce(ufunc: Any, *, mean: bool = False, root: bool = False) -> Callable[..., Array]:
+def _reduce(ufunc: Any, *, mean: bool = False) -> Callable[..., Array]:
     def reduced(
         data: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Array:
         which = _axes(axes) or (() if noop_with_empty_axes else None)
         wide = np.dtype("f4") if data.dtype == "f2" else data.dtype  # long sums of halves overflow
-        y = ufunc.reduce(np.square(data) if root else data, which, wide, None, keepdims > 0)
+        y = ufunc.reduce(data, which, wide, None, keepdims > 0)
         if mean:
             count = _scalar(data.size // max(y.size, 1), wide)
             y = y // count if wide.kind in "iu" else y / count
-        return np.asarray(np.sqrt(y) if root else y, data.dtype)
+        return np.asarray(y, data.dtype)
 
     return reduced
 
@@ -100,16 +100,6 @@ def Gemm(
 def Reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
     new = [data.shape[i] if n == 0 and not allowzero else int(n) for i, n in enumerate(shape)]
     return data.reshape(new)
-
-
-def _arg(function: Callable[..., Any]) -> Callable[..., Any]:
-    def found(data: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
-        if not select_last_index:
-            return function(data, axis, keepdims=bool(keepdims))
-        last = data.shape[axis] - 1
-        return last - function(np.flip(data, axis), axis, keepdims=bool(keepdims))
-
-    return found
 
 
 def _axes(values: Any) -> tuple[int, ...] | None:
@@ -200,15 +190,17 @@ def BatchNormalization(
     return X * _along(factor, X, 1) + _along(B - mean * factor, X, 1)
 
 
-def _scales(scale: Array, zero: Any, x: Array, axis: int, dtype: Any) -> tuple[Array, Array]:
-    """Return scales and zero points of quantised numbers as arrays that broadcast with x."""
-    zero = np.zeros(scale.shape, dtype) if zero is None else zero
-    return (_along(scale, x, axis), _along(zero, x, axis)) if scale.size > 1 else (scale, zero)
-
-
 def DequantizeLinear(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
-    scale, zero = _scales(x_scale, zero, x, axis, np.int32)
-    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
+    zero = np.zeros(x_scale.shape, x.dtype) if zero is None else zero
+    if x_scale.size > 1:
+        x_scale, zero = _along(x_scale, x, axis), _along(zero, x, axis)
+    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(x_scale.dtype) * x_scale)
+
+
+def GatherElements(data: Array, indices: Array, *, axis: int = 0) -> Array:
+    sizes = [slice(n) for n in indices.shape]  # the other axes may be shorter than those of data
+    sizes[axis] = slice(None)
+    return np.take_along_axis(data[tuple(sizes)], indices, axis)
 
 
 def _check_padding(pads: Any) -> None:
@@ -218,7 +210,7 @@ def _check_padding(pads: Any) -> None:
 
 
 def _patches(
-    X: Array, kernel: Any, groups: int, *, fill: float = 0, ceil_mode: int = 0, **options: Any
+    X: Array, kernel: Any, groups: int, *, fill: float = 0, **options: Any
 ) -> tuple[Array, Array]:
     """Return a place for X with the channels as the last axis, and patches of the padded place.
 
@@ -236,10 +228,6 @@ def _patches(
         before, after = both - both // 2, both // 2
         if auto == "SAME_UPPER":
             before, after = after, before
-    if ceil_mode:  # a last patch may begin inside, and end beyond the padding
-        rest = (sizes + before + after - span) % step
-        more = (rest > 0) & (sizes + before + after - span - rest + step < sizes + before)
-        after = after + more * (step - rest)
     _check_padding([*before, *after])
     shape = before + sizes + after
     padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
@@ -293,62 +281,10 @@ def _pool(*, mean: bool) -> Callable[..., Array]:
     return pool
 
 
-def TopK(
-    X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
-) -> tuple[Array, Array]:
-    down = ~X if X.dtype.kind in "iu" else -X  # -X overflows for the least integer
-    order = np.argsort(down if largest else X, axis, kind="stable")
-    index = order.take(range(k if K is None else int(np.ravel(K)[0])), axis)
-    return np.take_along_axis(X, index, axis), index
-
-
-def _places(indices: Array, axis: int) -> tuple[Any, ...]:
-    """Return the index for the elements that indices along an axis choose."""
-    places: list[Any] = [*np.indices(indices.shape, sparse=True)]
-    places[axis] = indices
-    return tuple(places)
-
-
-def ScatterElements(data: Array, indices: Array, updates: Array, *, axis: int = 0) -> Array:
-    y = data.copy()
-    y[_places(indices, axis)] = updates
-    return y
-
-
-def CumSum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
-    x = np.flip(x, int(axis)) if reverse else x
-    y = np.cumsum(x, int(axis), dtype=x.dtype) - (x if exclusive else 0)
-    return np.flip(y, int(axis)) if reverse else y
-
-
-def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
-    normed, *_ = LayerNormalization(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
-    return normed * _along(scale, input, 1) + _along(B, input, 1)
-
-
 def Gelu(X: Array, *, approximate: str = "none") -> Any:
     if approximate == "none":
         return 0.5 * X * (1 + np.asarray(_erf(X / math.sqrt(2)), X.dtype))
     return 0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X * X * X)))
-
-
-def QuantizeLinear(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
-    scale, zero = _scales(scale, zero, y, axis, np.uint8)
-    limits = np.iinfo(zero.dtype)
-    return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
-
-
-def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
-    low, high = min(0, x.min(initial=0)), max(0, x.max(initial=0))
-    scale = np.asarray((high - low) / 255 or 1, x.dtype)
-    zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
-    return QuantizeLinear(x, scale, zero), scale, zero
-
-
-def MatMulInteger(A: Array, B: Array, a_zero_point: Any = 0, b_zero_point: Any = 0) -> Array:
-    a, b = (np.asarray(zero, np.int32) for zero in (a_zero_point, b_zero_point))
-    a = a[..., None] if a.ndim else a
-    return (A.astype(np.int32) - a) @ (B.astype(np.int32) - b)
 
 
 def HardSigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
@@ -366,12 +302,11 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 OPERATORS |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}
 OPERATORS |= {
-    "ArgMax": _arg(np.argmax),
-    "ArgMin": _arg(np.argmin),
+    "ArgMax": lambda data, *, axis=0, keepdims=1: data.argmax(axis, keepdims=keepdims > 0),
+    "ArgMin": lambda data, *, axis=0, keepdims=1: data.argmin(axis, keepdims=keepdims > 0),
     "AveragePool": _pool(mean=True),
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
-    "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "Conv": bind_convolution,
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
@@ -381,10 +316,8 @@ OPERATORS |= {
         input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
     ),
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
-    "GatherElements": lambda data, indices, *, axis=0: data[_places(indices, axis)],
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
-    "HardSwish": lambda X: X * HardSigmoid(X, alpha=1 / 6),
     "Identity": lambda input: input,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
     "LogSoftmax": _softmax(log=True, opset=13),
@@ -392,11 +325,9 @@ OPERATORS |= {
     "MaxPool": _pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
     "Min": lambda *inputs: reduce(np.minimum, inputs),
-    "Mish": lambda X: X * np.tanh(np.logaddexp(X, X.dtype.type(0))),
     "Mod": lambda A, B, *, fmod=0: np.fmod(A, B) if fmod else np.mod(A, B),
     "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
-    "ReduceL2": _reduce(np.add, root=True),
     "ReduceMax": _reduce(np.maximum),
     "ReduceMean": _reduce(np.add, mean=True),
     "ReduceMin": _reduce(np.minimum),
@@ -419,27 +350,29 @@ OPERATORS |= {
 }
 BEFORE_13 = {n: _softmax(log=n[0] == "L", opset=11) for n in ("Softmax", "LogSoftmax")}
 # Attributes of convolutions and pools.
-WINDOWS = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
-# The values of attributes that are implemented.
+WINDOWS = {"strides", "dilations", "pads", "auto_pad"}
+# The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
     "mode": ("constant", "reflect", "edge", "wrap"),
-    "training_mode": (0,),
-    "spatial": (1,),
     "approximate": ("none", "tanh"),
-    "storage_order": (0,),
-    "reduction": ("none",),
-    "sorted": (0, 1),
     "to": tuple(sorted(set(DTYPES) - {BFLOAT16})),
+    "spatial": (1,),
+    **dict.fromkeys(("ceil_mode", "select_last_index", "storage_order", "training_mode"), (0,)),
 }
-IGNORED = {"storage_order", "reduction", "sorted"}
+WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed"}  # here, whatever they are
+WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
+
+
+def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
 
 
 def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:
     """Return an operator as a function of its inputs. KeyError if there is none."""
     function = BEFORE_13[op] if opset < 13 and op in BEFORE_13 else OPERATORS[op]
-    options = {name: value for name, value in options.items() if name not in IGNORED}
-    return partial(function, **options) if options else function
+    arguments = _arguments(options)
+    return partial(function, **arguments) if arguments else function
 
 
 def takes_out(function: Callable[..., Any]) -> bool:
@@ -455,7 +388,7 @@ def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
     for name, value in options.items():
         if name in VALUES and value not in VALUES[name]:
             return f"{name} is {value!r}, expected one of {VALUES[name]}"
-    function, options = OPERATORS[op], {n: v for n, v in options.items() if n not in IGNORED}
+    function, options = OPERATORS[op], _arguments(options)
     nin = 3 if function is np.where else getattr(function, "nin", None)
     if "out" in options or (nin is not None and (options or len(inputs) != nin)):
         return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"

@@ -77,7 +77,8 @@ CASES = [
     Case("Conv", [LINE, floats(6, 4, 4)], {"auto_pad": "SAME_LOWER", "strides": [2]}),
     Case("Conv", [floats(1, 2, 5, 6), floats(3, 2, 2, 3)], {"pads": [1, 0, 0, 2]}),
     Case("LayerNormalization", [X, floats(4), floats(4)], {"epsilon": 1e-3}),
-    Case("BatchNormalization", [X, *(np.abs(floats(4, 3)) + 0.5)]),
+    Case("BatchNormalization", [X, *(np.abs(floats(4, 3)) + 0.5)], {"training_mode": 0}),
+    Case("BatchNormalization", [X, *(np.abs(floats(4, 3)) + 0.5)], {"momentum": 0.5}, 9),
     Case("Expand", [X[:, :1], ints(2, 3, 1)]),
     Case("Tile", [X, ints(1, 2, 1)]),
     Case("ConstantOfShape", [ints(2, 3)], {"value": onnx.numpy_helper.from_array(ints(7))}),
@@ -86,52 +87,28 @@ CASES = [
     Case("Where", [X > 0, X, np.float32(0)]),
     Case("Flatten", [X], {"axis": 2}),
     Case("Reshape", [X, ints(0, -1)]),
-    Case("ArgMax", [X], {"axis": -1, "keepdims": 0}),
-    *[
-        Case(op, [np.round(X)], {"axis": axis, "select_last_index": last}, 13)
-        for op in ("ArgMax", "ArgMin")
-        for axis, last in ((1, 1), (-1, 1), (2, 0))
-    ],
+    Case("ArgMax", [X], {"axis": -1, "keepdims": 0, "select_last_index": 0}),
+    Case("ArgMin", [X]),
     Case("Shape", [X], {"start": 1}),
     Case("Cast", [X], {"to": TensorProto.INT32}),
-    *[Case(op, [X]) for op in ("HardSwish", "Selu", "Celu")],
-    Case("Mish", [X], {}, 18),
+    Case("Selu", [X]),
     Case("Gelu", [X], {}, 20),
     Case("Gelu", [X], {"approximate": "tanh"}, 20),
     Case("PRelu", [X, floats(4)]),
-    Case("CumSum", [X, np.array(1)], {"exclusive": 1, "reverse": 1}),
-    Case("TopK", [X, ints(2)], {"axis": 1}, 17, 2),
-    Case("TopK", [X], {"k": 2}, 9, 2),
-    Case("TopK", [X, ints(3)], {"largest": 0}, 17, 2),
-    Case("TopK", [np.round(X), ints(3)], {"axis": 1, "sorted": 1}, 11, 2),
-    Case("TopK", [ints(3, -(2**63), 2, 3, 0), ints(4)], {"largest": 1}, 17, 2),
-    Case("TopK", [BYTES.astype(np.int64), ints(2)], {"axis": 0}, 17, 2),
     Case("Einsum", [X, floats(4, 2)], {"equation": "abi,ij->bj"}),
-    Case("GatherElements", [X, ints(0, 2, 1).reshape(1, 3, 1)], {"axis": 1}),
-    Case("ScatterElements", [X, ints(2, 0).reshape(1, 2, 1), floats(1, 2, 1)], {"axis": 1}),
+    Case("GatherElements", [X, ints(0, 2, -1).reshape(1, 3, 1)], {"axis": 1}),
+    Case("GatherElements", [X, np.full((2, 1, 4), 2)], {"axis": 1}),
     Case("GlobalAveragePool", [LINE]),
     Case("GlobalMaxPool", [LINE]),
     Case("MaxPool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     Case("MaxPool", [floats(2, 3, 6, 5)], {"kernel_shape": [2, 3], "auto_pad": "SAME_UPPER"}),
     Case("AveragePool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     Case("AveragePool", [LINE], {"kernel_shape": [2], "pads": [1, 0], "count_include_pad": 1}),
-    *[
-        Case("MaxPool", [line], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, "pads": p})
-        for line in (LINE, LINE[..., :8])
-        for k, s, p in ((2, 2, [0, 0]), (3, 2, [1, 1]), (2, 3, [0, 0]), (3, 3, [1, 0]))
-    ],
-    *[
-        Case("AveragePool", [LINE], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, **more})
-        for more in ({}, {"pads": [1, 1]}, {"pads": [1, 1], "count_include_pad": 1})
-        for k, s in ((2, 2), (3, 2), (3, 4))
-    ],
-    Case("InstanceNormalization", [LINE, floats(4), floats(4)]),
-    Case("ReduceL2", [X], {"axes": [1]}),
+    Case("MaxPool", [LINE], {"kernel_shape": [2], "ceil_mode": 0, "storage_order": 0}),
     Case("ReduceMax", [X, ints(0)], {"keepdims": 0}, 18),
-    Case("DynamicQuantizeLinear", [X], {}, 17, 3),
-    Case("QuantizeLinear", [X, np.float32(0.05), np.uint8(100)]),
-    Case("MatMulInteger", [BYTES, BYTES.view("i1").swapaxes(1, 2), np.uint8(7), np.int8(2)]),
     Case("DequantizeLinear", [np.arange(6, dtype=np.int8), np.float32(0.5), np.int8(3)]),
+    Case("DequantizeLinear", [BYTES, floats(3), np.array([7, 90, 100], np.uint8)], {"axis": 1}),
+    Case("DequantizeLinear", [BYTES.view("i1"), floats(4)], {"axis": -1}),
 ]
 
 
