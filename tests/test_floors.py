@@ -76,7 +76,6 @@ FLOORS = [
         "interchange.onnx_write",
     ],
     ["interchange.onnx_file"],
-    ["interchange.keras_graph"],
     ["interchange.keras_file"],
     ["interchange.formats"],
     ["interchange"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +32,6 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
 SOFTMAX = {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
-MAX_CELLS = 10  # of an RNN; Keras 3 orders the names of more than ten otherwise
 MAX_NORMALISED = 1 << 21  # numbers in the matrices that all BatchNormalizations become
 SAME: tuple[str, ...] = ("units", "activation", "recurrent_activation", "reset_after", "use_bias")
 SAME += ("return_sequences",)  # what both directions must agree in
@@ -82,8 +80,6 @@ class Chain:
         match entry.class_name:
             case "SimpleRNN" | "LSTM" | "GRU":
                 self._recurrent(entry, "")
-            case "RNN":
-                self._cells(entry)
             case "Bidirectional":
                 self._bidirectional(entry)
             case "Dense" | "TimeDistributedDense":
@@ -236,22 +232,6 @@ class Chain:
             self._refuse(entry, f"directions that differ in {', '.join(differ)}")
         else:
             self._recurrent(forward, mode)
-
-    def _cells(self, entry: Entry) -> None:
-        """Add the layers of RNN(cell) or RNN([cell, ...]). The first one gives the direction."""
-        cell, run = entry.config["cell"], entry.config
-        cells = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
-        kinds = {str(c["class_name"]).removesuffix("Cell") for c in cells}
-        if not kinds <= RECURRENT.keys() or len(kinds) > 1 or len(cells) > MAX_CELLS:
-            self._refuse(entry, f"the cells {[c['class_name'] for c in cells]}")
-            return
-        weights = iter(entry.weights)
-        for inner in (c["config"] for c in cells):
-            last = inner is cells[-1]["config"]
-            config = {**run, **inner, "return_sequences": run.get("return_sequences") or not last}
-            own = [*islice(weights, 2 + bool(inner.get("use_bias", True)))]
-            self._recurrent(entry.as_class(min(kinds), config)._replace(weights=own), "")
-            run = {**run, "go_backwards": False}
 
     def _recurrent(self, entry: Entry, merge: str) -> None:
         """Add a recurrent layer; `merge` is "" for one of one direction."""
