@@ -192,7 +192,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "cells": (
         lambda: keras.Sequential([keras.Input((9, 2)), L.RNN(L.GRUCell(2))]),
-        r"rnn \(RNN\)",
+        r"rnn.* \(RNN\)",
     ),
     "a convolution's activation": (
         lambda: keras.Sequential([keras.Input((9, 2)), L.Conv1D(2, 3, activation="mish")]),
