@@ -1,17 +1,17 @@
 """Recognise a graph that is a chain of layers, and build the Sequential.
 
-The graph runs on a small input, node by node. What depends on the numbers of the first input must
-lead to the first output through one value at a time. Nodes that only move numbers are passed over.
-What they do follows from the layers, or else the model's outputs for random inputs are not those of
-the graph. No constant may be compared with a size, so what holds for small inputs holds for all.
-Any difference, and anything that is not understood, leaves the graph a graph.
+A walk over the nodes follows the numbers of the first input. They must lead to the first output
+through one value at a time. Nodes that only move numbers are passed over, and every other node is a
+layer or a part of one. Beside this way there are constants, shapes, and initial states of zeros.
+What is passed over follows from the layers, or else the model's outputs for small random inputs are
+not those of the graph. No constant is compared with a size, so what holds for small inputs holds
+for all. Any difference, and anything that is not understood, leaves the graph a graph.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,21 +19,22 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import CONSTANT, ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
+from numpy_rnn.interchange.graph import ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
+from numpy_rnn.interchange.operators import function_of
 from numpy_rnn.layers.activation import activation_layer
 
 MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
-# Nodes that only move numbers, and those that are no layer but can lead to a constant.
-MOVES = {"Gather", "Slice", "Split", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
+# Nodes that only move numbers, and those that may be beside the way.
+MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
-KNOWN = {"Mul", "Sub", "Div", "ConstantOfShape", "Expand", "Equal", "Range", "Where", "Not", "If"}
-KNOWN |= {"MatMul", "Gemm", "Add", "LayerNormalization", "Softmax", "LogSoftmax"}
-KNOWN |= {*ACTIVATIONS, *MERGES, *KINDS, *MOVES, *SHAPES}
+BESIDE = {*MOVES, *SHAPES, "ConstantOfShape", "Expand", "Mul"}
 MAX_NODES = 2000
-BUDGET = 1 << 22  # numbers that the run on a small input may make
-SIZES = ((13, 11), (2, 4), (7, 6))  # of free axes, in the small inputs
+BUDGET = 1 << 21  # numbers that a run on small inputs may make, beside those of the file
+SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
 NO_BOUND = (1 << 31) - 1  # and more: the end of a slice that has none
+TIMED = (make_layer, layers.LastStep)  # what takes `batch_first`
+STEPS, STEP, STATE = range(3)  # what a value is: of all steps, of one step, a final state
 
 
 class NoChainError(Exception):
@@ -49,9 +50,11 @@ def require(condition: object) -> None:
 def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
     """Return the Sequential that a graph is, or None."""
     try:
-        require(len(graph.nodes) <= MAX_NODES and {node.op for node in graph.all_nodes()} <= KNOWN)
+        require(len(graph.nodes) <= MAX_NODES)
+        walk = _Walk(graph, dtype)
         with np.errstate(all="ignore"):
-            for model in _Walk(graph, dtype).models():
+            for batch_first in (False, True):
+                model = walk.model(batch_first)
                 if all(_agree(graph, model, _example(graph, *sizes)) for sizes in SIZES):
                     return model
     except (NoChainError, *ERRORS):
@@ -72,8 +75,9 @@ def _example(graph: Graph, *sizes: int) -> list[Array]:
             shape.append(n if isinstance(n, int) else named.setdefault(name, free))
         require(math.prod(shape) <= BUDGET / 4)
         arrays.append(np.zeros(shape, value.dtype or np.dtype(np.float32)))
-    numbers = np.random.default_rng(0).standard_normal(arrays[0].shape)
-    arrays[0][...] = numbers if arrays[0].dtype.kind == "f" else 0
+    x = arrays[0]
+    require(x.ndim == (2 if x.dtype.kind in "iu" else 3))
+    x[...] = np.random.default_rng(0).standard_normal(x.shape) if x.dtype.kind == "f" else 0
     return arrays
 
 
@@ -89,104 +93,134 @@ def _agree(graph: Graph, model: layers.Sequential, inputs: list[Array]) -> bool:
         if array.dtype.kind in "iu" and array.ndim == 1:  # lengths
             array[...] = x.shape[1 if model.batch_first else 0]
     known = [Known(array, NUMBERS) for array in inputs]
-    theirs = Run(graph.opset, {}).graph(graph, known)[0].array
+    theirs = _SmallRun(graph.opset, {}).graph(graph, known)[0].array
     ours = ours[0] if model.stateful else ours
     return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+class _SmallRun(Run):
+    """A run in which shapes and initial states take no more memory than the budget."""
+
+    budget = BUDGET
+
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
+        """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
+        beside = all(known.depends < NUMBERS for known in reads)
+        if beside and node.op in ("Mul", "Gather"):  # of sizes
+            require(math.prod(known.array.size for known in reads) <= BUDGET)
+        results = super().node(node, reads)
+        if beside and node.op in ("Mul", "Gather", "ConstantOfShape", "Expand"):
+            self.budget -= sum(known.array.size for known in results)
+            require(self.budget >= 0)
+        return results
+
+
 class Label(NamedTuple):
-    """What is known of a value that depends on numbers."""
+    """What is known of a value that depends on the numbers of the first input."""
 
-    layer: int = -1  # of which it is an output, counted from 0; -1 for others
-    state: int = 0  # 1 for states and lengths, 2 for those before the first step
+    layer: int  # of which it is an output, counted from 0; -1 if there are several
+    kind: int = STEPS
 
 
-class _Walk(Run):
-    """A run on a small input, which follows the way from the first input to the first output."""
+class _Walk:
+    """The layers on the way from the first input to the first output."""
 
     def __init__(self, graph: Graph, dtype: Any) -> None:
-        super().__init__(graph.opset, {})
-        self.steps = None
-        self.whole, self.dtype, self.budget = graph, dtype, BUDGET
-        self.layers: list[Any] = []  # and partials that need `batch_first`
-        self.made = self.size = 0  # layers, and parts of one, so far; size of the last output
+        self.dtype, self.opset = dtype, graph.opset
+        self.values: dict[str, Any] = {"": None, **graph.constants}
+        self.labels = {graph.names[0]: Label(0)}
+        self.layers: list[partial[Any]] = []  # what makes them
+        self.made = 0  # layers, and parts of one, so far
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
         self.unbiased = -1  # the layer that is a product without bias
-        self.orders = [False, True]  # what `batch_first` can be
+        self.budget = BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
+        for node in graph.needed():
+            self._follow(node)
+        first, *others = [self.labels[name] for name in graph.outputs]
+        require(first.layer == self.made and all(label.kind == STATE for label in others))
+        self._last_step(first)
 
-    def models(self) -> Iterator[layers.Sequential]:
-        """Yield what the model can be."""
-        x, *others = _example(self.whole, *SIZES[0])
-        require(x.ndim == (2 if x.dtype.kind in "iu" else 3))
-        inputs = [Known(x, NUMBERS, Label(0)), *[Known(s, NUMBERS, Label(-1, 2)) for s in others]]
-        self.leading = x.shape[:2]
-        first, *states = self.graph(self.whole, inputs)
-        require(first.label.layer == self.made and all(known.label.state for known in states))
-        self._last_step(first.array)
-        for order in self.orders:
-            made = [p(batch_first=order) if isinstance(p, partial) else p for p in self.layers]
-            yield layers.Sequential(*made)
+    def model(self, batch_first: bool) -> layers.Sequential:
+        """Return the layers as a model."""
+        timed = {"batch_first": batch_first}
+        made = [make(**timed if make.func in TIMED else {}) for make in self.layers]
+        return layers.Sequential(*made)
 
-    def branch(self, node: Node, condition: Known) -> Graph:
-        """Return the branch of an If, which must not depend on the inputs."""
-        require(condition.depends == CONSTANT)
-        return super().branch(node, condition)
-
-    def node(self, node: Node, reads: list[Known]) -> list[Known]:
-        """Run a node, and follow it if it reads outputs of the last layer."""
-        op, arrays = node.op, [known.array for known in reads]
-        self.budget -= _size_of_result(op, arrays)
-        require(self.budget >= 0 and _holds_for_all_sizes(node, reads))
-        results = super().node(node, reads)
-        moving = [known for known in reads if known.depends == NUMBERS]
-        if not moving or op in SHAPES:
-            return results
-        if op in MOVES and (op != "Gather" or reads[0].depends == NUMBERS):
-            require(op != "Concat" or len(moving) == len(reads))
-            require(op != "Cast" or results[0].array.dtype.kind == arrays[0].dtype.kind)
-            state, found = min(k.label.state for k in moving), {k.label.layer for k in moving}
-            require(state or len(found) == 1)
-            label = Label(found.pop() if len(found) == 1 else -1, state)
-            return [known._replace(label=label) for known in results]
-        (known,) = [known for known in moving if known.label.state < 2]
-        require(known.label.layer == self.made)
-        self._last_step(known.array)
-        self.made += 1
-        if op in KINDS:
-            self._recurrent(node, [*reads, *[Known(None)] * 8])
+    def _follow(self, node: Node) -> None:
+        known = [self.labels[name] for name in node.reads() if name in self.labels]
+        if not known or node.op in SHAPES:
+            require(node.op in BESIDE)
+            self._fold(node)
+        elif node.op in MOVES and (node.op != "Gather" or node.inputs[0] in self.labels):
+            self.labels[node.outputs[0]] = self._moved(node, known)
         else:
-            require(len(moving) == 1)
-            fixed = [known.array for known in reads if known.depends < NUMBERS]
-            self._layer(op, reads[0] is known, fixed, node.attributes)
-        self.size = results[0].array.size
-        labels = [Label(self.made), Label(self.made, 1), Label(-1, 1)]
-        return [known._replace(label=n) for known, n in zip(results, labels, strict=False)]
+            (label,) = known
+            require(label.layer == self.made)
+            self._last_step(label)
+            self.made += 1
+            self.labels[node.outputs[0]] = Label(self.made)
+            if node.op in KINDS:
+                self._recurrent(node)
+            else:
+                fixed = [self.values[name] for name in node.inputs if name not in self.labels]
+                self._layer(node.op, node.inputs[0] in self.labels, fixed, node.attributes)
 
-    def _last_step(self, x: Array) -> None:
-        """Append a LastStep if there are fewer numbers than the last layer made."""
-        if x.size < self.size:
+    def _fold(self, node: Node) -> None:
+        """Compute a node if it moves the numbers of constants."""
+        arrays: list[Any] = [self.values.get(name) for name in node.inputs]
+        if node.op in MOVES and all(array is not None for array in arrays):
+            sizes = [np.size(array) for array in arrays]
+            self._spend(math.prod(sizes) if node.op == "Gather" else sum(sizes))
+            result = function_of(node.op, node.attributes, self.opset)(*arrays)
+            self.values[node.outputs[0]] = result[0] if isinstance(result, tuple) else result
+
+    def _spend(self, numbers: int) -> None:
+        self.budget -= numbers
+        require(self.budget >= 0)
+
+    def _moved(self, node: Node, known: Sequence[Label]) -> Label:
+        """Return the label of numbers that a node moves."""
+        require(node.op != "Concat" or len(known) == len(node.inputs))
+        found, kind = {label.layer for label in known}, min(label.kind for label in known)
+        require(kind == STATE or len(found) == 1)
+        if (node.op == "Slice" and not self._is_whole(node)) or node.op == "Gather":
+            kind = max(kind, STEP)
+        return Label(found.pop() if len(found) == 1 else -1, kind)
+
+    def _is_whole(self, node: Node) -> bool:
+        """Return whether a Slice keeps all. NoChainError unless its bounds are near an end."""
+        given = dict(zip(("starts", "ends"), map(self.values.get, node.inputs[1:3]), strict=False))
+        starts, ends = (np.asarray({**node.attributes, **given}[n]) for n in ("starts", "ends"))
+        bounds = np.abs([starts, ends])
+        require(((bounds <= 2) | (bounds >= NO_BOUND)).all())
+        return bool(not starts.any() and (ends >= NO_BOUND).all())
+
+    def _last_step(self, label: Label) -> None:
+        """Append a LastStep if a value is of one step only."""
+        if label.kind != STEPS:
             both = self.ways == 2
             self.layers.append(partial(layers.LastStep, bidirectional=both, reverse=self.reverse))
 
-    def _recurrent(self, node: Node, reads: list[Known]) -> None:
-        attributes = dict(node.attributes)
-        require(all(reads[n].depends < NUMBERS for n in (1, 2, 3, 7)))
-        weights = [reads[n].array for n in (1, 2, 3, 7)]
-        batch, time = reads[0].array.shape[:2][:: 1 if attributes.pop("layout", 0) else -1]
-        fits = {False: (time, batch), True: (batch, time)}
-        self.orders = [order for order in self.orders if fits[order] == self.leading]
+    def _recurrent(self, node: Node) -> None:
+        attributes, names = dict(node.attributes), [*node.inputs, *[""] * 8]
+        require(names[0] in self.labels)
+        weights = [self.values[names[n]] for n in (1, 2, 3, 7)]
+        attributes.pop("layout", 0)
         self.layers.append(partial(make_layer, node.op, attributes, weights, dtype=self.dtype))
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
+        self._spend(math.prod(SIZES[-1]) * weights[1].shape[2] * self.ways)
+        states = Label(self.made, STATE), Label(-1, STATE)
+        self.labels |= zip(node.outputs[1:], states, strict=False)
 
-    def _layer(self, op: str, first: bool, fixed: list[Array], options: Mapping[str, Any]) -> None:
+    def _layer(self, op: str, first: bool, fixed: list[Any], options: Mapping[str, Any]) -> None:
         """Append the layer of a node with these constants, or change the last one."""
         alpha, beta = options.get("alpha", 1.0), options.get("beta", 1.0)
         if op == "Gather":
             require(fixed[0].ndim == 2 and not options.get("axis", 0))
             self._add(layers.Embedding, *fixed[0].shape, weights={"weight": fixed[0]})
         elif op in MERGES:
-            require(isinstance(self.layers[-1], partial) and self.ways == 2)
+            require(self.layers[-1].func in TIMED and self.ways == 2)
             self.layers[-1], self.ways = partial(self.layers[-1], merge=MERGES[op]), 1
         elif op in ("MatMul", "Gemm"):
             require(first and not options.get("transA"))
@@ -195,7 +229,7 @@ class _Walk(Run):
             self.unbiased = -1 if fixed[1:] else self.made
         elif op == "Add":
             require(self.unbiased == self.made - 1)
-            self._linear(self.layers.pop().parameters.values["weight"], fixed[0].reshape(-1))
+            self._linear(self.layers.pop().keywords["weights"]["weight"], fixed[0].reshape(-1))
         elif op == "LayerNormalization":
             weights = dict(zip(("weight", "bias"), fixed, strict=False))
             arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
@@ -203,9 +237,10 @@ class _Walk(Run):
         elif op in ACTIVATIONS:
             defaults = zip(("alpha", "beta"), CONSTANTS[ACTIVATIONS[op]], strict=False)
             given = [options.get(name, default) for name, default in defaults]
-            self.layers.append(activation_layer(ACTIVATIONS[op], *given))
+            self.layers.append(partial(activation_layer, ACTIVATIONS[op], *given))
         else:
-            self.layers.append(getattr(layers, op)())
+            require(op in ("Softmax", "LogSoftmax"))
+            self.layers.append(partial(getattr(layers, op)))
 
     def _linear(self, weight: Array, bias: Array | None) -> None:
         require(weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]))
@@ -214,49 +249,12 @@ class _Walk(Run):
 
     def _add(self, kind: Any, *arguments: Any, weights: dict[str, Array]) -> None:
         dtype = self.dtype or np.result_type(*weights.values(), np.float32)
-        layer = kind(*arguments, dtype=dtype)
-        for name, weight in weights.items():
-            layer.parameters.values[name][...] = weight
-        self.layers.append(layer)
+        made = partial(kind, *arguments, dtype=dtype)
+        self.layers.append(partial(_loaded, made, weights=weights))
+        self._spend(math.prod(SIZES[-1]) * max(weights["weight"].shape))
 
 
-def _holds_for_all_sizes(node: Node, reads: list[Known]) -> bool:
-    """Return whether no constant is compared with the size of a free axis.
-
-    Other nodes fail for one of the small inputs if a constant does not fit.
-    """
-    x, found = reads[0], {n: Known(np.array(v)) for n, v in node.attributes.items()}
-    sized = any(CONSTANT < known.depends < NUMBERS for known in reads)
-    if node.op == "Equal":  # exporters compare sizes with -1
-        return not sized or all((k.array < 0).all() for k in reads if k.depends == CONSTANT)
-    if node.op == "Div":
-        return not sized
-    if node.op == "Split" and x.depends == NUMBERS:
-        return x.array.shape[node.attributes.get("axis", 0)] not in SIZES[0]
-    if node.op != "Slice" or x.depends != NUMBERS:
-        return True
-    found |= zip(("starts", "ends", "axes"), reads[1:], strict=False)
-    bounds = np.stack([found["starts"].array, found["ends"].array])
-    axes = found["axes"].array if "axes" in found else np.arange(bounds.shape[1])
-    sizes = np.array(x.array.shape)[axes]
-    known = (np.abs(bounds) <= 2) | (np.abs(bounds) >= NO_BOUND) | (sized & (bounds == sizes))
-    return bool((known | ~np.isin(sizes, SIZES[0])).all())
-
-
-def _size_of_result(op: str, inputs: list[Any]) -> int:
-    """Return how many numbers a result can have at most, without computing it."""
-    shapes = [np.shape(array) for array in inputs if array is not None]
-    sizes = [math.prod(shape) for shape in shapes]
-    size: int = sum(sizes)
-    if op in ("MatMul", "Gemm"):
-        size = sizes[0] * sizes[1] // max(1, min(shapes[0][-2:], default=1))
-    elif op in ("ConstantOfShape", "Expand", "Tile"):
-        size = math.prod(abs(int(n)) for n in np.ravel(inputs[-1])) * max(sizes[0], 1)
-    elif op == "Gather":
-        size = sizes[1] * max(sizes[0] // max(min(shapes[0], default=1), 1), 1)
-    elif op in KINDS:
-        size += 1024 * shapes[0][0]  # its steps take time
-    else:
-        with contextlib.suppress(ValueError):
-            size = max(size, math.prod(np.broadcast_shapes(*shapes)))
-    return size
+def _loaded(make: Callable[[], layers.Layer], weights: dict[str, Array]) -> layers.Layer:
+    layer = make()
+    layer.load_state_dict(weights)
+    return layer

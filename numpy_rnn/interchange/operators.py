@@ -154,7 +154,7 @@ def _padding(size: int, before: int, after: int, mode: str) -> Array:
 
 
 def ConstantOfShape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array:  # noqa: B008 (read only)
-    return np.full([int(n) for n in input], value[0], value.dtype)
+    return np.broadcast_to(value[0], [int(n) for n in input])  # a view, so it takes no memory
 
 
 def Dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[Array, Array]:  # noqa: ARG001 (inference)

@@ -247,8 +247,8 @@ WHOLE = [node("Shape", ["x"], ["s"]), node("Slice", ["s", "zero", "one"], ["t"])
         ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], 13, Graph),
         ([node("Slice", ["x", "zero", "n", "zero"], ["c"])], 1000, Graph),
         ([node("Slice", ["x", "n", "end", "zero"], ["c"])], -1000, Graph),
-        ([node("Slice", ["x", "zero", "n", "two"], ["c"])], 50, Sequential),  # features
-        ([*WHOLE, node("Slice", ["x", "zero", "t", "zero"], ["c"])], 0, Sequential),
+        ([node("Slice", ["x", "zero", "n", "two"], ["c"])], 50, Graph),  # features
+        ([*WHOLE, node("Slice", ["x", "zero", "t", "zero"], ["c"])], 0, Graph),
         (
             [
                 *WHOLE,
