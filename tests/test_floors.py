@@ -64,6 +64,7 @@ FLOORS = [
     ["layers"],
     ["interchange.contents", "interchange.gates", "interchange.hdf5"],
     ["interchange.unpickle", "interchange.protobuf", "interchange.onnx_recurrent"],
+    ["interchange.torch_packed"],
     ["interchange.tree", "interchange.operators"],
     ["interchange.state_dict"],
     ["interchange.keras_layers", "interchange.graph"],

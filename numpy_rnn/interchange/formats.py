@@ -17,6 +17,7 @@ from numpy_rnn.interchange.hdf5 import SIGNATURE
 from numpy_rnn.interchange.torch_file import MAGIC_PICKLE
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.reading import DamagedFileError
+from numpy_rnn.text import shown
 
 HEAD = 4096  # bytes that tell the format
 
@@ -85,7 +86,20 @@ def recognise(path: Path) -> str:
         inside = form.entry and any(entry.endswith(form.entry) for entry in entries)
         if inside or re.match(form.head, head, re.DOTALL):
             return name
-    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}")
+    hint = _content_of_archive(entries)
+    raise DamagedFileError(
+        f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}{hint}"
+    )
+
+
+def _content_of_archive(entries: list[str]) -> str:
+    """Return what to do with an archive that is no model, but holds one."""
+    inner = [entry for entry in entries if Path(entry).suffix in SUFFIXES]
+    if any(entry.endswith("model_weights_config.json") for entry in entries):
+        return "; it is of torch.export: save the state_dict, or export to ONNX"
+    if inner:
+        return f"; it is an archive that holds {shown(inner[0])}: unpack it first"
+    return ""
 
 
 def read(path: str | PathLike[str]) -> Contents:

@@ -24,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, open_zip
 from numpy_rnn.interchange.state_dict import dequantise
+from numpy_rnn.interchange.torch_packed import Packed
 from numpy_rnn.interchange.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
 
@@ -130,6 +131,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda function, _, given, *__: TABLE[function.name](
         *given
     ),
+    "torch.ScriptObject": lambda: Packed("torch.ScriptObject"),
     "torch.Size": tuple,
     "torch.device": lambda *parts: ":".join(map(str, parts)),
     "torch.storage._load_from_bytes": lambda data: read_tree(data, nested=True),

@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.torch_packed import Packed, name_parts, unpack_names
 from numpy_rnn.interchange.unpickle import Instance
 
 MAX_VISITS = 20_000
@@ -56,7 +57,9 @@ def find_weights(tree: Any) -> Found:
         known = [name for name in WEIGHTS if name in sets]
         same = all(names == next(iter(sets.values())) for names in sets.values())
         alone = same or (known and "state" in known[0])
-        if not sets or not alone or isinstance(tree, Instance) or [""] in sets.values():
+        packed = any(isinstance(value, Packed) for value in items.values())
+        whole = packed or isinstance(tree, Instance) or [""] in sets.values()
+        if not sets or not alone or whole:
             break
         chosen = [*known, *sets][0]
         if len(sets) > 1:
@@ -89,6 +92,10 @@ def _collect(tree: Any, found: Found) -> None:
                 found.tied[name] = first
             if stored := getattr(value, "stored", ""):
                 found.stored[name] = stored
+    renamed = unpack_names(found.arrays, found.modules)
+    arrays, stored = found.arrays.items(), found.stored.items()
+    found.arrays = {new: a for old, a in arrays if (new := renamed.get(old, old))}
+    found.stored = {new: kind for old, kind in stored if (new := renamed.get(old, old))}
 
 
 def find_optimizer(tree: Any) -> Any:
@@ -107,7 +114,13 @@ def children(value: Any) -> dict[Any, Any]:
     if isinstance(value, list):
         return dict(enumerate(value))
     value = getattr(value, "value", value)
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return {n: name_parts(v) if _is_pair(n, v) else v for n, v in value.items()}
+
+
+def _is_pair(name: Any, value: Any) -> bool:
+    return str(name).endswith("_packed_params") and isinstance(value, tuple) and len(value) == 2
 
 
 def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:

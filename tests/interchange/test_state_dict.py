@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -299,3 +300,19 @@ def test_a_file_has_one_format_whatever_the_order_in_which_they_are_asked(
             for data in contents:
                 path.write_bytes(data)
                 assert formats.recognise(path) == name
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ("policy.pth", "it is an archive that holds 'policy.pth': unpack it first"),
+        ("m/data/weights/model_weights_config.json", "it is of torch.export: save the state_dict"),
+    ],
+)
+def test_an_archive_around_a_model_is_refused_with_what_to_do(
+    entry: str, hint: str, tmp_path: Path
+) -> None:
+    with ZipFile(tmp_path / "agent.zip", "w") as archive:
+        archive.writestr(entry, b"{}")
+    with pytest.raises(ValueError, match=f"agent.zip' has none of the known formats.*; {hint}"):
+        interchange.load(tmp_path / "agent.zip")
