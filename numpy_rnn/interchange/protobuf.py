@@ -20,7 +20,7 @@ from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAX_DEPTH = 64  # messages inside each other: a branch inside a branch takes four
 MAX_FIELDS = 400_000  # read or listed in SCHEMA, for each message; at most 160 bytes each here
-MAX_VARINTS = 1 << 20  # numbers of a list of integers of one byte each, which take 8 bytes here
+MAX_VARINTS = 1 << 20  # of a list of integers of one byte each, which take 16 bytes here
 
 # Message to fields: number, name, kind. A star is a list, a capital letter a message.
 SCHEMA = {
@@ -137,19 +137,13 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def _packed(data: memoryview) -> Any:
     """Return a packed list of integers as an int64 array."""
-    octets = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(octets < 128)
-    if len(ends) > MAX_VARINTS:
-        raise ValueError(f"a list has more than {MAX_VARINTS} integers, expected raw_data")
-    lengths = np.diff(ends, prepend=-1)
-    if len(octets) and (octets[-1] >= 128 or lengths.max() > 10):
-        raise ValueError("an integer is cut off or longer than 10 bytes")
-    values = np.zeros(len(ends), np.uint64)
-    for place in range(int(lengths.max(initial=0))):
-        longer = lengths > place
-        digits = octets[(ends - lengths + 1 + place)[longer]].astype(np.uint64) & np.uint64(127)
-        values[longer] |= digits << np.uint64(7 * place)
-    return values.view(np.int64)
+    values, at = list[int](), 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        values.append(value)
+        if len(values) > MAX_VARINTS:
+            raise ValueError(f"a list has more than {MAX_VARINTS} integers, expected raw_data")
+    return np.array(values, np.uint64).view(np.int64)
 
 
 def encode(message: str, values: dict[str, Any]) -> bytes:

@@ -34,9 +34,8 @@ MAX_STEPS = 20_000  # of the search for an order
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
-    r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|weight_[gv]|running_\w+))"
+    r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|running_\w+))"
 )
-NORM = re.compile(r"parametrizations\.(weight\w*)\.original([01])")  # weight_norm's
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
@@ -145,7 +144,7 @@ class StateDict:
                 short = f"{name[:20]}..."
                 raise ValueError(f"{short!r} has {nested} dots, expected at most {MAX_NESTED}")
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = self._without_norms(self._floating(found.arrays, found.stored))
+        self.arrays = self._floating(found.arrays, found.stored)
         parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():
@@ -288,22 +287,6 @@ class StateDict:
         if len(split) > 1:
             shared = min(shared, min(map(len, split)) - 1)
         return {".".join(name.split(".")[shared:]): part for name, part in parts.items()}
-
-    def _without_norms(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Return the arrays with each weight that weight_norm keeps as g v / |v| in its place."""
-        arrays = {NORM.sub(lambda m: f"{m[1]}_{'gv'[int(m[2])]}", n): a for n, a in arrays.items()}
-        found: dict[str, Array] = {}
-        for name, array in arrays.items():
-            whole, _, end = name.rpartition("_")
-            g, v = (arrays.get(f"{whole}_{part}") for part in "gv")
-            if end not in ("g", "v") or g is None or v is None or g.size not in (1, len(v)):
-                found[name] = array
-            elif whole not in found:
-                axes = tuple(range(1 if g.size > 1 else 0, v.ndim))
-                length = np.sqrt(np.square(v.astype(np.float64)).sum(axis=axes, keepdims=True))
-                found[whole] = (v * (g.reshape(length.shape) / length)).astype(v.dtype)
-                self.notes.append(f"{whole} is kept as a length and a direction (weight_norm)")
-        return found
 
     def _floating(self, arrays: Mapping[str, Array], stored: Mapping[str, str]) -> dict[str, Array]:
         """Return the floating-point arrays, with scaled integers as what they stand for."""

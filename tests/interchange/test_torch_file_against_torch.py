@@ -249,25 +249,6 @@ def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
 
 
-@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`:FutureWarning")
-@pytest.mark.parametrize("norm", ["new", "old"])
-@pytest.mark.parametrize("dim", [0, None])
-def test_weight_norm_is_resolved(tmp_path: Path, norm: str, dim: int | None) -> None:
-    make: Any = torch.nn.utils.parametrizations if norm == "new" else torch.nn.utils
-    rnn = torch.nn.LSTM(3, 4)
-    for name in ("weight_ih_l0", "weight_hh_l0"):
-        rnn = make.weight_norm(rnn, name, dim=dim)
-    linear = make.weight_norm(torch.nn.Linear(4, 2), dim=dim)
-    torch.save(torch.nn.Sequential(OrderedDict(rnn=rnn, fc=linear)).state_dict(), tmp_path / "m")
-    contents = interchange.read(tmp_path / "m")
-    assert sum("weight_norm" in note for note in contents.notes) == 3
-    x = torch.randn(5, 2, 3)
-    with torch.no_grad():
-        expected = linear(rnn(x)[0]).numpy()
-    y, _ = interchange.load(tmp_path / "m").predict(x.numpy())
-    np.testing.assert_allclose(y, expected, atol=1e-6)
-
-
 def test_what_a_state_dict_does_not_hold_is_said(tmp_path: Path) -> None:
     model = Sequential(
         rnn=GRU(3, 4, batch_first=True, rng=0), act=Tanh(), end=LastStep(True), fc=Linear(4, 2)
