@@ -181,15 +181,18 @@ class Graph:
         key = tuple(
             [(x.shape, x.dtype, s and x.item()) for x, s in zip(arrays, switches, strict=True)]
         )
-        try:
-            if key in plans:
-                places, steps, outputs = plans[key]
-                for place, x in zip(places, arrays, strict=True):
-                    place[...] = x
-                run_steps(steps)
+        if key in plans:
+            places, steps, outputs = plans[key]
+            for place, x in zip(places, arrays, strict=True):
+                place[...] = x
+            try:
+                for node, step in steps:  # noqa: B007 (the error names it)
+                    step()
                 return tuple([y.copy() for y in outputs])
-        except NewShapeError:
-            del plans[key]
+            except NewShapeError:
+                del plans[key]
+            except ERRORS as error:
+                raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
         if not self._checked:
             self.check()
         places = [value.check(x) for value, x in zip(self.inputs, arrays, strict=True)]
@@ -224,18 +227,6 @@ class Known(NamedTuple):
     label: Any = None
 
 
-Step = tuple[Node, Callable[[], Any]]
-
-
-def run_steps(steps: Sequence[Step]) -> None:
-    """Run the steps of a plan. ValueError names a node that fails."""
-    try:
-        for node, step in steps:  # noqa: B007 (the error names it)
-            step()
-    except ERRORS as error:
-        raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
-
-
 class Run:
     """One run of a graph. It records steps, unless the arrays get large.
 
@@ -245,7 +236,7 @@ class Run:
     def __init__(self, opset: int, kept: dict[Any, Any]) -> None:
         self.opset, self.kept = opset, kept
         self.results: dict[int, list[Known]] = kept.setdefault("results", {})
-        self.steps: list[Step] | None = []
+        self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
         self.bytes = 0
 
     def graph(

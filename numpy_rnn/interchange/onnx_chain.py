@@ -11,7 +11,7 @@ for all. Any difference, and anything that is not understood, leaves the graph a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -129,7 +129,7 @@ class _Walk:
         self.dtype, self.opset = dtype, graph.opset
         self.values: dict[str, Any] = {"": None, **graph.constants}
         self.labels = {graph.names[0]: Label(0)}
-        self.layers: list[partial[Any]] = []  # what makes them
+        self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
         self.made = 0  # layers, and parts of one, so far
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
@@ -143,8 +143,11 @@ class _Walk:
 
     def model(self, batch_first: bool) -> layers.Sequential:
         """Return the layers as a model."""
-        timed = {"batch_first": batch_first}
-        made = [make(**timed if make.func in TIMED else {}) for make in self.layers]
+        made = []
+        for make, weights in self.layers:
+            layer = make(batch_first=batch_first) if make.func in TIMED else make()
+            layer.load_state_dict(weights, strict=False)
+            made.append(layer)
         return layers.Sequential(*made)
 
     def _follow(self, node: Node) -> None:
@@ -199,15 +202,14 @@ class _Walk:
     def _last_step(self, label: Label) -> None:
         """Append a LastStep if a value is of one step only."""
         if label.kind != STEPS:
-            both = self.ways == 2
-            self.layers.append(partial(layers.LastStep, bidirectional=both, reverse=self.reverse))
+            self._add(layers.LastStep, bidirectional=self.ways == 2, reverse=self.reverse)
 
     def _recurrent(self, node: Node) -> None:
         attributes, names = dict(node.attributes), [*node.inputs, *[""] * 8]
         require(names[0] in self.labels)
         weights = [self.values[names[n]] for n in (1, 2, 3, 7)]
         attributes.pop("layout", 0)
-        self.layers.append(partial(make_layer, node.op, attributes, weights, dtype=self.dtype))
+        self._add(make_layer, node.op, attributes, weights, dtype=self.dtype)
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
         self._spend(math.prod(SIZES[-1]) * weights[1].shape[2] * self.ways)
         states = Label(self.made, STATE), Label(-1, STATE)
@@ -218,10 +220,12 @@ class _Walk:
         alpha, beta = options.get("alpha", 1.0), options.get("beta", 1.0)
         if op == "Gather":
             require(fixed[0].ndim == 2 and not options.get("axis", 0))
-            self._add(layers.Embedding, *fixed[0].shape, weights={"weight": fixed[0]})
+            self._weighted(layers.Embedding, *fixed[0].shape, weight=fixed[0])
         elif op in MERGES:
-            require(self.layers[-1].func in TIMED and self.ways == 2)
-            self.layers[-1], self.ways = partial(self.layers[-1], merge=MERGES[op]), 1
+            make, _ = self.layers.pop()
+            require(make.func in TIMED and self.ways == 2)
+            self._add(make, merge=MERGES[op])
+            self.ways = 1
         elif op in ("MatMul", "Gemm"):
             require(first and not options.get("transA"))
             weight = fixed[0] if options.get("transB") else fixed[0].T
@@ -229,32 +233,28 @@ class _Walk:
             self.unbiased = -1 if fixed[1:] else self.made
         elif op == "Add":
             require(self.unbiased == self.made - 1)
-            self._linear(self.layers.pop().keywords["weights"]["weight"], fixed[0].reshape(-1))
+            self._linear(self.layers.pop()[1]["weight"], fixed[0].reshape(-1))
         elif op == "LayerNormalization":
-            weights = dict(zip(("weight", "bias"), fixed, strict=False))
             arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
-            self._add(layers.LayerNorm, *arguments, weights=weights)
+            weights = dict(zip(("weight", "bias"), fixed, strict=False))
+            self._weighted(layers.LayerNorm, *arguments, **weights)
         elif op in ACTIVATIONS:
             defaults = zip(("alpha", "beta"), CONSTANTS[ACTIVATIONS[op]], strict=False)
             given = [options.get(name, default) for name, default in defaults]
-            self.layers.append(partial(activation_layer, ACTIVATIONS[op], *given))
+            self._add(activation_layer, ACTIVATIONS[op], *given)
         else:
             require(op in ("Softmax", "LogSoftmax"))
-            self.layers.append(partial(getattr(layers, op)))
+            self._add(getattr(layers, op))
 
     def _linear(self, weight: Array, bias: Array | None) -> None:
         require(weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]))
         weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        self._add(layers.Linear, *weight.shape[::-1], bias is not None, weights=weights)
+        self._weighted(layers.Linear, *weight.shape[::-1], bias is not None, **weights)
 
-    def _add(self, kind: Any, *arguments: Any, weights: dict[str, Array]) -> None:
+    def _weighted(self, kind: Any, *arguments: Any, **weights: Array) -> None:
         dtype = self.dtype or np.result_type(*weights.values(), np.float32)
-        made = partial(kind, *arguments, dtype=dtype)
-        self.layers.append(partial(_loaded, made, weights=weights))
         self._spend(math.prod(SIZES[-1]) * max(weights["weight"].shape))
+        self.layers.append((partial(kind, *arguments, dtype=dtype), weights))
 
-
-def _loaded(make: Callable[[], layers.Layer], weights: dict[str, Array]) -> layers.Layer:
-    layer = make()
-    layer.load_state_dict(weights)
-    return layer
+    def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
+        self.layers.append((partial(make, *arguments, **options), {}))

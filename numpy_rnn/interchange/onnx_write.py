@@ -25,7 +25,6 @@ from numpy_rnn.parameters import check_dtype
 from numpy_rnn.version import __version__
 
 OPSET, IR_VERSION = 17, 8
-MAX_BYTES = (1 << 31) - 1  # of a protobuf message
 OPERATORS = {ours: op for op, ours in ACTIVATIONS.items() if ours not in OF_CELLS}
 CELLS: dict[type[layers.Layer], str] = {
     layers.RNN: "RNN",
@@ -49,10 +48,7 @@ def write(
     writer.layer(model, "model")
     if writer.unsupported:
         raise UnsupportedError(f"ONNX has no operator for {'; '.join(writer.unsupported)}")
-    data = encode("Model", writer.model())
-    if len(data) > MAX_BYTES:
-        raise UnsupportedError(f"the file would have {len(data)} bytes, expected {MAX_BYTES}")
-    write_atomically(path, methodcaller("write", data))
+    write_atomically(path, methodcaller("write", encode("Model", writer.model())))
 
 
 class Writer:
