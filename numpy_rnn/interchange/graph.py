@@ -314,8 +314,6 @@ class Run:
         if depends < NUMBERS or self.steps is None or views:
             return None, results
         if takes_out(function):
-            if isinstance(function, np.ufunc) and function not in (np.maximum, np.minimum):
-                return partial(function, *arrays, *results), results
             return partial(function, *arrays, out=results[0]), results
         results = [np.array(y, order="C") for y in results]  # some may be views
         return partial(_repeat, function, arrays, results), results

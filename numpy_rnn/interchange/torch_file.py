@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, open_zip
@@ -83,15 +82,12 @@ class Tensor:
         sizes = (self.offset, *self.shape, *self.strides)
         if not all(type(n) is int and 0 <= n < 1 << 40 for n in sizes) or len(self.shape) > 32:
             raise ValueError(f"it has a tensor of shape {self.shape}, strides {self.strides}")
-        numbers = self.storage.numbers(self.dtype)
-        last = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        count = math.prod(self.shape)
-        if count and (self.offset + last >= len(numbers) or count > len(numbers)):
+        numbers = self.storage.numbers(self.dtype)[self.offset :]
+        if math.prod(self.shape) > len(numbers):
             raise ValueError(f"it has a tensor of shape {self.shape} beyond its storage")
-        if not count:
-            return np.zeros(self.shape, numbers.dtype)
         strides = [s * numbers.itemsize for s in self.strides]
-        array = as_strided(numbers[self.offset :], self.shape, strides).copy()
+        # NumPy refuses a view that leaves the numbers.
+        array = np.ndarray(self.shape, numbers.dtype, numbers.data, 0, strides).copy()
         if not self.scale:
             return array
         parts = (p.array() if isinstance(p, Tensor) else p for p in self.scale)
