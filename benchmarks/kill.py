@@ -87,7 +87,7 @@ def never_killed(text: Path, settings: Settings, folder: Path, plans: list[Any])
 
 def final_state(folder: Path) -> Any:
     """Return the state in a checkpoint, without times, as bytes and plain values."""
-    state = run.read(folder / run.FILE).state
+    state = run.read(folder / run.FILE).trainer.state_dict()
     state["callbacks"].pop("time budget", None)
 
     def plain(tree: Any) -> Any:
@@ -154,7 +154,7 @@ def kill_at_random(kills: int, seed: int, work: Path, time_budget: float | None)
         folder.mkdir()
         report.completed += 1
         kill_one_run(text, settings, folder, rng, longest, kills, report)
-        saved = run.read(folder).state
+        saved = run.read(folder).trainer.state_dict()
         plans = saved["callbacks"].get("time budget", {}).get("plans", [])
         wanted = never_killed(text, settings, work / f"whole-{report.completed}", plans)
         report.steps = wanted["optimizer"]["step"]
@@ -189,7 +189,7 @@ def kill_one_run(
         if not (folder / run.FILE).exists():
             report.before_the_first_save += 1
             continue
-        step = run.read(folder).state["optimizer"]["step"]
+        step = run.read(folder).trainer.num_steps
         assert step >= reached, f"step {step} after step {reached}"  # noqa: S101
         reached = step
 

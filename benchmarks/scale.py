@@ -143,7 +143,7 @@ def kill(kills: int) -> None:
                 if not (folder / run.FILE).exists():
                     before_first += 1
                     continue
-                step = run.read(folder).state["step"]  # every value is validated
+                step = run.read(folder).trainer.num_steps  # every value is validated
                 assert step >= reached, f"step {step} after step {reached}"  # noqa: S101
                 reached = step
             jobs += 1

@@ -136,7 +136,7 @@ class Disturbed:
             assert early or "Traceback" not in errors, errors  # noqa: S101
             self.counts[f"{disturbance} ended the process"] += 1
         if self.checkpoint.exists():
-            step = run.read(self.folder).state["step"]
+            step = run.read(self.folder).trainer.num_steps
             assert step >= self.step, f"step {step} after step {self.step}"  # noqa: S101
             self.step = step
 

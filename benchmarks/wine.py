@@ -129,7 +129,7 @@ def compare(wine: Wine) -> list[str]:
     status, _, err = wine.call("-c", script, *TRAIN, "--checkpoint", "parts", "--save-every", "0s")
     if status != 130 or "Traceback" in err:
         faults.append(f"an interrupted run: {status}\n{err[-1500:]}")
-    step = language_model.read(parts).state["optimizer"]["step"]
+    step = language_model.read(parts).trainer.num_steps
     status, _, err = wine.call(
         "-m", "numpy_rnn", "train", "a.txt", "--resume", "--checkpoint", "parts"
     )

@@ -75,10 +75,9 @@ def load_model(options: argparse.Namespace) -> run.LoadedModel:
         return run.load_model(Path(options.checkpoint), last=options.last)
 
 
-def loss_histories(saved: run.SavedRun) -> tuple[Losses, Losses]:
+def loss_histories(saved: run.TrainingRun) -> tuple[Losses, Losses]:
     """Return the training losses and the validation losses of a checkpoint."""
-    callbacks = saved.state["callbacks"]
-    return callbacks["history"]["losses"], callbacks.get("validation", {}).get("history", [])
+    return saved.history.losses, saved.validation.history if saved.validation else []
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -165,20 +164,19 @@ def _model_lines(contents: interchange.Contents) -> list[str]:
     ]
 
 
-def describe(saved: run.SavedRun) -> list[str]:
+def describe(saved: run.TrainingRun) -> list[str]:
     """Return the lines that ``inspect`` prints of a checkpoint."""
-    state, parameters = saved.state, saved.model.parameters
-    total = state["total"]
+    trainer, model = saved.trainer, saved.model
     lines = [
-        f"Trained on {saved.text['name']!r}, {saved.text['characters']} characters",
-        f"Step {state['optimizer']['step']} of {'?' if total is None else total}, "
-        f"after {format_duration(state['seconds'])} {state['stopped']}".rstrip(),
+        f"Trained on {saved.text.name!r}, {saved.text.characters} characters",
+        f"Step {trainer.num_steps} of {trainer.total or '?'}, "
+        f"after {format_duration(trainer.seconds)} {trainer.stopped}".rstrip(),
         "\nSettings",
         *(f"  {name:20} {value}" for name, value in asdict(saved.settings).items()),
         f"  {'vocabulary':20} {saved.vocabulary.characters!r}",
-        f"\nModel: {parameters.data.size:,} parameters, {parameters.dtype}",
-        *(f"  {name:20} {layer!r}" for name, layer in saved.model.layers.items()),
-        *_table(parameters.values),
+        f"\nModel: {model.parameters.data.size:,} parameters, {model.parameters.dtype}",
+        *(f"  {name:20} {layer!r}" for name, layer in model.layers.items()),
+        *_table(model.parameters.values),
     ]
     return lines + _loss_table(*map(dict, loss_histories(saved)))
 

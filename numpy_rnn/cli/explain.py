@@ -131,7 +131,7 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
     elif run_of_training.is_run(path):
         saved = run_of_training.read(path)
         model, losses = run_of_training.best(saved), loss_histories(saved)
-        origin = f"was trained on the file {saved.text['name']!r}"
+        origin = f"was trained on the file {saved.text.name!r}"
         sample = of_model(model, saved.vocabulary, origin, options.input)
         fresh = build(saved.settings, len(saved.vocabulary))
     else:

@@ -231,8 +231,9 @@ def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     if trainer.ranks.size > 1:
         workers += f", processes {trainer.ranks.size}"
     size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"
+    characters = f"{job.text.characters:,} characters, {len(job.vocabulary)} distinct"
     lines = [
-        f"{str(text)!r}: {job.characters:,} characters, {len(job.vocabulary)} distinct; {held_out}",
+        f"{str(text)!r}: {characters}; {held_out}",
         f"{layers}, {size}, {workers}",
         f"Checkpoint: {str(folder / run.FILE)!r}",
     ]

@@ -140,7 +140,7 @@ class Optimizer(ABC):
             new.num_steps = check_size("state", "step", state["step"], least=0)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {error}") from None
-        expected = new.state_dict()
+        expected = ("step", *new.hyperparameters, *new.moments)
         wrong = [f"{name!r} is missing" for name in expected if name not in state]
         wrong += [f"{name!r} is unexpected" for name in state if name not in expected]
         for name, moment in new.moments.items():

@@ -116,16 +116,8 @@ def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
     """
     check_kind("load", "trainer", trainer, Trainer)
     path = check_path("load", "path", path)
-    shapes = trainer.model.parameters.shapes
-    with open_checkpoint(path) as (file, settings):
-        arrays, _ = _split(trainer.state_dict())
-        layout = {
-            name: (array.shape, array.dtype)
-            for name, array in arrays.items()
-            if not name.startswith(MODEL) or name.removeprefix(MODEL) in shapes  # not a tied one
-        }
-        with damaged_file_errors(Path(path), ANOTHER):
-            trainer.load_state_dict(read_state(file, settings["state"], layout))
+    with open_checkpoint(path) as (file, settings), damaged_file_errors(path, ANOTHER):
+        restore(file, settings["state"], trainer)
         return dict(settings["about"])
 
 
@@ -146,13 +138,26 @@ def open_checkpoint(path: Path | str) -> Iterator[tuple[Reader, dict[str, Any]]]
         yield file, settings
 
 
-def read_state(file: Reader, state: Any, layout: ArrayLayout) -> dict[str, Any]:
-    """Return the state for :meth:`Trainer.load_state_dict`, with the arrays of `layout`.
+def restore(file: Reader, state: Any, trainer: Trainer) -> None:
+    """Restore a trainer's state from the JSON of a file, which is changed, and its arrays."""
+    arrays, _ = _split(trainer.state_dict())
+    shapes = trainer.model.parameters.shapes
+    layout = {
+        name: (array.shape, array.dtype)
+        for name, array in arrays.items()
+        if not name.startswith(MODEL) or name.removeprefix(MODEL) in shapes  # not a tied one
+    }
+    del arrays  # before those of the file take as much memory
+    _read_arrays(file, state, layout, shapes)
+    trainer.model.load_state_dict(state["model"])
+    state["model"] = trainer.model.parameters.values  # so that they are in memory once
+    trainer.load_state_dict(state)
 
-    The names in `layout` are paths in the state. The values of the rest, which is changed, are
-    validated there, or by :func:`numpy_rnn.training.state.check_state`.
-    """
-    shapes = {n.removeprefix(MODEL): s for n, (s, _) in layout.items() if n.startswith(MODEL)}
+
+def _read_arrays(
+    file: Reader, state: Any, layout: ArrayLayout, shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Put the arrays of `layout`, whose names are paths, and the model into a state."""
     stored = {_stored(name): name for name in layout}
     has_best = BEST in layout and LAST in file.entries
     if has_best:
@@ -173,7 +178,6 @@ def read_state(file: Reader, state: Any, layout: ArrayLayout) -> dict[str, Any]:
         if not isinstance(place, dict):
             raise ValueError(f"state: {'/'.join(folders)} is missing")  # noqa: TRY004 (the file's value)
         place[last] = array
-    return dict(state)
 
 
 def _stored(path: str) -> str:

@@ -39,9 +39,9 @@ from numpy_rnn.training.gradient import (
     gradient,
 )
 from numpy_rnn.training.process import defer_signals
-from numpy_rnn.training.ranks import world
+from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant
-from numpy_rnn.training.state import MAX_STEPS, Check, check_state
+from numpy_rnn.training.state import MAX_STEPS, Check, check_state, names
 
 
 class StepInfo(NamedTuple):
@@ -130,6 +130,8 @@ class Trainer(Described):
         Worker threads that share the shards. Neither it nor the number of processes changes a bit.
     callbacks : sequence of Callback
         Called after each step, in this order.
+    ranks : Ranks, optional
+        The processes that train together; by default those of ``mpiexec``, or this one alone.
 
     Attributes
     ----------
@@ -137,8 +139,6 @@ class Trainer(Described):
         Number of steps that this trainer has taken.
     total : int or None
         N, the number of steps at which the run ends.
-    ranks : Ranks
-        The processes of ``mpiexec``, or this one alone.
     seconds : float
         Time in :meth:`fit`, callbacks included.
     stopped : str
@@ -169,9 +169,10 @@ class Trainer(Described):
         shards: int | None = None,
         threads: int = 1,
         callbacks: Sequence[Callback] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         _check_parts(model, criterion, optimizer, source, callbacks)
-        self.ranks = world()
+        self.ranks = world() if ranks is None else ranks
         self._shards = Shards(source.batch_size, shards, threads, self.ranks)
         self.shards, self.threads = self._shards.count, threads
         if clip_norm is not None:
@@ -350,18 +351,16 @@ class Trainer(Described):
         check_state(state, {c.name: c.state for c in self.callbacks if c.name})
         if state["shards"] != self.shards:
             raise ValueError(f"state: shards is {state['shards']}, expected {self.shards}")
+        leaves = [] if self.carried is None else list_state(self.carried)
+        rngs = self.model.rngs()
+        for name, parts in (("carried", leaves), ("rngs", rngs)):
+            names(state[name], f"state: {name}", map(str, range(len(parts))))
         self._shown = None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.source.load_state_dict(state["source"])
-        if self.carried is not None:
-            for k, leaf in enumerate(list_state(self.carried)):
-                leaf[...] = state["carried"][str(k)][:, self._shards.rows]
-        rngs = self.model.rngs()
-        if set(state["rngs"]) != set(map(str, range(len(rngs)))):
-            raise ValueError(
-                f"state has {len(state['rngs'])} random generators, expected {len(rngs)}"
-            )
+        for k, leaf in enumerate(leaves):
+            leaf[...] = state["carried"][str(k)][:, self._shards.rows]
         for k, rng in enumerate(rngs):
             rng.bit_generator.state = state["rngs"][str(k)]
         for callback in self.callbacks:

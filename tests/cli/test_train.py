@@ -248,7 +248,7 @@ def test_a_signal_saves_and_shows_how_to_resume(
     assert_refused(done, status, f"{what} at step ")
     again = "numpy-rnn train text.txt --checkpoint text.rnn --resume"
     assert done.stderr.endswith(f"to resume: {again}\n")
-    step = run.read(tmp_path / "text.rnn").state["optimizer"]["step"]
+    step = run.read(tmp_path / "text.rnn").trainer.num_steps
     assert f"at step {step}; 'text.rnn/checkpoint.safetensors' holds step {step};" in done.stderr
     assert [name.name for name in (tmp_path / "text.rnn").iterdir()] == ["checkpoint.safetensors"]
 
@@ -302,7 +302,7 @@ def test_a_reader_that_goes_does_not_lose_the_run(tmp_path: Path) -> None:
     write_text(tmp_path)
     done = run_shell(f"$RNN train text.txt {' '.join(SMALL)} --epochs 2 | head -1", tmp_path)
     assert done.stderr == ""
-    assert run.read(tmp_path / "text.rnn").state["optimizer"]["step"] >= 10
+    assert run.read(tmp_path / "text.rnn").trainer.num_steps >= 10
 
 
 @pytest.mark.posix

@@ -77,7 +77,7 @@ class Killed:
         """Return the step of the checkpoint, 0 if there is none, and how many there will be."""
         if not (self.folder / run.FILE).exists():
             return 0, None
-        saved = run.read(self.folder).state
+        saved = run.read(self.folder).trainer.state_dict()
         step, state = int(saved["optimizer"]["step"]), final_state(self.folder)
         assert self.found.setdefault(step, state) == state
         return step, saved["total"]
@@ -104,7 +104,12 @@ class Killed:
         """Let the run come to its end, and compare all that was found with one never killed."""
         assert self.session(0) == 0
         self.look()
-        plans = run.read(self.folder).state["callbacks"].get("time budget", {}).get("plans", [])
+        plans = (
+            run.read(self.folder)
+            .trainer.state_dict()["callbacks"]
+            .get("time budget", {})
+            .get("plans", [])
+        )
         states = self.whole.get(str(plans))
         if states is None:
             states = self.whole[str(plans)] = self.never_killed(plans)

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, real
 from numpy_rnn.apps.vocabulary import check_encoding
 from numpy_rnn.arguments import optional
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
-from numpy_rnn.layers.rnn import gate_shapes
 from numpy_rnn.layers.shards import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
@@ -125,26 +123,12 @@ def build(settings: Settings, V: int) -> Sequential:
     )
 
 
-def parameter_shapes(settings: Settings, V: int) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each parameter of the model, without building it."""
-    H, E = settings.hidden_size, settings.embedding
-    _, gates = _CELLS[settings.cell]
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
-    for k in range(settings.layers):
-        for name, shape in gate_shapes(gates, H if k else E, H).items():
-            shapes[f"rnn.{name}_l{k}"] = shape
-    return shapes | {"output.weight": (V, H), "output.bias": (V,)}
-
-
 def parameter_count(settings: Settings, V: int) -> int:
     """Return the number of parameters of the model, without building it."""
-    return sum(map(math.prod, parameter_shapes(settings, V).values()))
-
-
-def carried_shapes(settings: Settings) -> list[tuple[int, ...]]:
-    """Return the shape of each array of the model's state, without building it."""
-    components = 2 if settings.cell == "lstm" else 1
-    return [(settings.layers, settings.batch_size, settings.hidden_size)] * components
+    H, E, layers = settings.hidden_size, settings.embedding, settings.layers
+    _, gates = _CELLS[settings.cell]
+    inputs = E + (layers - 1) * H  # of all recurrent layers
+    return V * E + gates * H * (inputs + layers * (H + 2)) + (H + 1) * V
 
 
 def check_training_memory(settings: Settings, V: int) -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,29 +14,27 @@ from numpy_rnn.apps.language_model.inference import cross_entropy
 from numpy_rnn.apps.language_model.model import (
     Settings,
     build,
-    carried_shapes,
     check_training_memory,
     optimizer_for,
     parameter_count,
-    parameter_shapes,
     schedule_for,
 )
 from numpy_rnn.apps.to_builtin import Validated, integer, required, string
-from numpy_rnn.apps.vocabulary import TokenizedText, Vocabulary, read_tokens
+from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Dropout, Layer, Sequential, load
+from numpy_rnn.layers import CrossEntropyLoss, Layer, Sequential, load
 from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
 from numpy_rnn.layers.model_file import check_described, read_settings
 from numpy_rnn.layers.shards import one_blas_thread
-from numpy_rnn.optim import Optimizer
 from numpy_rnn.reading import damaged_file_errors
-from numpy_rnn.safetensors import ArrayLayout, open_safetensors
+from numpy_rnn.safetensors import Reader, open_safetensors
 from numpy_rnn.training import (
     Batch,
     Callback,
     Checkpoints,
     History,
     JsonLines,
+    Ranks,
     Shards,
     TimeBudget,
     Trainer,
@@ -47,7 +45,7 @@ from numpy_rnn.training import (
     world,
 )
 from numpy_rnn.training.callbacks import identity
-from numpy_rnn.training.state import check_state, names
+from numpy_rnn.training.state import names
 
 FILE = "checkpoint.safetensors"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
@@ -56,12 +54,22 @@ MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would onl
 REMAINDER, VALIDATED = 0.1, 0.15
 
 
+@dataclass(frozen=True)
+class TextInfo(Validated):
+    """What a checkpoint knows of the training text."""
+
+    name: str = required(string)
+    characters: int = required(integer(1))
+    sha256: str = required(string)
+
+
 class TrainingRun(NamedTuple):
-    """A run, ready for ``run.trainer.fit()``."""
+    """A run, ready for ``run.trainer.fit()`` unless it comes from :func:`read`."""
 
     settings: Settings
     vocabulary: Vocabulary
-    characters: int  # length of the text
+    text: TextInfo
+    model: Sequential
     trainer: Trainer
     validation: Validation | None  # None if nothing is held out
     # (N,) held-out tokens, MAX_HELD_OUT at most, after the last token of the training part, which
@@ -78,31 +86,12 @@ class TrainingRun(NamedTuple):
         self.trainer.callbacks.insert(self.trainer.callbacks.index(self.files), callback)
 
 
-@dataclass(frozen=True)
-class TextInfo(Validated):
-    """What a checkpoint knows of the training text."""
-
-    name: str = required(string)
-    characters: int = required(integer(1))
-    sha256: str = required(string)
-
-
 class LoadedModel(NamedTuple):
     """A model that predicts characters."""
 
     model: Layer
     vocabulary: Vocabulary
     encoding: str | None  # of the text that it was trained on
-
-
-class SavedRun(NamedTuple):
-    """The content of a checkpoint."""
-
-    settings: Settings
-    vocabulary: Vocabulary
-    text: dict[str, Any]  # of TextInfo
-    model: Sequential  # with the parameters of the last step
-    state: dict[str, Any]  # for Trainer.load_state_dict
 
 
 def start(
@@ -115,9 +104,10 @@ def start(
     """
     tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
-    model = build(settings, len(tokenized.vocabulary))
-    about = {"name": text.name, "characters": len(tokenized.tokens), "sha256": tokenized.sha256}
-    return _assemble(settings, tokenized, about, model, folder, save_every, threads)
+    about = TextInfo(text.name, len(tokenized.tokens), tokenized.sha256)
+    return _assemble(
+        settings, tokenized.vocabulary, about, tokenized.tokens, folder / FILE, save_every, threads
+    )
 
 
 def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int = 1) -> TrainingRun:
@@ -130,30 +120,30 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int =
     saved = read(path)
     Shards(saved.settings.batch_size, saved.settings.shards, threads, world())  # enough of them
     tokenized = read_tokens(text, saved.vocabulary, folder, saved.settings.encoding)
-    if tokenized.sha256 != saved.text["sha256"]:
+    if tokenized.sha256 != saved.text.sha256:
         raise ValueError(
             f"{str(text)!r} is not the text that {str(path)!r} was trained on "
-            f"({saved.text['name']!r}), or has changed since"
+            f"({saved.text.name!r}), or has changed since"
         )
     with damaged_file_errors(path, checkpoint.FORMAT):
-        parts = saved.settings, tokenized, saved.text, saved.model
-        run = _assemble(*parts, folder, save_every, threads)
-        run.trainer.load_state_dict(saved.state)
+        known = saved.settings, saved.vocabulary, saved.text
+        run = _assemble(*known, tokenized.tokens, path, save_every, threads)
+        run.trainer.load_state_dict(saved.trainer.state_dict())
     run.files.resumed = before
     return run
 
 
 def _assemble(
     settings: Settings,
-    tokenized: TokenizedText,
-    text: dict[str, Any],
-    model: Sequential,
-    folder: Path,
-    save_every: float,
-    threads: int,
+    vocabulary: Vocabulary,
+    text: TextInfo,
+    tokens: Array,
+    path: Path,
+    save_every: float = 60.0,
+    threads: int = 1,
+    ranks: Ranks | None = None,
 ) -> TrainingRun:
-    tokens, vocabulary = tokenized.tokens, tokenized.vocabulary
-    split = _split(settings, len(tokens))
+    split = len(tokens) - int(len(tokens) * settings.validation_fraction)
     held_out = tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
     validation = budget = None
     characters = settings.batch_size * settings.window
@@ -178,9 +168,8 @@ def _assemble(
             settings.patience or None,
             restore_best=False,  # a checkpoint has both the last and the best parameters
         )
-    model.vocabulary = vocabulary.characters
-    about = {"settings": asdict(settings), "text": text}
-    files = Checkpoints(folder / FILE, save_every, about)
+    about = {"settings": asdict(settings), "text": asdict(text)}
+    files = Checkpoints(path, save_every, about)
     if settings.time_budget is not None:
         budget = TimeBudget(
             settings.time_budget * (1 - REMAINDER),
@@ -192,9 +181,11 @@ def _assemble(
     least = max(settings.batch_size, settings.window)
     if split - 1 < least:
         raise ValueError(
-            f"{text['name']!r} has {split} characters to train on, expected at least {least + 1}"
+            f"{text.name!r} has {split} characters to train on, expected at least {least + 1}"
             + (f", or --window and --batch-size of at most {split - 1}" if split > 1 else "")
         )
+    model = build(settings, len(vocabulary))
+    model.vocabulary = vocabulary.characters
     trainer = Trainer(
         model,
         CrossEntropyLoss(),
@@ -205,13 +196,15 @@ def _assemble(
         shards=settings.shards,
         threads=threads,
         callbacks=[c for c in (budget, history, validation, log, files) if c is not None],
+        ranks=ranks,
     )
     if settings.epochs is not None:
         trainer.total = trainer.steps_in(settings.epochs)
     return TrainingRun(
         settings,
         vocabulary,
-        len(tokens),
+        text,
+        model,
         trainer,
         validation,
         held_out,
@@ -258,11 +251,6 @@ def workers_of(shards: int | None, threads: int) -> int:
     return min(shards or 1, threads * world().size)
 
 
-def _split(settings: Settings, count: int) -> int:
-    """Return the position in a text of `count` characters at which the held-out part begins."""
-    return count - int(count * settings.validation_fraction)
-
-
 def file_of(path: Path) -> Path:
     """Return the file, or the one in the folder of a run."""
     return path / FILE if path.is_dir() else path
@@ -302,10 +290,10 @@ def load_model(path: Path, *, last: bool = False) -> LoadedModel:
     return LoadedModel(model, vocabulary, None)
 
 
-def read(path: Path) -> SavedRun:
-    """Read a checkpoint: the file, or the one in a folder.
+def read(path: Path) -> TrainingRun:
+    """Read a checkpoint: the file, or the one in a folder. The result is a run without its text.
 
-    All of it is validated: settings, text, arrays, and every value of the trainer's state.
+    All of the file is validated: settings, text, arrays, and every value of the trainer's state.
     Otherwise there is a DamagedFileError, whose message is one line and names the file.
     """
     path = file_of(path)
@@ -320,67 +308,35 @@ def read(path: Path) -> SavedRun:
         vocabulary = Vocabulary(str(described.get("vocabulary")))
         if list(vocabulary.characters) != sorted(vocabulary.characters):
             raise ValueError("its vocabulary is not in the order of the code points")
-        layout = _layout(settings, len(vocabulary), text.characters)
-        state = checkpoint.read_state(file, found["state"], layout)
-        _check_state(state, settings, text.characters)
-        model = build(settings, len(vocabulary))  # only now: the arrays are known to have its sizes
-        names(state["rngs"], "state: rngs", map(str, range(len(model.rngs()))))
-        model.load_state_dict(state["model"])
-        model.vocabulary = vocabulary.characters
-        check_described(file, model)
-    return SavedRun(settings, vocabulary, asdict(text), model, state)
+        _check_sizes(file, settings, len(vocabulary))
+        tokens = np.broadcast_to(np.zeros((), vocabulary.dtype), text.characters)
+        run = _assemble(settings, vocabulary, text, tokens, path, ranks=Ranks())
+        trainer, optimizer = run.trainer, run.trainer.optimizer
+        checkpoint.restore(file, found["state"], trainer)
+        check_described(file, run.model)
+        step = trainer.num_steps
+        if optimizer.num_steps != step:
+            raise ValueError(f"state: step is {step}, the optimiser's {optimizer.num_steps}")
+        if trainer.total is not None and trainer.total < step:
+            raise ValueError(f"state: total is {trainer.total}, expected at least {step}")
+    return run
 
 
-def _check_state(state: dict[str, Any], settings: Settings, characters: int) -> None:
-    """Raise an exception unless the state is that of a run with these settings."""
-    callbacks: list[type[Callback]] = [History, JsonLines]
-    callbacks += [Validation] if _split(settings, characters) < characters else []
-    callbacks += [TimeBudget] if settings.time_budget is not None else []
-    check_state(state, {kind.name: kind.state for kind in callbacks})
-    names(state["callbacks"], "state: callbacks", [kind.name for kind in callbacks])
-    names(state["carried"], "state: carried", map(str, range(len(carried_shapes(settings)))))
-    optimizer = _empty_optimizer(settings)
-    moments = dict.fromkeys(optimizer.moments, optimizer.parameters.data)
-    optimizer.load_state_dict(state["optimizer"] | moments)
-    if state["shards"] != settings.shards:
-        raise ValueError(f"state: shards is {state['shards']}, expected {settings.shards}")
-    if optimizer.num_steps != state["step"]:
-        raise ValueError(f"state: step is {state['step']}, the optimiser's {optimizer.num_steps}")
-    if state["total"] is not None and state["total"] < state["step"]:
-        raise ValueError(f"state: total is {state['total']}, expected at least {state['step']}")
-    source = Windows.next_of(
-        np.broadcast_to(np.uint8(0), (_split(settings, characters),)),  # a text without memory
-        settings.batch_size,
-        settings.window,
-    )
-    source.load_state_dict(state["source"])
-    generator = np.random.PCG64(0)
-    for numbers in state["rngs"].values():
-        generator.state = numbers
+def _check_sizes(file: Reader, settings: Settings, V: int) -> None:
+    """Raise ValueError, before memory is allocated, if a file is too small for its settings."""
+    carried = settings.layers * settings.batch_size * settings.hidden_size
+    numbers = 2 * parameter_count(settings, V) + carried  # each weight has a moment at least
+    expected = numbers * np.dtype(settings.dtype).itemsize
+    found = sum(entry.stop - entry.start for entry in file.entries.values())
+    if found < expected:
+        raise ValueError(f"its arrays have {found} bytes, its settings need {expected} or more")
 
 
-def best(saved: SavedRun) -> Sequential:
+def best(saved: TrainingRun) -> Sequential:
     """Return the saved model, which now gets the parameters of its lowest validation loss.
 
     If there was no validation, it keeps the parameters of the last step.
     """
-    validation = saved.state["callbacks"].get("validation")
-    if validation and validation["history"]:
-        saved.model.parameters.data[...] = validation["best_parameters"]
+    if saved.validation is not None and saved.validation.history:
+        saved.model.parameters.data[...] = saved.validation.best_parameters
     return saved.model
-
-
-def _empty_optimizer(settings: Settings) -> Optimizer:
-    """Return the optimiser of a layer without parameters: it checks numbers and takes no memory."""
-    return optimizer_for(settings, Dropout(0.0, dtype=settings.dtype))
-
-
-def _layout(settings: Settings, V: int, characters: int) -> ArrayLayout:
-    """Return the names, shapes and dtypes of the arrays of a checkpoint with these settings."""
-    flat = (parameter_count(settings, V),)
-    shapes = {f"model/{name}": s for name, s in parameter_shapes(settings, V).items()}
-    shapes |= {f"optimizer/{name}": flat for name in _empty_optimizer(settings).moments}
-    shapes |= {f"carried/{k}": shape for k, shape in enumerate(carried_shapes(settings))}
-    if _split(settings, characters) < characters:
-        shapes["callbacks/validation/best_parameters"] = flat
-    return {name: (shape, np.dtype(settings.dtype)) for name, shape in shapes.items()}

@@ -122,8 +122,8 @@ def test_a_language_model_is_measured_on_a_text(cell: str, layers: int, tmp_path
     saved = run.read(checkpoint(tmp_path / "run", cell, layers))
     model, fresh = run.best(saved), build(saved.settings, len(saved.vocabulary))
     sample = of_model(model, saved.vocabulary, ORIGIN, "the cat sees a dog")
-    kept = saved.state["callbacks"]
-    found = measure(sample, fresh, model, kept["history"]["losses"], kept["validation"]["history"])
+    assert saved.validation is not None
+    found = measure(sample, fresh, model, saved.history.losses, saved.validation.history)
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
     assert [step for step, _ in found.losses] == [50, 67]
     assert found.losses[0][1] > found.losses[1][1]
@@ -425,8 +425,10 @@ def test_the_command_explains_what_train_saved(name: str, tmp_path: Path) -> Non
     page = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
     assert "A GRU with 8 units in each of 2 layers was trained on the file" in page
     held_out = json.loads((tmp_path / "why" / "numbers.json").read_bytes())["GRU"]["held_out"]
-    measured = run.read(tmp_path / "run").state["callbacks"]["validation"]["history"]
-    assert held_out == measured
+    validation = run.read(tmp_path / "run").validation
+    assert validation is not None
+    measured = validation.history
+    assert held_out == [list(row) for row in measured]
     at, lowest = min(measured, key=lambda row: row[1])
     assert f"Held out, the lowest is {lowest:.3g}, after update {at}." in page
     assert "\u201ca big dog. the\u201d" in page
