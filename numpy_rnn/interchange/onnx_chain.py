@@ -19,7 +19,7 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
+from numpy_rnn.interchange.graph import CONSTANT, ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
 from numpy_rnn.interchange.operators import function_of
 from numpy_rnn.layers.activation import activation_layer
@@ -30,7 +30,7 @@ MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 BESIDE = {*MOVES, *SHAPES, "ConstantOfShape", "Expand", "Mul"}
 MAX_NODES = 2000
-BUDGET = 1 << 21  # numbers that a run on small inputs may make, beside those of the file
+BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the file
 SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
 NO_BOUND = (1 << 31) - 1  # and more: the end of a slice that has none
 TIMED = (make_layer, layers.LastStep)  # what takes `batch_first`
@@ -93,26 +93,30 @@ def _agree(graph: Graph, model: layers.Sequential, inputs: list[Array]) -> bool:
         if array.dtype.kind in "iu" and array.ndim == 1:  # lengths
             array[...] = x.shape[1 if model.batch_first else 0]
     known = [Known(array, NUMBERS) for array in inputs]
-    theirs = _SmallRun(graph.opset, {}).graph(graph, known)[0].array
+    theirs = _SmallRun(graph).graph(graph, known)[0].array
     ours = ours[0] if model.stateful else ours
     return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 class _SmallRun(Run):
-    """A run in which shapes and initial states take no more memory than the budget."""
+    """A run that reads no more numbers than the budget, whatever a stranger's file asks for."""
 
-    budget = BUDGET
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph.opset, {})
+        self.budget = _budget(graph)
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
-        beside = all(known.depends < NUMBERS for known in reads)
-        if beside and node.op in ("Mul", "Gather"):  # of sizes
-            require(math.prod(known.array.size for known in reads) <= BUDGET)
-        results = super().node(node, reads)
-        if beside and node.op in ("Mul", "Gather", "ConstantOfShape", "Expand"):
-            self.budget -= sum(known.array.size for known in results)
-            require(self.budget >= 0)
-        return results
+        sizes = [np.size(known.array) for known in reads]
+        is_embedding = node.op == "Gather" and reads[0].depends == CONSTANT < reads[1].depends
+        grows = node.op in ("Gather", "Mul") and not is_embedding
+        self.budget -= math.prod(sizes) if grows else sum(sizes)
+        require(self.budget >= 0)
+        return super().node(node, reads)
+
+
+def _budget(graph: Graph) -> int:
+    return BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
 
 
 class Label(NamedTuple):
@@ -134,7 +138,9 @@ class _Walk:
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
         self.unbiased = -1  # the layer that is a product without bias
-        self.budget = BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
+        self.budget = _budget(graph)
+        T, B, *D = _example(graph, *SIZES[-1])[0].shape
+        self.rows, self.width = T * B, math.prod(D)  # of a small input, after the last layer
         for node in graph.needed():
             self._follow(node)
         first, *others = [self.labels[name] for name in graph.outputs]
@@ -168,6 +174,7 @@ class _Walk:
             else:
                 fixed = [self.values[name] for name in node.inputs if name not in self.labels]
                 self._layer(node.op, node.inputs[0] in self.labels, fixed, node.attributes)
+            self._spend(self.rows * self.width)
 
     def _fold(self, node: Node) -> None:
         """Compute a node if it moves the numbers of constants."""
@@ -211,7 +218,7 @@ class _Walk:
         attributes.pop("layout", 0)
         self._add(make_layer, node.op, attributes, weights, dtype=self.dtype)
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
-        self._spend(math.prod(SIZES[-1]) * weights[1].shape[2] * self.ways)
+        self.width = weights[1].shape[2] * self.ways
         states = Label(self.made, STATE), Label(-1, STATE)
         self.labels |= zip(node.outputs[1:], states, strict=False)
 
@@ -253,7 +260,7 @@ class _Walk:
 
     def _weighted(self, kind: Any, *arguments: Any, **weights: Array) -> None:
         dtype = self.dtype or np.result_type(*weights.values(), np.float32)
-        self._spend(math.prod(SIZES[-1]) * max(weights["weight"].shape))
+        self.width = weights["weight"].shape[-1 if kind is layers.Embedding else 0]
         self.layers.append((partial(kind, *arguments, dtype=dtype), weights))
 
     def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
