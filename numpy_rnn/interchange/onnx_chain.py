@@ -53,17 +53,19 @@ def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
         require(len(graph.nodes) <= MAX_NODES)
         walk = _Walk(graph, dtype)
         with np.errstate(all="ignore"):
+            examples = [_example(graph, *sizes, tokens=walk.tokens) for sizes in SIZES]
+            outputs = [_run(graph, arrays) for arrays in examples]
             for batch_first in (False, True):
                 model = walk.model(batch_first)
-                if all(_agree(graph, model, _example(graph, *sizes)) for sizes in SIZES):
+                if all(_agree(model, x, y) for (x, *_), y in zip(examples, outputs, strict=True)):
                     return model
     except (NoChainError, *ERRORS):
         pass
     return None
 
 
-def _example(graph: Graph, *sizes: int) -> list[Array]:
-    """Return small inputs: numbers for the first one, zeros for the others."""
+def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
+    """Return small inputs: numbers for the first one, lengths or zeros for the others."""
     named: dict[Any, int] = {}
     arrays = []
     for value in graph.inputs:
@@ -75,27 +77,30 @@ def _example(graph: Graph, *sizes: int) -> list[Array]:
             shape.append(n if isinstance(n, int) else named.setdefault(name, free))
         require(math.prod(shape) <= BUDGET / 4)
         arrays.append(np.zeros(shape, value.dtype or np.dtype(np.float32)))
-    x = arrays[0]
-    require(x.ndim == (2 if x.dtype.kind in "iu" else 3))
-    x[...] = np.random.default_rng(0).standard_normal(x.shape) if x.dtype.kind == "f" else 0
+    x, rng = arrays[0], np.random.default_rng(0)
+    is_tokens = x.dtype.kind in "iu"
+    require(x.ndim == (2 if is_tokens else 3))
+    x[...] = rng.integers(0, tokens, x.shape) if is_tokens else rng.standard_normal(x.shape)
+    for array in arrays[1:]:
+        if array.dtype.kind in "iu" and array.ndim == 1:
+            array[...] = x.shape[0 if len(array) == x.shape[1] else 1]
     return arrays
 
 
-def _agree(graph: Graph, model: layers.Sequential, inputs: list[Array]) -> bool:
-    first, x = next(iter(model.layers.values())), inputs[0]
-    if isinstance(first, layers.Embedding):
-        x[...] = np.random.default_rng(0).integers(0, first.num_embeddings, x.shape)
+def _run(graph: Graph, arrays: list[Array]) -> Array:
+    known = [Known(array, NUMBERS) for array in arrays]
+    output: Array = _SmallRun(graph).graph(graph, known)[0].array
+    return output
+
+
+def _agree(model: layers.Sequential, x: Array, expected: Array) -> bool:
+    """Return whether a model's output is the expected one. It is not, if the input does not fit."""
     try:
-        ours = model.predict(x if x.dtype.kind in "iu" else x.astype(model.parameters.dtype))
+        y = model.predict(x if x.dtype.kind in "iu" else x.astype(model.parameters.dtype))
     except ERRORS:
         return False
-    for array in inputs[1:]:
-        if array.dtype.kind in "iu" and array.ndim == 1:  # lengths
-            array[...] = x.shape[1 if model.batch_first else 0]
-    known = [Known(array, NUMBERS) for array in inputs]
-    theirs = _SmallRun(graph).graph(graph, known)[0].array
-    ours = ours[0] if model.stateful else ours
-    return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    y = y[0] if model.stateful else y
+    return y.shape == expected.shape and np.allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
 class _SmallRun(Run):
@@ -135,6 +140,7 @@ class _Walk:
         self.labels = {graph.names[0]: Label(0)}
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
         self.made = 0  # layers, and parts of one, so far
+        self.tokens = 1  # how many different ones there are
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
         self.unbiased = -1  # the layer that is a product without bias
@@ -227,6 +233,7 @@ class _Walk:
         alpha, beta = options.get("alpha", 1.0), options.get("beta", 1.0)
         if op == "Gather":
             require(fixed[0].ndim == 2 and not options.get("axis", 0))
+            self.tokens = len(fixed[0])
             self._weighted(layers.Embedding, *fixed[0].shape, weight=fixed[0])
         elif op in MERGES:
             make, _ = self.layers.pop()

@@ -182,9 +182,13 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path) -> None:
     weights = [from_array("n", np.array([1 << 20, 1 << 20])), from_array("e", np.ones(1, "f4"))]
     dims = [{"dim_param": "t"}, {"dim_param": "b"}, {"dim_value": 1}]
     value = {"name": "x", "type": {"tensor_type": {"elem_type": 1, "shape": {"dim": dims}}}}
+    axis = {"name": "axis", "i": 0, "type": 2}
+    values = ["x", *[f"y{n}" for n in range(25)], "y"]
+    doubled = [node("Concat", [a, a], [b], axis) for a, b in zip(values, values[1:], strict=False)]
     for nodes in (
         [node("ConstantOfShape", ["n"], ["z"]), node("Add", ["x", "z"], ["y"])],
         [node("Expand", ["e", "n"], ["z"]), node("Add", ["x", "z"], ["y"])],
+        doubled,
     ):
         graph = {"node": nodes, "initializer": weights, "input": [value]}
         tracemalloc.start()

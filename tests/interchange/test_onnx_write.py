@@ -134,6 +134,12 @@ def test_a_written_model_equals_onnxruntime_and_is_read_again(
         np.testing.assert_allclose(ours[0] if model.stateful else ours, y[0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_large_model_is_a_chain_too(tmp_path: Path) -> None:
+    parts = LSTM(64, 128, 2, bidirectional=True, **OPTIONS), Linear(256, 5000, **OPTIONS)
+    write(Sequential(*parts), tmp_path / "model.onnx")
+    assert isinstance(interchange.load(tmp_path / "model.onnx"), Sequential)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_are_the_same_bits_after_a_round_trip(dtype: Any, tmp_path: Path) -> None:
     o = {"dtype": dtype, "rng": 0}
