@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path) -> None:
     value = {"name": "x", "type": {"tensor_type": {"elem_type": 1, "shape": {"dim": dims}}}}
     axis = {"name": "axis", "i": 0, "type": 2}
     values = ["x", *[f"y{n}" for n in range(25)], "y"]
-    doubled = [node("Concat", [a, a], [b], axis) for a, b in zip(values, values[1:], strict=False)]
+    doubled = [node("Concat", [a, a], [b], axis) for a, b in pairwise(values)]
     for nodes in (
         [node("ConstantOfShape", ["n"], ["z"]), node("Add", ["x", "z"], ["y"])],
         [node("Expand", ["e", "n"], ["z"]), node("Add", ["x", "z"], ["y"])],
