@@ -21,7 +21,7 @@ from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compa
 from numpy_rnn.checking.locate import preactivations
 from numpy_rnn.checking.nested import Arguments
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
-from numpy_rnn.checking.target import PairTarget, Point
+from numpy_rnn.checking.target import Target, Point
 
 failures: dict[str, int] = {}  # how often each mistake was seen
 
@@ -47,7 +47,7 @@ def grid(exercise: Exercise, answer: Any) -> dict[str, list[tuple[str, Any]]]:
     """Return which steps of each gate and each sequence are right, and which other gradients."""
     forward, backward = (getattr(answer, name) for name in exercise.options["pair"])
     shapes, sizes, regime = exercise.shapes(), complete_sizes(SIZES), REGIMES[0]
-    target = PairTarget(forward, backward, Arguments(shapes))
+    target = Target(forward, backward, Arguments(shapes))
     rng = np.random.default_rng(0)
     values, axes = draw(rng, shapes, sizes, regime)
     point = Point(target, values, draw_gradients(rng, target.run(values).outputs, None, regime))

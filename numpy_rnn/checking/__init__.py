@@ -9,7 +9,7 @@ report. The steps of a check, which ``checker.py`` takes:
     its inputs          shapes
     its derivatives     derivatives, traced, equals, buffers
     what is wrong       compare, side_effects
-    where, and why      places, locate, repair, edits, pool
+    where, and why      places, locate, repair, changes, edits, pool
 """
 
 from numpy_rnn.checking.check import assert_gradients, check_gradients

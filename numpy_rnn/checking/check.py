@@ -19,7 +19,7 @@ from numpy_rnn.checking.objects import METHODS, ObjectTarget
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import GIVEN_REGIMES, Given, choose_regimes, complete_sizes
 from numpy_rnn.checking.side_effects import SIDE_EFFECTS, WRONG
-from numpy_rnn.checking.target import FunctionTarget, PairTarget, Target, argument_names, positional
+from numpy_rnn.checking.target import FunctionTarget, Target, argument_names, positional
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()
@@ -195,7 +195,7 @@ def read_target(
         raise FormError("check_gradients: no arguments, expected those of forward")
     nested = Arguments(given)
     if functions is not None:
-        return PairTarget(functions[0], functions[1], nested, functions[2]), nested.values
+        return Target(functions[0], functions[1], nested, functions[2]), nested.values
     if forward is not target:
         return ObjectTarget(target, nested, parameters, methods or METHODS[0]), nested.values
     single = sum(p.default is p.empty for p in positional(target) or ()) == 1

@@ -1,155 +1,158 @@
-"""A small change of a function's syntax tree, and the places where one can be made."""
+"""A function of the code under test as text, and small changes of it."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+import inspect
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
 
-from numpy_rnn.checking.pool import is_stored
+Part = tuple[slice, str]  # a place in the code, and what is to be there
 
 
-@dataclass
-class Edit:
-    """Another node in one place of a tree."""
+class Source:
+    """The code of a function, its syntax tree, and its values when it ended."""
+
+    def __init__(self, function: FunctionType, values: tuple[dict[str, Any], ...]) -> None:
+        lines, first = inspect.getsourcelines(function)
+        node = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
+            raise TypeError(f"{function.__name__} is an expression, expected a def")
+        code = textwrap.dedent("".join(lines[node.lineno - 1 :]))  # without decorators
+        self.free = function.__code__.co_freevars
+        if self.free:  # a function around it has its free variables
+            code = f"def outer({', '.join(self.free)}):\n{textwrap.indent(code, ' ')}"
+        outer: Any = ast.parse(code).body[0]
+        self.function, self.values, self.code = function, values, code.encode()
+        self.node: ast.FunctionDef = outer.body[0] if self.free else outer
+        self.file = Path(function.__code__.co_filename).name
+        self._first_line = first + node.lineno - 1 - bool(self.free)
+        self._starts = [0]  # of the lines
+        for line in self.code.split(b"\n"):
+            self._starts.append(self._starts[-1] + len(line) + 1)
+
+    def span(self, node: Any) -> slice:
+        """Return the place of an expression or a statement."""
+        start, end = self._starts[node.lineno - 1], self._starts[node.end_lineno - 1]
+        return slice(start + node.col_offset, end + node.end_col_offset)
+
+    def line(self, edit: Edit) -> int:
+        """Return the line of the file that a change begins at."""
+        return self._first_line + self.code.count(b"\n", 0, edit.parts[0][0].start)
+
+    def compiled(self, edit: Edit) -> CodeType | None:
+        """Return the function's code with a change, or None if it does not compile."""
+        code = spliced(self.code, edit.parts)
+        try:
+            found = compile(code, self.function.__code__.co_filename, "exec")
+        except (SyntaxError, ValueError):
+            return None
+        for _ in range(2):  # the function, or the function around it
+            for constant in found.co_consts:
+                if isinstance(constant, CodeType):
+                    if constant.co_name == self.function.__name__:
+                        return constant if constant.co_freevars == self.free else None
+                    found = constant
+                    break
+        return None
+
+    def before_and_after(self, edit: Edit, longest: int) -> tuple[str, str]:
+        """Return the text of the statement, or of the largest part that is not too long."""
+        texts = [both for both in self._around(edit) if both[0] != both[1]]
+        fitting = (both for both in texts if max(map(len, both)) <= longest)
+        return next(fitting, texts[-1])
+
+    def _around(self, edit: Edit) -> Iterator[tuple[str, str]]:
+        """Yield the old and the new text of all that holds the change, and of its places."""
+        nodes = [n for n in ast.walk(edit.statement) if isinstance(n, ast.expr | ast.stmt)]
+        for node in nodes:
+            span = self.span(node)
+            if all(span.start <= p.start and p.stop <= span.stop for p, _ in edit.parts):
+                moved = [
+                    (slice(p.start - span.start, p.stop - span.start), new) for p, new in edit.parts
+                ]
+                old = self.code[span]
+                before, after = (_on_one_line(c, node) for c in (old, spliced(old, moved)))
+                if before:
+                    yield before, after
+        old_parts = (" ".join(self.code[p].decode().split()) for p, _ in edit.parts)
+        yield "; ".join(old_parts), "; ".join(" ".join(new.split()) for _, new in edit.parts)
+
+
+class Edit(NamedTuple):
+    """Another text in one place of the code, or in several."""
 
     rank: int
     cause: str
-    container: Any  # the node or the list that holds the place
-    key: Any  # a field's name, or an index or a slice of a list
-    new: Any
     statement: ast.stmt
-    removed: str = ""  # for a report, if the change is not of one place
+    parts: tuple[Part, ...]
 
-    @property
-    def line(self) -> int:
-        """The line of what is changed."""
-        return getattr(self._place(), "lineno", self.statement.lineno)
 
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
-        """Change the tree, and change it back."""
-        if isinstance(self.container, list):
-            before = list(self.container)
-            self.container[self.key] = self.new
-        else:
-            before = getattr(self.container, self.key)
-            setattr(self.container, self.key, self.new)
-        try:
-            yield
-        finally:
-            if isinstance(self.container, list):
-                self.container[:] = before
-            else:
-                setattr(self.container, self.key, before)
+def spliced(code: bytes, parts: Iterable[Part]) -> bytes:
+    """Return code with other text in some places, which do not overlap."""
+    for place, new in sorted(parts, key=lambda part: -part[0].start):
+        code = code[: place.start] + new.encode() + code[place.stop :]
+    return code
 
-    def before_and_after(self, longest: int) -> tuple[str, str]:
-        """Return the text of the statement, or of the largest part that is not too long."""
-        if self.removed:
-            return self.removed, ""
-        old = [_text(node) for node in self._around()]
-        with self.applied():
-            new = [_text(node) for node in self._around()]
-        texts = list(zip(old, new, strict=True))
-        fitting = (both for both in texts if max(map(len, both)) <= longest and both[0] != both[1])
-        return next(fitting, texts[-1])
 
-    def _place(self) -> Any:
-        """Return what is there now: of several statements the whole block."""
-        if isinstance(self.container, list):
-            return self.container if isinstance(self.key, slice) else self.container[self.key]
-        return getattr(self.container, self.key)
+def _on_one_line(code: bytes, node: ast.expr | ast.stmt) -> str:
+    """Return the code of a node on one line: of each statement its first one."""
+    text = code.decode()
+    text = f"({text})" if isinstance(node, ast.expr) else " " * node.col_offset + text
+    try:
+        body = ast.parse(textwrap.dedent(text)).body
+    except SyntaxError:  # a part of an index
+        return ""
+    lines = [ast.unparse(statement).splitlines()[0] for statement in body]
+    return "; ".join(line for line in lines if line != "pass")
 
-    def _around(self) -> Iterator[Any]:
-        """Yield the statement, the expressions in it that hold the place, and the place."""
-        for node in ast.walk(self.statement):
-            if isinstance(node, ast.expr | ast.stmt) and any(
-                part is self.container for n in ast.walk(node) for part in (n, *vars(n).values())
-            ):
-                yield node
-        yield self._place()
+
+def one_of(edits: list[Edit], choice: str) -> Edit:
+    """Return several changes of one expression as one; a global variable chooses among them."""
+    if len(edits) == 1:
+        return edits[0]
+    *texts, last = [edit.parts[0][1] for edit in edits]
+    cases = [f"{text} if {choice} == {number} else " for number, text in enumerate(texts)]
+    return edits[0]._replace(parts=((edits[0].parts[0][0], f"({''.join(cases)}{last})"),))
 
 
 class Place(NamedTuple):
-    """An expression in a tree."""
+    """An expression in the code."""
 
-    container: Any
-    key: Any
     node: ast.expr
     parent: ast.AST
     statement: ast.stmt
+    text: str
 
-
-MakeEdit: TypeAlias = Callable[[int, str, Any], Edit]
-
-
-def one_of(edits: list[Edit], choice: str) -> Edit | None:
-    """Return several changes of one expression as one; a global variable chooses among them."""
-    first = edits[0]
-    if len(edits) == 1:
-        return first
-    made = [edit.new for edit in edits]
-    if not all(isinstance(new, ast.expr) for new in made):
-        return None
-    new = made[-1]
-    for number in range(len(made) - 2, -1, -1):
-        test = ast.Compare(ast.Name(choice, ast.Load()), [ast.Eq()], [ast.Constant(number)])
-        new = ast.IfExp(test, made[number], new)
-    return Edit(first.rank, first.cause, first.container, first.key, new, first.statement)
-
-
-def substituted(node: Any, replaced: dict[str, ast.expr]) -> Any:
-    """Return a copy of code with other expressions for some of its parts."""
-
-    class Substitute(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            if isinstance(node, ast.expr) and (new := replaced.get(ast.unparse(node))) is not None:
-                return new
-            return self.generic_visit(node)
-
-    return Substitute().visit(copy.deepcopy(node))
+    @property
+    def is_index(self) -> bool:
+        """Whether it is all that is in the brackets of an index."""
+        return isinstance(self.parent, ast.Subscript) and self.parent.slice is self.node
 
 
 def expressions(node: ast.AST, statement: ast.stmt) -> Iterator[Place]:
     """Yield the expressions of a statement that are read, but for those of inner statements."""
-    for field, value in ast.iter_fields(node):
-        children = list(enumerate(value)) if isinstance(value, list) else [(field, value)]
-        for key, child in children:
-            if not isinstance(child, ast.AST) or isinstance(child, ast.stmt):
-                continue
-            container = value if isinstance(value, list) else node
-            is_called = isinstance(node, ast.Call) and field == "func"
-            if isinstance(child, ast.expr) and not is_stored(child) and not is_called:
-                yield Place(container, key, child, node, statement)
-            yield from expressions(child, statement)
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.JoinedStr):  # whose parts have no place before 3.12
+            continue
+        is_called = isinstance(node, ast.Call) and node.func is child
+        if isinstance(child, ast.expr) and not is_stored(child) and not is_called:
+            yield Place(child, node, statement, ast.unparse(child))
+        yield from expressions(child, statement)
 
 
 def statements(node: ast.AST) -> Iterator[tuple[list[ast.stmt], int]]:
     """Yield each statement below a node, as a list and an index."""
     for _, value in ast.iter_fields(node):
         if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-            for i, statement in enumerate(list(value)):
+            for i, statement in enumerate(value):
                 yield value, i
                 yield from statements(statement)
 
 
-def one_minus(node: ast.expr) -> ast.expr:
-    """Return one minus a value."""
-    return ast.BinOp(ast.Constant(1), ast.Sub(), node)
-
-
-def backwards(node: ast.expr, axis: int = 0) -> ast.expr:
-    """Return a sequence, reversed along an axis."""
-    index = ast.Slice(None, None, ast.UnaryOp(ast.USub(), ast.Constant(1)))
-    parts: list[ast.expr] = [*([ast.Slice()] * axis), index]
-    return ast.Subscript(node, ast.Tuple(parts, ast.Load()) if axis else index, ast.Load())
-
-
-def _text(node: Any) -> str:
-    """Return the code of a node on one line: of a loop or a branch its first one."""
-    nodes = node if isinstance(node, list) else [node]
-    lines = [ast.unparse(ast.fix_missing_locations(n)).splitlines()[0] for n in nodes]
-    return "; ".join(line for line in lines if line != "pass")
+def is_stored(node: ast.AST) -> bool:
+    """Whether an expression is written to, not read."""
+    return isinstance(getattr(node, "ctx", None), ast.Store)

@@ -27,7 +27,7 @@ from numpy_rnn.checking.derivatives import Derivative, gradient
 from numpy_rnn.checking.places import Location, gate_name
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
-from numpy_rnn.checking.target import PairTarget, Point, is_real, largest
+from numpy_rnn.checking.target import Point, is_real, largest
 from numpy_rnn.functional.types import Array
 
 CLOSE = 1e-7  # the relative distance at which a wrong gradient is taken for a suspect
@@ -91,10 +91,11 @@ def preactivations(
 ) -> Preactivations | None:
     """Return the gradient of the pre-activations, by one-hot inputs.
 
-    None if no argument is a sequence with a weight of its own, or the complex step is no use.
+    None for an object, if no argument is a sequence with a weight of its own, or if the complex
+    step is no use.
     """
     target, settings, regime = context.point.target, context.settings, context.regime
-    if not isinstance(target, PairTarget) or settings.method != "complex step":
+    if not target.repeatable or settings.method != "complex step":
         return None
     rng = np.random.default_rng(settings.seed)
     _, axes = draw(rng, given, sizes, regime)

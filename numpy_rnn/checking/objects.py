@@ -6,7 +6,7 @@ may be is in ``parameters.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,6 @@ from numpy_rnn.checking.nested import (
     gradient_keys,
     match_gradient,
     path_text,
-    regroup,
-    scaled,
     walk,
 )
 from numpy_rnn.checking.parameters import (
@@ -36,13 +34,12 @@ from numpy_rnn.checking.parameters import (
     short_name,
 )
 from numpy_rnn.checking.target import (
-    CACHES,
-    ForwardPass,
+    RATES,
+    Target,
     copied,
     is_real,
     of_real,
-    positional,
-    quiet,
+    times_gradient,
 )
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Loss
@@ -59,10 +56,9 @@ METHODS: tuple[tuple[str, str | None], ...] = (
     ("__call__", "backward"),
     ("loss", None),
 )
-RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
 
 
-class ObjectTarget:
+class ObjectTarget(Target):
     """An object with forward and backward. Each run uses a copy, so it is left as it was."""
 
     repeatable = False
@@ -74,10 +70,10 @@ class ObjectTarget:
         parameters: Sequence[str] | None = None,
         methods: tuple[str, str | None] = METHODS[0],
     ) -> None:
-        self.model, self.arguments, self.methods = model, arguments, methods
         library = isinstance(getattr(model, "parameters", None), Parameters)
-        self.name = repr(model) if library else type(model).__name__
-        self.remarks: dict[str, None] = {}
+        name = repr(model) if library else type(model).__name__
+        self.model, self.methods = model, methods
+        super().__init__(*self._passes(model), arguments, name, is_pair=methods[1] is None)
         self.overlooked: list[str] = []
         self.found: dict[str, Parameter] = {}
         self._named, self._discovered = parameters, False
@@ -85,9 +81,6 @@ class ObjectTarget:
         self.code = tuple(node for _, node in parts if hasattr(node, "__dict__"))
         self._arrays = [node for _, node in parts if isinstance(node, np.ndarray)]
         self._libraries = [path for path, node in parts if isinstance(node, Parameters)]
-        self.backward = getattr(model, methods[1] or methods[0])
-        self._takes = positional(self.backward) if methods[1] else []
-        self.linear = methods[1] is None or self._takes is None or bool(self._takes)
         for name in parameters or ():
             if not hasattr(model, name):
                 raise FormError(f"{self.name}: there is no {name!r}, expected an attribute's name")
@@ -99,10 +92,12 @@ class ObjectTarget:
         self._discovered = True
         model = copy_with(self.model, self._arrays, ())
         before = {path: array.copy() for path, array in arrays_of(model).items() if is_real(array)}
-        result = self._forward(model, copied(values))
+        forward, backward = self._passes(model)
+        made, cache = self._outputs(forward, copied(values))
+        outputs = as_tuple(made)
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
-        returned = self._call_backward(model, result, [np.ones_like(o) for o in result[1]])
+        returned = self._returned(backward, made, cache, [np.ones_like(o) for o in outputs])
         self.found = {
             short_name(p.path): p
             for p in find_parameters(model)
@@ -116,10 +111,10 @@ class ObjectTarget:
             for path in constant
             if originals[path].size
             and not any(np.shares_memory(originals[path], k) for k in known)
-            and self._matters(path, values, result[1])
+            and self._matters(path, values, outputs)
         ]
         used = {p.gradient for p in self.found.values()}
-        made = {
+        fresh = {
             path: array
             for path, array in arrays_of(model).items()
             if path not in used and (path not in kept or not np.array_equal(array, kept[path]))
@@ -139,8 +134,8 @@ class ObjectTarget:
                 gradient = "updated"
                 self.linear = False
             else:
-                gradient = gradient_beside(path, shape, made)
-                made.pop(gradient, None)
+                gradient = gradient_beside(path, shape, fresh)
+                fresh.pop(gradient, None)
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)
@@ -184,14 +179,14 @@ class ObjectTarget:
         if not array.flags.writeable:
             return False
         array += 0.1
-        changed = self._forward(model, copied(values))[1]
+        changed = as_tuple(self._outputs(self._passes(model)[0], copied(values))[0])
         return any(not np.array_equal(a, b) for a, b in zip(changed, outputs, strict=True))
 
     def parameters(self) -> dict[str, Array]:
         """Return a copy of every parameter."""
         return {name: np.array(follow(self.model, p.path)) for name, p in self.found.items()}
 
-    def _copy_with(self, values: Values, inputs: Values) -> tuple[Any, Values]:
+    def _model(self, values: Values, inputs: Values) -> tuple[Any, Values]:
         """Return a copy of the object with other parameters, and the inputs in their dtype."""
         library: list[tuple[Path, Array]] = []
         replaced: list[tuple[Array, Array]] = []
@@ -216,70 +211,12 @@ class ObjectTarget:
                 held[...] = 0  # for objects that add to it
         return model, inputs
 
-    def run(self, values: Values) -> ForwardPass:
-        """Run forward on these arguments with these parameters.
+    def _passes(self, model: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return the methods of an object that are its forward and its backward."""
+        forward, backward = self.methods
+        return getattr(model, forward), getattr(model, backward) if backward else times_gradient
 
-        `backward` may be called once, because it may use up what forward kept.
-        """
-        inputs = copied({name: values[name] for name in self.arguments.values})
-        model, inputs = self._copy_with(values, inputs)
-        result = self._forward(model, inputs)
-
-        def backward(douts: Sequence[Array | None]) -> Gradients:
-            before = {n: np.array(follow(model, p.path)) for n, p in self.found.items()}
-            returned = self._call_backward(model, result, douts)
-            ignores = self._takes == [] and self.methods[1] is not None
-            scale = float(np.asarray(douts[0]).reshape(-1)[0]) if ignores else 1.0
-            return self._read(model, returned, before, values, scale)
-
-        return ForwardPass(result[1], backward, None, inputs, self._received(result))
-
-    def _forward(self, model: Any, inputs: Values) -> tuple[Any, tuple[Array, ...], Any]:
-        """Return what forward returned, its outputs, and the cache or gradients beside them."""
-        with quiet(self, reseed=True):
-            made = getattr(model, self.methods[0])(*self.arguments.build(inputs))
-        beside = None
-        takes_cache = any(p.name.lower() in CACHES for p in self._takes or ())
-        if isinstance(made, tuple) and len(made) > 1 and (takes_cache or self.methods[1] is None):
-            made, beside = made[0] if len(made) == 2 else made[:-1], made[-1]
-        return made, as_tuple(made), beside
-
-    def _received(self, result: tuple[Any, tuple[Array, ...], Any]) -> int:
-        made, outputs, _ = result
-        if self._takes is None or not isinstance(made, tuple) or not self._takes:
-            return len(outputs)
-        room = [p for p in self._takes if p.name.lower() not in (*CACHES, *RATES)]
-        return len(as_tuple(made[: len(room)]))
-
-    def _call_backward(
-        self, model: Any, result: tuple[Any, tuple[Array, ...], Any], douts: Sequence[Any]
-    ) -> Any:
-        made, outputs, beside = result
-        name = self.methods[1]
-        if name is None:
-            return scaled(beside, douts[0])
-        sent = regroup(douts, made)
-        arguments = list(sent) if isinstance(made, tuple) else [sent]
-        if self._takes is not None:
-            queue, arguments = arguments, []
-            for p in self._takes:
-                if p.name.lower() in CACHES:
-                    arguments.append(beside)
-                elif p.name.lower() in RATES:
-                    arguments.append(1.0)
-                elif queue:
-                    arguments.append(queue.pop(0))
-                elif p.default is p.empty:
-                    raise FormError(
-                        f"{self.name}: backward expects {p.name!r} besides the gradients of its "
-                        f"{len(outputs)} outputs, expected one gradient for each output"
-                    )
-        with quiet(self, reseed=False):
-            return getattr(model, name)(*arguments)
-
-    def _read(
-        self, model: Any, returned: Any, before: Values, values: Values, scale: float
-    ) -> Gradients:
+    def _read(self, model: Any, returned: Any, values: Values) -> Gradients:
         """Return the gradients by name, from what backward returned and from the object."""
         found: Gradients = {}
         own, extra, named = self._sorted(returned, values)
@@ -290,16 +227,15 @@ class ObjectTarget:
         for name, parameter in self.found.items():
             path, gradient = parameter
             now, held = follow(model, path), self._held(model, parameter)
-            if not np.array_equal(before[name], now):
+            if not np.array_equal(values[name], now):
                 self.remarks["backward updates the parameters"] = None
             if isinstance(gradient, int):
                 found[name] = extra[gradient]
             elif gradient == "updated":
-                given = any(p.name in RATES for p in self._takes or ())
-                found[name] = (before[name] - now) / (1.0 if given else self._rate(model))
+                found[name] = (values[name] - now) / self._rate(model)
             elif held is not None or name not in found:
                 found[name] = held
-        return found if scale == 1 else scaled(found, scale)
+        return found
 
     def _held(self, model: Any, parameter: Parameter) -> Any:
         """Return the gradient that an object holds for a parameter, or None."""
@@ -307,6 +243,8 @@ class ObjectTarget:
         return follow(model, path) if isinstance(path, tuple) else None
 
     def _rate(self, model: Any) -> float:
+        if any(p.name in RATES for p in self._takes or ()):
+            return 1.0  # as it was given
         for _, node in walk(model):
             for name in RATES:
                 if isinstance(getattr(node, name, None), float):

@@ -4,229 +4,190 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
-from collections.abc import Sequence
-from types import FunctionType
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from numpy_rnn.checking.edits import Source, is_stored
 from numpy_rnn.checking.nested import parts_of
 
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
-SLOPES = ("{0}", "1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
 # May be called to see the shape of a result.
 PURE = ("np.tanh", "np.exp", "np.dot", "len", "np.zeros_like", "np.outer", "np.matmul")
 
 
-class Source(NamedTuple):
-    """A function of the code under test, and its syntax tree."""
-
-    function: FunctionType
-    tree: ast.Module
-    node: ast.FunctionDef
-    file: str
-    values: tuple[dict[str, Any], dict[str, Any]]  # global and local ones when it ended
-
-
 class Pool:
-    """The values of a function. An atom is a local value, an element or an attribute of one."""
+    """The values of a function. An atom is the text of a local value, or of a part of one."""
 
-    def __init__(self, source: Source, functions: Sequence[ast.FunctionDef]) -> None:
+    def __init__(self, source: Source, sources: Sequence[Source]) -> None:
         nodes = list(ast.walk(source.node))
         self._values = source.values
         self._shapes: dict[str, Any] = {}
-        self._slopes: dict[str, list[ast.expr]] = {}
         names = [n for n in nodes if isinstance(n, ast.Name)]
-        self.local = {n.arg for n in nodes if isinstance(n, ast.arg)}
-        self.local |= {n.id for n in names if is_stored(n)}
-        self.unused = self.local - {n.id for n in names if not is_stored(n)}
-        tests = [n.test for n in nodes if isinstance(n, ast.While)]
-        self.ends_loops = {n.id for t in tests for n in ast.walk(t) if isinstance(n, ast.Name)}
+        self._local = {n.arg for n in nodes if isinstance(n, ast.arg)}
+        self._local |= {n.id for n in names if is_stored(n)}
+        self.unused = self._local - {n.id for n in names if not is_stored(n)}
+        self.ends_loops = names_in(*(n.test for n in nodes if isinstance(n, ast.While)))
+        self.counters = names_in(*(n.target for n in nodes if isinstance(n, ast.For)))
         called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
-        loops = [n.target for n in nodes if isinstance(n, ast.For)]
-        self.counters = {n.id for t in loops for n in ast.walk(t) if isinstance(n, ast.Name)}
-        self.atoms: dict[str, ast.expr] = {}
+        read: dict[str, Any] = {}
         for n in nodes:
-            if isinstance(n, ast.expr) and id(n) not in called and self.is_atom(n):
-                self.atoms.setdefault(ast.unparse(n), loaded(n))
-        for name in sorted(self.unused):
-            self._add(ast.Name(name, ast.Load()))
-        self._add_other_parts()
-        self._written: set[str] = set()
-        self._add_other_steps()
-        self.helpers = {
-            ast.unparse(n.func): n.func
-            for other in functions
-            for n in ast.walk(other)
+            if id(n) not in called and self.is_atom(n):
+                read.setdefault(ast.unparse(n), n)
+        self.atoms = dict.fromkeys([*read, *sorted(self.unused)])  # an ordered set
+        self.atoms |= dict.fromkeys(self._other_parts(read.values()))
+        steps, beside = self._other_steps(read.values())
+        self.atoms |= dict.fromkeys(steps)
+        self._written = set(self.atoms)
+        self.atoms |= dict.fromkeys(beside)
+        self.helpers = dict.fromkeys(
+            ast.unparse(n.func)
+            for other in sources
+            for n in ast.walk(other.node)
             if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords
             if isinstance(n.func, ast.Name) or ast.unparse(n.func).startswith("np.")
-        }
+        )
 
     def is_atom(self, node: ast.AST) -> bool:
-        """Whether a node is an atom."""
+        """Whether the text of a node is an atom."""
         if isinstance(node, ast.Name):
-            return node.id in self.local
+            return node.id in self._local
         if isinstance(node, ast.Subscript):
             return self.is_atom(node.value)
         return isinstance(node, ast.Attribute) and node.attr != "T" and self.is_atom(node.value)
 
-    def like(self, node: ast.expr) -> list[ast.expr]:
+    def like(self, text: str) -> list[str]:
         """Return the other atoms of the same shape, if it is known."""
-        text = ast.unparse(node)
-        shape = self.shape(node, text)
-        atoms = self.atoms.items() if shape is not None else ()
-        return [atom for t, atom in atoms if t != text and self.shape(atom, t) == shape]
+        shape = self.shape(text)
+        atoms = self.atoms if shape is not None else ()
+        return [atom for atom in atoms if atom != text and self.shape(atom) == shape]
 
-    def written(self, node: ast.expr) -> list[ast.expr]:
+    def written(self, text: str) -> list[str]:
         """Return those atoms of the same shape that are not another step of one in the code."""
-        return [other for other in self.like(node) if ast.unparse(other) in self._written]
+        return [other for other in self.like(text) if other in self._written]
 
-    def smaller(self, node: ast.expr) -> list[ast.expr]:
+    def smaller(self, text: str) -> list[str]:
         """Return the atoms that broadcast to the shape of a value, such as a bias or a mask."""
-        shape, found = self.shape(node), []
-        for text, atom in self.atoms.items() if isinstance(shape, tuple) else ():
-            own = self.shape(atom, text)
+        shape, found = self.shape(text), []
+        for atom in self.atoms if isinstance(shape, tuple) else ():
+            own = self.shape(atom)
             if isinstance(own, tuple) and own not in ((), shape) and len(own) <= len(shape):
                 with contextlib.suppress(ValueError):  # they do not fit
                     if np.broadcast_shapes(own, shape) == shape:
                         found.append(atom)
         return found
 
-    def products(self, node: ast.expr) -> list[ast.expr]:
+    def products(self, text: str) -> list[str]:
         """Return the matrix products of a gradient and another atom that have a value's shape."""
-        shape = self.shape(node)
-        found: list[ast.expr] = []
-        sizes = [(a, self.shape(a, text)) for text, a in self.atoms.items()]
-        matrices = [(a, s) for a, s in sizes if isinstance(s, tuple) and len(s) == 2]
-        gradients = {id(a) for a, _ in matrices if is_gradient(a)}
-        for a, (rows, inner) in matrices if isinstance(shape, tuple) and len(shape) == 2 else ():
-            for b, (first, second) in matrices:
-                if (id(a) in gradients) == (id(b) in gradients):
+        shape, found = self.shape(text), list[str]()
+        matrices = {a: s for a in self.atoms if len(_axes(s := self.shape(a))) == 2}
+        for a, (rows, inner) in matrices.items() if len(_axes(shape)) == 2 else ():
+            for b, (first, second) in matrices.items():
+                if is_gradient(a) == is_gradient(b):
                     continue
                 if (rows, inner, second) == (shape[0], first, shape[1]):
-                    found.append(ast.BinOp(a, ast.MatMult(), b))
+                    found.append(f"{a} @ {b}")
                 if (rows, inner, first) == (shape[0], second, shape[1]):
-                    found.append(ast.BinOp(a, ast.MatMult(), ast.Attribute(b, "T", ast.Load())))
+                    found.append(f"{a} @ {b}.T")
                 if (inner, rows, second) == (shape[0], first, shape[1]):
-                    found.append(ast.BinOp(ast.Attribute(a, "T", ast.Load()), ast.MatMult(), b))
+                    found.append(f"{a}.T @ {b}")
         return found
 
-    def scalars(self) -> list[ast.expr]:
+    def scalars(self) -> list[str]:
         """Return the atoms that are numbers, and one minus each."""
-        found = [atom for text, atom in self.atoms.items() if self.shape(atom, text) == ()]
-        return [*found, *(ast.BinOp(ast.Constant(1), ast.Sub(), atom) for atom in found)]
+        found = [atom for atom in self.atoms if self.shape(atom) == ()]
+        return [*found, *(f"1 - {atom}" for atom in found)]
 
-    def lengths(self) -> list[ast.expr]:
+    def lengths(self) -> list[str]:
         """Return the number of rows of each array, once for each number."""
-        found: dict[int, ast.expr] = {}
-        for text, atom in self.atoms.items():
-            shape = self.shape(atom, text)
-            if isinstance(shape, tuple) and shape and shape[0] > 1:
-                found.setdefault(shape[0], ast.parse(f"len({text})", mode="eval").body)
-        return list(found.values())
+        rows = {axes[0]: atom for atom in reversed(self.atoms) if (axes := _axes(self.shape(atom)))}
+        return [f"len({atom})" for number, atom in reversed(rows.items()) if number > 1]
 
-    def slopes(self, node: ast.expr) -> list[ast.expr]:
-        """Return an atom, and the slopes that it may be used for: of tanh, of a sigmoid, ..."""
-        text = ast.unparse(node)
-        if text not in self._slopes:
-            formulas = [slope.format(text) for slope in SLOPES]
-            parsed = [ast.parse(formula, mode="eval").body for formula in formulas[1:]]
-            self._slopes[text] = [node, *parsed]
-        return self._slopes[text]
-
-    def rank(self, rank: int, node: ast.expr, other: ast.expr) -> int:
+    def rank(self, rank: int, text: str, other: str) -> int:
         """Return the rank of a change that brings in an atom: one without a use comes first."""
-        if isinstance(other, ast.Name) and other.id in self.unused and self.shape(other) != ():
+        if other in self.unused and self.shape(other) != ():
             return 0
-        return rank + (is_gradient(node) != is_gradient(other))
+        return rank + (is_gradient(text) != is_gradient(other))
 
-    def shape(self, node: ast.expr, text: str = "") -> Any:
+    def shape(self, text: str) -> Any:
         """Return the shape of a value when the function ends, or None if it is not known."""
-        text = text or ast.unparse(node)
         if text not in self._shapes:
-            shape = None
-            calls = [ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
-            if all(call in PURE for call in calls):
-                with contextlib.suppress(Exception):  # a name that is not bound there
+            self._shapes[text] = None
+            with contextlib.suppress(Exception):  # such as a name that is not bound there
+                nodes = ast.walk(ast.parse(text, mode="eval"))
+                if all(ast.unparse(n.func) in PURE for n in nodes if isinstance(n, ast.Call)):
                     value = self._value(text)
                     shape = np.shape(value) if isinstance(value, NUMBERS) else type(value)
-            self._shapes[text] = shape
+                    self._shapes[text] = shape
         return self._shapes[text]
 
     def _value(self, text: str) -> Any:
         return eval(text, *self._values)  # noqa: S307 (an expression of the code under test)
 
-    def _add_other_parts(self) -> None:
-        """Add the entries of each dictionary, and the arrays of each object, that is read."""
-        for atom in list(self.atoms.values()):
+    def _other_parts(self, read: Iterable[ast.expr]) -> Iterator[str]:
+        """Yield the entries of each dictionary, and the arrays of each object, that is read."""
+        for atom in read:
             if not isinstance(atom, ast.Subscript | ast.Attribute):
                 continue
-            owner: Any = None
+            name, owner = ast.unparse(atom.value), None
             with contextlib.suppress(Exception):  # a name that is not bound there
-                owner = self._value(ast.unparse(atom.value))
+                owner = self._value(name)
             for (kind, key), part in parts_of(owner):
                 if kind == "attr" and isinstance(part, np.ndarray):
-                    self._add(ast.Attribute(atom.value, key, ast.Load()))
+                    yield f"{name}.{key}"
                 elif isinstance(key, str) and kind == "item":
-                    self._add(ast.Subscript(atom.value, ast.Constant(key), ast.Load()))
+                    yield f"{name}[{key!r}]"
 
-    def _add_other_steps(self) -> None:
-        """Add the elements of each sequence at the steps where others are read, and beside them."""
-        indexed = [a for a in self.atoms.values() if isinstance(a, ast.Subscript)]
-        read = {ast.unparse(a.slice): a.slice for a in indexed}
-        beside = [new for index in read.values() for new in other_steps(index)]
-        sequences = {ast.unparse(a.value): a.value for a in indexed}
-        for name, atom in self.atoms.items():
-            shape = self.shape(atom, name) if isinstance(atom, ast.Name) else ()
-            if name in self.unused or (isinstance(shape, tuple) and len(shape) == 1):
-                sequences[name] = atom
-        for indices in (read.values(), beside):
-            for value in sequences.values():
-                for index in indices:
-                    if any(isinstance(n, ast.Name) for n in ast.walk(index)):
-                        self._add(ast.Subscript(value, index, ast.Load()))
-            if indices is not beside:
-                self._written = set(self.atoms)
-
-    def _add(self, atom: ast.expr) -> None:
-        self.atoms.setdefault(ast.unparse(atom), atom)
+    def _other_steps(self, read: Iterable[ast.expr]) -> list[list[str]]:
+        """Return the elements of each sequence at the steps where others are read, and beside."""
+        indexed = [atom for atom in read if isinstance(atom, ast.Subscript)]
+        indices = dict.fromkeys(index_text(atom.slice) for atom in indexed if names_in(atom.slice))
+        beside = dict.fromkeys(new for atom in indexed for new in other_steps(atom.slice))
+        sequences = dict.fromkeys(ast.unparse(atom.value) for atom in indexed)
+        for atom in self.atoms:
+            is_row = atom.isidentifier() and len(_axes(self.shape(atom))) == 1
+            if atom in self.unused or is_row:
+                sequences[atom] = None
+        return [[f"{s}[{i}]" for s in sequences for i in which] for which in (indices, beside)]
 
 
-def is_gradient(node: ast.expr) -> bool:
+def names_in(*nodes: ast.AST) -> set[str]:
+    """Return the names in some code."""
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _axes(shape: Any) -> tuple[int, ...]:
+    """Return a shape, if it is one of an array that is known."""
+    return shape if isinstance(shape, tuple) else ()
+
+
+def is_gradient(text: str) -> bool:
     """Whether a value is a gradient by its name."""
-    return ast.unparse(node).startswith(("d", "grad", "delta", "self.d", "G[", "g_"))
+    return text.startswith(("d", "grad", "delta", "self.d", "G[", "g_"))
 
 
-def is_stored(node: ast.AST) -> bool:
-    """Whether an expression is written to, not read."""
-    return isinstance(getattr(node, "ctx", None), ast.Store)
+def index_text(index: ast.expr) -> str:
+    """Return an index as it is between brackets."""
+    return ", ".join(map(ast.unparse, index.elts if isinstance(index, ast.Tuple) else [index]))
 
 
-def other_steps(index: ast.expr) -> list[ast.expr]:
+def other_steps(index: ast.expr) -> list[str]:
     """Return an index one step earlier, one step later."""
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
-    found: list[ast.expr] = []
-    for position, part in enumerate(parts):
-        changed: list[ast.expr] = []
-        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub):
-            opposite = ast.Sub() if isinstance(part.op, ast.Add) else ast.Add()
-            changed = [part.left, ast.BinOp(part.left, opposite, part.right)]
-        elif isinstance(part, ast.Slice) and part.upper is not None:
-            changed = [ast.BinOp(part.upper, ast.Sub(), ast.Constant(1))]
-        elif isinstance(part, ast.Name):
-            operators = (ast.Sub(), ast.Add())
-            changed = [ast.BinOp(part, operator, ast.Constant(1)) for operator in operators]
-        for new in changed:
-            elements = [*parts[:position], new, *parts[position + 1 :]]
-            found.append(ast.Tuple(elements, ast.Load()) if isinstance(index, ast.Tuple) else new)
+    texts, found = [ast.unparse(part) for part in parts], []
+    for i, part in enumerate(parts):
+        changed: list[str] = []
+        match part:
+            case ast.BinOp(left, ast.Add() | ast.Sub() as sign, right):
+                opposite = "-" if isinstance(sign, ast.Add) else "+"
+                changed = [
+                    ast.unparse(left),
+                    f"{ast.unparse(left)} {opposite} ({ast.unparse(right)})",
+                ]
+            case ast.Slice(upper=ast.expr() as upper):
+                changed = [f"{ast.unparse(upper)} - 1"]
+            case ast.Name(name):
+                changed = [f"{name} - 1", f"{name} + 1"]
+        found += [", ".join([*texts[:i], new, *texts[i + 1 :]]) for new in changed]
     return found
-
-
-def loaded(node: ast.expr) -> ast.expr:
-    """Return a copy of a node, as one that is read."""
-    read = copy.deepcopy(node)
-    for inner in ast.walk(read):
-        if hasattr(inner, "ctx"):
-            inner.ctx = ast.Load()
-    return read

@@ -1,10 +1,9 @@
 """The cause of a wrong gradient: one small change of the code that makes every gradient right.
 
 The exact gradients are known, so a suspected cause can be tried: change the code of the backward
-pass in memory, run it, and compare. The changes are those of
-``edits_of_statements.py``, the likeliest first. A change that explains the wrong numbers at one set
-of inputs is then checked like any other code, in every regime. Only a change that passes is
-reported, with the line that it concerns.
+pass in memory, run it, and compare. The changes are those of ``changes.py``, the likeliest first. A
+change that explains the wrong numbers at one set of inputs is then checked like any other code, in
+every regime. Only a change that passes is reported, with the line that it concerns.
 
 The functions are those that run while the gradients are made and whose source can be read. Their
 ``__code__`` is replaced for a trial. Afterwards it is the original again.
@@ -12,12 +11,9 @@ The functions are those that run while the gradients are made and whose source c
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
-import inspect
 import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,10 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.derivatives import Method, directional
-from numpy_rnn.checking.edits import Edit, one_of
-from numpy_rnn.checking.edits_of_statements import edits_of
-from numpy_rnn.checking.pool import Source
+from numpy_rnn.checking.edits import Edit, Source, one_of
 from numpy_rnn.checking.target import FunctionTarget, Point, is_real
 from numpy_rnn.checking.traced import HERE, NUMPY
 from numpy_rnn.functional.types import Array
@@ -52,13 +47,12 @@ def suggest_repair(
     is then, in every regime. The search ends after this many seconds of processor time.
     """
     end = time.process_time() + seconds
-    with (
-        contextlib.suppress(Exception),  # whatever changed code raises
-        np.errstate(all="ignore"),
-        warnings.catch_warnings(),
-    ):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trials = [trial for trial in (_Trial(p, method) for p in points) if not trial.succeeds()]
+        trials = list[_Trial]()
+        for point in points:
+            with contextlib.suppress(Exception):  # code that takes no inputs of this size
+                trials += [trial for trial in [_Trial(point, method)] if not trial.succeeds()]
         sources = list(_sources(trials[0].point)) if trials else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
         found.sort(key=lambda pair: pair[0].rank)
@@ -73,20 +67,22 @@ def suggest_repair(
 
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
-    """Yield the edits in groups of one place and rank, which are compiled together."""
-    for _, pairs in groupby(found, lambda pair: (pair[0].rank, id(pair[0].container), pair[0].key)):
+    """Yield the changes in groups of one place and rank, which are compiled together."""
+
+    def place(pair: tuple[Edit, Source]) -> Any:
+        edit, source = pair
+        return edit.rank, id(source), [(part.start, part.stop) for part, _ in edit.parts]
+
+    for _, pairs in groupby(found, place):
         group = list(pairs)
         for i in range(0, len(group), MAX_GROUP):
             yield [edit for edit, _ in group[i : i + MAX_GROUP]], group[0][1]
 
 
 def _made(group: list[Edit], source: Source) -> Iterator[Edit]:
-    """Yield each edit of a group while the function runs with it."""
+    """Yield each change of a group while the function runs with it."""
     function: Any = source.function
-    original = function.__code__
-    together = one_of(group, CHOICE)
-    with together.applied() if together else contextlib.nullcontext():
-        code = _compiled(source) if together else None
+    original, code = function.__code__, source.compiled(one_of(group, CHOICE))
     if code is None and len(group) > 1:
         for edit in group:
             yield from _made([edit], source)
@@ -141,9 +137,8 @@ def _sources(point: Point) -> Iterator[Source]:
     running = _running(point)
     for function in gc.get_referrers(*running) if running else ():
         if isinstance(function, FunctionType) and function.__code__ in running:
-            with contextlib.suppress(OSError, TypeError, SyntaxError):
-                if source := _read(function, running[function.__code__]):
-                    yield source
+            with contextlib.suppress(OSError, TypeError, SyntaxError):  # its text is in no file
+                yield Source(function, running[function.__code__])
 
 
 def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any]]]:
@@ -172,43 +167,9 @@ def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any
     }
 
 
-def _read(function: FunctionType, values: tuple[dict[str, Any], dict[str, Any]]) -> Source | None:
-    """Return the syntax tree of a function, inside one that has its free variables."""
-    lines, first = inspect.getsourcelines(function)
-    tree = ast.parse(textwrap.dedent("".join(lines)))
-    ast.increment_lineno(tree, first - 1)
-    node = tree.body[0]
-    if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
-        return None
-    node.decorator_list = []
-    if free := function.__code__.co_freevars:
-        outer = ast.parse(f"def outer({', '.join(free)}): pass").body[0]
-        assert isinstance(outer, ast.FunctionDef)  # noqa: S101 (for mypy)
-        outer.body, tree.body = [node], [outer]
-    return Source(function, tree, node, Path(function.__code__.co_filename).name, values)
-
-
-def _compiled(source: Source) -> CodeType | None:
-    """Return the code of the function as its tree is now, or None if it does not compile."""
-    ast.fix_missing_locations(source.tree)
-    try:
-        found = compile(source.tree, source.function.__code__.co_filename, "exec")
-    except (SyntaxError, ValueError, TypeError):
-        return None
-    free = source.function.__code__.co_freevars
-    for _ in range(2):
-        for constant in found.co_consts:
-            if isinstance(constant, CodeType):
-                if constant.co_name == source.function.__name__:
-                    return constant if constant.co_freevars == free else None
-                found = constant
-                break
-    return None
-
-
 def _sentence(edit: Edit, source: Source) -> str:
     """Return what a change says of the cause."""
-    old, new = edit.before_and_after(MAX_TEXT)
+    old, new = source.before_and_after(edit, MAX_TEXT)
     change = f'with "{new}" instead of "{old}"' if new else f'without "{old}"'
-    where = f"{source.function.__name__}, line {edit.line} of {source.file}"
+    where = f"{source.function.__name__}, line {source.line(edit)} of {source.file}"
     return f"{edit.cause}? {where}: {change} {MENDED}"

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -35,31 +35,17 @@ from numpy_rnn.checking.traced import line_of_user, traced
 from numpy_rnn.functional.types import Array
 
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
+RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
 
 
 class ForwardPass(NamedTuple):
     """The result of one forward pass."""
 
     outputs: tuple[Array, ...]
-    backward: Callable[[Sequence[Array | None]], Gradients]
+    backward: Callable[[Sequence[Array]], Gradients]
     cache: Any  # what backward must not change; None if it is out of sight
     inputs: Values  # the copies that forward was called with, to see whether it changed them
     received: int  # how many of the outputs backward takes a gradient for
-
-
-class Target(Protocol):
-    """Something with gradients to check."""
-
-    name: str
-    repeatable: bool  # whether backward may be called twice after one forward
-    linear: bool  # whether backward receives a gradient, so that it can be scaled
-    arguments: Arguments
-    remarks: dict[str, None]  # what the passes were seen to do, for the report
-    code: tuple[Any, ...]  # functions and objects whose modules get complex buffers
-    backward: Callable[..., Any]  # for the names of the gradients that it is given
-
-    def run(self, values: Values) -> ForwardPass:
-        """Run forward on these values."""
 
 
 class Point(NamedTuple):
@@ -166,10 +152,14 @@ def positional(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-class PairTarget:
-    """A forward/backward pair that obeys the mirror rule, as check_gradients describes it."""
+class Target:
+    """A forward/backward pair that obeys the mirror rule, as check_gradients describes it.
 
-    repeatable = linear = True
+    The parameters of backward say what each is for: gradients of outputs, a cache, a learning rate.
+    Without `is_pair`, forward returns a cache only if backward takes it by name.
+    """
+
+    repeatable = True  # whether backward may be called twice after one forward
 
     def __init__(
         self,
@@ -177,58 +167,103 @@ class PairTarget:
         backward: Callable[..., Any],
         arguments: Arguments,
         name: str = "",
+        *,
+        is_pair: bool = True,
     ) -> None:
         self.forward, self.backward, self.arguments = forward, backward, arguments
         self.name = name or callable_name(forward).removesuffix("_forward")
-        self.remarks: dict[str, None] = {}
-        self.code: tuple[Any, ...] = forward, backward
-        names = [p.name for p in positional(backward) or ()]
-        self._cache_first = bool(names) and names[0].lower() in CACHES
-        required = [p for p in positional(backward) or () if p.default is p.empty]
-        self._room = len(required) - 1 if positional(backward) is not None else None
-        self.linear = self._room != 0
+        self.remarks: dict[str, None] = {}  # what the passes were seen to do, for the report
+        self.code: tuple[Any, ...] = forward, backward  # whose modules get complex buffers
+        takes = positional(backward)
+        if is_pair and takes is not None:
+            takes = [p for p in takes if p.default is p.empty]
+        names = [p.name.lower() for p in takes or ()]
+        caches = [i for i, name in enumerate(names) if name in CACHES]
+        last = 0 if 0 in caches else (caches or [len(names) - 1])[-1]
+        self._takes, self._is_pair = takes, is_pair
+        self._cache = last if is_pair or caches else None  # its position
+        self._rates = () if is_pair else RATES
+        room = [i for i, n in enumerate(names) if i != self._cache and n not in self._rates]
+        self._room = None if takes is None else len(room)
+        self.linear = self._room != 0  # whether backward takes a gradient, so that it can be scaled
 
     def run(self, values: Values) -> ForwardPass:
-        """Run forward on these values, in order."""
-        inputs = copied(values)
+        """Run forward on these values.
+
+        An object's `backward` may be called once, because it may use up what forward kept.
+        """
+        inputs = copied({name: values[name] for name in self.arguments.values})
+        model, inputs = self._model(values, inputs)
+        forward, backward = self._passes(model)
+        outputs, cache = self._outputs(forward, inputs)
+
+        def claimed(douts: Sequence[Array]) -> Gradients:
+            returned = self._returned(backward, outputs, cache, douts)
+            found = self._read(model, returned, values)
+            return found if self._room != 0 else scaled(found, np.squeeze(douts[0]))
+
+        flat = as_tuple(outputs)
+        some = isinstance(outputs, tuple) and self._room
+        received = len(as_tuple(outputs[: self._room])) if some else len(flat)
+        return ForwardPass(flat, claimed, cache if self._is_pair else None, inputs, received)
+
+    def _model(self, _: Values, inputs: Values) -> tuple[Any, Values]:
+        """Return the object that is run, if it is one, and its inputs."""
+        return None, inputs
+
+    def _passes(self, _: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        return self.forward, self.backward
+
+    def _read(self, _: Any, returned: Any, __: Values) -> Gradients:
+        """Return the gradients by name, from what backward returned."""
+        if self._room == 0 and isinstance(returned, np.ndarray):  # of the first argument alone
+            returned = (returned, *[None] * (len(self.arguments.trees) - 1))
+        return self.arguments.read(returned, self.name)
+
+    def _outputs(self, forward: Callable[..., Any], inputs: Values) -> tuple[Any, Any]:
+        """Return what forward returns, and the cache."""
         with quiet(self, reseed=True):
-            made = self.forward(*self.arguments.build(inputs))
-        if not (isinstance(made, tuple) and len(made) >= 2):
+            made = forward(*self.arguments.build(inputs))
+        if self._cache is not None and isinstance(made, tuple) and len(made) > 1:
+            return made[0] if len(made) == 2 else made[:-1], made[-1]
+        if self._is_pair:
             raise FormError(
                 f"{self.name}: forward returned a {type(made).__name__}, "
                 "expected a pair: outputs and a cache"
             )
-        outputs, cache = made[0] if len(made) == 2 else made[:-1], made[-1]
-        several = isinstance(outputs, tuple)
-        room = len(as_tuple(outputs)) if self._room is None or not several else self._room
-        received = len(as_tuple(outputs[:room] if several else outputs))
+        return made, None
 
-        def backward(douts: Sequence[Array | None]) -> Gradients:
-            sent = regroup(douts, outputs)
-            sent = list(sent)[:room] if several else [sent]
-            if self._room == 0 and not several:  # a loss's backward, of the cache alone
-                with quiet(self, reseed=False):
-                    gradients = self.backward(cache)
-                if isinstance(gradients, np.ndarray):  # of the first argument alone
-                    gradients = (gradients, *[None] * (len(self.arguments.trees) - 1))
-                return self.arguments.read(scaled(gradients, douts[0]), self.name)
-            with quiet(self, reseed=False):
-                gradients = (
-                    self.backward(cache, *sent)
-                    if self._cache_first
-                    else self.backward(*sent, cache)
+    def _returned(
+        self, backward: Callable[..., Any], outputs: Any, cache: Any, douts: Sequence[Array]
+    ) -> Any:
+        """Return what backward returns for the gradients of the outputs."""
+        sent = regroup(douts, outputs)
+        queue = list(sent) if isinstance(outputs, tuple) else [sent]
+        arguments = []
+        if self._takes is None:  # any number
+            arguments = [*queue, cache] if self._is_pair else queue
+        for position, p in enumerate(self._takes or ()):
+            if position == self._cache:
+                arguments.append(cache)
+            elif p.name.lower() in self._rates:
+                arguments.append(1.0)
+            elif queue:
+                arguments.append(queue.pop(0))
+            elif p.default is p.empty:
+                raise FormError(
+                    f"{self.name}: backward expects {p.name!r} besides the gradients of its "
+                    f"{len(douts)} outputs, expected one gradient for each output"
                 )
-            return self.arguments.read(gradients, self.name)
+        with quiet(self, reseed=False):
+            return backward(*arguments)
 
-        return ForwardPass(as_tuple(outputs), backward, cache, inputs, received)
 
-
-class FunctionTarget(PairTarget):
+class FunctionTarget(Target):
     """A function that returns a loss and its gradient, which is the cache of a pair."""
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, *, flat: bool) -> None:
         self.function, self.flat = function, flat
-        super().__init__(self._loss, self._gradient, arguments, callable_name(function))
+        super().__init__(self._loss, times_gradient, arguments, callable_name(function))
         self.code = (function,)
 
     def _loss(self, *arguments: Any) -> tuple[Array, Any]:
@@ -262,9 +297,10 @@ class FunctionTarget(PairTarget):
             return loss, (np.asarray(gradient), *[None] * (len(called) - 1))
         return loss, gradient
 
-    @staticmethod
-    def _gradient(dloss: Any, cache: Any) -> Any:
-        return scaled(cache, dloss)
+
+def times_gradient(dloss: Any, cache: Any) -> Any:
+    """Return the gradients that came with a loss, times its own: a backward pass."""
+    return scaled(cache, dloss)
 
 
 def callable_name(function: Any) -> str:

@@ -15,9 +15,9 @@ import pytest
 
 from numpy_rnn.checking import check_gradients
 from numpy_rnn.checking.nested import arrays_of, gradient_keys, map_tree
-from numpy_rnn.checking.objects import METHODS, RATES
+from numpy_rnn.checking.objects import METHODS
 from numpy_rnn.checking.parameters import PARTNERS
-from numpy_rnn.checking.target import CACHES
+from numpy_rnn.checking.target import CACHES, RATES
 from numpy_rnn.functional.types import Array
 
 ONE = ["usual"]

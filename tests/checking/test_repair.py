@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import runpy
 import sys
 import textwrap
@@ -12,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from numpy_rnn.checking import check_gradients, repair
-from numpy_rnn.checking.edits_of_statements import edits_of
+from numpy_rnn.checking import check_gradients
+from numpy_rnn.checking.changes import edits_of
+from numpy_rnn.checking.edits import Source
 from numpy_rnn.checking.registry import RegisteredPair
+from numpy_rnn.checking.repair import MAX_TEXT
 from numpy_rnn.museum import REFERENCES
 
 SECONDS = 60.0  # of processor time, which no row comes near
@@ -180,15 +181,12 @@ def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pair", REFERENCES, ids=lambda pair: pair.name)
-def test_every_change_of_a_page_leaves_its_tree_as_it_was(pair: RegisteredPair) -> None:
+def test_nearly_every_change_of_a_page_is_code(pair: RegisteredPair) -> None:
     backward: Any = pair.checked()[1]
-    source = repair._read(backward, (backward.__globals__, {}))
-    assert source is not None
-    before = ast.dump(source.tree)
-    compiled = 0
-    for edit in list(edits_of(source, [source]))[::7]:
-        with edit.applied():
-            compiled += repair._compiled(source) is not None
-        assert ast.dump(source.tree) == before
-        edit.before_and_after(repair.MAX_TEXT)
-    assert compiled > 5
+    source = Source(backward, (backward.__globals__, {}))
+    edits = list(edits_of(source, [source]))[::7]
+    compiled = [edit for edit in edits if source.compiled(edit) is not None]
+    assert len(compiled) > max(5, 0.9 * len(edits))
+    for edit in compiled:
+        before, after = source.before_and_after(edit, MAX_TEXT)
+        assert before != after

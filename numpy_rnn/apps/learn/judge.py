@@ -27,7 +27,7 @@ from numpy_rnn.checking.locate import suggest_whole
 from numpy_rnn.checking.nested import Arguments
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
-from numpy_rnn.checking.target import PairTarget
+from numpy_rnn.checking.target import Target
 from numpy_rnn.functional.types import Array
 
 SIZES = {"T": 4, "B": 2, "D": 3, "H": 4, "V": 6, "P": 3}
@@ -119,7 +119,7 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
 
     def of_pair(answer: Any) -> dict[str, Any]:
         forward, backward = (getattr(answer, name) for name in exercise.options["pair"])
-        target = PairTarget(forward, backward, Arguments(exercise.shapes()))
+        target = Target(forward, backward, Arguments(exercise.shapes()))
         rng = np.random.default_rng(0)
         values, _ = draw(rng, exercise.shapes(), complete_sizes(SIZES), REGIMES[0])
         made = target.run(values)

@@ -1,0 +1,305 @@
+"""Changes of code: what a wrong backward pass may have been meant to be.
+
+Each change undoes one of the usual mistakes: ``=`` for ``+=``, a transpose too many, the wrong
+step, a missing term or factor, a mean for a sum. A change has a rank, 0 to 6. Those with a low rank
+are likelier, and fewer.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from numpy_rnn.checking.edits import Edit, Place, Source, expressions, statements
+from numpy_rnn.checking.pool import Pool, is_gradient, names_in, other_steps
+
+Change = tuple[int, str, str]  # a rank, the cause in a few words, the new text
+
+RENAMED = {"mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum"}
+SLOPES = ("1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
+# Changes by what is known of an expression: its class and its operator in ``ast``, and the words
+# of _facts. In the new text, "left" and the like are its parts.
+RULES = [
+    ("transposed", 1, "a transpose", "{value}"),
+    ("factor", 1, "a transpose", "({text}).T"),
+    ("USub", 1, "a sign", "{operand}"),
+    ("Not", 1, "a sign", "{operand}"),
+    ("plain", 2, "a sign", "-({text})"),
+    ("BinOp", 1, "a part too many", "{left}"),
+    ("BinOp", 1, "a part too many", "{right}"),
+    ("Add", 2, "an operator", "({left}) - ({right})"),
+    ("Add", 2, "an operator", "({left}) * ({right})"),
+    ("Sub", 2, "an operator", "({left}) + ({right})"),
+    ("Sub", 2, "an operator", "({left}) * ({right})"),
+    ("Mult", 2, "an operator", "({left}) / ({right})"),
+    ("Mult", 2, "an operator", "({left}) + ({right})"),
+    ("Mult", 2, "an operator", "({left}) @ ({right})"),
+    ("Div", 2, "an operator", "({left}) * ({right})"),
+    ("MatMult", 2, "an operator", "({left}) * ({right})"),
+    ("IfExp", 1, "a branch", "{body}"),
+    ("IfExp", 1, "a branch", "{orelse}"),
+    ("IfExp", 2, "a branch", "({body}) + ({orelse})"),
+    ("value", 4, "not reversed", "{text}[::-1]"),
+    ("value", 4, "not reversed", "{text}[:, ::-1]"),
+    ("activation", 3, "one minus it", "1 - {text}"),
+    ("multiplied", 3, "the slope", "1 + {text}"),  # d * (1 + g) * (1 - g), which is tanh's
+]
+# Changes that bring in another value of the function, from one of the lists of _others.
+RULES_OF_TWO = [
+    ("atom", 3, "one value for another", "{other}", "like"),
+    ("Call", 3, "one value for another", "{other}", "like"),
+    ("Compare", 3, "one value for another", "{other}", "like"),
+    ("BinOp", 3, "the slope", "{other}", "slopes instead"),
+    ("activation", 3, "a missing call", "{other}({text})", "helpers"),
+    ("atom", 3, "a missing term", "{text} + {other}", "gradients"),
+    ("atom", 5, "a missing factor", "{text} * {other}", "written"),
+    ("term", 3, "a missing factor", "({text}) * ({other})", "masks"),
+    ("term", 3, "a missing factor", "({text}) * ({other})", "activations"),
+    ("term", 4, "a missing factor", "({text}) * ({other})", "slopes"),
+    ("whole", 3, "a missing term", "{text} + {other}", "like"),
+    ("whole", 1, "a missing term", "{text} + {other}", "unused"),
+    ("whole", 4, "a missing factor", "({text}) / ({other})", "numbers"),
+    ("whole", 4, "a missing factor", "({text}) * ({other})", "numbers"),
+    ("Call", 4, "another product", "{other}", "products"),
+    ("MatMult", 4, "another product", "{other}", "products"),
+    ("whole", 5, "a missing term", "{text} + {other}", "products"),
+    ("whole", 5, "a missing term", "{text} + {other}", "elementwise products"),
+]
+
+
+def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
+    """Yield the changes of a function. `sources` are all functions, whose helpers may be called."""
+    pool = Pool(source, sources)
+    yield from _undivided(source)
+    for block, i in statements(source.node):
+        statement = block[i]
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        if isinstance(statement, ast.AugAssign) and pool.ends_loops & names_in(statement):
+            continue
+        if source.code[source.span(statement)][:4] != b"elif":
+            for rank, cause, text in _of_statement(statement, pool):
+                yield Edit(rank, cause, statement, ((source.span(statement), text),))
+        for place in expressions(statement, statement):
+            if not isinstance(place.parent, ast.While):
+                span = source.span(place.node)
+                for rank, cause, text in _of_expression(place, pool):
+                    if text != place.text:
+                        new = text if place.is_index else f"({text})"
+                        yield Edit(rank, cause, statement, ((span, new),))
+
+
+def _undivided(source: Source) -> Iterator[Edit]:
+    """Yield the function without any division by a value: means become sums."""
+    divisions: dict[str, list[tuple[ast.stmt, ast.BinOp]]] = {}
+    for block, i in statements(source.node):
+        for place in expressions(block[i], block[i]):
+            node = place.node
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                divisions.setdefault(ast.unparse(node.right), []).append((block[i], node))
+    for found in divisions.values():
+        parts = tuple((source.span(n), f"({ast.unparse(n.left)})") for _, n in found)
+        if len(parts) > 1:
+            yield Edit(2, "a mean or a sum", found[0][0], parts)
+
+
+def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
+    """Yield changes of a whole statement."""
+    column = statement.col_offset
+    if isinstance(statement, ast.If):
+        yield 2, "a branch", _text(column, *statement.body)
+        yield 2, "a branch", _text(column, *statement.orelse) or "pass"
+    elif not isinstance(statement, ast.Return | ast.For | ast.While | ast.FunctionDef):
+        yield 1, "a statement too many", "pass"
+    if isinstance(statement, ast.Assign):
+        target, value = statement.targets[0], ast.unparse(statement.value)
+        yield from _of_target(target, "=", value, pool)
+        if isinstance(target, ast.Name | ast.Subscript | ast.Attribute):
+            yield 1, "= for +=", f"{ast.unparse(target)} += {value}"
+    if isinstance(statement, ast.AugAssign):
+        name, value = ast.unparse(statement.target), ast.unparse(statement.value)
+        sign = ast.unparse(statement).removeprefix(name).split()[0]
+        yield from _of_target(statement.target, sign, value, pool)
+        yield 1, "+= for =", f"{name} = {value}"
+        yield 1, "a sign", f"{name} {'-=' if sign == '+=' else '+='} {value}"
+        for atom in pool.like(name):
+            yield 3, "a sum into the wrong place", f"{atom} {sign} {value}"
+
+
+def _text(column: int, *nodes: ast.stmt) -> str:
+    """Return statements as text, indented as one that begins at a column."""
+    return "\n".join(map(ast.unparse, nodes)).replace("\n", "\n" + " " * column)
+
+
+def _of_target(target: ast.expr, sign: str, value: str, pool: Pool) -> Iterator[Change]:
+    """Yield other elements for the one that an assignment writes to."""
+    if not isinstance(target, ast.Subscript):
+        return
+    owner, index = ast.unparse(target.value), ast.unparse(target.slice)
+    if sign == "+=":
+        yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {value})"
+    indices = [*sorted(names_in(target.slice) - {index}), *other_steps(target.slice)]
+    if not isinstance(target.slice, ast.Tuple):
+        indices += [f"{index}, {counter}" for counter in sorted(pool.counters)]
+    for other in indices:
+        yield 3, "the wrong step", f"{owner}[{other}] {sign} {value}"
+
+
+def _of_expression(place: Place, pool: Pool) -> Iterator[Change]:
+    """Yield changes of an expression."""
+    node, parent = place.node, place.parent
+    number = node.operand if isinstance(node, ast.UnaryOp) else node  # -1 is an operation on 1
+    if isinstance(number, ast.Constant):
+        computed = isinstance(parent, ast.BinOp) and not isinstance(parent.op, ast.Div)
+        yield from _of_constant(number.value, [] if computed else pool.scalars())
+    elif place.is_index:
+        for new in other_steps(node):
+            yield 1, "the wrong step", new
+    elif isinstance(node, ast.Tuple | ast.List):
+        yield from _of_elements(node)
+    elif not isinstance(node, ast.Slice):
+        yield from _by_rules(place, pool)
+        if isinstance(node, ast.Subscript):
+            yield from _of_element(place, pool)
+        if isinstance(node, ast.Call):
+            yield from _of_call(node)
+
+
+def _of_constant(value: Any, scalars: list[str]) -> Iterator[Change]:
+    """Yield other constants, and values that are numbers."""
+    if isinstance(value, int | float):
+        for other in {value + 1, value - 1, -value, 0, 1, -1, 2, 0.5} - {value}:
+            yield 3, "a constant", str(other)
+        for atom in scalars:
+            yield 3, "a constant", atom
+            yield 3, "a constant", f"{atom} - 1"
+
+
+def _of_elements(node: ast.Tuple | ast.List) -> Iterator[Change]:
+    """Yield a tuple or a list with two of its elements exchanged."""
+    for a in range(len(node.elts)):
+        for b in range(a):
+            texts = [ast.unparse(element) for element in node.elts]
+            texts[a], texts[b] = texts[b], texts[a]
+            inside = ", ".join(texts)
+            text = f"[{inside}]" if isinstance(node, ast.List) else inside
+            yield 2, "two values in each other's place", text
+
+
+def _by_rules(place: Place, pool: Pool) -> Iterator[Change]:
+    """Yield what the tables say."""
+    facts, text = _facts(place, pool), place.text
+    parts = {n: ast.unparse(v) for n, v in vars(place.node).items() if isinstance(v, ast.expr)}
+    for fact, rank, cause, new in RULES:
+        if fact in facts:
+            yield rank, cause, new.format(text=text, **parts)
+    others = _others(place, pool, facts)
+    for fact, rank, cause, new, which in RULES_OF_TWO:
+        for other in others.get(which, ()) if fact in facts else ():
+            likely = pool.rank(rank, text if which == "like" else other, other)
+            yield likely, cause, new.format(text=text, other=other)
+
+
+def _facts(place: Place, pool: Pool) -> set[str]:
+    """Return what is known of an expression, in words of the tables."""
+    node, parent = place.node, place.parent
+    operator = type(getattr(node, "op", None)).__name__
+    whole = isinstance(parent, ast.Assign | ast.AugAssign | ast.Return)
+    term = whole or (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add))
+    transposed, atom = isinstance(node, ast.Attribute) and node.attr == "T", pool.is_atom(node)
+    known = {
+        "transposed": transposed,
+        "factor": not transposed and _is_factor(parent),
+        "plain": operator not in ("USub", "Not"),
+        "value": isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript),
+        "atom": atom,
+        "activation": atom and not is_gradient(place.text),
+        "multiplied": isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult),
+        "whole": whole,
+        "term": term,
+    }
+    return {type(node).__name__, operator, *(word for word, holds in known.items() if holds)}
+
+
+def _is_factor(parent: ast.AST) -> bool:
+    """Whether an expression is a factor of a matrix product, and may be transposed."""
+    if isinstance(parent, ast.BinOp):
+        return isinstance(parent.op, ast.MatMult)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr == "dot"
+    called = ast.unparse(parent.func) if isinstance(parent, ast.Call) else ""
+    return called.endswith(("dot", "matmul", "outer"))
+
+
+def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
+    """Return the values that a change of an expression may bring in, by a word of the tables."""
+    parent, text = place.parent, place.text
+    known, alike = text, pool.like(text)
+    if isinstance(parent, ast.Assign | ast.AugAssign) and pool.shape(text) is None:
+        # Where the value is stored has the same shape.
+        known = ast.unparse(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
+        alike = [*pool.like(known), known]
+    written = pool.written(text)
+    activations = [other for other in pool.written(known) if not is_gradient(other)]
+    slopes = [slope.format(other) for other in activations for slope in SLOPES]
+    near = is_gradient(text)
+    found = {
+        "like": alike,
+        "helpers": list(pool.helpers),
+        "gradients": [o for o in alike if o in pool.unused or (near and is_gradient(o))],
+        "activations": activations,
+        "slopes": slopes,
+        "slopes instead": slopes if "1 - " in text else [],
+    }
+    if "term" in facts:
+        found["masks"] = [new for mask in pool.smaller(text) for new in (mask, f"1 - {mask}")]
+    else:
+        found["written"] = written
+    if "whole" in facts:
+        scalars = pool.scalars()
+        unused = sorted(name for name in pool.unused if name.startswith("d"))
+        found["unused"] = [f"{name} / ({n})" for name in unused for n in scalars]
+        found["unused"] += [f"{name}[::-1]" for name in unused]
+        found["numbers"] = [*scalars, *pool.lengths(), "2"]
+        found["products"] = pool.products(text)
+        factors = [*found["masks"], *(other for other in written if not is_gradient(other))]
+        found["elementwise products"] = [
+            f"{gradient} * ({factor})"
+            for gradient in filter(is_gradient, written)
+            for factor in factors
+        ]
+    return found
+
+
+def _of_element(place: Place, pool: Pool) -> Iterator[Change]:
+    """Yield what an element or a slice may stand for: all, a sum over an axis, another step."""
+    node: Any = place.node
+    value = ast.unparse(node.value)
+    if isinstance(node.slice, ast.Slice):
+        yield 1, "a slice", value
+    *outer, last = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if isinstance(last, ast.Constant):
+        rows = f"({value})[{', '.join(map(ast.unparse, outer))}]" if outer else f"({value})"
+        yield 2, "a sum over the batch", f"{rows}.sum(axis=0)"
+    elif isinstance(last, ast.Slice) and isinstance(last.upper, ast.Constant):
+        yield 2, "a sum over the batch", f"({value}).sum(axis={len(outer)}, keepdims=True)"
+    for step in other_steps(node.slice):  # the step before, and for the first an initial state
+        counter = re.search(r"(\w+) - ", step)
+        for first in pool.like(place.text) if counter else ():
+            if counter and not first.endswith("]"):
+                new = f"{value}[{step}] if {counter[1]} > 0 else {first}"
+                yield 3, "the wrong step", new
+
+
+def _of_call(node: ast.Call) -> Iterator[Change]:
+    """Yield a call's arguments without it, and another function."""
+    if isinstance(node.func, ast.Attribute):
+        owner, name = ast.unparse(node.func.value), node.func.attr
+        if name in RENAMED:
+            arguments = ", ".join(map(ast.unparse, [*node.args, *node.keywords]))
+            yield 1, "a mean or a sum", f"({owner}).{RENAMED[name]}({arguments})"
+        yield 2, "a call too many", owner
+    for argument in node.args:
+        yield 1, "a call too many", ast.unparse(argument)
