@@ -21,7 +21,7 @@ from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compa
 from numpy_rnn.checking.locate import preactivations
 from numpy_rnn.checking.nested import Arguments
 from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
-from numpy_rnn.checking.target import Target, Point
+from numpy_rnn.checking.target import Point, Target
 
 failures: dict[str, int] = {}  # how often each mistake was seen
 
