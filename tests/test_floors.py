@@ -82,7 +82,6 @@ FLOORS = [
     ["interchange"],
     ["checking.shapes", "checking.nested", "checking.equals"],
     ["checking.traced"],
-    ["checking.buffers"],
     ["checking.target"],
     ["checking.parameters"],
     ["checking.objects"],

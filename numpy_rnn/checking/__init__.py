@@ -7,7 +7,7 @@ report. The steps of a check, which ``checker.py`` takes:
 
     what is checked     check, target, objects, parameters, frameworks, nested
     its inputs          shapes
-    its derivatives     derivatives, traced, equals, buffers
+    its derivatives     derivatives, traced, equals
     what is wrong       compare, side_effects
     where, and why      places, locate, repair, changes, edits, pool
 """

@@ -108,8 +108,11 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
     """
     rng, point = np.random.default_rng(0), context.point
     moved = {n: np.zeros(np.shape(g)) for n, g in claimed.items() if is_real(np.asarray(g))}
-    for name, exact in _in_extended_precision(point).items():
-        if name in moved and np.shape(exact) == moved[name].shape:
+    # Code may treat float32 differently, and then be wrong in it alone.
+    single = any(v.dtype == np.float32 for v in point.values.values() if is_real(v))
+    exact_ones = {} if single else _claimed_as(point, lambda v: v.astype(np.longdouble))
+    for name, exact in exact_ones.items():
+        if name in moved and exact.shape == moved[name].shape:
             moved[name] += np.abs(exact - claimed[name]).astype(float)
     bits = 1.2e-7 if context.settings.single else 0.0
 
@@ -119,7 +122,9 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
 
     for _ in range(TRIES):
         near = point._replace(values=of_real(move, point.values))
-        for again in (near.claimed(), _with_moved_results(point, rng)):
+        with tracing(last_bits=rng):
+            inside = _claimed_as(point, lambda v: traced(np.array(v)))
+        for again in (near.claimed(), inside):
             for name, most in moved.items():
                 if np.shape(np.asarray(again.get(name))) == most.shape:
                     np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
@@ -131,29 +136,14 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
     return {name: most + floor for name, most in moved.items()}
 
 
-def _with_moved_results(point: Point, rng: np.random.Generator) -> Gradients:
-    """Return the gradients with moved last bits inside, or nothing if the code refuses it."""
-    values = of_real(lambda v: traced(np.array(v)), point.values)
+def _claimed_as(point: Point, convert: Callable[[Array], Array]) -> Gradients:
+    """Return the gradients with arrays of another kind, or nothing if the code refuses them."""
+    values, douts = of_real(convert, point.values), list(map(convert, point.douts))
     try:
-        with tracing(last_bits=rng):
-            found = point._replace(values=values).claimed()
+        found = point._replace(values=values, douts=douts).claimed()
     except Exception:  # whatever code raises that was not written for such arrays
         return {}
     return {name: np.array(g) for name, g in found.items() if is_real(np.asarray(g))}
-
-
-def _in_extended_precision(point: Point) -> Gradients:
-    """Return the gradients in extended precision, or nothing if the code refuses it.
-
-    Nothing for float32 either: code may treat that differently, and then be wrong in it alone.
-    """
-    if any(v.dtype == np.float32 for v in point.values.values() if is_real(v)):
-        return {}
-    longer = of_real(lambda v: v.astype(np.longdouble), point.values)
-    try:
-        return point.target.run(longer).backward([d.astype(np.longdouble) for d in point.douts])
-    except Exception:  # whatever code raises that was not written for it
-        return {}
 
 
 def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:

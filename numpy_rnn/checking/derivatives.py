@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -91,24 +92,19 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
             size += float(np.sum(np.abs(a * dout) * (single | (a != b))))
         return rise / (2 * h), eps * size / h
 
-    best, row, last = Derivative(0.0, np.inf), list[float](), np.inf
-    for level in range(4 if single else LEVELS):
+    best, row = Derivative(0.0, np.inf), list[float]()
+    for level in range(4 if single else 2 * LEVELS):
         rough, noise = slope(h * 0.5**level)
         previous, row = row, [rough]
+        # Near a kink, where no power of h can be removed, only a small h is on one side.
+        found = [Derivative(rough, abs(rough - previous[0]) + noise)] if previous else []
         for k, before in enumerate(previous):
             row.append(row[-1] + (row[-1] - before) / (4 ** (k + 1) - 1))
             error = max(abs(row[-1] - row[-2]), abs(row[-1] - before)) + noise
-            if error < best.noise:
-                best = Derivative(row[-1], error)
-        if best.noise <= 1e-12 * abs(best.value):
-            return best
-    for level in range(LEVELS, LEVELS + 8):  # near a kink, only a small h is on one side
-        if best.noise <= 1e-6 * abs(best.value) or single:
+            found.append(Derivative(row[-1], error))
+        best = min([best, *found], key=attrgetter("noise"))
+        if best.noise <= (1e-12 if level < LEVELS - 1 else 1e-6) * abs(best.value):
             break
-        rough, noise = slope(h * 0.5**level)
-        if noise + abs(rough - last) < best.noise:
-            best = Derivative(rough, noise + abs(rough - last))
-        last = rough
     return best  # (2)
 
 

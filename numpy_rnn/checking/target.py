@@ -20,7 +20,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from numpy_rnn.checking.buffers import stand_ins
 from numpy_rnn.checking.nested import (
     Arguments,
     FormError,
@@ -31,7 +30,7 @@ from numpy_rnn.checking.nested import (
     regroup,
     scaled,
 )
-from numpy_rnn.checking.traced import line_of_user, traced
+from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
 from numpy_rnn.functional.types import Array
 
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")

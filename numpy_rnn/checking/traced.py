@@ -3,7 +3,8 @@
 The complex step needs code that is analytic. Ordinary code is, except for a few operations:
 buffers of real numbers, abs, norm, std, conj, float(). For real inputs each of them equals one
 that is analytic (``equals.py``), which :class:`TracedArray` uses. A real buffer may be complex, so
-array creation in the user's code gives complex buffers for a while (``buffers.py``).
+array creation in the user's code gives complex buffers for a while, and ``float`` and ``math`` take
+complex numbers (:func:`stand_ins`).
 
 With real numbers the same class records what is not seen from outside: where float64 becomes
 float32, and to which side each comparison of the code falls.
@@ -12,8 +13,12 @@ float32, and to which side each comparison of the code falls.
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
+import sys
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,10 @@ HERE = str(Path(__file__).parent)
 NUMPY = str(Path(np.__file__).parent)
 PRODUCTS = ("dot", "einsum", "inner", "outer", "tensordot", "vdot")
 ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan")
+FROM_DATA = ("array", "asarray", "ascontiguousarray", "asanyarray")
+_LIKE = ("zeros_like", "empty_like", "ones_like", "full_like")
+CREATORS = (*_LIKE, *FROM_DATA, "zeros", "empty", "ones", "full", "eye", "identity", "copy")
+LIBRARIES = ("builtins", "numpy", "functools", "torch", "jax")
 
 
 class Record:
@@ -204,3 +213,82 @@ def _record_side(record: Record, name: str, inputs: list[Any]) -> None:
         if a.dtype.kind == "f" and b.dtype.kind in "fiu":
             outcome = COMPARISONS[kind](a, b) if kind in COMPARISONS else a > b
             record.sides.setdefault(f"{kind}|{line}", set()).update(map(bool, np.unique(outcome)))
+
+
+class _FloatType(type):
+    """float, for code whose numbers may be complex for a while."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, float)
+
+
+class _Float(float, metaclass=_FloatType):
+    dtype = np.dtype(complex)
+
+    def __new__(cls, value: Any = 0.0) -> Any:
+        return traced(np.asarray(value)) if np.iscomplexobj(value) else float(value)
+
+
+@contextlib.contextmanager
+def stand_ins(*functions: Any) -> Iterator[None]:
+    """Give complex buffers to the user's code, in the modules of these functions by name too."""
+    swaps = {id(getattr(np, name)): _creator(getattr(np, name)) for name in CREATORS}
+    swaps |= {id(getattr(math, name)): _math(name) for name in MATH}
+    spaces = [(space, {"float": _Float}) for space in _globals_of(functions)]
+    changes: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+    for space, new in ((vars(np), {}), (vars(math), {}), *spaces):
+        swapped = new | {n: swaps[id(v)] for n, v in space.items() if id(v) in swaps}
+        changes.append((space, swapped, {n: space[n] for n in swapped if n in space}))
+    try:
+        for space, new, _ in changes:
+            space.update(new)
+        yield
+    finally:
+        for space, new, old in changes:
+            space.update(old)
+            for name in new.keys() - old.keys():
+                del space[name]
+
+
+def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a version of an array creation that gives complex buffers to this thread's code."""
+    thread = threading.get_ident()
+
+    @functools.wraps(function)
+    def create(*args: Any, **options: Any) -> Any:
+        name = sys._getframe(1).f_code.co_filename
+        outside = "site-packages" in name or name.startswith((HERE, NUMPY))
+        if outside or thread != threading.get_ident():
+            return function(*args, **options)
+        chosen = options.get("dtype", args[1] if len(args) > 1 else None)
+        if function.__name__ in FROM_DATA and chosen is not None and np.dtype(chosen).kind in "fc":
+            args, options = args[:1], options | {"dtype": complex}
+        made = function(*args, **options)
+        return made.astype(complex).view(TracedArray) if made.dtype.kind in "fc" else made
+
+    return create
+
+
+def _math(name: str) -> Callable[..., Any]:
+    """Return a function of ``math`` that takes complex numbers too."""
+    function = getattr(math, name)
+
+    def compute(x: Any, *rest: Any) -> Any:
+        return getattr(np, name)(x) if np.iscomplexobj(x) else function(x, *rest)
+
+    return compute
+
+
+def _globals_of(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Return the module namespaces that functions and objects are defined in."""
+    spaces: dict[int, dict[str, Any]] = {}
+    for function in functions:
+        while hasattr(function, "func"):  # functools.partial
+            function = function.func  # noqa: PLW2901 (unwrapped)
+        names = [function.__module__] if hasattr(function, "__module__") else []
+        names += [c.__module__ for c in type(function).__mro__]
+        found = [vars(sys.modules[n]) for n in names if n in sys.modules]
+        for space in (*found, getattr(function, "__globals__", vars(np))):
+            if not str(space.get("__name__", "")).startswith(LIBRARIES):
+                spaces[id(space)] = space
+    return list(spaces.values())
