@@ -47,6 +47,24 @@ def test_the_first_wrong_place_of_a_function_is_nearest_the_loss(
     assert report.location.parameter == place
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "t"),
+    [
+        ("(1 - next_h**2)", "(1 - np.tanh(next_h)**2)", 10),
+        ("dh[:, t] + dprev, cache[t]", "dh[:, t], cache[t]", 9),
+        ("in reversed(range(T))", "in reversed(range(1, T))", 0),
+    ],
+)
+def test_the_first_wrong_place_is_found_in_code_with_real_buffers(
+    right: str, wrong: str, t: int
+) -> None:
+    subject, arguments = style("cs231n", right, wrong)
+    report = check_gradients(subject, *arguments, regimes=["usual"])
+    assert str(report.location).startswith(f"pre-activation, t = {t}, batch row")
+    assert report.location is not None
+    assert report.location.expected != 0
+
+
 class Hides:
     """A matrix at a value that hides a bug: d @ W for d @ W.T passes at the identity."""
 
