@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
-from queue import Queue
 from statistics import median
-from threading import Lock
 from typing import Any
 
 # Imported early for the reason given in cli/recall.py.
@@ -33,9 +29,8 @@ from numpy_rnn.cli.options import (
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.training.process import cores
 from numpy_rnn.training.ranks import launched_as
-from numpy_rnn.training.trials import end_children, trial_executor
+from numpy_rnn.training.trials import trial_executor
 
-_RECORDING = Lock()  # seeds that search at once write one record
 START = 25
 DESCRIPTION = """\
 For each seed, double the length of a task until the cell no longer learns it
@@ -86,14 +81,14 @@ def run(options: argparse.Namespace) -> None:
         print(_headline(config), flush=True)
         if recorded:
             print(f"{len(recorded)} runs in {options.record} are not repeated", flush=True)
-    jobs = min(options.jobs, options.seeds)
+    jobs = options.seeds if launched_as() is not None else min(options.jobs, options.seeds)
     if jobs == 1 and launched_as() is None:
-        show = partial(print, flush=True)
-        found = [_search(options, config, recorded, seed, show) for seed in range(options.seeds)]
+        found = _search(options, config, recorded, OneByOne(), jobs)
     else:
         with trial_executor(jobs) as executor:
             assert executor is not None  # noqa: S101 (the other ranks have returned)
-            found = _search_side_by_side(options, config, recorded, executor)
+            found = _search(options, config, recorded, executor, jobs)
+    recorded.sort(key=lambda run: run.seed)
     wanted = [t for t in recorded if t.seed < options.seeds]
     if options.plot is not None:
         with errors_as(RunError, options.plot, "--plot"):
@@ -106,77 +101,74 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(search.record_data(config, wanted) | data))
 
 
+class OneByOne(Executor):
+    """An executor that runs a trial in this process, with a progress bar."""
+
+    def submit(self, function: Any, /, *arguments: Any, **_: Any) -> Future[Any]:
+        """Return the future of a run, which is done."""
+        config, length, seed = arguments
+        note = f"seed {seed}, length {length}: loss"
+        done: Future[Any] = Future()
+        with progress(config.updates, "update") as bar:
+            advance = bar.advance
+            done.set_result(function(*arguments, lambda _, loss: advance(f"{note} {loss:.4f}")))
+        return done
+
+
 def _search(
     options: argparse.Namespace,
     config: TrainingConfig,
     recorded: list[Run],
-    seed: int,
-    show: Callable[[str], None],
-    executor: Executor | None = None,
-) -> int:
-    """Return the greatest length of a seed. `show` takes the lines of its runs."""
-    show = (lambda _: None) if options.json else show
-
-    def solves(length: int) -> bool:
-        """Return whether a length is learned: from a recorded run, or from a new one."""
-        for known in list(recorded):
-            if (known.length, known.seed) == (length, seed):
-                return known.solved
-        if executor is not None:
-            done = executor.submit(runs.run, config, length, seed).result()
-        else:
-            with progress(config.updates, "update") as bar:
-                note = f"seed {seed}, length {length}: loss"
-                advance = bar.advance
-                done = runs.run(config, length, seed, lambda _, x: advance(f"{note} {x:.4f}"))
-        with _RECORDING:
-            recorded.append(done)
-            if options.record is not None:
-                with errors_as(RunError, options.record, "--record"):
-                    search.write_record(Path(options.record), config, recorded)
-        outcome = "diverged"
-        if done.score is not None:
-            outcome = f"score {done.score:.4f}  loss {done.loss:.4f} of {done.baseline:.4f}"
-        show(
-            f"  length {length:6}  {'solved' if done.solved else 'FAILED'}  {outcome}"
-            f"  {done.updates} updates  {done.seconds:.1f} s"
-        )
-        return done.solved
-
-    limits = options.start, options.limit, options.resolution
-    found = search.search_max_length(solves, *limits)
-    show(f"seed {seed}: {_reached(found, options)}")
-    return found
-
-
-def _search_side_by_side(
-    options: argparse.Namespace, config: TrainingConfig, recorded: list[Run], executor: Executor
+    executor: Executor,
+    jobs: int,
 ) -> list[int]:
-    """Search with all seeds at once, a thread for each that waits for its runs.
+    """Return the greatest length of each seed, of which so many are searched at once.
 
-    The lines are those of one seed after the other.
+    A search is repeated with the runs that are known, until it asks for no other. The lines are
+    those of one seed after the other.
     """
-    lines: list[Queue[str | None]] = [Queue() for _ in range(options.seeds)]
+    limits = options.start, options.limit, options.resolution
+    found: dict[int, int] = {}
+    running: dict[Future[Run], int] = {}
+    lines: list[list[str]] = [[] for _ in range(options.seeds)]
+    try:
+        while len(found) < options.seeds:
+            busy = {*found, *running.values()}
+            idle = [seed for seed in range(options.seeds) if seed not in busy]
+            for seed in idle[: jobs - len(running)]:
+                known = {run.length: run.solved for run in recorded if run.seed == seed}
+                try:
+                    found[seed] = search.search_max_length(known.__getitem__, *limits)
+                    lines[seed].append(f"seed {seed}: {_reached(found[seed], options)}")
+                except KeyError as unknown:
+                    length = unknown.args[0]
+                    running[executor.submit(runs.run, config, length, seed)] = seed
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                recorded.append(future.result())
+                lines[running.pop(future)].append(_line(recorded[-1]))
+                if options.record is not None:
+                    with errors_as(RunError, options.record, "--record"):
+                        search.write_record(Path(options.record), config, recorded)
+            for seed in range(0 if options.json else options.seeds):
+                while lines[seed]:
+                    print(lines[seed].pop(0), flush=True)
+                if seed not in found:
+                    break
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [found[seed] for seed in range(options.seeds)]
 
-    def work(seed: int) -> int:
-        try:
-            return _search(options, config, recorded, seed, lines[seed].put, executor)
-        finally:
-            lines[seed].put(None)
 
-    with ThreadPoolExecutor(options.seeds) as threads:
-        searches = [threads.submit(work, seed) for seed in range(options.seeds)]
-        try:
-            for queue in lines:
-                for line in iter(queue.get, None):
-                    print(line, flush=True)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            end_children()  # so that no thread waits for them
-            raise
-        found = [each.result() for each in searches]
-    recorded.sort(key=lambda run: run.seed)
-    return found
+def _line(run: Run) -> str:
+    """Return the line about a run."""
+    outcome = "diverged"
+    if run.score is not None:
+        outcome = f"score {run.score:.4f}  loss {run.loss:.4f} of {run.baseline:.4f}"
+    return (
+        f"  length {run.length:6}  {'solved' if run.solved else 'FAILED'}  {outcome}"
+        f"  {run.updates} updates  {run.seconds:.1f} s"
+    )
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:

@@ -47,16 +47,11 @@ def _executor(count: int) -> Iterator[Executor | None]:
     try:
         yield executor
     except BaseException:
-        end_children()
+        for process in multiprocessing.active_children():
+            process.terminate()  # in the middle of a trial
         raise
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def end_children() -> None:
-    """End the processes of :func:`trial_executor` at once, in the middle of a trial."""
-    for process in multiprocessing.active_children():
-        process.terminate()
 
 
 def _leave_interrupts_to_parent() -> None:
