@@ -20,10 +20,10 @@ from numpy_rnn.apps.vocabulary import Vocabulary, check_text
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
 from numpy_rnn.layers.base import model_settings
-from numpy_rnn.layers.model_file import check_described
-from numpy_rnn.layers.rnn import gate_shapes
+from numpy_rnn.layers.model_file import check_described, read_model
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam
+from numpy_rnn.parameters import at_most
 from numpy_rnn.safetensors import open_safetensors, write
 from numpy_rnn.training import Batch, TrainingFailedError, gradient
 from numpy_rnn.training.gradient import first_not_finite
@@ -108,13 +108,6 @@ def extend(characters: str, text: str) -> str:
     check_text("text", text)
     new = dict.fromkeys(character for character in text if character not in characters)
     return characters[:-2] + "".join(new) + characters[-2:]
-
-
-def parameter_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each parameter of the model, without building it."""
-    V, H = len(experiment.characters), experiment.hidden_size
-    recurrent = {f"rnn.{name}_l0": shape for name, shape in gate_shapes(1, V, H).items()}
-    return recurrent | {"i2o.weight": (V, H), "i2o.bias": (V,)}
 
 
 def build(experiment: Experiment, cell: Callable[..., Recurrent] | None = None) -> Sequential:
@@ -235,11 +228,10 @@ def load(path: str | os.PathLike[str]) -> tuple[Experiment, Sequential]:
     """
     with open_safetensors(Path(path), FORMAT) as file:
         experiment = Experiment(**file.settings(ENTRY))
-        dtype = np.dtype(experiment.dtype)
-        shapes = parameter_shapes(experiment)
-        arrays = file.read_arrays({name: (shape, dtype) for name, shape in shapes.items()})
-        model = build(experiment)  # only now, when the file is known to hold arrays of these sizes
+        trained = read_model(file)
+        with at_most(trained.parameters.data.size):  # whatever sizes the settings claim
+            model = build(experiment)
         model.vocabulary = experiment.characters
         check_described(file, model)
-        model.load_state_dict(arrays)
+        model.load_state_dict(trained.parameters.values)
     return experiment, model

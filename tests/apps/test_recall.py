@@ -18,7 +18,6 @@ from numpy_rnn.apps.recall import (
     extend,
     generate,
     load,
-    parameter_shapes,
     run,
     save,
     train,
@@ -135,11 +134,6 @@ def test_numpy_scalars_become_python_numbers_and_can_be_saved(tmp_path: Path) ->
     assert [type(value) for value in values] == [int, float, int, int]
     save(tmp_path / "a.safetensors", run(experiment))
     assert load(tmp_path / "a.safetensors")[0] == experiment
-
-
-def test_parameter_shapes_are_those_of_the_model() -> None:
-    experiment = Experiment(text="abc", characters="abc<>", hidden_size=4)
-    assert parameter_shapes(experiment) == build(experiment).parameters.shapes
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
