@@ -91,14 +91,15 @@ def _build(network: Network, version: str) -> Any:
     entries = [
         e._replace(weights=[a.astype(writer.dtype) for a in e.weights]) for e in network.entries
     ]
-    reasons = [network.reason] if network.reason else []
-    if network.is_chain and not reasons:
+    reasons = [network.reason]
+    if network.is_chain and not network.reason:
         for entry in entries:
             chain.add(entry)
         if not chain.unsupported:
             return chain.model()
         reasons = chain.unsupported
-    if any(e.class_name == "InputLayer" for e in entries) and not network.reason:
+    has_input = any(entry.class_name == "InputLayer" for entry in entries)
+    if has_input and network.outputs and not network.reason:
         graph = _to_graph(network._replace(entries=entries), writer, version)
         if not writer.unsupported:
             return graph

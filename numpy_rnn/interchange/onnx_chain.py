@@ -108,7 +108,7 @@ class _SmallRun(Run):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph.opset, {})
-        self.budget = _budget(graph)
+        self.steps, self.budget = None, _budget(graph)  # nothing is recorded
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
