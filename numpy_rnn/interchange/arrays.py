@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from numpy_rnn.files import write_atomically
+from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import torch_file
 from numpy_rnn.interchange.contents import Contents, open_zip, read_bytes
 from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
@@ -31,33 +32,25 @@ NPY_HEADERS = {
 }
 
 
-def read_torch(path: Path) -> Contents:
-    """Read a file of PyTorch."""
-    return _read(read_tree(read_bytes(path)), "torch")
-
-
-def read_pickle(path: Path) -> Contents:
-    """Read a pickle of arrays."""
-    return _read(read_tree(read_bytes(path)), "pickle")
-
-
-def read_npz(path: Path) -> Contents:
-    """Read a file of ``np.savez`` or ``np.save``."""
+def read(path: Path, form: str) -> Contents:
+    """Read a file of one of these formats. See :func:`numpy_rnn.interchange.read`."""
+    if form == "safetensors":
+        return _read_safetensors(path)
     data = read_bytes(path)
-    if not data.startswith(b"PK"):
-        return _read(parse_npy(data), "npz")
-    with open_zip(data, MAX_UNPACKED) as archive:
-        entries = archive.infolist()
-        tree = {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
-    return _read(tree, "npz")
-
-
-def _read(tree: Any, form: str) -> Contents:
-    found = find_weights(tree)
+    found = find_weights(_parse_npz(data) if form == "npz" else read_tree(data))
     return StateDict(found).contents(form, found.settings)
 
 
-def read_safetensors(path: Path) -> Contents:
+def _parse_npz(data: bytes) -> Any:
+    """Return what is in a file of ``np.savez`` or ``np.save``."""
+    if not data.startswith(b"PK"):
+        return parse_npy(data)
+    with open_zip(data, MAX_UNPACKED) as archive:
+        entries = archive.infolist()
+        return {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
+
+
+def _read_safetensors(path: Path) -> Contents:
     """Read a model of this package, or the weights in a file."""
     with open_safetensors(path, "a file of safetensors") as file:
         if MODEL_ENTRY not in file.metadata:
@@ -91,34 +84,23 @@ def parse_npy(data: bytes) -> PickledArray:
     return PickledArray(value=flat.reshape(shape, order="F" if fortran_order else "C"))
 
 
-def write_safetensors(model: Layer, path: Path) -> None:
-    """Write the file of :meth:`Layer.save`, whose weights have PyTorch's names."""
-    model.save(path)
-
-
-def write_torch(model: Layer, path: Path) -> list[str]:
-    """Write the state_dict of a model, as ``torch.save`` does."""
-    return _write(model, path, partial(torch_file.write, arrays=model.parameters.values))
-
-
-def write_pickle(model: Layer, path: Path) -> list[str]:
-    """Write the state_dict of a model: a pickled dict of arrays."""
-    return _write(model, path, partial(pickle.dump, model.state_dict(), protocol=4))
-
-
-def write_npz(model: Layer, path: Path) -> list[str]:
-    """Write the state_dict of a model, as ``np.savez`` does."""
-
-    def write(file: Any) -> None:
-        with ZipFile(file, "w") as archive:  # np.savez of NumPy 2.0 leaves it open on a full disk
-            for name, array in model.state_dict().items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                    np.lib.format.write_array(entry, array, allow_pickle=False)
-
-    return _write(model, path, write)
-
-
-def _write(model: Layer, path: Path, write: Callable[[Any], None]) -> list[str]:
+def write(model: Layer, path: Path, form: str) -> list[str]:
+    """Write the weights of a model, and return what the format does not hold."""
+    if form == "safetensors":
+        model.save(path)
+        return []
     missing = check_for_torch(model)
-    write_atomically(path, write)
+    writers: dict[str, Callable[[Any], None]] = {
+        "torch": partial(torch_file.write, arrays=model.parameters.values),
+        "pickle": partial(pickle.dump, model.state_dict(), protocol=4),
+        "npz": partial(_write_npz, arrays=model.state_dict()),
+    }
+    write_atomically(path, writers[form])
     return missing
+
+
+def _write_npz(file: Any, arrays: Mapping[str, Array]) -> None:
+    with ZipFile(file, "w") as archive:  # np.savez of NumPy 2.0 leaves it open on a full disk
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)

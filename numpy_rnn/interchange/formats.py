@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -26,7 +27,7 @@ class Format(NamedTuple):
     """How a format is told, and the modules that read and write it.
 
     One has ``read(path) -> Contents``, the other ``write(model, path)``, which may return what the
-    format does not hold. In a module of several formats they are ``read_FORMAT``, ``write_FORMAT``.
+    format does not hold. Those of ``arrays``, a module of several formats, also take the format.
     """
 
     head: bytes  # how a file begins, as a regular expression
@@ -126,8 +127,8 @@ def read(path: str | PathLike[str]) -> Contents:
 
 
 def _function(verb: str, module: str, name: str) -> Any:
-    found = import_module(f"numpy_rnn.interchange.{module}")
-    return getattr(found, f"{verb}_{name}", None) or getattr(found, verb)
+    function = getattr(import_module(f"numpy_rnn.interchange.{module}"), verb)
+    return partial(function, form=name) if module == "arrays" else function
 
 
 def load(path: str | PathLike[str], **options: Any) -> Any:
