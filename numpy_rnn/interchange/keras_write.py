@@ -45,12 +45,8 @@ def write(model: layers.Layer, path: Path) -> list[str]:
             file.attrs["model_config"] = json.dumps(config)
             file.attrs["keras_version"], file.attrs["backend"] = VERSION, "numpy"
             file.create_group("model_weights").attrs["layer_names"] = list(writer.weights)
-        seen: Counter[str] = Counter()
         for name, arrays in writer.weights.items():
-            kind = name.rsplit("_", 1)[0]
-            numbered = f"layers/{kind}_{seen[kind]}" if seen[kind] else f"layers/{kind}"
-            seen[kind] += 1
-            group = file.create_group(f"model_weights/{name}" if legacy else numbered)
+            group = file.create_group(f"{'model_weights' if legacy else 'layers'}/{name}")
             if legacy:
                 group.attrs["weight_names"] = list(arrays)
             for below, array in arrays.items():
@@ -73,6 +69,7 @@ class _Writer:
     def __init__(self, model: layers.Layer) -> None:
         self.configs: list[dict[str, Any]] = []
         self.weights: dict[str, dict[str, Array]] = {}
+        self._numbers: Counter[str] = Counter()  # of layers of each class, as Keras 3 counts
         self._unsupported: list[str] = []
         self.missing: list[str] = []
         if getattr(model, "batch_first", None) is False:
@@ -97,7 +94,9 @@ class _Writer:
         """Add a layer of Keras. D is the size of its input, if that is known."""
         if not any(self.weights.values()):  # the first with weights
             self._features = list(D)
-        name = f"{snake_case(kind)}_{len(self.configs)}"
+        name = snake_case(kind)
+        self._numbers[name] += 1
+        name += f"_{self._numbers[name] - 1}" if self._numbers[name] > 1 else ""
         self.configs.append(self._entry(kind, {"name": name} | config))
         self.weights[name] = weights or {}
 
