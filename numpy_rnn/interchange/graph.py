@@ -220,11 +220,10 @@ class NewShapeError(Exception):
 
 
 class Known(NamedTuple):
-    """A value in a run, and what it depends on. `label` is for others."""
+    """A value in a run, and what it depends on."""
 
     array: Any
     depends: int = CONSTANT
-    label: Any = None
 
 
 class Run:
@@ -251,7 +250,9 @@ class Run:
             values[""] = Known(None)
             reads = [values[name] for name in node.inputs]
             if node.op == "If":
-                results = self.graph(self.branch(node, reads[0]), [], values)
+                self.steps = self.steps if reads[0].depends < NUMBERS else None
+                chosen = node.attributes["then_branch" if reads[0].array else "else_branch"]
+                results = self.graph(chosen, [], values)
             else:
                 results = self.node(node, reads)
             values.update(zip(node.outputs, results, strict=False))
@@ -259,13 +260,6 @@ class Run:
                 if last[name] is node and name not in graph.outputs:
                     values.pop(name, None)
         return [values[name] for name in graph.outputs]
-
-    def branch(self, node: Node, condition: Known) -> Graph:
-        """Return the branch of an If."""
-        if condition.depends == NUMBERS:
-            self.steps = None
-        chosen: Graph = node.attributes["then_branch" if condition.array else "else_branch"]
-        return chosen
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node and record it."""
