@@ -52,7 +52,7 @@ def in_float64(graph: Graph) -> Graph:
         nodes.append(node._replace(attributes=attributes))
     inputs = [v._replace(dtype=wide) if v.dtype == single else v for v in graph.inputs]
     constants = {name: widened(array) for name, array in graph.constants.items()}
-    return Graph(nodes, inputs, graph.outputs, constants, graph.opset)
+    return Graph(nodes, inputs, graph.outputs, constants)
 
 
 def compare(path: Path, fed: list[dict[str, Any]] | None = None) -> Result:

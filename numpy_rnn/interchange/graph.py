@@ -85,7 +85,7 @@ class Graph:
     """Named nodes in the order in which they run.
 
     Each reads inputs, constants and outputs of nodes before it. What depends on constants and on
-    shapes alone is computed once for each shape. `opset` is the version of ONNX's operators.
+    shapes alone is computed once for each shape.
 
     Examples
     --------
@@ -103,9 +103,8 @@ class Graph:
         inputs: Sequence[str | Value],
         outputs: Sequence[str],
         constants: Mapping[str, Array] | None = None,
-        opset: int = 17,
     ) -> None:
-        self.nodes, self.outputs, self.opset = tuple(nodes), tuple(outputs), opset
+        self.nodes, self.outputs = tuple(nodes), tuple(outputs)
         self.inputs = tuple(Value(i) if isinstance(i, str) else i for i in inputs)
         self.constants = dict(constants or {})
         self.names = [value.name for value in self.inputs]
@@ -120,7 +119,7 @@ class Graph:
         self._own = threading.local()  # plans have buffers, so each thread has its own
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Graph, (self.nodes, self.inputs, self.outputs, self.constants, self.opset)
+        return Graph, (self.nodes, self.inputs, self.outputs, self.constants)
 
     def __repr__(self) -> str:
         return f"Graph({len(self.nodes)} nodes, {self.names} -> {list(self.outputs)})"
@@ -196,7 +195,7 @@ class Graph:
         if not self._checked:
             self.check()
         places = [value.check(x) for value, x in zip(self.inputs, arrays, strict=True)]
-        run = Run(self.opset, own.setdefault("kept", {}))
+        run = Run(own.setdefault("kept", {}))
         inputs = [Known(x, SHAPE if s else NUMBERS) for x, s in zip(places, switches, strict=True)]
         outputs = [known.array for known in run.graph(self, inputs)]
         if run.steps is not None:
@@ -232,8 +231,8 @@ class Run:
     `kept` is the thread's: the results that depend on constants alone, and the layers.
     """
 
-    def __init__(self, opset: int, kept: dict[Any, Any]) -> None:
-        self.opset, self.kept = opset, kept
+    def __init__(self, kept: dict[Any, Any]) -> None:
+        self.kept = kept
         self.results: dict[int, list[Known]] = kept.setdefault("results", {})
         self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
         self.bytes = 0
@@ -301,7 +300,7 @@ class Run:
             return bound
         if node.op == "Conv":
             return bind_convolution(*arrays, **node.attributes)
-        function = function_of(node.op, node.attributes, self.opset)
+        function = function_of(node.op, node.attributes)
         results = [np.asarray(y) for y in _several(function(*arrays))]
         moving = [known.array for known in reads if known.depends == NUMBERS]
         views = len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results)

@@ -107,7 +107,7 @@ class _SmallRun(Run):
     """A run that reads no more numbers than the budget, whatever a stranger's file asks for."""
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__(graph.opset, {})
+        super().__init__({})
         self.steps, self.budget = None, _budget(graph)  # nothing is recorded
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
@@ -135,7 +135,7 @@ class _Walk:
     """The layers on the way from the first input to the first output."""
 
     def __init__(self, graph: Graph, dtype: Any) -> None:
-        self.dtype, self.opset = dtype, graph.opset
+        self.dtype = dtype
         self.values: dict[str, Any] = {"": None, **graph.constants}
         self.labels = {graph.names[0]: Label(0)}
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
@@ -188,7 +188,7 @@ class _Walk:
         if node.op in MOVES and all(array is not None for array in arrays):
             sizes = [np.size(array) for array in arrays]
             self._spend(math.prod(sizes) if node.op == "Gather" else sum(sizes))
-            result = function_of(node.op, node.attributes, self.opset)(*arrays)
+            result = function_of(node.op, node.attributes)(*arrays)
             self.values[node.outputs[0]] = result[0] if isinstance(result, tuple) else result
 
     def _spend(self, numbers: int) -> None:

@@ -36,7 +36,7 @@ def read(path: Path) -> Contents:
 
     settings = {
         "producer": reader.model["producer_name"],
-        "opset": whole.opset,
+        "opset": reader.opset,
         "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in whole.inputs},
         "outputs": list(whole.outputs),
     }
@@ -89,13 +89,15 @@ class Reader:
             else:
                 if op == "Split":
                     attributes.setdefault("num_outputs", len(node["output"]))
+                if op in ("Softmax", "LogSoftmax") and self.opset < 13:
+                    attributes = {"axis": 1, "joined": 1} | attributes
                 names = tuple(node["output"])
                 while names and not names[-1]:
                     names = names[:-1]
                 nodes.append(Node(name, op, tuple(node["input"]), names, attributes))
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
         outputs = [v["name"] for v in message["output"]]
-        return Graph(nodes, inputs, outputs, constants, self.opset)
+        return Graph(nodes, inputs, outputs, constants)
 
     def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
         try:

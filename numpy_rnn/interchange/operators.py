@@ -54,17 +54,17 @@ def Sigmoid(X: Array, *, out: Any = None) -> Any:
     return np.add(y, half, out)
 
 
-def _softmax(*, log: bool, opset: int) -> Callable[..., Array]:
-    def along(X: Array, axis: int) -> Array:
-        z: Array = X - X.max(axis, keepdims=True, initial=-np.inf)
-        e = np.exp(z)
-        total = e.sum(axis, keepdims=True)
-        return np.asarray(z - np.log(total) if log else e / total)
+def Softmax(input: Array, *, axis: int = -1, joined: int = 0, log: bool = False) -> Array:
+    if joined:  # as before opset 13: over all axes from `axis` on
+        return Softmax(Flatten(input, axis=axis), log=log).reshape(input.shape)
+    z = input - input.max(axis, keepdims=True, initial=-np.inf)
+    e = np.exp(z)
+    total = e.sum(axis, keepdims=True)
+    return np.asarray(z - np.log(total) if log else e / total)
 
-    if opset >= 13:
-        return lambda input, *, axis=-1: along(input, axis)
-    # Before opset 13 it is over all axes from `axis` on.
-    return lambda input, *, axis=1: along(Flatten(input, axis=axis), 1).reshape(input.shape)
+
+def LogSoftmax(input: Array, *, axis: int = -1, joined: int = 0) -> Array:
+    return Softmax(input, axis=axis, joined=joined, log=True)
 
 
 def _reduce(ufunc: Any, *, mean: bool = False) -> Callable[..., Array]:
@@ -320,7 +320,6 @@ OPERATORS |= {
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
     "Identity": lambda input: input,
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
-    "LogSoftmax": _softmax(log=True, opset=13),
     "Max": lambda *inputs: reduce(np.maximum, inputs),
     "MaxPool": _pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
@@ -339,7 +338,6 @@ OPERATORS |= {
     ),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Size": lambda data: np.array(data.size, np.int64),
-    "Softmax": _softmax(log=False, opset=13),
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
@@ -348,7 +346,6 @@ OPERATORS |= {
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
     "Unsqueeze": lambda data, axes: np.expand_dims(data, _axes(axes) or ()),
 }
-BEFORE_13 = {n: _softmax(log=n[0] == "L", opset=11) for n in ("Softmax", "LogSoftmax")}
 # Attributes of convolutions and pools.
 WINDOWS = {"strides", "dilations", "pads", "auto_pad"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
@@ -368,11 +365,10 @@ def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
 
 
-def function_of(op: str, options: Mapping[str, Any], opset: int) -> Callable[..., Any]:
+def function_of(op: str, options: Mapping[str, Any]) -> Callable[..., Any]:
     """Return an operator as a function of its inputs. KeyError if there is none."""
-    function = BEFORE_13[op] if opset < 13 and op in BEFORE_13 else OPERATORS[op]
     arguments = _arguments(options)
-    return partial(function, **arguments) if arguments else function
+    return partial(OPERATORS[op], **arguments) if arguments else OPERATORS[op]
 
 
 def takes_out(function: Callable[..., Any]) -> bool:
