@@ -37,14 +37,10 @@ TIMED = (make_layer, layers.LastStep)  # what takes `batch_first`
 STEPS, STEP, STATE = range(3)  # what a value is: of all steps, of one step, a final state
 
 
-class NoChainError(Exception):
-    """The graph is no chain of layers."""
-
-
 def require(condition: object) -> None:
-    """Raise NoChainError unless the condition holds."""
+    """Raise ValueError unless the condition holds, without which there is no chain."""
     if not condition:
-        raise NoChainError
+        raise ValueError
 
 
 def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
@@ -54,12 +50,13 @@ def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
         walk = _Walk(graph, dtype)
         with np.errstate(all="ignore"):
             examples = [_example(graph, *sizes, tokens=walk.tokens) for sizes in SIZES]
-            outputs = [_run(graph, arrays) for arrays in examples]
+            known = [[Known(array, NUMBERS) for array in arrays] for arrays in examples]
+            outputs = [_SmallRun(graph).graph(graph, inputs)[0].array for inputs in known]
             for batch_first in (False, True):
                 model = walk.model(batch_first)
                 if all(_agree(model, x, y) for (x, *_), y in zip(examples, outputs, strict=True)):
                     return model
-    except (NoChainError, *ERRORS):
+    except ERRORS:
         pass
     return None
 
@@ -85,12 +82,6 @@ def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
         if array.dtype.kind in "iu" and array.ndim == 1:
             array[...] = x.shape[0 if len(array) == x.shape[1] else 1]
     return arrays
-
-
-def _run(graph: Graph, arrays: list[Array]) -> Array:
-    known = [Known(array, NUMBERS) for array in arrays]
-    output: Array = _SmallRun(graph).graph(graph, known)[0].array
-    return output
 
 
 def _agree(model: layers.Sequential, x: Array, expected: Array) -> bool:
@@ -205,7 +196,7 @@ class _Walk:
         return Label(found.pop() if len(found) == 1 else -1, kind)
 
     def _is_whole(self, node: Node) -> bool:
-        """Return whether a Slice keeps all. NoChainError unless its bounds are near an end."""
+        """Return whether a Slice keeps all. Its bounds have to be near an end."""
         given = dict(zip(("starts", "ends"), map(self.values.get, node.inputs[1:3]), strict=False))
         starts, ends = (np.asarray({**node.attributes, **given}[n]) for n in ("starts", "ends"))
         bounds = np.abs([starts, ends])

@@ -205,12 +205,11 @@ class Machine:
             stack.append(CONSTANTS.get(name, argument))
             return
         match name:
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                if argument >> 32:
-                    raise ValueError(f"it has a pickle with a memo of {argument} entries")
-                memo[argument] = stack[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
+            case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
+                number = len(memo) if argument is None else argument
+                if number >> 32:  # numbers beyond that could collide
+                    raise ValueError(f"it has a pickle with a memo of {number} entries")
+                memo[number] = stack[-1]
             case "GET" | "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_SET":
