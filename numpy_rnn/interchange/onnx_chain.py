@@ -77,6 +77,7 @@ def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
     x, rng = arrays[0], np.random.default_rng(0)
     is_tokens = x.dtype.kind in "iu"
     require(x.ndim == (2 if is_tokens else 3))
+    require(x.shape[:2] != (1, 1))  # which of the two is time cannot be told then
     x[...] = rng.integers(0, tokens, x.shape) if is_tokens else rng.standard_normal(x.shape)
     for array in arrays[1:]:
         if array.dtype.kind in "iu" and array.ndim == 1:

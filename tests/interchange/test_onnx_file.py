@@ -213,7 +213,8 @@ def recurrent_chain(**change: Any) -> bytes:
         node("Tanh", ["y"], ["t"]),
     ]
     weights.append(from_array("axes", np.array([1])))
-    dims = [{"dim_param": "t"}, {"dim_value": 3}, {"dim_value": 2}]
+    sizes = change.get("sizes", ("t", 3))
+    dims = [{"dim_param": n} if n == "t" else {"dim_value": n} for n in (*sizes, 2)]
     value = {"name": "x", "type": {"tensor_type": {"elem_type": 1, "shape": {"dim": dims}}}}
     graph = {"node": nodes, "initializer": weights, "input": [value]}
     return model(graph | {"output": [{"name": n} for n in change.get("outputs", ["z"])]})
@@ -227,6 +228,8 @@ def recurrent_chain(**change: Any) -> bytes:
         ({"state": "h"}, Graph),  # an initial state that is not zero
         ({"outputs": ["z", "y"]}, Graph),  # the layer's output is wanted too
         ({"outputs": ["z", "t"]}, Graph),  # two branches
+        ({"sizes": (4, 1)}, Sequential),
+        ({"sizes": (1, 1)}, Graph),  # the order of the axes cannot be told
     ],
 )
 def test_what_is_no_chain_of_layers_stays_a_graph(
@@ -234,7 +237,8 @@ def test_what_is_no_chain_of_layers_stays_a_graph(
 ) -> None:
     made = load(recurrent_chain(**change), tmp_path)
     assert type(made) is kind
-    x = np.random.default_rng(1).standard_normal((4, 3, 2)).astype("f4")
+    T, B = change.get("sizes", (4, 3))
+    x = np.random.default_rng(1).standard_normal((T, B, 2)).astype("f4")
     graph = read(tmp_path / "model.onnx").build(graph=True)
     ours = made.predict(x)[0] if kind is Sequential else made(x)[0]
     np.testing.assert_allclose(ours, graph(x)[0], rtol=1e-5, atol=1e-6)
