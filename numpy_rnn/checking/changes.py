@@ -111,7 +111,7 @@ def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
     if isinstance(statement, ast.If):
         yield 2, "a branch", _text(column, *statement.body)
         yield 2, "a branch", _text(column, *statement.orelse) or "pass"
-    elif not isinstance(statement, ast.Return | ast.For | ast.While | ast.FunctionDef):
+    elif not isinstance(statement, ast.Return | ast.For | ast.While | ast.FunctionDef | ast.Pass):
         yield 1, "a statement too many", "pass"
     if isinstance(statement, ast.Assign):
         target, value = statement.targets[0], ast.unparse(statement.value)
@@ -184,7 +184,7 @@ def _of_elements(node: ast.Tuple | ast.List) -> Iterator[Change]:
             texts = [ast.unparse(element) for element in node.elts]
             texts[a], texts[b] = texts[b], texts[a]
             inside = ", ".join(texts)
-            text = f"[{inside}]" if isinstance(node, ast.List) else inside
+            text = f"[{inside}]" if isinstance(node, ast.List) else f"({inside})"
             yield 2, "two values in each other's place", text
 
 
@@ -279,7 +279,8 @@ def _of_element(place: Place, pool: Pool) -> Iterator[Change]:
     value = ast.unparse(node.value)
     if isinstance(node.slice, ast.Slice):
         yield 1, "a slice", value
-    *outer, last = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    *outer, last = parts or [node.slice]
     if isinstance(last, ast.Constant):
         rows = f"({value})[{', '.join(map(ast.unparse, outer))}]" if outer else f"({value})"
         yield 2, "a sum over the batch", f"{rows}.sum(axis=0)"

@@ -21,7 +21,7 @@ class Source:
         node = ast.parse(textwrap.dedent("".join(lines))).body[0]
         if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
             raise TypeError(f"{function.__name__} is an expression, expected a def")
-        code = textwrap.dedent("".join(lines[node.lineno - 1 :]))  # without decorators
+        code = textwrap.dedent("".join(lines[node.lineno - 1 :]).expandtabs())  # no decorators
         self.free = function.__code__.co_freevars
         if self.free:  # a function around it has its free variables
             code = f"def outer({', '.join(self.free)}):\n{textwrap.indent(code, ' ')}"
@@ -61,8 +61,8 @@ class Source:
 
     def before_and_after(self, edit: Edit, longest: int) -> tuple[str, str]:
         """Return the text of the statement, or of the largest part that is not too long."""
-        texts = [both for both in self._around(edit) if both[0] != both[1]]
-        fitting = (both for both in texts if max(map(len, both)) <= longest)
+        texts = list(self._around(edit))
+        fitting = (both for both in texts if max(map(len, both)) <= longest and both[0] != both[1])
         return next(fitting, texts[-1])
 
     def _around(self, edit: Edit) -> Iterator[tuple[str, str]]:

@@ -180,6 +180,39 @@ def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
     assert 'with "dc = (dy * x).sum(axis=0) + dc" instead' in found[-1]  # dc += would change dc
 
 
+TABS = """
+import numpy as np
+
+def keeps(function):
+    return functools.wraps(function)(lambda *arguments: function(*arguments))
+
+def made(scale):
+\tdef forward(x, h0, Wx, Wh, b):
+\t\ty = np.tanh(x @ Wx)  # é
+\t\treturn scale * y, (x, Wx, y)
+
+\t@keeps
+\tdef backward(dy, cache):
+\t\t"Größe"; x, Wx, y = cache
+\t\tif scale < 0: raise ValueError
+\t\telif scale == 7: δ = dy
+\t\telse:
+\t\t\tδ = scale * dy * (1 -
+\t\t\t\ty)  # the square is missing
+\t\tif len(x): dx = δ @ Wx.T; dWx = np.einsum("btd,bth->dh", x, δ)
+\t\treturn dx, None, dWx, None, None
+\treturn forward, backward
+
+forward, backward = made(2.0)
+"""
+
+
+def test_the_text_of_a_function_may_have_any_form(tmp_path: Path) -> None:
+    found = checked("import functools" + TABS, tmp_path, cause_seconds=SECONDS)
+    line = 'line 18 of of_user.py: with "δ = scale * dy * (1 - y ** 2)" instead'
+    assert line in found[-1]
+
+
 @pytest.mark.parametrize("pair", REFERENCES, ids=lambda pair: pair.name)
 def test_nearly_every_change_of_a_page_is_code(pair: RegisteredPair) -> None:
     backward: Any = pair.checked()[1]
