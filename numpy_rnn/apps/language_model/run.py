@@ -63,27 +63,90 @@ class TextInfo(Validated):
     sha256: str = required(string)
 
 
-class TrainingRun(NamedTuple):
-    """A run, ready for ``run.trainer.fit()`` unless it comes from :func:`read`."""
+class TrainingRun:
+    """The parts of a run, ready for ``run.trainer.fit()`` unless it comes from :func:`read`.
 
-    settings: Settings
-    vocabulary: Vocabulary
-    text: TextInfo
-    model: Sequential
-    trainer: Trainer
-    validation: Validation | None  # None if nothing is held out
-    # (N,) held-out tokens, MAX_HELD_OUT at most, after the last token of the training part, which
-    # the first of them is predicted from. Empty if nothing is held out.
-    held_out: Array
-    history: History  # training losses
-    log: JsonLines  # writes nothing until it gets a path
-    budget: TimeBudget | None  # None if the settings have epochs
-    files: Checkpoints  # writer of the checkpoints
+    `tokens` are those of the text, and `path` is the checkpoint's. The rest are arguments of
+    :class:`Checkpoints` and :class:`Trainer`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        vocabulary: Vocabulary,
+        text: TextInfo,
+        tokens: Array,
+        path: Path,
+        save_every: float = 60.0,
+        threads: int = 1,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.settings, self.vocabulary, self.text = settings, vocabulary, text
+        split = len(tokens) - int(len(tokens) * settings.validation_fraction)
+        least = max(settings.batch_size, settings.window)
+        if split - 1 < least:
+            raise ValueError(
+                f"{text.name!r} has {split} characters to train on, expected at least {least + 1}"
+                + (f", or --window and --batch-size of at most {split - 1}" if split > 1 else "")
+            )
+        # (N,) held-out tokens, MAX_HELD_OUT at most, after the last token of the training part,
+        # which the first of them is predicted from. Empty if nothing is held out.
+        self.held_out = (
+            tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
+        )
+        self.model = build(settings, len(vocabulary))
+        self.model.vocabulary = vocabulary.characters
+        about = {"settings": asdict(settings), "text": asdict(text)}
+        self.files = Checkpoints(path, save_every, about)
+        self.validation: Validation | None = None
+        if len(self.held_out):
+            self.validation = Validation(
+                self._measure,
+                settings.validate_every,
+                settings.patience or None,
+                restore_best=False,  # a checkpoint has both the last and the best parameters
+            )
+        self.budget: TimeBudget | None = None
+        if settings.time_budget is not None:
+            seconds, first = settings.time_budget * (1 - REMAINDER), settings.validate_every
+            self.budget = TimeBudget(seconds, self.files, min(20, first), self._steps_to_validate)
+        self.history = History()
+        self.log = JsonLines(None, validation=self.validation)  # until it gets a path
+        callbacks = self.budget, self.history, self.validation, self.log, self.files
+        self.trainer = Trainer(
+            self.model,
+            CrossEntropyLoss(),
+            optimizer_for(settings, self.model),
+            Windows.next_of(tokens[:split], settings.batch_size, settings.window),
+            schedule=schedule_for(settings),
+            clip_norm=settings.clip_norm or None,
+            shards=settings.shards,
+            threads=threads,
+            callbacks=[callback for callback in callbacks if callback is not None],
+            ranks=ranks,
+        )
+        if settings.epochs is not None:
+            self.trainer.total = self.trainer.steps_in(settings.epochs)
 
     def add(self, callback: Callback) -> None:
         """Add a callback that is called after each step, before a checkpoint is written."""
         callback.attach(self.trainer)
         self.trainer.callbacks.insert(self.trainer.callbacks.index(self.files), callback)
+
+    def _validated(self, steps: int) -> int:
+        """Return how many characters a validation of a run of so many steps reads."""
+        read = int(VALIDATED * steps * self.settings.batch_size * self.settings.window)
+        return min(max(len(self.held_out) - 1, 0), max(32 * self.settings.batch_size, read))
+
+    def _steps_to_validate(self, steps: int) -> float:
+        """Return how many steps take as long: a step's backward costs two forwards."""
+        return self._validated(steps) / (3 * self.settings.batch_size * self.settings.window)
+
+    def _measure(self) -> float:
+        count = len(self.held_out) - 1
+        if self.budget is not None and self.budget.plans:  # the first one decides
+            count = self._validated(self.budget.plans[0][1])
+        return cross_entropy(self.model, self.held_out[: count + 1], self.settings.batch_size)
 
 
 class LoadedModel(NamedTuple):
@@ -105,9 +168,8 @@ def start(
     tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
     about = TextInfo(text.name, len(tokenized.tokens), tokenized.sha256)
-    return _assemble(
-        settings, tokenized.vocabulary, about, tokenized.tokens, folder / FILE, save_every, threads
-    )
+    known = settings, tokenized.vocabulary, about
+    return TrainingRun(*known, tokenized.tokens, folder / FILE, save_every, threads)
 
 
 def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int = 1) -> TrainingRun:
@@ -127,92 +189,10 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int =
         )
     with damaged_file_errors(path, checkpoint.FORMAT):
         known = saved.settings, saved.vocabulary, saved.text
-        run = _assemble(*known, tokenized.tokens, path, save_every, threads)
+        run = TrainingRun(*known, tokenized.tokens, path, save_every, threads)
         run.trainer.load_state_dict(saved.trainer.state_dict())
     run.files.resumed = before
     return run
-
-
-def _assemble(
-    settings: Settings,
-    vocabulary: Vocabulary,
-    text: TextInfo,
-    tokens: Array,
-    path: Path,
-    save_every: float = 60.0,
-    threads: int = 1,
-    ranks: Ranks | None = None,
-) -> TrainingRun:
-    split = len(tokens) - int(len(tokens) * settings.validation_fraction)
-    held_out = tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
-    validation = budget = None
-    characters = settings.batch_size * settings.window
-
-    def validated(steps: int) -> int:
-        """Return the number of characters of a validation, which the first plan decides."""
-        return min(
-            max(len(held_out) - 1, 0),
-            max(32 * settings.batch_size, int(VALIDATED * steps * characters)),
-        )
-
-    def measure() -> float:
-        count = len(held_out) - 1
-        if budget is not None and budget.plans:
-            count = validated(budget.plans[0][1])
-        return cross_entropy(model, held_out[: count + 1], settings.batch_size)
-
-    if len(held_out):
-        validation = Validation(
-            measure,
-            settings.validate_every,
-            settings.patience or None,
-            restore_best=False,  # a checkpoint has both the last and the best parameters
-        )
-    about = {"settings": asdict(settings), "text": asdict(text)}
-    files = Checkpoints(path, save_every, about)
-    if settings.time_budget is not None:
-        budget = TimeBudget(
-            settings.time_budget * (1 - REMAINDER),
-            files,
-            min(20, settings.validate_every),
-            lambda N: validated(N) / (3 * characters),  # a step's backward costs two forwards
-        )
-    history, log = History(), JsonLines(None, validation=validation)
-    least = max(settings.batch_size, settings.window)
-    if split - 1 < least:
-        raise ValueError(
-            f"{text.name!r} has {split} characters to train on, expected at least {least + 1}"
-            + (f", or --window and --batch-size of at most {split - 1}" if split > 1 else "")
-        )
-    model = build(settings, len(vocabulary))
-    model.vocabulary = vocabulary.characters
-    trainer = Trainer(
-        model,
-        CrossEntropyLoss(),
-        optimizer_for(settings, model),
-        Windows.next_of(tokens[:split], settings.batch_size, settings.window),
-        schedule=schedule_for(settings),
-        clip_norm=settings.clip_norm or None,
-        shards=settings.shards,
-        threads=threads,
-        callbacks=[c for c in (budget, history, validation, log, files) if c is not None],
-        ranks=ranks,
-    )
-    if settings.epochs is not None:
-        trainer.total = trainer.steps_in(settings.epochs)
-    return TrainingRun(
-        settings,
-        vocabulary,
-        text,
-        model,
-        trainer,
-        validation,
-        held_out,
-        history,
-        log,
-        budget,
-        files,
-    )
 
 
 def least_seconds_per_step(settings: Settings, workers: int) -> float:
@@ -310,7 +290,7 @@ def read(path: Path) -> TrainingRun:
             raise ValueError("its vocabulary is not in the order of the code points")
         _check_sizes(file, settings, len(vocabulary))
         tokens = np.broadcast_to(np.zeros((), vocabulary.dtype), text.characters)
-        run = _assemble(settings, vocabulary, text, tokens, path, ranks=Ranks())
+        run = TrainingRun(settings, vocabulary, text, tokens, path, ranks=Ranks())
         trainer, optimizer = run.trainer, run.trainer.optimizer
         checkpoint.restore(file, found["state"], trainer)
         check_described(file, run.model)
