@@ -99,6 +99,9 @@ class _Views(dict[str, Array]):
     clear = popitem = update = __ior__ = _refuse  # type: ignore[assignment]  # they refuse
 
 
+_Pair = tuple[Array, Array]  # a parameter and its gradient
+
+
 class Parameters:
     """Named arrays that live in one flat vector, and their gradients in a second.
 
@@ -162,43 +165,33 @@ class Parameters:
     def _size(self) -> int:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
-    def _live_in(self, data: Array, grad: Array) -> None:
-        """Make `data` and `grad` this object's vectors, and point the views at them.
+    def _live_in(self, data: Array, grad: Array, views: Mapping[str, _Pair] | None = None) -> None:
+        """Make `data` and `grad` this object's vectors, and make the views of them.
 
-        The vectors before them become read-only: to write to one would change nothing.
+        A part takes its `views` from the whole, which may have tied some to another part. The
+        vectors before them become read-only: to write to one would change nothing.
         """
         before = self.__dict__.get("data")
         if before is not None and before is not data:
-            views = (*self.values.values(), *self.grads.values())
-            for array in (before, self.grad, *views):
+            for array in (before, self.grad, *self.values.values(), *self.grads.values()):
                 array.setflags(write=False)
-        values: dict[str, Array] = {}
-        grads: dict[str, Array] = {}
-        start = 0
-        for name in self._order:
-            shape = self.shapes.get(name, (0,))  # of a tied one for now
-            stop = start + math.prod(shape)
-            values[name] = data[start:stop].reshape(shape)
-            grads[name] = grad[start:stop].reshape(shape)
-            start = stop
+        if views is None:
+            views, start = {}, 0
+            for name, shape in self.shapes.items():
+                part = slice(start, start + math.prod(shape))
+                views[name] = data[part].reshape(shape), grad[part].reshape(shape)
+                start = part.stop
+            views |= {name: views[source] for name, source in self._tied.items()}
         self.__dict__.update(data=data, grad=grad, dtype=data.dtype)
+        values, grads = ({name: views[name][k] for name in self._order} for k in (0, 1))
         self.__dict__.update(values=_Views(values), grads=_Views(grads))
         start = 0
-        for part in self._parts.values():
-            part._joined = True
-            segment = slice(start, start + part._size)
-            part._live_in(data[segment], grad[segment])
-            start = segment.stop
-        for name, source in self._tied.items():
-            self._point(name, self.values[source], self.grads[source])
-
-    def _point(self, name: str, value: Array, grad: Array) -> None:
-        """Make a tied name, here and in the part that it is of, a name of these arrays."""
-        dict.__setitem__(self.values, name, value[...])
-        dict.__setitem__(self.grads, name, grad[...])
-        prefix, _, rest = name.partition(".")
-        if prefix in self._parts:
-            self._parts[prefix]._point(rest, value, grad)
+        for prefix, child in self._parts.items():
+            child._joined = True
+            part = slice(start, start + child._size)
+            own = {name: views[f"{prefix}.{name}"] for name in child._order}
+            child._live_in(data[part], grad[part], own)
+            start = part.stop
 
     def _release(self, name: str) -> None:
         """Take a name out of the vector, here and in the part that it is of."""
@@ -233,11 +226,11 @@ class Parameters:
                     f"{self.shapes[source]}"
                 )
         kept = [name for name in self.shapes if name not in tied]
-        vectors = [_flat(views, kept, self.dtype) for views in (self.values, self.grads)]
+        data, grad = (_flat(views, kept, self.dtype) for views in (self.values, self.grads))
         for name in tied:
             self._release(name)
         self._tied |= tied
-        self._live_in(*vectors)
+        self._live_in(data, grad)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy numbers into `data` and `grad`. Refuse to replace the views."""
