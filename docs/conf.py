@@ -18,7 +18,7 @@ from latex2mathml.converter import convert
 import numpy_rnn
 from numpy_rnn.apps.learn import load
 from numpy_rnn.apps.recall import SENTENCE
-from numpy_rnn.apps.to_builtin import Validated
+from numpy_rnn.arguments import Validated
 from numpy_rnn.textbook import PAGES
 
 LINK_OUT = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./[^)]*|memory-results/[^)]*)\)")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_rnn.apps.to_builtin import MAX_SIZE, Validated, checked, integer, one_of, real, string
 from numpy_rnn.apps.vocabulary import Vocabulary, check_text
+from numpy_rnn.arguments import MAX_SIZE, Validated, checked, integer, one_of, real, string
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Linear, MSELoss, Recurrent, Sequential
 from numpy_rnn.layers.base import model_settings

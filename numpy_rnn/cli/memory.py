@@ -15,8 +15,9 @@ import numpy.random
 
 from numpy_rnn.apps.memory import runs, search
 from numpy_rnn.apps.memory.cells import CELLS
-from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig
-from numpy_rnn.apps.to_builtin import MAX_SIZE
+from numpy_rnn.apps.memory.runs import Run, TrainingConfig
+from numpy_rnn.apps.memory.tasks import TASKS
+from numpy_rnn.arguments import MAX_SIZE
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, errors_as
 from numpy_rnn.cli.options import (
     add_command,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_rnn.apps.language_model.model import Settings
-from numpy_rnn.apps.to_builtin import integer
+from numpy_rnn.arguments import integer
 from numpy_rnn.cli.errors import UsageError, errors_as
 from numpy_rnn.cli.options import add_options, described, naming_options, option_name, values
 from numpy_rnn.files import read_whole

@@ -6,11 +6,12 @@ value, as Python's own type, or raises TypeError or ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from numpy_rnn.arguments import (
+    Check,
     check_kind,
     check_mapping,
     check_non_negative,
@@ -24,7 +25,6 @@ NAMES = (
     *("step", "shards", "total", "seconds", "stopped", "model", "optimizer", "source", "carried"),
     *("rngs", "callbacks"),
 )
-Check = Callable[[object, str, Any], Any]
 count: Check = partial(check_size, least=0, most=MAX_STEPS)
 finite: Check = check_number
 seconds: Check = check_non_negative

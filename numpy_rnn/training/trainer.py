@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.arguments import check_above_zero, check_kind, check_size
+from numpy_rnn.arguments import Check, check_above_zero, check_kind, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
@@ -41,7 +41,7 @@ from numpy_rnn.training.gradient import (
 from numpy_rnn.training.process import defer_signals
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant
-from numpy_rnn.training.state import MAX_STEPS, Check, check_state, names
+from numpy_rnn.training.state import MAX_STEPS, check_state, names
 
 
 class StepInfo(NamedTuple):

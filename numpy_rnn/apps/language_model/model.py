@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import init
-from numpy_rnn.apps.to_builtin import Validated, checked, integer, one_of, real
 from numpy_rnn.apps.vocabulary import check_encoding
-from numpy_rnn.arguments import optional
+from numpy_rnn.arguments import Validated, checked, integer, one_of, optional, real
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
 from numpy_rnn.layers.shards import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop

@@ -19,8 +19,8 @@ from numpy_rnn.apps.language_model.model import (
     parameter_count,
     schedule_for,
 )
-from numpy_rnn.apps.to_builtin import Validated, integer, required, string
 from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
+from numpy_rnn.arguments import Validated, integer, required, string
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, Layer, Sequential, load
 from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY

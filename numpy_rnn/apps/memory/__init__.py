@@ -6,9 +6,9 @@ for forgetting, which are :mod:`numpy_rnn.apps.explain`. Start reading in ``task
 """
 
 from numpy_rnn.apps.memory.cells import CELLS, build
-from numpy_rnn.apps.memory.runs import TASKS, Run, TrainingConfig, run
+from numpy_rnn.apps.memory.runs import Run, TrainingConfig, run
 from numpy_rnn.apps.memory.search import read_record, search_max_length, write_record
-from numpy_rnn.apps.memory.tasks import Result, Task
+from numpy_rnn.apps.memory.tasks import TASKS, Result, Task
 
 __all__ = [
     "CELLS",

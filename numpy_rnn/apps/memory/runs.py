@@ -9,32 +9,25 @@ from time import process_time
 
 import numpy as np
 
-from numpy_rnn.apps.memory import digits, tasks
 from numpy_rnn.apps.memory.cells import CELLS, CellSpec, build
-from numpy_rnn.apps.to_builtin import (
+from numpy_rnn.apps.memory.tasks import DTYPE, TASKS, Result
+from numpy_rnn.arguments import (
     MAX_SIZE,
     Validated,
+    check_flag,
     checked,
     integer,
     one_of,
+    optional,
     real,
     required,
 )
-from numpy_rnn.arguments import check_flag, optional
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Adam, clip_grad_norm
 from numpy_rnn.training import gradient
 from numpy_rnn.training.process import check_memory
 
-TASKS: dict[str, type[tasks.Task]] = {
-    "recall": tasks.RecallTask,
-    "copy": tasks.CopyTask,
-    "adding": tasks.AddingTask,
-    "first-token": tasks.FirstTokenTask,
-    "digits": digits.DigitsTask,
-    "pixels": digits.PixelsTask,
-}
 EVALUATE_EVERY = 50  # updates between two evaluations
 
 
@@ -95,7 +88,7 @@ def run(
     """
     start = process_time()
     sequences = 1 if config.task == "recall" else config.batch_size
-    outputs = tasks.DTYPE.itemsize * length * sequences * config.hidden_size
+    outputs = DTYPE.itemsize * length * sequences * config.hidden_size
     check_memory(outputs, f"length {length}, batch size {sequences}, {config.hidden_size} units")
     task = TASKS[config.task](length, seed)
     # Independent streams, so that evaluation changes neither the training nor its data.
@@ -105,7 +98,7 @@ def run(
     grads = model.parameters.grads
     frozen = [grads[name] for name in grads if any(part in name for part in config.spec.frozen)]
     losses: list[float] = []
-    result: tasks.Result | None = None
+    result: Result | None = None
     update = 0
     # Divergence is checked for below.
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):

@@ -3,14 +3,14 @@
 A task has one length: the number of steps that something must be remembered. Its baseline is the
 least expected loss of a model without memory. Evaluation never uses sequences of the training.
 
-Here are the base class and the four tasks that generate their data. The two tasks on images are in
-:mod:`numpy_rnn.apps.memory.digits`.
+Four tasks generate their data. The last two read images of handwritten digits.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy_rnn.training import Batch
 
 DTYPE = np.dtype(np.float32)
 TEST_SEQUENCES = 256  # generated for one evaluation
+SIDE, TRAINING_IMAGES = 8, 1200
 
 
 class Result(NamedTuple):
@@ -213,6 +214,53 @@ class RecallTask(Task):
         return Result(1.0, solved=True)
 
 
+class DigitsTask(Task):
+    """Digits by rows: one image row a step, 8 steps, then blanks up to length T.
+
+    Le, Jaitly & Hinton (2015) introduced images as sequences of pixels. The data are the 1,797
+    images of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998, UCI "Optical
+    Recognition of Handwritten Digits"). The first 1,200 are for training, the others for
+    evaluation. The target, after the last step, is the digit. The baseline guesses one of ten:
+    ln 10.
+    """
+
+    input_size, output_size, min_length = SIDE, 10, SIDE
+    solved_when, min_accuracy = "90 % of the test images right", 0.9
+
+    def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
+        """Draw training images, (T, B, 8), and their digits (B,)."""
+        return self._batch(rng.integers(0, TRAINING_IMAGES, batch_size))
+
+    def test_batch(self, rng: np.random.Generator) -> Batch:  # noqa: ARG002 (nothing is drawn)
+        """Return the images that training never draws."""
+        return self._batch(np.arange(TRAINING_IMAGES, len(_load_digits()[1])))
+
+    def _batch(self, indices: Array) -> Batch:
+        images, digits = _load_digits()
+        x = np.zeros((self.length, len(indices), self.input_size), DTYPE)
+        # input_size * min_length is the size of an image
+        steps = images[indices].reshape(len(indices), self.min_length, self.input_size)
+        x[: self.min_length] = steps.swapaxes(0, 1)
+        return Batch(x, digits[indices], per_step=False)
+
+
+class PixelsTask(DigitsTask):
+    """Digits by pixels: one pixel a step, row by row, 64 steps, then blanks up to length T."""
+
+    input_size, min_length = 1, SIDE * SIDE
+
+
+@cache
+def _load_digits() -> tuple[Array, Array]:
+    """Return the images (N, 8, 8), from 0 to 1, and the digits (N,)."""
+    try:
+        from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
+    except ImportError:
+        raise ImportError("digits and pixels need scikit-learn: pip install '.[digits]'") from None
+    data = load_digits()
+    return (data.images / 16).astype(DTYPE), data.target
+
+
 def predict(model: Sequential, x: Array, batch_size: int) -> Array:
     """Return a model's outputs for sequences (T, N, D), computed `batch_size` at a time."""
     batches = range(0, x.shape[1], batch_size)
@@ -226,3 +274,13 @@ def one_hot(tokens: Array, size: int) -> Array:
     """
     vectors: Array = np.eye(size, dtype=DTYPE)[tokens]
     return vectors
+
+
+TASKS: dict[str, type[Task]] = {
+    "recall": RecallTask,
+    "copy": CopyTask,
+    "adding": AddingTask,
+    "first-token": FirstTokenTask,
+    "digits": DigitsTask,
+    "pixels": PixelsTask,
+}

@@ -81,7 +81,7 @@ def test_it_is_never_evaluated_on_its_training_data(
             evaluating = False
             return result
 
-    monkeypatch.setitem(runs.TASKS, "first-token", Recorded)
+    monkeypatch.setitem(TASKS, "first-token", Recorded)
     run(replace(SMALL, updates=120), 60, 0)
     assert len(seen["training"]) == 120 * 8
     assert len(seen["evaluation"]) == 3 * 256

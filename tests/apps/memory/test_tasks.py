@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_rnn.apps.memory import Result, Task
-from numpy_rnn.apps.memory.digits import TRAINING_IMAGES, DigitsTask, PixelsTask
 from numpy_rnn.apps.memory.tasks import (
+    TRAINING_IMAGES,
     AddingTask,
     CopyTask,
+    DigitsTask,
     FirstTokenTask,
+    PixelsTask,
     RecallTask,
     one_hot,
     predict,
@@ -323,7 +325,7 @@ def test_digits_without_scikit_learn_name_the_extra(tmp_path: Path) -> None:
     (tmp_path / "sklearn.py").write_text("raise ImportError\n", encoding="utf-8")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from numpy_rnn.apps.memory.digits import DigitsTask\n"
+        "from numpy_rnn.apps.memory.tasks import DigitsTask\n"
         "try: DigitsTask(8).sample(1, __import__('numpy').random.default_rng(0))\n"
         "except ImportError as error: print(error)"
     )
