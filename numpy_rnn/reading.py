@@ -88,12 +88,15 @@ def _bytes_on_disk(handle: int, size: int) -> int:
     """Return how many bytes of a file are not in holes, as far as the system tells."""
     if not hasattr(os, "SEEK_HOLE"):
         return size
+    position = os.lseek(handle, 0, os.SEEK_CUR)
     end = found = 0
-    while end < size:
-        try:
+    try:
+        while end < size:
             start = os.lseek(handle, end, os.SEEK_DATA)
             end = os.lseek(handle, start, os.SEEK_HOLE)
-        except OSError as error:  # ENXIO: only a hole is left
-            return found if error.errno == errno.ENXIO else size
-        found += end - start
+            found += end - start
+    except OSError as error:  # ENXIO: only a hole is left
+        return found if error.errno == errno.ENXIO else size
+    finally:
+        os.lseek(handle, position, os.SEEK_SET)
     return found

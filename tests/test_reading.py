@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn import SGD, Linear, MSELoss
+from numpy_rnn import SGD, Linear, MSELoss, interchange
 from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.cli.main import main
 from numpy_rnn.cli.terminal import SafeOutput, write_generated
 from numpy_rnn.cli.train import _saved
 from numpy_rnn.files import NotRegularFileError, open_regular
-from numpy_rnn.reading import DamagedFileError, parse_json
+from numpy_rnn.reading import SPARSE, DamagedFileError, parse_json
 from numpy_rnn.safetensors import METADATA, write
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import Examples, Trainer, Windows, checkpoint
@@ -160,6 +160,15 @@ def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
         file.truncate(1 << 30)
     with pytest.raises(DamagedFileError, match="it is sparse"):
         run.read(path)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_a_file_that_is_large_enough_to_be_sparse_is_read(tmp_path: Path, suffix: str) -> None:
+    path, model = tmp_path / f"large.{suffix}", Linear(SPARSE // 16, 3, rng=0)
+    interchange.save(model, path)
+    assert path.stat().st_size > SPARSE
+    again = interchange.load(path)
+    np.testing.assert_array_equal(again.parameters.data, model.parameters.data)
 
 
 def test_json_is_read_unless_it_has_too_many_values() -> None:
