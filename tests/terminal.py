@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# tqdm shows every step, not ten a second: what is shown does not depend on the machine's speed.
+EVERY_STEP = {"TQDM_MININTERVAL": "0", "TQDM_MINITERS": "1"}
+
 
 def open_terminal(columns: int) -> tuple[int, int]:
     """Return the two ends of a terminal of 24 rows, ours first."""
