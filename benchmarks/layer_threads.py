@@ -35,10 +35,10 @@ def random_input(rows: int) -> Any:
     return np.random.default_rng(0).standard_normal((T, rows, D)).astype(np.float32)
 
 
-def there_and_back(layer: LSTM | GRU, x: Any) -> Any:
+def there_and_back(layer: LSTM | GRU, x: Any) -> None:
     """Run the forward and the backward pass."""
     y, _, cache = layer.apply(x)
-    return y, cache, layer.vjp(cache, y)
+    layer.vjp(cache, y)
 
 
 def torch_there_and_back(layer: Any, x: Any) -> None:
@@ -51,12 +51,9 @@ def torch_there_and_back(layer: Any, x: Any) -> None:
 def half(kind: Kind, H: int, barrier: Any) -> None:
     """Compute half of the batch each time the barrier opens. The body of a process."""
     layer, x = kind(D, H, rng=0, dtype="float32"), random_input(B // 2)
-    kept = (
-        None  # until the next turn, so that its memory is not returned to the system, as in Workers
-    )
     while True:
         barrier.wait()
-        kept = there_and_back(layer, x)  # noqa: F841 (as above)
+        there_and_back(layer, x)
         barrier.wait()
 
 
@@ -87,7 +84,7 @@ def measure(kind: Kind, H: int, rounds: int) -> dict[Any, float]:
     torch.set_num_threads(2)
     x = random_input(B)
     theirs = getattr(torch.nn, kind.__name__)(D, H)
-    turns: dict[Any, Callable[[], Any]] = {
+    turns: dict[Any, Callable[[], None]] = {
         n: partial(there_and_back, kind(D, H, rng=0, dtype="float32", threads=n), x)
         for n in (None, 1, 2)
     }

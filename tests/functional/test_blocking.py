@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import tracemalloc
 from typing import Any
 from unittest.mock import MagicMock
@@ -151,3 +154,27 @@ def test_rows_of_a_batch_large_enough_to_be_cut_are_each_row_alone(
             gradients[1 : 1 + len(states)], back[1 : 1 + len(states)], strict=True
         ):
             np.testing.assert_allclose(got[row], want, rtol=1e-10, atol=1e-11)
+
+
+PASSES = """
+import resource
+import numpy as np
+from numpy_rnn import LSTM
+
+layer, x = LSTM(32, 64, rng=0, dtype=np.float32), np.ones((64, 32, 32), np.float32)
+for number in range(8):
+    if number == 4:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    y, _, cache = layer.apply(x)
+    layer.vjp(cache, y)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the limit is glibc's")
+def test_a_pass_has_no_new_pages() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", PASSES], check=True, capture_output=True, text=True
+    )
+    assert int(found.stdout) < 200  # of 4 kB; 4 passes without the block of 32 MB have 2,000
