@@ -130,6 +130,7 @@ class _Walk:
         self.dtype = dtype
         self.values: dict[str, Any] = {"": None, **graph.constants}
         self.labels = {graph.names[0]: Label(0)}
+        self.others = set(graph.names[1:])  # initial states and lengths, which may only be moved
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
         self.made = 0  # layers, and parts of one, so far
         self.tokens = 1  # how many different ones there are
@@ -157,7 +158,9 @@ class _Walk:
     def _follow(self, node: Node) -> None:
         known = [self.labels[name] for name in node.reads() if name in self.labels]
         if not known or node.op in SHAPES:
-            require(node.op in BESIDE)
+            others = self.others & {*node.reads()}
+            require(node.op in (MOVES | SHAPES if others else BESIDE))
+            self.others |= {*node.outputs} if others and node.op not in SHAPES else set()
             self._fold(node)
         elif node.op in MOVES and (node.op != "Gather" or node.inputs[0] in self.labels):
             self.labels[node.outputs[0]] = self._moved(node, known)

@@ -244,6 +244,15 @@ def test_what_is_no_chain_of_layers_stays_a_graph(
     np.testing.assert_allclose(ours, graph(x)[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("op", "kind"), [("Identity", Sequential), ("Mul", Graph)])
+def test_an_initial_state_may_only_be_moved(op: str, kind: Any, tmp_path: Path) -> None:
+    made = onnx.load_from_string(recurrent_chain(state="s"))
+    given = ["h0"] if op == "Identity" else ["h0", "h0"]
+    made.graph.node.insert(0, helper.make_node(op, given, ["s"]))
+    made.graph.input.append(helper.make_tensor_value_info("h0", TensorProto.FLOAT, [1, 3, 2]))
+    assert type(load(made.SerializeToString(), tmp_path)) is kind
+
+
 LAST = (1 << 63) - 1
 WHOLE = [node("Shape", ["x"], ["s"]), node("Slice", ["s", "zero", "one"], ["t"])]
 
