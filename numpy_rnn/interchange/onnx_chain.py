@@ -119,7 +119,7 @@ def _budget(graph: Graph) -> int:
 class Label(NamedTuple):
     """What is known of a value that depends on the numbers of the first input."""
 
-    layer: int  # of which it is an output, counted from 0; -1 if there are several
+    layer: int  # of which it is an output, counted from 0; -1 for a state that none reads
     kind: int = STEPS
 
 
@@ -197,7 +197,7 @@ class _Walk:
         require(kind == STATE or len(found) == 1)
         if (node.op == "Slice" and not self._is_whole(node)) or node.op == "Gather":
             kind = max(kind, STEP)
-        return Label(found.pop() if len(found) == 1 else -1, kind)
+        return Label(max(found), kind)  # of several final states, that of the last layer is read
 
     def _is_whole(self, node: Node) -> bool:
         """Return whether a Slice keeps all. Its bounds have to be near an end."""

@@ -54,6 +54,18 @@ class Final(nn.Module):
         return self.rnn(x)[1].transpose(0, 1).flatten(1)
 
 
+class Joined(nn.Module):
+    """The final states of the last layer's directions, as they are usually joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(5, 4, 2, bidirectional=True)
+
+    def forward(self, x: Any) -> Any:
+        h = self.rnn(x)[1][0]
+        return torch.cat([h[-2], h[-1]], dim=-1)
+
+
 BOTH: Any = {"bidirectional": True}
 CASES: dict[str, tuple[nn.Module, bool, list[str] | None]] = {
     "flagship": (
@@ -74,6 +86,7 @@ CASES: dict[str, tuple[nn.Module, bool, list[str] | None]] = {
         ["Embedding", "LSTM", "LastStep", "Linear", "Softmax"],
     ),
     "final state": (Final(), False, ["GRU", "LastStep"]),
+    "final states of a stack": (Joined(), False, ["LSTM", "LSTM", "LastStep"]),
     "residual": (Tagger("LSTM", False, "residual"), False, None),
     "last step of both directions": (Tagger("LSTM", True, "last", **BOTH), True, None),
 }
