@@ -103,8 +103,8 @@ FLOORS = [
     ["museum"],
     [""],  # numpy_rnn itself
     ["training.state"],
-    ["training.data", "training.schedule", "training.process", "training.ranks"],
-    ["training.gradient", "training.trials"],
+    ["training.data", "training.schedule", "training.ranks"],
+    ["training.gradient", "training.process"],
     ["training.trainer"],
     ["training.checkpoint"],
     ["training.callbacks"],

@@ -28,9 +28,8 @@ from numpy_rnn.cli.options import (
     values,
 )
 from numpy_rnn.cli.terminal import progress
-from numpy_rnn.training.process import cores
+from numpy_rnn.training.process import cores, trial_executor
 from numpy_rnn.training.ranks import launched_as
-from numpy_rnn.training.trials import trial_executor
 
 START = 25
 DESCRIPTION = """\

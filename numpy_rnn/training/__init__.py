@@ -10,10 +10,10 @@ from numpy_rnn.training.callbacks import Checkpoints, History, JsonLines, TimeBu
 from numpy_rnn.training.checkpoint import load, save
 from numpy_rnn.training.data import Batch, Examples, Source, Windows
 from numpy_rnn.training.gradient import Shards, TrainingFailedError, gradient
+from numpy_rnn.training.process import trial_executor
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.trainer import Callback, StepInfo, Trainer
-from numpy_rnn.training.trials import trial_executor
 
 __all__ = [
     "Batch",

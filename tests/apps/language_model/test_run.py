@@ -11,7 +11,7 @@ import pytest
 
 from numpy_rnn.apps.language_model import Settings, cross_entropy, run
 from numpy_rnn.reading import DamagedFileError
-from numpy_rnn.training import Callback, StepInfo, Trainer
+from numpy_rnn.training import Callback, Ranks, StepInfo, Trainer
 from tests.apps.language_model.texts import write_text
 
 SMALL = Settings(
@@ -139,6 +139,18 @@ def test_sizes_that_are_only_claimed_are_not_allocated(tmp_path: Path) -> None:
             assert tracemalloc.get_traced_memory()[1] < 1e6
         finally:
             tracemalloc.stop()
+
+
+def test_a_checkpoint_is_read_without_the_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.start(write_text(tmp_path), SMALL, tmp_path).trainer.fit(1)
+
+    def others() -> Ranks:
+        raise AssertionError("another process would have to read it at the same time")
+
+    monkeypatch.setattr("numpy_rnn.training.trainer.world", others)
+    assert run.read(tmp_path).trainer.num_steps == 1
 
 
 def test_settings_that_do_not_fit_the_text_are_damage(tmp_path: Path) -> None:
