@@ -99,10 +99,8 @@ class Chain:
                 self.layers.append(layers.Dropout(float(config.get("rate", 0.5))))
             case "LayerNormalization":
                 self._layer_norm(entry)
-            case "BatchNormalization":
-                self._batch_norm(entry)
-            case "Normalization":
-                self._normalization(entry)
+            case "BatchNormalization" | "Normalization":
+                self._normalise(entry)
             case "Flatten" if not self._ended():
                 self._refuse(entry, "steps to be joined")
             case "Flatten" | "InputLayer" | "GaussianNoise" | "GaussianDropout":
@@ -189,31 +187,27 @@ class Chain:
             layer = layers.LayerNorm(H, float(config.get("epsilon", 1e-3)), dtype=dtype)
             self._append(entry, layer, H, H, **dict(zip(names, entry.weights, strict=True)))
 
-    def _batch_norm(self, entry: Entry) -> None:
-        """Add the affine map that it is in evaluation mode."""
-        config, arrays = entry.config, list(entry.weights)
-        D = len(arrays[0])
-        gamma = arrays.pop(0) if config.get("scale", True) else np.ones(D)
-        beta = arrays.pop(0) if config.get("center", True) else np.zeros(D)
-        mean, variance = arrays
-        scale = gamma / np.sqrt(variance.astype(np.float64) + config.get("epsilon", 1e-3))
-        self._affine(entry, scale, beta - mean * scale)
-
-    def _normalization(self, entry: Entry) -> None:
-        """Add the affine map that takes the data it was adapted to to mean 0 and variance 1."""
-        axis, arrays = entry.config.get("axis", -1), entry.weights
-        if axis not in (-1, [-1]) or entry.config.get("invert") or not arrays:
+    def _normalise(self, entry: Entry) -> None:
+        """Add the affine map that a normalisation by recorded means and variances is."""
+        config, arrays = entry.config, [array.astype(np.float64) for array in entry.weights]
+        axis = config.get("axis", -1)
+        scale: Any = 1.0
+        shift: Any = 0.0
+        if entry.class_name == "BatchNormalization":
+            scale = arrays.pop(0) if config.get("scale", True) else scale
+            shift = arrays.pop(0) if config.get("center", True) else shift
+            scale = scale / np.sqrt(arrays[1] + config.get("epsilon", 1e-3))
+        elif axis not in (-1, [-1]) or config.get("invert") or not arrays:
             self._refuse(entry, f"axis={axis!r}, with invert, or not adapted")
             return
-        scale = 1 / np.maximum(np.sqrt(arrays[1].astype(np.float64)), 1e-7)
-        self._affine(entry, scale, -arrays[0] * scale)
-
-    def _affine(self, entry: Entry, scale: Array, shift: Array) -> None:
-        D, dtype = scale.size, entry.weights[0].dtype
-        self._normalised += D * D
-        if self._normalised > MAX_NORMALISED:
-            self._refuse(entry, f"{D} features: too large a matrix")
         else:
+            scale = 1 / np.maximum(np.sqrt(arrays[1]), 1e-7)
+        shift = shift - arrays[0] * scale
+        self._normalised += scale.size**2
+        if self._normalised > MAX_NORMALISED:
+            self._refuse(entry, f"{scale.size} features: too large a matrix")
+        else:
+            dtype = entry.weights[0].dtype
             self._linear(entry, np.diag(scale.ravel()).astype(dtype), shift.ravel())
 
     def _ended(self) -> bool:
