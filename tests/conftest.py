@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ast
+import gc
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -83,14 +84,16 @@ if hasattr(signal, "pthread_sigmask"):  # Windows has none of these
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+# An import at the top level of a module, whose names may be in brackets on several lines.
+IMPORT = re.compile(r"^(?:from (\S+) )?import (\([^)]*\)|.*)", re.MULTILINE)
+
+
 @cache
 def needs_torch(path: Path) -> bool:
     """Whether a module of the tests or benchmarks imports PyTorch or Keras, or one that does."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
+    for module, imported in IMPORT.findall(path.read_text(encoding="utf-8")):
+        names = re.findall(r"(?:^|,)[\s(]*([\w.]+)", imported)
+        for name in [module, *(f"{module}.{name}" for name in names)] if module else names:
             parts = name.split(".")
             other = ROOT.joinpath(*parts).with_suffix(".py")
             if parts[0] in ("torch", "keras") or (other.is_file() and needs_torch(other)):
@@ -132,7 +135,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
-# Files whose tests share results that take seconds: trained networks, derivatives. Groups begin
+# Files whose tests share what takes seconds: trained networks, derivatives, an import. Groups begin
 # first, so the long tests of damaged files are one too.
 SHARING = (
     "test_fuzzing.py",
@@ -140,13 +143,30 @@ SHARING = (
     "apps/test_recall.py",
     "apps/explain/test_report.py",
     "apps/learn/test_exercises.py",
+    "apps/memory/test_plot.py",
+    "checking/test_against_torch.py",
+    "interchange/test_keras_against_keras.py",
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_itemcollected(item: pytest.Item) -> None:
+def pytest_collectstart(collector: pytest.Collector) -> None:
     """Mark the tests of modules that import PyTorch. Others that need it carry the mark."""
-    if item.path.as_posix().endswith(SHARING):
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
-    if item.path.suffix == ".py" and needs_torch(item.path):
-        item.add_marker("torch")
+    if isinstance(collector, pytest.Module):
+        if collector.path.as_posix().endswith(SHARING):
+            collector.add_marker(pytest.mark.xdist_group(collector.path.name))
+        if needs_torch(collector.path):
+            collector.add_marker("torch")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without a search for garbage, and never search in what the collection made.
+
+    It would be searched again and again, which takes a quarter of the collection's time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Callable
@@ -16,19 +17,26 @@ from numpy_rnn import Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, save
 
-os.environ["KERAS_BACKEND"] = "torch"
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import keras
-    from keras.src import backend
-
-keras.config.set_floatx("float64")
-backend.numpy.matmul = torch.matmul  # Keras's own computes float64 in float32
-L = keras.layers
-CELLS = {"SimpleRNN": L.SimpleRNN, "LSTM": L.LSTM, "GRU": L.GRU}
+keras: Any = None
+L: Any = None  # keras.layers
+CELLS = ("SimpleRNN", "LSTM", "GRU")
 PRECISE = ["tanh", "sigmoid", "relu", "elu", "softsign", "leaky_relu", "linear", "silu"]
 NAMES = [*PRECISE, "hard_sigmoid", "selu", "softplus"]  # PyTorch's gradients have float32 constants
 SEEDS = range(24)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported_keras() -> None:
+    """Import Keras in the process that runs these tests: it takes five seconds."""
+    global keras, L  # noqa: PLW0603 (as the import of a module would)
+    os.environ["KERAS_BACKEND"] = "torch"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras = importlib.import_module("keras")
+        backend = importlib.import_module("keras.src.backend")
+    keras.config.set_floatx("float64")
+    backend.numpy.matmul = torch.matmul  # Keras's own computes float64 in float32
+    L = keras.layers
 
 
 def random_layers(rng: np.random.Generator, *, precise: bool) -> tuple[list[Any], str]:
@@ -41,6 +49,7 @@ def random_layers(rng: np.random.Generator, *, precise: bool) -> tuple[list[Any]
 
     def cell(*, last: bool) -> Any:
         kind = pick(*CELLS)
+        layer = getattr(L, kind)
         options = {"units": int(rng.integers(1, 5)), "return_sequences": not last}
         options |= {"activation": pick("tanh", *names), "use_bias": pick(True, True, False)}
         if kind != "SimpleRNN":
@@ -49,8 +58,8 @@ def random_layers(rng: np.random.Generator, *, precise: bool) -> tuple[list[Any]
             options["reset_after"] = pick(True, False)
         if rng.random() < 0.4:
             mode = pick("concat", "sum", "mul", "ave")
-            return L.Bidirectional(CELLS[kind](**options), merge_mode=mode)
-        return CELLS[kind](**options, go_backwards=pick(False, False, True))
+            return L.Bidirectional(layer(**options), merge_mode=mode)
+        return layer(**options, go_backwards=pick(False, False, True))
 
     kind = pick("tokens", "features")
     layers = []

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
 
 from numpy_rnn.apps.memory import Run, TrainingConfig
 from numpy_rnn.apps.memory.search import draw
@@ -31,6 +30,8 @@ def test_a_plot_is_a_picture(suffix: str, magic: bytes, tmp_path: Path) -> None:
 def test_a_plot_labels_lengths_and_hides_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from matplotlib.figure import Figure  # noqa: PLC0415 (it takes a second to import)
+
     figures: list[Any] = []
 
     class Kept(Figure):
