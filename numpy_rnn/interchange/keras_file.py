@@ -231,18 +231,29 @@ def _add(writer: Writer, entry: Entry, given: list[str], version: str) -> None:
         writer.x = writer.node("Concat", given, axis=int(entry.config.get("axis", -1)))
     elif len(given) > 1 and entry.class_name in MERGES:
         writer.x = writer.node(MERGES[entry.class_name], given)
+    elif len(given) > 1 and entry.class_name == "Attention":
+        _attend(writer, entry, *given)
     elif len(given) != 1:
         writer.unsupported.append(f"{entry.name}, which has {len(given)} inputs")
     elif entry.class_name in WINDOWS:
         _slide(writer, entry)
         if entry.config.get("activation", "linear") != "linear":
             _add(writer, entry.as_class("Activation", entry.config), [writer.x], version)
-    elif not _reshape(writer, entry):
+    elif not _without_weights(writer, entry):
         chain = Chain(version)
         chain.add(entry)
         writer.unsupported += chain.unsupported
         if chain.layers and not chain.unsupported:
             writer.layer(chain.model(), entry.name)
+
+
+def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> None:
+    """Add dot-product attention of (B, T, D) arrays: softmax(query key^T) value."""
+    if entry.config.get("use_scale") or entry.config.get("score_mode", "dot") != "dot":
+        writer.unsupported.append(f"{entry.name} with a scale, or a score_mode that is not 'dot'")
+    key_T = writer.node("Transpose", [key or value], perm=[0, 2, 1])
+    scores = writer.node("MatMul", [query, key_T])
+    writer.x = writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
 
 
 def _add_input(writer: Writer, entry: Entry, *, tokens: bool) -> None:
@@ -278,8 +289,8 @@ def _slide(writer: Writer, entry: Entry) -> None:
     writer.x = writer.node("Transpose", [y], perm=[0, 2, 1])
 
 
-def _reshape(writer: Writer, entry: Entry) -> bool:
-    """Add a layer without weights that changes the axes, if it is one."""
+def _without_weights(writer: Writer, entry: Entry) -> bool:
+    """Add a layer without weights, if it is one."""
     config, name = entry.config, f"{entry.name}.sizes"
     if entry.class_name in POOLS:
         writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=[1], keepdims=0)
@@ -291,6 +302,15 @@ def _reshape(writer: Writer, entry: Entry) -> bool:
         writer.x = writer.node("Reshape", [writer.x, writer.tensor(name, [0, *target])])
     elif entry.class_name == "Permute":
         writer.x = writer.node("Transpose", [writer.x], perm=[0, *map(int, config["dims"])])
+    elif entry.class_name == "ZeroPadding1D":
+        before, after = map(int, np.broadcast_to(config["padding"], 2))
+        writer.x = writer.node("Pad", [writer.x, writer.tensor(name, [0, before, 0, 0, after, 0])])
+    elif entry.class_name == "Softmax":
+        writer.x = writer.node("Softmax", [writer.x], axis=int(config.get("axis", -1)))
+    elif entry.class_name == "Rescaling":
+        for op, option in (("Mul", "scale"), ("Add", "offset")):
+            number = np.asarray(config[option], writer.dtype)
+            writer.x = writer.node(op, [writer.x, writer.tensor(f"{entry.name}.{option}", number)])
     else:
         return False
     return True

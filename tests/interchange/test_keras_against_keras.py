@@ -260,6 +260,23 @@ GRAPHS: dict[str, Callable[[], Any]] = {
     "a flat sequence": lambda: keras.Sequential(
         [keras.Input((5, 2)), L.GRU(3, return_sequences=True), L.Flatten(), L.Dense(2, "softmax")]
     ),
+    "attention": lambda: functional(
+        lambda a: L.Concatenate()(
+            [a, L.Attention()([a, L.Dense(3)(a), L.LSTM(2, return_sequences=True)(a)])]
+        ),
+        (None, 2),
+    ),
+    "weights of the steps": lambda: functional(
+        lambda a: L.Multiply()([a, L.Softmax(axis=1)(L.Dense(1, "tanh")(a))]), (None, 2)
+    ),
+    "scaled and padded": lambda: keras.Sequential(
+        [
+            keras.Input((5, 2)),
+            L.Rescaling(0.5, offset=-1),
+            L.ZeroPadding1D((2, 1)),
+            L.GRU(3),
+        ]
+    ),
     "convolutions": lambda: keras.Sequential(
         [
             keras.Input((9, 4)),
