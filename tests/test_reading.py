@@ -242,6 +242,6 @@ def test_a_checkpoint_of_another_trainer_is_called_that(
 def test_a_checkpoint_that_vanished_is_not_said_to_hold_a_step(place: Path) -> None:
     job = run.resume(Path("text.txt"), Path("run"))
     job.files.saved = 2
-    assert _saved(job, Path("run")).endswith("holds step 2")
+    assert _saved(job).endswith("holds step 2")
     (place / "run" / run.FILE).unlink()
-    assert _saved(job, Path("run")).endswith("has vanished since step 2")
+    assert _saved(job).endswith("has vanished since step 2")

@@ -23,7 +23,6 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.text import strip_control_characters
 
-Losses = list[tuple[int, float]]  # by step
 MAX_LINES = 20  # lines of the history that inspect prints
 
 
@@ -73,11 +72,6 @@ def load_model(options: argparse.Namespace) -> run.LoadedModel:
     """Return the model of a checkpoint or of a model file."""
     with errors_as(RunError, options.checkpoint):
         return run.load_model(Path(options.checkpoint), last=options.last)
-
-
-def loss_histories(saved: run.TrainingRun) -> tuple[Losses, Losses]:
-    """Return the training losses and the validation losses of a checkpoint."""
-    return saved.history.losses, saved.validation.history if saved.validation else []
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -178,7 +172,7 @@ def describe(saved: run.TrainingRun) -> list[str]:
         *(f"  {name:20} {layer!r}" for name, layer in model.layers.items()),
         *_table(model.parameters.values),
     ]
-    return lines + _loss_table(*map(dict, loss_histories(saved)))
+    return lines + _loss_table(*map(dict, saved.losses))
 
 
 def _table(arrays: Mapping[str, Array]) -> list[str]:

@@ -24,7 +24,8 @@ class RunError(Exception):
 def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") -> Iterator[None]:
     """Turn a failure to read or write a file into one line that names the file and its option.
 
-    A ValueError, and an OSError of numpy_rnn.files, name the file themselves.
+    A ValueError, and an OSError of numpy_rnn.files, name the file themselves. An ImportError names
+    the extra that is missing.
 
     >>> with errors_as(UsageError, "no/log.jsonl", "--log"):
     ...     open("no/log.jsonl")
@@ -41,7 +42,7 @@ def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") ->
         raise kind(f"{option} {file!r}: {error.strerror}".lstrip()) from None
     except NotFiniteError:  # of a computation, not of an argument
         raise
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise kind(f"{option}: {error}" if option else error) from None
 
 
@@ -84,7 +85,5 @@ def check_output(
 def check_plot(name: str, inputs: Iterable[str] = ()) -> None:
     """Raise UsageError before a run if ``--plot`` cannot be fulfilled after it."""
     check_output("--plot", name, (".png", ".svg", ".pdf"), inputs)
-    try:
+    with errors_as(UsageError, name, "--plot"):
         require_matplotlib()
-    except ImportError as error:
-        raise UsageError(f"--plot: {error}") from None

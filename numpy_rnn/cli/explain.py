@@ -23,7 +23,6 @@ from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.apps.recall import Experiment
-from numpy_rnn.cli.checkpoint import loss_histories
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
@@ -97,10 +96,8 @@ def _check_folder(name: str) -> None:
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: {name!r} is a file, expected a folder")
-    try:
+    with errors_as(UsageError, name):
         require_matplotlib()
-    except ImportError as error:
-        raise UsageError(str(error)) from None
     check_output("--out", str(folder / "index.html") if folder.is_dir() else name)
 
 
@@ -130,7 +127,7 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
         sample, fresh = of_recall(experiment), recall.build(experiment)
     elif run_of_training.is_run(path):
         saved = run_of_training.read(path)
-        model, losses = run_of_training.best(saved), loss_histories(saved)
+        model, losses = run_of_training.best(saved), saved.losses
         origin = f"was trained on the file {saved.text.name!r}"
         sample = of_model(model, saved.vocabulary, origin, options.input)
         fresh = build(saved.settings, len(saved.vocabulary))

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from numpy_rnn.cli import check, checkpoint, explain, learn, memory, model, recall, train
-from numpy_rnn.cli.errors import RunError, UsageError
+from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
 from numpy_rnn.layers.validate import NotFiniteError
@@ -98,12 +98,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _silence_others() -> None:
     """Let only the first process of mpiexec print. Raise UsageError without mpi4py."""
-    try:
-        rank = world().rank
-    except ImportError as error:
-        raise UsageError(str(error)) from None
-    if rank:
-        _silence(sys.stdout)
+    with errors_as(UsageError, "mpiexec"):
+        if world().rank:
+            _silence(sys.stdout)
 
 
 @contextmanager

@@ -191,10 +191,8 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         raise UsageError(
             f"--resolution is {options.resolution}, expected a finite number, at least 0"
         )
-    try:
+    with errors_as(UsageError, config.task):  # whose extra may be missing
         TASKS[config.task](options.start).sample(1, numpy.random.default_rng(0))
-    except ImportError as error:  # of an extra
-        raise UsageError(str(error)) from None
     return config
 
 

@@ -74,7 +74,7 @@ def run_command(options: argparse.Namespace) -> None:
         if job.budget is not None and not ended:
             _check_first_step(job, job.budget, started)
     # Print at once: if the reader leaves after one line, there is already something to keep.
-    print("\n".join([*_headline(job, text, folder), ""]), end="", flush=True)
+    print("\n".join([*_headline(job, text), ""]), end="", flush=True)
     if ended:
         print(f"The run has already ended, at step {job.trainer.num_steps}.")
     else:
@@ -198,7 +198,7 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
         failed = error
         if isinstance(error, NotFiniteError):  # in a validation or a sample
             failed = trainer.failed(trainer.num_steps, str(error))
-        raise RunError(f"{failed}; {_saved(job, folder)}") from None
+        raise RunError(f"{failed}; {_saved(job)}") from None
     except FileExistsError as error:  # another process has written the checkpoint
         raise RunError(f"{error.filename!r}: {error.strerror}") from None
     except OSError as error:
@@ -206,24 +206,24 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
             job.files.save(trainer)
             raise
         what = f"{error.filename!r}: {error.strerror or error}"
-        raise RunError(f"{what}; {_saved(job, folder)}") from None
+        raise RunError(f"{what}; {_saved(job)}") from None
     except KeyboardInterrupt as error:
         again = shlex.join(["numpy-rnn", "train", str(text), "--checkpoint", str(folder)])
         how = f"to resume: {again} --resume" if job.files.saved else "nothing was saved"
         what = str(error) or "interrupted"
-        error.args = (f"{what} at step {trainer.num_steps}; {_saved(job, folder)}; {how}",)
+        error.args = (f"{what} at step {trainer.num_steps}; {_saved(job)}; {how}",)
         raise
 
 
-def _saved(job: run.TrainingRun, folder: Path) -> str:
+def _saved(job: run.TrainingRun) -> str:
     if not job.files.saved:
         return "there is no checkpoint yet"
-    if not (folder / run.FILE).exists():
-        return f"{str(folder / run.FILE)!r} has vanished since step {job.files.saved}"
-    return f"{str(folder / run.FILE)!r} holds step {job.files.saved}"
+    path = job.files.path
+    happened = "holds" if path.exists() else "has vanished since"
+    return f"{str(path)!r} {happened} step {job.files.saved}"
 
 
-def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
+def _headline(job: run.TrainingRun, text: Path) -> list[str]:
     settings, trainer = job.settings, job.trainer
     held_out = f"the last {settings.validation_fraction:.0%} held out"
     layers = f"{settings.layers} x {settings.hidden_size} {settings.cell}"
@@ -235,7 +235,7 @@ def _headline(job: run.TrainingRun, text: Path, folder: Path) -> list[str]:
     lines = [
         f"{str(text)!r}: {characters}; {held_out}",
         f"{layers}, {size}, {workers}",
-        f"Checkpoint: {str(folder / run.FILE)!r}",
+        f"Checkpoint: {str(job.files.path)!r}",
     ]
     if trainer.num_steps:
         lines.append(

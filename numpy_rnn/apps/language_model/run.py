@@ -54,6 +54,9 @@ MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would onl
 REMAINDER, VALIDATED = 0.1, 0.15
 
 
+Losses = list[tuple[int, float]]  # by step
+
+
 @dataclass(frozen=True)
 class TextInfo(Validated):
     """What a checkpoint knows of the training text."""
@@ -127,6 +130,11 @@ class TrainingRun:
         )
         if settings.epochs is not None:
             self.trainer.total = self.trainer.steps_in(settings.epochs)
+
+    @property
+    def losses(self) -> tuple[Losses, Losses]:
+        """The losses of the training and of the validation."""
+        return self.history.losses, self.validation.history if self.validation else []
 
     def add(self, callback: Callback) -> None:
         """Add a callback that is called after each step, before a checkpoint is written."""
