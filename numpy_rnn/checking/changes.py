@@ -62,10 +62,10 @@ RULES_OF_TWO = [
     ("whole", 1, "a missing term", "{text} + {other}", "unused"),
     ("whole", 4, "a missing factor", "({text}) / ({other})", "numbers"),
     ("whole", 4, "a missing factor", "({text}) * ({other})", "numbers"),
-    ("Call", 4, "another product", "{other}", "products"),
-    ("MatMult", 4, "another product", "{other}", "products"),
-    ("whole", 5, "a missing term", "{text} + {other}", "products"),
-    ("whole", 5, "a missing term", "{text} + {other}", "elementwise products"),
+    ("Call", 4, "another product", "{other}", "matrix products"),
+    ("MatMult", 4, "another product", "{other}", "matrix products"),
+    ("sum", 5, "a missing term", "{text} + {other}", "products"),
+    ("no sum", 6, "a missing term", "{text} + {other}", "products"),
 ]
 
 
@@ -93,15 +93,17 @@ def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
 
 def _undivided(source: Source) -> Iterator[Edit]:
     """Yield the function without any division by a value: means become sums."""
-    divisions: dict[str, list[tuple[ast.stmt, ast.BinOp]]] = {}
+    divisions: dict[str, list[tuple[ast.stmt, slice, str]]] = {}
     for block, i in statements(source.node):
         for place in expressions(block[i], block[i]):
-            node = place.node
+            node, span = place.node, source.span(place.node)
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-                divisions.setdefault(ast.unparse(node.right), []).append((block[i], node))
+                found = divisions.setdefault(ast.unparse(node.right), [])
+                if not found or span.start >= found[-1][1].stop:  # not inside the one before
+                    found.append((block[i], span, f"({ast.unparse(node.left)})"))
     for found in divisions.values():
-        parts = tuple((source.span(n), f"({ast.unparse(n.left)})") for _, n in found)
-        if len(parts) > 1:
+        if len(found) > 1:
+            parts = tuple((span, new) for _, span, new in found)
             yield Edit(2, "a mean or a sum", found[0][0], parts)
 
 
@@ -218,6 +220,8 @@ def _facts(place: Place, pool: Pool) -> set[str]:
         "activation": atom and not is_gradient(place.text),
         "multiplied": isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult),
         "whole": whole,
+        "sum": whole and operator == "Add",
+        "no sum": whole and operator != "Add",
         "term": term,
     }
     return {type(node).__name__, operator, *(word for word, holds in known.items() if holds)}
@@ -263,13 +267,11 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
         found["unused"] = [f"{name} / ({n})" for name in unused for n in scalars]
         found["unused"] += [f"{name}[::-1]" for name in unused]
         found["numbers"] = [*scalars, *pool.lengths(), "2"]
-        found["products"] = pool.products(text)
+        found["matrix products"] = pool.products(text)
         factors = [*found["masks"], *(other for other in written if not is_gradient(other))]
-        found["elementwise products"] = [
-            f"{gradient} * ({factor})"
-            for gradient in filter(is_gradient, written)
-            for factor in factors
-        ]
+        gradients = filter(is_gradient, written)
+        found["products"] = [f"{gradient} * ({f})" for gradient in gradients for f in factors]
+        found["products"] += found["matrix products"]
     return found
 
 

@@ -35,7 +35,8 @@ class Pool:
         for n in nodes:
             if id(n) not in called and self.is_atom(n):
                 read.setdefault(ast.unparse(n), n)
-        self.atoms = dict.fromkeys([*read, *sorted(self.unused)])  # an ordered set
+        self._own = dict.fromkeys([*read, *sorted(self.unused)])  # an ordered set
+        self.atoms = self._own.copy()
         self.atoms |= dict.fromkeys(self._other_parts(read.values()))
         steps, beside = self._other_steps(read.values())
         self.atoms |= dict.fromkeys(steps)
@@ -95,8 +96,10 @@ class Pool:
         return found
 
     def scalars(self) -> list[str]:
-        """Return the atoms that are numbers, and one minus each."""
-        found = [atom for atom in self.atoms if self.shape(atom) == ()]
+        """Return the numbers in the code, other whole numbers, and one minus each."""
+        numbers = [atom for atom in self.atoms if self.shape(atom) == ()]
+        whole = int | np.integer
+        found = [a for a in numbers if a in self._own or isinstance(self._value(a), whole)]
         return [*found, *(f"1 - {atom}" for atom in found)]
 
     def lengths(self) -> list[str]:
