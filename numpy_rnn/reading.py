@@ -47,7 +47,7 @@ def damaged_file_errors(
     """
     try:
         yield
-    except (DamagedFileError, passed):
+    except (DamagedFileError, ImportError, passed):  # an ImportError names a missing extra
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):

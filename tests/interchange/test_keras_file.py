@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from numpy_rnn import GRU, IndRNN, Linear, Sequential
+from numpy_rnn import GRU, LSTM, IndRNN, Linear, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read, save
 from numpy_rnn.interchange.graph import Graph
@@ -301,3 +302,13 @@ def test_a_heap_of_texts_in_which_hdf5_would_search_for_ever(
     (tmp_path / "m.h5").write_bytes(data)
     with pytest.raises(DamagedFileError, match=f"a part of the heap at .* claims {size} bytes"):
         load(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_without_h5py_the_extra_is_named_and_not_the_file(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(Sequential(LSTM(2, 3, batch_first=True, rng=0)), tmp_path / f"m{suffix}")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"^Keras files need h5py: pip install '.\[keras\]'$"):
+        load(tmp_path / f"m{suffix}")
