@@ -132,3 +132,10 @@ def test_the_tests_page_names_every_law_and_files_that_exist() -> None:
     assert named == laws
     folders = {path.name for path in (ROOT / "numpy_rnn").iterdir() if path.is_dir()}
     assert {f"numpy_rnn/{folder}/" for folder in folders - {"__pycache__"}} <= set(paths)
+
+
+def test_the_speeds_of_the_readme_are_those_of_their_page() -> None:
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    rows = [line for line in PAGES[0].read_text(encoding="utf-8").splitlines() if " ms |" in line]
+    assert len(rows) > 3
+    assert [row for row in rows if row not in page] == []
