@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import math
 import sys
 import threading
@@ -77,11 +78,18 @@ def tracing(**chosen: Any) -> Iterator[None]:
 
 def line_of_user(stack: traceback.StackSummary | None = None) -> str:
     """Return file, line and text of the innermost frame outside NumPy and this folder."""
-    for frame in reversed(traceback.extract_stack() if stack is None else stack):
+    for frame in _frames() if stack is None else reversed(stack):
         if not frame.filename.startswith((HERE, NUMPY)):
             where = f"{Path(frame.filename).name}:{frame.lineno}"
             return f"{where}: {frame.line}" if frame.line else where
     return "its code"
+
+
+def _frames() -> Iterator[traceback.FrameSummary]:
+    """Yield the frames, the innermost first. Only the text of one that is looked at is read."""
+    for frame, line in traceback.walk_stack(inspect.currentframe()):
+        code = frame.f_code
+        yield traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
 
 
 def _moved(result: Any, last_bits: np.random.Generator) -> Any:
@@ -112,7 +120,8 @@ class TracedArray(np.ndarray[Any, Any]):
         else:
             if out is not None:
                 options["out"] = tuple(_untraced(o) for o in out)
-            result = getattr(ufunc, method)(*plain, **options)
+            call = ufunc if called else getattr(ufunc, method)
+            result = call(*plain, **options)
         if called and out is None and _Active.last_bits is not None and name in ROUNDED:
             result = _moved(result, _Active.last_bits)
         if _Active.record is not None:
@@ -179,11 +188,10 @@ class TracedArray(np.ndarray[Any, Any]):
 
 def traced(value: Any) -> Any:
     """Return floating-point numbers as a tracing array, and anything else as it is."""
-    if isinstance(value, TracedArray):
-        return value
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc":
-        return np.asarray(value).view(TracedArray)
-    return value
+    numbers = type(value) is np.ndarray or (
+        isinstance(value, np.ndarray | np.generic) and not isinstance(value, TracedArray)
+    )
+    return np.asarray(value).view(TracedArray) if numbers and value.dtype.kind in "fc" else value
 
 
 def _untraced(value: Any) -> Any:

@@ -19,6 +19,7 @@ The bugs of the museum in ``bugs.txt`` are exercises too, with the text of ``bug
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -84,6 +85,11 @@ def load(language: str = "en") -> list[Exercise]:
     >>> load()[3].title
     'Backpropagation through time'
     """
+    return list(_read(language))
+
+
+@functools.cache
+def _read(language: str) -> list[Exercise]:
     own, english = FOLDER / "texts" / language, FOLDER / "texts" / "en"
     names = [file.name for file in english.iterdir() if file.name.endswith(".md")]
     texts = {name: _sections((english / name).read_text("utf-8")) for name in names}
