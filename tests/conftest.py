@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -101,15 +101,22 @@ def needs_torch(path: Path) -> bool:
     return False
 
 
-def keep_bytecode() -> Callable[[], None]:
+BYTECODE = "NUMPY_RNN_BYTECODE"  # the environment variable with the folder that workers share
+
+
+def keep_bytecode(config: pytest.Config) -> None:
     """Let the programs that the tests start keep their bytecode in a folder of its own.
 
     With PYTHONDONTWRITEBYTECODE, each of 200 programs would compile NumPy and this package anew.
+    The workers of ``-n`` inherit the folder from the process that starts them.
     """
-    folder = tempfile.TemporaryDirectory(prefix="numpy-rnn-")
-    os.environ["PYTHONPYCACHEPREFIX"] = folder.name
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    return folder.cleanup
+    if BYTECODE not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="numpy-rnn-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[BYTECODE] = folder.name
+    if config.getoption("dist", "no") == "no":  # this process runs tests
+        os.environ["PYTHONPYCACHEPREFIX"] = os.environ[BYTECODE]
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -120,8 +127,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
-    elif sys.dont_write_bytecode:  # the workers of -n come here too
-        config.add_cleanup(keep_bytecode())
+    if sys.dont_write_bytecode:
+        keep_bytecode(config)
     if not HAS_TORCH and "not torch" not in config.option.markexpr:
         raise pytest.UsageError(
             'PyTorch is not installed, expected it for the comparisons: pip install ".[torch]", '
