@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -121,12 +122,7 @@ def keep_bytecode(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed.
-
-    With ``-n``, tests that share costly results run in one worker: those with one xdist_group.
-    """
-    if config.getoption("dist", "no") == "load":
-        config.option.dist = "loadgroup"
+    """Without PyTorch, ask for the choice, so that no comparison is left out unnoticed."""
     if sys.dont_write_bytecode:
         keep_bytecode(config)
     if not HAS_TORCH and "not torch" not in config.option.markexpr:
@@ -156,13 +152,28 @@ SHARING = (
 )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n``, run the tests of each file that shares something in one worker.
+
+    A mark xdist_group would do the same, but has no effect with pytest 9.2 and pytest-xdist 3.8.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    scheduler: Any = import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+
+    def scope(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.endswith(SHARING) else nodeid
+
+    scheduler._split_scope = scope
+    return scheduler
+
+
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Mark the tests of modules that import PyTorch. Others that need it carry the mark."""
-    if isinstance(collector, pytest.Module):
-        if collector.path.as_posix().endswith(SHARING):
-            collector.add_marker(pytest.mark.xdist_group(collector.path.name))
-        if needs_torch(collector.path):
-            collector.add_marker("torch")
+    if isinstance(collector, pytest.Module) and needs_torch(collector.path):
+        collector.add_marker("torch")
 
 
 @pytest.hookimpl(wrapper=True)
