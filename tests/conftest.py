@@ -26,8 +26,8 @@ from hypothesis import settings
 
 from numpy_rnn.checking import check
 from tests.windows.plugin import (  # noqa: F401 (pytest finds its hooks here)
+    leave_out_posix,
     pytest_addoption,
-    pytest_collection_modifyitems,
     pytest_sessionstart,
 )
 
@@ -138,8 +138,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
-# Files whose tests share what takes seconds: trained networks, derivatives, an import. Groups begin
-# first, so the long tests of damaged files are one too.
+# Files whose tests share what takes seconds: trained networks, derivatives, an import.
 SHARING = (
     "test_fuzzing.py",
     "museum/test_evaluate.py",
@@ -152,19 +151,38 @@ SHARING = (
 )
 
 
+# They begin first, and so do those with a long test, so that no worker ends long after the other.
+FIRST = (
+    *SHARING,
+    "test_book.py",
+    "apps/test_recall_against_torch.py",
+    "cli/test_check.py",
+    "training/test_kill.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the long tests first."""
+    leave_out_posix(config, items)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(FIRST))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With ``-n``, run the tests of each file that shares something in one worker.
 
     A mark xdist_group would do the same, but has no effect with pytest 9.2 and pytest-xdist 3.8.
+    The unit for other files is a test with all its parameters: the scheduler's own work grows with
+    the square of the number of units.
     """
     if config.getoption("dist") != "load":
         return None
+    config.option.loadscopereorder = False
     scheduler: Any = import_module("xdist.scheduler").LoadScopeScheduling(config, log)
 
     def scope(nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if file.endswith(SHARING) else nodeid
+        return file if file.endswith(SHARING) else nodeid.partition("[")[0]
 
     scheduler._split_scope = scope
     return scheduler

@@ -1,4 +1,4 @@
-"""The option --windows and the mark `posix` of pytest. tests/conftest.py imports the hooks."""
+"""The option --windows and the mark `posix` of pytest. tests/conftest.py imports both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         rules.install()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def leave_out_posix(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of what only POSIX has, and report how many."""
     if config.getoption("--windows") or os.name == "nt":
         left_out = [item for item in items if item.get_closest_marker("posix")]
