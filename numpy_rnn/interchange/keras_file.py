@@ -8,6 +8,7 @@ config, with Keras's names for the settings.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, an
 MASKS = ("NotEqual", "Any")  # what Keras 3 makes masks with, beside the chain
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
 POOLS = {"GlobalAveragePooling1D": "ReduceMean", "GlobalMaxPooling1D": "ReduceMax"}
+CHOSEN = ("use_causal_mask", "return_attention_scores")
 WINDOWS = {"Conv1D": "Conv", "MaxPooling1D": "MaxPool", "AveragePooling1D": "AveragePool"}
 
 
@@ -184,12 +186,15 @@ def _connected(config: dict[str, Any]) -> Network:
     sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
     outputs = _tensors(inner["output_layers"])
     twice = [f"{i['name']}, which is used twice" for i in listed if len(i["inbound_nodes"]) > 1]
+    # Options of Attention's call. A scan of the text finds them in each version's form.
+    calls = {i["name"]: json.dumps(i["inbound_nodes"]) for i in listed}
+    chosen = [f"{n} with {o}" for n, c in calls.items() for o in CHOSEN if f'"{o}": true' in c]
     order = [outputs[0]]
     while (name := next(iter(sources[order[0]]), order[0])) not in order:
         order.insert(0, name)
     beside = {entry.class_name for name, entry in entries.items() if name not in order}
     found = [entries[name] for name in (order if beside <= {*MASKS} else entries)]
-    return Network(found, sources, tuple(outputs), "; ".join(twice))
+    return Network(found, sources, tuple(outputs), "; ".join([*twice, *chosen]))
 
 
 def _tensors(value: Any) -> list[str]:
@@ -243,7 +248,9 @@ def _add(writer: Writer, entry: Entry, given: list[str], version: str) -> None:
         chain = Chain(version)
         chain.add(entry)
         writer.unsupported += chain.unsupported
-        if chain.layers and not chain.unsupported:
+        if chain.masks:
+            writer.unsupported.append(f"{entry.name}, whose mask a Graph does not have")
+        elif chain.layers and not chain.unsupported:
             writer.layer(chain.model(), entry.name)
 
 

@@ -65,6 +65,11 @@ class Chain:
         self._activations = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", slope, 0.5)}
         self._gates = "hard_sigmoid" if re.match(r"[01]\.|2\.[0-2]\.\d+$", version) else "sigmoid"
 
+    @property
+    def masks(self) -> bool:
+        """Whether a layer makes a mask."""
+        return self._masked is not None
+
     def model(self) -> layers.Sequential:
         """Return the layers as a model."""
         if self._masked is None:

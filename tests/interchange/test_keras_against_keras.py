@@ -190,10 +190,30 @@ def functional(function: Any, *shapes: tuple[int | None, ...]) -> Any:
     return keras.Model(inputs, function(*inputs))
 
 
+def branches(a: Any) -> Any:
+    return L.Concatenate()([L.LSTM(2)(a), L.GRU(2)(a)])
+
+
 UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "a state": (
         lambda: functional(lambda a: L.LSTM(2, return_state=True)(a)[0], (None, 2)),
         "return_state",
+    ),
+    "a causal mask": (
+        lambda: functional(lambda a: L.Attention()([a, a], use_causal_mask=True), (None, 2)),
+        "attention.* with use_causal_mask",
+    ),
+    "attention with a mask": (
+        lambda: functional(lambda a: L.Attention()([L.Masking()(a), L.Masking()(a)]), (None, 2)),
+        "mask",
+    ),
+    "a mask of two branches": (
+        lambda: functional(lambda a: branches(L.Masking()(a)), (None, 2)),
+        "masking.*mask",
+    ),
+    "a mask of tokens": (
+        lambda: functional(lambda a: branches(L.Embedding(5, 3, mask_zero=True)(a)), (None,)),
+        "mask",
     ),
     "initial states": (
         lambda: functional(lambda a, b: L.GRU(2)(a, initial_state=b), (None, 2), (2,)),
