@@ -300,7 +300,9 @@ def _without_weights(writer: Writer, entry: Entry) -> bool:
     """Add a layer without weights, if it is one."""
     config, name = entry.config, f"{entry.name}.sizes"
     if entry.class_name in POOLS:
-        writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=[1], keepdims=0)
+        axes = [2 if config.get("data_format") == "channels_first" else 1]
+        keep = int(bool(config.get("keepdims")))
+        writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=axes, keepdims=keep)
     elif entry.class_name == "RepeatVector":
         steps = writer.node("Unsqueeze", [writer.x, writer.tensor(f"{entry.name}.axis", [1])])
         writer.x = writer.node("Tile", [steps, writer.tensor(name, [1, int(config["n"]), 1])])
