@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +18,23 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
-from numpy_rnn.interchange.operators import bind_convolution, function_of, takes_out, why_not
+from numpy_rnn.interchange.onnx_windows import bind_convolution
+from numpy_rnn.interchange.operators import SequenceConstruct, function_of, takes_out, why_not
 
 MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 MAX_BYTES = 1 << 20  # of a plan's arrays; a graph of larger ones is not slowed by its nodes
 CONSTANT, SHAPE, NUMBERS = range(3)  # what a value depends on
-SHAPES = {"Shape", "Size"}
-BRANCHES = {"then_branch", "else_branch"}
+SHAPES = {"Shape", "Size", "SequenceLength"}
+# Operators that run graphs, and the attributes that they need.
+INNER = {
+    "If": {"then_branch", "else_branch"},
+    "Loop": {"body"},
+    "Scan": {"body", "num_scan_inputs"},
+}
+MAX_TURNS = 1 << 17  # of all loops in one run
+MAX_STEPS = 1 << 13  # of a plan with a loop, which holds those of each turn
 # What NumPy raises for inputs that do not fit an operator, or that are missing.
 ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
@@ -35,7 +43,7 @@ class Node(NamedTuple):
     """A step of a graph: an operator of ONNX, and the names of the values that it reads and makes.
 
     A name is "" for an input that is left out. Attributes are plain values and arrays, and Graphs
-    for the branches of If.
+    for the branches of If and the bodies of loops.
     """
 
     name: str  # for messages
@@ -54,9 +62,11 @@ class Node(NamedTuple):
 
     def unsupported(self) -> str:
         """Return why the node cannot run, or ''."""
-        if self.op == "If":
-            fits = set(self.attributes) == BRANCHES and len(self.graphs()) == 2
-            return "" if fits else f"attributes {sorted(self.attributes)}"
+        if self.op in INNER:
+            names = {name for name in self.attributes if not name.startswith("scan_")}
+            if names != INNER[self.op] or len(self.graphs()) != (2 if self.op == "If" else 1):
+                return f"attributes {sorted(self.attributes)}"
+            return "" if self.op == "If" else _turns(self).wrong
         if self.op in KINDS:
             return why_not_recurrent(self.op, self.attributes, self.inputs)
         return why_not(self.op, self.attributes, self.inputs)
@@ -204,6 +214,16 @@ class Graph:
             plans[key] = places, run.steps, outputs
         return tuple([np.array(y) for y in outputs])
 
+    @cached_property
+    def order(self) -> list[tuple[Node, list[str]]]:
+        """The nodes that the outputs need, each with the values that none after it reads."""
+        found, kept = [], {*self.outputs}
+        for node in reversed(self.needed()):
+            last = {*node.reads()} - kept
+            kept |= last
+            found.append((node, [*last]))
+        return found[::-1]
+
     def needed(self) -> list[Node]:
         """Return the nodes that the outputs need, in order."""
         wanted, found = set(self.outputs), []
@@ -212,6 +232,31 @@ class Graph:
                 wanted |= set(node.reads())
                 found.append(node)
         return found[::-1]
+
+
+class Turns(NamedTuple):
+    """How a Loop or Scan turns: axes, and steps of 1 or -1, of what it reads and stacks."""
+
+    wrong: str  # why it cannot
+    carried: int = 0
+    reads: Sequence[tuple[int, int]] = ()
+    stacks: Sequence[tuple[int, int]] = ()
+
+
+def _turns(node: Node) -> Turns:
+    body, scanned = node.attributes["body"], node.attributes.get("num_scan_inputs", 0)
+    first = 2 if node.op == "Loop" else 0  # the number of the turn, and the condition
+    carried = len(node.inputs) - first - scanned
+    stacked = len(body.outputs) - first // 2 - carried
+    given = len(body.names), len(node.inputs), scanned > 0
+    if min(carried, stacked) < 0 or given[0] != given[1] or given[2] == (first > 0):
+        return Turns(f"a body of {len(body.names)} inputs and {len(body.outputs)} outputs")
+    found = []
+    for kind, count in (("input", scanned), ("output", stacked)):
+        axes = node.attributes.get(f"scan_{kind}_axes", [0] * count)
+        backwards = node.attributes.get(f"scan_{kind}_directions", [0] * count)
+        found.append([(a, -1 if b else 1) for a, b in zip(axes, backwards, strict=True)])
+    return Turns("", carried, *found)
 
 
 class NewShapeError(Exception):
@@ -228,14 +273,15 @@ class Known(NamedTuple):
 class Run:
     """One run of a graph. It records steps, unless the arrays get large.
 
-    `kept` is the thread's: the results that depend on constants alone, and the layers.
+    `kept` is the thread's: the results that depend on constants alone, functions, and layers.
     """
 
     def __init__(self, kept: dict[Any, Any]) -> None:
         self.kept = kept
         self.results: dict[int, list[Known]] = kept.setdefault("results", {})
+        self.functions: dict[int, Callable[..., Any]] = kept.setdefault("functions", {})
         self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
-        self.bytes = 0
+        self.bytes = self.turns = 0
 
     def graph(
         self, graph: Graph, inputs: Sequence[Known], scope: Mapping[str, Known] | None = None
@@ -243,22 +289,67 @@ class Run:
         """Return the outputs of a graph, or of a branch in the scope around it."""
         values = dict(scope or {}) | {name: Known(x) for name, x in graph.constants.items()}
         values |= zip(graph.names, inputs, strict=True)
-        nodes = graph.needed()
-        last = {name: node for node in nodes for name in node.reads()}
-        for node in nodes:
+        for node, last in graph.order:
             values[""] = Known(None)
             reads = [values[name] for name in node.inputs]
             if node.op == "If":
-                self.steps = self.steps if reads[0].depends < NUMBERS else None
+                self._decide(reads[0])
                 chosen = node.attributes["then_branch" if reads[0].array else "else_branch"]
                 results = self.graph(chosen, [], values)
+            elif node.op in INNER:
+                results = self._loop(node, reads, values)
             else:
                 results = self.node(node, reads)
             values.update(zip(node.outputs, results, strict=False))
-            for name in node.reads():
-                if last[name] is node and name not in graph.outputs:
-                    values.pop(name, None)
+            for name in last:
+                values.pop(name, None)
         return [values[name] for name in graph.outputs]
+
+    def _decide(self, known: Known) -> bool:
+        """Return whether a value is true. If it depends on numbers, nothing is recorded."""
+        self.steps = self.steps if known.depends < NUMBERS else None
+        return known.array is None or bool(np.all(known.array))
+
+    def _loop(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> list[Known]:
+        """Run a Loop or Scan. The steps of one turn are recorded after those of the turn before."""
+        is_loop, turns = node.op == "Loop", _turns(node)
+        first = 2 if is_loop else 0
+        carried, scanned = reads[first : first + turns.carried], reads[first + turns.carried :]
+        scanned = [
+            known._replace(array=np.moveaxis(known.array, axis, 0)[::way])
+            for known, (axis, way) in zip(scanned, turns.reads, strict=True)
+        ]
+        go = not is_loop or self._decide(reads[1])
+        limit = reads[0].array if is_loop else len(scanned[0].array)
+        if is_loop:
+            self._decide(reads[0])
+        parts: list[list[Known]] = [[] for _ in turns.stacks]
+        turn = 0
+        while go and (limit is None or turn < limit):
+            self._count(node)
+            head = [Known(np.array(turn)), Known(np.array(True))] if is_loop else []
+            tail = [known._replace(array=known.array[turn]) for known in scanned]
+            # What differs from turn to turn is no constant.
+            given = [Known(x, max(depends, SHAPE)) for x, depends in (*head, *carried, *tail)]
+            found = self.graph(node.attributes["body"], given, values)
+            go = self._decide(found.pop(0)) if is_loop else True
+            carried, last = found[: turns.carried], found[turns.carried :]
+            for part, known in zip(parts, last, strict=True):
+                part.append(known)
+            turn += 1
+        for part, (axis, way) in zip(parts, turns.stacks, strict=True):
+            stack = Node(node.name, "ConcatFromSequence", (), ("",), {"axis": axis, "new_axis": 1})
+            depends = max([known.depends for known in part], default=SHAPE)
+            sequence = SequenceConstruct(*[known.array for known in part[::way]])
+            carried = [*carried, *self.node(stack, [Known(sequence, max(depends, SHAPE))])]
+        return carried
+
+    def _count(self, node: Node) -> None:
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise ValueError(f"node {node.name!r} ({node.op}): more than {MAX_TURNS} turns")
+        if self.steps is not None and len(self.steps) > MAX_STEPS:
+            self.steps = None
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node and record it."""
@@ -300,11 +391,15 @@ class Run:
             return bound
         if node.op == "Conv":
             return bind_convolution(*arrays, **node.attributes)
-        function = function_of(node.op, node.attributes)
+        function = self.functions.get(id(node))
+        if function is None:
+            self.functions[id(node)] = function = function_of(node.op, node.attributes)
         results = [np.asarray(y) for y in _several(function(*arrays))]
+        if depends < NUMBERS or self.steps is None:
+            return None, results
         moving = [known.array for known in reads if known.depends == NUMBERS]
         views = len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results)
-        if depends < NUMBERS or self.steps is None or views:
+        if views:
             return None, results
         if takes_out(function):
             return partial(function, *arrays, out=results[0]), results

@@ -12,6 +12,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
+from numpy_rnn.interchange.onnx_fused import unfused
 from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_array
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
@@ -76,28 +77,40 @@ class Reader:
             self.weights = dict(constants)
         if message["sparse_initializer"]:
             self.unsupported.append(f"{len(message['sparse_initializer'])} sparse constants")
-        nodes = []
+        nodes: list[Node] = []
         for n, node in enumerate(message["node"]):
             name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
-            attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
-            domain = node["domain"].removeprefix("ai.onnx")
-            op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
-            if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
-                kind, value = attributes.popitem()
-                dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
-                constants[node["output"][0]] = np.asarray(value, dtype)
-            else:
-                if op == "Split":
-                    attributes.setdefault("num_outputs", len(node["output"]))
-                if op in ("Softmax", "LogSoftmax") and self.opset < 13:
-                    attributes = {"axis": 1, "joined": 1} | attributes
-                names = tuple(node["output"])
-                while names and not names[-1]:
-                    names = names[:-1]
-                nodes.append(Node(name, op, tuple(node["input"]), names, attributes))
+            self._node(node, name, nodes, constants)
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
         outputs = [v["name"] for v in message["output"]]
+        for v in message["input"] + message["output"] if whole else []:
+            if v["type"] is not None and v["type"]["tensor_type"] is None:
+                self.unsupported.append(f"{v['name']!r} is no tensor")
         return Graph(nodes, inputs, outputs, constants)
+
+    def _node(
+        self, node: dict[str, Any], name: str, nodes: list[Node], constants: dict[str, Array]
+    ) -> None:
+        """Append a node, or what it consists of. A constant node becomes a constant."""
+        attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
+        domain = node["domain"].removeprefix("ai.onnx")
+        op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
+        if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
+            kind, value = attributes.popitem()
+            dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
+            constants[node["output"][0]] = np.asarray(value, dtype)
+            return
+        if op == "Split":
+            attributes.setdefault("num_outputs", len(node["output"]))
+        if op in ("Softmax", "LogSoftmax") and self.opset < 13:
+            attributes = {"axis": 1, "joined": 1} | attributes
+        names = tuple(node["output"])
+        while names and not names[-1]:
+            names = names[:-1]
+        several, new = unfused(Node(name, op, tuple(node["input"]), names, attributes), constants)
+        nodes += several
+        constants |= new
+        self.notes += [f"{name} is int8, read as float32"] if new else []
 
     def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
         try:

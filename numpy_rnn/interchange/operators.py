@@ -18,9 +18,16 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.onnx_windows import (
+    RESIZE_VALUES,
+    ConvTranspose,
+    Resize,
+    bind_convolution,
+    check_memory,
+    check_padding,
+    pool,
+)
 from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
-
-MAX_PADDING = 1 << 20  # steps before or after an input
 
 
 @lru_cache(64)
@@ -67,19 +74,31 @@ def LogSoftmax(input: Array, *, axis: int = -1, joined: int = 0) -> Array:
     return Softmax(input, axis=axis, joined=joined, log=True)
 
 
-def _reduce(ufunc: Any, *, mean: bool = False) -> Callable[..., Array]:
+def _reduce(
+    ufunc: Any, *, of: Any = None, then: Any = None, mean: bool = False
+) -> Callable[..., Array]:
     def reduced(
         data: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Array:
         which = _axes(axes) or (() if noop_with_empty_axes else None)
         wide = np.dtype("f4") if data.dtype == "f2" else data.dtype  # long sums of halves overflow
-        y = ufunc.reduce(data, which, wide, None, keepdims > 0)
+        x = data.astype(wide, copy=False)
+        y = ufunc.reduce(x if of is None else of(x), which, wide, None, keepdims > 0)
         if mean:
             count = _scalar(data.size // max(y.size, 1), wide)
             y = y // count if wide.kind in "iu" else y / count
-        return np.asarray(y, data.dtype)
+        return np.asarray(y if then is None else then(y), data.dtype)
 
     return reduced
+
+
+def _arg(function: Callable[..., Any]) -> Callable[..., Any]:
+    def found(data: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
+        index = function(np.flip(data, axis) if select_last_index else data, axis, None)
+        index = data.shape[axis] - 1 - index if select_last_index else index
+        return np.expand_dims(index, axis) if keepdims else index
+
+    return found
 
 
 def Gemm(
@@ -104,6 +123,10 @@ def Reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
 
 def _axes(values: Any) -> tuple[int, ...] | None:
     return None if values is None else tuple(map(int, values))
+
+
+def _whole(value: Any) -> int:
+    return int(np.ravel(value)[0])  # a scalar, or a vector of one
 
 
 def Flatten(input: Array, *, axis: int = 1) -> Array:
@@ -133,7 +156,7 @@ def Pad(
     data: Array, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant"
 ) -> Array:
     named = range(data.ndim) if axes is None else [int(axis) for axis in axes]
-    _check_padding(pads)
+    check_padding(pads)
     for n, axis in enumerate(named):
         before, after = int(pads[n]), int(pads[n + len(named)])
         if before or after:
@@ -183,6 +206,14 @@ def LayerNormalization(
     return y if B is None else y + B, mean, inverse
 
 
+def RMSNormalization(
+    X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5
+) -> tuple[Array, ...]:
+    square = np.square(X).mean(tuple(range(axis % X.ndim, X.ndim)), keepdims=True)
+    inverse = 1 / np.sqrt(square + X.dtype.type(epsilon))
+    return X * inverse * scale, inverse
+
+
 def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
@@ -190,95 +221,208 @@ def BatchNormalization(
     return X * _along(factor, X, 1) + _along(B - mean * factor, X, 1)
 
 
+def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    normed, *_ = LayerNormalization(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
+    return normed * _along(scale, input, 1) + _along(B, input, 1)
+
+
+def GroupNormalization(
+    X: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float = 1e-5
+) -> Array:
+    groups = X.reshape(len(X), num_groups, -1)
+    normed, *_ = LayerNormalization(groups, np.ones((), X.dtype), epsilon=epsilon)
+    each = X.shape[1] // len(scale)  # before opset 21, they were of a group
+    scale, bias = (_along(np.repeat(v, each), X, 1) for v in (scale, bias))
+    return normed.reshape(X.shape) * scale + bias
+
+
+def _scales(scale: Array, zero: Any, x: Array, axis: int, dtype: Any) -> tuple[Array, Array]:
+    """Return scales and zero points of quantised numbers as arrays that broadcast with x."""
+    zero = np.zeros(scale.shape, dtype) if zero is None else zero
+    return (_along(scale, x, axis), _along(zero, x, axis)) if scale.size > 1 else (scale, zero)
+
+
 def DequantizeLinear(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
-    zero = np.zeros(x_scale.shape, x.dtype) if zero is None else zero
-    if x_scale.size > 1:
-        x_scale, zero = _along(x_scale, x, axis), _along(zero, x, axis)
-    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(x_scale.dtype) * x_scale)
+    scale, zero = _scales(x_scale, zero, x, axis, np.int32)
+    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
 
 
-def GatherElements(data: Array, indices: Array, *, axis: int = 0) -> Array:
-    sizes = [slice(n) for n in indices.shape]  # the other axes may be shorter than those of data
-    sizes[axis] = slice(None)
-    return np.take_along_axis(data[tuple(sizes)], indices, axis)
+def QuantizeLinear(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
+    scale, zero = _scales(scale, zero, y, axis, np.uint8)
+    limits = np.iinfo(zero.dtype)
+    return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
 
 
-def _check_padding(pads: Any) -> None:
-    """Raise ValueError if a stranger's file asks for memory that its size does not justify."""
-    if max(map(int, pads), default=0) > MAX_PADDING:
-        raise ValueError(f"the padding is {max(map(int, pads))}, expected at most {MAX_PADDING}")
+def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
+    low, high = min(0, x.min(initial=0)), max(0, x.max(initial=0))
+    scale = np.asarray((high - low) / 255 or 1, x.dtype)
+    zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
+    return QuantizeLinear(x, scale, zero), scale, zero
 
 
-def _patches(
-    X: Array, kernel: Any, groups: int, *, fill: float = 0, **options: Any
+def _centred(a: Array, zero: Any) -> Array:
+    """Return quantised numbers as float64, whose products and sums are exact."""
+    return np.asarray(a, float) if zero is None else np.subtract(a, zero, dtype=float)
+
+
+def MatMulInteger(A: Array, B: Array, a_zero_point: Any = None, b_zero_point: Any = None) -> Array:
+    a_zero = a_zero_point[:, None] if np.ndim(a_zero_point) == 1 else a_zero_point
+    product: Array = _centred(A, a_zero) @ _centred(B, b_zero_point)
+    return product.astype(np.int32)
+
+
+def ConvInteger(
+    x: Array,
+    w: Array,
+    x_zero: Any = None,
+    w_zero: Any = None,
+    *,
+    group: int = 1,
+    kernel_shape: Any = None,
+    **options: Any,
+) -> Any:
+    del kernel_shape  # w has it
+    w_zero = _along(w_zero, w, 0) if np.ndim(w_zero) == 1 else w_zero
+    centred = _centred(x, x_zero), _centred(w, w_zero)
+    _, (y,) = bind_convolution(*centred, group=group, **options)
+    return y.astype(np.int32)
+
+
+def _of_integers(
+    A: Array,
+    B: Array,
+    a_scale: Array,
+    b_scale: Array,
+    a_zero: Any = None,
+    b_zero: Any = None,
+    bias: Any = None,
+) -> Any:
+    y = MatMulInteger(A, B, a_zero, b_zero).astype(a_scale.dtype) * (a_scale * b_scale)
+    return y if bias is None else y + bias
+
+
+def _of_quantized(A: Array, B: Array, b_scale: Array, b_zero: Any = None, bias: Any = None) -> Any:
+    quantized, scale, zero = DynamicQuantizeLinear(A)
+    return _of_integers(quantized, B, scale, b_scale, zero, b_zero, bias)
+
+
+def TopK(
+    X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
 ) -> tuple[Array, Array]:
-    """Return a place for X with the channels as the last axis, and patches of the padded place.
-
-    The patches are (batch, groups, *output, *kernel, channels of a group).
-    """
-    n, batch, channels = X.ndim - 2, len(X), X.shape[1] // groups
-    step, dilation = (np.array(options.get(m) or [1] * n) for m in ("strides", "dilations"))
-    if min(*step, *dilation) < 1:
-        raise ValueError(f"strides are {step} and dilations {dilation}, expected at least 1")
-    sizes, auto = np.array(X.shape[2:]), options.get("auto_pad", "NOTSET")
-    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
-    span = dilation * (np.array(kernel) - 1) + 1
-    if auto.startswith("SAME"):
-        both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
-        before, after = both - both // 2, both // 2
-        if auto == "SAME_UPPER":
-            before, after = after, before
-    _check_padding([*before, *after])
-    shape = before + sizes + after
-    padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
-    each, *moves, one = padded.strides
-    moves = [channels * one, *(moves * step), *(moves * dilation), one]
-    shape = (batch, groups, *((shape - span) // step + 1), *kernel, channels)
-    # A view; NumPy refuses one that leaves the buffer.
-    patches: Array = np.ndarray(shape, X.dtype, padded, 0, (each, *moves))
-    return padded[(slice(None), *map(slice, before, before + sizes))], patches
+    down = ~X if X.dtype.kind in "iu" else -X  # -X overflows for the least integer
+    order = np.argsort(down if largest else X, axis, kind="stable")
+    index = order.take(range(k if K is None else _whole(K)), axis)
+    return np.take_along_axis(X, index, axis), index
 
 
-def bind_convolution(
-    X: Array, W: Array, B: Any = None, *, group: int = 1, kernel_shape: Any = None, **options: Any
-) -> tuple[Callable[[], None], tuple[Array]]:
-    """Return a function that computes a convolution over any number of axes, and its result.
-
-    The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
-    """
-    batch, M = len(X), len(W)
-    del kernel_shape  # W has it
-    place, patches = _patches(X, W.shape[2:], group, **options)
-    out = patches.shape[2 : X.ndim]
-    copied = np.empty(patches.shape, X.dtype)
-    rows = copied.reshape(batch, group, math.prod(out), -1)
-    weights = np.moveaxis(W, 1, -1).reshape(group, M // group, -1).swapaxes(1, 2)
-    y = np.empty((batch, *out, M), X.dtype)
-    product = y.reshape(batch, -1, group, M // group).swapaxes(1, 2)
-    moved = np.moveaxis(X, 1, -1)
-
-    def run() -> None:
-        place[...] = moved
-        copied[...] = patches
-        np.matmul(rows, weights, product)
-        if B is not None:
-            np.add(y, B, y)
-
-    run()
-    return run, (np.moveaxis(y, -1, 1),)
+def CumSum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Any:
+    axis = _whole(axis)
+    x = np.flip(x, axis) if reverse else x
+    y = np.cumsum(x, axis, dtype=x.dtype) - (x if exclusive else 0)
+    return np.flip(y, axis) if reverse else y
 
 
-def _pool(*, mean: bool) -> Callable[..., Array]:
-    def pool(X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any) -> Array:
-        place, patches = _patches(X, kernel_shape, 1, fill=0 if mean else -np.inf, **options)
-        axes = tuple(range(-1 - len(kernel_shape), -1))
-        place[...] = 1
-        count = math.prod(kernel_shape) if count_include_pad or not mean else patches.sum(axes)
-        place[...] = np.moveaxis(X, 1, -1)
-        y = patches.sum(axes) / count if mean else patches.max(axes)
-        return np.moveaxis(y.astype(X.dtype)[:, 0], -1, 1)
+def GatherElements(data: Array, indices: Array, *, axis: int = 0) -> Any:
+    return data[_places(indices, axis)]
 
-    return pool
+
+def _places(indices: Array, axis: int) -> tuple[Any, ...]:
+    """Return the index for the elements that indices along an axis choose."""
+    places: list[Any] = [*np.indices(indices.shape, sparse=True)]
+    places[axis] = indices
+    return tuple(places)
+
+
+def _scattered(data: Array, places: Any, updates: Array, reduction: str) -> Array:
+    y = data.copy()
+    if reduction == "none":
+        y[places] = updates
+    else:
+        REDUCTIONS[reduction].at(y, places, updates)
+    return y
+
+
+def ScatterElements(
+    data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
+) -> Array:
+    return _scattered(data, _places(indices, axis), updates, reduction)
+
+
+def ScatterND(data: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
+    return _scattered(data, tuple(np.moveaxis(indices, -1, 0)), updates, reduction)
+
+
+def GatherND(data: Array, indices: Array, *, batch_dims: int = 0) -> Any:
+    new = tuple(range(batch_dims, indices.ndim - 1))
+    grids: Any = np.indices(data.shape[:batch_dims], sparse=True)
+    batch = [np.expand_dims(grid, new) for grid in grids]
+    return data[(*batch, *np.moveaxis(indices, -1, 0))]
+
+
+def OneHot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Any:
+    count, places = _whole(depth), np.expand_dims(indices, axis)
+    check_memory(count, *indices.shape)
+    classes = _along(np.arange(count), places, axis)
+    return np.where((places == classes) | (places + count == classes), values[1], values[0])
+
+
+def ReverseSequence(
+    input: Array, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0
+) -> Array:
+    x, end = np.moveaxis(input, (batch_axis, time_axis), (0, 1)), lengths[:, None]
+    steps = np.arange(x.shape[1])
+    x = x[np.arange(len(x))[:, None], np.where(steps < end, end - 1 - steps, steps)]
+    return np.moveaxis(x, (0, 1), (batch_axis, time_axis))
+
+
+def SequenceConstruct(*inputs: Array) -> Array:
+    """Return a sequence, which is a vector of arrays here."""
+    y = np.empty(len(inputs), object)
+    for n, x in enumerate(inputs):
+        y[n] = x
+    return y
+
+
+def SequenceInsert(sequence: Array, tensor: Array, position: Any = None) -> Array:
+    items = [*sequence]
+    items.insert(len(items) if position is None else _whole(position), tensor)
+    return SequenceConstruct(*items)
+
+
+def SplitToSequence(input: Array, split: Any = None, *, axis: int = 0, keepdims: int = 1) -> Array:
+    count = input.shape[axis]
+    if split is not None and np.ndim(split) == 0:
+        split = [*[_whole(split)] * (count // _whole(split)), count % _whole(split)]
+        split = split if split[-1] else split[:-1]
+    parts = Split(input, [1] * count if split is None else split, axis=axis)
+    squeezed = split is None and not keepdims
+    return SequenceConstruct(*[x.squeeze(axis) if squeezed else x for x in parts])
+
+
+def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
+    return np.stack([*sequence], axis) if new_axis else np.concatenate([*sequence], axis)
+
+
+def _fused_product(
+    A: Array,
+    B: Array,
+    *,
+    alpha: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+    transBatchA: int = 0,
+    transBatchB: int = 0,
+) -> Any:
+    A, B = (np.moveaxis(x, 0, -2) if f else x for x, f in ((A, transBatchA), (B, transBatchB)))
+    A, B = (x.swapaxes(-1, -2) if f else x for x, f in ((A, transA), (B, transB)))
+    return MatMul(A, B) * A.dtype.type(alpha)
+
+
+def _after_skip(
+    X: Array, skip: Array, gamma: Array, *biases: Array, epsilon: float = 1e-12
+) -> tuple[Array, ...]:
+    X = reduce(np.add, biases[1:], X + skip)
+    return *LayerNormalization(X, gamma, *biases[:1], epsilon=epsilon), X
 
 
 def Gelu(X: Array, *, approximate: str = "none") -> Any:
@@ -292,21 +436,29 @@ def HardSigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
 
 
 _erf = np.frompyfunc(math.erf, 1, 1)
-NUMPY = """Abs absolute, Add add, And logical_and, Ceil ceil, Cos cos, Equal equal, Exp exp,
-    Floor floor, Greater greater, GreaterOrEqual greater_equal, Less less, LessOrEqual less_equal,
-    Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal,
-    Round rint, Sign sign, Sin sin, Sqrt sqrt, Sub subtract, Tanh tanh, Where where,
-    Xor logical_xor"""
+NUMPY = """Abs absolute, Acos arccos, Acosh arccosh, Add add, And logical_and, Asin arcsin,
+    Asinh arcsinh, Atan arctan, Atanh arctanh, Ceil ceil, Cos cos, Cosh cosh, Equal equal, Exp exp,
+    Floor floor, Greater greater, GreaterOrEqual greater_equal, IsNaN isnan, Less less,
+    LessOrEqual less_equal, Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or,
+    Reciprocal reciprocal, Round rint, Sign sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract,
+    Tan tan, Tanh tanh, Where where, Xor logical_xor"""
+REDUCTIONS: dict[str, Any] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
 OPERATORS: dict[str, Callable[..., Any]] = {
     name: f for name, f in globals().items() if name[0].isupper() and inspect.isfunction(f)
 }
 OPERATORS |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}
 OPERATORS |= {
-    "ArgMax": lambda data, *, axis=0, keepdims=1: data.argmax(axis, keepdims=keepdims > 0),
-    "ArgMin": lambda data, *, axis=0, keepdims=1: data.argmin(axis, keepdims=keepdims > 0),
-    "AveragePool": _pool(mean=True),
+    "ArgMax": _arg(np.argmax),
+    "ArgMin": _arg(np.argmin),
+    "AveragePool": pool(mean=True),
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
+    "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "Conv": bind_convolution,
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
@@ -315,49 +467,84 @@ OPERATORS |= {
     "Expand": lambda input, shape: np.broadcast_to(
         input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
     ),
+    "EyeLike": lambda input, *, dtype=None, k=0: np.eye(
+        input.shape[0], input.shape[1], k, array_type(dtype) if dtype else input.dtype
+    ),
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
+    "HardSwish": lambda X: X * HardSigmoid(X, alpha=1 / 6),
     "Identity": lambda input: input,
+    "IsInf": lambda X, *, detect_negative=1, detect_positive=1: (
+        np.isneginf(X) & (detect_negative > 0) | np.isposinf(X) & (detect_positive > 0)
+    ),
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
     "Max": lambda *inputs: reduce(np.maximum, inputs),
-    "MaxPool": _pool(mean=False),
+    "MaxPool": pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
     "Min": lambda *inputs: reduce(np.minimum, inputs),
+    "Mish": lambda X: X * np.tanh(np.logaddexp(X, X.dtype.type(0))),
     "Mod": lambda A, B, *, fmod=0: np.fmod(A, B) if fmod else np.mod(A, B),
+    "NonZero": lambda X: np.array(np.nonzero(X), np.int64),
     "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
     "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
+    "ReduceL1": _reduce(np.add, of=np.abs),
+    "ReduceL2": _reduce(np.add, of=np.square, then=np.sqrt),
+    "ReduceLogSum": _reduce(np.add, then=np.log),
+    "ReduceLogSumExp": _reduce(np.logaddexp),
     "ReduceMax": _reduce(np.maximum),
     "ReduceMean": _reduce(np.add, mean=True),
     "ReduceMin": _reduce(np.minimum),
     "ReduceProd": _reduce(np.multiply),
     "ReduceSum": _reduce(np.add),
+    "ReduceSumSquare": _reduce(np.add, of=np.square),
     "Relu": lambda X, *, out=None: np.maximum(X, _scalar(0, X.dtype), out=out),
     "Selu": lambda X, *, alpha=1.6732632, gamma=1.0507010: (
         gamma * np.where(X < 0, alpha * np.expm1(X), X)
     ),
+    "SequenceAt": lambda sequence, position: sequence[_whole(position)],
+    "SequenceEmpty": lambda *, dtype=1: np.empty(0, object),  # noqa: ARG005 (any)
+    "SequenceLength": lambda sequence: np.array(len(sequence), np.int64),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Size": lambda data: np.array(data.size, np.int64),
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
+    "Swish": lambda X, *, alpha=1.0: X * Sigmoid(X.dtype.type(alpha) * X),
+    "ThresholdedRelu": lambda X, *, alpha=1.0: np.where(alpha < X, X, X.dtype.type(0)),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
+    "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, _whole(k)),
     "Unsqueeze": lambda data, axes: np.expand_dims(data, _axes(axes) or ()),
+    "com.microsoft::BiasGelu": lambda A, B: Gelu(A + B),
+    "com.microsoft::DynamicQuantizeMatMul": _of_quantized,
+    "com.microsoft::FusedMatMul": _fused_product,
+    "com.microsoft::Gelu": Gelu,
+    "com.microsoft::MatMulIntegerToFloat": _of_integers,
+    "com.microsoft::QuickGelu": lambda X, *, alpha=1.702: X * Sigmoid(X.dtype.type(alpha) * X),
+    "com.microsoft::SkipLayerNormalization": _after_skip,
 }
+OPERATORS |= {"ConvTranspose": ConvTranspose, "Resize": Resize}
+OPERATORS |= {"Scatter": ScatterElements, "Upsample": Resize}  # before opset 11
+OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization  # in onnxruntime's files
 # Attributes of convolutions and pools.
-WINDOWS = {"strides", "dilations", "pads", "auto_pad"}
+WINDOWS = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
-    "mode": ("constant", "reflect", "edge", "wrap"),
+    "Pad.mode": ("constant", "reflect", "edge", "wrap"),
     "approximate": ("none", "tanh"),
-    "to": tuple(sorted(set(DTYPES) - {BFLOAT16})),
+    "reduction": ("none", *REDUCTIONS),
+    **dict.fromkeys(("to", "dtype"), tuple(sorted(set(DTYPES) - {BFLOAT16}))),
     "spatial": (1,),
-    **dict.fromkeys(("ceil_mode", "select_last_index", "storage_order", "training_mode"), (0,)),
+    **dict.fromkeys(("storage_order", "training_mode", "antialias", "exclude_outside"), (0,)),
+    "block_size": (0,),
+    "keep_aspect_ratio_policy": ("stretch",),
+    **RESIZE_VALUES,
 }
-WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed"}  # here, whatever they are
+WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
+WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value"}  # of ways to resize that are refused
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
 
 
@@ -382,8 +569,9 @@ def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
     if op not in OPERATORS:
         return "there is no such operator here"
     for name, value in options.items():
-        if name in VALUES and value not in VALUES[name]:
-            return f"{name} is {value!r}, expected one of {VALUES[name]}"
+        expected = VALUES.get(f"{op}.{name}", VALUES.get(name))
+        if expected is not None and value not in expected:
+            return f"{name} is {value!r}, expected one of {expected}"
     function, options = OPERATORS[op], _arguments(options)
     nin = 3 if function is np.where else getattr(function, "nin", None)
     if "out" in options or (nin is not None and (options or len(inputs) != nin)):

@@ -16,7 +16,7 @@ from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequen
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    """Files of every kind of message: two chains of layers, and a graph with a branch."""
+    """Files of every kind of message: chains of layers, graphs with inner ones, int8 weights."""
     shared: Any = {"dtype": np.float32, "rng": 0}
     models = [
         Sequential(Embedding(5, 3, **shared), LSTM(3, 2, bidirectional=True, **shared)),
@@ -29,7 +29,42 @@ def seeds() -> tuple[bytes, ...]:
         for n, model in enumerate(models):
             write(model, path, states=n == 2)
             written.append(path.read_bytes())
-    return (*written, branch())
+    return (*written, branch(), loop(), int8())
+
+
+def loop() -> bytes:
+    """A graph that doubles its input three times and stacks the results."""
+    names = ("turn", "go", "x")
+    body = {"node": [node("Add", ["x", "x"], ["y"]), node("Identity", ["y"], ["z"])]}
+    inner = body | {"input": [{"name": name} for name in names]}
+    inner |= {"output": [{"name": name} for name in ("go", "y", "z")]}
+    attribute = {"name": "body", "g": inner, "type": 5}
+    nodes = [node("Loop", ["n", "", "x"], ["y", "z"], attribute)]
+    weights = [from_array("n", np.array(3))]
+    outputs = [{"name": name} for name in "yz"]
+    return model(
+        {"node": nodes, "initializer": weights, "input": [{"name": "x"}], "output": outputs}
+    )
+
+
+def int8() -> bytes:
+    """An LSTM of int8 weights, and a node with its activation."""
+    arrays: dict[str, Any] = {
+        "w": np.ones((1, 2, 8), np.int8),
+        "s": np.ones(1, np.float32),
+        "z": np.zeros(1, "i1"),
+    }
+    names = ["x", "w", "w", "", "", "", "", "", *"szsz"]
+    size = {"name": "hidden_size", "i": 2, "type": 2}
+    chosen = {"name": "activation", "s": "Relu", "type": 3}
+    domain = {"domain": "com.microsoft"}
+    nodes = [
+        node("DynamicQuantizeLSTM", names, ["y"], size) | domain,
+        node("FusedGemm", ["y", "y"], ["g"], chosen) | domain,
+    ]
+    weights = [from_array(name, array) for name, array in arrays.items()]
+    graph = {"node": nodes, "initializer": weights, "input": [{"name": "x"}]}
+    return model(graph | {"output": [{"name": name} for name in "yg"]})
 
 
 def branch(external: str = "") -> bytes:

@@ -10,14 +10,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from numpy_rnn.interchange import operators, read
+from numpy_rnn.interchange import onnx_windows, operators, read
 from numpy_rnn.interchange.contents import UnsupportedError
 from tests.interchange.onnx_nodes import onnxruntime_outputs
 
+MICROSOFT = "com.microsoft"
 R = np.random.default_rng(0)
 X = R.standard_normal((2, 3, 4)).astype(np.float32)
 BYTES = np.arange(90, 234, 6, dtype=np.uint8).reshape(2, 3, 4)
 LINE = R.standard_normal((2, 4, 9)).astype(np.float32)
+IMAGE = R.standard_normal((2, 4, 5, 6)).astype(np.float32)
 
 
 def ints(*values: int) -> Any:
@@ -34,6 +36,7 @@ class Case(NamedTuple):
     attributes: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     opset: int = 17
     outputs: int = 1
+    domain: str = ""
 
 
 CASES = [
@@ -88,16 +91,50 @@ CASES = [
     Case("Flatten", [X], {"axis": 2}),
     Case("Reshape", [X, ints(0, -1)]),
     Case("ArgMax", [X], {"axis": -1, "keepdims": 0, "select_last_index": 0}),
-    Case("ArgMin", [X]),
+    *[
+        Case(op, [np.round(X)], {"axis": axis, "select_last_index": last}, 13)
+        for op in ("ArgMax", "ArgMin")
+        for axis, last in ((1, 1), (-1, 1), (2, 0))
+    ],
     Case("Shape", [X], {"start": 1}),
     Case("Cast", [X], {"to": TensorProto.INT32}),
-    Case("Selu", [X]),
+    *[Case(op, [X]) for op in ("HardSwish", "Selu", "Celu", "Atan", "Sinh", "IsNaN")],
+    Case("Celu", [X], {"alpha": 0.5}),
+    Case("Mish", [X], {}, 18),
+    Case("Swish", [X], {"alpha": 0.5}, 24),
+    Case("ThresholdedRelu", [X], {"alpha": 0.5}),
+    Case("IsInf", [np.array([1, -np.inf, np.inf, np.nan], np.float32)], {"detect_negative": 0}),
     Case("Gelu", [X], {}, 20),
     Case("Gelu", [X], {"approximate": "tanh"}, 20),
     Case("PRelu", [X, floats(4)]),
     Case("Einsum", [X, floats(4, 2)], {"equation": "abi,ij->bj"}),
     Case("GatherElements", [X, ints(0, 2, -1).reshape(1, 3, 1)], {"axis": 1}),
     Case("GatherElements", [X, np.full((2, 1, 4), 2)], {"axis": 1}),
+    Case("CumSum", [X, np.array(1)], {"exclusive": 1, "reverse": 1}),
+    Case("CumSum", [X, ints(-1)]),
+    Case("TopK", [X, ints(2)], {"axis": 1}, 17, 2),
+    Case("TopK", [X], {"k": 2}, 9, 2),
+    Case("TopK", [X, ints(3)], {"largest": 0}, 17, 2),
+    Case("TopK", [np.round(X), ints(3)], {"axis": 1, "sorted": 1}, 11, 2),
+    Case("TopK", [ints(3, -(2**63), 2, 3, 0), ints(4)], {"largest": 1}, 17, 2),
+    Case("TopK", [BYTES.astype(np.int64), ints(2)], {"axis": 0}, 17, 2),
+    Case("ScatterElements", [X, ints(2, 0).reshape(1, 2, 1), floats(1, 2, 1)], {"axis": 1}),
+    Case("Scatter", [X, ints(2, 0).reshape(1, 2, 1), floats(1, 2, 1)], {"axis": 1}, 9),
+    *[
+        Case("ScatterElements", [X, ints(2, 0, 2).reshape(1, 3, 1), floats(1, 3, 1)], options, 18)
+        for options in ({"axis": 1, "reduction": "add"}, {"axis": -2, "reduction": "max"})
+    ],
+    Case("ScatterND", [X, ints(1, 2, 0, 1).reshape(2, 2), floats(2, 4)]),
+    Case("ScatterND", [X, ints(1, -2, 1, 1).reshape(2, 2), floats(2, 4)], {"reduction": "mul"}),
+    Case("GatherND", [X, ints(1, 2, 0, 1).reshape(2, 2)]),
+    Case("GatherND", [X, ints(1, 0).reshape(2, 1)], {"batch_dims": 1}),
+    *[Case("Trilu", [X, np.array(k)], {"upper": k % 2}) for k in (-1, 0, 1, 2)],
+    Case("Trilu", [X]),
+    Case("OneHot", [ints(1, -1, 5).reshape(3, 1), np.int64(3), floats(2)], {"axis": 1}),
+    Case("NonZero", [np.round(X)]),
+    Case("EyeLike", [X[0]], {"k": 1, "dtype": TensorProto.FLOAT}),
+    Case("ReverseSequence", [X, ints(2, 3)], {"batch_axis": 0, "time_axis": 1}),
+    Case("ReverseSequence", [X, ints(1, 2, 0)], {"batch_axis": 1, "time_axis": 0}),
     Case("GlobalAveragePool", [LINE]),
     Case("GlobalMaxPool", [LINE]),
     Case("MaxPool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
@@ -105,20 +142,112 @@ CASES = [
     Case("AveragePool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     Case("AveragePool", [LINE], {"kernel_shape": [2], "pads": [1, 0], "count_include_pad": 1}),
     Case("MaxPool", [LINE], {"kernel_shape": [2], "ceil_mode": 0, "storage_order": 0}),
+    *[
+        Case("MaxPool", [line], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, "pads": p})
+        for line in (LINE, LINE[..., :8])
+        for k, s, p in ((2, 2, [0, 0]), (3, 2, [1, 1]), (2, 3, [0, 0]), (3, 3, [1, 0]))
+    ],
+    *[
+        Case("AveragePool", [LINE], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, **more})
+        for more in ({}, {"pads": [1, 1]}, {"pads": [1, 1], "count_include_pad": 1})
+        for k, s in ((2, 2), (3, 2), (3, 4))
+    ],
+    *[
+        Case("AveragePool", [LINE[..., :7]], {"ceil_mode": 1, "count_include_pad": 1, **more})
+        for more in (
+            {"kernel_shape": [2], "strides": [2]},
+            {"kernel_shape": [3], "strides": [3], "pads": [1, 0]},
+        )
+    ],
+    *[
+        Case("ConvTranspose", [LINE, floats(4, 3, 4), floats(3)], options)
+        for options in (
+            {},
+            {"strides": [3], "pads": [1, 2], "dilations": [2], "auto_pad": "NOTSET"},
+            {"strides": [2], "output_padding": [1], "kernel_shape": [4]},
+            {"strides": [2], "auto_pad": "SAME_UPPER"},
+            {"strides": [5], "auto_pad": "SAME_LOWER"},
+        )
+    ],
+    Case("ConvTranspose", [LINE, floats(4, 1, 3)], {"group": 2, "strides": [2]}),
+    Case("ConvTranspose", [IMAGE, floats(4, 2, 3, 2)], {"strides": [1, 2], "pads": [0, 1, 1, 0]}),
+    Case("InstanceNormalization", [LINE, floats(4), floats(4)]),
+    Case("InstanceNormalization", [IMAGE, floats(4), floats(4)], {"epsilon": 0.1}),
+    Case("GroupNormalization", [IMAGE, floats(2), floats(2)], {"num_groups": 2}, 18),
+    Case("GroupNormalization", [IMAGE, floats(4), floats(4)], {"num_groups": 2}, 21),
+    *[Case(f"Reduce{op}", [X], {"axes": [1]}) for op in ("L1", "L2", "SumSquare", "LogSumExp")],
+    Case("ReduceLogSum", [np.abs(X)], {"axes": [0, 2], "keepdims": 0}),
+    Case("ReduceLogSumExp", [X]),
     Case("ReduceMax", [X, ints(0)], {"keepdims": 0}, 18),
+    *[
+        Case("Resize", [LINE, "", np.array([1, 1, 2.5], np.float32)], {"mode": mode, **way}, 13)
+        for mode in ("nearest", "linear")
+        for way in (
+            {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            {"coordinate_transformation_mode": "align_corners"},
+            {"coordinate_transformation_mode": "pytorch_half_pixel", "nearest_mode": "ceil"},
+            {},
+        )
+    ],
+    Case("Resize", [IMAGE, "", "", ints(2, 4, 3, 12)], {"mode": "linear"}, 18),
+    Case("Resize", [LINE, np.array([1, 1, 2], np.float32)], {}, 10),
+    Case("Upsample", [LINE, np.array([1, 1, 2], np.float32)], {"mode": "nearest"}, 9),
+    Case("DynamicQuantizeLinear", [X], {}, 17, 3),
+    Case("QuantizeLinear", [X, np.float32(0.05), np.uint8(100)]),
+    Case("QuantizeLinear", [X, np.abs(floats(4)), np.array([1, 2, 3, 4], np.int8)], {"axis": -1}),
+    Case("QuantizeLinear", [X, np.float32(0.05)]),
+    Case("MatMulInteger", [BYTES, BYTES.view("i1").swapaxes(1, 2), np.uint8(7), np.int8(2)]),
+    Case("MatMulInteger", [BYTES[0], BYTES[1].T, np.uint8(7), np.array([2, 3, 4], np.uint8)]),
+    Case("ConvInteger", [BYTES, BYTES[:, :, :2], np.uint8(7), np.uint8(9)], {"pads": [1, 0]}),
+    Case("ConvInteger", [BYTES, BYTES[:, :1, :2].repeat(3, 0)], {"group": 3, "kernel_shape": [2]}),
     Case("DequantizeLinear", [np.arange(6, dtype=np.int8), np.float32(0.5), np.int8(3)]),
     Case("DequantizeLinear", [BYTES, floats(3), np.array([7, 90, 100], np.uint8)], {"axis": 1}),
     Case("DequantizeLinear", [BYTES.view("i1"), floats(4)], {"axis": -1}),
+    *[
+        Case("DynamicQuantizeMatMul", [X, BYTES[0].T, *more], {}, 17, 1, MICROSOFT)
+        for more in (
+            [np.float32(0.5)],
+            [np.abs(floats(3)), np.array([1, 2, 3], np.uint8), floats(3)],
+            [np.float32(0.5), "", floats(3)],
+        )
+    ],
+    *[
+        Case("FusedMatMul", [a, b], {"alpha": 0.5, **options}, 17, 1, MICROSOFT)
+        for a, b, options in (
+            (X, floats(2, 3, 5), {"transA": 1}),
+            (X, floats(5, 4), {"transB": 1}),
+            (X, floats(3, 4, 5), {"transBatchA": 1}),
+            (X, floats(2, 3, 5), {"transA": 1, "transBatchA": 0}),
+            (X, floats(4, 3, 5), {"transBatchB": 1, "transBatchA": 1, "transA": 0}),
+            (floats(3, 2, 4), floats(5, 2, 4), {"transBatchA": 1, "transBatchB": 1, "transB": 1}),
+        )
+    ],
+    *[Case(op, [X], {}, 17, 1, MICROSOFT) for op in ("Gelu", "QuickGelu")],
+    Case("BiasGelu", [X, floats(4)], {}, 17, 1, MICROSOFT),
+    *[
+        Case("SkipLayerNormalization", [X, floats(2, 3, 4), *more], {}, 17, 1, MICROSOFT)
+        for more in ([floats(4)], [floats(4), floats(4)], [floats(4), floats(4), floats(4)])
+    ],
+    Case("RMSNormalization", [X, floats(4)], {"epsilon": 1e-3}, 23),
+    Case(
+        "MatMulIntegerToFloat",
+        [BYTES, BYTES[0].T, np.float32(0.1), np.float32(0.2), np.uint8(9), "", floats(3)],
+        {},
+        17,
+        1,
+        MICROSOFT,
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.op}-{case.opset}")
 def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
     """The first input is the graph's; the others are constants, then inputs too."""
-    arrays = [np.asarray(value) for value in case.inputs]
-    names = [f"i{n}" for n in range(len(arrays))]
+    reads = ["" if isinstance(x, str) else f"i{n}" for n, x in enumerate(case.inputs)]
+    arrays = [np.asarray(x) for x in case.inputs if not isinstance(x, str)]
+    names = [name for name in reads if name]
     outputs = [f"o{n}" for n in range(case.outputs)]
-    node = helper.make_node(case.op, names, outputs, **case.attributes)
+    node = helper.make_node(case.op, reads, outputs, domain=case.domain, **case.attributes)
     for constants in {1, len(arrays)}:
         values = [
             helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
@@ -131,7 +260,9 @@ def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
         results = [helper.make_empty_tensor_value_info(name) for name in outputs]
         graph = helper.make_graph([node], "graph", values, results, tensors)
         made = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", case.opset)], ir_version=8
+            graph,
+            opset_imports=[helper.make_opsetid("", case.opset), helper.make_opsetid(MICROSOFT, 1)],
+            ir_version=8,
         )
         path = tmp_path / "node.onnx"
         path.write_bytes(made.SerializeToString())
@@ -146,10 +277,10 @@ def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
 
 def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("NonZero", ["x"], ["a"], name="first"),
+        helper.make_node("Unique", ["x"], ["a"], name="first"),
         helper.make_node("Pad", ["x", "p"], ["b"], name="second", mode="mirror"),
         helper.make_node("Relu", ["x"], ["c"], name="third", slope=1.0),
-        helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain="com.microsoft"),
+        helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain=MICROSOFT),
         helper.make_node("LSTM", ["x", "w", "r"], ["e"], name="fifth", activations=["Sin"]),
         helper.make_node("GRU", ["x", "w", "r"], ["f"], name="sixth", activations=5),
         helper.make_node("Conv", ["x", "w"], ["g"], name="seventh", padding=1),
@@ -182,7 +313,7 @@ def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) ->
 
 @pytest.mark.parametrize("op", ["Conv", "MaxPool", "Pad"])
 def test_a_padding_that_would_take_all_memory_is_refused(op: str) -> None:
-    most = operators.MAX_PADDING
+    most = onnx_windows.MAX_PADDING
     for pads in ([most + 1, 0], [0, 10**12]):
         options = {"kernel_shape": [3], "pads": pads} if op == "MaxPool" else {"pads": pads}
         given = {"Conv": [LINE, floats(6, 4, 3)], "MaxPool": [LINE], "Pad": [LINE[0, 0]]}[op]

@@ -1,0 +1,207 @@
+# ruff: noqa: N802 (operators have the specification's names)
+"""The operators of ONNX that read windows of their input: convolutions, pools and Resize."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+MAX_PADDING = 1 << 20  # steps before or after an input
+MAX_NUMBERS = 1 << 28  # of an output whose size a file decides
+RESIZE_VALUES: dict[str, tuple[Any, ...]] = {
+    "Resize.mode": ("nearest", "linear"),
+    "Upsample.mode": ("nearest", "linear"),
+    "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
+    "coordinate_transformation_mode": (
+        *("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
+    ),
+}
+
+
+def check_padding(pads: Any) -> None:
+    """Raise ValueError if a stranger's file asks for memory that its size does not justify."""
+    if max(map(int, pads), default=0) > MAX_PADDING:
+        raise ValueError(f"the padding is {max(map(int, pads))}, expected at most {MAX_PADDING}")
+
+
+def check_memory(*sizes: int) -> None:
+    """Raise ValueError if an output has more numbers than a stranger's file may ask for."""
+    if math.prod(map(int, sizes)) > MAX_NUMBERS:
+        raise ValueError(f"the output has shape {sizes}, expected at most {MAX_NUMBERS} numbers")
+
+
+def _steps(n: int, strides: Any = None, dilations: Any = None, **_: Any) -> tuple[Array, Array]:
+    step, dilation = np.array(strides or [1] * n), np.array(dilations or [1] * n)
+    if min(*step, *dilation) < 1:
+        raise ValueError(f"strides are {step} and dilations {dilation}, expected at least 1")
+    return step, dilation
+
+
+def _patches(
+    X: Array, kernel: Any, groups: int, *, fill: float = 0, ceil_mode: int = 0, **options: Any
+) -> tuple[Array, Array, Array]:
+    """Return a place for X with the channels as the last axis, and patches of the padded place.
+
+    The patches are (batch, groups, *output, *kernel, channels of a group). The third array is the
+    place and its padding, without what `ceil_mode` adds.
+    """
+    n, batch, channels = X.ndim - 2, len(X), X.shape[1] // groups
+    step, dilation = _steps(n, **options)
+    sizes, auto = np.array(X.shape[2:]), options.get("auto_pad", "NOTSET")
+    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
+    span = dilation * (np.array(kernel) - 1) + 1
+    if auto.startswith("SAME"):
+        both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
+        before, after = both - both // 2, both // 2
+        if auto == "SAME_UPPER":
+            before, after = after, before
+    end = before + sizes + after
+    if ceil_mode:  # a last patch may begin inside, and end beyond the padding
+        rest = (sizes + before + after - span) % step
+        more = (rest > 0) & (sizes + before + after - span - rest + step < sizes + before)
+        after = after + more * (step - rest)
+    check_padding([*before, *after])
+    shape = before + sizes + after
+    padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
+    each, *moves, one = padded.strides
+    moves = [channels * one, *(moves * step), *(moves * dilation), one]
+    shape = (batch, groups, *((shape - span) // step + 1), *kernel, channels)
+    # A view; NumPy refuses one that leaves the buffer.
+    patches: Array = np.ndarray(shape, X.dtype, padded, 0, (each, *moves))
+    place = padded[:, *map(slice, before, before + sizes)]
+    return place, patches, padded[:, *map(slice, end)]
+
+
+def bind_convolution(
+    X: Array, W: Array, B: Any = None, *, group: int = 1, kernel_shape: Any = None, **options: Any
+) -> tuple[Callable[[], None], tuple[Array]]:
+    """Return a function that computes a convolution over any number of axes, and its result.
+
+    The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
+    """
+    batch, M = len(X), len(W)
+    del kernel_shape  # W has it
+    place, patches, _ = _patches(X, W.shape[2:], group, **options)
+    out = patches.shape[2 : X.ndim]
+    copied = np.empty(patches.shape, X.dtype)
+    rows = copied.reshape(batch, group, math.prod(out), -1)
+    weights = np.moveaxis(W, 1, -1).reshape(group, M // group, -1).swapaxes(1, 2)
+    y = np.empty((batch, *out, M), X.dtype)
+    product = y.reshape(batch, -1, group, M // group).swapaxes(1, 2)
+    moved = np.moveaxis(X, 1, -1)
+
+    def run() -> None:
+        place[...] = moved
+        copied[...] = patches
+        np.matmul(rows, weights, product)
+        if B is not None:
+            np.add(y, B, y)
+
+    run()
+    return run, (np.moveaxis(y, -1, 1),)
+
+
+def pool(*, mean: bool) -> Callable[..., Array]:
+    """Return the operator of a pool over any number of axes."""
+
+    def pooled(X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any) -> Array:
+        place, patches, whole = _patches(X, kernel_shape, 1, fill=0 if mean else -np.inf, **options)
+        axes = tuple(range(-1 - len(kernel_shape), -1))
+        (whole if count_include_pad else place)[...] = 1
+        count = patches.sum(axes)
+        whole[...] = 0 if mean else -np.inf
+        place[...] = np.moveaxis(X, 1, -1)
+        y = patches.sum(axes) / count if mean else patches.max(axes)
+        return np.moveaxis(y.astype(X.dtype)[:, 0], -1, 1)
+
+    return pooled
+
+
+def ConvTranspose(
+    X: Array,
+    W: Array,
+    B: Any = None,
+    *,
+    group: int = 1,
+    kernel_shape: Any = None,
+    output_padding: Any = None,
+    **options: Any,
+) -> Any:
+    """Add what each element of the input contributes to a window of the output."""
+    del kernel_shape  # W has it
+    (batch, _, *sizes), (channels, M, *kernel), n = X.shape, W.shape, X.ndim - 2
+    step, dilation = _steps(n, **options)
+    extra = np.array(output_padding or [0] * n)
+    full = step * (np.array(sizes) - 1) + dilation * (np.array(kernel) - 1) + 1 + extra
+    check_memory(batch, group, M, *full)
+    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
+    auto = options.get("auto_pad", "NOTSET")
+    if auto.startswith("SAME"):
+        both = full - step * sizes
+        before, after = both // 2, both - both // 2
+        if auto == "SAME_LOWER":
+            before, after = after, before
+    rows = X.reshape(batch, group, channels // group, -1).swapaxes(2, 3)
+    product = rows @ W.reshape(group, channels // group, -1)
+    product = product.reshape(batch, group, *sizes, M, *kernel)
+    y = np.zeros((batch, group, *full, M), product.dtype)
+    for at in np.ndindex(*kernel):
+        first = dilation * at
+        place = map(slice, first, first + step * (np.array(sizes) - 1) + 1, step)
+        y[:, :, *place] += product[..., *at]
+    y = np.moveaxis(y, -1, 2).reshape(batch, group * M, *full)
+    y = y[:, :, *map(slice, before, full - after)]
+    return y if B is None else y + B.reshape(-1, *[1] * n)
+
+
+def Resize(
+    X: Array,
+    roi: Any,
+    scales: Any = None,
+    sizes: Any = None,
+    *,
+    mode: str = "nearest",
+    axes: Any = None,
+    nearest_mode: str = "round_prefer_floor",
+    coordinate_transformation_mode: str = "half_pixel",
+) -> Array:
+    """Resize each axis by itself. With two inputs, the second one is `scales`."""
+    if scales is None and sizes is None:  # as before opset 11
+        scales, coordinate_transformation_mode, nearest_mode = roi, "asymmetric", "floor"
+    for n, axis in enumerate(range(X.ndim) if axes is None else axes):
+        old = X.shape[axis]
+        new = int(old * scales[n] if sizes is None else sizes[n])
+        check_memory(new, X.size // max(old, 1))
+        scale = float(scales[n]) if sizes is None else new / old
+        if scale != 1:
+            at = _coordinates(new, old, scale, coordinate_transformation_mode)
+            X = _resampled(X, axis, at, nearest_mode if mode == "nearest" else "")
+    return X
+
+
+def _coordinates(new: int, old: int, scale: float, way: str) -> Any:
+    """Return where the elements of a resized axis are on the old one."""
+    at = np.arange(new, dtype=float)
+    if way == "align_corners":
+        return at * (old - 1) / max(new - 1, 1)
+    if way == "asymmetric":
+        return at / scale
+    return (at + 0.5) / scale - 0.5 if new > 1 or way == "half_pixel" else at * 0
+
+
+def _resampled(X: Array, axis: int, at: Array, nearest: str) -> Any:
+    last = X.shape[axis] - 1
+    if nearest:
+        half = {"round_prefer_floor": -0.5, "round_prefer_ceil": 0.5}.get(nearest, 0)
+        up = nearest in ("ceil", "round_prefer_floor")
+        index = np.ceil(at + half) if up else np.floor(at + half)
+        return X.take(np.clip(index, 0, last).astype(int), axis)
+    at = at.clip(0, last)
+    low = at.astype(int)
+    part = (at - low).astype(X.dtype).reshape([-1 if n == axis else 1 for n in range(X.ndim)])
+    return X.take(low, axis) * (1 - part) + X.take(np.minimum(low + 1, last), axis) * part
