@@ -82,6 +82,7 @@ FLOORS = [
         "interchange.onnx_write",
     ],
     ["interchange.onnx_file"],
+    ["interchange.keras_graph"],
     ["interchange.keras_file"],
     ["interchange.formats"],
     ["interchange"],

@@ -8,6 +8,7 @@ together take at most four times the file's size and 64 MB.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from numpy_rnn.functional.types import Array
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SPARE = 1 << 26
+BESIDE = re.compile("seed_generator|^optimizer/")  # states of other things than layers
 MAX_OBJECTS = 10_000  # groups, arrays and parts of heaps
 VLEN = 9  # HDF5's number of the class of types of variable length
 
@@ -34,7 +36,7 @@ class File:
         self._heaps = {0}  # addresses of those that are right; a text at 0 has none
 
     def arrays(self, prefix: str) -> dict[str, Array]:
-        """Return the arrays below a group by their paths, without random generators' states."""
+        """Return the arrays below a group by their paths, without those of :data:`BESIDE`."""
         found: dict[str, Array] = {}
         seen: set[int] = set()
         group = self._group(prefix)
@@ -50,7 +52,7 @@ class File:
                 self._count()
                 if isinstance(item, self._h5.Group):
                     stack.append((f"{where}/", item))
-                elif "seed_generator" not in where:
+                elif not BESIDE.search(where):
                     found[where] = self._read(where, item)
         return found
 

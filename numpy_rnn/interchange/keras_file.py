@@ -8,9 +8,10 @@ config, with Keras's names for the settings.
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,38 +19,39 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
-from numpy_rnn.interchange.graph import Graph
 from numpy_rnn.interchange.hdf5 import SPARE, File, open_hdf5
-from numpy_rnn.interchange.keras_layers import Chain, Entry, guess_class, snake_case
-from numpy_rnn.interchange.onnx_file import Reader
-from numpy_rnn.interchange.onnx_write import Writer
-from numpy_rnn.interchange.protobuf import encode
+from numpy_rnn.interchange.keras_graph import to_graph
+from numpy_rnn.interchange.keras_layers import Call, Chain, Entry, guess_class, snake_case
 from numpy_rnn.reading import damaged_file_errors, parse_json
 
 FORMAT = "a Keras file"
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
-MASKS = ("NotEqual", "Any")  # what Keras 3 makes masks with, beside the chain
-MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
-POOLS = {"GlobalAveragePooling1D": "ReduceMean", "GlobalMaxPooling1D": "ReduceMax"}
-CHOSEN = ("use_causal_mask", "return_attention_scores")
-WINDOWS = {"Conv1D": "Conv", "MaxPooling1D": "MaxPool", "AveragePooling1D": "AveragePool"}
+MASKS = ("NotEqual", "Any", "InputLayer")  # what Keras 3 makes masks with, beside the chain
+FIRST = ("inputs", "sequences", "sequence", "query", "value", "key")  # arguments of calls, in order
+MAX_CALLS = 10_000  # of layers, once models inside models are taken apart
+Value = tuple[str, int]  # the name of a call, and which of its outputs
+Reference = tuple[str, int, int]  # of a config: layer, which call of it, which output
+Uses = dict[tuple[str, int], tuple[list[Reference], dict[str, Any], bool]]
+Find = Callable[[str, str], list[Array]]  # a layer's weights by its name, or by Keras 3's group
 
 
 class Network(NamedTuple):
     """The layers of a file, and how they are connected if the file says so."""
 
-    entries: list[Entry]  # those of a chain in order
-    sources: Mapping[str, list[str]] = {}  # names of the layers that each one reads
-    outputs: tuple[str, ...] = ()
+    entries: list[Entry]
+    calls: Sequence[Call] = ()  # each after those that it reads; none if that is not known
+    inputs: Sequence[Value] = ()
+    outputs: Sequence[Value] = ()
     reason: str = ""  # why it cannot be built
 
     @property
     def is_chain(self) -> bool:
-        """Whether each layer reads the one before it, as far as the file says."""
-        names = [entry.name for entry in self.entries]
-        before = [names[max(0, i - 1) : i] for i in range(len(names))]
-        known = [self.sources.get(name, it) for name, it in zip(names, before, strict=True)]
-        return known == before and self.outputs in ((), tuple(names[-1:]))
+        """Whether each layer reads the one before it."""
+        ends = [(call.name, 0) for call in self.calls]
+        read = [list(call.given) for call in self.calls]
+        return read == [ends[max(0, i - 1) : i] for i in range(len(ends))] and (
+            list(self.outputs) == ends[-1:]
+        )
 
 
 def read(path: Path) -> Contents:
@@ -63,13 +65,15 @@ def read(path: Path) -> Contents:
         config, about = (parse_json(text, size) for text in texts)
         version = str(about.get("keras_version", "3"))
     with open_hdf5(data) as file:
-        if version:
-            whole = _with_variables(_connected(config), file)
+        if version and "layers" in config["config"]:
+            whole = _connected(config, partial(_in_order, _variables(file)))
+        elif version:  # a class of its own, whose order of layers is code
+            whole = _guessed(file)
         else:
             whole, version = _read_hdf5(file, size)
 
     def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-        network = whole if layers is None else Network(_choose(whole.entries, layers))
+        network = whole if layers is None else _line(_choose(whole.entries, layers))
         with damaged_file_errors(path, FORMAT, UnsupportedError):
             return _build(network, version)
 
@@ -88,25 +92,32 @@ def read(path: Path) -> Contents:
 
 def _build(network: Network, version: str) -> Any:
     """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
-    arrays = [array for entry in network.entries for array in entry.weights]
-    writer, chain = Writer(np.result_type(np.float32, *arrays), states=False), Chain(version)
-    entries = [
-        e._replace(weights=[a.astype(writer.dtype) for a in e.weights]) for e in network.entries
+    reason, chain = network.reason, Chain(version)
+    dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
+    calls = [
+        call._replace(
+            entry=call.entry._replace(weights=[a.astype(dtype) for a in call.entry.weights])
+        )
+        for call in network.calls
     ]
-    reasons = [network.reason]
-    if network.is_chain and not network.reason:
-        for entry in entries:
-            chain.add(entry)
-        if not chain.unsupported:
+    if network.is_chain and not reason:
+        model = ""
+        for call in calls:
+            if chain.masks and not chain.ended and model != call.entry.name.rpartition("/")[0]:
+                chain.unsupported.append(f"a mask that enters or leaves {model or call.entry.name}")
+            model = call.entry.name.rpartition("/")[0]
+            chain.add(call.entry)
+        reason = "; ".join(chain.unsupported)
+        if any(call.masked for call in calls) and not chain.masks:
+            reason = reason or "a mask that no layer makes"
+        if not reason:
             return chain.model()
-        reasons = chain.unsupported
-    has_input = any(entry.class_name == "InputLayer" for entry in entries)
-    if has_input and network.outputs and not network.reason:
-        graph = _to_graph(network._replace(entries=entries), writer, version)
-        if not writer.unsupported:
-            return graph
-        reasons = writer.unsupported
-    raise UnsupportedError(f"there is no counterpart here for: {'; '.join(reasons)}")
+    if not network.reason:
+        try:
+            return to_graph(calls, network.outputs, dtype, version)
+        except UnsupportedError as error:
+            reason = str(error)
+    raise UnsupportedError(f"there is no counterpart here for: {reason}")
 
 
 def _choose(
@@ -119,207 +130,212 @@ def _choose(
     return [known[n]._replace(config={**known[n].config, **c}) for n, c in configs.items()]
 
 
+def _line(entries: Iterable[Entry]) -> Network:
+    """Return a network in which each layer reads the one before it."""
+    found = {entry.name: entry for entry in entries}
+    layers = [{"class_name": e.class_name, "config": {"name": n}} for n, e in found.items()]
+    network = _connected(
+        {"class_name": "Sequential", "config": layers}, lambda name, _: [*found[name].weights]
+    )
+    calls = [c._replace(entry=found.get(c.entry.name, c.entry)) for c in network.calls]
+    return network._replace(entries=[*found.values()], calls=calls)
+
+
 def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
     """Return the network of an HDF5 file, and Keras's version."""
     root = "" if file.texts("", "layer_names") else "model_weights"
     names = file.texts(root, "layer_names")
     if names is None:
-        arrays = next(filter(None, map(file.arrays, ROOTS)), None)
-        if arrays is None:
-            raise ValueError("it has neither layer_names nor layers")
-        groups = sorted({path.split("/")[0] for path in arrays})
-        entries = [guess_class(name, _in_order(arrays, name), name) for name in groups]
-        order = f"the order of the layers, expected layers=[...] with names out of {groups}"
-        return Network(entries, reason=order if len(groups) > 1 else ""), "3"
+        return _guessed(file), "3"
     arrays, paths = file.arrays(root), dict[str, list[str]]()
     for name in names:
         listed = file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
         paths[name] = [f"{name}/{path}" for path in listed]
-    weights = {name: [arrays[path] for path in paths[name]] for name in names}
     version = (file.texts(root, "keras_version") or file.texts("", "keras_version") or ["1"])[0]
+
+    def find(name: str, _: str = "") -> list[Array]:
+        outer, *inside = name.split("/")  # a model's layers inside have all their weights in it
+        found = paths.get(outer, [])
+        return [arrays[p] for p in found if not inside or f"/{inside[-1]}/" in p[len(outer) :]]
+
     config = file.texts("", "model_config")
     if config is None:
-        return Network([guess_class(n, weights[n], (paths[n] or [""])[0]) for n in names]), version
-    network = _connected(parse_json(config[0], size))
-    entries = [e._replace(weights=weights.get(e.name, [])) for e in network.entries]
-    return network._replace(entries=entries), version
+        return _line([guess_class(n, find(n), (paths[n] or [""])[0]) for n in names]), version
+    return _connected(parse_json(config[0], size), find), version
 
 
-def _with_variables(network: Network, file: File) -> Network:
-    """Return the network with the variables that Keras 3 numbers for each class."""
+def _guessed(file: File) -> Network:
+    """Return the layers in a file of Keras 3's weights, each a group of variables."""
+    arrays = file.arrays("")
+    if all(path.startswith(ROOTS) for path in arrays):
+        arrays = {path.split("/", 1)[1]: array for path, array in arrays.items()}
+    inside = r"/?(\b(cell|forward_layer|backward_layer|layer|vars)/.*)"
+    groups = sorted({re.sub(inside, "", path) for path in arrays} - {""})
+    if not groups:
+        raise ValueError("it has neither layer_names nor layers")
+    entries = [guess_class(name, _in_order(arrays, "", name), name) for name in groups]
+    order = f"the order of the layers, expected layers=[...] with names out of {groups}"
+    return _line(entries)._replace(reason=order if len(groups) > 1 else "")
+
+
+def _variables(file: File) -> dict[str, Array]:
+    """Return the arrays of Keras 3's layers, and of late Keras 2's, by the same paths."""
     arrays: dict[str, Array] = {}
     for root in ROOTS:
         arrays |= file.arrays(root)
-    seen: Counter[str] = Counter()
-    found = []
-    for entry in network.entries:
-        group = snake_case(entry.class_name)
-        name = f"{group}_{seen[group]}" if seen[group] else group
-        seen[group] += 1
-        found.append(entry._replace(weights=_in_order(arrays, name)))
-    return network._replace(entries=found)
+    return {path.replace(ROOTS[1], ROOTS[0]): array for path, array in arrays.items()}
 
 
-def _in_order(arrays: Mapping[str, Array], group: str) -> list[Array]:
-    """Return the variables below a group, the forward direction's first."""
+def _in_order(arrays: Mapping[str, Array], name: str, group: str) -> list[Array]:  # noqa: ARG001 (other files tell by the name)
+    """Return the variables below a group, the forward direction's and attention's first."""
     paths = [path.rsplit("/", 1) for path in arrays if path.startswith(f"{group}/")]
-    ordered = sorted(paths, key=lambda path: ("backward" in path[0], path[0], int(path[1])))
-    return [arrays["/".join(path)] for path in ordered]
+    late = ("key", "value", "output", "backward")  # after "query" and "forward"
+
+    def place(path: list[str]) -> tuple[Any, ...]:
+        below = path[0][len(group) :]
+        return [f"/{part}_" in below for part in late][::-1], path[0], int(path[1])
+
+    return [arrays["/".join(path)] for path in sorted(paths, key=place)]
 
 
-def _connected(config: dict[str, Any]) -> Network:
-    """Return the network that a model's config describes."""
+def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = "") -> Network:
+    """Return the network that a model's config describes, with the layers of models inside it."""
     inner = config["config"]
     listed = inner if isinstance(inner, list) else inner["layers"]  # Keras 1 has a list
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Entry | Network] = {}
+    seen: Counter[str] = Counter()  # of each class, by which Keras 3 names the weights
     for item in listed:
-        name = item.get("name") or item["config"].get("name") or f"layer_{len(entries)}"
-        entries[name] = Entry(name, item["class_name"], item["config"], [])
-    if config["class_name"] == "Sequential":
-        shape = next(iter(entries.values())).config.get("batch_input_shape")
-        if shape:  # before TensorFlow 2.3 the first layer had it
-            start = Entry("input", "InputLayer", {"batch_input_shape": shape}, [])
-            entries = {start.name: start, **entries}
-        order = list(entries)
-        sources = {name: order[max(0, i - 1) : i] for i, name in enumerate(order)}
-        return Network(list(entries.values()), sources, tuple(order[-1:]))
-    sources = {item["name"]: _tensors(item["inbound_nodes"]) for item in listed}
-    outputs = _tensors(inner["output_layers"])
-    twice = [f"{i['name']}, which is used twice" for i in listed if len(i["inbound_nodes"]) > 1]
-    # Options of Attention's call. A scan of the text finds them in each version's form.
-    calls = {i["name"]: json.dumps(i["inbound_nodes"]) for i in listed}
-    chosen = [f"{n} with {o}" for n, c in calls.items() for o in CHOSEN if f'"{o}": true' in c]
-    order = [outputs[0]]
-    while (name := next(iter(sources[order[0]]), order[0])) not in order:
-        order.insert(0, name)
-    beside = {entry.class_name for name, entry in entries.items() if name not in order}
-    found = [entries[name] for name in (order if beside <= {*MASKS} else entries)]
-    return Network(found, sources, tuple(outputs), "; ".join([*twice, *chosen]))
+        settings, kind = item["config"], item["class_name"]
+        own = settings if isinstance(settings, dict) else {}
+        short = item.get("name") or own.get("name") or f"layer_{len(entries)}"
+        place = snake_case(kind)
+        seen[place] += 1
+        place = f"{group}{place}_{seen[place] - 1}".removesuffix("_0")
+        if "layers" in settings or isinstance(settings, list):
+            entries[short] = _connected(item, find, f"{name}{short}/", f"{place}/layers/")
+        else:
+            weights = find(f"{name}{short}", place)
+            entries[short] = Entry(f"{name}{short}", kind, settings, weights)
+    models = {short for short, entry in entries.items() if isinstance(entry, Network)}
+    if config["class_name"] != "Sequential":
+        uses: Uses = {
+            (item["name"], n): _parse_call(node)
+            for item in listed
+            for n, node in enumerate(item["inbound_nodes"] or [([],)])
+        }
+        starts, ends = (_tensors(inner[f"{end}_layers"]) for end in ("input", "output"))
+        if isinstance(next(filter(None, (i["inbound_nodes"] for i in listed)), [0])[0], dict):
+            # Keras 3 counts the call that made a model, but here alone.
+            made = {i["name"] for i in listed if i["class_name"] != "Sequential"} & models
+            ends = [(at, n - (at in made), which) for at, n, which in ends]
+        return _ordered(entries, uses, starts, ends)
+    first = next(iter(entries.values()))
+    if not (isinstance(first, Entry) and first.class_name == "InputLayer"):
+        shape = first.config.get("batch_input_shape") if isinstance(first, Entry) else None
+        start = Entry(f"{name}input", "InputLayer", {"batch_input_shape": shape}, [])
+        entries = {"": start, **entries}
+    order = [(short, 0, 0) for short in entries]
+    uses = {at[:2]: (order[max(0, n - 1) : n], {}, False) for n, at in enumerate(order)}
+    return _ordered(entries, uses, order[:1], order[-1:])
 
 
-def _tensors(value: Any) -> list[str]:
-    """Return the names of the layers whose outputs a part of a config refers to, but for masks."""
+def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], bool]:
+    """Return what a call of a layer reads, its other arguments, and whether there is a mask."""
+    if isinstance(node, dict):  # of Keras 3
+        args, options = node["args"], dict(node["kwargs"])
+    else:
+        parts = node if node and not isinstance(node[0], str) else [node]
+        args, options = [part[:3] for part in parts], {}
+        for part in parts:
+            options |= part[3] if len(part) > 3 else {}
+    masks = [name for name in options if name.endswith("mask")]
+    named = sorted(set(options) - set(masks), key=lambda n: (n not in FIRST, *map(n.__ne__, FIRST)))
+    read = _tensors([args, *[options[name] for name in named]])
+    return read, options | {"args": args}, bool(_tensors([options[name] for name in masks]))
+
+
+def _tensors(value: Any) -> list[Reference]:
+    """Return the outputs of layers that a part of a config refers to."""
     if isinstance(value, dict):
         if "keras_history" in value:
-            return [value["keras_history"][0]]
-        return [name for key, v in value.items() if key != "mask" for name in _tensors(v)]
+            return [tuple(value["keras_history"])]
+        return [reference for v in value.values() for reference in _tensors(v)]
     if not isinstance(value, list):
         return []
     if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int):
-        return [value[0], *_tensors(value[3:])]
-    return [name for v in value for name in _tensors(v)]
+        return [(value[0], value[1], value[2])]
+    return [reference for v in value for reference in _tensors(v)]
 
 
-def _to_graph(network: Network, writer: Writer, version: str) -> Graph:
-    """Return a network as a Graph: each layer is the nodes that ONNX has for our counterpart."""
-    values: dict[str, str] = {}  # what each layer gives
-    for entry in network.entries:  # each after those that it reads
-        read = network.sources[entry.name]
-        if entry.class_name == "InputLayer":
-            readers = [e for e in network.entries if entry.name in network.sources[e.name]]
-            tokens = any(e.class_name == "Embedding" for e in readers)
-            _add_input(writer, entry, tokens=tokens)
-        else:
-            _add(writer, entry, [values[name] for name in read], version)
-        values[entry.name] = writer.x
-    for n, name in enumerate(network.outputs[1:], start=1):
-        writer.node("Identity", [values[name]], [f"y{n}"])
-        writer.outputs.append(writer.value(f"y{n}", []))
-    writer.x = values[network.outputs[0]]
-    return Reader(Path(), encode("Model", writer.model())).graph()
+def _ordered(
+    entries: Mapping[str, Entry | Network],
+    uses: Uses,
+    inputs: list[Reference],
+    outputs: list[Reference],
+) -> Network:
+    """Return a network with each call after those that it reads, and models taken apart."""
+    counts, last = Counter(name for name, _ in uses), dict[str, int]()
+    for name, n, _ in [*outputs, *[r for read, _, _ in uses.values() for r in read]]:
+        last[name] = max(last.get(name, 0), n)
+    calls, values = list[Call](), dict[tuple[str, int], Any]()
+
+    def use(reference: Reference) -> tuple[str, int]:
+        # Keras 2 may count the call that made a model, which is not listed.
+        name, n, _ = reference
+        made = isinstance(entries[name], Network)
+        return name, n - max(0, last[name] + 1 - counts[name]) if made else n
+
+    def value(reference: Reference) -> Value:
+        made = values[use(reference)]
+        return made[reference[2]] if isinstance(made, list) else (made, reference[2])
+
+    pending, begun = [use(r) for r in [*inputs, *outputs][::-1]], set[tuple[str, int]]()
+    while pending:
+        at = pending[-1]
+        if at in values:
+            pending.pop()
+            continue
+        read, options, masked = uses[at]
+        if missing := [where for where in map(use, read) if where not in values]:
+            if at in begun:
+                raise ValueError(f"{at[0]} reads its own output")
+            begun.add(at)
+            pending += missing
+            continue
+        given, inside = [value(r) for r in read], entries[at[0]]
+        if isinstance(inside, Entry):
+            name = f"{inside.name}:{at[1]}".removesuffix(":0")
+            calls.append(Call(name, inside, given, options, masked))
+            values[at] = name
+            continue
+        more, values[at] = _taken_apart(inside, given, f"#{at[1]}")
+        calls += [call._replace(masked=masked or call.masked) for call in more]
+        if len(calls) > MAX_CALLS:
+            raise ValueError(f"it has {len(calls)} calls of layers, expected at most {MAX_CALLS}")
+    found = {id(call.entry) for call in calls}
+    layers = [e for e in entries.values() if isinstance(e, Entry)]
+    models = [e for e in entries.values() if isinstance(e, Network)]
+    beside = [e.name for e in layers if id(e) not in found and e.class_name not in MASKS]
+    reasons = [f"a mask of {', '.join(beside)}"] * bool(beside)
+    return Network(
+        layers + [e for model in models for e in model.entries],
+        calls,
+        [value(r) for r in inputs],
+        [value(r) for r in outputs],
+        "; ".join([*reasons, *[model.reason for model in models if model.reason]]),
+    )
 
 
-def _add(writer: Writer, entry: Entry, given: list[str], version: str) -> None:
-    writer.x = given[0] if given else ""
-    writer.axes = ["batch", "time", 0]  # a Graph needs none of its outputs
-    if len(given) > 1 and entry.class_name == "Concatenate":
-        writer.x = writer.node("Concat", given, axis=int(entry.config.get("axis", -1)))
-    elif len(given) > 1 and entry.class_name in MERGES:
-        writer.x = writer.node(MERGES[entry.class_name], given)
-    elif len(given) > 1 and entry.class_name == "Attention":
-        _attend(writer, entry, *given)
-    elif len(given) != 1:
-        writer.unsupported.append(f"{entry.name}, which has {len(given)} inputs")
-    elif entry.class_name in WINDOWS:
-        _slide(writer, entry)
-        if entry.config.get("activation", "linear") != "linear":
-            _add(writer, entry.as_class("Activation", entry.config), [writer.x], version)
-    elif not _without_weights(writer, entry):
-        chain = Chain(version)
-        chain.add(entry)
-        writer.unsupported += chain.unsupported
-        if chain.masks:
-            writer.unsupported.append(f"{entry.name}, whose mask a Graph does not have")
-        elif chain.layers and not chain.unsupported:
-            writer.layer(chain.model(), entry.name)
+def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Call], list[Value]]:
+    """Return the calls of a model that is called, and its outputs. `end` makes the names unique."""
+    begin = dict(zip(model.inputs, given, strict=True))
 
+    def value(v: Value) -> Value:
+        return begin.get(v) or (f"{v[0]}{end}", v[1])
 
-def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> None:
-    """Add dot-product attention of (B, T, D) arrays: softmax(query key^T) value."""
-    if entry.config.get("use_scale") or entry.config.get("score_mode", "dot") != "dot":
-        writer.unsupported.append(f"{entry.name} with a scale, or a score_mode that is not 'dot'")
-    key_T = writer.node("Transpose", [key or value], perm=[0, 2, 1])
-    scores = writer.node("MatMul", [query, key_T])
-    writer.x = writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
-
-
-def _add_input(writer: Writer, entry: Entry, *, tokens: bool) -> None:
-    shape = entry.config.get("batch_shape") or entry.config["batch_input_shape"]
-    axes = ["batch", *[n or f"axis{i}" for i, n in enumerate(shape[1:], 1)]]
-    if len(shape) > 2 or tokens:
-        axes[1] = "time"
-    writer.x = entry.name
-    writer.inputs.append(writer.value(entry.name, axes, tokens=tokens))
-
-
-def _slide(writer: Writer, entry: Entry) -> None:
-    """Add a convolution or a pool over time. ONNX has time last and kernels as (F, D, K)."""
-    config, tensors = entry.config, list[str]()
-    names = {"kernel_size": "kernel_shape", "pool_size": "kernel_shape", "strides": "strides"}
-    names |= {"dilation_rate": "dilations"}
-    options: dict[str, Any] = {
-        names[n]: [*map(int, np.ravel(v))] for n, v in config.items() if n in names
-    }
-    if config.get("data_format", "channels_last") != "channels_last":
-        writer.unsupported.append(f"{entry.name} with data_format {config['data_format']}")
-    if entry.weights:
-        kernel, *bias = entry.weights
-        options["group"] = int(config.get("groups", 1))
-        tensors = [writer.tensor(f"{entry.name}.kernel", kernel.transpose(2, 1, 0))]
-        tensors += [writer.tensor(f"{entry.name}.bias", b) for b in bias]
-    if config["padding"] == "causal":
-        options["pads"] = [(options["kernel_shape"][0] - 1) * options["dilations"][0], 0]
-    else:
-        options["auto_pad"] = {"same": "SAME_UPPER", "valid": "VALID"}[config["padding"]]
-    time_last = writer.node("Transpose", [writer.x], perm=[0, 2, 1])
-    y = writer.node(WINDOWS[entry.class_name], [time_last, *tensors], **options)
-    writer.x = writer.node("Transpose", [y], perm=[0, 2, 1])
-
-
-def _without_weights(writer: Writer, entry: Entry) -> bool:
-    """Add a layer without weights, if it is one."""
-    config, name = entry.config, f"{entry.name}.sizes"
-    if entry.class_name in POOLS:
-        axes = [2 if config.get("data_format") == "channels_first" else 1]
-        keep = int(bool(config.get("keepdims")))
-        writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=axes, keepdims=keep)
-    elif entry.class_name == "RepeatVector":
-        steps = writer.node("Unsqueeze", [writer.x, writer.tensor(f"{entry.name}.axis", [1])])
-        writer.x = writer.node("Tile", [steps, writer.tensor(name, [1, int(config["n"]), 1])])
-    elif entry.class_name in ("Flatten", "Reshape"):
-        target = [-1] if entry.class_name == "Flatten" else [*map(int, config["target_shape"])]
-        writer.x = writer.node("Reshape", [writer.x, writer.tensor(name, [0, *target])])
-    elif entry.class_name == "Permute":
-        writer.x = writer.node("Transpose", [writer.x], perm=[0, *map(int, config["dims"])])
-    elif entry.class_name == "ZeroPadding1D":
-        before, after = map(int, np.broadcast_to(config["padding"], 2))
-        writer.x = writer.node("Pad", [writer.x, writer.tensor(name, [0, before, 0, 0, after, 0])])
-    elif entry.class_name == "Softmax":
-        writer.x = writer.node("Softmax", [writer.x], axis=int(config.get("axis", -1)))
-    elif entry.class_name == "Rescaling":
-        for op, option in (("Mul", "scale"), ("Add", "offset")):
-            number = np.asarray(config[option], writer.dtype)
-            writer.x = writer.node(op, [writer.x, writer.tensor(f"{entry.name}.{option}", number)])
-    else:
-        return False
-    return True
+    calls = [
+        call._replace(name=f"{call.name}{end}", given=[*map(value, call.given)])
+        for call in model.calls
+        if call.entry.class_name != "InputLayer"
+    ]
+    return calls, [*map(value, model.outputs)]

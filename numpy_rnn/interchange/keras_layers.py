@@ -28,6 +28,7 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
     "swish": ("silu",),
     "elu": ("elu", 1.0),
     "leaky_relu": ("leaky_relu", 0.2),
+    "relu6": ("hard_tanh", 0.0, 6.0),
 }
 SOFTMAX = {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
@@ -51,10 +52,24 @@ class Entry(NamedTuple):
         return self._replace(class_name=class_name.removeprefix("CuDNN"), config=config)
 
 
-class Chain:
-    """Layers added one by one, and what has no counterpart among them."""
+class Call(NamedTuple):
+    """One use of a layer in a network. A value is the name of a call, and which of its outputs."""
 
-    def __init__(self, version: str) -> None:
+    name: str
+    entry: Entry
+    given: Sequence[tuple[str, int]]  # the values that it reads
+    options: Mapping[str, Any] = {}  # its other arguments
+    masked: bool = False  # whether a mask is one of them
+
+
+class Chain:
+    """Layers added one by one, and what has no counterpart among them.
+
+    With `states`, recurrent layers may return their states, which the caller sees to.
+    """
+
+    def __init__(self, version: str, *, states: bool = False) -> None:
+        self._states = states
         self.unsupported: list[str] = []
         self.layers: list[layers.Layer] = []
         self.size: int | None = None  # of the features
@@ -87,6 +102,8 @@ class Chain:
                 self._recurrent(entry, "")
             case "Bidirectional":
                 self._bidirectional(entry)
+            case "RNN":
+                self._cells(entry)
             case "Dense" | "TimeDistributedDense":
                 self._linear(entry, *weights)
                 self._activate(*self._spec(entry, "activation"))
@@ -106,7 +123,7 @@ class Chain:
                 self._layer_norm(entry)
             case "BatchNormalization" | "Normalization":
                 self._normalise(entry)
-            case "Flatten" if not self._ended():
+            case "Flatten" if not self.ended:
                 self._refuse(entry, "steps to be joined")
             case "Flatten" | "InputLayer" | "GaussianNoise" | "GaussianDropout":
                 pass
@@ -151,9 +168,11 @@ class Chain:
 
     def _activation(self, entry: Entry) -> None:
         config, kind = entry.config, entry.class_name
-        slope = config.get("negative_slope")
-        if config.get("max_value") is not None or config.get("threshold"):
-            self._refuse(entry, "max_value or threshold")
+        slope, most = config.get("negative_slope"), config.get("max_value")
+        if config.get("threshold") or (most is not None and slope):
+            self._refuse(entry, "a threshold, or max_value and a slope")
+        elif most is not None:
+            self._activate("hard_tanh", 0.0, float(most))
         elif kind == "Softmax" and config.get("axis", -1) != -1:
             self._refuse(entry, f"axis {config['axis']}")
         elif kind == "Activation":
@@ -179,7 +198,7 @@ class Chain:
 
     def _layer_norm(self, entry: Entry) -> None:
         config, axis = entry.config, entry.config.get("axis", -1)
-        last = 1 if self._ended() else 2
+        last = 1 if self.ended else 2
         flags = {"weight": "scale", "bias": "center"}
         names = [name for name, flag in flags.items() if config.get(flag, True)]
         H = len(entry.weights[0]) if names else self.size
@@ -198,6 +217,9 @@ class Chain:
         axis = config.get("axis", -1)
         scale: Any = 1.0
         shift: Any = 0.0
+        if axis in (1, [1]) and not self.ended:
+            self._refuse(entry, f"axis {axis}")
+            return
         if entry.class_name == "BatchNormalization":
             scale = arrays.pop(0) if config.get("scale", True) else scale
             shift = arrays.pop(0) if config.get("center", True) else shift
@@ -215,7 +237,9 @@ class Chain:
             dtype = entry.weights[0].dtype
             self._linear(entry, np.diag(scale.ravel()).astype(dtype), shift.ravel())
 
-    def _ended(self) -> bool:
+    @property
+    def ended(self) -> bool:
+        """Whether a recurrent layer gave its last step alone."""
         return any(isinstance(layer, layers.LastStep) for layer in self.layers)
 
     def _bidirectional(self, entry: Entry) -> None:
@@ -231,6 +255,28 @@ class Chain:
             self._refuse(entry, f"directions that differ in {', '.join(differ)}")
         else:
             self._recurrent(forward, mode)
+
+    def _cells(self, entry: Entry) -> None:
+        """Add an RNN of one cell, or of several ones that are stacked."""
+        weights, cells = [*entry.weights], [entry.config["cell"]]
+        if cells[0]["class_name"] == "StackedRNNCells":
+            cells = cells[0]["config"]["cells"]
+        kind, *others = sorted({cell["class_name"] for cell in cells})
+        single = any(entry.config.get(n) for n in ("go_backwards", "return_state"))
+        # Keras 3 sorts the weights by name, in which 10 is before 2.
+        if (
+            others
+            or kind.removesuffix("Cell") not in RECURRENT
+            or len(cells) > (1 if single else 9)
+        ):
+            self._refuse(entry, f"cells {[cell['class_name'] for cell in cells]}")
+            return
+        for n, cell in enumerate(cells, start=1):
+            config, size = {**entry.config, **cell["config"]}, len(entry.weights) // len(cells)
+            config["return_sequences"] = n < len(cells) or config.get("return_sequences")
+            part, weights = weights[:size], weights[size:]
+            inner = entry.as_class(kind.removesuffix("Cell"), config)
+            self._recurrent(inner._replace(weights=part), "")
 
     def _recurrent(self, entry: Entry, merge: str) -> None:
         """Add a recurrent layer; `merge` is "" for one of one direction."""
@@ -258,8 +304,10 @@ class Chain:
             after = config.get("reset_after", gates == "sigmoid") if bias is None else bias.ndim > 1
             options["reset_after"] = bool(after)
             cell = "gru" if after else "gru_reset_before"
-        if config.get("return_state"):
+        if config.get("return_state") and not self._states:
             self._refuse(entry, "return_state")
+        if config.get("zero_output_for_mask") and not merge:
+            self._refuse(entry, "zero_output_for_mask")
         layer = recurrent_layer(kind, arrays, source, cell, **options)
         H = layer.hidden_size
         self._append(entry, layer, layer.input_size, 2 * H if merge == "concat" else H)

@@ -63,7 +63,8 @@ class Writer:
         self.inputs: list[dict[str, Any]] = []
         self.outputs: list[dict[str, Any]] = []
         self.unsupported: list[str] = []
-        self.last = ""  # the final state of the last recurrent node
+        self.initial: list[str] = []  # states of the next recurrent layer, zero if there are none
+        self.final: list[str] = []  # those of the last one
         self.number = 0  # of the next recurrent layer
 
     def input(self, model: layers.Layer) -> None:
@@ -158,7 +159,7 @@ class Writer:
             self.x = self.node("Gather", [self.x, last], axis=1 if layer.batch_first else 0)
             return
         # It follows the recurrent layer, whose final states these are.
-        self.x = self._merge(self.last, layer.merge, 0, name)
+        self.x = self._merge(self.final[0], layer.merge, 0, name)
         self.axes[-1] //= 1 if layer.merge == "concat" else 2
 
     def _recurrent(self, layer: Any, name: str) -> None:
@@ -172,8 +173,9 @@ class Writer:
                 shape = [ways, "batch", layer.hidden_size]
                 self.inputs += [self.value(state, shape) for state in states]
                 self.outputs += [self.value(state, shape) for state in outputs[1:]]
-            self._cell(layer, n, inner, states if self.states else [""] * len(states), outputs)
-            self.number, self.last = self.number + 1, outputs[1]
+            given = states if self.states else self.initial or [""] * len(states)
+            self._cell(layer, n, inner, given, outputs)
+            self.number, self.final = self.number + 1, outputs[1:]
             if ways == 1:
                 axes = self.tensor(f"{inner}.axes", [1])
                 self.x = self.node("Squeeze", [outputs[0], axes])

@@ -59,30 +59,77 @@ def nodes(*names: str) -> list[Any]:
     return [[[name, 0, 0, {}] for name in names]]
 
 
-def two_inputs(lstm: Mapping[str, Array], dense: Mapping[str, Array]) -> bytes:
-    """Return an LSTM whose last output goes with a second input into a Dense layer.
-
-    The config is as TensorFlow 2 writes it.
-    """
-    start = {"batch_input_shape": [None, None, 2], "dtype": "float64"}
-    parts: list[tuple[str, str, dict[str, Any], list[Any]]] = [
-        ("steps", "InputLayer", start, []),
-        ("lstm", "LSTM", {"units": 3}, nodes("steps")),
-        ("static", "InputLayer", start | {"batch_input_shape": [None, 2]}, []),
-        ("both", "Concatenate", {"axis": -1}, nodes("lstm", "static")),
-        ("dense", "Dense", {"units": 2, "activation": "softmax"}, nodes("both")),
-    ]
+def functional(
+    parts: Sequence[tuple[str, str, Mapping[str, Any], list[Any]]],
+    outputs: Sequence[str],
+    arrays: Mapping[str, Mapping[str, Array]],
+) -> bytes:
+    """Return a functional model as TensorFlow 2 writes it: parts have a layer's inbound nodes."""
     listed = [
-        {"class_name": kind, "name": name, "config": {"name": name} | config, "inbound_nodes": n}
+        {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": n}
         for name, kind, config, n in parts
     ]
-    ends = {"input_layers": [["steps", 0, 0], ["static", 0, 0]], "output_layers": [["dense", 0, 0]]}
+    starts = [[name, 0, 0] for name, kind, _, _ in parts if kind == "InputLayer"]
+    ends = {"input_layers": starts, "output_layers": [[name, 0, 0] for name in outputs]}
     config = {"class_name": "Functional", "config": {"name": "model", "layers": listed} | ends}
-    layers: Layers = [("lstm", "LSTM", {}, lstm), ("dense", "Dense", {}, dense)]
-    memory = BytesIO(legacy(layers, "2.11.0"))
+    memory = BytesIO(legacy([(n, "", {}, weights) for n, weights in arrays.items()], "2.11.0"))
     with h5py.File(memory, "a") as file:
         file.attrs["model_config"] = json.dumps(config)
     return memory.getvalue()
+
+
+START = {"batch_input_shape": [None, None, 2], "dtype": "float64"}
+
+
+def two_inputs(lstm: Mapping[str, Array], dense: Mapping[str, Array]) -> bytes:
+    """Return an LSTM whose last output goes with a second input into a Dense layer."""
+    return functional(
+        [
+            ("steps", "InputLayer", START, []),
+            ("lstm", "LSTM", {"units": 3}, nodes("steps")),
+            ("static", "InputLayer", START | {"batch_input_shape": [None, 2]}, []),
+            ("both", "Concatenate", {"axis": -1}, nodes("lstm", "static")),
+            ("dense", "Dense", {"units": 2, "activation": "softmax"}, nodes("both")),
+        ],
+        ["dense"],
+        {"lstm": lstm, "dense": dense},
+    )
+
+
+def encoder_and_decoder(
+    encoder: Mapping[str, Array], decoder: Mapping[str, Array], *, keyword: bool
+) -> bytes:
+    """Return two LSTMs of which the second begins in the last state of the first.
+
+    The first is in a model of its own. States are keywords, or inputs beside the sequence.
+    """
+    states = {"return_state": True}
+    inner = [
+        {"class_name": kind, "name": name, "config": config, "inbound_nodes": n}
+        for name, kind, config, n in [
+            ("start", "InputLayer", START, []),
+            ("encoder", "LSTM", states, nodes("start")),
+        ]
+    ]
+    outputs: list[Any] = [["encoder", 0, n] for n in range(3)]
+    ends = {"input_layers": [["start", 0, 0]], "output_layers": outputs}
+    given: list[Any] = [["inside", 1, 1], ["inside", 1, 2]]  # 0 is the call that made the model
+    reads = [["words", 0, 0, {"initial_state": given} if keyword else {}]]
+    return functional(
+        [
+            ("steps", "InputLayer", START, []),
+            ("inside", "Functional", {"layers": inner} | ends, nodes("steps")),
+            ("words", "InputLayer", START, []),
+            (
+                "decoder",
+                "LSTM",
+                states | {"return_sequences": True},
+                [reads if keyword else reads + [[*at, {}] for at in given]],
+            ),
+        ],
+        ["decoder"],
+        {"inside": {f"encoder/{n}": a for n, a in encoder.items()}, "decoder": decoder},
+    )
 
 
 def seeds() -> list[bytes]:
@@ -92,6 +139,7 @@ def seeds() -> list[bytes]:
     files.append(legacy(layers, "2.4.0", chunks=True))
     wide = {"kernel": np.ones((5, 2)), "bias": np.ones(2)}
     files.append(two_inputs(layers[0][3], wide))
+    files.append(encoder_and_decoder(layers[0][3], layers[0][3], keyword=True))
     model = Sequential(
         Embedding(4, 2, rng=0),
         GRU(2, 2, batch_first=True, bidirectional=True, rng=0),

@@ -18,7 +18,16 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read, save
 from numpy_rnn.interchange.graph import Graph
 from numpy_rnn.reading import DamagedFileError
-from tests.interchange.keras_files import Layers, legacy, lstm_and_dense, seeds, two_inputs
+from tests.interchange.keras_files import (
+    Layers,
+    encoder_and_decoder,
+    functional,
+    legacy,
+    lstm_and_dense,
+    nodes,
+    seeds,
+    two_inputs,
+)
 
 SEEDS = seeds()
 X = np.random.default_rng(1).standard_normal((2, 6, 2))
@@ -32,15 +41,27 @@ def hard(slope: float) -> Callable[[Array], Array]:
     return lambda z: np.clip(slope * z + 0.5, 0, 1)
 
 
-def lstm(x: Array, W: Array, U: Array, b: Array, gate: Callable[[Array], Array] = sigmoid) -> Array:
-    """Return the outputs of Keras's LSTM, from its documentation: gates i, f, c, o."""
-    h = c = np.zeros((len(x), len(U)))
+def lstm(
+    x: Array,
+    W: Array,
+    U: Array,
+    b: Array,
+    gate: Callable[[Array], Array] = sigmoid,
+    state: list[Array] | None = None,
+) -> Array:
+    """Return the outputs of Keras's LSTM, from its documentation: gates i, f, c, o.
+
+    The last state is left in `state`.
+    """
+    h, c = state or [np.zeros((len(x), len(U)))] * 2
     outputs = []
     for t in range(x.shape[1]):
         i, f, g, o = np.split(x[:, t] @ W + h @ U + b, 4, axis=1)
         c = gate(f) * c + gate(i) * np.tanh(g)
         h = gate(o) * np.tanh(c)
         outputs.append(h)
+    if state is not None:
+        state[:] = h, c
     return np.stack(outputs, axis=1)
 
 
@@ -161,6 +182,51 @@ def test_a_functional_model_of_keras_2(tmp_path: Path) -> None:
     e = np.exp(z - z.max(axis=1, keepdims=True))
     (y,) = load(tmp_path / "m.h5")(X, static)
     np.testing.assert_allclose(y, e / e.sum(axis=1, keepdims=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("keyword", [True, False])
+def test_an_encoder_inside_a_model_gives_its_state(keyword: bool, tmp_path: Path) -> None:
+    names = "kernel", "recurrent_kernel", "bias"
+    first, second = (
+        weights((2, 12), (3, 12), (12,)),
+        [2 * w for w in weights((2, 12), (3, 12), (12,))],
+    )
+    arrays = [dict(zip(names, w, strict=True)) for w in (first, second)]
+    (tmp_path / "m.h5").write_bytes(encoder_and_decoder(*arrays, keyword=keyword))
+    words, state = X[:, :3] + 1, list[Array]()
+    lstm(X, first[0], first[1], first[2], state=state)
+    (y,) = load(tmp_path / "m.h5")(X, words)
+    np.testing.assert_allclose(
+        y, lstm(words, second[0], second[1], second[2], state=state), atol=1e-12
+    )
+
+
+def test_a_layer_that_reads_itself(tmp_path: Path) -> None:
+    parts: Any = [
+        ("steps", "InputLayer", {"batch_input_shape": [None, None, 2]}, []),
+        ("sum", "Add", {}, nodes("steps", "more")),
+        ("more", "Activation", {"activation": "tanh"}, nodes("sum")),
+    ]
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["more"], {}))
+    with pytest.raises(DamagedFileError, match="reads its own output"):
+        load(tmp_path / "m.h5")
+
+
+def test_models_inside_models_do_not_multiply_without_end(tmp_path: Path) -> None:
+    """Each of 40 models calls the one inside it twice."""
+    start = {"name": "a", "class_name": "InputLayer", "config": {}, "inbound_nodes": []}
+    inner: Any = {"class_name": "Activation", "config": {"activation": "tanh"}}
+    for _ in range(40):
+        inner |= {"name": "b", "inbound_nodes": [*nodes("a"), *nodes("b")]}
+        ends = {"input_layers": [["a", 0, 0]], "output_layers": [["b", 1, 0]]}
+        inner = {"class_name": "Functional", "config": {"layers": [start, inner]} | ends}
+    parts: Any = [
+        ("steps", "InputLayer", {"batch_input_shape": [None, None, 2]}, []),
+        ("whole", "Functional", inner["config"], nodes("steps")),
+    ]
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["whole"], {}))
+    with pytest.raises(DamagedFileError, match="calls of layers, expected at most"):
+        load(tmp_path / "m.h5")
 
 
 def test_normalisations_take_no_memory(tmp_path: Path) -> None:
