@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from contextlib import suppress
@@ -72,6 +73,19 @@ FORMATS: dict[str, Format] = {
         for_training=("padding_idx",),
     ),
 }
+# What else people try to read: how it begins, or what its name is, and what to do.
+HINTS = {
+    rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": "it is compressed: unpack it",
+    rb"version https://git-lfs": "it is a pointer of Git LFS: fetch the file itself",
+    rb"\s*<(!doctype|html)": "it is a web page: download the file itself",
+    rb".{4}TFL3|name:.*(\.index|\.meta|\.data-\d+-of-\d+)$": (
+        "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
+    ),
+    rb"[\x80-\x8f\xde\xdf].*\xa6params": (
+        "it is of Flax: save the arrays with np.savez under PyTorch's names, as "
+        "interchange.gates.convert_gates returns them"
+    ),
+}
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 
 
@@ -88,6 +102,10 @@ def recognise(path: Path) -> str:
         if inside or re.match(form.head, head, re.DOTALL):
             return name
     hint = _content_of_archive(entries)
+    for pattern, what in HINTS.items():
+        texts = head, b"name:" + os.fsencode(path.name)
+        if any(re.match(pattern, text, re.DOTALL | re.IGNORECASE) for text in texts):
+            hint = f"; {what}"
     raise DamagedFileError(
         f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}{hint}"
     )

@@ -8,6 +8,7 @@ parameters, such as activations, are given there too.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,12 @@ WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|running_\w+))"
+)
+STATISTICS = {"running_mean", "running_var"}
+MAX_NORMALISED = 1 << 21  # numbers in the matrix that a BatchNorm becomes
+COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
+OF_A_CELL = re.compile(  # a Linear layer from state to state
+    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?)(_\w)?$", re.IGNORECASE
 )
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
@@ -73,8 +80,8 @@ class Part:
     def choices(self) -> list[Choice]:
         """Return the ways to read the part, the likeliest first. There may be none."""
         shapes = {name: array.shape for name, array in self.arrays.items()}
-        if "weight_hh_l0" in shapes:
-            return self._recurrent(shapes)
+        if self.is_normalised or "weight_hh_l0" in shapes:
+            return self._normalised(shapes) if self.is_normalised else self._recurrent(shapes)
         weight, bias = shapes.get("weight", ()), shapes.get("bias")
         if set(shapes) - {"weight", "bias"} or bias not in (None, weight[:1]) or 0 in weight:
             return []
@@ -90,6 +97,29 @@ class Part:
         if bias is not None or (likely[0] and not likely[1]):
             return [linear]
         return [embedding] if likely[1] and not likely[0] else [linear, embedding]
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether it is a BatchNorm."""
+        return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}
+
+    @property
+    def eps(self) -> float:
+        """What a BatchNorm adds to the variance."""
+        return float(self.known.get("eps", 1e-5))
+
+    def _values(self) -> dict[str, Array]:
+        """Return the parameters of the layer: of a BatchNorm, those of a Linear layer."""
+        if not self.is_normalised:
+            return self.arrays
+        mean, variance = (self.arrays[name] for name in ("running_mean", "running_var"))
+        scale = self.arrays.get("weight", np.ones_like(mean)) / np.sqrt(variance + self.eps)
+        return {"weight": np.diag(scale), "bias": self.arrays.get("bias", 0) - mean * scale}
+
+    def _normalised(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
+        C = math.prod(shapes["running_mean"])
+        fits = {*shapes.values()} == {(C,)} and 0 < C * C <= MAX_NORMALISED
+        return [Choice(Linear, [C, C], C, C, {"bias": True})] * fits
 
     def _recurrent(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
         places = {re.sub(r"^[a-z]+_[a-z]+(?=_l)", "", name) for name in shapes}
@@ -125,10 +155,11 @@ class Part:
             if v is not None and n in constructor_arguments(choice.kind)
         }
         # Each bias may be missing, so the layer has at most twice the numbers of the file.
-        with at_most(2 * sum(array.size for array in self.arrays.values())):
+        values = self._values()
+        with at_most(2 * sum(array.size for array in values.values())):
             layer = choice.kind(*choice.sizes, **choice.options, **given)
         zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
-        layer.load_state_dict(zeros | self.arrays)
+        layer.load_state_dict(zeros | values)
         return layer
 
 
@@ -144,7 +175,7 @@ class StateDict:
                 short = f"{name[:20]}..."
                 raise ValueError(f"{short!r} has {nested} dots, expected at most {MAX_NESTED}")
         self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = self._floating(found.arrays, found.stored)
+        self.arrays = _computed(self._floating(found.arrays, found.stored))
         parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():
@@ -175,6 +206,8 @@ class StateDict:
         notes = [*self.notes, *(f"{n} is the same memory as {one}" for n, one in self.tied.items())]
         notes += [self._gap_reason()] * bool(self.gaps)
         for name, part in self.parts.items():
+            if part.is_normalised:
+                notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer with eps={part.eps}")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
@@ -220,8 +253,21 @@ class StateDict:
         """Return name and choice of each part, in the order in which they run."""
         if layers is not None:
             return list(self._chosen(layers))
-        if self.leftover or not self.parts:
-            names = ", ".join(self.leftover) or "nothing"
+        names = ", ".join(self.leftover) or "nothing"
+        if not self.parts:
+            raise UnsupportedError(
+                f"it holds {names}, expected PyTorch's names, such as 'rnn.weight_ih_l0'; "
+                "interchange.gates.convert_gates converts what other libraries have"
+            )
+        heads = {name: name.partition(".")[0] for name in self.parts}
+        copies = [head for head in heads.values() if COPY.search(head)]
+        if 0 < len(copies) < len(heads):
+            raise self._error(f"{copies[0]} is a copy of other layers")
+        kinds = {name: choices[0].kind for name, choices in self.choices.items() if choices}
+        cells = [name for name, kind in kinds.items() if kind is Linear and OF_A_CELL.search(name)]
+        if cells:
+            raise self._error(f"{', '.join(cells)} looks like a recurrent weight")
+        if self.leftover:
             raise self._error(f"no layer that is known here has {names}")
         found = self._orders(list(self.parts)) if self.ordered else []
         found = found or self._orders()
@@ -250,6 +296,8 @@ class StateDict:
             elif layer in self.parts:
                 choices = self.choices[layer]
                 fitting = [c for c in choices if size in (None, c.size_in)] or choices
+                after = [c.size_in for c in self.choices.get(str(*layers[n + 1 : n + 2]), [])]
+                fitting = [c for c in fitting if c.size_out in after] or fitting
                 before = layer
                 yield layer, fitting[0]
                 size = fitting[0].size_out
@@ -325,6 +373,36 @@ def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
         for v in (zero_point, scale)
     )
     return np.asarray((q - zero_point) * scale, np.float32)
+
+
+def _computed(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays, with the weights that weight dropout and weight_norm have in parts."""
+    named = {
+        re.sub(r"parametrizations\.(\w+)\.original([01])$", _norm_name, name): array
+        for name, array in arrays.items()
+    }
+    raw = {_unwrapped(name.removesuffix("_raw")) for name in named if name.endswith("_raw")}
+    found: dict[str, Array] = {}
+    for name, array in named.items():
+        g, v = (named.get(f"{name[:-2]}_{letter}") for letter in "gv")
+        if name[-2:] in ("_g", "_v") and g is not None and v is not None and _scales(g, v):
+            axes = tuple(n for n in range(v.ndim) if g.ndim == 0 or g.shape[n] == 1)
+            norm = np.sqrt(np.square(v).sum(axes, keepdims=True))
+            found[name[:-2]] = v * (g / np.maximum(norm, np.finfo(v.dtype).tiny))
+        elif name.endswith("_raw"):
+            found[name.removesuffix("_raw")] = array
+        elif _unwrapped(name) not in raw:
+            found[name] = array
+    return found
+
+
+def _norm_name(match: re.Match[str]) -> str:
+    return f"{match[1]}_{'gv'[int(match[2])]}"
+
+
+def _scales(g: Array, v: Array) -> bool:
+    pairs = zip(g.shape, v.shape, strict=False)
+    return g.ndim in (0, v.ndim) and all(a in (1, b) for a, b in pairs)
 
 
 def _unwrapped(name: str) -> str:

@@ -79,7 +79,7 @@ def _collect(tree: Any, found: Found) -> None:
         what = "TorchScript module" if tree.kind.startswith("__torch__") else "pickled module"
         found.notes.append(
             f"a whole {what}, {tree.kind.rpartition('.')[2]}: its weights are read, and its code "
-            "is not; compare one output, and give layers= if it differs"
+            "is not; compare one output, and give layers= or batch_first= if it differs"
         )
     places: dict[Any, str] = {}
     for name, value in walk(tree):

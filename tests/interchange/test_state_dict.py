@@ -130,6 +130,7 @@ def test_sizes_that_fit_in_no_order_are_named() -> None:
     [
         {"conv.weight": rows(2, 2, 3), "conv.bias": rows(2)},
         {"bn.weight": rows(2), "bn.bias": rows(2), "bn.running_mean": rows(2)},
+        {"in.running_mean": rows(3), "in.running_var": rows(2)},
         {"rnn2.weight_ih_l0": rows(4, 2)},
         {"odd.weight_ih_l0": rows(5, 2), "odd.weight_hh_l0": rows(5, 2)},
         {"gap.weight_ih_l1": rows(4, 2), "gap.weight_hh_l1": rows(4, 2)},
@@ -151,6 +152,75 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
         "rnn: GRU(2, 2)",
         *(f"{n}: {a.shape}, no known layer" for n, a in other.items()),
     ]
+
+
+def test_a_batch_norm_is_a_linear_layer() -> None:
+    bn = {"bn.weight": rows(2) + 1, "bn.bias": rows(2), "bn.running_mean": rows(2) - 1}
+    parts = recurrent("rnn.", 3, 2, 2) | bn | {"bn.running_var": rows(2) + 3}
+    state = StateDict(Found(parts | linear("fc.", 2, 1)))
+    assert state.contents("npz").architecture[1] == "bn: Linear(2, 2)"
+    assert state.contents("npz").notes == ["bn is a BatchNorm, a Linear layer with eps=1e-05"]
+    x, y = rows(4, 2), (rows(4, 2) + 1 - rows(2)) / np.sqrt(rows(2) + 3 + 1e-5)
+    values = state.build().state_dict()
+    z = x @ values["bn.weight"].T + values["bn.bias"]
+    np.testing.assert_allclose(z, y * (rows(2) + 1) + rows(2), rtol=1e-12)
+    plain = {name: parts[name] for name in ("bn.running_mean", "bn.running_var")}
+    values = build(plain).state_dict()
+    np.testing.assert_allclose(x @ values["weight"].T + values["bias"], y, rtol=1e-12)
+    huge = {"bn.running_mean": np.zeros(3000), "bn.running_var": np.ones(3000)}
+    with pytest.raises(UnsupportedError, match=r"no layer .* has bn\.running_mean"):
+        build(recurrent("rnn.", 3, 2, 2) | huge)
+
+
+@pytest.mark.parametrize("form", ["weight_{0}", "parametrizations.weight.original{1}"])
+@pytest.mark.parametrize(("shape", "axes"), [((2, 1), 1), ((), (0, 1)), ((1, 3), 0)])
+def test_weight_norm_is_computed(form: str, shape: tuple[int, ...], axes: Any) -> None:
+    v, g = rows(2, 3) + 1, rows(*shape) + 2
+    arrays = {f"fc.{form.format('g', 0)}": g, f"fc.{form.format('v', 1)}": v, "fc.bias": rows(2)}
+    expected = v * g / np.sqrt((v * v).sum(axes, keepdims=True))
+    np.testing.assert_allclose(build(arrays).parameters.values["weight"], expected, rtol=1e-12)
+
+
+def test_weight_dropout_keeps_the_weight_beside_the_layer() -> None:
+    parts = recurrent("rnns.0.module.", 4, 3, 2) | linear("fc.", 2, 1)
+    raw = {"rnns.0.weight_hh_l0_raw": parts["rnns.0.module.weight_hh_l0"] + 1}
+    for stale in (True, False):  # what was dropped out in the last step
+        arrays = raw | parts
+        if not stale:
+            del arrays["rnns.0.module.weight_hh_l0"]
+        values = build(arrays, layers=["rnns.0", "fc"]).parameters.values
+        np.testing.assert_array_equal(values["rnns.0.weight_hh_l0"], next(iter(raw.values())))
+
+
+@pytest.mark.parametrize("names", [("online_model", "ema_model"), ("q_net", "q_net_target")])
+def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
+    parts: dict[str, Array] = {}
+    for name in names:
+        parts |= recurrent(f"{name}.rnn.", 4, 3, 2) | linear(f"{name}.fc.", 2, 3)
+    with pytest.raises(UnsupportedError, match=f"{names[1]} is a copy of other layers"):
+        build(parts)
+    assert repr(build(parts, layers=[f"{names[1]}.rnn"])).count("LSTM") == 1
+
+
+@pytest.mark.parametrize("name", ["h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "cell.recurrent"])
+def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
+    """It would run as a network without a loop."""
+    parts = linear("i2h.", 3, 2) | linear(f"{name}.", 2, 2) | linear("h2o.", 2, 1)
+    with pytest.raises(UnsupportedError, match=f"{name} looks like a recurrent weight"):
+        build(parts)
+    assert repr(build(linear("fc1.", 3, 2) | linear("fc2.", 2, 2))).count("Linear") == 2
+
+
+def test_a_weight_is_an_embedding_if_what_follows_says_so() -> None:
+    parts = {"encoder.weight": rows(7, 3)} | recurrent("rnn.", 4, 3, 2)
+    model = build(parts, layers=["encoder", "rnn"])
+    assert repr(model) == "Sequential(encoder=Embedding(7, 3), rnn=LSTM(3, 2))"
+
+
+def test_names_of_other_libraries_are_refused_with_what_to_do() -> None:
+    arrays = {"params/lstm/ii/kernel": rows(2, 3), "params/lstm/hi/kernel": rows(3, 3)}
+    with pytest.raises(UnsupportedError, match=r"params/lstm/ii/kernel.*convert_gates"):
+        build(arrays)
 
 
 def test_an_inconsistent_shape_takes_no_memory() -> None:
@@ -316,3 +386,23 @@ def test_an_archive_around_a_model_is_refused_with_what_to_do(
         archive.writestr(entry, b"{}")
     with pytest.raises(ValueError, match=f"agent.zip' has none of the known formats.*; {hint}"):
         interchange.load(tmp_path / "agent.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("m.pt.gz", b"\x1f\x8b\x08\0", "it is compressed: unpack it"),
+        ("m.pt", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+        ("m.pt", b"\n<!DOCTYPE html>", "it is a web page"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "it is of TensorFlow: .*tf2onnx"),
+        ("m.ckpt.index", b"\0\0\x0f", "it is of TensorFlow: .*tf2onnx"),
+        ("m.ckpt.data-00000-of-00001", b"\1\2\3", "it is of TensorFlow: .*tf2onnx"),
+        ("m.msgpack", b"\x82\xa4step\0\xa6params\x80", "it is of Flax: .*convert_gates"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_what_to_do(
+    name: str, content: bytes, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DamagedFileError, match=f"none of the known formats.*; {hint}"):
+        interchange.load(tmp_path / name)
