@@ -62,11 +62,12 @@ def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
 
 
 def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
-    """Return small inputs: numbers for the first one, lengths or zeros for the others."""
+    """Return small inputs: numbers for the first one, zeros for the others, which are states."""
     named: dict[Any, int] = {}
-    arrays = []
+    arrays: list[Array] = []
     for value in graph.inputs:
         require(value.shape is not None)
+        require(not arrays or value.dtype is None or value.dtype.kind == "f")  # no lengths
         shape: list[int] = []
         for axis, n in enumerate(value.shape or ()):
             free = sizes[len(named) % len(sizes)]
@@ -79,9 +80,6 @@ def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
     require(x.ndim == (2 if is_tokens else 3))
     require(x.shape[:2] != (1, 1))  # which of the two is time cannot be told then
     x[...] = rng.integers(0, tokens, x.shape) if is_tokens else rng.standard_normal(x.shape)
-    for array in arrays[1:]:
-        if array.dtype.kind in "iu" and array.ndim == 1:
-            array[...] = x.shape[0 if len(array) == x.shape[1] else 1]
     return arrays
 
 
@@ -130,7 +128,7 @@ class _Walk:
         self.dtype = dtype
         self.values: dict[str, Any] = {"": None, **graph.constants}
         self.labels = {graph.names[0]: Label(0)}
-        self.others = set(graph.names[1:])  # initial states and lengths, which may only be moved
+        self.others = set(graph.names[1:])  # initial states, which may only be moved
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
         self.made = 0  # layers, and parts of one, so far
         self.tokens = 1  # how many different ones there are

@@ -1,5 +1,5 @@
-# ruff: noqa: N802 (operators have the specification's names)
-"""The operators of ONNX that read windows of their input: convolutions, pools and Resize."""
+# ruff: noqa: A002, N802 (operators and parameters have the specification's names)
+"""The operators of ONNX for signals and images: convolutions, pools, transforms and Resize."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from numpy_rnn.functional.types import Array
 
 MAX_PADDING = 1 << 20  # steps before or after an input
 MAX_NUMBERS = 1 << 28  # of an output whose size a file decides
-RESIZE_VALUES: dict[str, tuple[Any, ...]] = {
+VALUES: dict[str, tuple[Any, ...]] = {
+    "GridSample.mode": ("linear", "bilinear"),
+    "padding_mode": ("zeros", "border"),
     "Resize.mode": ("nearest", "linear"),
     "Upsample.mode": ("nearest", "linear"),
     "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
@@ -134,11 +136,10 @@ def ConvTranspose(
 ) -> Any:
     """Add what each element of the input contributes to a window of the output."""
     del kernel_shape  # W has it
-    (batch, _, *sizes), (channels, M, *kernel), n = X.shape, W.shape, X.ndim - 2
+    (batch, channels, *sizes), (_, M, *kernel), n = X.shape, W.shape, X.ndim - 2
     step, dilation = _steps(n, **options)
-    extra = np.array(output_padding or [0] * n)
-    full = step * (np.array(sizes) - 1) + dilation * (np.array(kernel) - 1) + 1 + extra
-    check_memory(batch, group, M, *full)
+    span = dilation * (np.array(kernel) - 1) + 1
+    full = step * (np.array(sizes) - 1) + span + (output_padding or [0] * n)
     before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
     auto = options.get("auto_pad", "NOTSET")
     if auto.startswith("SAME"):
@@ -146,17 +147,99 @@ def ConvTranspose(
         before, after = both // 2, both - both // 2
         if auto == "SAME_LOWER":
             before, after = after, before
-    rows = X.reshape(batch, group, channels // group, -1).swapaxes(2, 3)
-    product = rows @ W.reshape(group, channels // group, -1)
-    product = product.reshape(batch, group, *sizes, M, *kernel)
-    y = np.zeros((batch, group, *full, M), product.dtype)
+    weights = W.reshape(group, channels // group, -1).swapaxes(1, 2)
+    product = weights @ X.reshape(batch, group, channels // group, -1)
+    product = product.reshape(batch, group * M, *kernel, *sizes)
+    y = _overlapped(product, full, step, dilation)[:, :, *map(slice, before, full - after)]
+    return y if B is None else y + B.reshape(-1, *[1] * n)
+
+
+def _overlapped(patches: Array, full: Any, step: Any, dilation: Any) -> Array:
+    """Add patches, which are (batch, channels, *kernel, *places), where they belong."""
+    n, leading = len(full), patches.shape[:2]
+    kernel, places = patches.shape[2 : n + 2], np.array(patches.shape[n + 2 :])
+    check_memory(*leading, *full)
+    y = np.zeros((*leading, *full), patches.dtype)
     for at in np.ndindex(*kernel):
         first = dilation * at
-        place = map(slice, first, first + step * (np.array(sizes) - 1) + 1, step)
-        y[:, :, *place] += product[..., *at]
-    y = np.moveaxis(y, -1, 2).reshape(batch, group * M, *full)
-    y = y[:, :, *map(slice, before, full - after)]
-    return y if B is None else y + B.reshape(-1, *[1] * n)
+        y[:, :, *map(slice, first, first + step * (places - 1) + 1, step)] += patches[:, :, *at]
+    return y
+
+
+def Col2Im(input: Array, image_shape: Any, block_shape: Any, **options: Any) -> Any:
+    """Add overlapping blocks, which are the columns, to images."""
+    n, batch = len(image_shape), len(input)
+    step, dilation = _steps(n, **options)
+    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
+    full = image_shape + before + after
+    places = (full - dilation * (block_shape - 1) - 1) // step + 1
+    patches = input.reshape(batch, -1, *block_shape, *places)
+    return _overlapped(patches, full, step, dilation)[:, :, *map(slice, before, full - after)]
+
+
+def AffineGrid(theta: Array, size: Any, *, align_corners: int = 0) -> Any:
+    """Return where the pixels of an image of some size are in another one: x, then y."""
+    check_memory(*size)
+    ends = [1 if align_corners or n < 1 else 1 - 1 / n for n in size[2:]]
+    axes = np.meshgrid(
+        *[np.linspace(-e, e, n) for e, n in zip(ends, size[2:], strict=True)], indexing="ij"
+    )
+    points = np.stack([*axes[::-1], np.ones_like(axes[0])], -1).astype(theta.dtype)
+    return np.einsum("...j,nij->n...i", points, theta)
+
+
+def GridSample(
+    X: Array,
+    grid: Array,
+    *,
+    mode: str = "linear",
+    padding_mode: str = "zeros",
+    align_corners: int = 0,
+) -> Any:
+    """Read images between their pixels, by two linear interpolations."""
+    del mode  # the one that is known
+    sizes = np.array(X.shape[:1:-1], X.dtype)  # the grid has x, then y
+    at = (grid + 1) / 2 * (sizes - 1) if align_corners else ((grid + 1) * sizes - 1) / 2
+    at = at if padding_mode == "zeros" else at.clip(0, sizes - 1)
+    low, y = np.floor(at), np.zeros((), X.dtype)
+    for corner in np.moveaxis(np.indices((2, 2), X.dtype), 0, -1).reshape(4, 2):
+        place = low + corner
+        part = np.prod(1 - np.abs(at - place), -1)
+        part = np.where(((place >= 0) & (place < sizes)).all(-1), part, 0)
+        column, row = np.moveaxis(place.clip(0, sizes - 1).astype(int), -1, 0)
+        rows = np.arange(len(X)).reshape(-1, 1, 1)
+        y = y + np.moveaxis(X, 1, -1)[rows, row, column] * part[..., None]
+    return np.moveaxis(y, -1, 1)
+
+
+def DFT(
+    input: Array, dft_length: Any = None, axis: Any = -2, *, inverse: int = 0, onesided: int = 0
+) -> Any:
+    """Transform complex numbers, whose parts are the last axis, or real ones."""
+    if inverse and onesided:
+        raise ValueError("inverse and onesided are 1, expected one of them")
+    parts = np.moveaxis(input, -1, 0)
+    z = parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
+    transform: Any = np.fft.rfft if onesided else np.fft.ifft if inverse else np.fft.fft
+    length = None if dft_length is None else int(dft_length)
+    check_memory(length or 1, input.size // max(input.shape[int(axis)], 1))
+    y = transform(z, length, int(axis) % input.ndim)
+    return np.stack([y.real, y.imag], -1).astype(input.dtype)
+
+
+def STFT(
+    signal: Array,
+    frame_step: Any,
+    window: Any = None,
+    frame_length: Any = None,
+    *,
+    onesided: int = 1,
+) -> Any:
+    """Transform overlapping frames of a signal."""
+    length = int(len(window) if frame_length is None else frame_length)
+    frames = np.lib.stride_tricks.sliding_window_view(signal, length, 1)[:, :: int(frame_step)]
+    frames = frames.swapaxes(2, 3) * (1 if window is None else window[:, None])
+    return DFT(frames, onesided=onesided)
 
 
 def Resize(

@@ -18,15 +18,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.onnx_windows import (
-    RESIZE_VALUES,
-    ConvTranspose,
-    Resize,
-    bind_convolution,
-    check_memory,
-    check_padding,
-    pool,
-)
+from numpy_rnn.interchange import onnx_windows
+from numpy_rnn.interchange.onnx_windows import bind_convolution, check_memory, check_padding, pool
 from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
 
 
@@ -366,6 +359,21 @@ def OneHot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Any:
     return np.where((places == classes) | (places + count == classes), values[1], values[0])
 
 
+def _to_space(input: Array, *, blocksize: int, mode: str = "DCR") -> Array:
+    (n, c, h, w), b = input.shape, blocksize
+    if mode == "DCR":
+        y = input.reshape(n, b, b, -1, h, w).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        y = input.reshape(n, -1, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
+    return y.reshape(n, c // b**2, h * b, w * b)
+
+
+def _to_depth(input: Array, *, blocksize: int) -> Array:
+    (n, c, h, w), b = input.shape, blocksize
+    y = input.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+    return y.reshape(n, c * b**2, h // b, w // b)
+
+
 def ReverseSequence(
     input: Array, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0
 ) -> Array:
@@ -449,7 +457,9 @@ REDUCTIONS: dict[str, Any] = {
     "min": np.minimum,
 }
 OPERATORS: dict[str, Callable[..., Any]] = {
-    name: f for name, f in globals().items() if name[0].isupper() and inspect.isfunction(f)
+    name: f
+    for name, f in [*vars(onnx_windows).items(), *globals().items()]
+    if name[0].isupper() and inspect.isfunction(f)
 }
 OPERATORS |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}
 OPERATORS |= {
@@ -461,6 +471,7 @@ OPERATORS |= {
     "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "Conv": bind_convolution,
+    "DepthToSpace": _to_space,
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
     "Elu": lambda X, *, alpha=1.0: np.where(X < 0, X.dtype.type(alpha) * np.expm1(X), X),
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
@@ -511,6 +522,7 @@ OPERATORS |= {
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
+    "SpaceToDepth": _to_depth,
     "Swish": lambda X, *, alpha=1.0: X * Sigmoid(X.dtype.type(alpha) * X),
     "ThresholdedRelu": lambda X, *, alpha=1.0: np.where(alpha < X, X, X.dtype.type(0)),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
@@ -525,14 +537,14 @@ OPERATORS |= {
     "com.microsoft::QuickGelu": lambda X, *, alpha=1.702: X * Sigmoid(X.dtype.type(alpha) * X),
     "com.microsoft::SkipLayerNormalization": _after_skip,
 }
-OPERATORS |= {"ConvTranspose": ConvTranspose, "Resize": Resize}
-OPERATORS |= {"Scatter": ScatterElements, "Upsample": Resize}  # before opset 11
+OPERATORS |= {"Scatter": ScatterElements, "Upsample": onnx_windows.Resize}  # before opset 11
 OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization  # in onnxruntime's files
 # Attributes of convolutions and pools.
 WINDOWS = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
+    "DepthToSpace.mode": ("DCR", "CRD"),
     "Pad.mode": ("constant", "reflect", "edge", "wrap"),
     "approximate": ("none", "tanh"),
     "reduction": ("none", *REDUCTIONS),
@@ -541,7 +553,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("storage_order", "training_mode", "antialias", "exclude_outside"), (0,)),
     "block_size": (0,),
     "keep_aspect_ratio_policy": ("stretch",),
-    **RESIZE_VALUES,
+    **onnx_windows.VALUES,
 }
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
 WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value"}  # of ways to resize that are refused

@@ -135,6 +135,35 @@ def test_the_exporter_by_tracing(name: str, tmp_path: Path) -> None:
     compare(path, net, tokens, expected)
 
 
+class Packed(nn.Module):
+    """A padded batch and its lengths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(5, 4, 2, bidirectional=True)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        y, _ = self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths))
+        return nn.utils.rnn.pad_packed_sequence(y)[0]
+
+
+def test_lengths_are_an_input(tmp_path: Path) -> None:
+    """A Sequential would take them as an option, and without it read the padding."""
+    net, path = Packed().eval(), tmp_path / "model.onnx"
+    for T, lengths in ((6, [6, 4, 1]), (7, [7, 7])):
+        inputs = torch.randn(T, len(lengths), 5), torch.tensor(lengths)
+        if T == 6:
+            axes = {"x": {0: "t", 1: "b"}, "n": {0: "b"}}
+            with quiet():
+                torch.onnx.export(
+                    net, inputs, path, dynamo=False, input_names=["x", "n"], dynamic_axes=axes
+                )
+        model = interchange.load(path)
+        assert isinstance(model, Graph)
+        (y,) = model(*[x.numpy() for x in inputs])
+        np.testing.assert_allclose(y, net(*inputs).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_the_exporter_by_dynamo(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net, tokens, expected = CASES["flagship"]

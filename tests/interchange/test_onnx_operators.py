@@ -19,6 +19,7 @@ R = np.random.default_rng(0)
 X = R.standard_normal((2, 3, 4)).astype(np.float32)
 BYTES = np.arange(90, 234, 6, dtype=np.uint8).reshape(2, 3, 4)
 LINE = R.standard_normal((2, 4, 9)).astype(np.float32)
+GRID = R.uniform(-1, 1, (2, 3, 7, 2)).astype(np.float32)
 IMAGE = R.standard_normal((2, 4, 5, 6)).astype(np.float32)
 
 
@@ -189,6 +190,35 @@ CASES = [
             {},
         )
     ],
+    *[
+        Case("GridSample", [IMAGE, 1.3 * GRID], {"mode": mode, **options}, opset)
+        for mode, opset in (("bilinear", 16), ("linear", 20))
+        for options in ({"align_corners": 1}, {"padding_mode": "border"}, {})
+    ],
+    *[
+        Case(
+            "AffineGrid",
+            [floats(2, n - 2, n - 1), ints(2, 3, 4, 6, 5)[:n]],
+            {"align_corners": k},
+            20,
+        )
+        for n in (4, 5)
+        for k in (0, 1)
+    ],
+    Case("Col2Im", [floats(2, 24, 4), ints(5, 4), ints(3, 2)], {"strides": [2, 2]}, 18),
+    Case(
+        "Col2Im",
+        [floats(2, 8, 25), ints(5, 4), ints(2, 2)],
+        {"pads": [0, 1, 1, 2], "dilations": [1, 2]},
+        18,
+    ),
+    Case("DFT", [LINE[..., :1]], {"axis": 1, "onesided": 1}),
+    Case("DFT", [LINE[..., :2], np.array(6)], {"inverse": 1}),
+    Case("DFT", [LINE[..., :2].reshape(2, 2, 2, 2), "", np.array(1)], {}, 20),
+    Case("STFT", [LINE.reshape(2, -1, 1), np.array(3), np.abs(floats(8)), np.array(8)]),
+    Case("STFT", [LINE.reshape(2, -1, 1), np.array(4), "", np.array(8)], {"onesided": 0}),
+    *[Case("DepthToSpace", [IMAGE], {"blocksize": 2, "mode": mode}) for mode in ("DCR", "CRD")],
+    Case("SpaceToDepth", [IMAGE[:, :, :4]], {"blocksize": 2}),
     Case("Resize", [IMAGE, "", "", ints(2, 4, 3, 12)], {"mode": "linear"}, 18),
     Case("Resize", [LINE, np.array([1, 1, 2], np.float32)], {}, 10),
     Case("Upsample", [LINE, np.array([1, 1, 2], np.float32)], {"mode": "nearest"}, 9),
