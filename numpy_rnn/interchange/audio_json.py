@@ -145,6 +145,8 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     """Read GuitarML's recurrent layer and its linear layer, under PyTorch's names."""
     data = {"num_layers": 1, "output_size": 1, "unit_type": "LSTM", "skip": 0}
     data |= model["model_data"]
+    if (kind := data.get("model", "SimpleRNN")) != "SimpleRNN":
+        return _contents("GuitarML", [], [f"a {kind}"])
     sizes = _sizes(data, "input_size", "hidden_size", "num_layers", "output_size")
     unit, skip = data["unit_type"], data["skip"]
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):

@@ -158,8 +158,8 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
         The file. Its content decides its format, not its suffix.
     **options
         What the file does not say. For PyTorch's names these are `dtype`, `nonlinearity` (of an
-        RNN), `batch_first`, `reset_after` (of a GRU) and `layers`, the order of the layers: a list
-        of names, and of layers without parameters between them.
+        RNN), `batch_first`, `reset_after` (of a GRU), `eps` (of normalisations) and `layers`, the
+        order of the layers: a list of names, and of layers without parameters between them.
 
     Returns
     -------

@@ -77,13 +77,19 @@ def read(path: Path) -> Contents:
         with damaged_file_errors(path, FORMAT, UnsupportedError):
             return _build(network, version)
 
+    named = [(e.name, e) for e in whole.entries]
+    if not whole.is_chain:
+        reads = [
+            ", ".join([f"{n}.{i}".removesuffix(".0") for n, i in c.given]) for c in whole.calls
+        ]
+        named = [
+            (f"{c.name} of {r}".removesuffix(" of "), c.entry)
+            for c, r in zip(whole.calls, reads, strict=True)
+        ]
     return Contents(
         "keras",
         {f"{e.name}.{i}": array for e in whole.entries for i, array in enumerate(e.weights)},
-        [
-            f"{e.name}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})"
-            for e in whole.entries
-        ],
+        [f"{n}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for n, e in named],
         build,
         [f"written by Keras {version}", *filter(None, [whole.reason])],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in whole.entries}},

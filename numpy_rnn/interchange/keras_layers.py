@@ -129,6 +129,8 @@ class Chain:
                 pass
             case "ActivityRegularization":
                 pass
+            case "unknown":
+                self._refuse(entry, "weights that tell no class, expected class_name in layers=")
             case _:
                 self._refuse(entry, "")
 

@@ -103,17 +103,12 @@ class Part:
         """Whether it is a BatchNorm."""
         return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}
 
-    @property
-    def eps(self) -> float:
-        """What a BatchNorm adds to the variance."""
-        return float(self.known.get("eps", 1e-5))
-
-    def _values(self) -> dict[str, Array]:
+    def _values(self, eps: float = 1e-5) -> dict[str, Array]:
         """Return the parameters of the layer: of a BatchNorm, those of a Linear layer."""
         if not self.is_normalised:
             return self.arrays
         mean, variance = (self.arrays[name] for name in ("running_mean", "running_var"))
-        scale = self.arrays.get("weight", np.ones_like(mean)) / np.sqrt(variance + self.eps)
+        scale = self.arrays.get("weight", np.ones_like(mean)) / np.sqrt(variance + eps)
         return {"weight": np.diag(scale), "bias": self.arrays.get("bias", 0) - mean * scale}
 
     def _normalised(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
@@ -149,13 +144,13 @@ class Part:
         given = {**given, **known, "rng": 0}  # of weights that are replaced
         if self.known.get("mode") == "RNN_RELU":
             given["nonlinearity"] = "relu"
+        values = self._values(**{n: given[n] for n in ("eps",) if n in given})
         given = {
             n: v
             for n, v in given.items()
             if v is not None and n in constructor_arguments(choice.kind)
         }
         # Each bias may be missing, so the layer has at most twice the numbers of the file.
-        values = self._values()
         with at_most(2 * sum(array.size for array in values.values())):
             layer = choice.kind(*choice.sizes, **choice.options, **given)
         zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
@@ -207,7 +202,7 @@ class StateDict:
         notes += [self._gap_reason()] * bool(self.gaps)
         for name, part in self.parts.items():
             if part.is_normalised:
-                notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer with eps={part.eps}")
+                notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
@@ -221,9 +216,10 @@ class StateDict:
     ) -> Layer:
         """Return the model. `layers` are names of parts, and layers without parameters.
 
-        Options are `nonlinearity` of an RNN, `batch_first`, and `reset_after` of a GRU.
+        Options are `nonlinearity` of an RNN, `batch_first`, `reset_after` of a GRU, and `eps` of
+        normalisations.
         """
-        if unknown := set(options) - {"nonlinearity", "batch_first", "reset_after"}:
+        if unknown := set(options) - {"nonlinearity", "batch_first", "reset_after", "eps"}:
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         options["dtype"] = (np.float64 if wide else np.float32) if dtype is None else dtype

@@ -117,6 +117,8 @@ def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     content["layers"].append({"type": "activation", "activation": "swosh", "shape": [1]})
     with pytest.raises(UnsupportedError, match=r"conv1d.*prelu.*swosh"):
         load(write(tmp_path / "m.json", content))
+    with pytest.raises(UnsupportedError, match="GuitarML has a WaveNet"):
+        load(write(tmp_path / "m.json", {"model_data": {"model": "WaveNet"}, "state_dict": {}}))
     with pytest.raises(UnsupportedError, match="WaveNet"):
         load(write(tmp_path / "m.nam", {"architecture": "WaveNet", "config": {}, "weights": []}))
 

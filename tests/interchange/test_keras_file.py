@@ -195,6 +195,8 @@ def test_an_encoder_inside_a_model_gives_its_state(keyword: bool, tmp_path: Path
     (tmp_path / "m.h5").write_bytes(encoder_and_decoder(*arrays, keyword=keyword))
     words, state = X[:, :3] + 1, list[Array]()
     lstm(X, first[0], first[1], first[2], state=state)
+    lines = read(tmp_path / "m.h5").architecture
+    assert "decoder of words, inside/encoder#0.1, inside/encoder#0.2: LSTM" in lines[-1]
     (y,) = load(tmp_path / "m.h5")(X, words)
     np.testing.assert_allclose(
         y, lstm(words, second[0], second[1], second[2], state=state), atol=1e-12
@@ -236,6 +238,15 @@ def test_normalisations_take_no_memory(tmp_path: Path) -> None:
     (tmp_path / "m.h5").write_bytes(legacy(layers, "2.4.0"))
     with pytest.raises(UnsupportedError, match=r"bn0 \(BatchNormalization\) with 4096 features"):
         load(tmp_path / "m.h5")
+
+
+def test_weights_that_tell_no_class_ask_for_it(tmp_path: Path) -> None:
+    table, tokens = np.arange(12.0).reshape(4, 3), np.array([[1, 3]])
+    (tmp_path / "m.h5").write_bytes(legacy([("e", "", {}, {"vars": table})], "2.4.0", config=False))
+    with pytest.raises(UnsupportedError, match="class_name in layers="):
+        load(tmp_path / "m.h5")
+    model = load(tmp_path / "m.h5", layers={"e": {"class_name": "Embedding"}})
+    np.testing.assert_array_equal(model.predict(tokens), table[tokens])
 
 
 def test_layers_chooses_and_corrects(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_batch_norm_is_a_linear_layer() -> None:
     parts = recurrent("rnn.", 3, 2, 2) | bn | {"bn.running_var": rows(2) + 3}
     state = StateDict(Found(parts | linear("fc.", 2, 1)))
     assert state.contents("npz").architecture[1] == "bn: Linear(2, 2)"
-    assert state.contents("npz").notes == ["bn is a BatchNorm, a Linear layer with eps=1e-05"]
+    assert state.contents("npz").notes == ["bn is a BatchNorm, a Linear layer"]
     x, y = rows(4, 2), (rows(4, 2) + 1 - rows(2)) / np.sqrt(rows(2) + 3 + 1e-5)
     values = state.build().state_dict()
     z = x @ values["bn.weight"].T + values["bn.bias"]
@@ -167,6 +167,8 @@ def test_a_batch_norm_is_a_linear_layer() -> None:
     plain = {name: parts[name] for name in ("bn.running_mean", "bn.running_var")}
     values = build(plain).state_dict()
     np.testing.assert_allclose(x @ values["weight"].T + values["bias"], y, rtol=1e-12)
+    values = build(plain, eps=0.1).state_dict()
+    np.testing.assert_allclose(np.diag(values["weight"]), (rows(2) + 3.1) ** -0.5, rtol=1e-12)
     huge = {"bn.running_mean": np.zeros(3000), "bn.running_var": np.ones(3000)}
     with pytest.raises(UnsupportedError, match=r"no layer .* has bn\.running_mean"):
         build(recurrent("rnn.", 3, 2, 2) | huge)
