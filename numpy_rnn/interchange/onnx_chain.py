@@ -28,7 +28,8 @@ MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 # Nodes that only move numbers, and those that may be beside the way.
 MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
-BESIDE = {*MOVES, *SHAPES, "ConstantOfShape", "Expand", "Mul"}
+FOLDED = MOVES | {"numpy_rnn::Dequantize"}  # computed, if they read constants
+BESIDE = {*FOLDED, *SHAPES, "ConstantOfShape", "Expand", "Mul"}
 MAX_NODES = 2000
 BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the file
 SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
@@ -178,7 +179,7 @@ class _Walk:
     def _fold(self, node: Node) -> None:
         """Compute a node if it moves the numbers of constants."""
         arrays: list[Any] = [self.values.get(name) for name in node.inputs]
-        if node.op in MOVES and all(array is not None for array in arrays):
+        if node.op in FOLDED and all(array is not None for array in arrays):
             sizes = [np.size(array) for array in arrays]
             self._spend(math.prod(sizes) if node.op == "Gather" else sum(sizes))
             result = function_of(node.op, node.attributes)(*arrays)

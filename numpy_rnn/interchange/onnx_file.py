@@ -107,10 +107,9 @@ class Reader:
         names = tuple(node["output"])
         while names and not names[-1]:
             names = names[:-1]
-        several, new = unfused(Node(name, op, tuple(node["input"]), names, attributes), constants)
-        nodes += several
-        constants |= new
-        self.notes += [f"{name} is int8, read as float32"] if new else []
+        nodes += unfused(Node(name, op, tuple(node["input"]), names, attributes))
+        if op.endswith("::DynamicQuantizeLSTM"):
+            self.notes.append(f"{name} is int8, read as float32")
 
     def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
         try:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
-from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.graph import Node
 
 DOMAIN = "com.microsoft::"
+# A product of integers to the place of the zero point of its weights, which are the second input.
+ZERO_POINT = {"MatMulInteger": 3, "ConvInteger": 3}
+ZERO_POINT |= {f"{DOMAIN}DynamicQuantizeMatMul": 3, f"{DOMAIN}MatMulIntegerToFloat": 5}
 # Activation to its parameters, in the order of `activation_params`.
 PARAMETERS = {"LeakyRelu": ["alpha"], "HardSigmoid": ["alpha", "beta"], "Clip": ["min", "max"]}
 
 
-def unfused(node: Node, constants: Mapping[str, Array]) -> tuple[list[Node], dict[str, Array]]:
-    """Return the nodes that do the same as a node, and their new constants."""
+def unfused(node: Node) -> list[Node]:
+    """Return the nodes that do the same as a node."""
     if node.op in (f"{DOMAIN}FusedConv", f"{DOMAIN}FusedGemm") and node.outputs:
-        return _with_activation(node), {}
-    if node.op == f"{DOMAIN}DynamicQuantizeLSTM" and {*node.inputs[1:3], *node.inputs[8:12]} <= {
-        *constants
-    }:
-        return _dequantised(node, constants)
-    return [node], {}
+        return _with_activation(node)
+    if node.op == f"{DOMAIN}DynamicQuantizeLSTM" and len(node.inputs) == 12:
+        return _dequantised(node)
+    if node.op in ZERO_POINT and len(node.inputs) > 1:
+        return _centred(node)
+    return [node]
 
 
 def _with_activation(node: Node) -> list[Node]:
@@ -35,16 +33,21 @@ def _with_activation(node: Node) -> list[Node]:
     return [first, Node(node.name, kind, (inner,), node.outputs, named)]
 
 
-def _dequantised(node: Node, constants: Mapping[str, Array]) -> tuple[list[Node], dict[str, Array]]:
-    """Return an LSTM. Its int8 weights have the axes (directions, in, out), and a scale each."""
-    made, inputs = {}, [*node.inputs]
+def _dequantised(node: Node) -> list[Node]:
+    inputs, made = [*node.inputs], []
     for n, scaled in ((1, 8), (2, 10)):
-        whole, scale, zero = (constants[inputs[at]] for at in (n, scaled, scaled + 1))
-        if whole.ndim != 3 or {scale.size, zero.size} - {len(whole), whole[:, 0].size}:
-            sizes = f"{whole.shape} weights, {scale.size} scales and {zero.size} zero points"
-            raise ValueError(f"node {node.name!r}: {sizes}")
-        shape = len(whole), 1, -1
-        weights = (whole - zero.reshape(shape).astype(np.float32)) * scale.reshape(shape)
-        inputs[n] = f"{node.name}, float32 of {inputs[n]}"
-        made[inputs[n]] = np.ascontiguousarray(weights.swapaxes(1, 2))
-    return [node._replace(op="LSTM", inputs=tuple(inputs[:8]))], made
+        name = f"{inputs[n]} of {node.name}, as float32"
+        given = inputs[n], *inputs[scaled : scaled + 2]
+        made.append(Node(node.name, "numpy_rnn::Dequantize", given, (name,)))
+        inputs[n] = name
+    return [*made, node._replace(op="LSTM", inputs=tuple(inputs[:8]))]
+
+
+def _centred(node: Node) -> list[Node]:
+    """Return a product of integers and, before it, its weights as floats: once, not in each run."""
+    inputs, place = [*node.inputs, *[""] * 5], ZERO_POINT[node.op]
+    name = f"{inputs[1]} of {node.name}, centred"
+    axis = {"axis": 0 if node.op == "ConvInteger" else -1}
+    first = Node(node.name, "numpy_rnn::Centre", (inputs[1], inputs[place]), (name,), axis)
+    inputs[1], inputs[place] = name, ""
+    return [first, node._replace(inputs=tuple(inputs[: len(node.inputs)]))]

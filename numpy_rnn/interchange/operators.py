@@ -253,14 +253,31 @@ def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
     return QuantizeLinear(x, scale, zero), scale, zero
 
 
-def _centred(a: Array, zero: Any) -> Array:
-    """Return quantised numbers as float64, whose products and sums are exact."""
-    return np.asarray(a, float) if zero is None else np.subtract(a, zero, dtype=float)
+def _centred(a: Array, zero: Any, *, axis: int) -> Any:
+    """Return quantised numbers as floats, whose products and sums are exact.
+
+    The largest product has 16 bits. So up to 256 of them have a sum that float32 has exactly.
+    """
+    if a.dtype.kind == "f":
+        return a
+    terms = a.size // max(a.shape[axis], 1)
+    zero = 0 if zero is None else _along(zero, a, axis) if np.ndim(zero) == 1 else zero
+    return np.subtract(a, zero, dtype=np.float32 if terms <= 256 else np.float64)
+
+
+def _dequantised(whole: Array, scale: Array, zero: Array) -> Array:
+    """Return the weights of an LSTM from those of (directions, in, out), with a scale for each."""
+    if whole.ndim != 3 or {scale.size, zero.size} - {len(whole), whole[:, 0].size}:
+        sizes = f"{scale.size} scales and {zero.size} zero points"
+        raise ValueError(f"the weights have shape {whole.shape}, with {sizes}")
+    shape = len(whole), 1, -1
+    weights = (whole - zero.reshape(shape).astype(scale.dtype)) * scale.reshape(shape)
+    return np.ascontiguousarray(weights.swapaxes(1, 2))
 
 
 def MatMulInteger(A: Array, B: Array, a_zero_point: Any = None, b_zero_point: Any = None) -> Array:
-    a_zero = a_zero_point[:, None] if np.ndim(a_zero_point) == 1 else a_zero_point
-    product: Array = _centred(A, a_zero) @ _centred(B, b_zero_point)
+    b = _centred(B, b_zero_point, axis=-1)
+    product: Array = _centred(A, a_zero_point, axis=-2).astype(b.dtype, copy=False) @ b
     return product.astype(np.int32)
 
 
@@ -275,9 +292,9 @@ def ConvInteger(
     **options: Any,
 ) -> Any:
     del kernel_shape  # w has it
-    w_zero = _along(w_zero, w, 0) if np.ndim(w_zero) == 1 else w_zero
-    centred = _centred(x, x_zero), _centred(w, w_zero)
-    _, (y,) = bind_convolution(*centred, group=group, **options)
+    w = _centred(w, w_zero, axis=0)
+    x = _centred(x, x_zero, axis=0).astype(w.dtype, copy=False)
+    _, (y,) = bind_convolution(x, w, group=group, **options)
     return y.astype(np.int32)
 
 
@@ -536,6 +553,8 @@ OPERATORS |= {
     "com.microsoft::MatMulIntegerToFloat": _of_integers,
     "com.microsoft::QuickGelu": lambda X, *, alpha=1.702: X * Sigmoid(X.dtype.type(alpha) * X),
     "com.microsoft::SkipLayerNormalization": _after_skip,
+    "numpy_rnn::Centre": _centred,
+    "numpy_rnn::Dequantize": _dequantised,
 }
 OPERATORS |= {"Scatter": ScatterElements, "Upsample": onnx_windows.Resize}  # before opset 11
 OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization  # in onnxruntime's files
