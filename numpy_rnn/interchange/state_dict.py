@@ -40,8 +40,14 @@ PARAMETER = re.compile(
 STATISTICS = {"running_mean", "running_var"}
 MAX_NORMALISED = 1 << 21  # numbers in the matrix that a BatchNorm becomes
 COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
-OF_A_CELL = re.compile(  # a Linear layer from state to state
-    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?)(_\w)?$", re.IGNORECASE
+BESIDE = re.compile(  # names of Linear layers from state to state, of attention and of gates
+    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?|query|key|(w|to)?_?[qk]"
+    r"(_proj|_linear)?|attn\w*|attention\w*|gate\w*|highway\w*|skip\w*|shortcut|residual\w*)(_\w)?$",
+    re.IGNORECASE,
+)
+LIKE_LAYER_NORM = re.compile(r"(^|[._])(ln|layer_?norm)[^.]*$", re.IGNORECASE)
+OTHER_NORM = re.compile(
+    r"(^|[._])(rms|b_?n|batch|g_?n|group|inst|p_?relu|act)[^.]*$", re.IGNORECASE
 )
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
@@ -86,13 +92,15 @@ class Part:
         if set(shapes) - {"weight", "bias"} or bias not in (None, weight[:1]) or 0 in weight:
             return []
         options = {"bias": bias is not None}
-        if len(weight) == 1:
+        called = self.sources["weight"].rpartition(".")[0]
+        told = OTHER_NORM.search(called) or (bias is None and not LIKE_LAYER_NORM.search(called))
+        if len(weight) == 1 and not told:
             return [Choice(LayerNorm, [weight], *weight, *weight, options)]
         if len(weight) != 2:
             return []
         linear = Choice(Linear, weight[::-1], weight[1], weight[0], options)
         embedding = Choice(Embedding, weight, TOKENS, weight[1], {})
-        called = ".".join(self.sources["weight"].split(".")[-2:-1])
+        called = called.rpartition(".")[2]
         likely = LIKE_LINEAR.search(called), LIKE_EMBEDDING.search(called)
         if bias is not None or (likely[0] and not likely[1]):
             return [linear]
@@ -260,9 +268,11 @@ class StateDict:
         if 0 < len(copies) < len(heads):
             raise self._error(f"{copies[0]} is a copy of other layers")
         kinds = {name: choices[0].kind for name, choices in self.choices.items() if choices}
-        cells = [name for name, kind in kinds.items() if kind is Linear and OF_A_CELL.search(name)]
+        cells = [name for name, kind in kinds.items() if kind is Linear and BESIDE.search(name)]
         if cells:
-            raise self._error(f"{', '.join(cells)} looks like a recurrent weight")
+            raise self._error(
+                f"{', '.join(cells)} looks like a part of a cell, of attention or of a gate"
+            )
         if self.leftover:
             raise self._error(f"no layer that is known here has {names}")
         found = self._orders(list(self.parts)) if self.ordered else []

@@ -102,7 +102,9 @@ def _dtype(name: object) -> np.dtype[Any]:
     return DTYPES[short]
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any, **how: Any) -> Tensor:
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, **how: Any) -> Tensor:
+    if any(rest[2:] or ()):  # flags of how the numbers are meant
+        raise UnsupportedError(f"it has a tensor with {rest[2]}, expected that of resolve_neg()")
     dtype = how.pop("dtype", storage.dtype)
     return Tensor(storage, offset, tuple(shape), tuple(strides), dtype, **how)
 
@@ -119,7 +121,7 @@ def _first(value: Any, *_: Any) -> Any:
 TABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:4], dtype=_dtype(a[6])),
+    "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:6], *a[7:], dtype=_dtype(a[6])),
     "torch._utils._rebuild_qtensor": _quantised,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,

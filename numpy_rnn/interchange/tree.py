@@ -42,6 +42,8 @@ def find_weights(tree: Any) -> Found:
     with other names are parts of one model.
     """
     found = Found()
+    if isinstance(tree, list | tuple):
+        tree = {str(n): value for n, value in enumerate(tree)}
     for _ in range(MAX_DEPTH):
         items = {name: v for name, v in children(tree).items() if isinstance(name, str)}
         found.settings |= {name: v for name, v in items.items() if isinstance(v, PLAIN)}

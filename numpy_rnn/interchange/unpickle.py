@@ -51,12 +51,13 @@ class Instance:
 
 
 class Dtype:
-    """A pickled NumPy dtype of numbers; None is that of objects."""
+    """A pickled NumPy dtype of numbers; None is that of objects, texts or dates."""
 
     def __init__(self, name: Any, *_: Any) -> None:
-        if not isinstance(name, str) or not re.fullmatch(r"[|<>=]?([biufc]\d{1,2}|\?|O8?)", name):
+        form = r"[|<>=]?([biufc]\d{1,2}|\?|[OSUmM]\d{0,9})"
+        if not isinstance(name, str) or not re.fullmatch(form, name):
             raise ValueError(f"it has a NumPy array of dtype {name!r}, expected numbers")
-        self.dtype = None if "O" in name else np.dtype(name)
+        self.dtype = None if re.search("[OSUmM]", name) else np.dtype(name)
 
     def build(self, state: Any) -> None:
         """Set the byte order."""
@@ -131,19 +132,21 @@ TABLE: dict[str, Callable[..., Any]] = {
 for _module in ("builtins", "__builtin__"):
     TABLE |= {f"{_module}.{name}": list for name in ("set", "frozenset", "list")}
     TABLE[f"{_module}.bytes"] = lambda: b""
-    TABLE[f"{_module}.bytearray"] = lambda data=b"", *_: _encode(data) if data else b""
+    TABLE[f"{_module}.bytearray"] = lambda data="", *_: (
+        data if isinstance(data, bytes) else _encode(data)
+    )
 for _module in ("numpy.core", "numpy._core"):
     TABLE |= {
         f"{_module}.multiarray._reconstruct": PickledArray,
         f"{_module}.multiarray.scalar": lambda dtype, data: (
-            _array_from_buffer(data, dtype, ()).array().item()
+            _array_from_buffer(data, dtype, ()).array().item() if dtype.dtype is not None else data
         ),
         f"{_module}.numeric._frombuffer": _array_from_buffer,
     }
 # Classes of the standard library whose objects settings often hold. They stay names, too.
 INERT = re.compile(
-    r"argparse\.Namespace|types\.SimpleNamespace|datetime\.\w+|(__builtin__|builtins)\.(object|"
-    r"complex|slice|range)|(pathlib(\._local)?)\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
+    r"argparse\.Namespace|functools\.partial|types\.SimpleNamespace|datetime\.\w+|(__builtin__|builtins)\.(object|"
+    r"complex|slice|x?range)|(pathlib(\._local)?)\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
 )
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK, "EMPTY_TUPLE": ()}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
@@ -297,6 +300,8 @@ class Machine:
             self._spend(*arguments)
             self.stack.append(self.table[name](*arguments))
         else:
-            if not (INERT.fullmatch(name) or (new and name.partition(".")[0] not in STANDARD)):
+            plain = all(isinstance(a, str | int | float | None) for a in arguments)  # of an Enum
+            named = new or (plain and name.rpartition(".")[2][:1].isupper())
+            if not (INERT.fullmatch(name) or (named and name.partition(".")[0] not in STANDARD)):
                 self.refused[name] = None
             self.stack.append(Instance(name))

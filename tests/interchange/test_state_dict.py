@@ -138,6 +138,10 @@ def test_sizes_that_fit_in_no_order_are_named() -> None:
         {"g.weight_g": rows(3), "g.weight_v": rows(2, 2)},
         {"fc2.weight": rows(2, 2), "fc2.bias": rows(3)},
         {"empty.weight": rows(0, 2)},
+        {"norm.weight": rows(2)},  # LayerNorm or RMSNorm
+        {"rms_norm.weight": rows(2)},
+        {"prelu.weight": rows(2)},
+        {"gn1.weight": rows(2), "gn1.bias": rows(2)},
         {"initial_state": rows(2)},
     ],
 )
@@ -204,11 +208,13 @@ def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
     assert repr(build(parts, layers=[f"{names[1]}.rnn"])).count("LSTM") == 1
 
 
-@pytest.mark.parametrize("name", ["h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "cell.recurrent"])
+@pytest.mark.parametrize(
+    "name", ["h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "query", "attn", "highway.gate"]
+)
 def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
-    """It would run as a network without a loop."""
+    """It would run as a chain without a loop, without attention and without a gate."""
     parts = linear("i2h.", 3, 2) | linear(f"{name}.", 2, 2) | linear("h2o.", 2, 1)
-    with pytest.raises(UnsupportedError, match=f"{name} looks like a recurrent weight"):
+    with pytest.raises(UnsupportedError, match=f"{name} looks like a part of"):
         build(parts)
     assert repr(build(linear("fc1.", 3, 2) | linear("fc2.", 2, 2))).count("Linear") == 2
 

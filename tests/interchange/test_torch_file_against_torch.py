@@ -266,6 +266,20 @@ def test_what_a_state_dict_does_not_hold_is_said(tmp_path: Path) -> None:
             interchange.save(wrapper, tmp_path / "m.pt")
 
 
+def test_a_tensor_that_is_negative_by_a_flag_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch._neg_view(torch.ones(2, 3))}, tmp_path / "m.pt")
+    with pytest.raises(UnsupportedError, match="resolve_neg"):
+        interchange.load(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("pack", [lambda *state: state, lambda *state: [*state, {"epochs": 3}]])
+def test_the_weights_in_a_list_are_found(pack: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.GRU(3, 2)
+    torch.save(pack(module.state_dict()), tmp_path / "m.pt")
+    assert repr(interchange.load(tmp_path / "m.pt")) == "GRU(3, 2, dtype=float32)"
+
+
 def test_tied_weights_are_noted(tmp_path: Path) -> None:
     embedding, linear = torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5)
     linear.weight = embedding.weight

@@ -137,8 +137,8 @@ def test_python_executes_these_tricks(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_every_refused_call_is_named_at_once() -> None:
-    data = P + b"(cos\nsystem\n)Rcfunctools\npartial\n)Rt."
-    with pytest.raises(UnsupportedError, match=r"it calls os.system, functools.partial, expected"):
+    data = P + b"(cos\nsystem\n)Rcoperator\nattrgetter\n)Rt."
+    with pytest.raises(UnsupportedError, match=r"it calls os.system, operator.attrgetter, exp"):
         Machine(data).run()
 
 
@@ -147,6 +147,31 @@ def test_an_object_is_its_attributes() -> None:
     value = Machine(data).run()
     assert isinstance(value, Instance)
     assert (value.kind, value.state) == ("some.where.Local", {"a": 3})
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (b"csome.where\nColor\n(K\1tR", "some.where.Color"),  # a member of an Enum
+        (b"cfunctools\npartial\n(csome.where\nAdam\ntR", "functools.partial"),
+    ],
+)
+def test_settings_of_other_kinds_stay_names(call: bytes, kind: str) -> None:
+    assert Machine(P + call + b".").run().kind == kind
+    for other in (call.replace(b"Color", b"color"), call.replace(b"K\1", b"]")):
+        if other != call:
+            with pytest.raises(UnsupportedError, match=r"it calls some\.where\.[cC]olor"):
+                Machine(P + other + b".").run()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_without_numbers_are_passed_over(protocol: int) -> None:
+    for value in (np.array(["a", "b"]), np.array([b"a"]), np.array(["2026-11-26"], "M8[D]")):
+        again = Machine(pickle.dumps({"names": value, "first": value[0]}, protocol)).run()
+        with pytest.raises(UnsupportedError, match="NumPy array of objects"):
+            again["names"].array()
+    for other in (bytearray(b"ab\xff"), range(3)):
+        Machine(pickle.dumps(other, protocol)).run()
 
 
 VALUES = st.recursive(
