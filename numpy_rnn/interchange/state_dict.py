@@ -137,6 +137,8 @@ class Part:
         kind = RECURRENT.get(W_hh[0] // H)
         if kind is None or W_hh[0] % H or len(projection) != 2:
             return []
+        if "weight_hr_l0" in shapes and kind is not LSTM:  # which alone has a projection
+            return []
         options: dict[str, Any] = {
             "num_layers": L,
             "bias": any(name.startswith("bias") for name in shapes),

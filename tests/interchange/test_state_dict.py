@@ -143,6 +143,8 @@ def test_sizes_that_fit_in_no_order_are_named() -> None:
         {"prelu.weight": rows(2)},
         {"gn1.weight": rows(2), "gn1.bias": rows(2)},
         {"initial_state": rows(2)},
+        recurrent("of_one_gate.", 1, 2, 3) | {"of_one_gate.weight_hr_l0": rows(1, 3)},
+        recurrent("of_three.", 3, 2, 3) | {"of_three.weight_hr_l0": rows(1, 3)},
     ],
 )
 def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Array]) -> None:
