@@ -428,6 +428,36 @@ def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
     return np.stack([*sequence], axis) if new_axis else np.concatenate([*sequence], axis)
 
 
+def Attention(
+    Q: Array,
+    K: Array,
+    V: Array,
+    attn_mask: Any = None,
+    *,
+    is_causal: int = 0,
+    scale: Any = None,
+    q_num_heads: int = 0,
+    kv_num_heads: int = 0,
+) -> Any:
+    q, k, v = (
+        x.reshape(*x.shape[:2], n, -1).swapaxes(1, 2) if x.ndim == 3 else x
+        for x, n in ((Q, q_num_heads), (K, kv_num_heads), (V, kv_num_heads))
+    )
+    k, v = (np.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v))
+    factor = q.dtype.type(1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    scores = MatMul(q * factor, k.swapaxes(-1, -2))
+    if is_causal:
+        scores = np.where(
+            np.tri(*scores.shape[-2:], dtype=bool), scores, scores.dtype.type(-np.inf)
+        )
+    if attn_mask is not None and attn_mask.dtype == bool:
+        scores = np.where(attn_mask, scores, scores.dtype.type(-np.inf))
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    y = MatMul(Softmax(scores), v)
+    return y if Q.ndim == 4 else y.swapaxes(1, 2).reshape(*Q.shape[:2], -1)
+
+
 def _fused_product(
     A: Array,
     B: Array,
@@ -570,12 +600,12 @@ VALUES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("to", "dtype"), tuple(sorted(set(DTYPES) - {BFLOAT16}))),
     "spatial": (1,),
     **dict.fromkeys(("storage_order", "training_mode", "antialias", "exclude_outside"), (0,)),
-    "block_size": (0,),
+    **dict.fromkeys(("block_size", "softcap", "qk_matmul_output_mode"), (0,)),
     "keep_aspect_ratio_policy": ("stretch",),
     **onnx_windows.VALUES,
 }
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
-WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value"}  # of ways to resize that are refused
+WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value", "softmax_precision"}
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
 
 

@@ -258,6 +258,26 @@ CASES = [
         Case("SkipLayerNormalization", [X, floats(2, 3, 4), *more], {}, 17, 1, MICROSOFT)
         for more in ([floats(4)], [floats(4), floats(4)], [floats(4), floats(4), floats(4)])
     ],
+    *[
+        Case(
+            "Attention",
+            [floats(2, 4, 3, 5), floats(2, n, 6, 5), floats(2, n, 6, 5), *more],
+            options,
+            23,
+        )
+        for n, more, options in (
+            (4, [], {}),
+            (4, [], {"is_causal": 1, "scale": 0.5}),
+            (2, [floats(3, 6)], {}),
+            (4, [floats(2, 1, 3, 6) > -1], {}),
+        )
+    ],
+    Case(
+        "Attention",
+        [floats(2, 3, 8)] * 3,
+        {"softcap": 0.0, "q_num_heads": 2, "kv_num_heads": 2},
+        23,
+    ),
     Case("RMSNormalization", [X, floats(4)], {"epsilon": 1e-3}, 23),
     Case(
         "MatMulIntegerToFloat",
