@@ -112,11 +112,12 @@ def pool(*, mean: bool) -> Callable[..., Array]:
     """Return the operator of a pool over any number of axes."""
 
     def pooled(X: Array, *, kernel_shape: Any, count_include_pad: int = 0, **options: Any) -> Array:
-        place, patches, whole = _patches(X, kernel_shape, 1, fill=0 if mean else -np.inf, **options)
+        least = 0 if mean else -np.inf if X.dtype.kind == "f" else np.iinfo(X.dtype).min
+        place, patches, whole = _patches(X, kernel_shape, 1, fill=least, **options)
         axes = tuple(range(-1 - len(kernel_shape), -1))
         (whole if count_include_pad else place)[...] = 1
         count = patches.sum(axes)
-        whole[...] = 0 if mean else -np.inf
+        whole[...] = least
         place[...] = np.moveaxis(X, 1, -1)
         y = patches.sum(axes) / count if mean else patches.max(axes)
         return np.moveaxis(y.astype(X.dtype)[:, 0], -1, 1)
@@ -132,6 +133,7 @@ def ConvTranspose(
     group: int = 1,
     kernel_shape: Any = None,
     output_padding: Any = None,
+    output_shape: Any = None,
     **options: Any,
 ) -> Any:
     """Add what each element of the input contributes to a window of the output."""
@@ -142,10 +144,12 @@ def ConvTranspose(
     full = step * (np.array(sizes) - 1) + span + (output_padding or [0] * n)
     before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
     auto = options.get("auto_pad", "NOTSET")
-    if auto.startswith("SAME"):
-        both = full - step * sizes
+    if output_shape or auto.startswith("SAME"):
+        target = np.array(output_shape[-n:] if output_shape else np.minimum(step * sizes, full))
+        full = np.maximum(full, target)
+        both = full - target
         before, after = both // 2, both - both // 2
-        if auto == "SAME_LOWER":
+        if auto != "SAME_UPPER":
             before, after = after, before
     weights = W.reshape(group, channels // group, -1).swapaxes(1, 2)
     product = weights @ X.reshape(batch, group, channels // group, -1)
@@ -196,19 +200,19 @@ def GridSample(
     padding_mode: str = "zeros",
     align_corners: int = 0,
 ) -> Any:
-    """Read images between their pixels, by two linear interpolations."""
+    """Read images between their pixels, by linear interpolation along each axis."""
     del mode  # the one that is known
-    sizes = np.array(X.shape[:1:-1], X.dtype)  # the grid has x, then y
+    n, sizes = X.ndim - 2, np.array(X.shape[:1:-1], X.dtype)  # the grid has x, then y
     at = (grid + 1) / 2 * (sizes - 1) if align_corners else ((grid + 1) * sizes - 1) / 2
     at = at if padding_mode == "zeros" else at.clip(0, sizes - 1)
     low, y = np.floor(at), np.zeros((), X.dtype)
-    for corner in np.moveaxis(np.indices((2, 2), X.dtype), 0, -1).reshape(4, 2):
+    rows, channels_last = np.arange(len(X)).reshape(-1, *[1] * n), np.moveaxis(X, 1, -1)
+    for corner in np.indices([2] * n, X.dtype).reshape(n, -1).T:
         place = low + corner
         part = np.prod(1 - np.abs(at - place), -1)
         part = np.where(((place >= 0) & (place < sizes)).all(-1), part, 0)
-        column, row = np.moveaxis(place.clip(0, sizes - 1).astype(int), -1, 0)
-        rows = np.arange(len(X)).reshape(-1, 1, 1)
-        y = y + np.moveaxis(X, 1, -1)[rows, row, column] * part[..., None]
+        index = np.moveaxis(place.clip(0, sizes - 1).astype(int), -1, 0)[::-1]
+        y = y + channels_last[rows, *index] * part[..., None]
     return np.moveaxis(y, -1, 1)
 
 
@@ -216,15 +220,13 @@ def DFT(
     input: Array, dft_length: Any = None, axis: Any = -2, *, inverse: int = 0, onesided: int = 0
 ) -> Any:
     """Transform complex numbers, whose parts are the last axis, or real ones."""
-    if inverse and onesided:
-        raise ValueError("inverse and onesided are 1, expected one of them")
     parts = np.moveaxis(input, -1, 0)
     z = parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
-    transform: Any = np.fft.rfft if onesided else np.fft.ifft if inverse else np.fft.fft
+    name = ["fft", "rfft", "ifft", "irfft"][2 * inverse + onesided]
     length = None if dft_length is None else int(dft_length)
     check_memory(length or 1, input.size // max(input.shape[int(axis)], 1))
-    y = transform(z, length, int(axis) % input.ndim)
-    return np.stack([y.real, y.imag], -1).astype(input.dtype)
+    y = getattr(np.fft, name)(z, length, int(axis) % input.ndim)
+    return np.stack([y] if name == "irfft" else [y.real, y.imag], -1).astype(input.dtype)
 
 
 def STFT(

@@ -115,7 +115,7 @@ def Reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
 
 
 def _axes(values: Any) -> tuple[int, ...] | None:
-    return None if values is None else tuple(map(int, values))
+    return None if values is None else tuple(map(int, values if np.ndim(values) else [values]))
 
 
 def _whole(value: Any) -> int:
@@ -447,14 +447,13 @@ def Attention(
     factor = q.dtype.type(1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     scores = MatMul(q * factor, k.swapaxes(-1, -2))
     if is_causal:
-        scores = np.where(
-            np.tri(*scores.shape[-2:], dtype=bool), scores, scores.dtype.type(-np.inf)
-        )
+        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, scores.dtype.type(-np.inf))
     if attn_mask is not None and attn_mask.dtype == bool:
         scores = np.where(attn_mask, scores, scores.dtype.type(-np.inf))
     elif attn_mask is not None:
         scores = scores + attn_mask
-    y = MatMul(Softmax(scores), v)
+    seen = ~np.isneginf(scores).all(-1, keepdims=True)  # a row that sees nothing is 0
+    y = MatMul(Softmax(np.where(seen, scores, scores.dtype.type(0))) * seen, v)
     return y if Q.ndim == 4 else y.swapaxes(1, 2).reshape(*Q.shape[:2], -1)
 
 
@@ -491,12 +490,13 @@ def HardSigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
 
 
 _erf = np.frompyfunc(math.erf, 1, 1)
-NUMPY = """Abs absolute, Acos arccos, Acosh arccosh, Add add, And logical_and, Asin arcsin,
-    Asinh arcsinh, Atan arctan, Atanh arctanh, Ceil ceil, Cos cos, Cosh cosh, Equal equal, Exp exp,
-    Floor floor, Greater greater, GreaterOrEqual greater_equal, IsNaN isnan, Less less,
-    LessOrEqual less_equal, Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or,
-    Reciprocal reciprocal, Round rint, Sign sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract,
-    Tan tan, Tanh tanh, Where where, Xor logical_xor"""
+NUMPY = """Abs absolute, Acos arccos, Acosh arccosh, Add add, And logical_and, Asin arcsin, Asinh
+    arcsinh, Atan arctan, Atanh arctanh, BitwiseAnd bitwise_and, BitwiseNot invert, BitwiseOr
+    bitwise_or, Ceil ceil, Cos cos, Cosh cosh, Equal equal, Exp exp, Floor floor, Greater greater,
+    GreaterOrEqual greater_equal, IsNaN isnan, Less less, LessOrEqual less_equal, Log log, Mul
+    multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal, Round rint, Sign
+    sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract, Tan tan, Tanh tanh, Where where, Xor
+    logical_xor"""
 REDUCTIONS: dict[str, Any] = {
     "add": np.add,
     "mul": np.multiply,
@@ -516,6 +516,7 @@ OPERATORS |= {
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
     "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
+    "Compress": lambda input, condition, *, axis=None: np.compress(condition, input, axis),
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "Conv": bind_convolution,
     "DepthToSpace": _to_space,
@@ -537,6 +538,10 @@ OPERATORS |= {
         np.isneginf(X) & (detect_negative > 0) | np.isposinf(X) & (detect_positive > 0)
     ),
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
+    "LpNormalization": lambda input, *, axis=-1, p=2: (
+        input
+        / np.maximum(np.linalg.norm(input, p, axis, keepdims=True), np.finfo(input.dtype).tiny)
+    ),
     "Max": lambda *inputs: reduce(np.maximum, inputs),
     "MaxPool": pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
@@ -545,7 +550,7 @@ OPERATORS |= {
     "Mod": lambda A, B, *, fmod=0: np.fmod(A, B) if fmod else np.mod(A, B),
     "NonZero": lambda X: np.array(np.nonzero(X), np.int64),
     "PRelu": lambda X, slope: np.where(X < 0, X * slope, X),
-    "Range": lambda start, *more: np.arange(start, *more, dtype=start.dtype),
+    "Range": lambda start, *more: np.arange(*[x.item() for x in (start, *more)], dtype=start.dtype),
     "ReduceL1": _reduce(np.add, of=np.abs),
     "ReduceL2": _reduce(np.add, of=np.square, then=np.sqrt),
     "ReduceLogSum": _reduce(np.add, then=np.log),

@@ -132,6 +132,10 @@ CASES = [
     *[Case("Trilu", [X, np.array(k)], {"upper": k % 2}) for k in (-1, 0, 1, 2)],
     Case("Trilu", [X]),
     Case("OneHot", [ints(1, -1, 5).reshape(3, 1), np.int64(3), floats(2)], {"axis": 1}),
+    Case("Compress", [X, np.array([True, False, True])], {"axis": 1}),
+    Case("Compress", [X, np.array([False, True])]),
+    *[Case("LpNormalization", [X * (X[:, :, :1] > -0.5)], {"p": p}) for p in (1, 2)],
+    Case("Range", [np.array([2]), np.array([9]), np.array([3])]),
     Case("NonZero", [np.round(X)]),
     Case("EyeLike", [X[0]], {"k": 1, "dtype": TensorProto.FLOAT}),
     Case("ReverseSequence", [X, ints(2, 3)], {"batch_axis": 0, "time_axis": 1}),
@@ -142,6 +146,7 @@ CASES = [
     Case("MaxPool", [floats(2, 3, 6, 5)], {"kernel_shape": [2, 3], "auto_pad": "SAME_UPPER"}),
     Case("AveragePool", [LINE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
     Case("AveragePool", [LINE], {"kernel_shape": [2], "pads": [1, 0], "count_include_pad": 1}),
+    Case("MaxPool", [BYTES], {"kernel_shape": [2], "pads": [1, 1]}),
     Case("MaxPool", [LINE], {"kernel_shape": [2], "ceil_mode": 0, "storage_order": 0}),
     *[
         Case("MaxPool", [line], {"kernel_shape": [k], "strides": [s], "ceil_mode": 1, "pads": p})
@@ -169,6 +174,13 @@ CASES = [
             {"strides": [2], "auto_pad": "SAME_UPPER"},
             {"strides": [5], "auto_pad": "SAME_LOWER"},
         )
+    ],
+    *[
+        Case(
+            "ConvTranspose", [LINE, floats(4, 1, 3)], {"strides": [2], "output_shape": [n], **more}
+        )
+        for n in (18, 17, 20)
+        for more in ({}, {"auto_pad": "SAME_UPPER"})
     ],
     Case("ConvTranspose", [LINE, floats(4, 1, 3)], {"group": 2, "strides": [2]}),
     Case("ConvTranspose", [IMAGE, floats(4, 2, 3, 2)], {"strides": [1, 2], "pads": [0, 1, 1, 0]}),
@@ -205,6 +217,12 @@ CASES = [
         for n in (4, 5)
         for k in (0, 1)
     ],
+    Case(
+        "GridSample",
+        [floats(2, 3, 4, 5, 6), R.uniform(-1, 1, (2, 2, 3, 4, 3)).astype("f4")],
+        {},
+        20,
+    ),
     Case("Col2Im", [floats(2, 24, 4), ints(5, 4), ints(3, 2)], {"strides": [2, 2]}, 18),
     Case(
         "Col2Im",
@@ -270,6 +288,7 @@ CASES = [
             (4, [], {"is_causal": 1, "scale": 0.5}),
             (2, [floats(3, 6)], {}),
             (4, [floats(2, 1, 3, 6) > -1], {}),
+            (4, [np.array([[True] * 6, [False] * 6, [True] * 6])], {}),
         )
     ],
     Case(
