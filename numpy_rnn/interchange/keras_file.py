@@ -43,6 +43,7 @@ class Network(NamedTuple):
     inputs: Sequence[Value] = ()
     outputs: Sequence[Value] = ()
     reason: str = ""  # why it cannot be built
+    each_step: bool = False  # whether its batch is all steps of the whole batch
 
     @property
     def is_chain(self) -> bool:
@@ -217,8 +218,11 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
         place = snake_case(kind)
         seen[place] += 1
         place = f"{group}{place}_{seen[place] - 1}".removesuffix("_0")
-        if "layers" in settings or isinstance(settings, list):
-            entries[short] = _connected(item, find, f"{name}{short}/", f"{place}/layers/")
+        inside = settings["layer"] if kind == "TimeDistributed" else item
+        if isinstance(inside["config"], list) or "layers" in inside["config"]:
+            place = f"{place}/layers/" if inside is item else f"{place}/layer/layers/"
+            model = _connected(inside, find, f"{name}{short}/", place)
+            entries[short] = model._replace(each_step=inside is not item)
         else:
             weights = find(f"{name}{short}", place)
             entries[short] = Entry(f"{name}{short}", kind, settings, weights)
@@ -232,7 +236,8 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
         starts, ends = (_tensors(inner[f"{end}_layers"]) for end in ("input", "output"))
         if isinstance(next(filter(None, (i["inbound_nodes"] for i in listed)), [0])[0], dict):
             # Keras 3 counts the call that made a model, but here alone.
-            made = {i["name"] for i in listed if i["class_name"] != "Sequential"} & models
+            others = ("Sequential", "TimeDistributed")
+            made = {i["name"] for i in listed if i["class_name"] not in others} & models
             ends = [(at, n - (at in made), which) for at, n, which in ends]
         return _ordered(entries, uses, starts, ends)
     first = next(iter(entries.values()))
@@ -268,7 +273,7 @@ def _tensors(value: Any) -> list[Reference]:
         return [reference for v in value.values() for reference in _tensors(v)]
     if not isinstance(value, list):
         return []
-    if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int):
+    if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int) and value[1] >= 0:
         return [(value[0], value[1], value[2])]
     return [reference for v in value for reference in _tensors(v)]
 
@@ -335,6 +340,9 @@ def _ordered(
 def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Call], list[Value]]:
     """Return the calls of a model that is called, and its outputs. `end` makes the names unique."""
     begin = dict(zip(model.inputs, given, strict=True))
+    name = f"{model.inputs[0][0]}{end}"
+    if model.each_step:
+        begin = {model.inputs[0]: (name, 0)}
 
     def value(v: Value) -> Value:
         return begin.get(v) or (f"{v[0]}{end}", v[1])
@@ -344,4 +352,9 @@ def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Cal
         for call in model.calls
         if call.entry.class_name != "InputLayer"
     ]
-    return calls, [*map(value, model.outputs)]
+    outputs = [*map(value, model.outputs)]
+    if model.each_step:
+        parts = [Entry(name, kind, {}, []) for kind in ("JoinedSteps", "ApartSteps")]
+        joined, apart = Call(name, parts[0], given), f"{name}.apart"
+        return [joined, *calls, Call(apart, parts[1], [*outputs, *given])], [(apart, 0)]
+    return calls, outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph import Graph, Node
 from numpy_rnn.interchange.keras_layers import RECURRENT, STEPWISE, Call, Chain, Entry
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
@@ -24,6 +25,20 @@ CHOSEN = ("use_causal_mask", "return_attention_scores", "use_gate", "sliding_win
 WINDOWS = {"Conv": "Conv", "MaxPooling": "MaxPool", "AveragePooling": "AveragePool"}
 WINDOWS = {f"{name}{n}D": op for name, op in WINDOWS.items() for n in (1, 2)}
 OF_RECURRENCE = {*RECURRENT, *[f"CuDNN{kind}" for kind in RECURRENT], "Bidirectional", "RNN"}
+FUNCTIONS = {  # of TensorFlow, that Keras 2 made layers of
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.multiply": "Multiply",
+    "math.subtract": "Subtract",
+    "concat": "Concatenate",
+    "math.reduce_sum": "Sum",
+    "math.reduce_mean": "Mean",
+    "math.reduce_max": "Max",
+    "nn.softmax": "Softmax",
+}
+FUNCTIONS |= {
+    f"{part}.{name}": name for part in ("nn", "math") for name in ("tanh", "sigmoid", "relu")
+}
 SLICES = ("GetItem", "SlicingOpLambda")  # of Keras 3 and 2
 OPERATORS = {"selu": "Selu", "exponential": "Exp"}  # which the writer of ONNX files has not
 FAR = 2**31 - 1  # beyond the end of any axis
@@ -46,11 +61,16 @@ def to_graph(
         writer.unsupported += [f"the mask of {', '.join(masked)}"] * bool(masked)
     if writer.unsupported:
         raise UnsupportedError("; ".join(writer.unsupported))
-    for n, value in enumerate(outputs[1:], start=1):
-        writer.node("Identity", [values[value]], [f"y{n}"])
-        writer.outputs.append(writer.value(f"y{n}", []))
-    writer.x = values[outputs[0]]
-    return Reader(Path(), encode("Model", writer.model())).graph()
+    names = [f"{call}.{n}".removesuffix(".0") for call, n in outputs]
+    taken = [d["name"] for d in writer.inputs + writer.tensors]
+    taken += [name for node in writer.nodes for name in node["output"]]
+    if doubled := [name for name, count in Counter(taken).items() if count > 1]:
+        raise UnsupportedError(f"{doubled[0]}, which is the name of two things")
+    # The writer's own last node is left out, because it names one output, and that "y".
+    graph = Reader(Path(), encode("Model", writer.model())).graph()
+    ends = [name if name not in taken else f"{name}_out" for name in names]
+    nodes = [Node(e, "Identity", (values[v],), (e,)) for e, v in zip(ends, outputs, strict=True)]
+    return Graph(graph.nodes[:-1] + tuple(nodes), graph.inputs, ends, graph.constants)
 
 
 def _add_input(writer: Writer, call: Call, *, tokens: bool) -> str:
@@ -73,7 +93,13 @@ def _add(writer: Writer, call: Call, given: list[str], version: str) -> list[str
         entry = entry.as_class(config["layer"]["class_name"], config["layer"]["config"])
         call = call._replace(entry=entry)
         if entry.class_name not in STEPWISE:
-            return [_add_for_each_step(writer, call, given, version)]
+            joined = _join_steps(writer, call.name, given[0])
+            y = _add(writer, call, [joined], version)[0]
+            return [_take_steps_apart(writer, entry, y, given[0])]
+    if entry.class_name == "TFOpLambda":
+        name = FUNCTIONS.get(config["function"], config["function"])
+        kind = "Activation" if name.islower() and "." not in name else name
+        entry = entry.as_class(kind, {"activation": name, **call.options})
     options = {**call.options, **config}
     chosen = [name for name in CHOSEN if options.get(name) and "ttention" in entry.class_name]
     writer.unsupported += [f"{entry.name} with {name}" for name in chosen]
@@ -163,13 +189,15 @@ def _add_recurrent(writer: Writer, entry: Entry, given: list[str], version: str)
     return found
 
 
-def _add_for_each_step(writer: Writer, call: Call, given: list[str], version: str) -> str:
-    """Add a layer whose batch is all steps of the whole batch."""
-    one = writer.tensor(f"{call.name}.each", [-1])
-    rest = writer.node("Shape", given, start=2)
-    joined = writer.node("Reshape", [*given, writer.node("Concat", [one, rest], axis=0)])
-    y = _add(writer, call, [joined], version)[0]
-    sizes = [writer.node("Shape", given, end=2), writer.node("Shape", [y], start=1)]
+def _join_steps(writer: Writer, name: str, x: str) -> str:
+    """Make all steps of the whole batch a batch."""
+    one, rest = writer.tensor(f"{name}.each", [-1]), writer.node("Shape", [x], start=2)
+    return writer.node("Reshape", [x, writer.node("Concat", [one, rest], axis=0)])
+
+
+def _take_steps_apart(writer: Writer, _: Entry, y: str, x: str) -> str:
+    """Give `y` the batch and the steps that `x` has."""
+    sizes = [writer.node("Shape", [x], end=2), writer.node("Shape", [y], start=1)]
     return writer.node("Reshape", [y, writer.node("Concat", sizes, axis=0)])
 
 
@@ -227,7 +255,7 @@ def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key
 
 
 PRODUCTS: dict[str, Callable[..., str]] = {"Dot": _dot, "MultiHeadAttention": _attend_with_heads}
-PRODUCTS |= {"Attention": _attend, "AdditiveAttention": _attend}
+PRODUCTS |= {"ApartSteps": _take_steps_apart, "Attention": _attend, "AdditiveAttention": _attend}
 
 
 def _slice(writer: Writer, call: Call, x: str) -> str:
@@ -285,7 +313,7 @@ def _slide(writer: Writer, entry: Entry) -> None:
     writer.x = writer.node("Transpose", [y], perm=[0, *range(2, ndim + 2), 1])
 
 
-def _add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901 (one case for each kind of layer)
+def _add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one case for each kind of layer)
     """Add a layer that no layer of this package is, if it is one of these."""
     config, name = entry.config, f"{entry.name}.sizes"
     if entry.class_name in POOLS:
@@ -315,6 +343,8 @@ def _add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901 (one case fo
             writer.x = writer.node(op, [writer.x, writer.tensor(f"{entry.name}.{option}", number)])
     elif entry.class_name == "BatchNormalization" and config.get("axis") in (1, [1]):
         _normalise_axis_1(writer, entry)
+    elif entry.class_name == "JoinedSteps":
+        writer.x = _join_steps(writer, entry.name, writer.x)
     elif entry.class_name == "PReLU":
         slope = [writer.tensor(f"{entry.name}.slope", *entry.weights)]
         writer.x = writer.node("PRelu", [writer.x, *slope])

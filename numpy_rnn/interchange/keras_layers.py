@@ -30,6 +30,7 @@ ACTIVATIONS: dict[str | None, tuple[Any, ...]] = {
     "leaky_relu": ("leaky_relu", 0.2),
     "relu6": ("hard_tanh", 0.0, 6.0),
 }
+ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
 SOFTMAX = {"softmax": layers.Softmax, "log_softmax": layers.LogSoftmax}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
@@ -106,12 +107,12 @@ class Chain:
                 self._cells(entry)
             case "Dense" | "TimeDistributedDense":
                 self._linear(entry, *weights)
-                self._activate(*self._spec(entry, "activation"))
+                self._activation(entry.as_class("Activation", config))
             case "TimeDistributed" if config["layer"]["class_name"] in STEPWISE:
                 self.add(entry.as_class(config["layer"]["class_name"], config["layer"]["config"]))
             case "TimeDistributed":
                 self._refuse(entry, f"a {config['layer']['class_name']}")
-            case "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "Softmax":
+            case kind if kind in ACTIVATION_LAYERS:
                 self._activation(entry)
             case "Embedding":
                 self._embedding(entry)
@@ -178,7 +179,12 @@ class Chain:
         elif kind == "Softmax" and config.get("axis", -1) != -1:
             self._refuse(entry, f"axis {config['axis']}")
         elif kind == "Activation":
-            self._activate(*self._spec(entry, "activation"))
+            given: Any = config.get("activation")
+            inner = given.get("class_name") if isinstance(given, dict) else None
+            if inner in ACTIVATION_LAYERS:
+                self._activation(entry.as_class(inner, given["config"]))
+            else:
+                self._activate(*self._spec(entry, "activation"))
         elif kind == "ELU":
             self._activate("elu", 1.0 if slope is None else float(slope))
         elif kind == "LeakyReLU" or slope:

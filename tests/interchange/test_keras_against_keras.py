@@ -302,6 +302,13 @@ def shared(a: Any, b: Any) -> Any:
     return L.Subtract()([lstm(a), lstm(b)])
 
 
+def model_for_each_step(a: Any) -> Any:
+    steps = keras.Input((4, 2))
+    both = L.Concatenate()([L.LSTM(3)(steps), L.GlobalMaxPooling1D()(L.Dense(2)(steps))])
+    each = L.TimeDistributed(keras.Model(steps, L.Dense(2)(both)))
+    return [L.GRU(2)(each(a)), each(L.Dense(2)(a))]
+
+
 def inner() -> Any:
     a, b = keras.Input((5, 2)), keras.Input((5, 2))
     both = L.Concatenate()([L.GRU(2, return_sequences=True)(a), b])
@@ -442,6 +449,7 @@ GRAPHS: dict[str, Callable[[], Any]] = {
             L.LSTM(2),
         ]
     ),
+    "a model for each step": lambda: functional(model_for_each_step, (5, 4, 2)),
     "slices": lambda: functional(
         lambda a: [L.Dense(2)(a[:, -1]), a[:, 1:4:2, :1], a[:, -3:, 0], a[..., 1]], (5, 2)
     ),

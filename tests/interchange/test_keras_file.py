@@ -203,6 +203,58 @@ def test_an_encoder_inside_a_model_gives_its_state(keyword: bool, tmp_path: Path
     )
 
 
+def test_functions_of_tensorflow_are_layers(tmp_path: Path) -> None:
+    """As TensorFlow 2 writes ``tf.reduce_sum(tf.tanh(x) * tf.nn.softmax(x, axis=1), axis=1)``."""
+
+    def call(short: str, function: str, *given: str, **options: Any) -> Any:
+        node = [given[0], 0, 0, options | ({"y": [given[1], 0, 0]} if given[1:] else {})]
+        return (short, "TFOpLambda", {"function": function}, [node])
+
+    parts = [
+        ("x", "InputLayer", {"batch_input_shape": [None, None, 2]}, []),
+        call("tanh", "math.tanh", "x"),
+        call("weights", "nn.softmax", "x", axis=1),
+        call("product", "math.multiply", "tanh", "weights", name=None),
+        call("sum", "math.reduce_sum", "product", axis=1),
+        (
+            "last",
+            "SlicingOpLambda",
+            {"function": "__operators__.getitem"},
+            [["x", 0, 0, {"slice_spec": [{"start": None, "stop": None, "step": None}, -1]}]],
+        ),
+    ]
+    dense = {"kernel": np.eye(2), "bias": np.zeros(2)}
+    parts.append(("dense", "Dense", {"activation": "linear"}, nodes("sum")))
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["dense", "last"], {"dense": dense}))
+    e = np.exp(X)
+    y = load(tmp_path / "m.h5")({"x": X})
+    np.testing.assert_allclose(y["dense"], (np.tanh(X) * e / e.sum(1, keepdims=True)).sum(1))
+    np.testing.assert_array_equal(y["last"], X[:, -1])
+    parts.insert(2, call("odd", "math.cumsum", "x"))
+    parts.insert(
+        3,
+        (
+            "shifted",
+            "TFOpLambda",
+            {"function": "math.add"},
+            [["_CONSTANT_VALUE", -1, 2.0, {"y": ["x", 0, 0]}]],
+        ),
+    )
+    content = functional(parts, ["dense", "last", "odd", "shifted"], {"dense": dense})
+    (tmp_path / "m.h5").write_bytes(content)
+    with pytest.raises(UnsupportedError, match=r"odd \(math.cumsum\); shifted \(Add\)"):
+        load(tmp_path / "m.h5")
+
+
+def test_an_input_with_the_name_of_a_node(tmp_path: Path) -> None:
+    start = {"batch_input_shape": [None, None, 2]}
+    parts: Any = [(n, "InputLayer", start, []) for n in ("Add_0", "x")]
+    parts += [(n, "Add", {}, nodes("Add_0", "x")) for n in ("sum", "again")]
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["sum", "again"], {}))
+    with pytest.raises(UnsupportedError, match="Add_0, which is the name of two things"):
+        load(tmp_path / "m.h5")
+
+
 def test_a_layer_that_reads_itself(tmp_path: Path) -> None:
     parts: Any = [
         ("steps", "InputLayer", {"batch_input_shape": [None, None, 2]}, []),
