@@ -6,6 +6,7 @@ ONNX has an axis of directions in front of all weights. The order of its gates i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ KINDS: dict[str, tuple[tuple[str, ...], int]] = {
     "GRU": (("sigmoid", "tanh"), 6),
     "LSTM": (("sigmoid", "tanh", "tanh"), 8),
 }
+FEW_ROWS = 16  # of an input, for which a stepper is faster than a pass over the sequence
 PEEPHOLES = [0, 2, 1]  # from i, o, f to i, f, o, and back
 OURS = "relu tanh sigmoid leaky_relu thresholded_relu hard_sigmoid elu softsign softplus"
 OF_CELLS = ["affine", "scaled_tanh"]  # which are no operators by themselves
@@ -132,7 +134,7 @@ class RecurrentNode:
         self.kind, self.attributes = kind, attributes
         self.weights: list[Any] = [None] * 4
         self.layers: list[Recurrent] = []
-        self.steppers: list[Any] = []  # None for a reversed layer
+        self.steppers: list[Any] = []  # faster for one row, and for few numbers
 
     def bind(self, *inputs: Any) -> tuple[Callable[[], None], tuple[Array, ...]]:
         """Return a function that computes Y, Y_h and, of an LSTM, Y_c, and these arrays.
@@ -151,9 +153,7 @@ class RecurrentNode:
         Y = np.empty((T, *shape), X.dtype)
         final = [np.empty(shape, X.dtype) for _ in initial[: 2 if self.kind == "LSTM" else 1]]
         begin = [np.zeros(shape, dtype) if s is None else s for s in initial[: len(final)]]
-        if T == 1 and lengths is None and not self.steppers:
-            self.steppers = [None if layer.reverse else layer.stepper() for layer in self.layers]
-        steppers = self.steppers if T == 1 and lengths is None else [None] * len(W)
+        steppers = self._steppers(T, batch) if lengths is None else [None] * len(W)
 
         def run() -> None:
             x = X.astype(dtype, copy=False)
@@ -162,8 +162,11 @@ class RecurrentNode:
                 state = tuple(parts) if len(parts) > 1 else parts[0]
                 if step is None:
                     Y[:, n], state = layer.predict(x, state, lengths=lengths)
-                else:
+                elif T == 1:
                     Y[0, n], state = step(x[0], state)
+                else:
+                    way = slice(None, None, -1 if layer.reverse else 1)
+                    Y[way, n], state = step(x[way], state)
                 for place, part in zip(final, state if len(parts) > 1 else (state,), strict=True):
                     place[n] = part[0]
             if lengths is not None:
@@ -174,3 +177,12 @@ class RecurrentNode:
         if swap:
             return run, (Y.transpose(2, 0, 1, 3), *[s.swapaxes(0, 1) for s in final])
         return run, (Y, *final)
+
+    def _steppers(self, T: int, batch: int) -> list[Any]:
+        """Return a stepper for each direction, or None for each if a pass is faster."""
+        if T == 0 or (batch > 1 and T * batch > FEW_ROWS):
+            return [None] * len(self.layers)
+        if not self.steppers:  # a reversed one reads the steps backwards
+            again = partial(make_layer, self.kind, self.attributes, self.weights, reverse=None)
+            self.steppers = [again(only=n).stepper() for n in range(len(self.layers))]
+        return self.steppers

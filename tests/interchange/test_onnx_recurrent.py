@@ -10,6 +10,7 @@ import pytest
 from onnx.backend.test.case import node as node_tests
 
 from numpy_rnn.interchange import read
+from numpy_rnn.interchange.onnx_recurrent import RecurrentNode
 from tests.interchange.onnx_nodes import difference, onnxruntime_outputs, random_node
 
 with np.errstate(all="ignore"):  # importing the modules computes with uninitialised numbers
@@ -58,3 +59,19 @@ def test_the_random_nodes_try_everything() -> None:
     for word in ("clip", "input_forget", "activation_beta", "reverse", "bidirectional", '"P"'):
         assert sum(word in node.about for node in nodes) > 3, word
     assert sum(0 in node.inputs.get("lengths", ()) and "h0" in node.inputs for node in nodes) > 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_alone_equal_a_batch(seed: int) -> None:
+    """Few rows are computed step by step, and many in one pass over the sequence."""
+    r = np.random.default_rng(seed)
+    kind, direction = ("RNN", "GRU", "LSTM")[seed % 3], ("bidirectional", "reverse")[seed // 3]
+    ways, gates = 2 if seed < 3 else 1, {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
+    weights = r.standard_normal((ways, gates * 4, 3)), r.standard_normal((ways, gates * 4, 4)) / 2
+    node = RecurrentNode(kind, {"direction": direction})
+    x = r.standard_normal((9, 8, 3))
+    _, whole = node.bind(x, *weights)
+    for rows in (1, 2, 3):
+        _, some = node.bind(x[:, :rows], *weights)
+        for a, b in zip(some, whole, strict=True):
+            np.testing.assert_allclose(a, b[..., :rows, :], rtol=1e-12, atol=1e-14)
