@@ -19,7 +19,13 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
 from numpy_rnn.interchange.onnx_windows import bind_convolution
-from numpy_rnn.interchange.operators import SequenceConstruct, function_of, takes_out, why_not
+from numpy_rnn.interchange.operators import (
+    RANDOM,
+    SequenceConstruct,
+    function_of,
+    takes_out,
+    why_not,
+)
 
 MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason
@@ -356,6 +362,8 @@ class Run:
         depends = max([known.depends for known in reads], default=CONSTANT)
         if node.op in SHAPES:
             depends = min(depends, SHAPE)
+        if node.op in RANDOM:
+            depends = NUMBERS
         if depends == CONSTANT and id(node) in self.results:
             return self.results[id(node)]
         prepared = node.op in (*KINDS, "Conv")  # with copies of the weights

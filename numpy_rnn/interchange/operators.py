@@ -20,7 +20,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import onnx_windows
 from numpy_rnn.interchange.onnx_windows import bind_convolution, check_memory, check_padding, pool
-from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
+from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, NUMBERS, array_type
 
 
 @lru_cache(64)
@@ -400,6 +400,32 @@ def ReverseSequence(
     return np.moveaxis(x, (0, 1), (batch_axis, time_axis))
 
 
+def RandomNormal(*, shape: Any, mean: float = 0.0, scale: float = 1.0, dtype: int = 1) -> Any:
+    """Return other numbers in each run, as all operators in `RANDOM`, whatever the seed."""
+    check_memory(*shape)
+    return np.random.default_rng().normal(mean, scale, shape).astype(array_type(dtype))
+
+
+def RandomUniform(*, shape: Any, low: float = 0.0, high: float = 1.0, dtype: int = 1) -> Any:
+    check_memory(*shape)
+    return np.random.default_rng().uniform(low, high, shape).astype(array_type(dtype))
+
+
+def RandomNormalLike(input: Array, *, dtype: int = 0, **options: Any) -> Array:
+    return RandomNormal(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
+
+
+def RandomUniformLike(input: Array, *, dtype: int = 0, **options: Any) -> Array:
+    return RandomUniform(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
+
+
+def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:
+    check_memory(*input.shape, sample_size)
+    gumbel = np.random.default_rng().gumbel(size=(len(input), sample_size, input.shape[1]))
+    chosen: Array = (input[:, None] + gumbel).argmax(2)  # in proportion to the exp of the input
+    return chosen.astype(array_type(dtype))
+
+
 def SequenceConstruct(*inputs: Array) -> Array:
     """Return a sequence, which is a vector of arrays here."""
     y = np.empty(len(inputs), object)
@@ -593,8 +619,10 @@ OPERATORS |= {
 }
 OPERATORS |= {"Scatter": ScatterElements, "Upsample": onnx_windows.Resize}  # before opset 11
 OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization  # in onnxruntime's files
-# Attributes of convolutions and pools.
-WINDOWS = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
+RANDOM = {name for name in OPERATORS if name.startswith("Random")} | {"Multinomial"}
+# Attributes that a function passes on, as `options`.
+PASSED_ON = {"mean", "scale", "low", "high"}
+PASSED_ON |= {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
@@ -644,7 +672,7 @@ def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
         return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"
     if nin is None:
         signature = inspect.signature(function)
-        given = set(options) - WINDOWS if "options" in signature.parameters else set(options)
+        given = set(options) - PASSED_ON if "options" in signature.parameters else set(options)
         if unknown := given - set(signature.parameters):
             return f"attribute {min(unknown)!r} is not known"
         try:

@@ -232,3 +232,29 @@ def test_what_cannot_run_is_refused_at_once() -> None:
 def test_predict_returns_one_output_by_itself() -> None:
     graph = Graph([Node("double", "Add", ("x", "x"), ("y",))], ["x"], ["y"])
     np.testing.assert_array_equal(graph.predict(X), 2 * X)
+
+
+@pytest.mark.parametrize(
+    ("op", "options", "mean", "deviation"),
+    [
+        ("RandomNormal", {"shape": (100, 100), "mean": 2.0, "scale": 3.0}, 2, 3),
+        ("RandomUniform", {"shape": (100, 100), "low": -2.0, "high": 4.0}, 1, 3**0.5),
+        ("RandomNormalLike", {"dtype": 1, "scale": 0.5, "seed": 1.0}, 0, 0.5),
+        ("RandomUniformLike", {}, 0.5, 12**-0.5),
+        ("Multinomial", {"sample_size": 2}, 0.75, 3**0.5 / 4),
+    ],
+)
+def test_random_numbers_differ_in_each_run(
+    op: str, options: dict[str, Any], mean: float, deviation: float
+) -> None:
+    inputs = () if "shape" in options else ("x",)
+    graph = Graph([Node("random", op, inputs, ("y",), options)], ["x"], ["y"])
+    x = np.zeros((100, 100)) if op != "Multinomial" else np.log(np.full((5000, 2), [1.0, 3]))
+    first, second = graph(x)[0], graph(x)[0]
+    assert (first != second).any()
+    assert first.shape == second.shape == ((5000, 2) if op == "Multinomial" else (100, 100))
+    dtypes = {"Multinomial": np.int32, "RandomUniformLike": np.float64}
+    assert first.dtype == second.dtype == dtypes.get(op, np.float32)
+    for y in (first, second):
+        assert abs(y.mean() - mean) < 0.05 * deviation
+        assert abs(y.std() - deviation) < 0.05 * deviation
