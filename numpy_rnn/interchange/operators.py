@@ -411,11 +411,11 @@ def RandomUniform(*, shape: Any, low: float = 0.0, high: float = 1.0, dtype: int
     return np.random.default_rng().uniform(low, high, shape).astype(array_type(dtype))
 
 
-def RandomNormalLike(input: Array, *, dtype: int = 0, **options: Any) -> Array:
+def RandomNormalLike(input: Array, *, dtype: int = 0, **options: Any) -> Any:
     return RandomNormal(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
 
 
-def RandomUniformLike(input: Array, *, dtype: int = 0, **options: Any) -> Array:
+def RandomUniformLike(input: Array, *, dtype: int = 0, **options: Any) -> Any:
     return RandomUniform(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
 
 
