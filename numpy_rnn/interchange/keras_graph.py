@@ -15,6 +15,7 @@ from numpy_rnn.interchange.keras_layers import RECURRENT, STEPWISE, Call, Chain,
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
 from numpy_rnn.interchange.protobuf import encode
+from numpy_rnn.layers.wrappers import Flip
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
 MERGES |= {"Subtract": "Sub", "Concatenate": "Concat"}
@@ -160,6 +161,9 @@ def _add_chain(writer: Writer, entry: Entry, version: str, *, states: bool = Fal
         elif name == "hard_tanh":
             ends = [writer.tensor(f"{entry.name}.{n}.{c}", c) for c in constants]
             writer.x = writer.node("Clip", [writer.x, *ends])
+        elif isinstance(layer, Flip):
+            ends = [writer.tensor(f"{entry.name}.{n}.{m}", [m]) for m in (FAR, -FAR, 1, -1)]
+            writer.x = writer.node("Slice", [writer.x, *ends])
         elif name in OPERATORS:
             writer.x = writer.node(OPERATORS[name], [writer.x])
         else:

@@ -327,7 +327,12 @@ GRAPHS: dict[str, Callable[[], Any]] = {
         lambda a, b: L.Dense(2)(L.Concatenate()([L.LSTM(3)(a), b])), (None, 2), (3,)
     ),
     "two outputs": lambda: functional(
-        lambda a: [L.Dense(1)(a), L.GRU(2, go_backwards=True)(a)], (None, 2)
+        lambda a: [
+            L.Dense(1)(a),
+            L.GRU(2, go_backwards=True)(a),
+            L.LSTM(2, go_backwards=True, return_sequences=True)(a),
+        ],
+        (None, 2),
     ),
     "a skip connection": lambda: functional(lambda a: a + L.Dense(2, "tanh")(a), (None, 2)),
     "all merges": lambda: functional(
