@@ -275,6 +275,9 @@ class StateDict:
             raise self._error(
                 f"{', '.join(cells)} looks like a part of a cell, of attention or of a gate"
             )
+        loops = [name for name, kind in kinds.items() if kind in RECURRENT.values()]
+        if all(any(re.search(rf"(^|[._]){side}", n) for n in loops) for side in ("enc", "dec")):
+            raise self._error("what the decoder gets of the encoder is code")
         if self.leftover:
             raise self._error(f"no layer that is known here has {names}")
         found = self._orders(list(self.parts)) if self.ordered else []

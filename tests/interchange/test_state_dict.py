@@ -221,6 +221,16 @@ def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
     assert repr(build(linear("fc1.", 3, 2) | linear("fc2.", 2, 2))).count("Linear") == 2
 
 
+def test_an_encoder_and_a_decoder_are_no_chain() -> None:
+    """In an autoencoder the decoder gets the encoder's last state, again and again."""
+    parts = recurrent("encoder.rnn.", 4, 3, 2) | recurrent("decoder.rnn.", 4, 2, 2)
+    parts |= linear("decoder.fc.", 2, 3)
+    with pytest.raises(UnsupportedError, match="what the decoder gets of the encoder is code"):
+        build(parts)
+    model = build(parts, layers=["decoder.rnn", "decoder.fc"])
+    assert repr(model) == "Sequential(decoder=Sequential(rnn=LSTM(2, 2), fc=Linear(2, 3)))"
+
+
 def test_a_weight_is_an_embedding_if_what_follows_says_so() -> None:
     parts = {"encoder.weight": rows(7, 3)} | recurrent("rnn.", 4, 3, 2)
     model = build(parts, layers=["encoder", "rnn"])
