@@ -276,6 +276,11 @@ class Known(NamedTuple):
     depends: int = CONSTANT
 
 
+def _at_least(depends: int, values: Sequence[Known]) -> list[Known]:
+    """Return values of which a branch or a turn is one of several. So they are no constants."""
+    return [Known(x, max(known, depends)) for x, known in values]
+
+
 class Run:
     """One run of a graph. It records steps, unless the arrays get large.
 
@@ -301,9 +306,9 @@ class Run:
             if node.op == "If":
                 self._decide(reads[0])
                 chosen = node.attributes["then_branch" if reads[0].array else "else_branch"]
-                results = self.graph(chosen, [], values)
+                results = _at_least(reads[0].depends, self.graph(chosen, [], values))
             elif node.op in INNER:
-                results = self._loop(node, reads, values)
+                results = _at_least(SHAPE, self._loop(node, reads, values))
             else:
                 results = self.node(node, reads)
             values.update(zip(node.outputs, results, strict=False))
@@ -335,8 +340,7 @@ class Run:
             self._count(node)
             head = [Known(np.array(turn)), Known(np.array(True))] if is_loop else []
             tail = [known._replace(array=known.array[turn]) for known in scanned]
-            # What differs from turn to turn is no constant.
-            given = [Known(x, max(depends, SHAPE)) for x, depends in (*head, *carried, *tail)]
+            given = _at_least(SHAPE, [*head, *carried, *tail])
             found = self.graph(node.attributes["body"], given, values)
             go = self._decide(found.pop(0)) if is_loop else True
             carried, last = found[: turns.carried], found[turns.carried :]
@@ -347,7 +351,7 @@ class Run:
             stack = Node(node.name, "ConcatFromSequence", (), ("",), {"axis": axis, "new_axis": 1})
             depends = max([known.depends for known in part], default=SHAPE)
             sequence = SequenceConstruct(*[known.array for known in part[::way]])
-            carried = [*carried, *self.node(stack, [Known(sequence, max(depends, SHAPE))])]
+            carried = [*carried, *self.node(stack, _at_least(SHAPE, [Known(sequence, depends)]))]
         return carried
 
     def _count(self, node: Node) -> None:

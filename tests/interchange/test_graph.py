@@ -141,6 +141,23 @@ def test_branches_of_different_shapes_are_run_again() -> None:
             assert s.tolist() == list(c.shape)
 
 
+@pytest.mark.parametrize("by", ["If", "Loop"])
+def test_what_follows_a_chosen_constant_is_no_constant(by: str) -> None:
+    """A branch or a body gives a constant. What is computed from it is not kept for another one."""
+    one, two = (Graph([], [], ["o"], {"o": np.array([n])}) for n in (1.0, 2.0))
+    inputs = ("turn", "go", "carried")
+    body = Graph([], inputs, ["go", "o"], {"o": np.array([1.0])})
+    chosen = {
+        "If": Node("if", "If", ("n",), ("y",), {"then_branch": one, "else_branch": two}),
+        "Loop": Node("loop", "Loop", ("n", "", "two"), ("y",), {"body": body}),
+    }
+    follows = Node("negative", "Neg", ("y",), ("z",))
+    graph = Graph([chosen[by], follows], ["n"], ["z"], {"two": np.array([2.0])})
+    for n in (1, 0, 0, 1):
+        for flag in (np.array(n), np.array([n])):
+            assert graph(flag)[0].tolist() == [-1.0 if n else -2.0]
+
+
 def test_a_whole_scalar_chooses_the_plan_and_a_real_one_does_not() -> None:
     graph = Graph([Node("scale", "Mul", ("x", "k"), ("y",))], ["x", "k"], ["y"])
     for k, plans in ((1.5, 1), (2.5, 1), (2, 2), (3, 3), (2, 3), (3.5, 3)):
