@@ -21,7 +21,6 @@ from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_r
 from numpy_rnn.interchange.onnx_windows import bind_convolution
 from numpy_rnn.interchange.operators import (
     RANDOM,
-    SequenceConstruct,
     function_of,
     takes_out,
     why_not,
@@ -339,7 +338,7 @@ class Run:
         while go and (limit is None or turn < limit):
             self._count(node)
             head = [Known(np.array(turn)), Known(np.array(True))] if is_loop else []
-            tail = [known._replace(array=known.array[turn]) for known in scanned]
+            tail = [known._replace(array=known.array[turn, ...]) for known in scanned]  # views
             given = _at_least(SHAPE, [*head, *carried, *tail])
             found = self.graph(node.attributes["body"], given, values)
             go = self._decide(found.pop(0)) if is_loop else True
@@ -347,12 +346,29 @@ class Run:
             for part, known in zip(parts, last, strict=True):
                 part.append(known)
             turn += 1
-        for part, (axis, way) in zip(parts, turns.stacks, strict=True):
-            stack = Node(node.name, "ConcatFromSequence", (), ("",), {"axis": axis, "new_axis": 1})
-            depends = max([known.depends for known in part], default=SHAPE)
-            sequence = SequenceConstruct(*[known.array for known in part[::way]])
-            carried = [*carried, *self.node(stack, _at_least(SHAPE, [Known(sequence, depends)]))]
-        return carried
+        return [
+            *carried,
+            *[
+                self._stacked(node, part[::way], axis)
+                for part, (axis, way) in zip(parts, turns.stacks, strict=True)
+            ],
+        ]
+
+    def _stacked(self, node: Node, parts: Sequence[Known], axis: int) -> Known:
+        if not parts:
+            raise ValueError(f"node {node.name!r} ({node.op}): there is no turn to stack")
+        stack = partial(np.stack, [known.array for known in parts], axis)
+        y = stack()
+        depends = max(known.depends for known in parts)
+        if depends == NUMBERS:
+            self._record(node, partial(_repeat, stack, (), [y]), [y])
+        return Known(y, depends)
+
+    def _record(self, node: Node, step: Callable[[], Any], results: Sequence[Array]) -> None:
+        if self.steps is not None:
+            self.steps.append((node, step))
+            self.bytes += sum(y.nbytes for y in results)
+            self.steps = self.steps if self.bytes <= MAX_BYTES else None
 
     def _count(self, node: Node) -> None:
         self.turns += 1
@@ -383,10 +399,8 @@ class Run:
         known = [Known(x, depends) for x in results]
         if depends == CONSTANT:
             self.results[id(node)] = known
-        elif depends == NUMBERS and step is not None and self.steps is not None:
-            self.steps.append((node, step))
-            self.bytes += sum(y.nbytes for y in results)
-            self.steps = self.steps if self.bytes <= MAX_BYTES else None
+        elif depends == NUMBERS and step is not None:
+            self._record(node, step, results)
         return known
 
     def _prepare(

@@ -17,6 +17,7 @@ from tests.interchange.onnx_nodes import onnxruntime_outputs
 
 R = np.random.default_rng(0)
 FLOAT, INT, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+MINUS = np.array([-1])
 W, START = R.standard_normal((3, 3)).astype(np.float32), np.float32(0.5)
 
 
@@ -33,7 +34,9 @@ def compare(nodes: list[Any], inputs: dict[str, Any], outputs: list[Any], path: 
     """Run a model twice for each size of the batch. Return it."""
     kinds = {"f": FLOAT, "i": INT, "b": BOOL}
     given = [value(n, kinds[x.dtype.kind], [None] * x.ndim) for n, x in inputs.items()]
-    whole = body(nodes, given, outputs, W=W, zero=np.int64(0), two=np.int64(2), start=START)
+    whole = body(
+        nodes, given, outputs, W=W, zero=np.int64(0), two=np.int64(2), start=START, minus=MINUS
+    )
     made = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path = path / "model.onnx"
     path.write_bytes(made.SerializeToString())
@@ -134,6 +137,31 @@ def test_a_scan(axis: int, backwards: int, tmp_path: Path) -> None:
         scan_output_directions=[1 - backwards],
     )
     compare([scan], {"x": X}, [H, value("part_of_each", FLOAT, [None, None])], tmp_path)
+
+
+def test_a_scan_of_a_vector(tmp_path: Path) -> None:
+    """Its slices are scalars, which have to be those of each run."""
+    nodes = [node("Add", "h u", "h_out"), node("Mul", "h_out u", "part")]
+    inner = body(nodes, [value("h"), value("u")], [value("h_out"), value("part")])
+    scan = node("Scan", "start v", "H part_of_each", body=inner, num_scan_inputs=1)
+    vector = node("Reshape", "x minus", "v")
+    compare([vector, scan], {"x": X}, [H, value("part_of_each", FLOAT, [None])], tmp_path)
+
+
+def test_results_are_stacked_along_their_own_axes(tmp_path: Path) -> None:
+    """Nothing of a turn is kept under the name of a node that is gone."""
+    nodes = [node("Add", "h u", "h_out"), *[node("Identity", "h_out", f"p{n}") for n in range(6)]]
+    names = [f"p{n}" for n in range(6)]
+    inner = body(nodes, [value("h"), value("u")], [*map(value, ["h_out", *names])])
+    scan = node("Scan", "row x", "H " + " ".join(names), body=inner, num_scan_inputs=1)
+    axes = helper.make_attribute("scan_output_axes", [0, 1, 1, 0, 1, 0])
+    scan.attribute.append(axes)
+    shapes = [value(name, FLOAT, [None, None]) for name in names]
+    first = node("Gather", "x zero", "row")
+    compare([first, scan], {"x": X}, [H, *shapes], tmp_path)
+    loop = node("Loop", "- yes x", "L part_of_each", body=looped(SMALL))
+    inputs = {"x": X, "yes": np.array(True)}
+    compare([first, loop, scan], inputs, [value("L"), PART, H, *shapes], tmp_path)
 
 
 def test_a_loop_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
