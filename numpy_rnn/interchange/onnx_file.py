@@ -104,6 +104,8 @@ class Reader:
             attributes.setdefault("num_outputs", len(node["output"]))
         if op in ("Softmax", "LogSoftmax") and self.opset < 13:
             attributes = {"axis": 1, "joined": 1} | attributes
+        if op == "DFT" and self.opset < 20:
+            attributes.setdefault("axis", 1)
         names = tuple(node["output"])
         while names and not names[-1]:
             names = names[:-1]

@@ -232,6 +232,7 @@ CASES = [
     ),
     Case("DFT", [LINE[..., :1]], {"axis": 1, "onesided": 1}),
     Case("DFT", [LINE[..., :2], np.array(6)], {"inverse": 1}),
+    Case("DFT", [floats(2, 4, 3, 2)]),
     Case("DFT", [LINE[..., :2].reshape(2, 2, 2, 2), "", np.array(1)], {}, 20),
     Case("STFT", [LINE.reshape(2, -1, 1), np.array(3), np.abs(floats(8)), np.array(8)]),
     Case("STFT", [LINE.reshape(2, -1, 1), np.array(4), "", np.array(8)], {"onesided": 0}),
