@@ -1,8 +1,8 @@
 """Changes of code: what a wrong backward pass may have been meant to be.
 
 Each change undoes one of the usual mistakes: ``=`` for ``+=``, a transpose too many, the wrong
-step, a missing term or factor, a mean for a sum. A change has a rank, 0 to 6. Those with a low rank
-are likelier, and fewer.
+step, a missing term or factor, a mean for a sum. A change has a rank, -1 to 6. Those with a low
+rank are likelier, and fewer.
 """
 
 from __future__ import annotations
@@ -12,10 +12,19 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from numpy_rnn.checking.edits import Edit, Place, Source, expressions, statements
-from numpy_rnn.checking.pool import Pool, is_gradient, names_in, other_steps
+from numpy_rnn.checking.edits import (
+    Edit,
+    Place,
+    Source,
+    expressions,
+    is_stored,
+    names_in,
+    spliced,
+    statements,
+)
+from numpy_rnn.checking.pool import Pool, index_text, is_gradient, other_steps
 
-Change = tuple[int, str, str]  # a rank, the cause in a few words, the new text
+Change = tuple[float, str, str]  # a rank, the cause in a few words, the new text
 
 RENAMED = {"mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum"}
 SLOPES = ("1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
@@ -24,6 +33,7 @@ SLOPES = ("1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
 RULES = [
     ("transposed", 1, "a transpose", "{value}"),
     ("factor", 1, "a transpose", "({text}).T"),
+    ("whole", 2, "a transpose", "({text}).T"),
     ("USub", 1, "a sign", "{operand}"),
     ("Not", 1, "a sign", "{operand}"),
     ("plain", 2, "a sign", "-({text})"),
@@ -51,7 +61,7 @@ RULES_OF_TWO = [
     ("atom", 3, "one value for another", "{other}", "like"),
     ("Call", 3, "one value for another", "{other}", "like"),
     ("Compare", 3, "one value for another", "{other}", "like"),
-    ("BinOp", 3, "the slope", "{other}", "slopes instead"),
+    ("BinOp", 2, "the slope", "{other}", "slopes instead"),
     ("activation", 3, "a missing call", "{other}({text})", "helpers"),
     ("atom", 3, "a missing term", "{text} + {other}", "gradients"),
     ("atom", 5, "a missing factor", "{text} * {other}", "written"),
@@ -60,10 +70,13 @@ RULES_OF_TWO = [
     ("term", 4, "a missing factor", "({text}) * ({other})", "slopes"),
     ("whole", 3, "a missing term", "{text} + {other}", "like"),
     ("whole", 1, "a missing term", "{text} + {other}", "unused"),
+    ("whole", 1, "one value for another", "{other}", "unused alike"),
     ("whole", 4, "a missing factor", "({text}) / ({other})", "numbers"),
     ("whole", 4, "a missing factor", "({text}) * ({other})", "numbers"),
     ("Call", 4, "another product", "{other}", "matrix products"),
     ("MatMult", 4, "another product", "{other}", "matrix products"),
+    ("whole atom", 5, "another product", "{other}", "matrix products"),
+    ("divisor", 4, "another number", "{other}", "divisors"),
     ("sum", 5, "a missing term", "{text} + {other}", "products"),
     ("no sum", 6, "a missing term", "{text} + {other}", "products"),
 ]
@@ -73,22 +86,61 @@ def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
     """Yield the changes of a function. `sources` are all functions, whose helpers may be called."""
     pool = Pool(source, sources)
     yield from _undivided(source)
+    for node in ast.walk(source.node):
+        if isinstance(node, ast.For | ast.While):
+            yield from _of_loop(node, source, pool)
     for block, i in statements(source.node):
-        statement = block[i]
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        yield from _in_statement(block[i], source, pool)
+
+
+def _in_statement(statement: ast.stmt, source: Source, pool: Pool) -> Iterator[Edit]:
+    """Yield the changes of a statement and of the expressions in it."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return
+    if isinstance(statement, ast.AugAssign) and source.ends_loops & names_in(statement):
+        return
+    if source.code[source.span(statement)][:4] != b"elif":
+        for rank, cause, text in _of_statement(statement, pool):
+            yield Edit(rank, cause, statement, ((source.span(statement), text),))
+    for place in expressions(statement, statement):
+        if not isinstance(place.parent, ast.While):
+            span = source.span(place.node)
+            for rank, cause, text in _of_expression(place, pool):
+                if text != place.text:
+                    new = text if place.is_index else f"({text})"
+                    yield Edit(rank, cause, statement, ((span, new),))
+
+
+def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[Edit]:
+    """Yield a loop with one more statement: it hands on, or adds to, what it leaves as it was."""
+    nodes = [n for statement in loop.body for n in ast.walk(statement)]
+    stored = {ast.unparse(n) for n in nodes if is_stored(n)}
+    left = pool.made_before(loop) - {name.split("[")[0] for name in stored}
+    read, missing = names_in(*loop.body), list[Change]()
+    for name in sorted(left & read):
+        others = [o for o in pool.like(name) if o.split("[")[0] != name]
+        missing += [(2, "=", f"{name} = {o}") for o in others]
+        missing += [(4, "=", f"{name} = {product}") for product in pool.products(name)]
+        products = (f"{g} * {o}" for g in filter(is_gradient, others) for o in others)
+        missing += [(3, "=", f"{name} = {product}") for product in products]
+    sums = [n for n in nodes if isinstance(n, ast.AugAssign)]
+    for name in sorted(left - read) + pool.beside([ast.unparse(n.target) for n in sums]):
+        if name in stored:
             continue
-        if isinstance(statement, ast.AugAssign) and pool.ends_loops & names_in(statement):
-            continue
-        if source.code[source.span(statement)][:4] != b"elif":
-            for rank, cause, text in _of_statement(statement, pool):
-                yield Edit(rank, cause, statement, ((source.span(statement), text),))
-        for place in expressions(statement, statement):
-            if not isinstance(place.parent, ast.While):
-                span = source.span(place.node)
-                for rank, cause, text in _of_expression(place, pool):
-                    if text != place.text:
-                        new = text if place.is_index else f"({text})"
-                        yield Edit(rank, cause, statement, ((span, new),))
+        for model in sums:  # as the sums beside it
+            if pool.shape(ast.unparse(model.target)) == pool.shape(name):
+                value = source.span(model.value)
+                for place in expressions(model, model):
+                    span = source.span(place.node)
+                    part = slice(span.start - value.start, span.stop - value.start)
+                    for other in pool.like(place.text) if pool.is_atom(place.node) else ():
+                        text = spliced(source.code[value], [(part, other)]).decode()
+                        missing.append((3, "+=", f"{name} += {text}"))
+        missing += [(3, "+=", f"{name} += {o}") for o in (*pool.sums(name), *pool.products(name))]
+    for rank, sign, text in missing:  # a sum comes where others are
+        after = sums[-1] if sums and sign == "+=" else loop.body[-1]
+        both = f"{_text(after.col_offset, after)}\n{' ' * after.col_offset}{text}"
+        yield Edit(rank, "a missing statement", after, ((source.span(after), both),))
 
 
 def _undivided(source: Source) -> Iterator[Edit]:
@@ -198,10 +250,31 @@ def _by_rules(place: Place, pool: Pool) -> Iterator[Change]:
         if fact in facts:
             yield rank, cause, new.format(text=text, **parts)
     others = _others(place, pool, facts)
+    # A use is likelier to be wrong than what only gives a value a name.
+    computes = any(isinstance(n, ast.BinOp) for n in ast.walk(place.statement))
+    names = isinstance(place.statement, ast.Assign) and not computes
     for fact, rank, cause, new, which in RULES_OF_TWO:
         for other in others.get(which, ()) if fact in facts else ():
-            likely = pool.rank(rank, text if which == "like" else other, other)
+            likely: float = pool.rank(rank, text if which == "like" else other, other)
+            likely += 0.5 if names and which == "like" and likely else 0
             yield likely, cause, new.format(text=text, other=other)
+    factors = _factors(place.node) if "whole" in facts or "term" in facts else []
+    texts = [ast.unparse(factor) for factor in factors]
+    for factor in factors:
+        match factor:  # g * (1 - g) without its g
+            case ast.BinOp(ast.Constant(1 | 1.0), ast.Sub(), atom) if pool.is_atom(atom):
+                if ast.unparse(atom) not in texts:
+                    yield -1, "the slope", f"{text} * {ast.unparse(atom)}"
+    texts = [f"({factor})" for factor in texts]
+    for i in range(1, len(texts)):
+        yield 3, "an operator", f"{' * '.join(texts[:i])} + {' * '.join(texts[i:])}"
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+    """Return the factors of a product of two or more, otherwise nothing."""
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)):
+        return []
+    return [*(_factors(node.left) or [node.left]), *(_factors(node.right) or [node.right])]
 
 
 def _facts(place: Place, pool: Pool) -> set[str]:
@@ -220,6 +293,11 @@ def _facts(place: Place, pool: Pool) -> set[str]:
         "activation": atom and not is_gradient(place.text),
         "multiplied": isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult),
         "whole": whole,
+        "whole atom": whole and atom,
+        "divisor": (
+            isinstance(parent, ast.BinOp | ast.AugAssign) and isinstance(parent.op, ast.Div)
+        )
+        and node is getattr(parent, "right", getattr(parent, "value", None)),
         "sum": whole and operator == "Add",
         "no sum": whole and operator != "Add",
         "term": term,
@@ -256,6 +334,8 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
         "activations": activations,
         "slopes": slopes,
         "slopes instead": slopes if "1 - " in text else [],
+        "unused alike": [other for other in alike if other in pool.unused],
+        "divisors": [*pool.scalars(), *pool.masks()] if "divisor" in facts else [],
     }
     if "term" in facts:
         found["masks"] = [new for mask in pool.smaller(text) for new in (mask, f"1 - {mask}")]
@@ -288,11 +368,15 @@ def _of_element(place: Place, pool: Pool) -> Iterator[Change]:
         yield 2, "a sum over the batch", f"{rows}.sum(axis=0)"
     elif isinstance(last, ast.Slice) and isinstance(last.upper, ast.Constant):
         yield 2, "a sum over the batch", f"({value}).sum(axis={len(outer)}, keepdims=True)"
-    for step in other_steps(node.slice):  # the step before, and for the first an initial state
+    # The step before, and for the first an initial state.
+    end, inner = "", node
+    if isinstance(node.value, ast.Subscript):  # of a tuple for each step
+        end, inner = f"[{index_text(node.slice)}]", node.value
+    for step in (*other_steps(inner.slice), index_text(inner.slice)):
         counter = re.search(r"(\w+) - ", step)
-        for first in pool.like(place.text) if counter else ():
-            if counter and not first.endswith("]"):
-                new = f"{value}[{step}] if {counter[1]} > 0 else {first}"
+        for first in (f"0 * {place.text}", *pool.like(place.text)) if counter else ():
+            if counter and (first[:4] == "0 * " or not first.endswith("]")):
+                new = f"{ast.unparse(inner.value)}[{step}]{end} if {counter[1]} > 0 else {first}"
                 yield 3, "the wrong step", new
 
 
@@ -306,3 +390,11 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
         yield 2, "a call too many", owner
     for argument in node.args:
         yield 1, "a call too many", ast.unparse(argument)
+    if len(node.args) == 2:
+        swapped = f"{ast.unparse(node.args[1])}, {ast.unparse(node.args[0])}"
+        yield 2, "two values in each other's place", f"{ast.unparse(node.func)}({swapped})"
+    name = ast.unparse(node.func).split(".")[-1]
+    if name in ("sum", "mean") and not any(k.arg in ("axis", "dim") for k in node.keywords):
+        for axis in ("0", "1", "(0, 1)"):
+            words = [*map(ast.unparse, [*node.args, *node.keywords]), f"axis={axis}"]
+            yield 2, "the axis of a sum", f"{ast.unparse(node.func)}({', '.join(words)})"

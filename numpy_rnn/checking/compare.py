@@ -236,8 +236,9 @@ def compare(
             continue
         allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
         relative = error / scale if scale else 0.0
-        worst = max(worst, min(relative, rtol) if error <= allowed else relative)
-        if error > rtol * scale + 10 * noise + allowed:
+        is_wrong = error > rtol * scale + 10 * noise + allowed
+        worst = max(worst, relative if is_wrong else min(relative, rtol))
+        if is_wrong:
             wrong.append(t)
     look = wrong and find_place
     location = _bisect(context, name, got, exact, slices[wrong[-1]]) if look else None

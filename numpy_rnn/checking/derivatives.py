@@ -73,7 +73,8 @@ def directional(point: Point, directions: Mapping[str, Array], method: Method) -
 def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
     """Return equation (2), from the steps that agree best."""
     values = {name: point.values[name] for name in directions}
-    single = any(value.dtype == np.float32 for value in values.values())
+    # Numbers pass through float32 if what goes in has it, or what comes out.
+    single = any(np.float32 == a.dtype for a in (*values.values(), *point.douts))
     h = (0.25 if single else 0.0625) / max(largest(*directions.values()), 1e-290)
     eps = 1.2e-7 if single else 2.3e-16
 
@@ -93,7 +94,7 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
         return rise / (2 * h), eps * size / h
 
     best, row = Derivative(0.0, np.inf), list[float]()
-    for level in range(4 if single else 2 * LEVELS):
+    for level in range(LEVELS if single else 2 * LEVELS):
         rough, noise = slope(h * 0.5**level)
         previous, row = row, [rough]
         # Near a kink, where no power of h can be removed, only a small h is on one side.

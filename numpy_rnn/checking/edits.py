@@ -28,6 +28,8 @@ class Source:
         outer: Any = ast.parse(code).body[0]
         self.function, self.values, self.code = function, values, code.encode()
         self.node: ast.FunctionDef = outer.body[0] if self.free else outer
+        loops = (n for n in ast.walk(self.node) if isinstance(n, ast.While))
+        self.ends_loops = names_in(*(loop.test for loop in loops))
         self.file = Path(function.__code__.co_filename).name
         self._first_line = first + node.lineno - 1 - bool(self.free)
         self._starts = [0]  # of the lines
@@ -85,7 +87,7 @@ class Source:
 class Edit(NamedTuple):
     """Another text in one place of the code, or in several."""
 
-    rank: int
+    rank: float
     cause: str
     statement: ast.stmt
     parts: tuple[Part, ...]
@@ -151,6 +153,11 @@ def statements(node: ast.AST) -> Iterator[tuple[list[ast.stmt], int]]:
             for i, statement in enumerate(value):
                 yield value, i
                 yield from statements(statement)
+
+
+def names_in(*nodes: ast.AST) -> set[str]:
+    """Return the names in some code."""
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def is_stored(node: ast.AST) -> bool:

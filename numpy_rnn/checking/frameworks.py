@@ -23,6 +23,12 @@ Pair = tuple[Callable[..., Any], Callable[..., Any], str]
 def framework_pair(target: Any) -> Pair | None:
     """Return a function of PyTorch or JAX as a pair of arrays with a name, or None."""
     torch = sys.modules.get("torch")
+    passes = [getattr(target, name, None) for name in ("forward", "backward")]
+    if isinstance(target, type) and all(map(inspect.isfunction, passes)):
+        parameters = [*inspect.signature(target.forward).parameters.values()]  # type: ignore[attr-defined]
+        is_torchs = torch is not None and issubclass(target, torch.autograd.Function)
+        if parameters and parameters[0].name == "ctx" and not is_torchs:
+            return _pair(target, target.__name__, _run_with_context, parameters[1:])
     if torch is not None:
         owner: Any = getattr(target, "__self__", target)
         if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
@@ -57,6 +63,20 @@ def _pair(
         parameters = list(inspect.signature(called).parameters.values())
     forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it
     return forward, backward, name
+
+
+class _Context:
+    """What a function in the style of ``torch.autograd.Function`` keeps its values in."""
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Keep values under the names that such functions read them by."""
+        self.saved_tensors = self.saved_values = self.saved = values
+
+
+def _run_with_context(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
+    context = _Context()
+    made = function.forward(context, *arguments)
+    return made, lambda douts: function.backward(context, *douts)
 
 
 def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -98,7 +118,7 @@ def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]
 def _run_jax(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
     import jax  # noqa: PLC0415 (only if such a function was handed in)
 
-    with _in_float64(jax):
+    with _in_float64(jax), jax.disable_jit():  # compiling anew would take longer than running
         if any(map(np.iscomplexobj, as_leaves(arguments))):
             made, pullback = function(*arguments), None
         else:
@@ -106,7 +126,7 @@ def _run_jax(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     def pull(douts: Any) -> Any:
         assert pullback is not None  # noqa: S101 (backward is never complex)
-        with _in_float64(jax):
+        with _in_float64(jax), jax.disable_jit():
             found = pullback(jax.tree.unflatten(jax.tree.structure(made), as_leaves(douts)))
         kept = (g if np.asarray(g).dtype.kind == "f" else None for g in as_leaves(found))
         gradients = iter([None if g is None else np.asarray(g) for g in kept])

@@ -232,10 +232,21 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     factor = float(np.vdot(expected, got) / max(float(np.vdot(expected, expected)), 1e-290))
     if factor and abs(factor - 1) > CLOSE and is_close(got, factor * expected):
         return _about_factor(factor, sizes)
+    return _about_elements(got, expected)
+
+
+def _about_elements(got: Array, expected: Array) -> str | None:
     off = np.abs(got - expected) / max(largest(expected), 1e-290)
+    limit, cut = largest(got), off > CLOSE
     wrong = int(np.count_nonzero(off > 1e-12))
     if 1e-9 < largest(off) < 1e-5 and wrong > got.size / 2:
         return "differs by the size of float32's rounding: is there a float32 array inside?"
+    if (
+        cut.any()
+        and (np.abs(got[cut]) > limit * (1 - CLOSE)).all()
+        and (np.abs(expected[cut]) > limit).all()
+    ):
+        return f"is at most {limit:.4g} where the right one is larger: is it clipped?"
     return f"is wrong in {wrong} of {got.size} elements" if 0 < wrong <= got.size / 4 else None
 
 

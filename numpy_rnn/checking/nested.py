@@ -120,6 +120,7 @@ class Arguments:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.values: dict[str, Any] = {}  # what was given, by name
+        self.names = list(given)
         self.trees = [self._read(name, what) for name, what in given.items()]
 
     def _read(self, name: str, what: Any) -> Any:
@@ -143,18 +144,13 @@ class Arguments:
         """Return the arguments with these values."""
         return [map_tree(tree, lambda name: values[name]) for tree in self.trees]
 
-    def read(self, made: Any, target: str) -> Gradients:
+    def read(self, made: Any, target: str, values: Values) -> Gradients:
         """Return the gradients that backward returned, by name of their value."""
         found: Gradients = {}
         if isinstance(made, dict):
             for tree in self.trees:
                 match_gradient(tree, made, made, found)
-            if not found:
-                raise FormError(
-                    f"{target}: backward returned a dict with the keys "
-                    f"{', '.join(map(repr, made))}, expected names such as "
-                    f"{', '.join(f'd{name}' for name in list(self.values)[:3])}"
-                )
+            self._require(found, made, target)
             return found
         parts = list(made) if isinstance(made, tuple | list) else [] if made is None else [made]
         if len(self.trees) == 1 and isinstance(made, list) and len(parts) != 1:
@@ -168,9 +164,47 @@ class Arguments:
                     f"expected {len(self.trees)}: one for each of {', '.join(self.values)}"
                 )
             return dict(zip(names if len(parts) == len(names) else real, parts, strict=True))
-        for tree, part in zip(self.trees, parts, strict=True):
+        for tree, part in zip(self.trees, self._in_order(parts, target, values), strict=True):
+            before = dict(found)
             match_gradient(tree, part, {}, found)
+            if isinstance(part, dict) and found == before:
+                self._require({}, part, target)
         return found
+
+    def _require(self, found: Gradients, made: Mapping[Any, Any], target: str) -> None:
+        if made and not found:
+            raise FormError(
+                f"{target}: backward returned a dict with the keys "
+                f"{', '.join(map(repr, made))}, expected names such as "
+                f"{', '.join(f'd{name}' for name in list(self.values)[:3])}"
+            )
+
+    def _in_order(self, parts: list[Any], target: str, values: Values) -> list[Any]:
+        """Return parts in the order of the arguments, where a dict shows that they are not."""
+
+        def fits(tree: Any, part: Any) -> bool:
+            if isinstance(tree, str) and not isinstance(part, dict):
+                return part is None or np.shape(as_gradient(part)) == np.shape(values[tree])
+            return part is None or (isinstance(tree, dict) and isinstance(part, dict))
+
+        if not any(
+            part is not None and isinstance(tree, dict) != isinstance(part, dict)
+            for tree, part in zip(self.trees, parts, strict=True)
+        ):
+            return parts
+        left, ordered = list(parts), []
+        for tree in self.trees:
+            place = next((i for i, part in enumerate(left) if fits(tree, part)), None)
+            if place is None:
+                kinds = ", ".join(
+                    "dict" if isinstance(p, dict) else str(np.shape(p)) for p in parts
+                )
+                raise FormError(
+                    f"{target}: backward returned ({kinds}), expected a gradient for each of "
+                    f"{', '.join(self.values)}, in this order"
+                )
+            ordered.append(left.pop(place))
+        return ordered
 
 
 def map_tree(tree: Any, function: Callable[[Any], Any]) -> Any:
@@ -203,10 +237,11 @@ def as_leaves(value: Any) -> list[Any]:
 
 def gradient_keys(name: str) -> tuple[str, ...]:
     """Return the names under which the gradient of a value may be kept, the likeliest first."""
-    short = name.removesuffix("0") if name in ("h0", "c0", "a0") else ""
+    short = name.removesuffix("0") if name in ("h0", "c0", "a0") else name.removesuffix("_t")
     keys = (f"d{name}", f"grad_{name}", f"d_{name}", f"{name}_grad", f"g{name}", f"grad{name}")
-    return (*keys, f"g_{name}", f"D{name}", f"nabla_{name}", f"{name}_g", f"d{name.lower()}") + (
-        (f"d{short}", f"d{short}_prev", f"d{short}prev") if short else ()
+    rare = (f"g_{name}", f"D{name}", f"nabla_{name}", f"{name}_g", f"{name}_diff", f"delta_{name}")
+    return (*keys, *rare, f"d{name.lower()}") + (
+        (f"d{short}", f"d{short}_prev", f"d{short}prev") if short != name else ()
     )
 
 
@@ -223,7 +258,7 @@ def match_gradient(tree: Any, part: Any, table: Mapping[Any, Any], found: Gradie
         for i, leaf in enumerate(tree):
             match_gradient(leaf, pieces[i] if i < len(pieces) else None, table, found)
     elif isinstance(part, dict) or (part is None and table):
-        key = tree.split("['")[-1].removesuffix("']")
+        key = tree.split("['")[-1].removesuffix("']").split(".")[-1]
         wanted = next((k for k in (*gradient_keys(key), key) if k in table), None)
         if wanted is not None:
             found[tree] = as_gradient(table[wanted])

@@ -6,6 +6,7 @@ may be is in ``parameters.py``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,6 +59,9 @@ METHODS: tuple[tuple[str, str | None], ...] = (
 )
 
 
+OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
+
+
 class ObjectTarget(Target):
     """An object with forward and backward. Each run uses a copy, so it is left as it was."""
 
@@ -77,39 +81,43 @@ class ObjectTarget(Target):
         self.overlooked: list[str] = []
         self.found: dict[str, Parameter] = {}
         self._named, self._discovered = parameters, False
-        parts = list(walk(model))  # no pass changes the object, only copies of it
-        self.code = tuple(node for _, node in parts if hasattr(node, "__dict__"))
-        self._arrays = [node for _, node in parts if isinstance(node, np.ndarray)]
-        self._libraries = [path for path, node in parts if isinstance(node, Parameters)]
+        self._states: set[Path] = set()  # where a first forward has left arrays that it made
+        self._look_inside()
         for name in parameters or ():
             if not hasattr(model, name):
                 raise FormError(f"{self.name}: there is no {name!r}, expected an attribute's name")
+
+    def _look_inside(self) -> None:
+        parts = list(walk(self.model))  # no pass changes the object, only copies of it
+        self.code = tuple(node for _, node in parts if hasattr(node, "__dict__"))
+        self._arrays = [node for _, node in parts if isinstance(node, np.ndarray)]
+        self._libraries = [path for path, node in parts if isinstance(node, Parameters)]
 
     def discover(self, values: Values) -> None:
         """Find, once, the parameters, and arrays that change the output and have no gradient."""
         if self._discovered:
             return
-        self._discovered = True
-        model = copy_with(self.model, self._arrays, ())
+        model = self._moved()
         before = {path: array.copy() for path, array in arrays_of(model).items() if is_real(array)}
         forward, backward = self._passes(model)
         made, cache = self._outputs(forward, copied(values))
         outputs = as_tuple(made)
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
-        returned = self._returned(backward, made, cache, [np.ones_like(o) for o in outputs])
-        self.found = {
-            short_name(p.path): p
-            for p in find_parameters(model)
-            if is_real(follow(self.model, p.path))
-            if self._named is None or p.path[0][1] in self._named
-        }
+        ones = [np.ones_like(o) for o in outputs]
+        returned = self._returned(backward, made, cache, ones, copied(values))
+        found = self._present(model, values)
+        if found is None:
+            self.discover(values)
+            return
+        self._discovered, self.found = True, found
         known = [follow(self.model, p.path) for p in self.found.values()]
         originals = arrays_of(self.model)
         left = [
             path
             for path in constant
             if originals[path].size
+            and path not in self._states
             and not any(np.shares_memory(originals[path], k) for k in known)
             and self._matters(path, values, outputs)
         ]
@@ -120,9 +128,11 @@ class ObjectTarget(Target):
             if path not in used and (path not in kept or not np.array_equal(array, kept[path]))
         }
         _, extra, named = self._sorted(returned, values)
+        now = {path: array for path in left if (array := follow(model, path)) is not None}
+        moved = {path for path, array in now.items() if not np.array_equal(array, before[path])}
         positions = list(range(len(extra)))
         for path in list(left):
-            name, now, shape = str(path[-1][1]), follow(model, path), originals[path].shape
+            name, shape = str(path[-1][1]), originals[path].shape
             fits = [i for i in positions if np.shape(extra[i]) == shape]
             gradient: Any = None
             if {*gradient_keys(name), name} & set(named):
@@ -130,12 +140,12 @@ class ObjectTarget(Target):
             elif fits:
                 gradient = fits[0]
                 positions.remove(gradient)
-            elif now is not None and not np.array_equal(now, before[path]):
-                gradient = "updated"
-                self.linear = False
-            else:
+            elif path not in moved:
                 gradient = gradient_beside(path, shape, fresh)
                 fresh.pop(gradient, None)
+            if moved and gradient is None:  # where others are updated, by zero
+                gradient = "updated"
+                self.linear = False
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)
@@ -150,6 +160,41 @@ class ObjectTarget(Target):
             for path in left
         ]
 
+    def _present(self, model: Any, values: Values) -> dict[str, Parameter] | None:
+        """Return the parameters that an object shows after backward.
+
+        None if forward makes them: from then on, the object is one that has run forward once.
+        """
+        others = {
+            n: (v / 2 if is_real(v) else np.flip(v)) if isinstance(v, np.ndarray) else v
+            for n, v in values.items()
+        }
+        runs = [copy_with(self.model, self._arrays, ()) for _ in range(2)]
+        for run, inputs in zip(runs, (values, others), strict=True):
+            self._outputs(self._passes(run)[0], copied(inputs))
+
+        def stays(path: Path, *models: Any) -> bool:
+            first, *rest = (follow(m, path) for m in models)
+            return is_real(first) and all(np.array_equal(first, other) for other in rest)
+
+        shown = find_parameters(model)
+        before = arrays_of(self.model)
+        new = {path for path in arrays_of(runs[0]) if path not in before}
+        made = {p.path for p in shown if follow(self.model, p.path) is None}
+        made |= {path for path in new if isinstance(path[-1][1], str)}
+        made = {path for path in made if stays(path, *runs)}  # a state follows the inputs
+        if self._states or not any(follow(runs[0], path).any() for path in made):
+            return {
+                short_name(p.path): p
+                for p in shown
+                if p.path not in self._states and stays(p.path, self.model, runs[0])
+                if self._named is None or p.path[0][1] in self._named
+            }
+        self.model, self._states = runs[0], new - made
+        self.remarks["forward makes the parameters: the object has run it once before"] = None
+        self._look_inside()
+        return None
+
     def _sorted(self, returned: Any, values: Values) -> tuple[list[Any], list[Any], dict[Any, Any]]:
         """Return what backward returned: for each argument, other arrays, and those by name."""
         if isinstance(returned, dict):
@@ -161,26 +206,62 @@ class ObjectTarget(Target):
         flat = list(returned) if several else [returned]
 
         def fit(parts: list[Any]) -> bool:
-            pairs = zip(trees, parts, strict=True)
+            pairs = [(t, p) for t, p in zip(trees, parts, strict=True) if p is not None]
             return all(isinstance(p, np.ndarray) and p.shape == values[t].shape for t, p in pairs)
 
         count = len(trees)
         plain = all(isinstance(t, str) and is_real(values[t]) for t in trees)
         if plain and len(flat) > count and not fit(flat[:count]) and fit(flat[-count:]):
             flat = flat[-count:] + flat[:-count]  # the arguments come last
+        if self.methods[1] is None and not (plain and len(flat) >= count and fit(flat[:count])):
+            return [], as_leaves(flat), {}  # a loss has the gradients of parameters
+        if plain and len(flat) < count and not fit(flat + [None] * (count - len(flat))):
+            flat = self._by_shape(flat, values)
         rest = flat[count:]
         named = {k: g for part in rest if isinstance(part, dict) for k, g in part.items()}
         return flat[:count], as_leaves([p for p in rest if not isinstance(p, dict)]), named
 
+    def _by_shape(self, parts: list[Any], values: Values) -> list[Any]:
+        """Return one gradient for each argument, where some have none, if shapes tell which."""
+        left = list(parts)
+        found = [
+            left.pop(0) if left and np.shape(left[0]) == values[tree].shape else None
+            for tree in self.arguments.trees
+        ]
+        return parts if left else found
+
+    def _moved(self) -> Any:
+        """Return a copy of the object with all its arrays moved: weights of zero hide others."""
+        model, rng = copy_with(self.model, self._arrays, ()), np.random.default_rng(0)
+        for array in arrays_of(model).values() if not self._libraries else ():
+            if is_real(array) and array.flags.writeable:
+                # Not all by the same amount, which a softmax would not show.
+                array[...] += 0.1 * rng.uniform(0.5, 1.5, array.shape)
+        return model
+
     def _matters(self, path: Path, values: Values, outputs: tuple[Any, ...]) -> bool:
         """Whether the outputs change when an array of the object does."""
-        model = copy_with(self.model, self._arrays, ())
+        model = self._moved()
         array = follow(model, path)
         if not array.flags.writeable:
             return False
-        array += 0.1
+        array += 0.1 * np.random.default_rng(0).uniform(0.5, 1.5, array.shape)
         changed = as_tuple(self._outputs(self._passes(model)[0], copied(values))[0])
         return any(not np.array_equal(a, b) for a, b in zip(changed, outputs, strict=True))
+
+    def _outputs(self, forward: Any, inputs: Values) -> tuple[Any, Any]:
+        """Return what forward returns or keeps, and the cache: what a loss returns besides."""
+
+        @functools.wraps(forward)
+        def run(*arguments: Any) -> Any:
+            made = forward(*arguments)
+            if self.methods[1]:  # nothing is returned and the output kept
+                kept = (getattr(forward.__self__, name, None) for name in OUTPUTS)
+                return next((k for k in kept if k is not None), None) if made is None else made
+            several = isinstance(made, tuple) and len(made) > 2 and not isinstance(made[1], dict)
+            return (made[0], made[1:]) if several else made
+
+        return super()._outputs(run, inputs)
 
     def parameters(self) -> dict[str, Array]:
         """Return a copy of every parameter."""
@@ -195,6 +276,9 @@ class ObjectTarget(Target):
                 library.append((parameter.path, values[name]))
             else:
                 replaced.append((follow(self.model, parameter.path), values[name].copy()))
+            held = self._held(self.model, parameter)
+            if np.iscomplexobj(values[name]) and isinstance(held, np.ndarray):
+                replaced.append((held, np.zeros(held.shape, complex)))  # for += in a loss
         model = copy_with(self.model, self._arrays, replaced)
         libraries = [follow(model, path) for path in self._libraries]
         if libraries or isinstance(model, Loss):
@@ -222,6 +306,10 @@ class ObjectTarget(Target):
         own, extra, named = self._sorted(returned, values)
         for tree, gradient in zip(self.arguments.trees, own, strict=False):
             match_gradient(tree, gradient, {}, found)
+        for name, value in values.items() if returned is None else ():  # kept on the object
+            kept: list[Any] = [getattr(model, key, None) for key in gradient_keys(name)]
+            fits = [k for k in kept if is_real(k) and np.shape(k) == np.shape(value)]
+            found[name] = fits[0] if fits else None
         for name in [*(() if own else self.arguments.values), *self.found] if named else ():
             match_gradient(name, named, named, found)
         for name, parameter in self.found.items():
@@ -233,7 +321,7 @@ class ObjectTarget(Target):
                 found[name] = extra[gradient]
             elif gradient == "updated":
                 found[name] = (values[name] - now) / self._rate(model)
-            elif held is not None or name not in found:
+            elif name not in found or (held is not None and self.methods[1]):
                 found[name] = held
         return found
 

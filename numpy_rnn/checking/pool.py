@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.edits import Source, is_stored
+from numpy_rnn.checking.edits import Source, is_stored, names_in
 from numpy_rnn.checking.nested import parts_of
 
+MAX_PARTS = 6  # of a list or a tuple
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
 # May be called to see the shape of a result.
 PURE = ("np.tanh", "np.exp", "np.dot", "len", "np.zeros_like", "np.outer", "np.matmul")
@@ -25,10 +27,11 @@ class Pool:
         self._values = source.values
         self._shapes: dict[str, Any] = {}
         names = [n for n in nodes if isinstance(n, ast.Name)]
+        assigned = [n for n in nodes if isinstance(n, ast.Assign)]
+        self._zeros = [n for n in assigned if re.search("zeros|empty", ast.unparse(n.value))]
         self._local = {n.arg for n in nodes if isinstance(n, ast.arg)}
         self._local |= {n.id for n in names if is_stored(n)}
         self.unused = self._local - {n.id for n in names if not is_stored(n)}
-        self.ends_loops = names_in(*(n.test for n in nodes if isinstance(n, ast.While)))
         self.counters = names_in(*(n.target for n in nodes if isinstance(n, ast.For)))
         called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
         read: dict[str, Any] = {}
@@ -102,6 +105,33 @@ class Pool:
         found = [a for a in numbers if a in self._own or isinstance(self._value(a), whole)]
         return [*found, *(f"1 - {atom}" for atom in found)]
 
+    def masks(self) -> list[str]:
+        """Return the sums of the arrays of true and false."""
+        arrays = [a for a in self.atoms if _axes(self.shape(a))]
+        return [f"{a}.sum()" for a in arrays if np.asarray(self._value(a)).dtype.kind == "b"]
+
+    def sums(self, text: str) -> list[str]:
+        """Return the sums of gradients over the batch that have the shape of a bias."""
+        shape, found = _axes(self.shape(text)), []
+        for atom in filter(is_gradient, self.atoms):
+            axes = _axes(self.shape(atom))
+            if len(axes) == 2 and shape in ((axes[1],), (1, axes[1])):
+                found.append(f"{atom}.sum(axis=0)")
+            elif len(axes) == 2 and shape == (axes[0], 1):
+                found.append(f"{atom}.sum(axis=1, keepdims=True)")
+        return found
+
+    def beside(self, targets: list[str]) -> list[str]:
+        """Return the gradients in the dictionaries and objects that hold these."""
+        owners = {_owner(target) for target in targets} - {""}
+        atoms = [atom for atom in self.atoms if _owner(atom) in owners]
+        return [a for a in atoms if a.endswith("]") or is_gradient(a.removeprefix(_owner(a) + "."))]
+
+    def made_before(self, loop: ast.For | ast.While) -> set[str]:
+        """Return the names of arrays that are made before a loop, of zeros."""
+        made = (t for n in self._zeros if n.lineno < loop.lineno for t in n.targets)
+        return {name for name in names_in(*made) if _axes(self.shape(name))}
+
     def lengths(self) -> list[str]:
         """Return the number of rows of each array, once for each number."""
         rows = {axes[0]: atom for atom in reversed(self.atoms) if (axes := _axes(self.shape(atom)))}
@@ -121,8 +151,9 @@ class Pool:
                 nodes = ast.walk(ast.parse(text, mode="eval"))
                 if all(ast.unparse(n.func) in PURE for n in nodes if isinstance(n, ast.Call)):
                     value = self._value(text)
-                    shape = np.shape(value) if isinstance(value, NUMBERS) else type(value)
-                    self._shapes[text] = shape
+                    kept = type(value) if getattr(value, "shape", None) is None else value.shape
+                    shape = np.shape(value) if isinstance(value, NUMBERS) else kept
+                    self._shapes[text] = tuple(shape) if isinstance(shape, tuple) else shape
         return self._shapes[text]
 
     def _value(self, text: str) -> Any:
@@ -139,7 +170,7 @@ class Pool:
             for (kind, key), part in parts_of(owner):
                 if kind == "attr" and isinstance(part, np.ndarray):
                     yield f"{name}.{key}"
-                elif isinstance(key, str) and kind == "item":
+                elif kind == "item" and (isinstance(key, str) or key < MAX_PARTS):
                     yield f"{name}[{key!r}]"
 
     def _other_steps(self, read: Iterable[ast.expr]) -> list[list[str]]:
@@ -155,9 +186,10 @@ class Pool:
         return [[f"{s}[{i}]" for s in sequences for i in which] for which in (indices, beside)]
 
 
-def names_in(*nodes: ast.AST) -> set[str]:
-    """Return the names in some code."""
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+def _owner(text: str) -> str:
+    """Return what an attribute or an entry of a dictionary belongs to."""
+    found = re.fullmatch(r"(.+)(\.\w+|\['[^']*'\])", text)
+    return found[1] if found else ""
 
 
 def _axes(shape: Any) -> tuple[int, ...]:
@@ -190,7 +222,7 @@ def other_steps(index: ast.expr) -> list[str]:
                 ]
             case ast.Slice(upper=ast.expr() as upper):
                 changed = [f"{ast.unparse(upper)} - 1"]
-            case ast.Name(name):
-                changed = [f"{name} - 1", f"{name} + 1"]
+            case ast.Name() | ast.UnaryOp(ast.USub(), ast.Name()):
+                changed = [f"{ast.unparse(part)} - 1", f"{ast.unparse(part)} + 1"]
         found += [", ".join([*texts[:i], new, *texts[i + 1 :]]) for new in changed]
     return found

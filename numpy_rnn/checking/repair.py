@@ -11,6 +11,7 @@ The functions are those that run while the gradients are made and whose source c
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gc
 import sys
@@ -26,7 +27,8 @@ import numpy as np
 
 from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.derivatives import Method, directional
-from numpy_rnn.checking.edits import Edit, Source, one_of
+from numpy_rnn.checking.edits import Edit, Source, names_in, one_of
+from numpy_rnn.checking.nested import Gradients
 from numpy_rnn.checking.target import FunctionTarget, Point, is_real
 from numpy_rnn.checking.traced import HERE, NUMPY
 from numpy_rnn.functional.types import Array
@@ -46,7 +48,6 @@ def suggest_repair(
     `points` are where a gradient may be wrong, the cheapest first. `verify` checks the code as it
     is then, in every regime. The search ends after this many seconds of processor time.
     """
-    end = time.process_time() + seconds
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trials = list[_Trial]()
@@ -55,7 +56,9 @@ def suggest_repair(
                 trials += [trial for trial in [_Trial(point, method)] if not trial.succeeds()]
         sources = list(_sources(trials[0].point)) if trials else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
+        found = list(_promising(found, trials[0])) if found else []
         found.sort(key=lambda pair: pair[0].rank)
+        end = time.process_time() + seconds
         for group, source in _groups(found):
             for edit in _made(group, source):
                 if time.process_time() > end:
@@ -64,6 +67,26 @@ def suggest_repair(
                     if all(trial.succeeds() for trial in trials) and verify():
                         return [_sentence(edit, source)]
     return []
+
+
+def _promising(found: list[tuple[Edit, Source]], trial: _Trial) -> Iterator[tuple[Edit, Source]]:
+    """Yield the changes of what the wrong gradients depend on; later, what right ones depend on."""
+    wrong, reached = set(trial.wrong(trial.claimed)), dict[tuple[int, int], set[str] | None]()
+    for edit, source in found:
+        value = getattr(edit.statement, "value", None)
+        (place, _), *more = edit.parts
+        if value is not None and not more:
+            span = source.span(value)
+            if span.start <= place.start and place.stop <= span.stop:
+                key = id(source), span.start
+                if key not in reached:
+                    reached[key] = trial.reached(edit.statement, source)
+                names = reached[key]
+                if names is not None and not wrong <= names:
+                    continue
+                if names is not None and not names <= wrong:
+                    edit = edit._replace(rank=edit.rank + 3)  # noqa: PLW2901
+        yield edit, source
 
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
@@ -104,9 +127,9 @@ class _Trial:
         rng = np.random.default_rng(0)
         self.point, self.outputs = point, point.target.run(point.values).outputs
         self.known: list[tuple[str, Array, float]] = []  # with the exact derivative
-        claimed = point.claimed()
+        self.claimed = {n: np.array(g) for n, g in point.claimed().items() if g is not None}
         for name in point.real_names():
-            if claimed.get(name) is None:
+            if name not in self.claimed:
                 continue
             direction = rng.standard_normal(point.values[name].shape)
             exact = directional(point, {name: direction}, method).value
@@ -120,16 +143,33 @@ class _Trial:
             for a, b in zip(result.outputs, self.outputs, strict=True)
         ):
             return False
-        claimed = result.backward(self.point.own_douts())
+        return not any(self.wrong(result.backward(self.point.own_douts())))
+
+    def wrong(self, claimed: Gradients) -> Iterator[str]:
+        """Yield the names of the gradients that are not right."""
         for name, direction, exact in self.known:
             got = claimed.get(name)
             if got is None or not is_real(got) or got.shape != direction.shape:
-                return False
+                yield name
+                continue
             terms = got * direction
             size = max(float(np.sqrt(np.sum(terms**2))), abs(exact))
             if not abs(float(terms.sum()) - exact) <= CLOSE * size:
-                return False
-        return True
+                yield name
+
+    def reached(self, statement: ast.stmt, source: Source) -> set[str] | None:
+        """Return which gradients change with what a statement computes, None if it is not seen."""
+        if not isinstance(statement, ast.Assign | ast.AugAssign) or source.ends_loops & names_in(
+            statement
+        ):
+            return None
+        span = source.span(statement.value)
+        text = f"(({source.code[span].decode()}) * 1.01 + 0.01)"
+        for _ in _made([Edit(0, "", statement, ((span, text),))], source):
+            with contextlib.suppress(Exception):  # what is no number
+                claimed = self.point.claimed()
+                return {n for n, g in self.claimed.items() if not np.array_equal(claimed[n], g)}
+        return None
 
 
 def _sources(point: Point) -> Iterator[Source]:

@@ -170,9 +170,10 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
             if np.array_equal(again, g) and np.any(g):
                 text = f"the gradient of {name} does not depend on the one that comes in: ignored?"
             elif off > 1e-5 * largest(g):  # more than rounding, which is reported on its own
+                cause = "clipped" if largest(again / factor) < largest(g) else "not linear in them"
                 text = (
                     f"incoming gradients times {shown} do not give the gradient of {name} times "
-                    f"{shown}: is it clipped inside?"
+                    f"{shown}: is it {cause} inside?"
                 )
             else:
                 continue
@@ -187,7 +188,8 @@ def _find_single_precision(
         return []  # not a float64 computation
     lines = [note for note in trace(point, both=True).notes if "32" in note or "16" in note]
     arrays = {f"output {i}": out for i, out in enumerate(outputs)}
-    arrays |= {f"the gradient of {n}": g for n, g in gradients.items() if is_real(g)}
+    if point.target.linear:  # a difference of parameters has few digits
+        arrays |= {f"the gradient of {n}": g for n, g in gradients.items() if is_real(g)}
     for name, array in arrays.items():
         if array.dtype.itemsize < 8 or _has_singles_digits(array):
             where = f": {lines[0]}" if lines else ""

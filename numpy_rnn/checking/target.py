@@ -203,7 +203,7 @@ class Target:
         outputs, cache = self._outputs(forward, inputs)
 
         def claimed(douts: Sequence[Array]) -> Gradients:
-            returned = self._returned(backward, outputs, cache, douts)
+            returned = self._returned(backward, outputs, cache, douts, inputs)
             found = self._read(model, returned, values)
             return found if self._room != 0 else scaled(found, np.squeeze(douts[0]))
 
@@ -219,14 +219,20 @@ class Target:
     def _passes(self, _: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return self.forward, self.backward
 
-    def _read(self, _: Any, returned: Any, __: Values) -> Gradients:
+    def _read(self, _: Any, returned: Any, values: Values) -> Gradients:
         """Return the gradients by name, from what backward returned."""
         if self._room == 0 and isinstance(returned, np.ndarray):  # of the first argument alone
             returned = (returned, *[None] * (len(self.arguments.trees) - 1))
-        return self.arguments.read(returned, self.name)
+        return self.arguments.read(returned, self.name, values)
 
     def _outputs(self, forward: Callable[..., Any], inputs: Values) -> tuple[Any, Any]:
         """Return what forward returns, and the cache."""
+        room, count = positional(forward), len(self.arguments.trees)
+        if room is not None and len(room) < count:
+            raise FormError(
+                f"{self.name}: {callable_name(forward)} takes "
+                f"({', '.join(p.name for p in room)}), but {count} arguments were described"
+            )
         with quiet(self, reseed=True):
             made = forward(*self.arguments.build(inputs))
         if self._cache is not None and isinstance(made, tuple) and len(made) > 1:
@@ -239,12 +245,22 @@ class Target:
         return made, None
 
     def _returned(
-        self, backward: Callable[..., Any], outputs: Any, cache: Any, douts: Sequence[Array]
+        self,
+        backward: Callable[..., Any],
+        outputs: Any,
+        cache: Any,
+        douts: Sequence[Array],
+        inputs: Values,
     ) -> Any:
-        """Return what backward returns for the gradients of the outputs."""
+        """Return what backward returns for the gradients of the outputs.
+
+        If it takes more than those, an argument with the name of one of forward's is that one.
+        """
         sent = regroup(douts, outputs)
         queue = list(sent) if isinstance(outputs, tuple) else [sent]
-        arguments = []
+        arguments: list[Any] = []
+        given = dict(zip(self.arguments.names, self.arguments.build(inputs), strict=True))
+        known = given if (self._room or 0) > len(queue) else {}
         if self._takes is None:  # any number
             arguments = [*queue, cache] if self._is_pair else queue
         for position, p in enumerate(self._takes or ()):
@@ -252,12 +268,16 @@ class Target:
                 arguments.append(cache)
             elif p.name.lower() in self._rates:
                 arguments.append(1.0)
+            elif p.name in known:
+                arguments.append(known[p.name])
             elif queue:
                 arguments.append(queue.pop(0))
             elif p.default is p.empty:
                 raise FormError(
                     f"{self.name}: backward expects {p.name!r} besides the gradients of its "
-                    f"{len(douts)} outputs, expected one gradient for each output"
+                    f"{len(douts)} outputs, expected one gradient for each output, a cache and "
+                    f"arguments of forward by name ({', '.join(given)}); if the loss is in "
+                    "backward, check a function that returns (loss, gradients)"
                 )
         with quiet(self, reseed=False):
             return backward(*arguments)

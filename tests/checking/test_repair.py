@@ -92,6 +92,28 @@ class GRU:
         return dx
 """
 
+PARTS = """
+import numpy as np
+
+def forward(x, h0, Wx, Wh, b):
+    layers = [h0]
+    for k in range(3):
+        layers.append(1 / (1 + np.exp(-layers[k] @ Wh - b)))
+    return layers[3], (layers, Wh, b)
+
+def backward(dy, cache):
+    layers, Wh, b = cache
+    g = {"Wh": np.zeros_like(Wh), "b": np.zeros_like(b)}
+    d = dy
+    for k in range(1, 4):
+        s = layers[-k]
+        d = d * s * (1 - s)
+        g["Wh"] += np.dot(layers[-k - 1].T, d)
+        g["b"] += d.sum(0)
+        d = d @ Wh.T
+    return {"dh0": d, "dWh": g["Wh"], "db": g["b"]}
+"""
+
 # The code, a line of it, the line with a slip, and what the suggestion has to say.
 SLIPS = [
     (RNN, "d = dh[:, t] + dprev", "d = dh[:, t]", "a missing term?"),
@@ -112,6 +134,16 @@ SLIPS = [
     (GRU, 'G["Uz"] += h.T', 'G["Ur"] += h.T', "\"G['Uz'] += h.T @ dz\" instead"),
     (GRU, 'drh = dn @ P["Un"].T', 'drh = dn @ P["Un"]', "a transpose?"),
     (GRU, "dn = dh * (1 - z)", "dn = dh * z", "one minus it?"),
+    (GRU, "dr = drh * h * r * (1 - r)", "dr = drh * h * (1 - r)", "the slope? backward, line 34"),
+    (RNN, "hp = h[:, t - 1] if t > 0 else h0", "hp = h[:, t - 1]", "if t > 0 else h0"),
+    (RNN, "da.sum(axis=0)", "da.sum()", "the axis of a sum?"),
+    (RNN, "        dprev = da.dot(Wh.T)\n", "", "dprev = da @ Wh.T"),
+    (RNN, "        db += da.sum(axis=0)\n        dprev", "        dprev", "db += "),
+    (RNN, "return dx, dprev", "h0_ = hp\n    return dx, h0_", "return (dx, dprev"),
+    (PARTS, 'g["b"] += d.sum(0)\n', "pass\n", "a missing statement?"),
+    (PARTS, "d * s * (1 - s)", "d * (1 - s)", "the slope?"),
+    (PARTS, "np.dot(layers[-k - 1].T, d)", "np.dot(d.T, layers[-k - 1])", "a transpose?"),
+    (PARTS, "layers[-k - 1]", "layers[-k]", "the wrong step?"),
 ]
 
 
@@ -178,6 +210,24 @@ def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
     pair = (space["forward"], space["backward"])
     found = check_gradients(pair, "T B D", "B D", cause_seconds=SECONDS).suggestions
     assert 'with "dc = (dy * x).sum(axis=0) + dc" instead' in found[-1]  # dc += would change dc
+
+
+def test_a_sum_of_products_that_became_one_product(tmp_path: Path) -> None:
+    code = """
+    def forward(c, f, o):
+        return (f * c, o * c), (c, f, o)
+
+    def backward(da, db, cache):
+        c, f, o = cache
+        dc = da * f * o * db
+        return dc, da * c, db * c
+    """
+    (tmp_path / "of_user.py").write_text(textwrap.dedent(code), "utf-8")
+    space = runpy.run_path(str(tmp_path / "of_user.py"))
+    pair = space["forward"], space["backward"]
+    report = check_gradients(pair, "B H", "B H", "B H", cause_seconds=SECONDS)
+    assert not any("clipped" in violation.text for violation in report.violations)
+    assert 'instead of "dc = da * f * o * db"' in report.suggestions[-1]
 
 
 TABS = """
