@@ -26,6 +26,8 @@ TOLERANCE = 1e-5  # between two float32 programs
 # onnxruntime differs from the specification too: it rounds the size before it places the pixels.
 AS_ONNXRUNTIME = {"test_resize_downsample_scales_linear_align_corners"}
 
+RANDOM = "test_bernoulli"  # other numbers in each run
+
 
 def main(count: int = 1000) -> int:
     """Print the worst difference and every node that differs. Return the exit status."""
@@ -61,6 +63,8 @@ def specification() -> int:
         path = Path(folder, "node.onnx")
         cases: Any = collect_testcases(None)
         for case in cases:
+            if case.name.startswith(RANDOM):
+                continue
             path.write_bytes(case.model.SerializeToString())
             found = {_outcome(path, *pair) for pair in case.data_sets} or {"without data"}
             counts.update(found)

@@ -66,6 +66,7 @@ FLOORS = [
         "interchange.contents",
         "interchange.gates",
         "interchange.hdf5",
+        "interchange.onnx_reference",
         "interchange.onnx_windows",
     ],
     ["interchange.unpickle", "interchange.protobuf", "interchange.onnx_recurrent"],

@@ -18,9 +18,10 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
+from numpy_rnn.interchange.onnx_reference import RANDOM, reference_of, why_no_reference
 from numpy_rnn.interchange.onnx_windows import bind_convolution
 from numpy_rnn.interchange.operators import (
-    RANDOM,
+    OPERATORS,
     function_of,
     takes_out,
     why_not,
@@ -56,6 +57,7 @@ class Node(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = {}
+    opset: int = 0  # of the operator, if it is the package ``onnx`` that runs it
 
     def graphs(self) -> list[Graph]:
         """Return the graphs among the attributes."""
@@ -74,7 +76,17 @@ class Node(NamedTuple):
             return "" if self.op == "If" else _turns(self).wrong
         if self.op in KINDS:
             return why_not_recurrent(self.op, self.attributes, self.inputs)
-        return why_not(self.op, self.attributes, self.inputs)
+        if self.op in OPERATORS:
+            return why_not(self.op, self.attributes, self.inputs)
+        return why_no_reference(
+            self.op, self.opset, self.attributes, self.inputs, len(self.outputs)
+        )
+
+    def function(self) -> Callable[..., Any]:
+        """Return what computes the outputs of the inputs."""
+        if self.op in OPERATORS:
+            return function_of(self.op, self.attributes)
+        return reference_of(self.op, self.opset, self.attributes, self.inputs, len(self.outputs))
 
 
 class Value(NamedTuple):
@@ -419,7 +431,7 @@ class Run:
             return bind_convolution(*arrays, **node.attributes)
         function = self.functions.get(id(node))
         if function is None:
-            self.functions[id(node)] = function = function_of(node.op, node.attributes)
+            self.functions[id(node)] = function = node.function()
         results = [np.asarray(y) for y in _several(function(*arrays))]
         if depends < NUMBERS or self.steps is None:
             return None, results

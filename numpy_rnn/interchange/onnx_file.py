@@ -52,6 +52,10 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
             yield from _lines(inner, indent + "  ")
 
 
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
 class Reader:
     """The bytes of a file as a Graph."""
 
@@ -60,8 +64,9 @@ class Reader:
         self.unsupported: list[str] = []
         self.notes: list[str] = []
         self.weights: dict[str, Array] = {}
-        opsets = {entry["domain"]: entry["version"] for entry in self.model["opset_import"]}
-        self.opset = opsets.get("", opsets.get("ai.onnx", LEAST_OPSET))
+        imported = self.model["opset_import"]
+        opsets = {_domain(entry["domain"]): entry["version"] for entry in imported}
+        self.opset = opsets.get("", LEAST_OPSET)
         if self.opset < LEAST_OPSET:
             self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
         if self.model["functions"]:
@@ -93,7 +98,7 @@ class Reader:
     ) -> None:
         """Append a node, or what it consists of. A constant node becomes a constant."""
         attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
-        domain = node["domain"].removeprefix("ai.onnx")
+        domain = _domain(node["domain"])
         op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
         if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
             kind, value = attributes.popitem()
@@ -104,12 +109,10 @@ class Reader:
             attributes.setdefault("num_outputs", len(node["output"]))
         if op in ("Softmax", "LogSoftmax") and self.opset < 13:
             attributes = {"axis": 1, "joined": 1} | attributes
-        if op == "DFT" and self.opset < 20:
-            attributes.setdefault("axis", 1)
         names = tuple(node["output"])
         while names and not names[-1]:
             names = names[:-1]
-        nodes += unfused(Node(name, op, tuple(node["input"]), names, attributes))
+        nodes += unfused(Node(name, op, tuple(node["input"]), names, attributes, self.opset))
         if op.endswith("::DynamicQuantizeLSTM"):
             self.notes.append(f"{name} is int8, read as float32")
 

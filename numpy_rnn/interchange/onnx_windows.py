@@ -1,5 +1,5 @@
-# ruff: noqa: A002, N802 (operators and parameters have the specification's names)
-"""The operators of ONNX for signals and images: convolutions, pools, transforms and Resize."""
+# ruff: noqa: N802 (operators and parameters have the specification's names)
+"""The operators of ONNX for signals and images: convolutions, pools and Resize."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from numpy_rnn.functional.types import Array
 
 MAX_PADDING = 1 << 20  # steps before or after an input
 MAX_NUMBERS = 1 << 28  # of an output whose size a file decides
+
+
 VALUES: dict[str, tuple[Any, ...]] = {
-    "GridSample.mode": ("linear", "bilinear"),
-    "padding_mode": ("zeros", "border"),
     "Resize.mode": ("nearest", "linear"),
     "Upsample.mode": ("nearest", "linear"),
     "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
     "coordinate_transformation_mode": (
         *("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
     ),
+    **dict.fromkeys(("antialias", "exclude_outside"), (0,)),
+    "keep_aspect_ratio_policy": ("stretch",),
 }
 
 
@@ -168,80 +170,6 @@ def _overlapped(patches: Array, full: Any, step: Any, dilation: Any) -> Array:
         first = dilation * at
         y[:, :, *map(slice, first, first + step * (places - 1) + 1, step)] += patches[:, :, *at]
     return y
-
-
-def Col2Im(input: Array, image_shape: Any, block_shape: Any, **options: Any) -> Any:
-    """Add overlapping blocks, which are the columns, to images."""
-    n, batch = len(image_shape), len(input)
-    step, dilation = _steps(n, **options)
-    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
-    full = image_shape + before + after
-    places = (full - dilation * (block_shape - 1) - 1) // step + 1
-    patches = input.reshape(batch, -1, *block_shape, *places)
-    return _overlapped(patches, full, step, dilation)[:, :, *map(slice, before, full - after)]
-
-
-def AffineGrid(theta: Array, size: Any, *, align_corners: int = 0) -> Any:
-    """Return where the pixels of an image of some size are in another one: x, then y."""
-    check_memory(*size)
-    ends = [1 if align_corners or n < 1 else 1 - 1 / n for n in size[2:]]
-    axes = np.meshgrid(
-        *[np.linspace(-e, e, n) for e, n in zip(ends, size[2:], strict=True)], indexing="ij"
-    )
-    points = np.stack([*axes[::-1], np.ones_like(axes[0])], -1).astype(theta.dtype)
-    return np.einsum("...j,nij->n...i", points, theta)
-
-
-def GridSample(
-    X: Array,
-    grid: Array,
-    *,
-    mode: str = "linear",
-    padding_mode: str = "zeros",
-    align_corners: int = 0,
-) -> Any:
-    """Read images between their pixels, by linear interpolation along each axis."""
-    del mode  # the one that is known
-    n, sizes = X.ndim - 2, np.array(X.shape[:1:-1], X.dtype)  # the grid has x, then y
-    at = (grid + 1) / 2 * (sizes - 1) if align_corners else ((grid + 1) * sizes - 1) / 2
-    at = at if padding_mode == "zeros" else at.clip(0, sizes - 1)
-    low, y = np.floor(at), np.zeros((), X.dtype)
-    rows, channels_last = np.arange(len(X)).reshape(-1, *[1] * n), np.moveaxis(X, 1, -1)
-    for corner in np.indices([2] * n, X.dtype).reshape(n, -1).T:
-        place = low + corner
-        part = np.prod(1 - np.abs(at - place), -1)
-        part = np.where(((place >= 0) & (place < sizes)).all(-1), part, 0)
-        index = np.moveaxis(place.clip(0, sizes - 1).astype(int), -1, 0)[::-1]
-        y = y + channels_last[rows, *index] * part[..., None]
-    return np.moveaxis(y, -1, 1)
-
-
-def DFT(
-    input: Array, dft_length: Any = None, axis: Any = -2, *, inverse: int = 0, onesided: int = 0
-) -> Any:
-    """Transform complex numbers, whose parts are the last axis, or real ones."""
-    parts = np.moveaxis(input, -1, 0)
-    z = parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
-    name = ["fft", "rfft", "ifft", "irfft"][2 * inverse + onesided]
-    length = None if dft_length is None else int(dft_length)
-    check_memory(length or 1, input.size // max(input.shape[int(axis)], 1))
-    y = getattr(np.fft, name)(z, length, int(axis) % input.ndim)
-    return np.stack([y] if name == "irfft" else [y.real, y.imag], -1).astype(input.dtype)
-
-
-def STFT(
-    signal: Array,
-    frame_step: Any,
-    window: Any = None,
-    frame_length: Any = None,
-    *,
-    onesided: int = 1,
-) -> Any:
-    """Transform overlapping frames of a signal."""
-    length = int(len(window) if frame_length is None else frame_length)
-    frames = np.lib.stride_tricks.sliding_window_view(signal, length, 1)[:, :: int(frame_step)]
-    frames = frames.swapaxes(2, 3) * (1 if window is None else window[:, None])
-    return DFT(frames, onesided=onesided)
 
 
 def Resize(

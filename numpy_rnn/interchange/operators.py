@@ -20,7 +20,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import onnx_windows
 from numpy_rnn.interchange.onnx_windows import bind_convolution, check_memory, check_padding, pool
-from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, NUMBERS, array_type
+from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
 
 
 @lru_cache(64)
@@ -199,14 +199,6 @@ def LayerNormalization(
     return y if B is None else y + B, mean, inverse
 
 
-def RMSNormalization(
-    X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5
-) -> tuple[Array, ...]:
-    square = np.square(X).mean(tuple(range(axis % X.ndim, X.ndim)), keepdims=True)
-    inverse = 1 / np.sqrt(square + X.dtype.type(epsilon))
-    return X * inverse * scale, inverse
-
-
 def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
@@ -376,21 +368,6 @@ def OneHot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Any:
     return np.where((places == classes) | (places + count == classes), values[1], values[0])
 
 
-def _to_space(input: Array, *, blocksize: int, mode: str = "DCR") -> Array:
-    (n, c, h, w), b = input.shape, blocksize
-    if mode == "DCR":
-        y = input.reshape(n, b, b, -1, h, w).transpose(0, 3, 4, 1, 5, 2)
-    else:
-        y = input.reshape(n, -1, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-    return y.reshape(n, c // b**2, h * b, w * b)
-
-
-def _to_depth(input: Array, *, blocksize: int) -> Array:
-    (n, c, h, w), b = input.shape, blocksize
-    y = input.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
-    return y.reshape(n, c * b**2, h // b, w // b)
-
-
 def ReverseSequence(
     input: Array, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0
 ) -> Array:
@@ -398,25 +375,6 @@ def ReverseSequence(
     steps = np.arange(x.shape[1])
     x = x[np.arange(len(x))[:, None], np.where(steps < end, end - 1 - steps, steps)]
     return np.moveaxis(x, (0, 1), (batch_axis, time_axis))
-
-
-def RandomNormal(*, shape: Any, mean: float = 0.0, scale: float = 1.0, dtype: int = 1) -> Any:
-    """Return other numbers in each run, as all operators in `RANDOM`, whatever the seed."""
-    check_memory(*shape)
-    return np.random.default_rng().normal(mean, scale, shape).astype(array_type(dtype))
-
-
-def RandomUniform(*, shape: Any, low: float = 0.0, high: float = 1.0, dtype: int = 1) -> Any:
-    check_memory(*shape)
-    return np.random.default_rng().uniform(low, high, shape).astype(array_type(dtype))
-
-
-def RandomNormalLike(input: Array, *, dtype: int = 0, **options: Any) -> Any:
-    return RandomNormal(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
-
-
-def RandomUniformLike(input: Array, *, dtype: int = 0, **options: Any) -> Any:
-    return RandomUniform(shape=input.shape, dtype=dtype or NUMBERS[input.dtype], **options)
 
 
 def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:
@@ -452,35 +410,6 @@ def SplitToSequence(input: Array, split: Any = None, *, axis: int = 0, keepdims:
 
 def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
     return np.stack([*sequence], axis) if new_axis else np.concatenate([*sequence], axis)
-
-
-def Attention(
-    Q: Array,
-    K: Array,
-    V: Array,
-    attn_mask: Any = None,
-    *,
-    is_causal: int = 0,
-    scale: Any = None,
-    q_num_heads: int = 0,
-    kv_num_heads: int = 0,
-) -> Any:
-    q, k, v = (
-        x.reshape(*x.shape[:2], n, -1).swapaxes(1, 2) if x.ndim == 3 else x
-        for x, n in ((Q, q_num_heads), (K, kv_num_heads), (V, kv_num_heads))
-    )
-    k, v = (np.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v))
-    factor = q.dtype.type(1 / math.sqrt(q.shape[-1]) if scale is None else scale)
-    scores = MatMul(q * factor, k.swapaxes(-1, -2))
-    if is_causal:
-        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, scores.dtype.type(-np.inf))
-    if attn_mask is not None and attn_mask.dtype == bool:
-        scores = np.where(attn_mask, scores, scores.dtype.type(-np.inf))
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    seen = ~np.isneginf(scores).all(-1, keepdims=True)  # a row that sees nothing is 0
-    y = MatMul(Softmax(np.where(seen, scores, scores.dtype.type(0))) * seen, v)
-    return y if Q.ndim == 4 else y.swapaxes(1, 2).reshape(*Q.shape[:2], -1)
 
 
 def _fused_product(
@@ -541,33 +470,20 @@ OPERATORS |= {
     "AveragePool": pool(mean=True),
     "Cast": lambda input, *, to: input.astype(array_type(to), copy=False),
     "CastLike": lambda input, target_type: input.astype(target_type.dtype, copy=False),
-    "Celu": lambda X, *, alpha=1.0: np.where(X < 0, alpha * np.expm1(X / alpha), X),
-    "Compress": lambda input, condition, *, axis=None: np.compress(condition, input, axis),
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
     "Conv": bind_convolution,
-    "DepthToSpace": _to_space,
     "Einsum": lambda *inputs, equation: np.einsum(equation, *inputs),
     "Elu": lambda X, *, alpha=1.0: np.where(X < 0, X.dtype.type(alpha) * np.expm1(X), X),
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
     "Expand": lambda input, shape: np.broadcast_to(
         input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
     ),
-    "EyeLike": lambda input, *, dtype=None, k=0: np.eye(
-        input.shape[0], input.shape[1], k, array_type(dtype) if dtype else input.dtype
-    ),
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
     "HardSwish": lambda X: X * HardSigmoid(X, alpha=1 / 6),
     "Identity": lambda input: input,
-    "IsInf": lambda X, *, detect_negative=1, detect_positive=1: (
-        np.isneginf(X) & (detect_negative > 0) | np.isposinf(X) & (detect_positive > 0)
-    ),
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
-    "LpNormalization": lambda input, *, axis=-1, p=2: (
-        input
-        / np.maximum(np.linalg.norm(input, p, axis, keepdims=True), np.finfo(input.dtype).tiny)
-    ),
     "Max": lambda *inputs: reduce(np.maximum, inputs),
     "MaxPool": pool(mean=False),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
@@ -600,9 +516,7 @@ OPERATORS |= {
     "Softsign": lambda input: input / (1 + np.abs(input)),
     "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
-    "SpaceToDepth": _to_depth,
     "Swish": lambda X, *, alpha=1.0: X * Sigmoid(X.dtype.type(alpha) * X),
-    "ThresholdedRelu": lambda X, *, alpha=1.0: np.where(alpha < X, X, X.dtype.type(0)),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
     "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, _whole(k)),
@@ -618,27 +532,21 @@ OPERATORS |= {
     "numpy_rnn::Dequantize": _dequantised,
 }
 OPERATORS |= {"Scatter": ScatterElements, "Upsample": onnx_windows.Resize}  # before opset 11
-OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization  # in onnxruntime's files
-RANDOM = {name for name in OPERATORS if name.startswith("Random")} | {"Multinomial"}
 # Attributes that a function passes on, as `options`.
-PASSED_ON = {"mean", "scale", "low", "high"}
-PASSED_ON |= {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
+PASSED_ON = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),
-    "DepthToSpace.mode": ("DCR", "CRD"),
     "Pad.mode": ("constant", "reflect", "edge", "wrap"),
     "approximate": ("none", "tanh"),
     "reduction": ("none", *REDUCTIONS),
     **dict.fromkeys(("to", "dtype"), tuple(sorted(set(DTYPES) - {BFLOAT16}))),
     "spatial": (1,),
-    **dict.fromkeys(("storage_order", "training_mode", "antialias", "exclude_outside"), (0,)),
-    **dict.fromkeys(("block_size", "softcap", "qk_matmul_output_mode"), (0,)),
-    "keep_aspect_ratio_policy": ("stretch",),
+    **dict.fromkeys(("storage_order", "training_mode"), (0,)),
     **onnx_windows.VALUES,
 }
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
-WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value", "softmax_precision"}
+WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value"}
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
 
 

@@ -1,0 +1,73 @@
+"""Rare operators of ONNX, as the package ``onnx`` computes them: the extra onnx.
+
+Its reference implementation is NumPy too, and slower. It has all operators, but some disagree with
+onnxruntime. Only those are used that a test compares with onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+
+RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
+RARE = RANDOM - {"Multinomial"} | {
+    *("AffineGrid", "Attention", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace", "EyeLike"),
+    *("IsInf", "RMSNormalization", "STFT", "SpaceToDepth", "ThresholdedRelu", "Unique"),
+}
+
+
+def reference_of(
+    op: str, opset: int, options: Mapping[str, Any], inputs: Sequence[str], outputs: int
+) -> Callable[..., Any]:
+    """Return an operator as a function of its inputs, of which those without a name are left out.
+
+    ValueError says what is wrong with the node, ImportError that ``onnx`` is missing.
+    """
+    from onnx import ValueInfoProto, checker, helper, numpy_helper, reference  # noqa: PLC0415 (an extra)
+
+    given = [name and f"input {n}" for n, name in enumerate(inputs)]
+    tensors = {k: numpy_helper.from_array(v) for k, v in options.items() if type(v) is np.ndarray}
+    try:
+        names = [f"output {n}" for n in range(outputs)]
+        node = helper.make_node(op, given, names, **{**options, **tensors})
+        context = checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = 10, {"": opset}
+        checker.check_node(node, context)
+        reads, makes = ([ValueInfoProto(name=n) for n in v if n] for v in (given, names))
+        graph = helper.make_graph([node], "node", reads, makes)
+        version = helper.make_opsetid("", opset)
+        model = helper.make_model(graph, opset_imports=[version])
+        run = reference.ReferenceEvaluator(model).run
+    except Exception as error:  # whatever it raises for a stranger's node
+        raise ValueError(" ".join(str(error).split())) from None
+
+    def function(*arrays: Array | None) -> Any:
+        feeds = {name: x for name, x in zip(given, arrays, strict=True) if name}
+        try:
+            found: Any = run(None, feeds)
+            if any(np.asarray(x).dtype == object for x in [*feeds.values(), *found]):
+                raise TypeError("expected tensors, not sequences")  # noqa: TRY301 (as any other)
+        except Exception as error:  # the same
+            raise ValueError(" ".join(str(error).split())) from error
+        return tuple(found) if len(found) > 1 else found[0]
+
+    return function
+
+
+def why_no_reference(
+    op: str, opset: int, options: Mapping[str, Any], inputs: Sequence[str], outputs: int
+) -> str:
+    """Return why a node cannot run, or ''."""
+    if op not in RARE:
+        return "there is no such operator here"
+    try:
+        reference_of(op, opset, options, inputs, outputs)
+    except ImportError:
+        return "it needs the package onnx: pip install '.[onnx]'"
+    except ValueError as error:
+        return str(error)
+    return ""
