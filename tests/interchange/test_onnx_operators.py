@@ -395,3 +395,19 @@ def test_a_padding_that_would_take_all_memory_is_refused(op: str) -> None:
             ValueError, match=f"the padding is {max(pads)}, expected at most {most}"
         ):
             operators.OPERATORS[op](*given, **options)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "options"),
+    [
+        ("ConvTranspose", [LINE, floats(4, 1, 3)], {"strides": [10**9]}),
+        ("ConvTranspose", [LINE, floats(4, 1, 3)], {"output_padding": [10**12]}),
+        ("Resize", [LINE, None, None, ints(2, 4, 10**12)], {}),
+        ("OneHot", [ints(1), np.int64(10**12), floats(2)], {}),
+    ],
+)
+def test_an_output_that_would_take_all_memory_is_refused(
+    op: str, inputs: list[Any], options: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="the output has shape"):
+        operators.OPERATORS[op](*inputs, **options)
