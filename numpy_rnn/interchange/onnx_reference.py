@@ -16,7 +16,7 @@ from numpy_rnn.functional.types import Array
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
 RARE = RANDOM - {"Multinomial"} | {
     *("AffineGrid", "Attention", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace", "EyeLike"),
-    *("IsInf", "RMSNormalization", "STFT", "SpaceToDepth", "ThresholdedRelu", "Unique"),
+    *("IsInf", "STFT", "SpaceToDepth", "ThresholdedRelu", "Unique"),
 }
 
 

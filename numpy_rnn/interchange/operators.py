@@ -199,6 +199,14 @@ def LayerNormalization(
     return y if B is None else y + B, mean, inverse
 
 
+def RMSNormalization(
+    X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5
+) -> tuple[Array, ...]:
+    square = np.square(X).mean(tuple(range(axis % X.ndim, X.ndim)), keepdims=True)
+    inverse = 1 / np.sqrt(square + X.dtype.type(epsilon))
+    return X * inverse * scale, inverse
+
+
 def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
@@ -531,6 +539,8 @@ OPERATORS |= {
     "numpy_rnn::Centre": _centred,
     "numpy_rnn::Dequantize": _dequantised,
 }
+# onnxruntime's optimiser writes it for a LayerNormalization.
+OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization
 OPERATORS |= {"Scatter": ScatterElements, "Upsample": onnx_windows.Resize}  # before opset 11
 # Attributes that a function passes on, as `options`.
 PASSED_ON = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}

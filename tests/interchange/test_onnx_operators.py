@@ -296,6 +296,7 @@ CASES = [
         23,
     ),
     Case("RMSNormalization", [X, floats(4)], {"epsilon": 1e-3}, 23),
+    Case("SimplifiedLayerNormalization", [X, floats(4)], {"epsilon": 1e-3, "axis": -1}),
     Case(
         "MatMulIntegerToFloat",
         [BYTES, BYTES[0].T, np.float32(0.1), np.float32(0.2), np.uint8(9), "", floats(3)],
