@@ -31,7 +31,7 @@ FIRST = ("inputs", "sequences", "sequence", "query", "value", "key")  # argument
 MAX_CALLS = 10_000  # of layers, once models inside models are taken apart
 Value = tuple[str, int]  # the name of a call, and which of its outputs
 Reference = tuple[str, int, int]  # of a config: layer, which call of it, which output
-Uses = dict[tuple[str, int], tuple[list[Reference], dict[str, Any], bool]]
+Uses = dict[tuple[str, int], tuple[list[Reference], dict[str, Any], list[Reference]]]
 Find = Callable[[str, str], list[Array]]  # a layer's weights by its name, or by Keras 3's group
 
 
@@ -99,7 +99,9 @@ def read(path: Path) -> Contents:
 
 def _build(network: Network, version: str) -> Any:
     """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
-    reason, chain = network.reason, Chain(version)
+    others, chain = _foreign_masks(network.calls), Chain(version)
+    reason = network.reason or (f"a mask of {others[0]} that no layer makes" if others else "")
+    network = network._replace(reason=reason)
     dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
     calls = [
         call._replace(
@@ -115,8 +117,6 @@ def _build(network: Network, version: str) -> Any:
             model = call.entry.name.rpartition("/")[0]
             chain.add(call.entry)
         reason = "; ".join(chain.unsupported)
-        if any(call.masked for call in calls) and not chain.masks:
-            reason = reason or "a mask that no layer makes"
         if not reason:
             return chain.model()
     if not network.reason:
@@ -125,6 +125,16 @@ def _build(network: Network, version: str) -> Any:
         except UnsupportedError as error:
             reason = str(error)
     raise UnsupportedError(f"there is no counterpart here for: {reason}")
+
+
+def _foreign_masks(calls: Iterable[Call]) -> list[str]:
+    """Return the calls that are given another mask than the ones that layers make."""
+    made: set[Any] = set()
+    for call in calls:
+        config, kind = call.entry.config, call.entry.class_name
+        if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
+            made |= {(value, float(config.get("mask_value", 0))) for value in call.given}
+    return [call.name for call in calls if call.mask and call.mask not in made]
 
 
 def _choose(
@@ -246,12 +256,12 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
         start = Entry(f"{name}input", "InputLayer", {"batch_input_shape": shape}, [])
         entries = {"": start, **entries}
     order = [(short, 0, 0) for short in entries]
-    uses = {at[:2]: (order[max(0, n - 1) : n], {}, False) for n, at in enumerate(order)}
+    uses = {at[:2]: (order[max(0, n - 1) : n], {}, []) for n, at in enumerate(order)}
     return _ordered(entries, uses, order[:1], order[-1:])
 
 
-def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], bool]:
-    """Return what a call of a layer reads, its other arguments, and whether there is a mask."""
+def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], list[Reference]]:
+    """Return what a call of a layer reads, its other arguments, and its masks."""
     if isinstance(node, dict):  # of Keras 3
         args, options = node["args"], dict(node["kwargs"])
     else:
@@ -262,7 +272,7 @@ def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], bool]:
     masks = [name for name in options if name.endswith("mask")]
     named = sorted(set(options) - set(masks), key=lambda n: (n not in FIRST, *map(n.__ne__, FIRST)))
     read = _tensors([args, *[options[name] for name in named]])
-    return read, options | {"args": args}, bool(_tensors([options[name] for name in masks]))
+    return read, options | {"args": args}, _tensors([options[name] for name in masks])
 
 
 def _tensors(value: Any) -> list[Reference]:
@@ -278,16 +288,16 @@ def _tensors(value: Any) -> list[Reference]:
     return [reference for v in value for reference in _tensors(v)]
 
 
-def _ordered(
+def _ordered(  # noqa: C901 (one search, and what it needs)
     entries: Mapping[str, Entry | Network],
     uses: Uses,
     inputs: list[Reference],
     outputs: list[Reference],
 ) -> Network:
     """Return a network with each call after those that it reads, and models taken apart."""
-    counts, last = Counter(name for name, _ in uses), dict[str, int]()
+    counts, last = Counter(name for name, _ in uses), Counter[str]()
     for name, n, _ in [*outputs, *[r for read, _, _ in uses.values() for r in read]]:
-        last[name] = max(last.get(name, 0), n)
+        last[name] = max(last[name], n)
     calls, values = list[Call](), dict[tuple[str, int], Any]()
 
     def use(reference: Reference) -> tuple[str, int]:
@@ -300,13 +310,17 @@ def _ordered(
         made = values[use(reference)]
         return made[reference[2]] if isinstance(made, list) else (made, reference[2])
 
+    def mask(references: list[Reference]) -> tuple[Any, ...] | None:
+        at, numbers = _compared(references, entries, uses)
+        return numbers and (value(at) if use(at) in values else "", *numbers)
+
     pending, begun = [use(r) for r in [*inputs, *outputs][::-1]], set[tuple[str, int]]()
     while pending:
         at = pending[-1]
         if at in values:
             pending.pop()
             continue
-        read, options, masked = uses[at]
+        read, options, masks = uses[at]
         if missing := [where for where in map(use, read) if where not in values]:
             if at in begun:
                 raise ValueError(f"{at[0]} reads its own output")
@@ -316,25 +330,45 @@ def _ordered(
         given, inside = [value(r) for r in read], entries[at[0]]
         if isinstance(inside, Entry):
             name = f"{inside.name}:{at[1]}".removesuffix(":0")
-            calls.append(Call(name, inside, given, options, masked))
+            calls.append(Call(name, inside, given, options, mask(masks)))
             values[at] = name
             continue
         more, values[at] = _taken_apart(inside, given, f"#{at[1]}")
-        calls += [call._replace(masked=masked or call.masked) for call in more]
+        calls += [call._replace(mask=mask(masks) or call.mask) for call in more]
         if len(calls) > MAX_CALLS:
             raise ValueError(f"it has {len(calls)} calls of layers, expected at most {MAX_CALLS}")
+    return _network(entries, calls, [value(r) for r in inputs], [value(r) for r in outputs])
+
+
+def _compared(
+    references: list[Reference], entries: Mapping[str, Entry | Network], uses: Uses
+) -> tuple[Any, tuple[float, ...] | None]:
+    """Return what Keras 3 compares with which numbers for a mask; None if there is no mask."""
+    if not references:
+        return None, None
+    at, numbers = references[0], list[float]()
+    for _ in MASKS:
+        if getattr(entries[at[0]], "class_name", "") in MASKS[:2]:
+            read, options, _ = uses[at[:2]]
+            numbers += [float(n) for n in options["args"][1:] if isinstance(n, int | float)]
+            at = read[0]
+    return at, tuple(numbers) or (np.nan,)
+
+
+def _network(
+    entries: Mapping[str, Entry | Network],
+    calls: list[Call],
+    inputs: list[Value],
+    outputs: list[Value],
+) -> Network:
     found = {id(call.entry) for call in calls}
     layers = [e for e in entries.values() if isinstance(e, Entry)]
     models = [e for e in entries.values() if isinstance(e, Network)]
     beside = [e.name for e in layers if id(e) not in found and e.class_name not in MASKS]
     reasons = [f"a mask of {', '.join(beside)}"] * bool(beside)
-    return Network(
-        layers + [e for model in models for e in model.entries],
-        calls,
-        [value(r) for r in inputs],
-        [value(r) for r in outputs],
-        "; ".join([*reasons, *[model.reason for model in models if model.reason]]),
-    )
+    reasons += [model.reason for model in models if model.reason]
+    every = layers + [e for model in models for e in model.entries]
+    return Network(every, calls, inputs, outputs, "; ".join(reasons))
 
 
 def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Call], list[Value]]:
@@ -348,7 +382,11 @@ def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Cal
         return begin.get(v) or (f"{v[0]}{end}", v[1])
 
     calls = [
-        call._replace(name=f"{call.name}{end}", given=[*map(value, call.given)])
+        call._replace(
+            name=f"{call.name}{end}",
+            given=[*map(value, call.given)],
+            mask=call.mask and (value(call.mask[0]), *call.mask[1:]),
+        )
         for call in model.calls
         if call.entry.class_name != "InputLayer"
     ]

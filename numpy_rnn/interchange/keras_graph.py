@@ -14,7 +14,7 @@ from numpy_rnn.interchange.graph import Graph, Node
 from numpy_rnn.interchange.keras_layers import RECURRENT, STEPWISE, Call, Chain, Entry
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
-from numpy_rnn.interchange.protobuf import encode
+from numpy_rnn.interchange.protobuf import NUMBERS, encode
 from numpy_rnn.layers.wrappers import Flip
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
@@ -40,6 +40,7 @@ FUNCTIONS = {  # of TensorFlow, that Keras 2 made layers of
 FUNCTIONS |= {
     f"{part}.{name}": name for part in ("nn", "math") for name in ("tanh", "sigmoid", "relu")
 }
+PASSING = ("SpatialDropout1D", "GaussianNoise", "GaussianDropout", "ReLU", "LeakyReLU", "ELU")
 SLICES = ("GetItem", "SlicingOpLambda")  # of Keras 3 and 2
 OPERATORS = {"selu": "Selu", "exponential": "Exp"}  # which the writer of ONNX files has not
 FAR = 2**31 - 1  # beyond the end of any axis
@@ -51,15 +52,24 @@ def to_graph(
     """Return a network as a Graph. UnsupportedError names what has no counterpart."""
     writer, values = Writer(dtype, states=False), dict[tuple[str, int], str]()
     embedded = {c.given[0] for c in calls if c.entry.class_name == "Embedding" and c.given}
+    masks: dict[tuple[str, int], str] = {}  # (B, T), of values that have one
     for call in calls:
-        if call.entry.class_name == "InputLayer":
-            given = [_add_input(writer, call, tokens=(call.name, 0) in embedded)]
+        read = [values.get(v, "") for v in call.given]
+        mask, entry, read = _mask(writer, call, read, [masks.get(v, "") for v in call.given])
+        if call.mask and not mask:
+            writer.unsupported.append(
+                f"{call.name}, whose mask is not that of the layers before it"
+            )
+        # In Keras 3 a layer has the mask that its call names, with initial states none.
+        used = mask if call.mask or version[:1] != "3" else ""
+        if entry.class_name == "InputLayer":
+            read = [_add_input(writer, call, tokens=(call.name, 0) in embedded)]
         else:
-            given = _add(writer, call, [values.get(v, "") for v in call.given], version)
-        values |= {(call.name, n): x for n, x in enumerate(given)}
-    if not writer.unsupported:
-        masked = [call.name for call in calls if call.masked]
-        writer.unsupported += [f"the mask of {', '.join(masked)}"] * bool(masked)
+            read = _add(writer, call._replace(entry=entry), read, version, used)
+        values |= {(call.name, n): x for n, x in enumerate(read)}
+        inner = entry.config["layer"]["config"] if _is_loop(call) == 2 else entry.config
+        if mask and (not _is_loop(call) or inner.get("return_sequences")):
+            masks[call.name, 0] = mask
     if writer.unsupported:
         raise UnsupportedError("; ".join(writer.unsupported))
     names = [f"{call}.{n}".removesuffix(".0") for call, n in outputs]
@@ -72,6 +82,43 @@ def to_graph(
     ends = [name if name not in taken else f"{name}_out" for name in names]
     nodes = [Node(e, "Identity", (values[v],), (e,)) for e, v in zip(ends, outputs, strict=True)]
     return Graph(graph.nodes[:-1] + tuple(nodes), graph.inputs, ends, graph.constants)
+
+
+def _is_loop(call: Call) -> int:
+    """Return 1 for a recurrent layer, 2 for two directions, else 0."""
+    return (call.entry.class_name in OF_RECURRENCE) + (call.entry.class_name == "Bidirectional")
+
+
+def _mask(
+    writer: Writer, call: Call, read: list[str], given: list[str]
+) -> tuple[str, Entry, list[str]]:
+    """Return the mask that a layer makes or gets, the layer without it, and what it then reads."""
+    entry, name = call.entry, call.name
+    kind, config = entry.class_name, entry.config
+    mask = next(filter(None, given), "")
+    makes = kind == "Masking" or (kind == "Embedding" and config.get("mask_zero"))
+    inner = config["layer"]["class_name"] if kind == "TimeDistributed" else kind
+    passes = _is_loop(call) or inner in STEPWISE or inner in PASSING
+    several = len([*filter(None, given)]) > 1
+    if (mask and (makes or several or not passes)) or ("#" in name and (mask or makes)):
+        writer.unsupported.append(f"{name}, whose mask a Graph does not have")
+    if kind == "Masking":
+        value = writer.tensor(f"{name}.masked", float(config.get("mask_value", 0)))
+        differs = writer.node("Not", [writer.node("Equal", [*read, value])])
+        differs = writer.node("Cast", [differs], to=NUMBERS[writer.dtype])
+        steps = writer.node("ReduceMax", [differs], axes=[-1], keepdims=1)
+        mask = writer.node("Squeeze", [steps, writer.tensor(f"{name}.last", [-1])])
+        mask = writer.node("Cast", [mask], to=NUMBERS[np.dtype(bool)])
+        return mask, entry.as_class("Activation", {}), [writer.node("Mul", [*read, steps])]
+    if makes:
+        tokens = writer.node("Cast", read, to=NUMBERS[np.dtype(np.int64)])
+        mask = writer.node("Equal", [tokens, writer.tensor(f"{name}.masked", 0)])
+        return (
+            writer.node("Not", [mask]),
+            entry.as_class(kind, {**config, "mask_zero": False}),
+            read,
+        )
+    return mask, entry, read
 
 
 def _add_input(writer: Writer, call: Call, *, tokens: bool) -> str:
@@ -87,7 +134,7 @@ def _add_input(writer: Writer, call: Call, *, tokens: bool) -> str:
     return call.name
 
 
-def _add(writer: Writer, call: Call, given: list[str], version: str) -> list[str]:
+def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str = "") -> list[str]:
     """Add the nodes of a layer, and return the names of what it gives."""
     entry, config = call.entry._replace(name=call.name), call.entry.config
     if entry.class_name == "TimeDistributed":
@@ -106,7 +153,7 @@ def _add(writer: Writer, call: Call, given: list[str], version: str) -> list[str
     writer.unsupported += [f"{entry.name} with {name}" for name in chosen]
     kind, config = entry.class_name, entry.config
     if kind in OF_RECURRENCE:
-        return _add_recurrent(writer, entry, given, version)
+        return _add_recurrent(writer, entry, given, version, mask)
     if len(given) > 1 and kind in MERGES:
         axis: Any = {"axis": int(config.get("axis", -1))} if kind == "Concatenate" else {}
         return [writer.node(MERGES[kind], given, **axis)]
@@ -170,7 +217,9 @@ def _add_chain(writer: Writer, entry: Entry, version: str, *, states: bool = Fal
             writer.layer(layer, f"{entry.name}.{n}")
 
 
-def _add_recurrent(writer: Writer, entry: Entry, given: list[str], version: str) -> list[str]:
+def _add_recurrent(
+    writer: Writer, entry: Entry, given: list[str], version: str, mask: str
+) -> list[str]:
     """Add a recurrent layer. Its states are inputs and outputs, the forward direction's first."""
     ways, name = 2 if entry.class_name == "Bidirectional" else 1, entry.name
     inner = entry.config["layer"]["config"] if ways == 2 else entry.config
@@ -179,9 +228,14 @@ def _add_recurrent(writer: Writer, entry: Entry, given: list[str], version: str)
     count = len(states) // ways
     rows = [[writer.node("Unsqueeze", [s, zero]) for s in states[n::count]] for n in range(count)]
     writer.initial = [r[0] if ways == 1 else writer.node("Concat", r, axis=0) for r in rows]
+    writer.mask = writer.node("Transpose", [mask], perm=[1, 0]) if mask else ""
     before = len(writer.nodes)
     _add_chain(writer, entry, version, states=True)
-    writer.initial, found = [], [writer.x]
+    if mask and ways == 2 and inner.get("return_sequences"):  # the directions repeat other steps
+        steps = writer.node("Unsqueeze", [mask, writer.tensor(f"{name}.features", [2])])
+        steps = writer.node("Cast", [steps], to=NUMBERS[writer.dtype])
+        writer.x = writer.node("Mul", [writer.x, steps])
+    writer.initial, writer.mask, found = [], "", [writer.x]
     if len(writer.nodes) == before:  # it has no counterpart
         return found
     if count * ways != len(states) or count not in (0, len(writer.final)):

@@ -60,7 +60,7 @@ class Call(NamedTuple):
     entry: Entry
     given: Sequence[tuple[str, int]]  # the values that it reads
     options: Mapping[str, Any] = {}  # its other arguments
-    masked: bool = False  # whether a mask is one of them
+    mask: tuple[Any, ...] | None = None  # a mask that it is given: where a value differs from which
 
 
 class Chain:

@@ -142,6 +142,7 @@ class RecurrentNode:
         A row of length 0 has a zero final state, as in onnxruntime.
         """
         X, W, R, B, lengths, h0, c0, P = [*inputs, *[None] * 8][:8]
+        lengths, mask = _lengths_or_mask(lengths)
         weights, ways = [W, R, B, P], range(len(W))
         if any(a is not b for a, b in zip(weights, self.weights, strict=True)):
             self.layers = [make_layer(self.kind, self.attributes, weights, only=n) for n in ways]
@@ -153,7 +154,8 @@ class RecurrentNode:
         Y = np.empty((T, *shape), X.dtype)
         final = [np.empty(shape, X.dtype) for _ in initial[: 2 if self.kind == "LSTM" else 1]]
         begin = [np.zeros(shape, dtype) if s is None else s for s in initial[: len(final)]]
-        steppers = self._steppers(T, batch) if lengths is None else [None] * len(W)
+        whole = lengths is None and mask is None
+        steppers = self._steppers(T, batch) if whole else [None] * len(W)
 
         def run() -> None:
             x = X.astype(dtype, copy=False)
@@ -161,7 +163,7 @@ class RecurrentNode:
                 parts = [s[n : n + 1].astype(dtype, copy=False) for s in begin]
                 state = tuple(parts) if len(parts) > 1 else parts[0]
                 if step is None:
-                    Y[:, n], state = layer.predict(x, state, lengths=lengths)
+                    Y[:, n], state = layer.predict(x, state, lengths=lengths, mask=mask)
                 elif T == 1:
                     Y[0, n], state = step(x[0], state)
                 else:
@@ -186,3 +188,8 @@ class RecurrentNode:
             again = partial(make_layer, self.kind, self.attributes, self.weights, reverse=None)
             self.steppers = [again(only=n).stepper() for n in range(len(self.layers))]
         return self.steppers
+
+
+def _lengths_or_mask(given: Any) -> tuple[Any, Any]:
+    """Return the lengths of rows, and the mask (T, B) that Keras's graphs have in their place."""
+    return (None, given) if given is not None and given.dtype == bool else (given, None)

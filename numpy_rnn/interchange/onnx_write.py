@@ -65,6 +65,7 @@ class Writer:
         self.unsupported: list[str] = []
         self.initial: list[str] = []  # states of the next recurrent layer, zero if there are none
         self.final: list[str] = []  # those of the last one
+        self.mask = ""  # (T, B), which is no part of ONNX
         self.number = 0  # of the next recurrent layer
 
     def input(self, model: layers.Layer) -> None:
@@ -189,7 +190,7 @@ class Writer:
         """Add the node of one layer of a stack."""
         kind, ways = CELLS[type(layer)], range(2 if layer.bidirectional else 1)
         cells = [cell_arrays(layer, n, way, "onnx", kind.lower()) for way in ways]
-        inputs = [self.x, "", "", "", "", *initial]
+        inputs = [self.x, "", "", "", self.mask, *initial]
         for place, letter in enumerate(cells[0], start=1):
             stacked = np.stack([cell[letter] for cell in cells])
             inputs[place] = self.tensor(f"{name}.{letter}", stacked)

@@ -204,12 +204,22 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: functional(lambda a: L.Attention()([L.Masking()(a), L.Masking()(a)]), (None, 2)),
         "mask",
     ),
-    "a mask of two branches": (
-        lambda: functional(lambda a: branches(L.Masking()(a)), (None, 2)),
-        "masking.*mask",
+    "another mask than the layer's": (
+        lambda: functional(
+            lambda a: L.LSTM(2)(
+                L.Embedding(5, 3, mask_zero=True)(a), mask=keras.ops.not_equal(a, 3)
+            ),
+            (None,),
+        ),
+        "lstm.* that no layer makes",
     ),
-    "a mask of tokens": (
-        lambda: functional(lambda a: branches(L.Embedding(5, 3, mask_zero=True)(a)), (None,)),
+    "a mask of a joined sequence": (
+        lambda: functional(
+            lambda a: L.GRU(2)(
+                L.Concatenate()([L.Masking()(a), L.GRU(2, return_sequences=True)(a)])
+            ),
+            (None, 2),
+        ),
         "mask",
     ),
     "a mask that is no layer's": (
@@ -502,6 +512,38 @@ def test_what_is_no_chain_is_a_graph(kind: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(
                 ours, theirs.detach().numpy(), rtol=tolerance, atol=tolerance
             )
+
+
+def with_masks(a: Any, b: Any, c: Any) -> Any:
+    """Encode and decode tokens; mask features beside them."""
+    embedded = L.Embedding(6, 3, mask_zero=True)(a)
+    _, *states = L.LSTM(3, return_state=True)(
+        L.Bidirectional(L.GRU(3, return_sequences=True))(embedded)
+    )
+    steps = {"return_sequences": True, "return_state": True}
+    words = L.Dropout(0.1)(L.Embedding(6, 3, mask_zero=True)(b))
+    y, h, _ = L.LSTM(3, **steps)(words, initial_state=states)
+    masked = L.Masking(1.0)(c)
+    z = L.TimeDistributed(L.Dense(3))(
+        L.RNN([L.GRUCell(3), L.GRUCell(2)], return_sequences=True)(masked)
+    )
+    last = L.Add()(
+        [L.Bidirectional(L.LSTM(3), merge_mode="sum")(z), L.GRU(3, go_backwards=True)(masked)]
+    )
+    return [L.Dense(4, "softmax")(y), h, last, z]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_masks_of_branches(ending: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model = functional(with_masks, (None,), (None,), (None, 3))
+    for weight in model.weights:
+        weight.assign(rng.standard_normal(weight.shape))
+    store(model, tmp_path / f"model.{ending}")
+    x = [random_input(rng, kind) for kind in ("tokens", "tokens", "features")]
+    expected = model([torch.tensor(a) for a in x], training=False)
+    for ours, theirs in zip(load(tmp_path / f"model.{ending}")(*x), expected, strict=True):
+        close(ours, theirs.detach().numpy(), model)
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])

@@ -255,6 +255,25 @@ def test_an_input_with_the_name_of_a_node(tmp_path: Path) -> None:
         load(tmp_path / "m.h5")
 
 
+def test_a_mask_of_keras_2_follows_the_values(tmp_path: Path) -> None:
+    """Its config does not name masks. A masked step carries the state on."""
+    names, rng = ("kernel", "recurrent_kernel", "bias"), np.random.default_rng(3)
+    first, table = weights((2, 12), (3, 12), (12,)), rng.standard_normal((5, 2))
+    tokens = {"batch_input_shape": [None, None], "dtype": "int32"}
+    parts: Any = [
+        ("words", "InputLayer", tokens, []),
+        ("table", "Embedding", {"mask_zero": True}, nodes("words")),
+        ("drop", "Dropout", {}, nodes("table")),
+        ("lstm", "LSTM", {"return_state": True}, nodes("drop")),
+        ("twice", "Add", {}, nodes("lstm", "lstm")),
+    ]
+    arrays = {"lstm": dict(zip(names, first, strict=True)), "table": {"embeddings": table}}
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["lstm", "twice"], arrays))
+    y = load(tmp_path / "m.h5")({"words": np.array([[0, 3, 0, 2, 0]])})["lstm"]
+    expected = lstm(table[[[3, 2]]], first[0], first[1], first[2])[:, -1]
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+
+
 def test_a_layer_that_reads_itself(tmp_path: Path) -> None:
     parts: Any = [
         ("steps", "InputLayer", {"batch_input_shape": [None, None, 2]}, []),
