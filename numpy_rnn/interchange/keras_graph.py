@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def to_graph(
             writer.unsupported.append(
                 f"{call.name}, whose mask is not that of the layers before it"
             )
-        # In Keras 3 a layer has the mask that its call names, with initial states none.
-        used = mask if call.mask or version[:1] != "3" else ""
+        # Keras 3 gives no mask to a layer with initial states, unless its call names one.
+        used = mask if call.mask or version[:1] != "3" or len(read) == 1 else ""
         if entry.class_name == "InputLayer":
             read = [_add_input(writer, call, tokens=(call.name, 0) in embedded)]
         else:
@@ -155,8 +156,7 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
     if kind in OF_RECURRENCE:
         return _add_recurrent(writer, entry, given, version, mask)
     if len(given) > 1 and kind in MERGES:
-        axis: Any = {"axis": int(config.get("axis", -1))} if kind == "Concatenate" else {}
-        return [writer.node(MERGES[kind], given, **axis)]
+        return [_merge(writer, entry, given)]
     if len(given) > 1 and kind in PRODUCTS:
         return [PRODUCTS[kind](writer, entry, *given)]
     if len(given) != 1:
@@ -167,6 +167,15 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
         writer.x = given[0]
         _add_layer(writer, entry, version)
     return [writer.x]
+
+
+def _merge(writer: Writer, entry: Entry, given: list[str]) -> str:
+    op = MERGES[entry.class_name]
+    if op == "Concat":
+        return writer.node(op, given, axis=int(entry.config.get("axis", -1)))
+    if op in ("Add", "Mul", "Sub"):  # which have two inputs in ONNX
+        return reduce(lambda x, y: writer.node(op, [x, y]), given)
+    return writer.node(op, given)
 
 
 def _add_layer(writer: Writer, entry: Entry, version: str) -> None:

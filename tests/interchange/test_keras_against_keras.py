@@ -347,7 +347,7 @@ GRAPHS: dict[str, Callable[[], Any]] = {
     "a skip connection": lambda: functional(lambda a: a + L.Dense(2, "tanh")(a), (None, 2)),
     "all merges": lambda: functional(
         lambda a: L.Average()(
-            [L.Add()([a, a]), L.Multiply()([a, a]), L.Maximum()([a, a]), L.Minimum()([a, a])]
+            [L.Add()([a, a, a]), L.Multiply()([a, a, a]), L.Maximum()([a, a]), L.Minimum()([a, a])]
         ),
         (None, 2),
     ),
@@ -523,6 +523,7 @@ def with_masks(a: Any, b: Any, c: Any) -> Any:
     steps = {"return_sequences": True, "return_state": True}
     words = L.Dropout(0.1)(L.Embedding(6, 3, mask_zero=True)(b))
     y, h, _ = L.LSTM(3, **steps)(words, initial_state=states)
+    again = L.LSTM(3, return_sequences=True)(words, initial_state=None)
     masked = L.Masking(1.0)(c)
     z = L.TimeDistributed(L.Dense(3))(
         L.RNN([L.GRUCell(3), L.GRUCell(2)], return_sequences=True)(masked)
@@ -530,7 +531,7 @@ def with_masks(a: Any, b: Any, c: Any) -> Any:
     last = L.Add()(
         [L.Bidirectional(L.LSTM(3), merge_mode="sum")(z), L.GRU(3, go_backwards=True)(masked)]
     )
-    return [L.Dense(4, "softmax")(y), h, last, z]
+    return [L.Dense(4, "softmax")(y), h, again, last, z]
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
