@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.onnx_windows import check_memory
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
 RARE = RANDOM - {"Multinomial"} | {
@@ -29,6 +30,7 @@ def reference_of(
     """
     from onnx import ValueInfoProto, checker, helper, numpy_helper, reference  # noqa: PLC0415 (an extra)
 
+    check_memory(*options.get("shape", ()))  # of random numbers
     given = [name and f"input {n}" for n, name in enumerate(inputs)]
     tensors = {k: numpy_helper.from_array(v) for k, v in options.items() if type(v) is np.ndarray}
     try:
