@@ -386,22 +386,11 @@ def test_a_rare_operator_names_the_extra_that_it_needs(monkeypatch: pytest.Monke
         graph(X)
 
 
-@pytest.mark.parametrize(
-    ("op", "constant", "options"),
-    [
-        ("RandomNormal", None, {"shape": (1 << 20, 1 << 20)}),
-        ("OneHot", np.int64(1 << 60), {}),
-        ("Resize", np.array([1, 1, 1e12], np.float32), {"mode": "linear"}),
-    ],
-)
-def test_an_output_that_would_take_all_memory_is_refused(
-    op: str, constant: Any, options: dict[str, Any]
-) -> None:
-    constants = {} if constant is None else {"n": constant}
-    inputs = {"RandomNormal": (), "OneHot": ("x", "n", "x"), "Resize": ("x", "", "n")}[op]
-    graph = Graph([Node("large", op, inputs, ("y",), options, 17)], ["x"], ["y"], constants)
-    with pytest.raises((UnsupportedError, ValueError), match=r"'large' .*the output has shape"):
-        graph(np.zeros(2, np.int64) if op == "OneHot" else X)
+def test_random_numbers_that_would_take_all_memory_are_refused() -> None:
+    options = {"shape": (1 << 20, 1 << 20)}
+    graph = Graph([Node("large", "RandomNormal", (), ("y",), options, 17)], [], ["y"])
+    with pytest.raises(UnsupportedError, match=r"'large' .*the output has shape"):
+        graph()
 
 
 @pytest.mark.parametrize("op", ["Conv", "MaxPool", "Pad"])
