@@ -170,6 +170,9 @@ def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
     if isinstance(statement, ast.Assign):
         target, value = statement.targets[0], ast.unparse(statement.value)
         yield from _of_target(target, "=", value, pool)
+        if isinstance(target, ast.Name) and target.id in pool.unused:  # or never handed on
+            for other in filter(str.isidentifier, pool.like(target.id)):
+                yield 1, "a name for another", f"{other} = {value}"
         if isinstance(target, ast.Name | ast.Subscript | ast.Attribute):
             yield 1, "= for +=", f"{ast.unparse(target)} += {value}"
     if isinstance(statement, ast.AugAssign):

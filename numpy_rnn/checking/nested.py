@@ -41,7 +41,8 @@ def parts_of(node: Any) -> list[tuple[tuple[str, Any], Any]]:
         return []
     if names is None:
         slots = [n for c in type(node).__mro__ for n in getattr(c, "__slots__", ())]
-        names = [*getattr(node, "__dict__", {}), *(n for n in slots if hasattr(node, n))]
+        slots = [n for n in slots if not n.startswith("__") and hasattr(node, n)]  # JAX's raises
+        names = [*getattr(node, "__dict__", {}), *slots]
     return [(("attr", name), getattr(node, name)) for name in names]
 
 

@@ -14,6 +14,7 @@ from numpy_rnn.checking.edits import Source, is_stored, names_in
 from numpy_rnn.checking.nested import parts_of
 
 MAX_PARTS = 6  # of a list or a tuple
+ZERO = r"zeros|empty|^\(?[0., ]+\)?$"  # values that are 0, or arrays of it
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
 # May be called to see the shape of a result.
 PURE = ("np.tanh", "np.exp", "np.dot", "len", "np.zeros_like", "np.outer", "np.matmul")
@@ -28,11 +29,18 @@ class Pool:
         self._shapes: dict[str, Any] = {}
         names = [n for n in nodes if isinstance(n, ast.Name)]
         assigned = [n for n in nodes if isinstance(n, ast.Assign)]
-        self._zeros = [n for n in assigned if re.search("zeros|empty", ast.unparse(n.value))]
+        self._zeros = [n for n in assigned if re.search(ZERO, ast.unparse(n.value))]
         self._local = {n.arg for n in nodes if isinstance(n, ast.arg)}
         self._local |= {n.id for n in names if is_stored(n)}
         self.unused = self._local - {n.id for n in names if not is_stored(n)}
         self.counters = names_in(*(n.target for n in nodes if isinstance(n, ast.For)))
+        zeros = names_in(*(target for n in self._zeros for target in n.targets))
+        for n in nodes:  # a carry that is still 0 has the shape of what it is added to
+            if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add):
+                for carry, other in ((n.left, n.right), (n.right, n.left)):
+                    text = ast.unparse(carry)
+                    if text in zeros and self.shape(text) == ():
+                        self._shapes[text] = self.shape(ast.unparse(other))
         called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
         read: dict[str, Any] = {}
         for n in nodes:

@@ -114,6 +114,26 @@ def backward(dy, cache):
     return {"dh0": d, "dWh": g["Wh"], "db": g["b"]}
 """
 
+SINCE = """
+import numpy as np
+
+def forward(x, h0, Wx, U, b):
+    h = [0 * h0]
+    for t in range(x.shape[1]):
+        h.append(np.tanh(x[:, t] @ Wx + h[-1] @ U + b))
+    return np.stack(h[1:], 1), (x, h, Wx, U)
+
+def backward(dh, cache):
+    x, h, Wx, U = cache
+    dx, dWx, dU, db, carry = np.zeros_like(x), 0, 0, 0, 0
+    for t in reversed(range(x.shape[1])):
+        dz = (dh[:, t] + carry) * (1 - h[t + 1] ** 2)
+        dx[:, t] = dz @ Wx.T
+        dWx, dU, db = dWx + x[:, t].T @ dz, dU + h[t].T @ dz, db + dz.sum(axis=0)
+        carry = dz @ U.T
+    return dx, None, dWx, dU, db
+"""
+
 # The code, a line of it, the line with a slip, and what the suggestion has to say.
 SLIPS = [
     (RNN, "d = dh[:, t] + dprev", "d = dh[:, t]", "a missing term?"),
@@ -138,6 +158,8 @@ SLIPS = [
     (RNN, "hp = h[:, t - 1] if t > 0 else h0", "hp = h[:, t - 1]", "if t > 0 else h0"),
     (RNN, "da.sum(axis=0)", "da.sum()", "the axis of a sum?"),
     (RNN, "        dprev = da.dot(Wh.T)\n", "", "dprev = da @ Wh.T"),
+    (GRU, "            dh = dh * z + drh * r", "            dq = dh * z + drh * r", "a name for"),
+    (SINCE, "        carry = dz @ U.T\n", "", "carry = dz @ U.T"),
     (RNN, "        db += da.sum(axis=0)\n        dprev", "        dprev", "db += "),
     (RNN, "return dx, dprev", "h0_ = hp\n    return dx, h0_", "return (dx, dprev"),
     (PARTS, 'g["b"] += d.sum(0)\n', "pass\n", "a missing statement?"),

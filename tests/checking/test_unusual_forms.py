@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numpy_rnn.checking import check_gradients
+from numpy_rnn.checking.nested import parts_of
 from numpy_rnn.functional.types import Array
 
 ONE = ["usual"]
@@ -410,3 +411,16 @@ def test_a_function_with_a_context_needs_no_framework() -> None:
     report = check_gradients(Tanh, "B D", "D H")
     assert report.gradients_ok, str(report)
     assert [row.name for row in report.rows] == ["x", "W"]
+
+
+class Slots:
+    """An object whose slots are not all values, such as an array of JAX."""
+
+    __slots__ = ("W", "__weakref__")
+
+    def __init__(self) -> None:
+        self.W = 1.0
+
+
+def test_the_slots_of_the_language_are_no_parts() -> None:
+    assert parts_of(Slots()) == [(("attr", "W"), 1.0)]
