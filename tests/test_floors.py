@@ -71,10 +71,11 @@ FLOORS = [
     [
         "interchange.onnx_recurrent",
         "interchange.onnx_reference",
+        "interchange.onnx_shapes",
         "interchange.protobuf",
         "interchange.unpickle",
     ],
-    ["interchange.torch_packed"],
+    ["interchange.torch_packed", "interchange.onnx_integers"],
     ["interchange.tree", "interchange.operators"],
     ["interchange.state_dict"],
     ["interchange.keras_layers", "interchange.graph"],

@@ -20,12 +20,7 @@ from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.onnx_recurrent import KINDS, RecurrentNode, why_not_recurrent
 from numpy_rnn.interchange.onnx_reference import RANDOM, reference_of, why_no_reference
 from numpy_rnn.interchange.onnx_windows import bind_convolution
-from numpy_rnn.interchange.operators import (
-    OPERATORS,
-    function_of,
-    takes_out,
-    why_not,
-)
+from numpy_rnn.interchange.operators import OPERATORS, function_of, takes_out, why_not
 
 MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason

@@ -4,7 +4,9 @@
 A function whose name begins with a capital letter is the operator of that name; the short ones are
 in the table. Parameters have the names of the specification, so one function serves all versions of
 an operator of which an attribute, such as the axes of Squeeze, became an input. A tuple is several
-outputs. A function with a parameter `out` returns a new array, or fills that one.
+outputs. A function with a parameter `out` returns a new array, or fills that one. Those that move
+numbers are in ``onnx_shapes.py``, those for 8 bits in ``onnx_integers.py``, convolutions in
+``onnx_windows.py``.
 """
 
 from __future__ import annotations
@@ -18,8 +20,22 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange import onnx_windows
-from numpy_rnn.interchange.onnx_windows import bind_convolution, check_memory, check_padding, pool
+from numpy_rnn.interchange import onnx_integers, onnx_shapes, onnx_windows
+from numpy_rnn.interchange.onnx_integers import (
+    centred,
+    dequantised,
+    product_of_integers,
+    product_of_quantized,
+)
+from numpy_rnn.interchange.onnx_shapes import (
+    REDUCTIONS,
+    Flatten,
+    ScatterElements,
+    along,
+    axes_of,
+    whole,
+)
+from numpy_rnn.interchange.onnx_windows import bind_convolution, check_memory, pool
 from numpy_rnn.interchange.protobuf import BFLOAT16, DTYPES, array_type
 
 
@@ -73,7 +89,7 @@ def _reduce(
     def reduced(
         data: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Array:
-        which = _axes(axes) or (() if noop_with_empty_axes else None)
+        which = axes_of(axes) or (() if noop_with_empty_axes else None)
         wide = np.dtype("f4") if data.dtype == "f2" else data.dtype  # long sums of halves overflow
         x = data.astype(wide, copy=False)
         y = ufunc.reduce(x if of is None else of(x), which, wide, None, keepdims > 0)
@@ -109,70 +125,6 @@ def Gemm(
     return y if C is None else y + (C if beta == 1 else C * y.dtype.type(beta))
 
 
-def Reshape(data: Array, shape: Any, *, allowzero: int = 0) -> Array:
-    new = [data.shape[i] if n == 0 and not allowzero else int(n) for i, n in enumerate(shape)]
-    return data.reshape(new)
-
-
-def _axes(values: Any) -> tuple[int, ...] | None:
-    return None if values is None else tuple(map(int, values if np.ndim(values) else [values]))
-
-
-def _whole(value: Any) -> int:
-    return int(np.ravel(value)[0])  # a scalar, or a vector of one
-
-
-def Flatten(input: Array, *, axis: int = 1) -> Array:
-    axis = axis if axis >= 0 else axis + input.ndim
-    return input.reshape(math.prod(input.shape[:axis]), math.prod(input.shape[axis:]))
-
-
-def Slice(data: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
-    found, count = [slice(None)] * data.ndim, len(starts)
-    steps, axes = [1] * count if steps is None else steps, range(count) if axes is None else axes
-    for axis, *numbers in zip(axes, starts, ends, steps, strict=True):
-        found[int(axis)] = slice(*map(int, numbers))
-    return data[tuple(found)]
-
-
-def Split(
-    input: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 1
-) -> tuple[Array, ...]:
-    axis, size = axis % input.ndim, input.shape[axis]
-    each = [-(-size // num_outputs)] * num_outputs if split is None else split
-    ends = np.minimum(np.cumsum(each), size).tolist()
-    before = (slice(None),) * axis
-    return tuple([input[(*before, slice(*e))] for e in zip([0, *ends], ends, strict=False)])
-
-
-def Pad(
-    data: Array, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant"
-) -> Array:
-    named = range(data.ndim) if axes is None else [int(axis) for axis in axes]
-    check_padding(pads)
-    for n, axis in enumerate(named):
-        before, after = int(pads[n]), int(pads[n + len(named)])
-        if before or after:
-            index = _padding(data.shape[axis], before, after, mode)
-            data = data.take(index, axis)
-            if mode == "constant" and max(before, after) > 0:
-                np.moveaxis(data, axis, -1)[..., index < 0] = 0 if value is None else value
-    return data
-
-
-@lru_cache(64)
-def _padding(size: int, before: int, after: int, mode: str) -> Array:
-    """Return where the elements of a padded axis come from, below 0 for padding by a constant."""
-    options: dict[str, Any] = {"constant_values": -1} if mode == "constant" else {}
-    padded: Any = np.pad  # a mode is one of many literals there
-    index: Array = padded(np.arange(size), (max(before, 0), max(after, 0)), mode, **options)
-    return index[max(-before, 0) : len(index) - max(-after, 0)]
-
-
-def ConstantOfShape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array:  # noqa: B008 (read only)
-    return np.broadcast_to(value[0], [int(n) for n in input])  # a view, so it takes no memory
-
-
 def Dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[Array, Array]:  # noqa: ARG001 (inference)
     if training_mode is not None and training_mode:
         raise ValueError("training_mode is True, expected inference")
@@ -182,11 +134,6 @@ def Dropout(data: Array, ratio: Any = None, training_mode: Any = None) -> tuple[
 def Clip(input: Array, min: Any = None, max: Any = None) -> Array:
     low, high = (None if bound is None else input.dtype.type(bound) for bound in (min, max))
     return input if low is None and high is None else np.clip(input, low, high)
-
-
-def _along(parameter: Array, X: Array, axis: int) -> Array:
-    """Return a vector as an array that broadcasts along one axis of X."""
-    return parameter.reshape([-1 if n == axis % X.ndim else 1 for n in range(X.ndim)])
 
 
 def LayerNormalization(
@@ -211,12 +158,12 @@ def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
     factor = scale / np.sqrt(var + X.dtype.type(epsilon))
-    return X * _along(factor, X, 1) + _along(B - mean * factor, X, 1)
+    return X * along(factor, X, 1) + along(B - mean * factor, X, 1)
 
 
 def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
     normed, *_ = LayerNormalization(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
-    return normed * _along(scale, input, 1) + _along(B, input, 1)
+    return normed * along(scale, input, 1) + along(B, input, 1)
 
 
 def GroupNormalization(
@@ -225,164 +172,8 @@ def GroupNormalization(
     groups = X.reshape(len(X), num_groups, -1)
     normed, *_ = LayerNormalization(groups, np.ones((), X.dtype), epsilon=epsilon)
     each = X.shape[1] // len(scale)  # before opset 21, they were of a group
-    scale, bias = (_along(np.repeat(v, each), X, 1) for v in (scale, bias))
+    scale, bias = (along(np.repeat(v, each), X, 1) for v in (scale, bias))
     return normed.reshape(X.shape) * scale + bias
-
-
-def _scales(scale: Array, zero: Any, x: Array, axis: int, dtype: Any) -> tuple[Array, Array]:
-    """Return scales and zero points of quantised numbers as arrays that broadcast with x."""
-    zero = np.zeros(scale.shape, dtype) if zero is None else zero
-    return (_along(scale, x, axis), _along(zero, x, axis)) if scale.size > 1 else (scale, zero)
-
-
-def DequantizeLinear(x: Array, x_scale: Array, zero: Any = None, *, axis: int = 1) -> Array:
-    scale, zero = _scales(x_scale, zero, x, axis, np.int32)
-    return np.asarray((x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale)
-
-
-def QuantizeLinear(y: Array, scale: Array, zero: Any = None, *, axis: int = 1) -> Any:
-    scale, zero = _scales(scale, zero, y, axis, np.uint8)
-    limits = np.iinfo(zero.dtype)
-    return np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(zero.dtype)
-
-
-def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
-    low, high = min(0, x.min(initial=0)), max(0, x.max(initial=0))
-    scale = np.asarray((high - low) / 255 or 1, x.dtype)
-    zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
-    return QuantizeLinear(x, scale, zero), scale, zero
-
-
-def _centred(a: Array, zero: Any, *, axis: int) -> Any:
-    """Return quantised numbers as floats, whose products and sums are exact.
-
-    The largest product has 16 bits. So up to 256 of them have a sum that float32 has exactly.
-    """
-    if a.dtype.kind == "f":
-        return a
-    terms = a.size // max(a.shape[axis], 1)
-    zero = 0 if zero is None else _along(zero, a, axis) if np.ndim(zero) == 1 else zero
-    return np.subtract(a, zero, dtype=np.float32 if terms <= 256 else np.float64)
-
-
-def _dequantised(whole: Array, scale: Array, zero: Array) -> Array:
-    """Return the weights of an LSTM from those of (directions, in, out), with a scale for each."""
-    if whole.ndim != 3 or {scale.size, zero.size} - {len(whole), whole[:, 0].size}:
-        sizes = f"{scale.size} scales and {zero.size} zero points"
-        raise ValueError(f"the weights have shape {whole.shape}, with {sizes}")
-    shape = len(whole), 1, -1
-    weights = (whole - zero.reshape(shape).astype(scale.dtype)) * scale.reshape(shape)
-    return np.ascontiguousarray(weights.swapaxes(1, 2))
-
-
-def MatMulInteger(A: Array, B: Array, a_zero_point: Any = None, b_zero_point: Any = None) -> Array:
-    b = _centred(B, b_zero_point, axis=-1)
-    product: Array = _centred(A, a_zero_point, axis=-2).astype(b.dtype, copy=False) @ b
-    return product.astype(np.int32)
-
-
-def ConvInteger(
-    x: Array,
-    w: Array,
-    x_zero: Any = None,
-    w_zero: Any = None,
-    *,
-    group: int = 1,
-    kernel_shape: Any = None,
-    **options: Any,
-) -> Any:
-    del kernel_shape  # w has it
-    w = _centred(w, w_zero, axis=0)
-    x = _centred(x, x_zero, axis=0).astype(w.dtype, copy=False)
-    _, (y,) = bind_convolution(x, w, group=group, **options)
-    return y.astype(np.int32)
-
-
-def _of_integers(
-    A: Array,
-    B: Array,
-    a_scale: Array,
-    b_scale: Array,
-    a_zero: Any = None,
-    b_zero: Any = None,
-    bias: Any = None,
-) -> Any:
-    y = MatMulInteger(A, B, a_zero, b_zero).astype(a_scale.dtype) * (a_scale * b_scale)
-    return y if bias is None else y + bias
-
-
-def _of_quantized(A: Array, B: Array, b_scale: Array, b_zero: Any = None, bias: Any = None) -> Any:
-    quantized, scale, zero = DynamicQuantizeLinear(A)
-    return _of_integers(quantized, B, scale, b_scale, zero, b_zero, bias)
-
-
-def TopK(
-    X: Array, K: Any = None, *, k: int = 0, axis: int = -1, largest: int = 1
-) -> tuple[Array, Array]:
-    down = ~X if X.dtype.kind in "iu" else -X  # -X overflows for the least integer
-    order = np.argsort(down if largest else X, axis, kind="stable")
-    index = order.take(range(k if K is None else _whole(K)), axis)
-    return np.take_along_axis(X, index, axis), index
-
-
-def CumSum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Any:
-    axis = _whole(axis)
-    x = np.flip(x, axis) if reverse else x
-    y = np.cumsum(x, axis, dtype=x.dtype) - (x if exclusive else 0)
-    return np.flip(y, axis) if reverse else y
-
-
-def GatherElements(data: Array, indices: Array, *, axis: int = 0) -> Any:
-    return data[_places(indices, axis)]
-
-
-def _places(indices: Array, axis: int) -> tuple[Any, ...]:
-    """Return the index for the elements that indices along an axis choose."""
-    places: list[Any] = [*np.indices(indices.shape, sparse=True)]
-    places[axis] = indices
-    return tuple(places)
-
-
-def _scattered(data: Array, places: Any, updates: Array, reduction: str) -> Array:
-    y = data.copy()
-    if reduction == "none":
-        y[places] = updates
-    else:
-        REDUCTIONS[reduction].at(y, places, updates)
-    return y
-
-
-def ScatterElements(
-    data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
-) -> Array:
-    return _scattered(data, _places(indices, axis), updates, reduction)
-
-
-def ScatterND(data: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
-    return _scattered(data, tuple(np.moveaxis(indices, -1, 0)), updates, reduction)
-
-
-def GatherND(data: Array, indices: Array, *, batch_dims: int = 0) -> Any:
-    new = tuple(range(batch_dims, indices.ndim - 1))
-    grids: Any = np.indices(data.shape[:batch_dims], sparse=True)
-    batch = [np.expand_dims(grid, new) for grid in grids]
-    return data[(*batch, *np.moveaxis(indices, -1, 0))]
-
-
-def OneHot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Any:
-    count, places = _whole(depth), np.expand_dims(indices, axis)
-    check_memory(count, *indices.shape)
-    classes = _along(np.arange(count), places, axis)
-    return np.where((places == classes) | (places + count == classes), values[1], values[0])
-
-
-def ReverseSequence(
-    input: Array, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0
-) -> Array:
-    x, end = np.moveaxis(input, (batch_axis, time_axis), (0, 1)), lengths[:, None]
-    steps = np.arange(x.shape[1])
-    x = x[np.arange(len(x))[:, None], np.where(steps < end, end - 1 - steps, steps)]
-    return np.moveaxis(x, (0, 1), (batch_axis, time_axis))
 
 
 def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:
@@ -390,34 +181,6 @@ def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:
     gumbel = np.random.default_rng().gumbel(size=(len(input), sample_size, input.shape[1]))
     chosen: Array = (input[:, None] + gumbel).argmax(2)  # in proportion to the exp of the input
     return chosen.astype(array_type(dtype))
-
-
-def SequenceConstruct(*inputs: Array) -> Array:
-    """Return a sequence, which is a vector of arrays here."""
-    y = np.empty(len(inputs), object)
-    for n, x in enumerate(inputs):
-        y[n] = x
-    return y
-
-
-def SequenceInsert(sequence: Array, tensor: Array, position: Any = None) -> Array:
-    items = [*sequence]
-    items.insert(len(items) if position is None else _whole(position), tensor)
-    return SequenceConstruct(*items)
-
-
-def SplitToSequence(input: Array, split: Any = None, *, axis: int = 0, keepdims: int = 1) -> Array:
-    count = input.shape[axis]
-    if split is not None and np.ndim(split) == 0:
-        split = [*[_whole(split)] * (count // _whole(split)), count % _whole(split)]
-        split = split if split[-1] else split[:-1]
-    parts = Split(input, [1] * count if split is None else split, axis=axis)
-    squeezed = split is None and not keepdims
-    return SequenceConstruct(*[x.squeeze(axis) if squeezed else x for x in parts])
-
-
-def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
-    return np.stack([*sequence], axis) if new_axis else np.concatenate([*sequence], axis)
 
 
 def _fused_product(
@@ -460,15 +223,10 @@ NUMPY = """Abs absolute, Acos arccos, Acosh arccosh, Add add, And logical_and, A
     multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal, Round rint, Sign
     sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract, Tan tan, Tanh tanh, Where where, Xor
     logical_xor"""
-REDUCTIONS: dict[str, Any] = {
-    "add": np.add,
-    "mul": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-}
 OPERATORS: dict[str, Callable[..., Any]] = {
     name: f
-    for name, f in [*vars(onnx_windows).items(), *globals().items()]
+    for names in (vars(onnx_windows), vars(onnx_shapes), vars(onnx_integers), globals())
+    for name, f in names.items()
     if name[0].isupper() and inspect.isfunction(f)
 }
 OPERATORS |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}
@@ -515,29 +273,29 @@ OPERATORS |= {
     "Selu": lambda X, *, alpha=1.6732632, gamma=1.0507010: (
         gamma * np.where(X < 0, alpha * np.expm1(X), X)
     ),
-    "SequenceAt": lambda sequence, position: sequence[_whole(position)],
+    "SequenceAt": lambda sequence, position: sequence[whole(position)],
     "SequenceEmpty": lambda *, dtype=1: np.empty(0, object),  # noqa: ARG005 (any)
     "SequenceLength": lambda sequence: np.array(len(sequence), np.int64),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Size": lambda data: np.array(data.size, np.int64),
     "Softplus": lambda X: np.logaddexp(X, X.dtype.type(0)),
     "Softsign": lambda input: input / (1 + np.abs(input)),
-    "Squeeze": lambda data, axes=None: np.squeeze(data, _axes(axes)),
+    "Squeeze": lambda data, axes=None: np.squeeze(data, axes_of(axes)),
     "Sum": lambda *inputs: reduce(np.add, inputs),
     "Swish": lambda X, *, alpha=1.0: X * Sigmoid(X.dtype.type(alpha) * X),
     "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
-    "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, _whole(k)),
-    "Unsqueeze": lambda data, axes: np.expand_dims(data, _axes(axes) or ()),
+    "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, whole(k)),
+    "Unsqueeze": lambda data, axes: np.expand_dims(data, axes_of(axes) or ()),
     "com.microsoft::BiasGelu": lambda A, B: Gelu(A + B),
-    "com.microsoft::DynamicQuantizeMatMul": _of_quantized,
+    "com.microsoft::DynamicQuantizeMatMul": product_of_quantized,
     "com.microsoft::FusedMatMul": _fused_product,
     "com.microsoft::Gelu": Gelu,
-    "com.microsoft::MatMulIntegerToFloat": _of_integers,
+    "com.microsoft::MatMulIntegerToFloat": product_of_integers,
     "com.microsoft::QuickGelu": lambda X, *, alpha=1.702: X * Sigmoid(X.dtype.type(alpha) * X),
     "com.microsoft::SkipLayerNormalization": _after_skip,
-    "numpy_rnn::Centre": _centred,
-    "numpy_rnn::Dequantize": _dequantised,
+    "numpy_rnn::Centre": centred,
+    "numpy_rnn::Dequantize": dequantised,
 }
 # onnxruntime's optimiser writes it for a LayerNormalization.
 OPERATORS["SimplifiedLayerNormalization"] = RMSNormalization
