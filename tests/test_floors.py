@@ -67,6 +67,8 @@ FLOORS = [
         "interchange.gates",
         "interchange.hdf5",
         "interchange.onnx_windows",
+        "interchange.torch_arrays",
+        "interchange.torch_parts",
     ],
     [
         "interchange.onnx_recurrent",

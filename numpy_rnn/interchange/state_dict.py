@@ -8,164 +8,41 @@ parameters, such as activations, are given there too.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import NO_DEFAULT, constructor_arguments
-from numpy_rnn.functional.types import Array, DTypeLike
+from numpy_rnn.arguments import NO_DEFAULT
+from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.torch_arrays import computed, floating, unwrapped
+from numpy_rnn.interchange.torch_parts import RECURRENT, Choice, Part
 from numpy_rnn.interchange.tree import Found, children
 from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.layers import Sequential as Chain
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
-from numpy_rnn.parameters import at_most
 
 WITHOUT_PARAMETERS = ("LastStep", *ACTIVATIONS)
 MAX_NUMBER = 1000  # of a part of a Sequential
 MAX_NESTED = 100  # parts inside each other
 MAX_STEPS = 20_000  # of the search for an order
-WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|running_\w+))"
 )
-STATISTICS = {"running_mean", "running_var"}
-MAX_NORMALISED = 1 << 21  # numbers in the matrix that a BatchNorm becomes
 COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
 BESIDE = re.compile(  # names of Linear layers from state to state, of attention and of gates
     r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?|query|key|(w|to)?_?[qk]"
     r"(_proj|_linear)?|attn\w*|attention\w*|gate\w*|highway\w*|skip\w*|shortcut|residual\w*)(_\w)?$",
     re.IGNORECASE,
 )
-LIKE_LAYER_NORM = re.compile(r"(^|[._])(ln|layer_?norm)[^.]*$", re.IGNORECASE)
-OTHER_NORM = re.compile(
-    r"(^|[._])(rms|b_?n|batch|g_?n|group|inst|p_?relu|act)[^.]*$", re.IGNORECASE
-)
-SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
-OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
-TOKENS = -1  # the input size of an embedding
-RECURRENT: dict[int, type[RNN | GRU | LSTM]] = {1: RNN, 3: GRU, 4: LSTM}  # by blocks of weight_hh
-LIKE_EMBEDDING = re.compile(r"emb|wte|lookup", re.IGNORECASE)
-LIKE_LINEAR = re.compile(r"lin|fc|proj|head|out|dense|dec|cls|classif|i2|h2|logit", re.IGNORECASE)
-
-
-@dataclass
-class Choice:
-    """One way to read a part: the class of its layer, and the constructor's arguments."""
-
-    kind: type[Layer]
-    sizes: Sequence[Any]
-    size_in: int
-    size_out: int
-    options: dict[str, Any]
-
-    def __str__(self) -> str:
-        usual = {"num_layers": 1, "bias": True, "bidirectional": False}
-        shown = [f"{n}={value}" for n, value in self.options.items() if value != usual.get(n)]
-        return f"{self.kind.__name__}({', '.join([*map(str, self.sizes), *shown])})"
-
-
-@dataclass
-class Part:
-    """Arrays that belong to one layer."""
-
-    arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
-    sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
-    known: dict[str, Any] = field(default_factory=dict)  # attributes of the pickled module
-
-    def choices(self) -> list[Choice]:
-        """Return the ways to read the part, the likeliest first. There may be none."""
-        shapes = {name: array.shape for name, array in self.arrays.items()}
-        if self.is_normalised or "weight_hh_l0" in shapes:
-            return self._normalised(shapes) if self.is_normalised else self._recurrent(shapes)
-        weight, bias = shapes.get("weight", ()), shapes.get("bias")
-        if set(shapes) - {"weight", "bias"} or bias not in (None, weight[:1]) or 0 in weight:
-            return []
-        options = {"bias": bias is not None}
-        called = self.sources["weight"].rpartition(".")[0]
-        told = OTHER_NORM.search(called) or (bias is None and not LIKE_LAYER_NORM.search(called))
-        if len(weight) == 1 and not told:
-            return [Choice(LayerNorm, [weight], *weight, *weight, options)]
-        if len(weight) != 2:
-            return []
-        linear = Choice(Linear, weight[::-1], weight[1], weight[0], options)
-        embedding = Choice(Embedding, weight, TOKENS, weight[1], {})
-        called = called.rpartition(".")[2]
-        likely = LIKE_LINEAR.search(called), LIKE_EMBEDDING.search(called)
-        if bias is not None or (likely[0] and not likely[1]):
-            return [linear]
-        return [embedding] if likely[1] and not likely[0] else [linear, embedding]
-
-    @property
-    def is_normalised(self) -> bool:
-        """Whether it is a BatchNorm."""
-        return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}
-
-    def _values(self, eps: float = 1e-5) -> dict[str, Array]:
-        """Return the parameters of the layer: of a BatchNorm, those of a Linear layer."""
-        if not self.is_normalised:
-            return self.arrays
-        mean, variance = (self.arrays[name] for name in ("running_mean", "running_var"))
-        scale = self.arrays.get("weight", np.ones_like(mean)) / np.sqrt(variance + eps)
-        return {"weight": np.diag(scale), "bias": self.arrays.get("bias", 0) - mean * scale}
-
-    def _normalised(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
-        C = math.prod(shapes["running_mean"])
-        fits = {*shapes.values()} == {(C,)} and 0 < C * C <= MAX_NORMALISED
-        return [Choice(Linear, [C, C], C, C, {"bias": True})] * fits
-
-    def _recurrent(self, shapes: Mapping[str, tuple[int, ...]]) -> list[Choice]:
-        places = {re.sub(r"^[a-z]+_[a-z]+(?=_l)", "", name) for name in shapes}
-        directions = [""] + ["_reverse"] * ("_l0_reverse" in places)
-        L = len(places) // len(directions)
-        expected = {f"_l{n}{direction}" for n in range(L) for direction in directions}
-        W_ih, W_hh = (shapes.get(f"{name}_l0", ()) for name in ("weight_ih", "weight_hh"))
-        if places != expected or len(W_ih) != 2 or len(W_hh) != 2 or 0 in W_ih + W_hh:
-            return []
-        projection = shapes.get("weight_hr_l0", W_hh)
-        H = projection[-1] or 1
-        kind = RECURRENT.get(W_hh[0] // H)
-        if kind is None or W_hh[0] % H or len(projection) != 2:
-            return []
-        if "weight_hr_l0" in shapes and kind is not LSTM:  # which alone has a projection
-            return []
-        options: dict[str, Any] = {
-            "num_layers": L,
-            "bias": any(name.startswith("bias") for name in shapes),
-            "bidirectional": len(directions) == 2,
-        }
-        if "weight_hr_l0" in shapes:
-            options["proj_size"] = projection[0]
-        return [Choice(kind, (W_ih[1], H), W_ih[1], W_hh[1] * len(directions), options)]
-
-    def make(self, choice: Choice, given: Mapping[str, Any]) -> Layer:
-        """Return the layer. A ValueError says that its arrays do not fit together."""
-        known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
-        given = {**given, **known, "rng": 0}  # of weights that are replaced
-        if self.known.get("mode") == "RNN_RELU":
-            given["nonlinearity"] = "relu"
-        values = self._values(**{n: given[n] for n in ("eps",) if n in given})
-        given = {
-            n: v
-            for n, v in given.items()
-            if v is not None and n in constructor_arguments(choice.kind)
-        }
-        # Each bias may be missing, so the layer has at most twice the numbers of the file.
-        with at_most(2 * sum(array.size for array in values.values())):
-            layer = choice.kind(*choice.sizes, **choice.options, **given)
-        zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
-        layer.load_state_dict(zeros | values)
-        return layer
 
 
 class StateDict:
@@ -179,8 +56,9 @@ class StateDict:
             if (nested := name.count(".")) > MAX_NESTED:
                 short = f"{name[:20]}..."
                 raise ValueError(f"{short!r} has {nested} dots, expected at most {MAX_NESTED}")
-        self.ordered, self.notes, self.tied = ordered, list(found.notes), found.tied
-        self.arrays = _computed(self._floating(found.arrays, found.stored))
+        arrays, notes = floating(found.arrays, found.stored)
+        self.ordered, self.notes, self.tied = ordered, [*found.notes, *notes], found.tied
+        self.arrays = computed(arrays)
         parts: dict[str, Part] = {}
         self.leftover: list[str] = []
         for source, array in self.arrays.items():
@@ -190,10 +68,10 @@ class StateDict:
                 continue
             end = f"_l{match['layer'] or 0}{match['reverse'] or ''}"
             module = found.modules.get(match["part"] or "", Instance(""))
-            part = parts.setdefault(_unwrapped(match["part"] or ""), Part(known=module.state))
+            part = parts.setdefault(unwrapped(match["part"] or ""), Part(known=module.state))
             own = match["plain"] or match["name"] + end
             part.arrays[own], part.sources[own] = array, source
-        modules = {_unwrapped(name): module for name, module in found.modules.items()}
+        modules = {unwrapped(name): module for name, module in found.modules.items()}
         self.gaps = [*_numbers_between(parts, modules), *_without_parameters(modules)]
         self.parts = self._without_prefix(parts)
         self.choices = {name: part.choices() for name, part in self.parts.items()}
@@ -346,78 +224,6 @@ class StateDict:
         if len(split) > 1:
             shared = min(shared, min(map(len, split)) - 1)
         return {".".join(name.split(".")[shared:]): part for name, part in parts.items()}
-
-    def _floating(self, arrays: Mapping[str, Array], stored: Mapping[str, str]) -> dict[str, Array]:
-        """Return the floating-point arrays, with scaled integers as what they stand for."""
-        kinds, scales = dict(stored), dict[str, dict[str, Array]]()
-        for name, array in arrays.items():
-            if (match := SCALE.fullmatch(name)) and match[1] in arrays:
-                scales.setdefault(match[1], {})[match[2]] = array
-        found: dict[str, Array] = {}
-        ignored: list[str] = []
-        for name, array in arrays.items():
-            match = SCALE.fullmatch(name)
-            if match and match[1] in arrays:
-                continue
-            if array.dtype.kind in "iu" and "scale" in (given := scales.get(name, {})):
-                found[name] = dequantise(array, given["scale"], given.get("zero_point", 0))
-                kinds[name] = "quantised"
-            elif array.dtype.kind != "f" or OF_A_LOSS.search(name):
-                ignored.append(name)
-            elif array.dtype.itemsize < 4:
-                kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
-            else:
-                found[name] = array
-        for kind in dict.fromkeys(kinds.values()):
-            names = ", ".join(name for name in kinds if kinds[name] == kind)
-            self.notes.append(f"{kind}, read as float32: {names}")
-        if ignored:
-            self.notes.append(f"not floating-point or of a loss, left out: {', '.join(ignored)}")
-        return found
-
-
-def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
-    """Return (q - zero_point) scale, with one of each, or one for each index of an axis."""
-    form = [-1 if n == int(axis) else 1 for n in range(q.ndim)]
-    zero_point, scale = (
-        np.asarray(v, np.float64).reshape(form if np.size(v) > 1 else ())
-        for v in (zero_point, scale)
-    )
-    return np.asarray((q - zero_point) * scale, np.float32)
-
-
-def _computed(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the arrays, with the weights that weight dropout and weight_norm have in parts."""
-    named = {
-        re.sub(r"parametrizations\.(\w+)\.original([01])$", _norm_name, name): array
-        for name, array in arrays.items()
-    }
-    raw = {_unwrapped(name.removesuffix("_raw")) for name in named if name.endswith("_raw")}
-    found: dict[str, Array] = {}
-    for name, array in named.items():
-        g, v = (named.get(f"{name[:-2]}_{letter}") for letter in "gv")
-        if name[-2:] in ("_g", "_v") and g is not None and v is not None and _scales(g, v):
-            axes = tuple(n for n in range(v.ndim) if g.ndim == 0 or g.shape[n] == 1)
-            norm = np.sqrt(np.square(v).sum(axes, keepdims=True))
-            found[name[:-2]] = v * (g / np.maximum(norm, np.finfo(v.dtype).tiny))
-        elif name.endswith("_raw"):
-            found[name.removesuffix("_raw")] = array
-        elif _unwrapped(name) not in raw:
-            found[name] = array
-    return found
-
-
-def _norm_name(match: re.Match[str]) -> str:
-    return f"{match[1]}_{'gv'[int(match[2])]}"
-
-
-def _scales(g: Array, v: Array) -> bool:
-    pairs = zip(g.shape, v.shape, strict=False)
-    return g.ndim in (0, v.ndim) and all(a in (1, b) for a, b in pairs)
-
-
-def _unwrapped(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def _numbers_between(names: Iterable[str], modules: Mapping[str, Instance]) -> Iterator[str]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, open_zip
-from numpy_rnn.interchange.state_dict import dequantise
+from numpy_rnn.interchange.torch_arrays import dequantise
 from numpy_rnn.interchange.torch_packed import Packed
 from numpy_rnn.interchange.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
