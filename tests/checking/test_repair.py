@@ -295,3 +295,25 @@ def test_nearly_every_change_of_a_page_is_code(pair: RegisteredPair) -> None:
     for edit in compiled:
         before, after = source.before_and_after(edit, MAX_TEXT)
         assert before != after
+
+
+LOSS = """
+import numpy as np
+
+class Network:
+    def __init__(self):
+        self.W = np.ones((4, 5), {dtype})
+
+    def loss(self, x):
+        y = np.tanh(x @ self.W.T)
+        dz = y * (1 - np.tanh(y) ** 2)
+        return 0.5 * np.sum(y**2), {{"dW": dz.T @ x}}
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float", "np.float32"])
+def test_a_loss_of_an_object_and_float32_weights(dtype: str, tmp_path: Path) -> None:
+    (tmp_path / "of_loss.py").write_text(LOSS.format(dtype=dtype), "utf-8")
+    space = runpy.run_path(str(tmp_path / "of_loss.py"))
+    found = check_gradients(space["Network"](), "B 5", cause_seconds=SECONDS).suggestions
+    assert 'with "dz = y * (1 - y ** 2)" instead' in found[-1]
