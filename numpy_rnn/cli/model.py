@@ -40,10 +40,11 @@ def add_to(commands: Any) -> None:
     text = "Run a model on a sequence, and write its outputs. Rows of a .csv are timesteps."
     run = add_command(commands, "run", run_model, "run a model file on data", text)
     run.add_argument("file", metavar="FILE", help="model file, or checkpoint of numpy-rnn train")
-    names = "inputs, (T, D) or as the model takes them", "outputs"
+    several = "; if there are several, NAME=FILE for each"
+    names = f"inputs, (T, D) or as the model takes them{several}", f"outputs{several}"
     for option, help_text in zip(("--input", "--output"), names, strict=True):
         kind = "|".join(f"FILE{suffix}" for suffix in DATA)
-        run.add_argument(option, metavar=kind, required=True, help=help_text)
+        run.add_argument(option, metavar=kind, action="append", required=True, help=help_text)
     add_option(run, "--block", int, 0, "timesteps at a time, 0 = all")
     add_option(run, "--state-in", "FILE", None, "initial state, of --state-out")
     add_option(run, "--state-out", "FILE", None, "final state")
@@ -91,15 +92,66 @@ def run_convert(options: argparse.Namespace) -> None:
 
 def run_model(options: argparse.Namespace) -> None:
     """Run a model on a file of inputs."""
-    for option in ("input", "output"):
-        if Path(getattr(options, option)).suffix not in DATA:
-            raise UsageError(f"--{option}: expected a name that ends in {', '.join(DATA)}")
+    inputs, outputs = (_files(name, getattr(options, name)) for name in ("input", "output"))
     if options.block < 0:
         raise UsageError(f"--block is {options.block}, expected at least 0")
-    check_output("--output", options.output, inputs=[options.file, options.input])
+    for file in outputs.values():
+        check_output("--output", file, inputs=[options.file, *inputs.values()])
     if options.state_out:
         check_output("--state-out", options.state_out)
     model = load_model(options)
+    if isinstance(model, Layer):
+        _run_layer(options, model, inputs, outputs)
+    else:
+        _run_graph(options, model, inputs, outputs)
+
+
+def _files(option: str, given: list[str]) -> dict[str, str]:
+    """Return the files of an option by their names; "" is the only one."""
+    pairs = [text.partition("=") for text in given] if len(given) > 1 else [("", "=", *given)]
+    files = {name: file for name, _, file in pairs}
+    if len(files) < len(given) or (len(given) > 1 and "" in [*files, *files.values()]):
+        raise UsageError(f"--{option}: expected NAME=FILE for each, and each name once")
+    if any(Path(file).suffix not in DATA for file in files.values()):
+        raise UsageError(f"--{option}: expected a name that ends in {', '.join(DATA)}")
+    return files
+
+
+def _run_graph(
+    options: argparse.Namespace, graph: Any, inputs: dict[str, str], outputs: dict[str, str]
+) -> None:
+    if options.block or options.state_in or options.state_out:
+        raise UsageError("the model is a graph, expected no --block and no state")
+    for option, files, names in (
+        ("input", inputs, graph.names),
+        ("output", outputs, [*graph.outputs]),
+    ):
+        if unknown := [name for name in files if name and name not in names]:
+            raise UsageError(f"--{option}: {unknown[0]!r}, expected names out of {names}")
+    given, rate = dict[str, Array](), 0
+    for name, file in inputs.items():
+        with _one_line("--input", file):
+            x, rate = read_data(Path(file))
+        value = next((v for v in graph.inputs if name in ("", v.name)), None)
+        if value is None:
+            raise UsageError("--input: the model has no inputs")
+        whole = value.dtype is not None and value.dtype.kind in "iu"
+        given[value.name] = x.astype(np.int64) if whole and np.array_equal(x, np.trunc(x)) else x
+    with _one_line("--input", ", ".join(inputs.values())):
+        found = graph(given)
+    for name, file in outputs.items():
+        y = found[name or graph.outputs[0]]
+        with _one_line("--output", file):
+            write_data(Path(file), y, rate)
+        print(f"{file} has {y.shape}")
+
+
+def _run_layer(
+    options: argparse.Namespace, model: Layer, inputs: dict[str, str], outputs: dict[str, str]
+) -> None:
+    if len(inputs) > 1 or len(outputs) > 1:
+        raise UsageError("the model has one input and one output, expected one file of each")
+    (options.input,), (options.output,) = inputs.values(), outputs.values()
     with _one_line("--input", options.input):
         x, rate = read_data(Path(options.input))
         x, flat = _for_model(model, x)
@@ -135,8 +187,6 @@ def _for_model(model: Any, x: Array) -> tuple[Array, bool]:
     while isinstance(first, Sequential):
         first = next(iter(first.layers.values()))
     tokens = isinstance(first, Embedding)
-    if not isinstance(model, Layer):
-        return x, False
     if tokens or x.dtype.kind in "iu":
         whole = x.astype(np.int64)
         if not np.array_equal(whole, x):
@@ -151,10 +201,6 @@ def _for_model(model: Any, x: Array) -> tuple[Array, bool]:
 
 
 def _predict(model: Any, x: Array, state: Any, block: int, axis: int) -> tuple[Array, Any]:
-    if not isinstance(model, Layer):
-        if block or state is not None:
-            raise ValueError("the model is a graph, expected no --block and no state")
-        return model(x)[0], None
     steps = x.shape[axis]
     block = block or max(steps, 1)
     if block < steps and not model.causal:

@@ -41,7 +41,16 @@ def read(path: Path) -> Contents:
         "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in whole.inputs},
         "outputs": list(whole.outputs),
     }
-    return Contents("onnx", reader.weights, [*_lines(whole)], build, reader.notes, settings)
+    ends = [
+        [f"input {v.name}: {v.dtype or 'any dtype'} {_shape(v.shape)}" for v in whole.inputs],
+        [f"output {name}" for name in whole.outputs],
+    ]
+    lines = [*ends[0], *_lines(whole), *ends[1]]
+    return Contents("onnx", reader.weights, lines, build, reader.notes, settings)
+
+
+def _shape(shape: tuple[int | str | None, ...] | None) -> str:
+    return "of any shape" if shape is None else f"({', '.join(str(n or '?') for n in shape)})"
 
 
 def _lines(graph: Graph, indent: str = "") -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import numpy_rnn
 from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, Tanh, interchange
@@ -54,6 +55,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savetxt(folder / "x.csv", np.load(folder / "x.npy"), delimiter=",", fmt="%.17g")
     np.savetxt(folder / "ids.csv", [[1], [4], [0]], fmt="%d")
     np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
+    nodes = [
+        helper.make_node("Gather", ["x", "at"], ["y"]),
+        helper.make_node("Add", ["x", "h"], ["h2"]),
+    ]
+    values = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["T", "D"]),
+        helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 2]),
+        helper.make_tensor_value_info("at", TensorProto.INT64, ["n", "k"]),
+    ]
+    results = [helper.make_empty_tensor_value_info(name) for name in ("y", "h2")]
+    graph = helper.make_model(helper.make_graph(nodes, "steps", values, results))
+    (folder / "graph.onnx").write_bytes(graph.SerializeToString())
     (folder / "text.csv").write_text("a,b\n", encoding="utf-8")
     (folder / "junk").write_bytes(b"junk")
     return folder
@@ -171,6 +184,23 @@ def test_running_in_blocks_with_a_carried_state_is_predict(
     np.testing.assert_allclose(h, state[0], rtol=1e-12)
 
 
+STEPS = ["run", "graph.onnx", "--input", "x=x.npy", "--input", "at=ids.csv", "--input"]
+
+
+def test_a_graph_takes_a_file_for_each_input_and_output(folder: Path, command: Command) -> None:
+    np.save(folder / "h.npy", np.array([[1.0, -1]]))
+    files = ["h=h.npy", "--output", "h2=h2.npy", "--output", "y=y.csv"]
+    done = command(*STEPS, *files)
+    assert (done.returncode, done.stderr) == (0, "")
+    x = np.load(folder / "x.npy")
+    np.testing.assert_allclose(np.load(folder / "h2.npy"), x + np.array([1, -1]), atol=1e-6)
+    y = np.loadtxt(folder / "y.csv", delimiter=",")
+    np.testing.assert_allclose(y, x[[1, 4, 0]].reshape(3, -1), atol=1e-6)
+    done = command("inspect", "graph.onnx")
+    assert "  input x: float32 (T, D)\n  input h: float32 (1, 2)\n" in done.stdout
+    assert "  output h2\n" in done.stdout
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int) -> None:
     samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -0.5]])
@@ -246,6 +276,17 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
             ["run", "tokens", "--input", "x.csv", "--output", "y.npy"],
             1,
             "not whole, expected token",
+        ),
+        ([*RUN, "--input", "x=x.npy"], 2, "--input: expected NAME=FILE for each"),
+        ([*STEPS, "x=x.npy", "--output", "y.npy"], 2, "--input: expected NAME=FILE for each"),
+        ([*STEPS, "z=x.npy", "--output", "y.npy"], 2, "--input: 'z', expected names out of ['x'"),
+        ([*STEPS, "h=x.npy", "--output", "y.npy"], 1, "input 'h' has shape (50, 2), expected"),
+        ([*STEPS[:-1], "--output", "y.npy"], 1, "inputs are ['at', 'x'], expected ['x', 'h'"),
+        ([*STEPS[:-1], "--output", "y.npy", "--block", "2"], 2, "the model is a graph"),
+        (
+            ["run", "m.pt", "--input", "x=x.npy", "--input", "h=x.npy", "--output", "y.npy"],
+            2,
+            "the model has one input and one output",
         ),
         ([*RUN, "--state-in", "junk"], 1, "--state-in: 'junk' is not a state of numpy_rnn"),
         ([*RUN, "--state-in", "m.safetensors"], 1, "'m.safetensors' is not a state of numpy_rnn"),

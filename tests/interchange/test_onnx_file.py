@@ -341,6 +341,9 @@ def test_contents_describe_the_file(tmp_path: Path) -> None:
     path.write_bytes(branch())
     contents = read(path)
     assert contents.arrays["w"].tolist() == [1, 1]
-    assert [line.split()[0] for line in contents.architecture] == ["If", "Add", "Cast", "Mul"]
+    first, second, *nodes, last = contents.architecture
+    assert (first, last) == ("input x: float32 (n, 2)", "output y")
+    assert second.startswith("input ")
+    assert [line.split()[0] for line in nodes] == ["If", "Add", "Cast", "Mul"]
     assert contents.notes == ["v is float16"]
     assert contents.settings["inputs"]["x"] == ["float32", ["n", 2]]
