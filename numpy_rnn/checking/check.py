@@ -137,6 +137,8 @@ def check_gradients(
         else:
             if drawn and regimes is None:
                 check.cross_branches()
+            if regimes is None:
+                check.vary()
         report = check.report()
         seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
         if locate and seconds > 0 and not report.gradients_ok:
@@ -193,6 +195,8 @@ def read_target(
         given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
     if not given:
         raise FormError("check_gradients: no arguments, expected those of forward")
+    if functions is not None and not pair:  # its tensors, as arrays
+        given = {n: np.asarray(g) if hasattr(g, "__array__") else g for n, g in given.items()}
     nested = Arguments(given)
     if functions is not None:
         return Target(functions[0], functions[1], nested, functions[2]), nested.values

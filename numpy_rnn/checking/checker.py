@@ -19,6 +19,7 @@ from numpy_rnn.checking.repair import suggest_repair
 from numpy_rnn.checking.report import Report, worst_rows
 from numpy_rnn.checking.shapes import (
     GIVEN_REGIMES,
+    REGIMES,
     Axes,
     Given,
     InputRegime,
@@ -27,6 +28,10 @@ from numpy_rnn.checking.shapes import (
     draw_gradients,
     draw_parameters,
     num_steps,
+    of_one,
+    of_one_entry,
+    with_repeats,
+    without_coincidences,
 )
 from numpy_rnn.checking.side_effects import (
     SIDE_EFFECTS,
@@ -76,11 +81,12 @@ class Checker:
                     self._check_types(point)
                 violation = find_not_finite(point)
         except Exception as error:  # whatever the code under test raises
-            if isinstance(error, FormError | ValueError) and not _is_of_target(error):
+            extra = regime.optional and not first
+            if isinstance(error, FormError | ValueError) and not (extra or _is_of_target(error)):
                 raise
             shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
             what = in_one_line(error, f"{self.target.name}: with {shapes or 'these arguments'}")
-            if regime.optional and not first:
+            if extra:
                 self.notes.append(f"inputs {regime.name} are not checked: {what}")
                 return True
             raise what from error
@@ -111,8 +117,8 @@ class Checker:
     def inputs(self, number: int, regime: InputRegime) -> tuple[Point, dict[str, Axes]]:
         """Return the inputs of a regime, and the axes that are known."""
         rng = np.random.default_rng([self.settings.seed, number])
-        sizes = {**self.sizes, "T": 1, "B": 1} if regime.one_step else self.sizes
-        values, axes = draw(rng, self.given, sizes, regime)
+        given, sizes = of_one(self.given, self.sizes, regime.single)
+        values, axes = draw(rng, given, sizes, regime)
         if isinstance(self.target, ObjectTarget):
             self.target.discover(values)
             values |= draw_parameters(rng, self.target.parameters(), regime, self.keep)
@@ -239,6 +245,39 @@ class Checker:
         self.sizes = sizes
         found = suggest_repair(points, self.settings.method, is_right, seconds)
         return self.diagnosis.suggestions + found
+
+    def vary(self) -> None:
+        """Try what a caller's own arrays and a new object do not show.
+
+        Indices that repeat, one row, sizes that are equal by chance, a gradient that alone is
+        wanted, and the state after another pass.
+        """
+        given, sizes = self.given, self.sizes
+        shapes = " ".join(shape for shape in given.values() if isinstance(shape, str))
+        for name, others in (
+            ("with repeated indices", {n: with_repeats(value) for n, value in given.items()}),
+            ("of one entry", of_one_entry(given, 0)),
+            ("of one entry, axis 1", of_one_entry(given, 1)),
+        ):
+            if any(others[n] is not value for n, value in given.items()):
+                self.given = others
+                self.run(0, InputRegime(name, extra=True))
+        self.given, self.sizes = given, without_coincidences(given, sizes)
+        if self.sizes != sizes and shapes:
+            self.run(0, InputRegime("of other sizes", extra=True))
+        self.sizes = sizes
+        if "T" in shapes and "B" in shapes:
+            self.run(0, InputRegime("one row", single="B"))
+        together = self.target.forward
+        if hasattr(together, "alone"):
+            self.target.forward = together.alone
+            self.run(0, InputRegime("with one gradient wanted", extra=True))
+            self.target.forward = together
+        if isinstance(self.target, ObjectTarget) and not self.target.is_updated:
+            with contextlib.suppress(Exception):  # code that runs once only
+                point, _ = self.inputs(0, REGIMES[0])
+                if self.target.run_before(point.values, point.own_douts()):
+                    self.run(0, InputRegime("after another pass", extra=True))
 
     def cross_branches(self) -> None:
         """Try inputs of other magnitudes where a comparison in the code fell to one side only."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -35,7 +36,12 @@ def framework_pair(target: Any) -> Pair | None:
             custom: Any = owner
             parameters = list(inspect.signature(custom.forward).parameters.values())
             parameters = parameters[parameters[0].name == "ctx" :]
-            return _pair(custom.apply, custom.__name__, _run_torch, parameters)
+            pair = _pair(custom.apply, custom.__name__, _run_torch, parameters)
+            names = inspect.unwrap(custom.backward).__code__.co_names
+            if "needs_input_grad" in names:  # it may be wrong where others are not wanted
+                alone = functools.partial(_run_torch, alone=True)
+                pair[0].alone = _pair(custom.apply, "", alone)[0]  # type: ignore[attr-defined]
+            return pair
         used = inspect.getclosurevars(target)[:2] if inspect.isfunction(target) else ()
         uses_torch = any(value is torch for names in used for value in names.values())
         if isinstance(target, torch.nn.Module) or uses_torch:
@@ -79,7 +85,10 @@ def _run_with_context(function: Any, arguments: Any) -> tuple[Any, Callable[[Any
     return made, lambda douts: function.backward(context, *douts)
 
 
-def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _run_torch(
+    function: Any, arguments: Any, *, alone: bool = False
+) -> tuple[Any, Callable[[Any], Any]]:
+    """Run a function of PyTorch; `alone` asks for the gradient of one argument at a time."""
     import torch  # noqa: PLC0415 (only if such a function was handed in)
 
     def to_tensor(value: Any) -> Any:
@@ -88,7 +97,10 @@ def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]
         return torch.from_numpy(value).requires_grad_(value.dtype.kind == "f")
 
     def to_array(value: Any) -> Any:
-        return value.detach().resolve_conj().numpy() if hasattr(value, "detach") else value
+        return frozen(value).resolve_conj().numpy() if hasattr(value, "detach") else value
+
+    def frozen(value: Any) -> Any:
+        return value.detach() if hasattr(value, "detach") else value
 
     if isinstance(function, torch.nn.Module):
         function.double()
@@ -96,9 +108,17 @@ def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]
     made = function(*tensors)
 
     def pull(douts: Any) -> Any:
+        wanted = [t for t in as_leaves(tensors) if getattr(t, "requires_grad", False)]
+        gradients = {} if alone else gradients_of(made, wanted, douts)
+        for t in wanted if alone else ():
+            others = {id(v): frozen(v) for v in as_leaves(tensors) if v is not t}
+            called = map_tree(tensors, lambda v, o=others: o.get(id(v), v))  # type: ignore[misc]
+            gradients |= gradients_of(function(*called), [t], douts)
+        return map_tree(tensors, lambda t: gradients.get(id(t)))
+
+    def gradients_of(made: Any, wanted: list[Any], douts: Any) -> dict[int, Any]:
         pairs = zip(as_leaves(made), as_leaves(douts), strict=True)
         linked = [(out, torch.as_tensor(dout)) for out, dout in pairs if out.requires_grad]
-        wanted = [t for t in as_leaves(tensors) if getattr(t, "requires_grad", False)]
         found: Any = torch.autograd.grad(
             [out for out, _ in linked],
             wanted,
@@ -106,11 +126,10 @@ def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]
             allow_unused=True,
             retain_graph=True,
         )
-        gradients = {
+        return {
             id(t): np.zeros(t.shape) if g is None else to_array(g)
             for t, g in zip(wanted, found, strict=True)
         }
-        return map_tree(tensors, lambda t: gradients.get(id(t)))
 
     return as_tuple(map_tree(made, to_array)), pull
 
@@ -118,11 +137,18 @@ def _run_torch(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]
 def _run_jax(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
     import jax  # noqa: PLC0415 (only if such a function was handed in)
 
+    fixed = {i % len(arguments) for i in getattr(function, "nondiff_argnums", ())}
+
+    def of_others(*others: Any) -> Any:
+        left = iter(others)
+        return function(*(a if i in fixed else next(left) for i, a in enumerate(arguments)))
+
     with _in_float64(jax), jax.disable_jit():  # compiling anew would take longer than running
         if any(map(np.iscomplexobj, as_leaves(arguments))):
             made, pullback = function(*arguments), None
         else:
-            made, pullback = jax.vjp(function, *arguments)
+            others = [a for i, a in enumerate(arguments) if i not in fixed]
+            made, pullback = jax.vjp(of_others, *others)
 
     def pull(douts: Any) -> Any:
         assert pullback is not None  # noqa: S101 (backward is never complex)
@@ -130,7 +156,10 @@ def _run_jax(function: Any, arguments: Any) -> tuple[Any, Callable[[Any], Any]]:
             found = pullback(jax.tree.unflatten(jax.tree.structure(made), as_leaves(douts)))
         kept = (g if np.asarray(g).dtype.kind == "f" else None for g in as_leaves(found))
         gradients = iter([None if g is None else np.asarray(g) for g in kept])
-        return map_tree(arguments, lambda _: next(gradients))
+        return tuple(
+            map_tree(a, (lambda _: None) if i in fixed else (lambda _: next(gradients)))
+            for i, a in enumerate(arguments)
+        )
 
     return as_tuple(map_tree(made, np.asarray)), pull
 

@@ -230,7 +230,9 @@ def suggest_whole(got: Array, expected: Array, sizes: Mapping[str, int]) -> str 
     if expected.ndim == 2 and got.shape == expected.T.shape and is_close(got, expected.T):
         return "equals the transpose: is a transpose missing, or one too many?"
     factor = float(np.vdot(expected, got) / max(float(np.vdot(expected, expected)), 1e-290))
-    if factor and abs(factor - 1) > CLOSE and is_close(got, factor * expected):
+    # A number alone is always a multiple of another.
+    says = got.size > 1 or any(abs(f - round(f)) < CLOSE for f in (factor, 1 / (factor or 1)))
+    if factor and says and abs(factor - 1) > CLOSE and is_close(got, factor * expected):
         return _about_factor(factor, sizes)
     return _about_elements(got, expected)
 

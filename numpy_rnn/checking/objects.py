@@ -263,6 +263,25 @@ class ObjectTarget(Target):
 
         return super()._outputs(run, inputs)
 
+    @property
+    def is_updated(self) -> bool:
+        """Whether backward updates a parameter: the update may depend on those before."""
+        return any(p.gradient == "updated" for p in self.found.values())
+
+    def run_before(self, values: Values, douts: list[Array]) -> bool:
+        """Run both passes once more before all others, if the outputs show that it matters."""
+        unchanged, outputs = self.model, self.run(values).outputs
+        inputs = copied({name: values[name] for name in self.arguments.values})
+        self.model, inputs = self._model(values, inputs)
+        forward, backward = self._passes(self.model)
+        self._returned(backward, *self._outputs(forward, inputs), douts, inputs)
+        self._look_inside()
+        if not all(map(np.array_equal, outputs, self.run(values).outputs)):
+            return True
+        self.model = unchanged
+        self._look_inside()
+        return False
+
     def parameters(self) -> dict[str, Array]:
         """Return a copy of every parameter."""
         return {name: np.array(follow(self.model, p.path)) for name, p in self.found.items()}

@@ -52,13 +52,14 @@ class InputRegime(NamedTuple):
     loss_steps: Literal["all", "last", "last and middle"] = "all"
     rtol: float = 1e-10  # of a time slice, for an exact method
     values: Literal["normal", "wide", "with zeros"] = "normal"
-    one_step: bool = False
+    single: str = ""  # letters whose size is 1
     factor: float = 1.0  # on everything, to reach the other side of a comparison
+    extra: bool = False  # other than what the caller gave
 
     @property
     def optional(self) -> bool:
         """Whether code need not take such inputs: a failure or an overflow is a remark."""
-        return self.values != "normal" or self.one_step or self.factor != 1
+        return self.values != "normal" or bool(self.single) or self.factor != 1 or self.extra
 
 
 REGIMES = (
@@ -73,7 +74,7 @@ REGIMES = (
 OPTIONAL_REGIMES = (
     InputRegime("wide", values="wide", rtol=1e-6),
     InputRegime("zeros and ties", values="with zeros", rtol=1e-8),
-    InputRegime("one step", one_step=True),
+    InputRegime("one step", single="TB"),
 )
 # For arguments that are given as arrays, whose scale is not ours to choose.
 GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss_steps="last"))
@@ -157,7 +158,8 @@ def draw(
                 # So that a sum of products is as large as one product, whatever their number.
                 fan_in = min(shape) if _gated_last(tokens) else shape[-1] if shape else 1
                 scale *= 1.0 / np.sqrt(max(1, fan_in)) if len(tokens) > 1 else 0.5
-            values[name] = scale * _numbers(rng, shape, regime, wide=only_weights or not weight)
+            numbers = scale * _numbers(rng, shape, regime, wide=only_weights or not weight)
+            values[name] = np.asarray(numbers)  # not a scalar, for a shape of no axes
         elif callable(what):
             values[name] = what(rng, dict(sizes))
         else:
@@ -248,6 +250,62 @@ def draw_parameters(
         scale *= regime.weights * (regime.recurrent if recurrent else 1) * regime.factor
         drawn[name] = (numbers * scale).astype(value.dtype)
     return drawn
+
+
+def with_repeats(value: Any) -> Any:
+    """Return indices some of which repeat along every axis, if those given do not; else `value`.
+
+    Permutations stay as they are, and rows of zeros and ones stay whole.
+    """
+    if not (isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size > 1):
+        return value
+    ordered = [np.sort(np.moveaxis(value, axis, -1)) for axis in range(value.ndim)]
+    if any((rows == np.arange(rows.shape[-1])).all() for rows in ordered):
+        return value
+    if value.ndim == 1 and np.unique(value).size < value.size:
+        return value
+    repeated = value.copy()
+    for axis in range(1 if value.max() <= 1 else value.ndim):
+        first = np.moveaxis(repeated, axis, 0)
+        first[1:2] = first[0]
+    return value if np.array_equal(repeated, value) else repeated
+
+
+def of_one(
+    given: Mapping[str, Any], sizes: Mapping[str, int], letters: str
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return arguments and sizes in which these letters are 1; of indices, the first ones."""
+    used = "".join(shape for shape in given.values() if isinstance(shape, str))
+    cut, one = dict(given), {**sizes, **dict.fromkeys(letters, 1)}
+    arrays = {n: v for n, v in given.items() if isinstance(v, np.ndarray)}
+    for letter in (x for x in letters if x in used):
+        for name, value in arrays.items():
+            for axis in (i for i, size in enumerate(value.shape) if size == sizes[letter]):
+                if value.dtype.kind in "biu":
+                    cut[name] = np.take(cut[name], [0], axis)
+                else:  # what its axes are is not known
+                    one[letter] = sizes[letter]
+    return cut, one
+
+
+def of_one_entry(given: Mapping[str, Any], axis: int) -> dict[str, Any]:
+    """Return arrays of whole numbers cut to the first entry of an axis, if all have it alike."""
+    arrays = [v for v in given.values() if isinstance(v, np.ndarray) and v.dtype.kind in "biu"]
+    sizes = {v.shape[axis] for v in arrays if v.ndim > axis}
+    if len(arrays) < len(given) or len(sizes) != 1 or sizes <= {0, 1}:
+        return dict(given)
+    return {n: np.take(v, [0], axis) if v.ndim > axis else v for n, v in given.items()}
+
+
+def without_coincidences(given: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return sizes in which no letter but T and B has a size of an array that was given."""
+    taken = {n for v in given.values() if isinstance(v, np.ndarray) for n in v.shape}
+    others = dict(sizes)
+    for letter, size in sizes.items():
+        if letter not in "TB" and size in taken:
+            taken |= set(others.values())
+            others[letter] = next(n for n in range(size + 1, 10**9) if n not in taken)
+    return others
 
 
 def axes_of_arrays(

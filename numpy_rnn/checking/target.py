@@ -299,6 +299,11 @@ class FunctionTarget(Target):
             raise FormError(
                 f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
             )
+        if callable(made[-1]):
+            raise FormError(
+                f"{self.name}: returned a function, expected (loss, gradient); if it is the "
+                f"backward pass, check the pair ({self.name}, lambda *a: a[-1](*a[:-1]))"
+            )
         loss = np.asarray(made[0])
         gradient: Any = made[1:]
         if len(gradient) == 1 or isinstance(gradient[0], dict):  # what follows is a state

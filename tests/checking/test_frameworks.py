@@ -51,3 +51,40 @@ def test_a_function_that_calls_torch_is_checked() -> None:
     assert [row.name for row in report.rows if not row.right] == ["W"]
     assert report.method == "central differences"
     assert report.worst > 0.1
+
+
+class Frozen(Tanh):
+    """Wrong only if the weights need no gradient."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        dx, dW = Tanh.backward(ctx, *grads)
+        return dx if ctx.needs_input_grad[1] else 0 * dx, dW
+
+
+class Lookup(torch.autograd.Function):
+    """A table; a token that comes twice has the gradient of its last place only."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Any, W: Any) -> Any:
+        ctx.save_for_backward(tokens, W)
+        return W[tokens]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        tokens, W = ctx.saved_tensors
+        dW = torch.zeros_like(W)
+        dW[tokens] = grads[0]
+        return None, dW
+
+
+def test_a_gradient_that_alone_is_wanted() -> None:
+    report = check_gradients(Frozen, "T B D", "H D", cause_seconds=0)
+    assert [row.name for row in report.rows if not row.right] == ["x"]
+    assert report.rows[0].regime == "with one gradient wanted"
+
+
+def test_tensors_of_indices() -> None:
+    tokens: Any = torch.tensor([3, 0, 1])
+    report = check_gradients(Lookup, tokens, "V H", cause_seconds=0)
+    assert [row.name for row in report.rows if not row.right] == ["W"]
