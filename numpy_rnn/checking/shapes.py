@@ -255,14 +255,14 @@ def draw_parameters(
 def with_repeats(value: Any) -> Any:
     """Return indices some of which repeat along every axis, if those given do not; else `value`.
 
-    Permutations stay as they are, and rows of zeros and ones stay whole.
+    Permutations and limits of parts stay as they are, and rows of zeros and ones stay whole.
     """
     if not (isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size > 1):
         return value
     ordered = [np.sort(np.moveaxis(value, axis, -1)) for axis in range(value.ndim)]
     if any((rows == np.arange(rows.shape[-1])).all() for rows in ordered):
         return value
-    if value.ndim == 1 and np.unique(value).size < value.size:
+    if value.ndim == 1 and (np.unique(value).size < value.size or (np.diff(value) > 0).all()):
         return value
     repeated = value.copy()
     for axis in range(1 if value.max() <= 1 else value.ndim):

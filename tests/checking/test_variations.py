@@ -57,13 +57,22 @@ def test_indices_that_repeat(tokens: Array, backward: Any) -> None:
     assert wrong((embedding, backward), tokens, "V H") == expected
 
 
-def test_a_permutation_and_rows_of_zeros_and_ones_stay() -> None:
+def test_permutations_limits_and_rows_of_zeros_and_ones_stay() -> None:
     def unsort(x: Array, order: Array) -> Any:
         y = np.empty_like(x)
         y[order] = x
         return y, order
 
     assert wrong((unsort, lambda dy, order: (dy[order], None)), "B D", np.array([2, 0, 1])) == []
+
+    def sums(x: Array, starts: Array) -> Any:
+        return np.add.reduceat(x, starts), (starts, len(x))
+
+    def its_backward(dy: Array, cache: Any) -> Any:
+        starts, count = cache
+        return np.repeat(dy, np.diff([*starts, count]), axis=0), None
+
+    assert wrong((sums, its_backward), "T D", np.array([0, 3, 7])) == []
 
     def loss(z: Array, one_hot: Array) -> Any:
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
