@@ -101,6 +101,8 @@ def _build(network: Network, version: str) -> Any:
     """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
     others, chain = _foreign_masks(network.calls), Chain(version)
     reason = network.reason or (f"a mask of {others[0]} that no layer makes" if others else "")
+    trained = [call.name for call in network.calls if _is_training(call.options)]
+    reason = reason or (f"{trained[0]}, called with training=True" if trained else "")
     network = network._replace(reason=reason)
     dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
     calls = [
@@ -125,6 +127,10 @@ def _build(network: Network, version: str) -> Any:
         except UnsupportedError as error:
             reason = str(error)
     raise UnsupportedError(f"there is no counterpart here for: {reason}")
+
+
+def _is_training(options: Mapping[str, Any]) -> bool:
+    return True in (options.get("training"), *(a is True for a in options.get("args", ())))
 
 
 def _foreign_masks(calls: Iterable[Call]) -> list[str]:
@@ -219,13 +225,14 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
     """Return the network that a model's config describes, with the layers of models inside it."""
     inner = config["config"]
     listed = inner if isinstance(inner, list) else inner["layers"]  # Keras 1 has a list
+    _name_custom(listed)
     entries: dict[str, Entry | Network] = {}
     seen: Counter[str] = Counter()  # of each class, by which Keras 3 names the weights
     for item in listed:
         settings, kind = item["config"], item["class_name"]
         own = settings if isinstance(settings, dict) else {}
         short = item.get("name") or own.get("name") or f"layer_{len(entries)}"
-        place = snake_case(kind)
+        place = snake_case(kind.rpartition(".")[2])
         seen[place] += 1
         place = f"{group}{place}_{seen[place] - 1}".removesuffix("_0")
         inside = settings["layer"] if kind == "TimeDistributed" else item
@@ -235,7 +242,9 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
             entries[short] = model._replace(each_step=inside is not item)
         else:
             weights = find(f"{name}{short}", place)
-            entries[short] = Entry(f"{name}{short}", kind, settings, weights)
+            shape = (item.get("build_config") or {}).get("input_shape")
+            known = {**settings, "build_shape": shape} if shape else settings
+            entries[short] = Entry(f"{name}{short}", kind, known, weights)
     models = {short for short, entry in entries.items() if isinstance(entry, Network)}
     if config["class_name"] != "Sequential":
         uses: Uses = {
@@ -258,6 +267,19 @@ def _connected(config: dict[str, Any], find: Find, name: str = "", group: str = 
     order = [(short, 0, 0) for short in entries]
     uses = {at[:2]: (order[max(0, n - 1) : n], {}, []) for n, at in enumerate(order)}
     return _ordered(entries, uses, order[:1], order[-1:])
+
+
+def _name_custom(config: Any) -> None:
+    """Give the classes in a config that are not Keras's another name than Keras's."""
+    left = [config]
+    while left:
+        value = left.pop()
+        inside = value.values() if isinstance(value, dict) else value
+        left += [v for v in inside if isinstance(v, dict | list)]
+        if isinstance(value, dict) and value.get("registered_name") and "module" in value:
+            module = str(value["module"])
+            if not module.startswith(("keras", "builtins")):
+                value["class_name"] = f"{module}.{value['class_name']}"
 
 
 def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], list[Reference]]:
@@ -334,7 +356,11 @@ def _ordered(  # noqa: C901 (one search, and what it needs)
             values[at] = name
             continue
         more, values[at] = _taken_apart(inside, given, f"#{at[1]}")
-        calls += [call._replace(mask=mask(masks) or call.mask) for call in more]
+        trains = {"training": True} if _is_training(options) else {}
+        calls += [
+            call._replace(mask=mask(masks) or call.mask, options={**call.options, **trains})
+            for call in more
+        ]
         if len(calls) > MAX_CALLS:
             raise ValueError(f"it has {len(calls)} calls of layers, expected at most {MAX_CALLS}")
     return _network(entries, calls, [value(r) for r in inputs], [value(r) for r in outputs])

@@ -12,7 +12,7 @@ import numpy as np
 
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.graph import Graph, Node
-from numpy_rnn.interchange.keras_layers import RECURRENT, STEPWISE, Call, Chain, Entry
+from numpy_rnn.interchange.keras_layers import RECURRENT, STEPWISE, Call, Chain, Entry, is_stepwise
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
 from numpy_rnn.interchange.protobuf import NUMBERS, encode
@@ -141,7 +141,7 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
     if entry.class_name == "TimeDistributed":
         entry = entry.as_class(config["layer"]["class_name"], config["layer"]["config"])
         call = call._replace(entry=entry)
-        if entry.class_name not in STEPWISE:
+        if not is_stepwise(config["layer"]):
             joined = _join_steps(writer, call.name, given[0])
             y = _add(writer, call, [joined], version)[0]
             return [_take_steps_apart(writer, entry, y, given[0])]
@@ -155,6 +155,11 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
     kind, config = entry.class_name, entry.config
     if kind in OF_RECURRENCE:
         return _add_recurrent(writer, entry, given, version, mask)
+    listed = [*call.options.get("args", ()), None][0]  # a function has its arguments one by one
+    listed = [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
+    ranks = {len(v["config"].get("shape", ())) for v in listed}
+    if len(ranks) > 1 and kind != "Concatenate":  # Keras adds axes after the first one
+        writer.unsupported.append(f"{entry.name} ({kind}) of arrays with {sorted(ranks)} axes")
     if len(given) > 1 and kind in MERGES:
         return [_merge(writer, entry, given)]
     if len(given) > 1 and kind in PRODUCTS:

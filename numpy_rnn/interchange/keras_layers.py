@@ -105,10 +105,12 @@ class Chain:
                 self._bidirectional(entry)
             case "RNN":
                 self._cells(entry)
+            case "Dense" | "TimeDistributedDense" if len(weights) > 2:  # quantised, or of LoRA
+                self._refuse(entry, f"{len(weights)} arrays")
             case "Dense" | "TimeDistributedDense":
                 self._linear(entry, *weights)
                 self._activation(entry.as_class("Activation", config))
-            case "TimeDistributed" if config["layer"]["class_name"] in STEPWISE:
+            case "TimeDistributed" if is_stepwise(config["layer"]):
                 self.add(entry.as_class(config["layer"]["class_name"], config["layer"]["config"]))
             case "TimeDistributed":
                 self._refuse(entry, f"a {config['layer']['class_name']}")
@@ -225,7 +227,10 @@ class Chain:
         axis = config.get("axis", -1)
         scale: Any = 1.0
         shift: Any = 0.0
-        if axis in (1, [1]) and not self.ended:
+        last = len(config.get("build_shape", "123")) - 1  # of arrays (B, T, D), if it is not known
+        if axis in (-2, [-2]) or (
+            axis in (1, [1], 2, [2]) and np.ravel(axis)[0] < last and not self.ended
+        ):
             self._refuse(entry, f"axis {axis}")
             return
         if entry.class_name == "BatchNormalization":
@@ -324,6 +329,12 @@ class Chain:
             self.layers.append(layers.LastStep(batch_first, **ends))
         elif backwards:
             self.layers.append(Flip(batch_first))
+
+
+def is_stepwise(layer: Mapping[str, Any]) -> bool:
+    """Return whether a layer of a config does the same at each step as at all steps at once."""
+    axis = layer["config"].get("axis", -1)
+    return layer["class_name"] in STEPWISE and axis in (-1, [-1])
 
 
 def _cell_arrays(entry: Entry, weights: Sequence[Array]) -> dict[str, Array]:

@@ -36,12 +36,25 @@ PARAMETER = re.compile(
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|running_\w+))"
 )
 COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
-BESIDE = re.compile(  # names of Linear layers from state to state, of attention and of gates
-    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?|query|key|(w|to)?_?[qk]"
-    r"(_proj|_linear)?|attn\w*|attention\w*|gate\w*|highway\w*|skip\w*|shortcut|residual\w*)(_\w)?$",
+BESIDE = re.compile(  # Linear layers of cells, attention, gates, first states, or beside others
+    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?|(w|x2|h2|u)_?[ifczrg]|w3"
+    r"|query|key|(w|to)?_?[qkv](_proj|_linear)?|energy|init(ial)?_?(h|c|cell|state)\w*|[hc]_?0"
+    r"|(att|align|gate|forget|reset|update|router|highway|skip|aux|lora|adapter)\w*|\w*mix(er|ing)?"
+    r"|shortcut|bypass|downsample|res(idual)?(_\w+)?|pos(ition\w*)?)(_\w)?(\.\w+)?$",
     re.IGNORECASE,
 )
+TWINS = (  # words of names, of which two are of branches beside each other
+    "forward backward, fwd bwd, fw bw, left right, intra inter, time freq, user item, gamma beta, "
+    "scale shift, actor critic, policy value, value advantage, adv val, generator discriminator, "
+    "mu mean sigma std var logvar logstd"
+)
+NUMBERED = re.compile(  # networks beside each other, and no parts of a Sequential
+    r"(?:^|[._])((?:heads|experts|branches|towers|models|critics)\.\d+"
+    r"|(?:head|expert|branch|tower|critic)_?\d+)"
+)
+HEAD = re.compile(r"(^|[._])(out(put)?|head|cls|classifier|logits?|pred\w*|readout|decoder)$", re.I)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
+OTHER_KINDS = re.compile(r"\.(EmbeddingBag|(Group|RMS|Instance)Norm\w*)$")  # with the same names
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
 
 
@@ -68,6 +81,9 @@ class StateDict:
                 continue
             end = f"_l{match['layer'] or 0}{match['reverse'] or ''}"
             module = found.modules.get(match["part"] or "", Instance(""))
+            if OTHER_KINDS.search(module.kind):
+                self.leftover.append(source)
+                continue
             part = parts.setdefault(unwrapped(match["part"] or ""), Part(known=module.state))
             own = match["plain"] or match["name"] + end
             part.arrays[own], part.sources[own] = array, source
@@ -143,6 +159,19 @@ class StateDict:
                 f"it holds {names}, expected PyTorch's names, such as 'rnn.weight_ih_l0'; "
                 "interchange.gates.convert_gates converts what other libraries have"
             )
+        loops = self._check_names()
+        if self.leftover:
+            raise self._error(f"no layer that is known here has {names}")
+        found = self._orders(list(self.parts)) if self.ordered else []
+        found = found or self._orders()
+        if len(found) != 1:
+            fits = f"{len(found)} orders fit" if found else "no order fits"
+            raise self._error(f"{fits} their sizes")
+        self._check_order([name for name, _ in found[0]], loops)
+        return list(found[0])
+
+    def _check_names(self) -> list[str]:
+        """Refuse names of what is no chain, and return those of the recurrent layers."""
         heads = {name: name.partition(".")[0] for name in self.parts}
         copies = [head for head in heads.values() if COPY.search(head)]
         if 0 < len(copies) < len(heads):
@@ -153,17 +182,41 @@ class StateDict:
             raise self._error(
                 f"{', '.join(cells)} looks like a part of a cell, of attention or of a gate"
             )
+        if beside := _branches(self._full_names(kinds)):
+            raise self._error(f"{' and '.join(beside)} look like branches beside each other")
+        if inside := [
+            n for n in kinds if any(n.startswith(f"{o}.") or not o for o in kinds if o != n)
+        ]:
+            raise self._error(f"{inside[0]} is inside another layer, whose code is its own")
+        if twice := self._aliases(kinds):
+            raise self._error(f"{twice} has all its weights from another layer")
         loops = [name for name, kind in kinds.items() if kind in RECURRENT.values()]
         if all(any(re.search(rf"(^|[._]){side}", n) for n in loops) for side in ("enc", "dec")):
             raise self._error("what the decoder gets of the encoder is code")
-        if self.leftover:
-            raise self._error(f"no layer that is known here has {names}")
-        found = self._orders(list(self.parts)) if self.ordered else []
-        found = found or self._orders()
-        if len(found) != 1:
-            fits = f"{len(found)} orders fit" if found else "no order fits"
-            raise self._error(f"{fits} their sizes")
-        return list(found[0])
+        return loops
+
+    def _check_order(self, names: Sequence[str], loops: Sequence[str]) -> None:
+        """Refuse an order that is hardly the one in which the layers run."""
+        norms = [self.parts[n].is_normalised or self.choices[n][0].kind is LayerNorm for n in names]
+        for n, name in enumerate(names):
+            if norms[n : n + 2] == [True, True]:
+                raise self._error(f"{name} and {names[n + 1]} are two normalisations in a row")
+            if HEAD.search(name) and name not in loops and set(names[n:]) & set(loops):
+                raise self._error(f"{name}, before a recurrent layer, looks like the last one")
+
+    def _aliases(self, kinds: Mapping[str, Any]) -> str:
+        """Return the first part that is the same memory as others of its kind, or ''."""
+        kind_of = {s: kind for n, kind in kinds.items() for s in self.parts[n].sources.values()}
+        for name, kind in kinds.items():
+            if all(
+                kind_of.get(self.tied.get(s, "")) is kind for s in self.parts[name].sources.values()
+            ):
+                return name
+        return ""
+
+    def _full_names(self, names: Iterable[str]) -> list[str]:
+        """Return the file's names of parts."""
+        return [next(iter(self.parts[name].sources.values())).rpartition(".")[0] for name in names]
 
     def _error(self, reason: str) -> UnsupportedError:
         lines = [f"{name or '-'} is {self.choices[name][0]}" for name in self.parts]
@@ -224,6 +277,16 @@ class StateDict:
         if len(split) > 1:
             shared = min(shared, min(map(len, split)) - 1)
         return {".".join(name.split(".")[shared:]): part for name, part in parts.items()}
+
+
+def _branches(names: Sequence[str]) -> list[str]:
+    """Return words of names, two or more of which say that there are branches, or none."""
+    numbered = dict.fromkeys(m[1] for name in names for m in NUMBERED.finditer(name))
+    words = {
+        word for name in names for word in re.split(r"[._\d]+", name.lower().replace("log_", "log"))
+    }
+    found = [[word for word in twins.split() if word in words] for twins in TWINS.split(",")]
+    return next((some for some in [[*numbered], *found] if len(some) > 1), [])
 
 
 def _numbers_between(names: Iterable[str], modules: Mapping[str, Instance]) -> Iterator[str]:

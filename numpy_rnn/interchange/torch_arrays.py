@@ -22,22 +22,22 @@ def floating(
     notes = list[str]()
     kinds, scales = dict(stored), dict[str, dict[str, Array]]()
     for name, array in arrays.items():
-        if (match := SCALE.fullmatch(name)) and match[1] in arrays:
+        if (match := SCALE.fullmatch(name)) and _is_whole(arrays.get(match[1])):
             scales.setdefault(match[1], {})[match[2]] = array
     found: dict[str, Array] = {}
     ignored: list[str] = []
     for name, array in arrays.items():
         match = SCALE.fullmatch(name)
-        if match and match[1] in arrays:
+        if match and _is_whole(arrays.get(match[1])):
             continue
         if array.dtype.kind in "iu" and "scale" in (given := scales.get(name, {})):
             found[name] = dequantise(array, given["scale"], given.get("zero_point", 0))
             kinds[name] = "quantised"
-        elif array.dtype.kind != "f" or OF_A_LOSS.search(name):
+        elif OF_A_LOSS.search(name) or (array.dtype.kind in "iub" and array.size == 1):
             ignored.append(name)
-        elif array.dtype.itemsize < 4:
+        elif array.dtype.kind == "f" and array.dtype.itemsize < 4:
             kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
-        else:
+        else:  # Whole numbers that are no counter have no layer, so they are refused.
             found[name] = array
     for kind in dict.fromkeys(kinds.values()):
         names = ", ".join(name for name in kinds if kinds[name] == kind)
@@ -47,11 +47,17 @@ def floating(
     return found, notes
 
 
+def _is_whole(array: Array | None) -> bool:
+    return array is not None and array.dtype.kind in "iu"
+
+
 def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
     """Return (q - zero_point) scale, with one of each, or one for each index of an axis."""
     form = [-1 if n == int(axis) else 1 for n in range(q.ndim)]
     zero_point, scale = (
-        np.asarray(v, np.float64).reshape(form if np.size(v) > 1 else ())
+        np.asarray(v, np.float64).reshape(
+            np.shape(v) if np.ndim(v) == q.ndim else form if np.size(v) > 1 else ()
+        )
         for v in (zero_point, scale)
     )
     return np.asarray((q - zero_point) * scale, np.float32)

@@ -195,7 +195,40 @@ def branches(a: Any) -> Any:
     return L.Concatenate()([L.LSTM(2)(a), L.GRU(2)(a)])
 
 
+def quantised() -> Any:
+    model = keras.Sequential([keras.Input((None, 2)), L.Dense(3)])
+    model.layers[-1].quantize("float8")
+    return model
+
+
+def own_cell() -> Any:
+    return type("LSTMCell", (L.LSTMCell,), {"__module__": "own"})(3)
+
+
 UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
+    "statistics of the batch": (
+        lambda: functional(lambda a: L.BatchNormalization()(a, training=True), (None, 2)),
+        "batch_normalization.*, called with training=True",
+    ),
+    "noise in a model inside": (
+        lambda: functional(
+            lambda a: keras.Sequential([L.Dropout(0.5)])(a, training=True), (None, 2)
+        ),
+        "dropout.*, called with training=True",
+    ),
+    "a normalised axis that is not the last": (
+        lambda: functional(L.BatchNormalization(axis=-2), (4, 4)),
+        "axis -2",
+    ),
+    "a sum of arrays with 2 and 3 axes": (  # in files of Keras 3, which have their shapes
+        lambda: functional(lambda a: L.Add()([a, L.GRU(2)(a)]), (2, 2)),
+        r"add.* of arrays with \[2, 3\] axes",
+    ),
+    "8-bit floats": (quantised, r"dense.* with \d+ arrays"),
+    "a layer of another package": (
+        lambda: functional(L.RNN(own_cell()), (None, 2)),
+        "cells .*LSTMCell",
+    ),
     "a causal mask": (
         lambda: functional(lambda a: L.Attention()([a, a], use_causal_mask=True), (None, 2)),
         "attention.* with use_causal_mask",

@@ -143,6 +143,10 @@ def test_sizes_that_fit_in_no_order_are_named() -> None:
         {"prelu.weight": rows(2)},
         {"gn1.weight": rows(2), "gn1.bias": rows(2)},
         {"initial_state": rows(2)},
+        {"input_mean": np.arange(3)},  # that are not floating-point, and have an effect
+        {"mask": np.ones((2, 2), bool)},
+        {"rotation": np.ones(2, complex)},
+        {"rnn.weight_hh_l0_scale": rows(1)},  # of weights that are no integers
         recurrent("of_one_gate.", 1, 2, 3) | {"of_one_gate.weight_hr_l0": rows(1, 3)},
         recurrent("of_three.", 3, 2, 3) | {"of_three.weight_hr_l0": rows(1, 3)},
     ],
@@ -211,7 +215,12 @@ def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "query", "attn", "highway.gate"]
+    "name",
+    [
+        *("h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "query", "attn", "highway.gate", "att.0"),
+        *("energy", "v_proj", "fc_h0", "init_state", "w_f", "x2f", "w3", "forget", "update_layer"),
+        *("res_fc", "downsample", "router", "aux_out", "lora_A", "token_mix", "pos", "adapter.up"),
+    ],
 )
 def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
     """It would run as a chain without a loop, without attention and without a gate."""
@@ -219,6 +228,49 @@ def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} looks like a part of"):
         build(parts)
     assert repr(build(linear("fc1.", 3, 2) | linear("fc2.", 2, 2))).count("Linear") == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        (
+            recurrent("rnn1.", 4, 2, 2)
+            | recurrent("rnn2.", 4, 2, 2)
+            | {"ln1.weight": rows(2), "ln1.bias": rows(2)}
+            | {"ln2.weight": rows(2), "ln2.bias": rows(2)},
+            "ln1 and ln2 are two normalisations in a row",
+        ),
+        (
+            linear("classifier.", 2, 2) | recurrent("rnn.", 4, 2, 2),
+            "classifier, before a recurrent layer, looks like the last one",
+        ),
+        (
+            recurrent("cell.", 4, 2, 2, "") | {"cell.ln.weight": rows(2), "cell.ln.bias": rows(2)},
+            "cell.ln is inside another layer",
+        ),
+        *[
+            (recurrent("rnn.", 4, 2, 2) | linear(f"{a}.", 2, 2) | linear(f"{b}.", 2, 2), "branches")
+            for a, b in [("fc_mu", "fc_log_var"), ("actor", "critic"), ("head1", "head2")]
+        ],
+        *[
+            (recurrent(f"{a}.", 4, 2, 2) | recurrent(f"{b}.", 4, 2, 2), "branches")
+            for a, b in [("lstm_forward", "lstm_backward"), ("models.0.rnn", "models.1.rnn")]
+        ],
+    ],
+)
+def test_sizes_that_fit_are_not_enough(parts: dict[str, Array], reason: str) -> None:
+    with pytest.raises(UnsupportedError, match=reason):
+        build(parts)
+    model = build(parts, layers=list(StateDict(Found(parts)).parts))
+    assert model.parameters.data.size == sum(array.size for array in parts.values())
+
+
+def test_a_layer_under_two_names_is_no_chain() -> None:
+    """It is as often the same layer twice as two layers."""
+    parts = recurrent("a.", 4, 2, 2) | recurrent("b.", 4, 2, 2)
+    tied = {name: name.replace("b.", "a.") for name in parts if name.startswith("b.")}
+    with pytest.raises(UnsupportedError, match="b has all its weights from another layer"):
+        StateDict(Found(parts, tied=tied)).build()
 
 
 def test_an_encoder_and_a_decoder_are_no_chain() -> None:
@@ -301,6 +353,13 @@ def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
     assert state.notes == ["quantised, read as float32: fc.weight"]
     got = state.build().parameters.values["weight"]
     np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+def test_scales_have_the_axis_of_their_shape(shape: tuple[int, int]) -> None:
+    q, scale = np.array([[-3, 4], [5, 127]], np.int8), rows(2).reshape(shape) + 1
+    got = build({"fc.weight": q, "fc.weight_scale": scale, "fc.bias": rows(2)}, dtype="float64")
+    np.testing.assert_allclose(got.parameters.values["weight"], q * scale, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

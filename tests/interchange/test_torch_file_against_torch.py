@@ -231,6 +231,19 @@ def test_quantised_weights_are_dequantised(tmp_path: Path, new_zip: bool) -> Non
         )
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [torch.nn.EmbeddingBag(5, 3), torch.nn.GroupNorm(1, 3), torch.nn.RMSNorm(3)],
+)
+def test_a_pickled_layer_with_the_names_of_another_one_is_refused(
+    layer: torch.nn.Module, tmp_path: Path
+) -> None:
+    model = torch.nn.ModuleDict({"layer_norm": layer, "fc": torch.nn.Linear(3, 3)})
+    torch.save(model, tmp_path / "m")
+    with pytest.raises(UnsupportedError, match=r"no layer that is known here has layer_norm"):
+        interchange.load(tmp_path / "m")
+
+
 def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
     class Scripted(torch.nn.Module):
         def __init__(self) -> None:
