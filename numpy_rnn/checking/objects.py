@@ -62,6 +62,15 @@ METHODS: tuple[tuple[str, str | None], ...] = (
 OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
 
 
+NUMBERS = (float, np.float32, np.float64)
+
+
+def _numbers_of(model: Any) -> dict[Path, Any]:
+    """Return the attributes of an object and of its parts, by path."""
+    parts = [(path, node) for path, node in walk(model) if hasattr(node, "__dict__")]
+    return {(*path, ("attr", n)): v for path, node in parts for n, v in vars(node).items()}
+
+
 class ObjectTarget(Target):
     """An object with forward and backward. Each run uses a copy, so it is left as it was."""
 
@@ -105,6 +114,7 @@ class ObjectTarget(Target):
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
         ones = [np.ones_like(o) for o in outputs]
+        numbers = _numbers_of(model)
         returned = self._returned(backward, made, cache, ones, copied(values))
         found = self._present(model, values)
         if found is None:
@@ -158,6 +168,16 @@ class ObjectTarget(Target):
             f"self{path_text(path)} changes the output and has no gradient that is known: "
             "name it in parameters="
             for path in left
+        ]
+        now_held, first = _numbers_of(model), _numbers_of(self.model)
+        self.overlooked += [
+            f"self{path_text(path)} is a number with a gradient, expected an array: "
+            f"np.array({value})"
+            for path, value in first.items()
+            if type(value) in NUMBERS and numbers.get(path) is now_held.get(path) == value
+            for key in set(gradient_keys(str(path[-1][1])))
+            if (place := (*path[:-1], ("attr", key))) in now_held
+            and now_held[place] is not numbers.get(place)
         ]
 
     def _present(self, model: Any, values: Values) -> dict[str, Parameter] | None:

@@ -248,7 +248,7 @@ def draw_parameters(
         if not matrix and (value > 0).all():
             numbers, scale = 0.5 + np.abs(numbers), 1.0
         scale *= regime.weights * (regime.recurrent if recurrent else 1) * regime.factor
-        drawn[name] = (numbers * scale).astype(value.dtype)
+        drawn[name] = np.asarray(numbers * scale, value.dtype)
     return drawn
 
 

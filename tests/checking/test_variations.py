@@ -198,3 +198,37 @@ def test_a_function_that_returns_its_backward_is_told_the_pair() -> None:
     with pytest.raises(TypeError, match=r"check the pair \(scale, lambda \*a"):
         check_gradients(scale, "B D", "D")
     assert wrong((scale, lambda *a: a[-1](*a[:-1])), "B D", "D") == []
+
+
+class Numbers:
+    """A layer whose parameters are a number and an array without axes."""
+
+    def __init__(self, w: Any) -> None:
+        self.w, self.b = w, np.array(0.1)
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return np.asarray(self.w * x + self.b)
+
+    def backward(self, dy: Array) -> Array:
+        self.dw, self.db = (dy * self.x).sum(), dy.mean()  # a sum is meant
+        return np.asarray(dy * self.w)
+
+
+def test_parameters_that_are_numbers() -> None:
+    report = check_gradients(Numbers(np.array(0.5)), "T B", cause_seconds=0)
+    assert [row.name for row in report.rows] == ["x", "w", "b"]
+    assert [row.name for row in report.rows if not row.right] == ["b"]
+    for number in (0.5, np.float64(0.5)):
+        report = check_gradients(Numbers(number), "T B", cause_seconds=0)
+        assert "self.w is a number with a gradient" in report.violations[0].text
+        assert not report.ok
+
+
+def test_an_error_of_one_sign_is_not_called_float32() -> None:
+    def forward(x: Array) -> Any:
+        return x / np.sqrt(1 + 1e-5), None
+
+    report = check_gradients((forward, lambda dy, _: dy), "T B", cause_seconds=0)
+    assert not report.gradients_ok
+    assert not any("float32" in text for text in report.suggestions)
