@@ -37,10 +37,11 @@ PARAMETER = re.compile(
 )
 COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
 BESIDE = re.compile(  # Linear layers of cells, attention, gates, first states, or beside others
-    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w*|h(id(den)?)?_?(2|to)_?h(id(den)?)?|(w|x2|h2|u)_?[ifczrg]|w3"
-    r"|query|key|(w|to)?_?[qkv](_proj|_linear)?|energy|init(ial)?_?(h|c|cell|state)\w*|[hc]_?0"
-    r"|(att|align|gate|forget|reset|update|router|highway|skip|aux|lora|adapter)\w*|\w*mix(er|ing)?"
-    r"|shortcut|bypass|downsample|res(idual)?(_\w+)?|pos(ition\w*)?)(_\w)?(\.\w+)?$",
+    r"(^|[._])(h2h|hh|w_?h|u|recurrent\w{0,30}|h(id(den)?)?_?(2|to)_?h(id(den)?)?|w3"
+    r"|(w|x2|h2|u)_?[ifczrg]|query|key|(w|to)?_?[qkv](_proj|_linear)?|energy|[hc]_?0"
+    r"|init(ial)?_?(h|c|cell|state)\w{0,30}|mix(er|ing)?|shortcut|bypass|downsample"
+    r"|(att|align|gate|forget|reset|update|router|highway|skip|aux|lora|adapter)\w{0,30}"
+    r"|res(idual)?(_\w{1,30})?|pos(ition\w{0,30})?)(_\w)?(\.\w{1,30})?$",
     re.IGNORECASE,
 )
 TWINS = (  # words of names, of which two are of branches beside each other
@@ -52,7 +53,9 @@ NUMBERED = re.compile(  # networks beside each other, and no parts of a Sequenti
     r"(?:^|[._])((?:heads|experts|branches|towers|models|critics)\.\d+"
     r"|(?:head|expert|branch|tower|critic)_?\d+)"
 )
-HEAD = re.compile(r"(^|[._])(out(put)?|head|cls|classifier|logits?|pred\w*|readout|decoder)$", re.I)
+HEAD = re.compile(
+    r"(^|[._])(out(put)?|head|cls|classifier|logits?|pred\w{0,30}|readout|decoder)$", re.I
+)
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
 OTHER_KINDS = re.compile(r"\.(EmbeddingBag|(Group|RMS|Instance)Norm\w*)$")  # with the same names
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation

@@ -429,6 +429,10 @@ def test_a_search_for_an_order_ends() -> None:
         build(parts | linear("fc.", 9, 2), ordered=False)
 
 
+def test_a_long_name_takes_no_time() -> None:
+    assert repr(build(linear(f"{'att_' * 25_000}!.", 3, 2))) == "Linear(3, 2)"  # it was quadratic
+
+
 def test_models_are_layers_of_this_package() -> None:
     assert isinstance(build(recurrent("", 4, 3, 2)), LSTM)
     assert isinstance(build(recurrent("", 1, 3, 2)), RNN)
