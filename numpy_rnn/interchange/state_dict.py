@@ -112,6 +112,12 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
+        linear = [n for n in chosen if chosen[n].kind is Linear and not self.parts[n].is_normalised]
+        for a, b in pairwise(chosen):
+            if a in linear and b in linear and not self.gaps:
+                notes.append(
+                    f"between {a} and {b} an activation is likely, which is not in the file"
+                )
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
 
     def build(

@@ -164,6 +164,12 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
     ]
 
 
+def test_an_activation_between_linear_layers_is_missed() -> None:
+    parts = recurrent("rnn.", 3, 2, 3) | linear("fc1.", 3, 4) | linear("fc2.", 4, 1)
+    (note,) = StateDict(Found(parts)).contents("npz").notes
+    assert note == "between fc1 and fc2 an activation is likely, which is not in the file"
+
+
 def test_a_batch_norm_is_a_linear_layer() -> None:
     bn = {"bn.weight": rows(2) + 1, "bn.bias": rows(2), "bn.running_mean": rows(2) - 1}
     parts = recurrent("rnn.", 3, 2, 2) | bn | {"bn.running_var": rows(2) + 3}
