@@ -60,8 +60,6 @@ METHODS: tuple[tuple[str, str | None], ...] = (
 
 
 OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
-
-
 NUMBERS = (float, np.float32, np.float64)
 
 

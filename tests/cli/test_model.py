@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", np.random.default_rng(0).standard_normal((50, 2)))
     np.savetxt(folder / "x.csv", np.load(folder / "x.npy"), delimiter=",", fmt="%.17g")
     np.savetxt(folder / "ids.csv", [[1], [4], [0]], fmt="%d")
+    # What `run` has to refuse: only writing it needs allow_pickle.
     np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
     nodes = [
         helper.make_node("Gather", ["x", "at"], ["y"]),
