@@ -182,7 +182,10 @@ class _Writer:
                 weights |= {f"{prefix}cell/vars/{i}": v for i, v in enumerate(found)}
             D = layer.parameters.values[f"weight_ih_l{k}"].shape[1]
             if layer.bidirectional:
-                inner = self._entry(name, {"name": "rnn"} | config)
+                # Keras tells objects apart by their addresses and frees this one at once, so
+                # that a later one may take its place; a number of its own keeps it alive.
+                number = {"shared_object_id": len(self.configs)}
+                inner = self._entry(name, {"name": "rnn"} | config) | number
                 self._put("Bidirectional", {"layer": inner, "merge_mode": layer.merge}, weights, D)
             else:
                 self._put(name, dict(config), weights, D)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from numpy_rnn import Sequential
+from numpy_rnn import GRU, Sequential
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, save
 from numpy_rnn.layers.wrappers import Masked
@@ -151,6 +153,34 @@ def test_outputs_are_keras_s_in_both_directions(seed: int, tmp_path: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         close(predict(keras.models.load_model(back), x), expected, model)
+
+
+def test_keras_opens_two_bidirectional_layers_whatever_memory_it_reuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras mixes two layers up if the second one has the address of a freed object."""
+    known: list[tuple[Any, int]] = []
+
+    def address(value: Any) -> int:
+        gc.collect()
+        for reference, number in known:
+            if reference() is value:
+                return number
+        free = [number for reference, number in known if reference() is None]
+        reused = free[0] if free and hasattr(value, "go_backwards") else len(known)
+        known.append((weakref.ref(value), reused))
+        return reused
+
+    first, second = (
+        GRU(D, 2, bidirectional=True, batch_first=True, dtype=np.float64, rng=0) for D in (3, 4)
+    )
+    model = Sequential(first, second)
+    save(model, tmp_path / "model.keras", "keras")
+    serialization = importlib.import_module("keras.src.saving.serialization_lib")
+    monkeypatch.setattr(serialization, "id", address, raising=False)
+    x = np.random.default_rng(0).standard_normal((2, 5, 3))
+    opened = keras.models.load_model(tmp_path / "model.keras")
+    close(predict(opened, x), predict(model, x), opened)
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
