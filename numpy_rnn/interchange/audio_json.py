@@ -7,7 +7,7 @@ NeuralAmpModelerCore's lstm.cpp.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,13 @@ SELF_TEST = ("input_batch", "output_batch")  # AIDA-X's, computed in float32 too
 TOLERANCE = 1e-4
 MAX_LAYERS = 1000
 MAX_CHANNELS = 256  # of a model with gains
+MAX_SLOPES = 64  # of a prelu, which becomes two matrices
 SKIPS = "skip connection: the first input is added to the output"
 KINDS = {"dense": "Dense", "time-distributed-dense": "Dense", "lstm": "LSTM", "gru": "GRU"}
-KINDS |= {"activation": "Activation"}
+KINDS |= {"activation": "Activation", "batchnorm": "BatchNormalization", "prelu": "PReLU"}
+# What the config of a .nam file may say beside the sizes, because it is for training alone.
+WITHOUT_EFFECT = {"train_burn_in", "train_truncate"}
+SIZES = ("input_size", "hidden_size", "num_layers")
 
 
 def read(path: Path) -> Contents:
@@ -89,17 +93,8 @@ def _scaled(size: int, first: float, others: float) -> Linear:
 def _read_rtneural(model: dict[str, Any]) -> Contents:
     (D,), chain = _sizes({"in_shape": model["in_shape"][-1]}, "in_shape"), Chain("3")
     chain.size = D
-    for i, layer in enumerate(model["layers"]):
-        if i == MAX_LAYERS:
-            raise ValueError(f"it has {len(model['layers'])} layers, expected at most {MAX_LAYERS}")
-        kind = KINDS.get(layer["type"], layer["type"])
-        config = {"activation": layer.get("activation") or None}
-        if kind in ("LSTM", "GRU"):  # its layers know no other
-            config = {"activation": "tanh", "return_sequences": True, "time_major": True}
-        weights = [
-            np.array(w, np.float32) for w in layer.get("weights", []) if kind in KINDS.values()
-        ]
-        chain.add(Entry(f"layers[{i}]", kind, config, weights))
+    for entry in _entries(model["layers"]):
+        chain.add(entry)
     if not (chain.layers or chain.unsupported):
         raise ValueError("it has no layers, expected at least one")
     skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
@@ -127,6 +122,36 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         worst = _self_test(wrap(*chain.layers), D, *(model[name] for name in SELF_TEST))
         notes.append(f"self-test passed, worst difference {worst:.1e}")
     return contents
+
+
+def _entries(layers: Sequence[dict[str, Any]]) -> Iterator[Entry]:
+    """Yield RTNeural's layers as Keras's."""
+    if len(layers) > MAX_LAYERS:
+        raise ValueError(f"it has {len(layers)} layers, expected at most {MAX_LAYERS}")
+    for i, layer in enumerate(layers):
+        kind = KINDS.get(layer["type"], layer["type"])
+        given = layer.get("weights", []) if kind in KINDS.values() else []
+        weights = [np.array(w, np.float32) for w in given]
+        config = {"activation": layer.get("activation") or None}
+        if kind in ("LSTM", "GRU"):  # its layers know no other
+            config = {"activation": "tanh", "return_sequences": True, "time_major": True}
+        elif kind == "BatchNormalization":
+            affine = len(weights) != 2
+            config = {"epsilon": layer["epsilon"], "scale": affine, "center": affine}
+        entry = Entry(f"layers[{i}]", kind, config, weights)
+        yield from _prelu(entry) if kind == "PReLU" else [entry]
+
+
+def _prelu(entry: Entry) -> list[Entry]:
+    """Return layers that do the same: a slope for all features, or relu(x) - slopes relu(-x)."""
+    slopes = entry.weights[0].reshape(-1)
+    if slopes.size == 1:
+        return [Entry(entry.name, "LeakyReLU", {"negative_slope": float(slopes[0])}, [])]
+    if slopes.size > MAX_SLOPES:
+        raise UnsupportedError(f"{entry.name} has {slopes.size} slopes, expected {MAX_SLOPES}")
+    one = np.eye(slopes.size, dtype=np.float32)
+    parts = {"relu": np.hstack([one, -one]), None: np.vstack([one, -one * slopes])}
+    return [Entry(entry.name, "Dense", {"activation": a}, [w]) for a, w in parts.items()]
 
 
 def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
@@ -167,7 +192,11 @@ def _read_nam(model: dict[str, Any]) -> Contents:
     settings = {"sample_rate": 48000} | {k: v for k, v in model.items() if k != "weights"}
     if model["architecture"] != "LSTM":
         return _contents("it", [], [f"architecture {model['architecture']}"], settings=settings)
-    D, H, L = _sizes(model["config"], "input_size", "hidden_size", "num_layers")
+    config = {n: v for n, v in model["config"].items() if n not in WITHOUT_EFFECT}
+    D, H, L = sizes = _sizes(config, *SIZES)
+    known = dict(zip(SIZES, sizes, strict=True)) | {"in_channels": D, "out_channels": 1}
+    if unknown := [f"config {n} = {v!r}" for n, v in config.items() if v != known.get(n)]:
+        return _contents("NAM", [], unknown, settings=settings)
     rest = np.array(model["weights"], np.float32)
     total = 4 * H * (D + H) + (L - 1) * 8 * H * H + 6 * L * H + H + 1
     if rest.shape != (total,):

@@ -32,7 +32,10 @@ ACTIVATIONS = {name.title().replace("_", ""): name for name in [*OURS.split(), *
 CONSTANTS = {n: NONLINEARITIES[n].constants for n in ACTIVATIONS.values()} | {"softplus": ()}
 IN_SMALL_LETTERS = {name.lower(): ours for name, ours in ACTIVATIONS.items()}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
-ATTRIBUTES = {"activation_alpha", "activation_beta", "activations", "clip", "direction"}
+NUMBERS = ("activation_alpha", "activation_beta")
+# Without these numbers onnxruntime takes 0, and the specification names other ones or none.
+NO_DEFAULT = {*OF_CELLS, "thresholded_relu"}
+ATTRIBUTES = {*NUMBERS, "activations", "clip", "direction"}
 ATTRIBUTES |= {"hidden_size", "input_forget", "layout", "linear_before_reset", "output_sequence"}
 
 
@@ -46,12 +49,20 @@ def why_not_recurrent(kind: str, attributes: Mapping[str, Any], inputs: Sequence
         return f"direction is {direction!r}, expected one of {DIRECTIONS}"
     if not 3 <= len(inputs) <= most:
         return f"{len(inputs)} inputs, expected 3 to {most}"
-    expected = len(own) * (2 if direction == "bidirectional" else 1)
-    names = attributes.get("activations", own * 2)[:expected]
+    return _why_not_activations(len(own) * (2 if direction == "bidirectional" else 1), attributes)
+
+
+def _why_not_activations(expected: int, attributes: Mapping[str, Any]) -> str:
+    names = attributes.get("activations", ())
     if wrong := [name for name in names if name.lower() not in IN_SMALL_LETTERS]:
         return f"activation {wrong[0]!r}, expected one of {sorted(ACTIVATIONS)}"
-    if len(attributes.get("activations", names)) != expected:
-        return f"{len(attributes['activations'])} activations, expected {expected}"
+    if len(names) not in (0, expected):
+        return f"{len(names)} activations, expected {expected}"
+    chosen = [IN_SMALL_LETTERS[name.lower()] for name in names]
+    for place, attribute in enumerate(NUMBERS):
+        users = [name for name in chosen if len(CONSTANTS[name]) > place]
+        if missing := NO_DEFAULT & {*users[len(attributes.get(attribute, ())) :]}:
+            return f"activation {min(missing)} without {attribute}: programs differ, so add it"
     return ""
 
 
@@ -89,9 +100,9 @@ def _options(
 ) -> dict[str, Any]:
     own = KINDS[kind][0]
     # The activations that take such numbers use up the lists of alphas and betas in order.
-    numbers = [iter(attributes.get(f"activation_{name}", ())) for name in ("alpha", "beta")]
+    numbers = [iter(attributes.get(name, ())) for name in NUMBERS]
     each: list[Any] = []
-    for name in attributes.get("activations", own * ways):
+    for name in attributes.get("activations") or own * ways:
         ours = IN_SMALL_LETTERS[name.lower()]
         given = [float(next(n, d)) for n, d in zip(numbers, CONSTANTS[ours], strict=False)]
         each.append((ours, *given) if given else ours)
@@ -119,7 +130,7 @@ def attributes_of(layer: Any, kind: str) -> dict[str, Any]:
         specs = [check_activation("affine" if spec == "linear" else spec) for spec in chosen]
         found["activations"] = [theirs[name] for name, _ in specs] * ways
         given = [constants[: len(CONSTANTS[name])] for name, constants in specs]
-        for place, attribute in enumerate(("activation_alpha", "activation_beta")):
+        for place, attribute in enumerate(NUMBERS):
             if column := [numbers[place] for numbers in given if len(numbers) > place] * ways:
                 found[attribute] = column
     found |= {"clip": float(layer.clip)} if layer.clip is not None else {}

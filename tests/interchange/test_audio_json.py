@@ -113,14 +113,54 @@ def test_a_state_dict_as_lists(tmp_path: Path) -> None:
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     content = rtneural(*lstm_layers())
     content["layers"].insert(0, {"type": "conv1d", "activation": "", "shape": [None, None, 1]})
-    content["layers"].append({"type": "prelu", "shape": [None, None, 1], "weights": [[[0.1]]]})
     content["layers"].append({"type": "activation", "activation": "swosh", "shape": [1]})
-    with pytest.raises(UnsupportedError, match=r"conv1d.*prelu.*swosh"):
+    with pytest.raises(UnsupportedError, match=r"conv1d.*swosh"):
         load(write(tmp_path / "m.json", content))
     with pytest.raises(UnsupportedError, match="GuitarML has a WaveNet"):
         load(write(tmp_path / "m.json", {"model_data": {"model": "WaveNet"}, "state_dict": {}}))
     with pytest.raises(UnsupportedError, match="WaveNet"):
         load(write(tmp_path / "m.nam", {"architecture": "WaveNet", "config": {}, "weights": []}))
+
+
+@pytest.mark.parametrize("slopes", [[0.25], [0.1, -0.5, 2.0, 0.0]])
+def test_rtneural_prelu_and_batchnorm(slopes: list[float], tmp_path: Path) -> None:
+    rnn, linear = LSTM(1, 4, rng=0, dtype=np.float32), Linear(4, 1, rng=1, dtype=np.float32)
+    rnn.parameters.values["bias_hh_l0"][...] = 0
+    content, (rows, plain) = (
+        rtneural(rnn, linear),
+        np.random.default_rng(0).uniform(0.5, 2, (2, 4, 4)),
+    )
+    shape = [None, None, 4]
+    content["layers"][1:1] = [
+        {"type": "batchnorm", "shape": shape, "epsilon": 0.01, "weights": rows.tolist()},
+        {"type": "prelu", "shape": shape, "weights": [[slopes]]},
+        {"type": "batchnorm", "shape": shape, "epsilon": 0.5, "weights": plain[:2].tolist()},
+    ]
+    gamma, beta, mean, variance = rows
+    y = gamma * (rnn.predict(X)[0] - mean) / np.sqrt(variance + 0.01) + beta
+    y = np.where(y > 0, y, slopes * y)
+    y = ((y - plain[0]) / np.sqrt(plain[1] + 0.5)).astype(np.float32)
+    model = load(write(tmp_path / "m.json", content))
+    np.testing.assert_allclose(run(model, X), linear.predict(y), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{}, {"train_burn_in": 4096}, {"in_channels": 1, "out_channels": 1}]
+)
+def test_nam_settings_that_change_nothing(sizes: dict[str, int], tmp_path: Path) -> None:
+    content = nam(*lstm_layers(), [(np.zeros(3), np.zeros(3))])
+    content["config"] |= sizes
+    load(write(tmp_path / "m.nam", content))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"bidirectional": False}, {"out_channels": 2}, {"in_channels": 2}]
+)
+def test_nam_settings_that_are_not_known(sizes: dict[str, int], tmp_path: Path) -> None:
+    content = nam(*lstm_layers(), [(np.zeros(3), np.zeros(3))])
+    content["config"] |= sizes
+    with pytest.raises(UnsupportedError, match=f"NAM has config {next(iter(sizes))}"):
+        load(write(tmp_path / "m.nam", content))
 
 
 def changed(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -162,6 +202,9 @@ BROKEN = [
     (GUITARML, "state_dict", {}),
     (GUITARML, "state_dict.lin", 3),
     (NAM, "config.hidden_size", 1 << 19),
+    (RTNEURAL, "layers.1", {"type": "prelu", "weights": [[[0.1, 0.2]]]}),
+    (RTNEURAL, "layers.1", {"type": "batchnorm", "weights": [[1.0] * 3] * 4}),
+    (RTNEURAL, "layers.1", {"type": "batchnorm", "epsilon": 0.1, "weights": [[1.0] * 3] * 3}),
     (NAM, "config.num_layers", -1),
     (NAM, "config", None),
     (NAM, "weights", [0.0] * 10),

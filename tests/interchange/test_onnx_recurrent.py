@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 from onnx.backend.test.case import node as node_tests
 
-from numpy_rnn.interchange import read
-from numpy_rnn.interchange.onnx_recurrent import RecurrentNode
-from tests.interchange.onnx_nodes import difference, onnxruntime_outputs, random_node
+from numpy_rnn.interchange import UnsupportedError, read
+from numpy_rnn.interchange.onnx_recurrent import DIRECTIONS, NUMBERS, RecurrentNode
+from tests.interchange.onnx_nodes import difference, one_node, onnxruntime_outputs, random_node
 
 with np.errstate(all="ignore"):  # importing the modules computes with uninitialised numbers
     from onnx.backend.test.case.node import gru, lstm, rnn
@@ -52,6 +53,38 @@ def test_a_random_node_equals_onnxruntime(seed: int, tmp_path: Path) -> None:
     theirs = onnxruntime_outputs(node.model, node.inputs)
     for _ in range(2):  # the second time with what the first one prepared
         assert difference(graph(*node.inputs.values()), theirs) < 1e-5, node.about
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "missing"),
+    [
+        (["Affine"], {"activation_alpha": [1.0]}, "affine without activation_beta"),
+        (["ScaledTanh"], {"activation_beta": [1.0]}, "scaled_tanh without activation_alpha"),
+        (["ThresholdedRelu"], {}, "thresholded_relu without activation_alpha"),
+        (["Elu", "Affine"], {"activation_alpha": [1.0]}, "affine without activation_alpha"),
+        (["LeakyRelu", "HardSigmoid"], {"activation_alpha": [0.3]}, ""),
+        (["Affine", "HardSigmoid"], {name: [0.3] for name in NUMBERS}, ""),
+    ],
+)
+def test_activations_without_their_numbers(
+    names: list[str], numbers: dict[str, Any], missing: str, tmp_path: Path
+) -> None:
+    """onnxruntime takes 0 where the specification has no default, and the default elsewhere."""
+    r = np.random.default_rng(0)
+    ways, H = len(names), 2
+    arrays = [r.uniform(-1, 1, shape).astype("f4") for shape in ((3, 1, H), (ways, H, H))]
+    options = {"direction": DIRECTIONS[2 * ways - 2], "activations": names, **numbers}
+    node = helper.make_node("RNN", ["X", "W", "R"], ["Y"], hidden_size=H, **options)
+    weights = dict.fromkeys("WR", arrays[1])
+    data = one_node(node, {"X": arrays[0]}, weights)
+    path = tmp_path / "node.onnx"
+    path.write_bytes(data)
+    if missing:
+        with pytest.raises(UnsupportedError, match=f"activation {missing}"):
+            read(path).build()
+    else:
+        theirs = onnxruntime_outputs(data, {"X": arrays[0]})
+        assert difference(read(path).build(graph=True)(arrays[0]), theirs) < 1e-5
 
 
 def test_the_random_nodes_try_everything() -> None:
