@@ -85,7 +85,8 @@ def run_show(options: argparse.Namespace) -> None:
     shown = _exercise(course, options.number) if options.number else None
     shown = shown or course.next_exercise()
     if shown:
-        print(fold(shown.text.replace("{report}", "...")), end="\n\n")
+        file = f"    (the report is in {course.file(shown).name})"
+        print(fold(shown.text.replace("{report}", file)), end="\n\n")
     print(fold(_next(course, shown)))
 
 

@@ -22,8 +22,9 @@ from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.arrays import parse_npy
+from numpy_rnn.interchange.contents import naming_unsupported
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
-from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
+from numpy_rnn.layers import Embedding, LastStep, Layer, Sequential, load_state, save_state
 from numpy_rnn.reading import checked_size
 
 DATA = (".npy", ".csv", ".wav")
@@ -67,11 +68,22 @@ def load_model(options: argparse.Namespace) -> Any:
             raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
         words = {"true": True, "false": False}
         given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
+    last = LastStep(batch_first=True) if given.get("batch_first") is True else "LastStep"
+    if "layers" in given:
+        given["layers"] = [last if name == "LastStep" else name for name in given["layers"]]
+    path = file_of(Path(options.file))
     with errors_as(RunError, options.file):
+        contents = interchange.read(path)
+        arrays = FORMATS[contents.format].reader == "arrays"  # which may lack layers and options
+        if arrays and contents.notes and "layers" not in given:
+            text = "; ".join([*contents.notes, "give what is missing: --option layers=NAME,NAME"])
+            print(f"numpy-rnn: warning: {options.file!r}: {text}", file=sys.stderr)
         try:
-            return interchange.load(file_of(Path(options.file)), **given)
+            with naming_unsupported(path):
+                return contents.build(**given)
         except TypeError as error:
-            raise UsageError(f"{options.file!r} does not take these options: {error}") from None
+            why = str(error).rpartition("() ")[2]
+            raise UsageError(f"{options.file!r} does not take these options: {why}") from None
 
 
 def run_convert(options: argparse.Namespace) -> None:
@@ -80,7 +92,7 @@ def run_convert(options: argparse.Namespace) -> None:
     if options.to is None and suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise UsageError(f"{options.out!r}: expected --to or a name that ends in {known}")
-    check_output("OUT", options.out)
+    check_output("OUT", options.out, inputs=[str(file_of(Path(options.file)))])
     model = load_model(options)
     with errors_as(RunError, options.out), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
@@ -108,7 +120,9 @@ def run_model(options: argparse.Namespace) -> None:
 
 def _files(option: str, given: list[str]) -> dict[str, str]:
     """Return the files of an option by their names; "" is the only one."""
-    pairs = [text.partition("=") for text in given] if len(given) > 1 else [("", "=", *given)]
+    pairs = [text.partition("=") for text in given]
+    if len(pairs) == 1 and (not pairs[0][1] or "/" in pairs[0][0]):  # ./a=b.npy has no name
+        pairs = [("", "=", given[0])]
     files = {name: file for name, _, file in pairs}
     if len(files) < len(given) or (len(given) > 1 and "" in [*files, *files.values()]):
         raise UsageError(f"--{option}: expected NAME=FILE for each, and each name once")
@@ -143,14 +157,15 @@ def _run_graph(
         y = found[name or graph.outputs[0]]
         with _one_line("--output", file):
             write_data(Path(file), y, rate)
-        print(f"{file} has {y.shape}")
+        print(f"{file} has {name or graph.outputs[0]}, {y.shape}")
 
 
 def _run_layer(
     options: argparse.Namespace, model: Layer, inputs: dict[str, str], outputs: dict[str, str]
 ) -> None:
-    if len(inputs) > 1 or len(outputs) > 1:
-        raise UsageError("the model has one input and one output, expected one file of each")
+    if [*inputs, *outputs] != ["", ""]:
+        text = "the model has one input and one output, expected a file without a name for each"
+        raise UsageError(text)
     (options.input,), (options.output,) = inputs.values(), outputs.values()
     with _one_line("--input", options.input):
         x, rate = read_data(Path(options.input))
@@ -161,13 +176,15 @@ def _run_layer(
     with _one_line("--input", options.input):
         y, state = _predict(model, x, state, options.block, axis)
     seconds = time.perf_counter() - begin
+    y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
     with _one_line("--output", options.output):
-        write_data(Path(options.output), y.squeeze(1 - axis) if flat and y.ndim > 2 else y, rate)
+        write_data(Path(options.output), y, rate)
     if options.state_out:
         with _one_line("--state-out", options.state_out):
             save_state(options.state_out, state)
     speed = f", {x.shape[axis] / (rate * seconds):.1f} times real time" if rate else ""
-    print(f"{x.shape[axis]:,} steps in {seconds:.3f} s{speed}: {options.output} has {y.shape}")
+    steps = f"{x.shape[axis]:,} steps" + ("" if flat else f" of {x.shape[1 - axis]:,} sequences")
+    print(f"{steps} in {seconds:.3f} s{speed}: {options.output} has {y.shape}")
 
 
 def _read_state(options: argparse.Namespace, model: Any, rows: int) -> Any:
@@ -194,7 +211,10 @@ def _for_model(model: Any, x: Array) -> tuple[Array, bool]:
         x = whole[:, 0] if tokens and whole.ndim == 2 and whole.shape[1] == 1 else whole
     else:
         x = x.astype(model.parameters.dtype)
-    flat = x.ndim == (1 if x.dtype.kind in "iu" and tokens else 2)
+    least = 1 if tokens else 2
+    if x.ndim < least:
+        raise ValueError(f"its shape is {x.shape}, expected (T{', D' * (not tokens)}) or more axes")
+    flat = x.ndim == least
     if flat:
         x = x[None] if getattr(model, "batch_first", False) else x[:, None]
     return x, flat
@@ -221,7 +241,8 @@ def _one_line(option: str, name: str) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         raise RunError(f"{option} {name!r}: {error}") from None
     except OSError as error:
-        raise RunError(f"{option} {name!r}: {error.strerror or error}") from None
+        text = error.strerror or f"it was not written completely: {error}"  # by np.save
+        raise RunError(f"{option} {name!r}: {text}") from None
 
 
 def read_data(path: Path) -> tuple[Array, int]:
@@ -231,6 +252,8 @@ def read_data(path: Path) -> tuple[Array, int]:
     """
     with open_regular(path) as file:
         size = checked_size(file)
+        if not size:
+            raise ValueError("it is empty")
         try:
             if path.suffix == ".wav":
                 return _read_wav(file)
@@ -240,7 +263,7 @@ def read_data(path: Path) -> tuple[Array, int]:
             # Python's parser of the header raises errors whose text depends on its version.
             damaged = isinstance(error, SyntaxError) or type(error).__module__ == "tokenize"
             text = "the header cannot be read" if damaged else str(error)
-            raise ValueError(text or type(error).__name__) from None
+            raise ValueError(text or "it is cut off") from None
     if x.dtype.kind not in "fiu":
         raise ValueError(f"its numbers are {x.dtype}, expected real ones")
     return x, 0
@@ -248,7 +271,10 @@ def read_data(path: Path) -> tuple[Array, int]:
 
 def _parse_csv(data: bytes) -> Array:
     rows = [line.split(",") for line in data.decode("utf-8-sig").splitlines() if line]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    columns = sorted({len(row) for row in rows})
+    if len(columns) != 1:
+        raise ValueError(f"its rows have {columns or 'no'} columns, expected one number for all")
+    return np.array(rows, dtype=np.float64)
 
 
 def _read_wav(opened: BinaryIO) -> tuple[Array, int]:

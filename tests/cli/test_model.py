@@ -18,7 +18,18 @@ import pytest
 from onnx import TensorProto, helper
 
 import numpy_rnn
-from numpy_rnn import GRU, LSTM, Embedding, Linear, PeepholeLSTM, Sequential, Tanh, interchange
+from numpy_rnn import (
+    GRU,
+    LSTM,
+    Embedding,
+    LastStep,
+    Linear,
+    PeepholeLSTM,
+    ReLU,
+    Sequential,
+    Tanh,
+    interchange,
+)
 from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.main import main
 from tests.cli.command import assert_refused, run_command, run_shell
@@ -119,6 +130,29 @@ def test_what_a_file_does_not_tell_is_an_option(folder: Path, command: Command) 
     done = command("run", "m.pt", "--input", "x.npy", "--output", "y.npy", *options)
     assert (done.returncode, done.stderr) == (0, "")
     assert np.load(folder / "y.npy").shape == (50, 2)
+
+
+def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, command: Command) -> None:
+    layers = (LSTM(2, 3, rng=0, batch_first=True), LastStep(batch_first=True), Linear(3, 4, rng=1))
+    model = Sequential(rnn=layers[0], last=layers[1], fc1=layers[2], act=ReLU(), fc2=Linear(4, 2))
+    with pytest.warns(UserWarning, match="does not hold"):
+        interchange.save(model, folder / "c.pt")
+    x = np.random.default_rng(1).standard_normal((3, 5, 2))
+    np.save(folder / "batch.npy", x)
+    files = ("--input", "batch.npy", "--output", "y.npy")
+    for arguments in (("run", "c.pt", *files), ("convert", "c.pt", "c.npz")):
+        done = command(*arguments)
+        assert done.returncode == 0
+        assert re.fullmatch(
+            "numpy-rnn: warning: 'c.pt': between fc1 and fc2 an activation is likely, which is not "
+            r"in the file; .* --option layers=NAME,NAME\n",
+            done.stderr,
+        )
+    options = ("--option", "layers=rnn,LastStep,fc1,ReLU,fc2", "--option", "batch_first=true")
+    done = command("run", "c.pt", *files, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"5 steps of 3 sequences in .* s: y.npy has \(3, 2\)\n", done.stdout)
+    np.testing.assert_allclose(np.load(folder / "y.npy"), model.predict(x)[0], rtol=1e-12)
 
 
 def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: Path) -> None:
@@ -279,6 +313,10 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
             "not whole, expected token",
         ),
         ([*RUN, "--input", "x=x.npy"], 2, "--input: expected NAME=FILE for each"),
+        (["run", "m.pt", "--input", "x=x.npy", "--output", "y.npy"], 2, "a file without a name"),
+        (["run", "m.pt", "--input", "x.npy", "--output", "y=y.npy"], 2, "a file without a name"),
+        ([*STEPS[:4], "--output", "y.npy"], 1, "inputs are ['x'], expected ['x', 'h', 'at']"),
+        ([*STEPS[:4], "--output", "z=y.npy"], 2, "--output: 'z', expected names out of ['y'"),
         ([*STEPS, "x=x.npy", "--output", "y.npy"], 2, "--input: expected NAME=FILE for each"),
         ([*STEPS, "z=x.npy", "--output", "y.npy"], 2, "--input: 'z', expected names out of ['x'"),
         ([*STEPS, "h=x.npy", "--output", "y.npy"], 1, "input 'h' has shape (50, 2), expected"),
@@ -304,6 +342,7 @@ def npy(header: str) -> bytes:
     return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
 
 
+ONE = ", expected (T, D) or more axes"
 HUGE = "{'descr':'<f8','fortran_order':False,'shape':(9999999999,)}\n"
 
 
@@ -319,7 +358,13 @@ def wav(width: int) -> bytes:
         ("far.npy", npy("{'descr':'<f8','fortran_order':0,'shape':(1,)}"), "fortran_order is not"),
         ("huge.npy", npy(HUGE), "it has an array of 0 bytes, not float64 of (9999999999,)"),
         ("cut.npy", b"\x93NUMPY", "--input 'cut.npy': "),
-        ("cut.wav", wav(2)[:20], "--input 'cut.wav': EOFError"),
+        ("number.npy", npy("{'descr':'<f8','fortran_order':False,'shape':()}\n") + bytes(8), ONE),
+        ("row.npy", npy("{'descr':'<f8','fortran_order':False,'shape':(1,)}\n") + bytes(8), ONE),
+        ("empty.npy", b"", "--input 'empty.npy': it is empty"),
+        ("empty.wav", b"", "--input 'empty.wav': it is empty"),
+        ("blank.csv", b"\n\n", "--input 'blank.csv': its rows have no columns, expected one"),
+        ("ragged.csv", b"1,2\n3\n", "its rows have [1, 2] columns, expected one number for all"),
+        ("cut.wav", wav(2)[:20], "--input 'cut.wav': it is cut off"),
         ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
         ("bytes.csv", b"1,\0\n", r"--input 'bytes.csv': could not convert string to float: '\x00'"),
         ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
@@ -348,3 +393,5 @@ def test_an_input_is_not_overwritten(folder: Path, command: Command) -> None:
         shutil.copy(folder / "m.pt", folder / "m.npy")
         done = command("run", "m.npy", "--input", "x.npy", "--output", name)
         assert_refused(done, 2, f"--output '{name}' is an input too, expected another file")
+    refused = command("convert", "m.pt", "m.pt")
+    assert_refused(refused, 2, "OUT 'm.pt' is an input too, expected another file")
