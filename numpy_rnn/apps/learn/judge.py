@@ -7,12 +7,13 @@ gradients right. The results of a wrong answer are compared with those of known 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from functools import partial
+from functools import partial, wraps
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -118,7 +119,7 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
     """Return a function that returns the results of an answer as arrays, by name."""
 
     def of_pair(answer: Any) -> dict[str, Any]:
-        forward, backward = (getattr(answer, name) for name in exercise.options["pair"])
+        forward, backward = (_aloud(getattr(answer, name)) for name in exercise.options["pair"])
         target = Target(forward, backward, Arguments(exercise.shapes()))
         rng = np.random.default_rng(0)
         values, _ = draw(rng, exercise.shapes(), complete_sizes(SIZES), REGIMES[0])
@@ -130,6 +131,18 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
 
     probe = run_code(exercise.probe, "probe.py").probe if exercise.probe else of_pair
     return lambda answer: {name: np.asarray(value) for name, value in probe(answer).items()}
+
+
+def _aloud(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose prints are not captured by the checker that calls it."""
+    stream = sys.stdout
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        with redirect_stdout(stream):
+            return function(*arguments)
+
+    return call
 
 
 def _run(function: Callable[[Any], Any], source: str, file: str) -> tuple[Any, str]:

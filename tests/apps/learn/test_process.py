@@ -55,6 +55,19 @@ def test_a_hostile_answer_gets_a_verdict(
     assert verdict.printed.endswith("...") == (len(verdict.printed) >= MAX_PRINTED)
 
 
+@pytest.mark.parametrize("slip", ["", "1 / 0", "dz = dz * 2"])
+def test_what_a_pair_prints_is_shown(tmp_path: Path, slip: str) -> None:
+    exercise = load()[3]  # its gradients are checked, and the checker captures what code prints
+    line = "        dx[t] = dz @ W_ih\n"
+    assert line in exercise.solution
+    code = exercise.solution.replace(line, f"        print('step', t)\n        {slip}\n{line}")
+    (tmp_path / "answer.py").write_text(code, "utf-8")
+    verdict = run_judge(exercise, tmp_path / "answer.py", seconds=60)
+    assert verdict.kind == {"": "passed", "1 / 0": "error"}.get(slip, "wrong")
+    steps = range(3, 2 if slip == "1 / 0" else -1, -1)
+    assert verdict.printed.splitlines() == [f"step {t}" for t in steps]
+
+
 def test_what_known_mistakes_print_is_not_shown(tmp_path: Path) -> None:
     exercise = load()[12]
     code = exercise.solution.replace("dz @ W_hh if", "2 * dz @ W_hh if")  # all slips are compiled
