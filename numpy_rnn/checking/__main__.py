@@ -1,7 +1,8 @@
-"""``python -m numpy_rnn.checking MODULE:OBJECT [SHAPE ...]``: check gradients without a test.
+"""python -m numpy_rnn.checking MODULE:OBJECT [SHAPE ...]: check gradients without a test.
 
 MODULE is a module's name or a file. OBJECT is what check_gradients takes, or two names with a
-comma, a pair. A shape may have its argument's name: ``W="H D"``.
+comma, a pair. A shape has its axes between quotes: "T B D". It may have its argument's name:
+W="H D". The exit status is 0 if all is right, 1 if something is wrong, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -34,30 +35,39 @@ def load(text: str) -> Any:
         module: Any = SimpleNamespace(**runpy.run_path(place))
     else:
         module = importlib.import_module(place)
-    found = tuple(attrgetter(name.strip())(module) for name in names.split(","))
-    return found if len(found) > 1 else found[0]
+    found = []
+    for name in names.split(","):
+        try:
+            found.append(attrgetter(name.strip())(module))
+        except AttributeError as error:
+            raise ValueError(f"{place} has no {name.strip()!r}, expected a name in it") from error
+    return tuple(found) if len(found) > 1 else found[0]
 
 
-def main(arguments: list[str]) -> str | int:
-    """Check, print the report, and return the exit status or a line about what is wrong."""
-    is_question = not arguments or arguments[0] in ("-h", "--help")
+def main(arguments: list[str]) -> int:
+    """Check, print the report or a line about what is wrong, and return the exit status."""
+    is_question = bool(arguments) and arguments[0] in ("-h", "--help")
     named = dict(a.split("=", 1) for a in arguments[1:] if "=" in a)
     shapes: list[Any] = [named] if named else arguments[1:]
+    report, status = None, 2
     try:
-        report = None if is_question else check_gradients(load(arguments[0]), *shapes)
+        if not is_question:
+            report = check_gradients(load("".join(arguments[:1])), *shapes)
+        status = 1  # unless all of it is right and is written
         if sys.stdout is not None:  # it may be closed
             sys.stdout.write(f"{report or __doc__.strip()}\n")
             sys.stdout.flush()
         return int(report is not None and not report.ok)
     except KeyboardInterrupt:
-        sys.stderr.write("numpy_rnn.checking: interrupted\n")
-        return 130
+        status, reason = 130, "interrupted"
     except (Exception, SystemExit) as error:
         reason = str(error)
         if not isinstance(error, EXPECTED):
             last = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{last.filename}:{last.lineno}: {type(error).__name__}: {reason}"
-        return f"numpy_rnn.checking: {' '.join(strip_control_characters(reason).split())}"
+    line = " ".join(strip_control_characters(reason).split())
+    sys.stderr.write(f"numpy_rnn.checking: {line}\n")
+    return status
 
 
 if __name__ == "__main__":

@@ -182,6 +182,8 @@ def read_target(
     forward: Any
     if functions is not None:
         forward = functions[0]
+    elif isinstance(target, type):
+        raise FormError(f"check_gradients: {target.__name__} is a class, expected an object of it")
     elif methods is not None and not inspect.isfunction(target):
         forward = getattr(target, methods[0])
     elif callable(target):

@@ -29,6 +29,16 @@ def wrong(dy, cache):
     dx, dW = backward(dy, cache)
     return dx, 2 * dW
 
+class Cell:
+    def __init__(self, size):
+        self.W = np.ones((size, size))
+
+    def forward(self, x):
+        return x @ self.W
+
+    def backward(self, dy):
+        return dy @ self.W.T
+
 pair, wrong_pair = (forward, backward), (forward, wrong)
 """
 
@@ -46,6 +56,9 @@ def test_the_fixture_and_the_mark(pytester: pytest.Pytester) -> None:
         def test_wrong(gradcheck):
             gradcheck(wrong_pair, "T B D", "H D", regimes=["usual"])
 
+        def test_used_wrongly(gradcheck):
+            gradcheck(pair, "T B D")
+
         @pytest.fixture
         def chosen():
             return wrong_pair
@@ -58,9 +71,11 @@ def test_the_fixture_and_the_mark(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess(
         "-p", "numpy_rnn.checking.plugin", "-p", "no:cacheprovider"
     )
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(["*suggestion: the gradient of W is off by a constant factor 2*"])
+    result.stdout.fnmatch_lines(["*forward: with x T B D:*missing*'W'*"])
     assert "check_gradients(" not in result.stdout.str()
+    assert "exception" not in result.stdout.str()
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,11 +85,31 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "all gradients are right" in capsys.readouterr().out
     assert main([f"{path}:forward,wrong", "x=T B D", "W=H D"]) == 1
     assert "NOT all gradients are right" in capsys.readouterr().out
-    assert main([]) == 0
+    assert main(["--help"]) == 0
     assert "MODULE:OBJECT" in capsys.readouterr().out
-    assert str(main(["cell"])).endswith("'cell', expected MODULE:OBJECT or FILE.py:OBJECT")
-    assert "no_such_module" in str(main(["no_such_module:pair"]))
-    assert "nothing to check" in str(main([f"{path}:pair", "0 0", "4 0"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "'', expected MODULE:OBJECT or FILE.py:OBJECT"),
+        (["cell"], "'cell', expected MODULE:OBJECT or FILE.py:OBJECT"),
+        (["no_such_module:pair"], "No module named 'no_such_module'"),
+        (["cell.py:pair", "0 0", "4 0"], "nothing to check"),
+        (["cell.py:forward,back", "T B D"], "cell.py has no 'back', expected a name in it"),
+        (["cell.py:Cell", "T B D"], "Cell is a class, expected an object of it"),
+    ],
+)
+def test_wrong_use_is_one_line_with_status_2(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cell.py"
+    path.write_text(CELL, encoding="utf-8")
+    with contextlib.chdir(tmp_path):
+        assert main(arguments) == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert len(line.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -87,21 +122,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ("pair = 3", "numpy_rnn.checking: "),
     ],
 )
-def test_whatever_the_code_raises_is_one_line(code: str, message: str, tmp_path: Path) -> None:
+def test_whatever_the_code_raises_is_one_line(
+    code: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "cell.py"
     path.write_text(code, encoding="utf-8")
     with contextlib.chdir(tmp_path):
-        answer = main(["cell.py:pair", "T B D"])
-    assert isinstance(answer, str)
+        assert main(["cell.py:pair", "T B D"]) == 2
+    answer = capsys.readouterr().err
     assert message in answer
     assert len(answer.splitlines()) == 1
-    assert answer.isprintable()
+    assert answer.strip().isprintable()
 
 
 @pytest.mark.posix
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe.py")
-    assert "Not a regular file but a pipe" in str(main([f"{tmp_path / 'pipe.py'}:pair"]))
+    assert main([f"{tmp_path / 'pipe.py'}:pair"]) == 2
+    assert "Not a regular file but a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.posix
