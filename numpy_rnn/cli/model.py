@@ -22,8 +22,7 @@ from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.arrays import parse_npy
-from numpy_rnn.interchange.contents import naming_unsupported
-from numpy_rnn.interchange.formats import FORMATS, SUFFIXES
+from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build
 from numpy_rnn.layers import Embedding, LastStep, Layer, Sequential, load_state, save_state
 from numpy_rnn.reading import checked_size
 
@@ -79,11 +78,9 @@ def load_model(options: argparse.Namespace) -> Any:
             text = "; ".join([*contents.notes, "give what is missing: --option layers=NAME,NAME"])
             print(f"numpy-rnn: warning: {options.file!r}: {text}", file=sys.stderr)
         try:
-            with naming_unsupported(path):
-                return contents.build(**given)
+            return build(contents, options.file, given)
         except TypeError as error:
-            why = str(error).rpartition("() ")[2]
-            raise UsageError(f"{options.file!r} does not take these options: {why}") from None
+            raise UsageError(str(error)) from None
 
 
 def run_convert(options: argparse.Namespace) -> None:

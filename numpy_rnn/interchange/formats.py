@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ FORMATS: dict[str, Format] = {
     ),
     "keras": Format(
         re.escape(SIGNATURE),
-        (".keras", ".h5"),
+        (".keras", ".h5", ".hdf5"),
         "model.weights.h5",
         reader="keras_file",
         writer="keras_write",
@@ -93,15 +94,20 @@ def recognise(path: Path) -> str:
     """Return the format of a file."""
     with open_regular(path) as file:
         head = file.read(HEAD)
-    entries: list[str] = []
+    entries, hint = list[str](), ""
+    if not head:
+        raise DamagedFileError(f"{str(path)!r} is empty, expected a model")
     if head.startswith(b"PK"):
-        with suppress(Exception), ZipFile(path) as archive:
-            entries = archive.namelist()
+        try:
+            with ZipFile(path) as archive:
+                entries = archive.namelist()
+        except Exception:
+            hint = "; it begins as a zip archive and is cut off or damaged"
     for name, form in FORMATS.items():
         inside = form.entry and any(entry.endswith(form.entry) for entry in entries)
         if inside or re.match(form.head, head, re.DOTALL):
             return name
-    hint = _content_of_archive(entries)
+    hint = hint or _content_of_archive(entries)
     for pattern, what in HINTS.items():
         texts = head, b"name:" + os.fsencode(path.name)
         if any(re.match(pattern, text, re.DOTALL | re.IGNORECASE) for text in texts):
@@ -175,7 +181,17 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     ...     load(f"{folder}/gru.pt", batch_first=True)
     GRU(3, 4, batch_first=True)
     """
-    contents = read(path)
+    return build(read(path), path, options)
+
+
+def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:
+    """Return the model of a file that was read. A TypeError names an option that it lacks."""
+    known = signature(contents.build).parameters
+    open_ended = any(p.kind == p.VAR_KEYWORD for p in known.values())
+    unknown = [] if open_ended else [name for name in options if name not in known]
+    if unknown:
+        expected = ", ".join(known) or "no option"
+        raise TypeError(f"{str(path)!r}: option {unknown[0]!r}, expected {expected}")
     with naming_unsupported(Path(path)):
         return contents.build(**options)
 

@@ -14,6 +14,7 @@ from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_fused import unfused
 from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_array
+from numpy_rnn.parameters import check_dtype
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
@@ -33,7 +34,11 @@ def read(path: Path) -> Contents:
 
     def build(*, graph: bool = False, dtype: Any = None) -> Any:
         whole.check(reader.unsupported)
-        return (None if graph else to_sequential(whole, dtype)) or whole
+        chosen = None if dtype is None else check_dtype(dtype, "load: ")
+        model = None if graph else to_sequential(whole, chosen)
+        if model is None and chosen is not None:
+            raise ValueError(f"dtype is {chosen}, expected none: a Graph computes in its file's")
+        return model or whole
 
     settings = {
         "producer": reader.model["producer_name"],

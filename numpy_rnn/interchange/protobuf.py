@@ -223,8 +223,10 @@ def _external(
     target = (root / path).resolve()
     outside = not location or path.is_absolute() or ".." in path.parts
     outside = outside or bool(set(location) & set("\\:\0")) or not target.is_relative_to(root)
-    if outside or not target.is_file():
+    if outside:
         raise ValueError(f"external data is {location!r}, expected a file inside the folder")
+    if not target.is_file():
+        raise UnsupportedError(f"its numbers are in {location!r}, expected that file beside it")
     needed, size = count * dtype.itemsize, target.stat().st_size
     offset, length = int(values.get("offset") or 0), int(values.get("length") or needed)
     if length != needed or not 0 <= offset <= size - length:

@@ -287,7 +287,7 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
         (
             ["convert", "m.safetensors", "a.npz", "--option", "dtype=float32"],
             2,
-            "'m.safetensors' does not",
+            "'m.safetensors': option 'dtype', expected no option",
         ),
         (["convert", "m.pt", "a.npz", "--option", "x"], 2, "--option is 'x', expected NAME=VALUE"),
         (["convert", "m.pt", "a.npz", "--option", "x=1"], 2, "unexpected keyword argument 'x'"),

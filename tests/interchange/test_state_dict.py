@@ -427,6 +427,12 @@ def test_an_unknown_format_is_an_error(tmp_path: Path, name: str) -> None:
         interchange.load(tmp_path)
 
 
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(b"")
+    with pytest.raises(DamagedFileError, match=r"m.pt' is empty, expected a model"):
+        interchange.load(tmp_path / "m.pt")
+
+
 def test_a_search_for_an_order_ends() -> None:
     parts: dict[str, Array] = {}
     for n in range(30):
@@ -487,6 +493,7 @@ def test_an_archive_around_a_model_is_refused_with_what_to_do(
         ("m.ckpt.index", b"\0\0\x0f", "it is of TensorFlow: .*tf2onnx"),
         ("m.ckpt.data-00000-of-00001", b"\1\2\3", "it is of TensorFlow: .*tf2onnx"),
         ("m.msgpack", b"\x82\xa4step\0\xa6params\x80", "it is of Flax: .*convert_gates"),
+        ("m.pt", b"PK\3\4\0\0\0", "it begins as a zip archive and is cut off or damaged"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_with_what_to_do(
