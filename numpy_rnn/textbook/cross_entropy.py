@@ -38,7 +38,7 @@ respect to v.
     (3') dZ = dnll / Z                      log' Z = 1 / Z
     (2') de_v = dZ                          e_v is in Z with factor 1
     (0') dy_v = de_v * e_v - [v = target] * dnll     first arrow: exp' = exp; second: factor -1
-              = dnll * (p_v - [v = target])          e_v / Z is p_v, by (4)
+              = dnll * (p_v - [v = target])          e_v / Z is p_v, by (4): the code computes this
 
     [v = target] is 1 for the right class, else 0. Where a step does not count, dy is 0.
     Targets and mask are choices, not numbers that can change by a little: their gradients are None.

@@ -45,7 +45,7 @@ Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0')
 Gradients of what was given
     W_hh is used T times, once for each z_t. Each use is an arrow, so dW_hh is a sum over t: += in
     the code. Term t is the whole effect on L, at step t and every later step, of the use at step t.
-    The terms are the ledger: run this page, or functional.elman_backward(..., keep="t").
+    The terms are the ledger: python -m numpy_rnn.textbook.elman prints them for an example.
     (0') dW_ih = sum_t dz_t x_t^T        dW_hh = sum_t dz_t h_{t-1}^T        rule dW = dy v^T
          db_ih = db_hh = sum_t dz_t      one bias would do, but PyTorch has two
          dx_t  = W_ih^T dz_t             x_t is used at one timestep only: no sum

@@ -53,7 +53,7 @@ The chain rule
 Backward, t = T, ..., 1. (k') is the gradient of what equation (k) defines, (0') of what is given.
     (6') dh_t = dh[t]                    to the loss: given
               + z_{t+1} * dh_{t+1}       to h_{t+1}, which contains z_{t+1} * h_t
-              + W_hh^T ds_{t+1}          to s_{t+1}, which contains W_hh h_t. In blocks, this is
+              + W_hh^T ds_{t+1}          to s_{t+1}, which contains W_hh h_t. By the blocks of W_hh:
                                          W_hr^T ds_r + W_hz^T ds_z + W_hn^T ds_n of step t + 1
     (5') dn_t = dh_t * (1 - z_t)         h_t contains (1 - z_t) * n_t: the other factor
     (4') dz_t = dh_t * (h_{t-1} - n_t)   z_t is in (6) twice: times h_{t-1}, and times -n_t
