@@ -124,7 +124,7 @@ def unrolled(network: Measurements, sample: Sample) -> bytes:
         letter = shown(sample.characters[sample.tokens[t]])
         for y, text in ((0, f"input {letter}"), (1, "state"), (2.1, "loss")):
             axes.text(k, y, text, ha="center", va="center", fontsize=12.5)
-        axes.text(k - 0.05, 1.4, f"{row[t] / row[-1]:.2g}", color="C3", ha="right", fontsize=12.5)
+        axes.text(k + 0.06, 0.55, f"{row[t] / row[-1]:.2g}", color="C3", fontsize=12.5)
         arrows = [("C0", k, 0.15, k, 0.8), ("C0", k + 0.05, 1.2, k + 0.05, 1.95)]
         if t < T - 1:
             arrows += [("C0", k + 0.3, 1.05, k + 0.7, 1.05), ("C3", k + 0.7, 0.9, k + 0.3, 0.9)]
@@ -195,7 +195,8 @@ def _label_steps(axes: Any, sample: Sample, label: str, every: int = 0) -> None:
     names = [shown(sample.characters[token]) for token in sample.tokens[:-1]]
     places = range(0, len(names), every or len(names) // LETTERS + 1)
     axes.set_xticks(places, [names[place] for place in places], fontsize=9)
-    axes.set_xlabel(label)
+    skipped = f", 1 character of {places.step} shown" if label and places.step > 1 else ""
+    axes.set_xlabel(label + skipped)
 
 
 def _svg(figure: Any) -> bytes:

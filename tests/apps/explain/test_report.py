@@ -12,11 +12,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from numpy_rnn import GRU, LSTM
 from numpy_rnn.apps import recall
@@ -318,6 +320,23 @@ def test_legends_are_readable_on_a_narrow_screen(redrawn: Redrawn) -> None:
         extent = legend.get_window_extent()
         assert extent.x0 >= 0
         assert extent.x1 <= legend.figure.bbox.x1
+
+
+def test_an_axis_says_which_characters_it_leaves_out() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    pictures._label_steps(axes, SAMPLE, "input")
+    assert axes.get_xlabel() == "input"
+    long = SAMPLE._replace(tokens=np.tile(SAMPLE.tokens, 9)[:61])
+    pictures._label_steps(axes, long, "input")
+    assert (len(axes.get_xticks()), axes.get_xlabel()) == (20, "input, 1 character of 3 shown")
+
+
+def test_the_texts_of_the_unrolled_graph_do_not_overlap(redrawn: Redrawn) -> None:
+    (axes,) = redrawn.figures[redrawn.names.index("unrolled")].axes
+    texts = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert len(texts) == 16
+    assert not any(a.overlaps(b) for a, b in combinations(texts, 2))
 
 
 def test_progress_is_reported_for_each_epoch_and_step() -> None:
