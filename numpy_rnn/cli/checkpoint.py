@@ -20,6 +20,8 @@ from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
 from numpy_rnn.cli.options import add_command, add_option, naming_options
 from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.formats import build
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.text import strip_control_characters
 
@@ -124,15 +126,23 @@ def run_inspect(options: argparse.Namespace) -> None:
     with errors_as(RunError, options.checkpoint):
         contents = interchange.read(run.file_of(path))
         if options.json:
-            lines = _model_json(contents)
+            lines = _model_json(contents, _runs_as(contents, path))
         elif contents.format == "safetensors" and run.is_run(path):
             lines = describe(run.read(path))
         else:
-            lines = _model_lines(contents)
+            lines = _model_lines(contents, _runs_as(contents, path))
     print(strip_control_characters("\n".join(lines)))
 
 
-def _model_json(contents: interchange.Contents) -> list[str]:
+def _runs_as(contents: interchange.Contents, path: Path) -> dict[str, str | None]:
+    """Return the model that a file becomes, or why it becomes none."""
+    try:
+        return {"runs_as": repr(build(contents, path, {})), "refused": None}
+    except (UnsupportedError, ValueError) as error:
+        return {"runs_as": None, "refused": str(error)}
+
+
+def _model_json(contents: interchange.Contents, runs: dict[str, str | None]) -> list[str]:
     arrays = {n: {"shape": a.shape, "dtype": a.dtype.name} for n, a in contents.arrays.items()}
     data = {
         "format": contents.format,
@@ -141,10 +151,10 @@ def _model_json(contents: interchange.Contents) -> list[str]:
         "notes": contents.notes,
         "arrays": arrays,
     }
-    return [json.dumps(data, indent=2)]
+    return [json.dumps(data | runs, indent=2)]
 
 
-def _model_lines(contents: interchange.Contents) -> list[str]:
+def _model_lines(contents: interchange.Contents, runs: dict[str, str | None]) -> list[str]:
     arrays = contents.arrays
     size = sum(array.size for array in arrays.values())
     kinds = ", ".join(dict.fromkeys(array.dtype.name for array in arrays.values()))
@@ -154,6 +164,7 @@ def _model_lines(contents: interchange.Contents) -> list[str]:
         *(f"  {line}" for line in contents.architecture),
         *("Unusual" for _ in contents.notes[:1]),
         *(f"  {note}" for note in contents.notes),
+        f"Runs as {runs['runs_as']}" if runs["runs_as"] else f"Cannot run: {runs['refused']}",
         *_table(arrays),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shutil
 import struct
@@ -96,8 +97,21 @@ def test_a_converted_model_is_the_same(folder: Path, command: Command, out: str)
     assert "rnn: LSTM(2, 3" in shown
     assert "fc.weight" in shown
     data = json.loads(command("inspect", out, "--json").stdout)
+    assert (data["runs_as"], data["refused"]) == (repr(expected), None)
+    assert f"\nRuns as {expected!r}\n" in shown
     assert data["parameters"] == expected.parameters.data.size
     assert data["arrays"]["rnn.weight_hh_l0"] == {"shape": [12, 3], "dtype": "float64"}
+
+
+def test_inspect_says_why_a_file_cannot_run(folder: Path, command: Command) -> None:
+    both = {f"{part}.weight": np.zeros((2, 2)) for part in ("actor", "critic")}
+    (folder / "both.pkl").write_bytes(pickle.dumps(both))
+    done = command("inspect", "both.pkl")
+    assert done.returncode == 0
+    assert "\nCannot run: 'both.pkl': " in done.stdout
+    data = json.loads(command("inspect", "both.pkl", "--json").stdout)
+    assert data["runs_as"] is None
+    assert "layers=" in data["refused"]
 
 
 @pytest.mark.parametrize("out", ["g.safetensors", "g.pt", "g.npz", "g.keras", "g.onnx"])
