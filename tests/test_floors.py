@@ -66,6 +66,7 @@ FLOORS = [
         "interchange.contents",
         "interchange.gates",
         "interchange.hdf5",
+        "interchange.onnx_functions",
         "interchange.onnx_windows",
         "interchange.torch_arrays",
         "interchange.torch_parts",

@@ -146,8 +146,9 @@ def _run_graph(
         value = next((v for v in graph.inputs if name in ("", v.name)), None)
         if value is None:
             raise UsageError("--input: the model has no inputs")
-        whole = value.dtype is not None and value.dtype.kind in "iu"
-        given[value.name] = x.astype(np.int64) if whole and np.array_equal(x, np.trunc(x)) else x
+        exact = value.dtype is not None and value.dtype.kind in "biu"
+        same = x.astype(value.dtype) if exact else x
+        given[value.name] = same if np.array_equal(same, x) else x
     with _one_line("--input", ", ".join(inputs.values())):
         found = graph(given)
     for name, file in outputs.items():
@@ -261,7 +262,7 @@ def read_data(path: Path) -> tuple[Array, int]:
             damaged = isinstance(error, SyntaxError) or type(error).__module__ == "tokenize"
             text = "the header cannot be read" if damaged else str(error)
             raise ValueError(text or "it is cut off") from None
-    if x.dtype.kind not in "fiu":
+    if x.dtype.kind not in "bfiu":
         raise ValueError(f"its numbers are {x.dtype}, expected real ones")
     return x, 0
 

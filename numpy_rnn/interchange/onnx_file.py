@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
+from numpy_rnn.interchange.onnx_functions import Functions
 from numpy_rnn.interchange.onnx_fused import unfused
 from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_array
 from numpy_rnn.parameters import check_dtype
@@ -66,6 +68,15 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
             yield from _lines(inner, indent + "  ")
 
 
+def _sorted(nodes: list[Node]) -> list[Node]:
+    """Return nodes in an order in which they can run. Some programs append what they insert."""
+    makers = {name: n for n, node in enumerate(nodes) for name in node.outputs if name}
+    needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
+    if all(max(before, default=-1) < n for n, before in needs.items()):
+        return nodes
+    return [nodes[n] for n in TopologicalSorter(needs).static_order()]
+
+
 def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
@@ -83,8 +94,12 @@ class Reader:
         self.opset = opsets.get("", LEAST_OPSET)
         if self.opset < LEAST_OPSET:
             self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
-        if self.model["functions"]:
-            self.unsupported.append(f"{len(self.model['functions'])} functions of its own")
+        self.functions = Functions(self.model)
+        for function in self.model["functions"]:
+            for entry in function["opset_import"]:
+                if not _domain(entry["domain"]) and entry["version"] != self.opset:
+                    what = f"function {function['name']!r} has opset {entry['version']}"
+                    self.unsupported.append(f"{what}, expected {self.opset} as the model")
 
     def graph(self, message: dict[str, Any] | None = None) -> Graph:
         """Return the file's graph, or that of an attribute. Its constant nodes are constants."""
@@ -95,9 +110,9 @@ class Reader:
         if whole:
             self.weights = dict(constants)
         if message["sparse_initializer"]:
-            self.unsupported.append(f"{len(message['sparse_initializer'])} sparse constants")
+            raise UnsupportedError(f"{len(message['sparse_initializer'])} sparse constants")
         nodes: list[Node] = []
-        for n, node in enumerate(message["node"]):
+        for n, node in enumerate(self.functions.inlined(message["node"])):
             name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
             self._node(node, name, nodes, constants)
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
@@ -105,7 +120,7 @@ class Reader:
         for v in message["input"] + message["output"] if whole else []:
             if v["type"] is not None and v["type"]["tensor_type"] is None:
                 self.unsupported.append(f"{v['name']!r} is no tensor")
-        return Graph(nodes, inputs, outputs, constants)
+        return Graph(_sorted(nodes), inputs, outputs, constants)
 
     def _node(
         self, node: dict[str, Any], name: str, nodes: list[Node], constants: dict[str, Array]

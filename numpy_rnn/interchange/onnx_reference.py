@@ -16,8 +16,9 @@ from numpy_rnn.interchange.onnx_windows import check_memory
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
 RARE = RANDOM - {"Multinomial"} | {
-    *("AffineGrid", "Attention", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace", "EyeLike"),
-    *("IsInf", "STFT", "SpaceToDepth", "ThresholdedRelu", "Unique"),
+    *("AffineGrid", "Attention", "BitShift", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace"),
+    *("EyeLike", "Hardmax", "IsInf", "MeanVarianceNormalization", "STFT", "Shrink"),
+    *("SpaceToDepth", "ThresholdedRelu", "Unique"),
 }
 
 

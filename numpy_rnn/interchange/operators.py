@@ -218,11 +218,11 @@ def HardSigmoid(X: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
 _erf = np.frompyfunc(math.erf, 1, 1)
 NUMPY = """Abs absolute, Acos arccos, Acosh arccosh, Add add, And logical_and, Asin arcsin, Asinh
     arcsinh, Atan arctan, Atanh arctanh, BitwiseAnd bitwise_and, BitwiseNot invert, BitwiseOr
-    bitwise_or, Ceil ceil, Cos cos, Cosh cosh, Equal equal, Exp exp, Floor floor, Greater greater,
-    GreaterOrEqual greater_equal, IsNaN isnan, Less less, LessOrEqual less_equal, Log log, Mul
-    multiply, Neg negative, Not logical_not, Or logical_or, Reciprocal reciprocal, Round rint, Sign
-    sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract, Tan tan, Tanh tanh, Where where, Xor
-    logical_xor"""
+    bitwise_or, BitwiseXor bitwise_xor, Ceil ceil, Cos cos, Cosh cosh, Equal equal, Exp exp,
+    Floor floor, Greater greater, GreaterOrEqual greater_equal, IsNaN isnan, Less less,
+    LessOrEqual less_equal, Log log, Mul multiply, Neg negative, Not logical_not, Or logical_or,
+    Reciprocal reciprocal, Round rint, Sign sign, Sin sin, Sinh sinh, Sqrt sqrt, Sub subtract,
+    Tan tan, Tanh tanh, Where where, Xor logical_xor"""
 OPERATORS: dict[str, Callable[..., Any]] = {
     name: f
     for names in (vars(onnx_windows), vars(onnx_shapes), vars(onnx_integers), globals())
@@ -289,6 +289,9 @@ OPERATORS |= {
     "Unsqueeze": lambda data, axes: np.expand_dims(data, axes_of(axes) or ()),
     "com.microsoft::BiasGelu": lambda A, B: Gelu(A + B),
     "com.microsoft::DynamicQuantizeMatMul": product_of_quantized,
+    "com.microsoft::FastGelu": lambda X, bias=None: Gelu(
+        X if bias is None else X + bias, approximate="tanh"
+    ),
     "com.microsoft::FusedMatMul": _fused_product,
     "com.microsoft::Gelu": Gelu,
     "com.microsoft::MatMulIntegerToFloat": product_of_integers,

@@ -25,14 +25,16 @@ MAX_VARINTS = 1 << 20  # of a list of integers of one byte each, which take 16 b
 # Message to fields: number, name, kind. A star is a list, a capital letter a message.
 SCHEMA = {
     "Model": "1 ir_version int, 2 producer_name string, 7 graph Graph, 8 opset_import *Opset, "
-    "25 functions *bytes",
+    "25 functions *Function",
+    "Function": "1 name string, 4 input *string, 5 output *string, 7 node *Node, "
+    "9 opset_import *Opset, 10 domain string, 11 attribute_proto *Attribute, 13 overload string",
     "Opset": "1 domain string, 2 version int",
     "Graph": "1 node *Node, 2 name string, 5 initializer *Tensor, 11 input *Value, "
     "12 output *Value, 15 sparse_initializer *bytes",
     "Node": "1 input *string, 2 output *string, 3 name string, 4 op_type string, "
-    "5 attribute *Attribute, 7 domain string",
+    "5 attribute *Attribute, 7 domain string, 8 overload string",
     "Attribute": "1 name string, 2 f float, 3 i int, 4 s string, 5 t Tensor, 6 g Graph, "
-    "7 floats *float, 8 ints *int, 9 strings *string, 20 type int",
+    "7 floats *float, 8 ints *int, 9 strings *string, 20 type int, 21 ref_attr_name string",
     "Tensor": "1 dims *int, 2 data_type int, 4 float_data *float, 5 int32_data *int, "
     "7 int64_data *int, 8 name string, 9 raw_data bytes, 10 double_data *double, "
     "11 uint64_data *int, 13 external_data *Entry, 14 data_location int",

@@ -250,6 +250,23 @@ def test_a_graph_takes_a_file_for_each_input_and_output(folder: Path, command: C
     assert "  output h2\n" in done.stdout
 
 
+@pytest.mark.parametrize("kind", [TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT32])
+@pytest.mark.parametrize("file", ["mask.npy", "mask.csv"])
+def test_a_graph_takes_masks_and_small_integers(
+    folder: Path, command: Command, file: str, kind: int
+) -> None:
+    mask = np.array([[1, 0], [0, 1]])
+    np.save(folder / "mask.npy", mask > 0)
+    np.savetxt(folder / "mask.csv", mask, delimiter=",", fmt="%d")
+    node = helper.make_node("Cast", ["m"], ["y"], to=TensorProto.FLOAT)
+    value = helper.make_tensor_value_info("m", kind, [None, 2])
+    graph = helper.make_graph([node], "g", [value], [helper.make_empty_tensor_value_info("y")])
+    (folder / "mask.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    done = command("run", "mask.onnx", "--input", file, "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    np.testing.assert_array_equal(np.load(folder / "y.npy"), mask)
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int) -> None:
     samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -0.5]])

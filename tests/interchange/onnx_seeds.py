@@ -29,7 +29,17 @@ def seeds() -> tuple[bytes, ...]:
         for n, model in enumerate(models):
             write(model, path, states=n == 2)
             written.append(path.read_bytes())
-    return (*written, branch(), loop(), int8())
+    return (*written, branch(), loop(), int8(), function())
+
+
+def function() -> bytes:
+    """A call of a function that has an attribute."""
+    body = node("Elu", ["a"], ["b"], {"name": "alpha", "ref_attr_name": "slope", "type": 1})
+    own = {"name": "Own", "domain": "own", "input": ["a"], "output": ["b"], "node": [body]}
+    slope = {"name": "slope", "f": 0.5, "type": 1}
+    nodes = [node("Own", ["x"], ["y"], slope) | {"domain": "own"}]
+    graph = {"node": nodes, "input": [{"name": "x"}], "output": [{"name": "y"}]}
+    return model(graph) + encode("Model", {"functions": [own]})
 
 
 def loop() -> bytes:

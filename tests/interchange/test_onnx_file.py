@@ -158,6 +158,21 @@ def test_a_wrong_file_is_refused_with_the_reason(data: bytes, reason: str, tmp_p
     assert reason in refusal(data, tmp_path)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_nodes_may_be_in_any_order(inside: bool, tmp_path: Path) -> None:
+    """onnxruntime's converter to float16 appends the nodes that it inserts."""
+    nodes = [node("Add", ["b", "x"], ["y"]), node("Neg", ["a"], ["b"]), node("Exp", ["x"], ["a"])]
+    graph = {"node": nodes, "output": [{"name": "y"}]}
+    if inside:
+        names = ("then_branch", "else_branch")
+        branches = [{"name": name, "g": graph, "type": 5} for name in names]
+        graph = graph | {"node": [node("If", ["f"], ["y"], *branches)]}
+    made = load(model(graph | {"input": [{"name": "x"}, {"name": "f"}]}), tmp_path)
+    np.testing.assert_allclose(made(np.ones(2), np.array(True))[0], 1 - np.e)
+    nodes[2]["input"] = ["y"]
+    assert "cycle" in refusal(model({"node": nodes, "output": [{"name": "y"}]}), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("message", "values"),
     [
@@ -331,6 +346,14 @@ def test_an_operator_that_is_missing_is_one_line(op: str, tmp_path: Path) -> Non
     named = f"com.microsoft::{op}" if domain else op
     expected = f"node 'bad' ({named}): there is no such operator here"
     assert str(raised.value) == f"{str(path)!r}: {expected}"
+
+
+def test_sparse_constants_are_named(tmp_path: Path) -> None:
+    nodes = [node("Add", ["x", "w"], ["y"])]
+    graph: dict[str, Any] = {"node": nodes, "input": [{"name": "x"}]}
+    graph |= {"output": [{"name": "y"}], "sparse_initializer": [b""]}
+    with pytest.raises(UnsupportedError, match="1 sparse constants"):
+        load(model(graph), tmp_path)
 
 
 def test_unsupported_types_are_named(tmp_path: Path) -> None:

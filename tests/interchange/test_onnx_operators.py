@@ -109,6 +109,11 @@ CASES = [
     Case("Gelu", [X], {}, 20),
     Case("Gelu", [X], {"approximate": "tanh"}, 20),
     Case("PRelu", [X, floats(4)]),
+    Case("Hardmax", [X], {"axis": 1}),
+    Case("Shrink", [X], {"lambd": 0.3, "bias": 0.1}),
+    Case("MeanVarianceNormalization", [X], {"axes": [0, 2]}),
+    Case("BitShift", [BYTES, np.uint8(1)], {"direction": "RIGHT"}),
+    *[Case(f"Bitwise{op}", [BYTES, BYTES[:1]], {}, 18) for op in ("And", "Or", "Xor")],
     Case("Einsum", [X, floats(4, 2)], {"equation": "abi,ij->bj"}),
     Case("GatherElements", [X, ints(0, 2, -1).reshape(1, 3, 1)], {"axis": 1}),
     Case("GatherElements", [X, np.full((2, 1, 4), 2)], {"axis": 1}),
@@ -270,6 +275,7 @@ CASES = [
     ],
     *[Case(op, [X], {}, 17, 1, MICROSOFT) for op in ("Gelu", "QuickGelu")],
     Case("BiasGelu", [X, floats(4)], {}, 17, 1, MICROSOFT),
+    *[Case("FastGelu", [X, *more], {}, 17, 1, MICROSOFT) for more in ([], [floats(4)])],
     *[
         Case("SkipLayerNormalization", [X, floats(2, 3, 4), *more], {}, 17, 1, MICROSOFT)
         for more in ([floats(4)], [floats(4), floats(4)], [floats(4), floats(4), floats(4)])
@@ -345,7 +351,7 @@ def test_an_operator_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
 
 def test_every_unsupported_node_is_named_before_anything_runs(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("Hardmax", ["x"], ["a"], name="first"),
+        helper.make_node("Det", ["x"], ["a"], name="first"),
         helper.make_node("Pad", ["x", "p"], ["b"], name="second", mode="mirror"),
         helper.make_node("Relu", ["x"], ["c"], name="third", slope=1.0),
         helper.make_node("FusedThing", ["x"], ["d"], name="fourth", domain=MICROSOFT),
