@@ -103,11 +103,8 @@ def run_museum(*, as_json: bool) -> None:
         print(json.dumps(data))
     else:
         print("\n".join(totals(shown)))
-    missed = [
-        f"{item['reference']}: {item['name']}"
-        for item in shown
-        if not item["located"] or not all(item["caught"].values())
-    ]
+    failed = (item for item in shown if not (item["located"] and all(item["caught"].values())))
+    missed = [f"{item['reference']}: {item['name']}" for item in failed]
     if missed:
         raise RunError(f"{len(missed)} of {len(shown)} missed or not located: {'; '.join(missed)}")
 

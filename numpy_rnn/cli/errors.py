@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from numpy_rnn.apps.plotting import require_matplotlib
@@ -51,15 +51,9 @@ def check_text(name: str) -> None:
 
     A pipe, a device and ``-`` are refused: they may never end, and a text is read twice.
     """
-    with errors_as(RunError, name):
-        try:
+    with errors_as(RunError, name), suppress(NotRegularFileError):
+        if name != "-" or Path(name).exists():
             open_regular(name).close()
-        except FileNotFoundError:
-            if name != "-":
-                raise
-        except NotRegularFileError:
-            pass
-        else:
             return
     raise UsageError(f"{name!r} is not a regular file, expected one: it is read twice")
 

@@ -10,15 +10,7 @@ from typing import Any
 import numpy.random  # noqa: F401 (imported early for the reason given in cli/recall.py)
 
 from numpy_rnn.apps import recall
-from numpy_rnn.apps.explain import report
-from numpy_rnn.apps.explain.measurements import (
-    Measurements,
-    Sample,
-    measure,
-    of_model,
-    of_recall,
-    train,
-)
+from numpy_rnn.apps.explain import Measurements, Sample, measure, of_model, of_recall, report, train
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
@@ -78,13 +70,10 @@ def run(options: argparse.Namespace) -> None:
     if options.text:
         print(report.as_text(sample, measurements))
         return
-    with errors_as(RunError, options.out, "--out"):
+    pictures = len(list(report.render(sample, measurements)))
+    with errors_as(RunError, options.out, "--out"), progress(pictures, "picture") as bar:
         folder.mkdir(exist_ok=True)
         hold(folder / "index.html", "--out")
-    with (
-        errors_as(RunError, options.out, "--out"),
-        progress(len(list(report.render(sample, measurements))), "picture") as bar,
-    ):
         names = report.write(folder, sample, measurements, bar.advance)
     print(f"Wrote {len(names)} files to {options.out}; open {folder / 'index.html'}")
     if options.open:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,7 @@ from numpy_rnn.apps.memory import runs, search
 from numpy_rnn.apps.memory.cells import CELLS
 from numpy_rnn.apps.memory.runs import Run, TrainingConfig
 from numpy_rnn.apps.memory.tasks import TASKS
-from numpy_rnn.arguments import MAX_SIZE
+from numpy_rnn.arguments import MAX_SIZE, check_non_negative, check_size
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, check_plot, errors_as
 from numpy_rnn.cli.options import (
     add_command,
@@ -182,15 +181,10 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     if options.jobs is None:
         options.jobs = cores()
     least_ones = {"seeds": 1, "jobs": 1, "start": shortest, "limit": options.start}
-    for name, least in least_ones.items():
-        if getattr(options, name) < least:
-            raise UsageError(f"--{name} is {getattr(options, name)}, expected at least {least}")
-    if options.limit > MAX_SIZE:
-        raise UsageError(f"--limit is {options.limit}, expected at most {MAX_SIZE}")
-    if not (options.resolution >= 0 and math.isfinite(options.resolution)):
-        raise UsageError(
-            f"--resolution is {options.resolution}, expected a finite number, at least 0"
-        )
+    with naming_options(*least_ones, "resolution"):
+        for name, least in least_ones.items():
+            check_size("memory", name, getattr(options, name), least, MAX_SIZE)
+        check_non_negative("memory", "resolution", options.resolution)
     with errors_as(UsageError, config.task):  # whose extra may be missing
         TASKS[config.task](options.start).sample(1, numpy.random.default_rng(0))
     return config

@@ -67,7 +67,7 @@ def load_model(options: argparse.Namespace) -> Any:
             raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
         words = {"true": True, "false": False}
         given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
-    last = LastStep(batch_first=True) if given.get("batch_first") is True else "LastStep"
+    last = LastStep(batch_first=given.get("batch_first") is True)
     if "layers" in given:
         given["layers"] = [last if name == "LastStep" else name for name in given["layers"]]
     path = file_of(Path(options.file))

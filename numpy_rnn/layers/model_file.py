@@ -96,7 +96,7 @@ def load(
     path = check_path("load", "path", path)
     custom = check_mapping("load", "custom", {} if custom is None else custom)
     rng = None if rng is None else check_rng("load", rng)
-    with open_safetensors(path, MODEL_FILE) as file:
+    with open_safetensors(path, f"{MODEL_FILE} (interchange.load reads others)") as file:
         return read_model(file, custom=custom, rng=rng)
 
 
@@ -177,11 +177,8 @@ class _Builder:
             raise ValueError(f"its {name} has 'rng', not an argument")
         if self.rng is not None and "rng" in constructor_arguments(make):
             arguments["rng"] = self.rng
-        first = (
-            ()
-            if "constants" not in arguments
-            else (arguments.pop("name"), *arguments.pop("constants"))
-        )
+        named = "constants" in arguments
+        first = (arguments.pop("name"), *arguments.pop("constants")) if named else ()
         with at_most(self.left):
             layer = make(*first, **arguments)
         self.left -= layer.parameters.data.size

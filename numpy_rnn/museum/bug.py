@@ -104,11 +104,8 @@ class Bug(NamedTuple):
         + dW_hh = dz.T @ h[t]  # (0') (H, H)
         """
         before = inspect.getsource(self.reference.checked()[-1]).splitlines()
-        lines = [
-            line
-            for line in difflib.unified_diff(before, self._patched_source().splitlines(), n=0)
-            if not line.startswith(("---", "+++", "@@"))
-        ]
+        diff = difflib.unified_diff(before, self._patched_source().splitlines(), n=0)
+        lines = [line for line in diff if not line.startswith(("---", "+++", "@@"))]
         code = textwrap.dedent("\n".join(line[1:] for line in lines)).splitlines()
         return "\n".join(f"{line[0]} {text}" for line, text in zip(lines, code, strict=True))
 

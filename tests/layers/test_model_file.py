@@ -205,5 +205,6 @@ def test_the_rest_of_the_settings_is_checked(tmp_path: Path) -> None:
     with pytest.raises(DamagedFileError, match="vocabulary is not a text"):
         numpy_rnn.load(damaged(tmp_path / "m", LINEAR, vocabulary=[1]))
     safetensors.numpy.save_file({"weight": np.ones(2)}, tmp_path / "m")
-    with pytest.raises(DamagedFileError, match="'numpy_rnn' is missing"):
+    hint = r"model file of numpy_rnn \(interchange.load reads others\): 'numpy_rnn' is missing"
+    with pytest.raises(DamagedFileError, match=hint):
         numpy_rnn.load(tmp_path / "m")

@@ -11,9 +11,9 @@ import sys
 import tomllib
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
-from functools import partial, wraps
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -119,7 +119,8 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
     """Return a function that returns the results of an answer as arrays, by name."""
 
     def of_pair(answer: Any) -> dict[str, Any]:
-        forward, backward = (_aloud(getattr(answer, name)) for name in exercise.options["pair"])
+        pair = (getattr(answer, name) for name in exercise.options["pair"])
+        forward, backward = map(_aloud(sys.stdout), pair)
         target = Target(forward, backward, Arguments(exercise.shapes()))
         rng = np.random.default_rng(0)
         values, _ = draw(rng, exercise.shapes(), complete_sizes(SIZES), REGIMES[0])
@@ -133,16 +134,11 @@ def _probe(exercise: Exercise) -> Callable[[Any], dict[str, Array]]:
     return lambda answer: {name: np.asarray(value) for name, value in probe(answer).items()}
 
 
-def _aloud(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose prints are not captured by the checker that calls it."""
-    stream = sys.stdout
-
-    @wraps(function)
-    def call(*arguments: Any) -> Any:
-        with redirect_stdout(stream):
-            return function(*arguments)
-
-    return call
+@contextmanager
+def _aloud(stream: Any) -> Iterator[None]:
+    """Let a decorated function print, although the checker that calls it captures prints."""
+    with redirect_stdout(stream):
+        yield
 
 
 def _run(function: Callable[[Any], Any], source: str, file: str) -> tuple[Any, str]:
