@@ -17,8 +17,9 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import torch_file
 from numpy_rnn.interchange.contents import Contents, open_zip, read_bytes
-from numpy_rnn.interchange.state_dict import StateDict, check_for_torch
+from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.interchange.torch_file import MAX_UNPACKED, read_tree
+from numpy_rnn.interchange.torch_missing import check_for_torch
 from numpy_rnn.interchange.tree import Found, find_weights
 from numpy_rnn.interchange.unpickle import Machine, PickledArray
 from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer

@@ -16,7 +16,8 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
-from numpy_rnn.interchange.keras_layers import Chain, Entry
+from numpy_rnn.interchange.keras_entries import Entry
+from numpy_rnn.interchange.keras_layers import Chain
 from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.interchange.tree import Found
 from numpy_rnn.layers import Layer, Linear, Sequential

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SPARE = 1 << 26
@@ -143,12 +144,11 @@ class File:
         """Return an array, once it is known to be plain and not too large."""
         # The counter of a Normalization is the one integer among Keras's weights.
         kinds = "fiu" if where.endswith(("/count", "/vars/2")) else "f"
-        if (
-            not isinstance(data, self._h5.Dataset)
-            or data.dtype.kind not in kinds
-            or data.shape is None
-        ):
-            raise ValueError(f"{where!r} is not an array of floating-point numbers")
+        if not isinstance(data, self._h5.Dataset) or data.shape is None:
+            raise ValueError(f"{where!r} is not an array of numbers")
+        if data.dtype.kind not in kinds:
+            what = f"{where!r} is of dtype {data.dtype}, expected floating-point numbers"
+            raise UnsupportedError(f"{what}, as before quantize()")
         plist = data.id.get_create_plist()
         if data.is_virtual or plist.get_external_count() or plist.get_nfilters():
             raise ValueError(f"{where!r} is not stored in this file as plain numbers")

@@ -16,7 +16,8 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import cell_arrays
 from numpy_rnn.interchange.hdf5 import import_h5py
-from numpy_rnn.interchange.keras_layers import ACTIVATIONS, RECURRENT, snake_case
+from numpy_rnn.interchange.keras_activations import ACTIVATIONS
+from numpy_rnn.interchange.keras_entries import RECURRENT, snake_case
 from numpy_rnn.layers.wrappers import Flip, Masked
 
 VERSION = "3.0.0"  # of the layout and of the activations' definitions

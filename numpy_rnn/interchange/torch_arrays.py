@@ -11,7 +11,10 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 
 SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
-OF_A_LOSS = re.compile(r"(^|[._])(loss|criterion)\w*\.(pos_)?weight$", re.IGNORECASE)
+# Weights of a loss, and AWD-LSTM's second name of its embedding.
+NOT_USED = re.compile(
+    r"(^|[._])((loss|criterion)\w*\.(pos_)?|encoder_dp\.emb\.)weight$", re.IGNORECASE
+)
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 
 
@@ -33,7 +36,7 @@ def floating(
         if array.dtype.kind in "iu" and "scale" in (given := scales.get(name, {})):
             found[name] = dequantise(array, given["scale"], given.get("zero_point", 0))
             kinds[name] = "quantised"
-        elif OF_A_LOSS.search(name) or (array.dtype.kind in "iub" and array.size == 1):
+        elif NOT_USED.search(name) or (array.dtype.kind in "iub" and array.size == 1):
             ignored.append(name)
         elif array.dtype.kind == "f" and array.dtype.itemsize < 4:
             kinds[name], found[name] = array.dtype.name, array.astype(np.float32)

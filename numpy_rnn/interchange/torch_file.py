@@ -24,11 +24,13 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, open_zip
 from numpy_rnn.interchange.torch_arrays import dequantise
 from numpy_rnn.interchange.torch_packed import Packed
+from numpy_rnn.interchange.torch_script import add_options
 from numpy_rnn.interchange.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
 MAX_UNPACKED = 1 << 30  # bytes of all entries of a compressed file
+MAX_REPEATED = 1 << 12  # numbers of a tensor that has the same ones several times
 BFLOAT16 = np.dtype("V2")  # only as a name for it
 KINDS = """float64 Double f8, float32 Float f4, float16 Half f2, bfloat16 BFloat16 V2,
     int64 Long i8, int32 Int qint32 QInt32 i4, int16 Short i2, int8 Char qint8 QInt8 i1,
@@ -83,7 +85,8 @@ class Tensor:
         if not all(type(n) is int and 0 <= n < 1 << 40 for n in sizes) or len(self.shape) > 32:
             raise ValueError(f"it has a tensor of shape {self.shape}, strides {self.strides}")
         numbers = self.storage.numbers(self.dtype)[self.offset :]
-        if math.prod(self.shape) > len(numbers):
+        # A copy may have more numbers than the file, if an axis repeats the same ones.
+        if math.prod(self.shape) > max(MAX_REPEATED, len(numbers)):
             raise ValueError(f"it has a tensor of shape {self.shape} beyond its storage")
         strides = [s * numbers.itemsize for s in self.strides]
         # NumPy refuses a view that leaves the numbers.
@@ -165,7 +168,10 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
             storages[key] = Storage(_dtype(kind), block, big_endian)
         return storages[key]
 
-    return Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
+    tree = Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
+    if any(name.startswith(f"{folder}code/") for name in names):
+        add_options(tree, lambda name: archive.read(f"{folder}{name}").decode())
+    return tree
 
 
 def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> Any:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ LIKE_LAYER_NORM = re.compile(r"(^|[._])(ln|layer_?norm)[^.]*$", re.IGNORECASE)
 OTHER_NORM = re.compile(
     r"(^|[._])(rms|b_?n|batch|g_?n|group|inst|p_?relu|act)[^.]*$", re.IGNORECASE
 )
+IN_PYTORCH = re.compile(r"(__torch__\.)?torch\.")  # names of its own classes
 TOKENS = -1  # the input size of an embedding
 RECURRENT: dict[int, type[RNN | GRU | LSTM]] = {1: RNN, 3: GRU, 4: LSTM}  # by blocks of weight_hh
 LIKE_EMBEDDING = re.compile(r"emb|wte|lookup", re.IGNORECASE)
@@ -50,9 +52,25 @@ class Part:
     arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
     sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
     known: dict[str, Any] = field(default_factory=dict)  # attributes of the pickled module
+    kind: str = ""  # the class of the pickled module
 
+    @property
+    def name(self) -> str:
+        """The file's name of the part."""
+        return next(iter(self.sources.values())).rpartition(".")[0]
+
+    @cached_property
     def choices(self) -> list[Choice]:
-        """Return the ways to read the part, the likeliest first. There may be none."""
+        """The ways to read the part, the likeliest first. There may be none."""
+        found = self._guesses()
+        if not IN_PYTORCH.match(self.kind) or self.is_normalised:
+            return found
+        if self.known.get("max_norm") is not None:
+            return []
+        kind = self.kind.rpartition(".")[2].removesuffix("Cell")
+        return [choice for choice in found if kind.endswith(choice.kind.__name__)]
+
+    def _guesses(self) -> list[Choice]:
         shapes = {name: array.shape for name, array in self.arrays.items()}
         if self.is_normalised or "weight_hh_l0" in shapes:
             return self._normalised(shapes) if self.is_normalised else self._recurrent(shapes)
@@ -120,7 +138,7 @@ class Part:
         """Return the layer. A ValueError says that its arrays do not fit together."""
         known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
         given = {**given, **known, "rng": 0}  # of weights that are replaced
-        if self.known.get("mode") == "RNN_RELU":
+        if self.known.get("mode") == "RNN_RELU" or self.known.get("nonlinearity") == "relu":
             given["nonlinearity"] = "relu"
         values = self._values(**{n: given[n] for n in ("eps",) if n in given})
         given = {

@@ -5,6 +5,7 @@ Programs save a state_dict, or several things by name: weights, the optimiser's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ MAX_DEPTH = 40
 INNER = ("_parameters", "_buffers", "_modules")  # attributes of a module, not parts of its names
 # Names of the weights. With "state" in it there are other things beside them.
 WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+# A network beside its original.
+COPY = re.compile(r"(^|_)(ema|swa|avg|averaged?|target|teacher|shadow|best|last|old)(_|$)")
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -33,6 +36,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     modules: dict[str, Instance] = field(default_factory=dict)  # if whole modules were saved
+    apart: list[str] = field(default_factory=list)  # names of whole networks beside each other
 
 
 def find_weights(tree: Any) -> Found:
@@ -64,13 +68,23 @@ def find_weights(tree: Any) -> Found:
         if not sets or not alone or whole:
             break
         chosen = [*known, *sets][0]
+        if len(sets) > 1 and not (known or any(COPY.search(name) for name in sets)):
+            names = sets[chosen]
+            found.apart = [*sets] if any("." in name for name in names) else []
+            break
         if len(sets) > 1:
             others = ", ".join(repr(name) for name in sets if name != chosen)
             found.notes.append(f"the weights are those of {chosen!r}; left out: {others}")
         tree = items[chosen]
     _collect(tree, found)
     if not found.arrays:
-        kind = tree.kind.rpartition(".")[2] if isinstance(tree, Instance) else type(tree).__name__
+        kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
+        if kind.startswith("__torch__"):
+            raise UnsupportedError(
+                "it is a frozen TorchScript module, whose weights have no names; save it before "
+                "torch.jit.freeze or optimize_for_inference, or export it to ONNX"
+            )
+        kind = kind.rpartition(".")[2]
         raise UnsupportedError(f"it holds a {kind} without arrays, expected a state_dict")
     return found
 

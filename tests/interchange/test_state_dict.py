@@ -210,6 +210,20 @@ def test_weight_dropout_keeps_the_weight_beside_the_layer() -> None:
         np.testing.assert_array_equal(values["rnns.0.weight_hh_l0"], next(iter(raw.values())))
 
 
+def test_an_embedding_that_is_dropped_out_has_two_names() -> None:
+    """As in fastai's AWD-LSTM."""
+    table = EMBEDDING["word_embeddings.weight"]
+    parts = {"0.encoder.weight": table, "0.encoder_dp.emb.weight": table}
+    parts |= recurrent("0.rnns.0.", 4, 3, 3) | {
+        "1.decoder.weight": table,
+        "1.decoder.bias": rows(7),
+    }
+    assert repr(build(parts)) == (
+        "Sequential(Sequential(encoder=Embedding(7, 3), rnns=Sequential(LSTM(3, 3))), "
+        "Sequential(decoder=Linear(3, 7)))"
+    )
+
+
 @pytest.mark.parametrize("names", [("online_model", "ema_model"), ("q_net", "q_net_target")])
 def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
     parts: dict[str, Array] = {}
@@ -226,6 +240,7 @@ def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
         *("h2h", "rnn.hh", "W_hh", "hidden_to_hidden", "query", "attn", "highway.gate", "att.0"),
         *("energy", "v_proj", "fc_h0", "init_state", "w_f", "x2f", "w3", "forget", "update_layer"),
         *("res_fc", "downsample", "router", "aux_out", "lora_A", "token_mix", "pos", "adapter.up"),
+        *("theta_b_fc", "ws1", "state_linearity", "film"),
     ],
 )
 def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
@@ -256,11 +271,29 @@ def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
         ),
         *[
             (recurrent("rnn.", 4, 2, 2) | linear(f"{a}.", 2, 2) | linear(f"{b}.", 2, 2), "branches")
-            for a, b in [("fc_mu", "fc_log_var"), ("actor", "critic"), ("head1", "head2")]
+            for a, b in [
+                *(("fc_mu", "fc_log_var"), ("actor", "critic"), ("head1", "head2")),
+                *(("action_net", "value_net"), ("fc_mean", "fc_lv"), ("proj.0", "proj.1")),
+                *(("backcast", "forecast"), ("netG", "netD")),
+            ]
         ],
+        (
+            recurrent("rnns.0.", 4, 2, 2)
+            | recurrent("rnns.1.", 4, 2, 2)
+            | linear("fcs.0.", 2, 2)
+            | linear("fcs.1.", 2, 2),
+            "rnns.0, fcs.0, rnns.1, fcs.1 is an order that fits, too",
+        ),
+        (
+            {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
+            "words may be an Embedding or a Linear layer",
+        ),
         *[
             (recurrent(f"{a}.", 4, 2, 2) | recurrent(f"{b}.", 4, 2, 2), "branches")
-            for a, b in [("lstm_forward", "lstm_backward"), ("models.0.rnn", "models.1.rnn")]
+            for a, b in [
+                *(("lstm_forward", "lstm_backward"), ("models.0.rnn", "models.1.rnn")),
+                ("directions.0.cell", "directions.1.cell"),
+            ]
         ],
     ],
 )
@@ -340,6 +373,12 @@ def test_numbers_are_widened_and_whole_ones_left_out() -> None:
     assert repr(state.build()) == "Linear(3, 2)"
     assert build(arrays).parameters.dtype == np.float64
     assert build(arrays, dtype="float32").parameters.dtype == np.float32
+
+
+def test_integers_without_a_scale_are_refused() -> None:
+    arrays = {name: (100 * a).astype(np.int8) for name, a in recurrent("rnn.", 4, 3, 2).items()}
+    with pytest.raises(UnsupportedError, match=r"rnn\.weight_ih_l0 \(int8\)"):
+        build(arrays)
 
 
 @pytest.mark.parametrize("names", [("weight_scale", "weight_zero_point"), ("weight.scales", "")])

@@ -233,7 +233,11 @@ def test_quantised_weights_are_dequantised(tmp_path: Path, new_zip: bool) -> Non
 
 @pytest.mark.parametrize(
     "layer",
-    [torch.nn.EmbeddingBag(5, 3), torch.nn.GroupNorm(1, 3), torch.nn.RMSNorm(3)],
+    [
+        *(torch.nn.EmbeddingBag(5, 3), torch.nn.GroupNorm(1, 3), torch.nn.RMSNorm(3)),
+        torch.nn.BatchNorm1d(3, track_running_stats=False),
+        torch.nn.Embedding(5, 3, max_norm=1.0),
+    ],
 )
 def test_a_pickled_layer_with_the_names_of_another_one_is_refused(
     layer: torch.nn.Module, tmp_path: Path
@@ -262,6 +266,38 @@ def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
 
 
+class WithOptions(torch.nn.Module):
+    """Layers with options that no weight tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(3, eps=0.2)
+        self.gru = torch.nn.GRU(3, 4, batch_first=True)
+        self.rnn = torch.nn.RNN(4, 2, nonlinearity="relu", batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.rnn(self.gru(self.norm(x))[0])[0]
+        return y
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.script, torch.jit.trace])
+def test_the_code_of_torchscript_tells_the_options(compiled: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x, theirs = torch.randn(3, 3, 3), WithOptions()
+    made = compiled(theirs, *[x] * (compiled is torch.jit.trace))
+    torch.jit.save(made, tmp_path / "m.pt")
+    y, _ = interchange.load(tmp_path / "m.pt").predict(x.numpy())
+    np.testing.assert_allclose(y, theirs(x).detach(), atol=1e-6)
+
+
+def test_a_frozen_torchscript_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    frozen = torch.jit.freeze(torch.jit.script(WithOptions().eval()))
+    torch.jit.save(frozen, tmp_path / "m.pt")
+    with pytest.raises(UnsupportedError, match=r"frozen.*save it before torch\.jit\.freeze"):
+        interchange.load(tmp_path / "m.pt")
+
+
 def test_what_a_state_dict_does_not_hold_is_said(tmp_path: Path) -> None:
     model = Sequential(
         rnn=GRU(3, 4, batch_first=True, rng=0), act=Tanh(), end=LastStep(True), fc=Linear(4, 2)
@@ -283,6 +319,31 @@ def test_a_tensor_that_is_negative_by_a_flag_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch._neg_view(torch.ones(2, 3))}, tmp_path / "m.pt")
     with pytest.raises(UnsupportedError, match="resolve_neg"):
         interchange.load(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("new_zip", [True, False])
+def test_a_tensor_that_repeats_its_numbers_is_read(new_zip: bool, tmp_path: Path) -> None:
+    state = {"fc.weight": torch.randn(1, 3).expand(4, 3), "fc.bias": torch.zeros(1).expand(4)}
+    torch.save(state, tmp_path / "m.pt", _use_new_zipfile_serialization=new_zip)
+    values = interchange.load(tmp_path / "m.pt").parameters.values
+    np.testing.assert_array_equal(values["weight"], state["fc.weight"].numpy())
+    torch.save({"weight": torch.zeros(1).expand(1 << 20, 1 << 15)}, tmp_path / "m.pt")
+    with pytest.raises(DamagedFileError, match="beyond its storage"):
+        interchange.load(tmp_path / "m.pt")
+
+
+def test_networks_with_the_same_names_are_not_copies(tmp_path: Path) -> None:
+    """Only the first one was read."""
+    torch.manual_seed(0)
+    part = {"rnn.weight_ih_l0": torch.randn(8, 2), "rnn.weight_hh_l0": torch.randn(8, 2)}
+    torch.save({"sender": part, "receiver": {n: 2 * v for n, v in part.items()}}, tmp_path / "m.pt")
+    with pytest.raises(UnsupportedError, match="sender and receiver are networks"):
+        interchange.load(tmp_path / "m.pt")
+    values = interchange.load(tmp_path / "m.pt", layers=["receiver.rnn"]).parameters.values
+    np.testing.assert_array_equal(values["receiver.rnn.weight_ih_l0"], 2 * part["rnn.weight_ih_l0"])
+    layers = {name: dict(torch.nn.Linear(2, 2).state_dict()) for name in ("a", "b")}
+    torch.save(layers, tmp_path / "m.pt")
+    assert repr(interchange.load(tmp_path / "m.pt")).count("Linear") == 2
 
 
 @pytest.mark.parametrize("pack", [lambda *state: state, lambda *state: [*state, {"epochs": 3}]])
@@ -317,6 +378,12 @@ def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:
         "Sequential(Embedding(5, 3, padding_idx=2, dtype=float32), RNN(3, 4, nonlinearity='relu', "
         "batch_first=True, dtype=float32), LayerNorm((4,), eps=0.1, dtype=float32))"
     )
+    cell = torch.nn.ModuleDict({"cell": torch.nn.RNNCell(3, 4, nonlinearity="relu")})
+    torch.save(cell, tmp_path / "m")
+    assert "nonlinearity='relu'" in repr(interchange.load(tmp_path / "m"))
+    words = torch.nn.Sequential(torch.nn.Embedding(3, 3), torch.nn.LSTM(3, 2))
+    torch.save(words, tmp_path / "m")
+    assert repr(interchange.load(tmp_path / "m")).startswith("Sequential(Embedding(3, 3")
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), tmp_path / "m")
     with pytest.raises(UnsupportedError, match=r"at 1 \(ReLU\) is a layer without parameters"):
         interchange.load(tmp_path / "m")

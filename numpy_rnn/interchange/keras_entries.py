@@ -1,0 +1,87 @@
+"""The layers of a Keras file, and the classes of weights without a config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from numpy_rnn import layers
+from numpy_rnn.functional.types import Array
+
+# Class, cell, number of gates, and their order in Keras 1, which has three arrays for each.
+RECURRENT: dict[str, tuple[type[layers.RNN | layers.LSTM | layers.GRU], str, int, str]] = {
+    "SimpleRNN": (layers.RNN, "rnn", 1, ""),
+    "LSTM": (layers.LSTM, "lstm", 4, "icfo"),
+    "GRU": (layers.GRU, "gru", 3, "zrh"),
+}
+OF_RECURRENCE = {*RECURRENT, *[f"CuDNN{kind}" for kind in RECURRENT], "Bidirectional", "RNN"}
+OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
+WITHOUT_EFFECT: tuple[str, ...] = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity")
+WITHOUT_EFFECT += ("ActivityRegularization",)
+STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
+
+
+class Entry(NamedTuple):
+    """A layer of a file."""
+
+    name: str
+    class_name: str
+    config: Mapping[str, Any]
+    weights: Sequence[Array]
+
+    def as_class(self, class_name: str, config: Mapping[str, Any]) -> Entry:
+        """Return the entry of a layer inside, with the class and the config of today's Keras."""
+        config = {OLD_NAMES.get(name, name): value for name, value in config.items()}
+        return self._replace(class_name=class_name.removeprefix("CuDNN"), config=config)
+
+    def layer_inside(self) -> Entry:
+        """Return the layer of a TimeDistributed, whose arrays have no axis of steps."""
+        inner = self.config["layer"]
+        ranks = [rank and rank - 1 for rank in self.config.get("ranks", ())]
+        return self.as_class(inner["class_name"], {**inner["config"], "ranks": ranks})
+
+
+class Call(NamedTuple):
+    """One use of a layer in a network. A value is the name of a call, and which of its outputs."""
+
+    name: str
+    entry: Entry
+    given: Sequence[tuple[str, int]]  # the values that it reads
+    options: Mapping[str, Any] = {}  # its other arguments
+    mask: tuple[Any, ...] | None = None  # a mask that it is given: where a value differs from which
+
+
+def is_stepwise(layer: Mapping[str, Any]) -> bool:
+    """Return whether a layer of a config does the same at each step as at all steps at once."""
+    axis = layer["config"].get("axis", -1)
+    return layer["class_name"] in STEPWISE and axis in (-1, [-1])
+
+
+def guess_class(name: str, weights: Sequence[Array], first: str) -> Entry:
+    """Return an entry for weights without a config. `first` is the name of the first one."""
+    shapes = [w.shape for w in weights]
+    ranks, half = [len(shape) for shape in shapes], len(shapes) // 2
+    state = shapes[1] if ranks[1:2] == [2] else (1, 0)
+    known = {gates: kind for kind, (_, _, gates, _) in RECURRENT.items()}
+    kind = {9: "GRU", 12: "LSTM"}.get(len(shapes)) or known.get(state[1] // max(state[0], 1))
+    config: dict[str, Any] = {"return_sequences": True} if kind else {}
+    if kind and half in (2, 3) and shapes[:half] == shapes[half:]:
+        both = {"layer": {"class_name": kind, "config": config}}
+        return Entry(name, "Bidirectional", both, weights)
+    if ranks == [2, 1] or (ranks == [2] and re.search("/kernel|^dense", first)):
+        kind = "Dense"
+    elif ranks == [2] and re.search("/embeddings|^embedding", first):
+        kind = "Embedding"
+    elif set(ranks) == {1} and len(ranks) in (2, 4):
+        kind = "LayerNormalization" if len(ranks) == 2 else "BatchNormalization"
+    elif not shapes and re.match("input|dropout", name):
+        kind = "InputLayer"
+    return Entry(name, kind or "unknown", config, weights)
+
+
+def snake_case(name: str) -> str:
+    """Return the name that Keras 3 gives to the weights of a class."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
