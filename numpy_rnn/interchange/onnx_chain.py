@@ -19,7 +19,10 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import CONSTANT, ERRORS, NUMBERS, SHAPES, Graph, Known, Node, Run
+from numpy_rnn.interchange.graph import Graph, Node
+from numpy_rnn.interchange.graph_nodes import ERRORS
+from numpy_rnn.interchange.graph_plan import CONSTANT, NUMBERS, Known
+from numpy_rnn.interchange.graph_run import SHAPES, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
 from numpy_rnn.interchange.operators import function_of
 from numpy_rnn.layers.activation import activation_layer
@@ -99,7 +102,7 @@ class _SmallRun(Run):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__({})
-        self.steps, self.budget = None, _budget(graph)  # nothing is recorded
+        self.plan.steps, self.budget = None, _budget(graph)  # nothing is recorded
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
@@ -139,7 +142,7 @@ class _Walk:
         self.budget = _budget(graph)
         T, B, *D = _example(graph, *SIZES[-1])[0].shape
         self.rows, self.width = T * B, math.prod(D)  # of a small input, after the last layer
-        for node in graph.needed():
+        for node, _ in graph.order:
             self._follow(node)
         first, *others = [self.labels[name] for name in graph.outputs]
         require(first.layer == self.made and all(label.kind == STATE for label in others))

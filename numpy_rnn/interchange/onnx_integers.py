@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,11 @@ def product_of_quantized(
 ) -> Any:
     quantized, scale, zero = DynamicQuantizeLinear(A)
     return product_of_integers(quantized, B, scale, b_scale, zero, b_zero, bias)
+
+
+SHORT: dict[str, Callable[..., Any]] = {
+    "com.microsoft::DynamicQuantizeMatMul": product_of_quantized,
+    "com.microsoft::MatMulIntegerToFloat": product_of_integers,
+    "numpy_rnn::Centre": centred,
+    "numpy_rnn::Dequantize": dequantised,
+}

@@ -1,9 +1,10 @@
-# ruff: noqa: A002, D103, N802 (operators and parameters have the specification's names)
+# ruff: noqa: A002, A006, D103, N802 (operators and parameters have the specification's names)
 """The operators of ONNX that move numbers: shapes, slices, padding, indices and sequences."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -184,3 +185,26 @@ def SplitToSequence(input: Array, split: Any = None, *, axis: int = 0, keepdims:
 
 def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
     return np.stack([*sequence], axis) if new_axis else np.concatenate([*sequence], axis)
+
+
+SHORT: dict[str, Callable[..., Any]] = {
+    "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
+    "Expand": lambda input, shape: np.broadcast_to(
+        input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
+    ),
+    "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
+    "Identity": lambda input: input,
+    "NonZero": lambda X: np.array(np.nonzero(X), np.int64),
+    "Range": lambda start, *more: np.arange(*[x.item() for x in (start, *more)], dtype=start.dtype),
+    "SequenceAt": lambda sequence, position: sequence[whole(position)],
+    "SequenceEmpty": lambda *, dtype=1: np.empty(0, object),  # noqa: ARG005 (any)
+    "SequenceLength": lambda sequence: np.array(len(sequence), np.int64),
+    "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
+    "Size": lambda data: np.array(data.size, np.int64),
+    "Squeeze": lambda data, axes=None: np.squeeze(data, axes_of(axes)),
+    "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
+    "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
+    "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, whole(k)),
+    "Unsqueeze": lambda data, axes: np.expand_dims(data, axes_of(axes) or ()),
+    "Scatter": ScatterElements,  # before opset 11
+}

@@ -218,3 +218,13 @@ def _resampled(X: Array, axis: int, at: Array, nearest: str) -> Any:
     low = at.astype(int)
     part = (at - low).astype(X.dtype).reshape([-1 if n == axis else 1 for n in range(X.ndim)])
     return X.take(low, axis) * (1 - part) + X.take(np.minimum(low + 1, last), axis) * part
+
+
+SHORT: dict[str, Callable[..., Any]] = {
+    "AveragePool": pool(mean=True),
+    "Conv": bind_convolution,
+    "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
+    "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
+    "MaxPool": pool(mean=False),
+    "Upsample": Resize,  # before opset 11
+}

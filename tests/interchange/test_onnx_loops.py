@@ -10,8 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from numpy_rnn.interchange import graph as graphs
-from numpy_rnn.interchange import read
+from numpy_rnn.interchange import graph_plan, read
 from numpy_rnn.interchange.contents import UnsupportedError
 from tests.interchange.onnx_nodes import onnxruntime_outputs
 
@@ -169,7 +168,7 @@ def test_a_loop_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.M
     whole = body([loop], [value("x", FLOAT, [3, 3])], [H], W=W)
     path = tmp_path / "model.onnx"
     path.write_bytes(helper.make_model(whole).SerializeToString())
-    monkeypatch.setattr(graphs, "MAX_TURNS", 50)
+    monkeypatch.setattr(graph_plan, "MAX_TURNS", 50)
     with pytest.raises(ValueError, match=r"node 'endless' \(Loop\): more than 50 turns"):
         read(path).build()(X)
 
