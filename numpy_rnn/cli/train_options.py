@@ -77,7 +77,7 @@ def threads_from(given: dict[str, Any]) -> int:
     if threads > 1 and not can_limit():
         raise UsageError(
             f"--threads is {threads}, which needs threadpoolctl "
-            "(pip install '.[threads]') or OPENBLAS_NUM_THREADS=1"
+            "(pip install threadpoolctl) or OPENBLAS_NUM_THREADS=1"
         )
     return threads
 
