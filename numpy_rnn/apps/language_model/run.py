@@ -113,7 +113,7 @@ class TrainingRun:
         if settings.time_budget is not None:
             seconds, first = settings.time_budget * (1 - REMAINDER), settings.validate_every
             self.budget = TimeBudget(seconds, self.files, min(20, first), self._steps_to_validate)
-        self.history = History()
+        self.history = History(min(50, settings.validate_every))
         self.log = JsonLines(None, validation=self.validation)  # until it gets a path
         callbacks = self.budget, self.history, self.validation, self.log, self.files
         self.trainer = Trainer(

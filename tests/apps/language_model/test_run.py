@@ -34,6 +34,8 @@ def test_a_run_learns_and_its_checkpoint_is_read(tmp_path: Path, cell: str) -> N
     job.trainer.fit()
     assert job.validation is not None
     assert job.validation.best < 0.8 * np.log(len(job.vocabulary))
+    training, validation = ([step for step, _ in losses] for losses in job.losses)
+    assert training == validation  # so that a plot of a short run shows both lines
     saved = run.read(tmp_path)
     assert saved.settings == job.settings
     assert saved.vocabulary.characters == job.vocabulary.characters
