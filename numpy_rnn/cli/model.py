@@ -296,6 +296,9 @@ def write_data(path: Path, y: Array, rate: int) -> None:
     if path.suffix == ".csv":
         write_atomically(path, partial(np.savetxt, X=y, delimiter=",", fmt="%.9g"))
         return
+    if np.abs(y).max(initial=0) > 1:
+        text = "samples beyond -1 or 1 are clipped"
+        print(f"numpy-rnn: warning: {str(path)!r}: {text}", file=sys.stderr)
     samples = np.clip(np.rint(y * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
 
     def write(file: Any) -> None:

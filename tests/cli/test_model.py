@@ -288,6 +288,19 @@ def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int
     np.testing.assert_allclose(got, np.clip(y[:, 0], -1, 1), atol=2.0**-15)
 
 
+@pytest.mark.parametrize(("size", "clipped"), [(0.5, False), (0.6, True)])
+def test_clipped_samples_are_a_warning(
+    folder: Path, command: Command, size: float, clipped: bool
+) -> None:
+    model = Linear(2, 1, bias=False)
+    model.parameters.data[:] = size
+    model.save(folder / "loud")
+    np.save(folder / "ones.npy", np.ones((4, 2)))
+    done = command("run", "loud", "--input", "ones.npy", "--output", "loud.wav")
+    warning = "numpy-rnn: warning: 'loud.wav': samples beyond -1 or 1 are clipped\n"
+    assert (done.returncode, done.stderr) == (0, warning * clipped)
+
+
 def test_tokens_are_read_from_a_column(folder: Path, command: Command) -> None:
     done = command("run", "tokens", "--input", "ids.csv", "--output", "y.npy")
     assert (done.returncode, done.stderr) == (0, "")
