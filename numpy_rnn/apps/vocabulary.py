@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_kind
 from numpy_rnn.files import naming, open_regular
 from numpy_rnn.functional.types import Array
 
@@ -46,9 +47,7 @@ class Vocabulary:
     """
 
     def __init__(self, characters: str) -> None:
-        if not isinstance(characters, str):
-            kind = type(characters).__name__
-            raise TypeError(f"Vocabulary: characters is a {kind}, expected a str")
+        check_kind("Vocabulary", "characters", characters, str)
         if not characters:
             raise ValueError("vocabulary is empty, expected at least one character")
         check_text("vocabulary", characters)

@@ -128,9 +128,8 @@ def bug_data(bug: Bug) -> dict[str, Any]:
 
 def label(data: dict[str, Any]) -> str:
     """Return the lines about a bug, from the result of :func:`bug_data`."""
-    caught = (
-        f"{inputs}: {'caught' if yes else 'MISSED'}" for inputs, yes in data["caught"].items()
-    )
+    found = data["caught"].items()
+    caught = (f"{inputs}: {'caught' if yes else 'MISSED'}" for inputs, yes in found)
     return "\n".join(
         [
             f"{data['reference']}: {data['name']}",

@@ -186,9 +186,7 @@ def _run_layer(
 
 
 def _read_state(options: argparse.Namespace, model: Any, rows: int) -> Any:
-    if not (options.state_in or options.state_out):
-        return None
-    if not getattr(model, "stateful", False):
+    if (options.state_in or options.state_out) and not getattr(model, "stateful", False):
         raise UsageError("--state-in and --state-out: the model carries no state")
     if not options.state_in:
         return None

@@ -105,10 +105,8 @@ def _experiment(options: argparse.Namespace) -> Experiment:
                 characters = recall.extend(characters, options.text)
             return Experiment(options.text, characters, **values(options, names))
     except UsageError as error:
-        hint = (
-            ", or --extend-vocabulary" if "expected one of the vocabulary's" in str(error) else ""
-        )
-        raise UsageError(f"{error}{hint}") from None
+        unknown = "expected one of the vocabulary's" in str(error)
+        raise UsageError(f"{error}{', or --extend-vocabulary' * unknown}") from None
 
 
 def _headline(experiment: Experiment) -> str:

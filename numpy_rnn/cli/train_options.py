@@ -42,9 +42,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--time-budget", metavar="TIME", help="training time instead of epochs: 90s, 3m, 1h"
     )
     add_options(parser, Settings)
-    parser.set_defaults(
-        **dict.fromkeys(described(Settings))
-    )  # None tells an option that is not given
+    # None tells an option that is not given.
+    parser.set_defaults(**dict.fromkeys(described(Settings)))
 
 
 def merged(options: argparse.Namespace) -> dict[str, Any]:

@@ -94,9 +94,8 @@ class TrainingRun:
             )
         # (N,) held-out tokens, MAX_HELD_OUT at most, after the last token of the training part,
         # which the first of them is predicted from. Empty if nothing is held out.
-        self.held_out = (
-            tokens[split - 1 : split + MAX_HELD_OUT] if split < len(tokens) else tokens[:0]
-        )
+        first = split - 1 if split < len(tokens) else split
+        self.held_out = tokens[first : split + MAX_HELD_OUT]
         self.model = build(settings, len(vocabulary))
         self.model.vocabulary = vocabulary.characters
         about = {"settings": asdict(settings), "text": asdict(text)}

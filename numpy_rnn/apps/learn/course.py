@@ -107,9 +107,8 @@ class Course:
             self.answers[exercise.name] = digest
         elif verdict.kind == "passed" and exercise.name not in self.passed:
             self.passed.append(exercise.name)
-        state = {
-            name: getattr(self, name) for name in ("language", "passed", "failures", "answers")
-        }
+        names = ("language", "passed", "failures", "answers")
+        state = {name: getattr(self, name) for name in names}
         _write(self.folder / PROGRESS, json.dumps(state, indent=1))
         count = min(self.failures.get(key, 0), 2 if changed else 3)
         return verdict, fold(render(exercise, verdict, count, self.messages))
