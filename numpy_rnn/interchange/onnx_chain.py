@@ -195,6 +195,8 @@ class _Walk:
     def _moved(self, node: Node, known: Sequence[Label]) -> Label:
         """Return the label of numbers that a node moves."""
         require(node.op != "Concat" or len(known) == len(node.inputs))
+        # Without axes, it removes those that happen to have one element.
+        require(node.op != "Squeeze" or node.inputs[1:] or "axes" in node.attributes)
         found, kind = {label.layer for label in known}, min(label.kind for label in known)
         require(kind == STATE or len(found) == 1)
         if (node.op == "Slice" and not self._is_whole(node)) or node.op == "Gather":

@@ -177,7 +177,8 @@ class Reader:
             return Value(message["name"])
         shape = None
         if tensor["shape"] is not None:
-            shape = tuple(d["dim_param"] or d["dim_value"] or None for d in tensor["shape"]["dim"])
+            dims = tensor["shape"]["dim"]  # some programs write -1 for any size
+            shape = tuple(d["dim_param"] or max(d["dim_value"], 0) or None for d in dims)
         try:
             return Value(message["name"], array_type(tensor["elem_type"]), shape)
         except UnsupportedError as error:

@@ -235,7 +235,7 @@ def recurrent_chain(**change: Any) -> bytes:
     weights = [from_array(n, r.standard_normal(s).astype("f4")) for n, s in shapes.items()]
     nodes = [
         node("RNN", ["x", "W", "R", "", "", change.get("state", "")], ["Y", "Y_h"]),
-        node("Squeeze", ["Y", "axes"], ["y"]),
+        node("Squeeze", ["Y", "axes"][: change.get("axes", 2)], ["y"]),
         node("Relu", ["y"], ["z"]),
         node("Tanh", ["y"], ["t"]),
     ]
@@ -256,6 +256,8 @@ def recurrent_chain(**change: Any) -> bytes:
         ({"outputs": ["z", "y"]}, Graph),  # the layer's output is wanted too
         ({"outputs": ["z", "t"]}, Graph),  # two branches
         ({"sizes": (4, 1)}, Sequential),
+        ({"sizes": (4, -1)}, Sequential),  # any batch size, as Paddle writes it
+        ({"axes": 1}, Graph),  # which axes are removed depends on their sizes
         ({"sizes": (1, 1)}, Graph),  # the order of the axes cannot be told
     ],
 )
@@ -265,7 +267,7 @@ def test_what_is_no_chain_of_layers_stays_a_graph(
     made = load(recurrent_chain(**change), tmp_path)
     assert type(made) is kind
     T, B = change.get("sizes", (4, 3))
-    x = np.random.default_rng(1).standard_normal((T, B, 2)).astype("f4")
+    x = np.random.default_rng(1).standard_normal((T, max(B, 1), 2)).astype("f4")
     graph = read(tmp_path / "model.onnx").build(graph=True)
     ours = made.predict(x)[0] if kind is Sequential else made(x)[0]
     np.testing.assert_allclose(ours, graph(x)[0], rtol=1e-5, atol=1e-6)
