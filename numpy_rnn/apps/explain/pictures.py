@@ -19,7 +19,7 @@ LETTERS = 25  # characters in a row of the predictions
 AXIS_MINIMUM = 1e-8  # of a logarithmic axis
 INK = "#010203"  # placeholder of the text colour, replaced in the file; no data has this colour
 LINES = {"before": ":", "after": "-"}  # training
-LIGHT_AND_DARK = """svg { color: #1b1b1b }
+LIGHT_AND_DARK = """svg { color-scheme: light dark; color: #1b1b1b }
 @media (prefers-color-scheme: dark) { svg { color: #e6e6e6 } }
 """
 INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
@@ -66,7 +66,7 @@ def predictions(network: Measurements, sample: Sample) -> bytes:
     starts = range(0, len(targets), LETTERS)
     figure, panels = _figure(1 + (0.6 + 0.16 * len(rows)) * len(starts), rows=len(starts))
     names = [shown(sample.characters[row]) for row in rows]
-    marks, vmax = {"predicted": "tab:green", "missed": "tab:red"}, max(1, outputs.max())
+    marks, vmax = {"predicted": INK, "missed": "tab:red"}, max(1, outputs.max())
     for axes, start in zip(panels, starts, strict=True):
         axes.imshow(outputs[:, rows].T, cmap=blues, vmin=0, vmax=vmax, aspect="auto")
         for word, colour in marks.items():
