@@ -127,9 +127,9 @@ def test_a_language_model_is_measured_on_a_text(cell: str, layers: int, tmp_path
     assert saved.validation is not None
     found = measure(sample, fresh, model, saved.history.losses, saved.validation.history)
     assert (found.name, found.units, found.layers) == (cell.upper(), 8, layers)
-    assert [step for step, _ in found.losses] == [50, 67]
-    assert found.losses[0][1] > found.losses[1][1]
-    assert [step for step, _ in found.held_out] == [10, 20, 30, 40, 50, 60, 67]
+    for losses in (found.losses, found.held_out):
+        assert [step for step, _ in losses] == [10, 20, 30, 40, 50, 60, 67]
+    assert found.losses[0][1] > found.losses[-1][1]
     assert found.held_out[0][1] > found.held_out[-1][1]
     T, after = len("the cat sees a dog") - 1, found.after
     assert (
