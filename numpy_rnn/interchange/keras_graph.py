@@ -79,11 +79,12 @@ def to_graph(
     taken += [name for node in writer.nodes for name in node["output"]]
     if doubled := [name for name, count in Counter(taken).items() if count > 1]:
         raise UnsupportedError(f"{doubled[0]}, which is the name of two things")
-    # The writer's own last node is left out, because it names one output, and that "y".
-    graph = Reader(Path(), encode("Model", writer.model())).graph()
+    message = writer.model()  # whose last node makes one output "y", which may be an input's name
+    message["graph"] |= {"node": message["graph"]["node"][:-1], "output": []}
+    graph = Reader(Path(), encode("Model", message)).graph()
     ends = [name if name not in taken else f"{name}_out" for name in names]
     nodes = [Node(e, "Identity", (values[v],), (e,)) for e, v in zip(ends, outputs, strict=True)]
-    return Graph(graph.nodes[:-1] + tuple(nodes), graph.inputs, ends, graph.constants)
+    return Graph((*graph.nodes, *nodes), graph.inputs, ends, graph.constants)
 
 
 def _is_loop(call: Call) -> int:

@@ -263,6 +263,14 @@ def test_a_sum_of_keras_2_adds_axes_after_the_first_one(tmp_path: Path) -> None:
         load(tmp_path / "m.h5")
 
 
+def test_inputs_may_have_any_names(tmp_path: Path) -> None:
+    parts: Any = [(n, "InputLayer", {"batch_input_shape": [None, 2]}, []) for n in ("x", "y")]
+    parts.append(("dot", "Dot", {"axes": 1}, nodes("x", "y")))
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["dot"], {}))
+    (z,) = load(tmp_path / "m.h5")(X[:, 0], X[:, 1])
+    np.testing.assert_allclose(z, (X[:, 0] * X[:, 1]).sum(1, keepdims=True))
+
+
 def test_an_input_with_the_name_of_a_node(tmp_path: Path) -> None:
     start = {"batch_input_shape": [None, None, 2]}
     parts: Any = [(n, "InputLayer", start, []) for n in ("Add_0", "x")]
