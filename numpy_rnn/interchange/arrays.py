@@ -13,15 +13,16 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from numpy_rnn.arguments import NO_DEFAULT
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import torch_file
-from numpy_rnn.interchange.contents import Contents, open_zip, read_bytes
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
 from numpy_rnn.interchange.state_dict import StateDict
 from numpy_rnn.interchange.torch_file import MAX_UNPACKED, read_tree
-from numpy_rnn.interchange.torch_missing import check_for_torch
 from numpy_rnn.interchange.tree import Found, find_weights
 from numpy_rnn.interchange.unpickle import Machine, PickledArray
+from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, LayerNorm, Linear, Sequential
 from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer
 from numpy_rnn.layers.model_file import read_model
 from numpy_rnn.reading import damaged_file_errors
@@ -31,6 +32,11 @@ NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+# The layers with parameters that PyTorch has. Of their options: those that PyTorch lacks, and those
+# that names and shapes tell or that change no result.
+TORCH = (RNN, LSTM, GRU, Linear, Embedding, LayerNorm)
+OURS = {"reset_after", "reverse", "merge", "activations", "clip", "input_forget"}
+TOLD = {"num_layers", "bias", "bidirectional", "proj_size", "recompute"}
 
 
 def read(path: Path, form: str) -> Contents:
@@ -90,7 +96,7 @@ def write(model: Layer, path: Path, form: str) -> list[str]:
     if form == "safetensors":
         model.save(path)
         return []
-    missing = check_for_torch(model)
+    missing = _check_for_torch(model)
     writers: dict[str, Callable[[Any], None]] = {
         "torch": partial(torch_file.write, arrays=model.parameters.values),
         "pickle": partial(pickle.dump, model.state_dict(), protocol=4),
@@ -105,3 +111,36 @@ def _write_npz(file: Any, arrays: Mapping[str, Array]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
+
+
+def _check_for_torch(model: Layer) -> list[str]:
+    """Return what a state_dict of the model does not hold, in words.
+
+    UnsupportedError names all layers and options that PyTorch lacks.
+    """
+    foreign, missing = list[str](), list[str]()
+    _describe(model, "", foreign, missing)
+    if foreign:
+        raise UnsupportedError(f"PyTorch has no {', '.join(dict.fromkeys(foreign))}")
+    if not model.parameters.shapes:
+        raise UnsupportedError(f"{model!r} has no weights, so its state_dict is empty")
+    return missing
+
+
+def _describe(model: Layer, name: str, foreign: list[str], missing: list[str]) -> None:
+    kind, prefix = type(model).__name__, f"{name}: " if name else ""
+    if type(model) is Sequential:
+        for inner, layer in model.layers.items():
+            _describe(layer, f"{name}.{inner}".lstrip("."), foreign, missing)
+    elif type(model) in TORCH and model.parameters.shapes:
+        for option, default in model._arguments().items():
+            value = getattr(model, option, default)
+            if value == default or default is NO_DEFAULT or option in TOLD:
+                continue
+            ours = option in OURS or (option == "nonlinearity" and value not in ("tanh", "relu"))
+            owner = kind if ours or not name else name
+            (foreign if ours else missing).append(f"{owner} with {option}={value!r}")
+    elif isinstance(model, Sequential) or model.parameters.shapes:
+        foreign.append(kind)
+    else:
+        missing.append(f"{prefix}{model!r}")

@@ -107,9 +107,8 @@ def _parse_call(node: Any) -> tuple[list[Reference], dict[str, Any], list[Refere
 def _tensors(value: Any) -> list[Reference]:
     """Return the outputs of layers that a part of a config refers to."""
     if isinstance(value, dict):
-        if "keras_history" in value:
-            return [tuple(value["keras_history"])]
-        return [reference for v in value.values() for reference in _tensors(v)]
+        inside = [value["keras_history"]] if "keras_history" in value else [*value.values()]
+        return [reference for v in inside for reference in _tensors(v)]
     if not isinstance(value, list):
         return []
     if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int) and value[1] >= 0:

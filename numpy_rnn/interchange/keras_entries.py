@@ -17,8 +17,8 @@ RECURRENT: dict[str, tuple[type[layers.RNN | layers.LSTM | layers.GRU], str, int
 }
 OF_RECURRENCE = {*RECURRENT, *[f"CuDNN{kind}" for kind in RECURRENT], "Bidirectional", "RNN"}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
-WITHOUT_EFFECT: tuple[str, ...] = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity")
-WITHOUT_EFFECT += ("ActivityRegularization",)
+WITHOUT_EFFECT = ["GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"]
+WITHOUT_EFFECT += ["Identity"]
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
 
 
@@ -50,6 +50,10 @@ class Call(NamedTuple):
     given: Sequence[tuple[str, int]]  # the values that it reads
     options: Mapping[str, Any] = {}  # its other arguments
     mask: tuple[Any, ...] | None = None  # a mask that it is given: where a value differs from which
+
+    def __str__(self) -> str:
+        read = ", ".join([f"{name}.{n}".removesuffix(".0") for name, n in self.given])
+        return f"{self.name} of {read}".removesuffix(" of ")
 
 
 def is_stepwise(layer: Mapping[str, Any]) -> bool:

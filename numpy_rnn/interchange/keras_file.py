@@ -56,13 +56,7 @@ def read(path: Path) -> Contents:
 
     named = [(e.name, e) for e in whole.entries]
     if not whole.is_chain:
-        reads = [
-            ", ".join([f"{n}.{i}".removesuffix(".0") for n, i in c.given]) for c in whole.calls
-        ]
-        named = [
-            (f"{c.name} of {r}".removesuffix(" of "), c.entry)
-            for c, r in zip(whole.calls, reads, strict=True)
-        ]
+        named = [(str(call), call.entry) for call in whole.calls]
     return Contents(
         "keras",
         {f"{e.name}.{i}": array for e in whole.entries for i, array in enumerate(e.weights)},

@@ -21,28 +21,25 @@ from numpy_rnn.interchange.keras_entries import (
 )
 from numpy_rnn.interchange.keras_layers import Chain
 from numpy_rnn.interchange.keras_merges import join, take_steps_apart
-from numpy_rnn.interchange.keras_nodes import FAR, WINDOWS, add_plain, join_steps, slice_of, slide
+from numpy_rnn.interchange.keras_nodes import (
+    FAR,
+    REDUCTIONS,
+    WINDOWS,
+    add_plain,
+    join_steps,
+    slice_of,
+    slide,
+)
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
 from numpy_rnn.interchange.protobuf import NUMBERS, encode
 from numpy_rnn.layers.wrappers import Flip
 
-FUNCTIONS = {  # of TensorFlow, that Keras 2 made layers of
-    "__operators__.add": "Add",
-    "math.add": "Add",
-    "math.multiply": "Multiply",
-    "math.subtract": "Subtract",
-    "concat": "Concatenate",
-    "math.reduce_sum": "Sum",
-    "math.reduce_mean": "Mean",
-    "math.reduce_max": "Max",
-    "math.abs": "Absolute",
-    "math.exp": "Exp",
-    "nn.softmax": "Softmax",
-}
-FUNCTIONS |= {
-    f"{part}.{name}": name for part in ("nn", "math") for name in ("tanh", "sigmoid", "relu")
-}
+# TensorFlow's functions, of which Keras 2 made layers, as Keras 3's operations and activations.
+FUNCTIONS = {"__operators__.add": "Add", "concat": "Concatenate", "math.abs": "Absolute"}
+FUNCTIONS |= {"nn.softmax": "Softmax"} | {f"math.reduce_{n.lower()}": n for n in REDUCTIONS}
+FUNCTIONS |= {f"math.{n.lower()}": n for n in ("Add", "Exp", "Multiply", "Sqrt", "Subtract")}
+FUNCTIONS |= {f"{m}.{n}": n for m in ("nn", "math") for n in ("tanh", "sigmoid", "relu")}
 PASSING = ("SpatialDropout1D", "ReLU", "LeakyReLU", "ELU", *WITHOUT_EFFECT)
 SLICES = ("GetItem", "SlicingOpLambda")  # of Keras 3 and 2
 OPERATORS = {"selu": "Selu", "exponential": "Exp"}  # which the writer of ONNX files has not

@@ -19,8 +19,12 @@ import numpy as np
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.torch_arrays import computed, floating, unwrapped
-from numpy_rnn.interchange.torch_chain import find_orders, reasons_of_names, reasons_of_order
-from numpy_rnn.interchange.torch_gaps import find_gaps
+from numpy_rnn.interchange.torch_chain import (
+    find_gaps,
+    find_orders,
+    reasons_of_names,
+    reasons_of_order,
+)
 from numpy_rnn.interchange.torch_parts import Choice, Part
 from numpy_rnn.interchange.tree import Found
 from numpy_rnn.interchange.unpickle import Instance

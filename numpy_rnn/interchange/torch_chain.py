@@ -1,13 +1,13 @@
-"""Whether the parts of a state_dict are a chain: its order, and names that say it is none."""
+"""Whether parts of a state_dict are a chain: its order, its gaps, and names that say it is none."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from numpy_rnn.interchange.torch_gaps import NUMBER
 from numpy_rnn.interchange.torch_parts import RECURRENT, Choice, Part
-from numpy_rnn.interchange.tree import COPY
+from numpy_rnn.interchange.tree import COPY, children
+from numpy_rnn.interchange.unpickle import Instance
 from numpy_rnn.layers import LayerNorm, Linear
 
 MAX_STEPS = 20_000  # of the search for an order
@@ -32,8 +32,9 @@ NUMBERED = re.compile(  # networks beside each other, and no parts of a Sequenti
 HEAD = re.compile(
     r"(^|[._])(out(put)?|head|cls|classifier|logits?|pred\w{0,30}|readout|decoder)$", re.I
 )
-
-
+MAX_NUMBER = 1000  # of a part of a Sequential
+NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
+WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
 Parts = Mapping[str, Part]
 Step = tuple[str, Choice]  # of a chain: a part and how it is read
 
@@ -123,3 +124,29 @@ def _branches(names: Sequence[str]) -> list[str]:
     }
     found = [[word for word in twins.split() if word in words] for twins in TWINS.split(",")]
     return next((some for some in [[*numbered], *found] if len(some) > 1), [])
+
+
+def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:
+    """Return the numbers missing in a Sequential, and the pickled modules such as activations."""
+    return [*_numbers_between(names, modules), *_without_parameters(modules)]
+
+
+def _numbers_between(names: Iterable[str], modules: Mapping[str, Instance]) -> Iterator[str]:
+    """Yield the numbers that are missing between the numbered parts of a Sequential."""
+    numbers: dict[str, list[int]] = {}
+    for name in names:
+        for place in NUMBER.finditer(name):
+            numbers.setdefault(name[: place.start()], []).append(int(place[0]))
+    for parent, found in numbers.items():
+        if max(found) < MAX_NUMBER:
+            missing = (f"{parent}{n}" for n in range(max(found)) if n not in found)
+            yield from (name for name in missing if name not in modules)
+
+
+def _without_parameters(modules: Mapping[str, Instance]) -> Iterator[str]:
+    """Yield the pickled modules, such as activations, that have nothing inside but an effect."""
+    for name, module in modules.items():
+        inside = children(module).values()
+        empty = not any(isinstance(value, Instance) or hasattr(value, "array") for value in inside)
+        if empty and "training" in module.state and not WITHOUT_EFFECT.search(module.kind):
+            yield f"{name} ({module.kind.rpartition('.')[2]})"

@@ -170,7 +170,8 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
 
     tree = Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
     if any(name.startswith(f"{folder}code/") for name in names):
-        add_options(tree, lambda name: archive.read(f"{folder}{name}").decode())
+        code = {name.removeprefix(folder) for name in names}
+        add_options(tree, lambda n: archive.read(f"{folder}{n}").decode() if n in code else "")
     return tree
 
 

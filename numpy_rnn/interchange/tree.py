@@ -81,8 +81,8 @@ def find_weights(tree: Any) -> Found:
         kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
         if kind.startswith("__torch__"):
             raise UnsupportedError(
-                "it is a frozen TorchScript module, whose weights have no names; save it before "
-                "torch.jit.freeze or optimize_for_inference, or export it to ONNX"
+                "it is a frozen or quantised TorchScript module, whose weights have no names; "
+                "save it before torch.jit.freeze or quantize_dynamic, or export it to ONNX"
             )
         kind = kind.rpartition(".")[2]
         raise UnsupportedError(f"it holds a {kind} without arrays, expected a state_dict")
