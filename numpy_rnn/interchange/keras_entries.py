@@ -16,6 +16,7 @@ RECURRENT: dict[str, tuple[type[layers.RNN | layers.LSTM | layers.GRU], str, int
     "GRU": (layers.GRU, "gru", 3, "zrh"),
 }
 OF_RECURRENCE = {*RECURRENT, *[f"CuDNN{kind}" for kind in RECURRENT], "Bidirectional", "RNN"}
+REDUCTIONS = {"Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Min": "ReduceMin"}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
 WITHOUT_EFFECT = ["GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"]
 WITHOUT_EFFECT += ["Identity"]

@@ -75,12 +75,7 @@ def _build(network: Network, version: str) -> Any:
     reason = reason or (f"{trained[0]}, called with training=True" if trained else "")
     network = network._replace(reason=reason)
     dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
-    calls = [
-        call._replace(
-            entry=call.entry._replace(weights=[a.astype(dtype) for a in call.entry.weights])
-        )
-        for call in with_ranks(network.calls)
-    ]
+    calls = with_ranks(network.calls, dtype)
     if network.is_chain and not reason:
         model = ""
         for call in calls:

@@ -13,6 +13,7 @@ from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.graph import Graph, Node
 from numpy_rnn.interchange.keras_entries import (
     OF_RECURRENCE,
+    REDUCTIONS,
     STEPWISE,
     WITHOUT_EFFECT,
     Call,
@@ -21,15 +22,7 @@ from numpy_rnn.interchange.keras_entries import (
 )
 from numpy_rnn.interchange.keras_layers import Chain
 from numpy_rnn.interchange.keras_merges import join, take_steps_apart
-from numpy_rnn.interchange.keras_nodes import (
-    FAR,
-    REDUCTIONS,
-    WINDOWS,
-    add_plain,
-    join_steps,
-    slice_of,
-    slide,
-)
+from numpy_rnn.interchange.keras_nodes import FAR, WINDOWS, add_plain, join_steps, slice_of, slide
 from numpy_rnn.interchange.onnx_file import Reader
 from numpy_rnn.interchange.onnx_write import Writer
 from numpy_rnn.interchange.protobuf import NUMBERS, encode

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.interchange.keras_entries import Call, Entry
+from numpy_rnn.interchange.keras_entries import REDUCTIONS, Call, Entry
 from numpy_rnn.interchange.onnx_write import Writer
 
 POOLS = {"GlobalAveragePooling": "ReduceMean", "GlobalMaxPooling": "ReduceMax"}
 POOLS = {f"{name}{n}D": op for name, op in POOLS.items() for n in (1, 2)}
-REDUCTIONS = {"Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Min": "ReduceMin"}
 WINDOWS = {"Conv": "Conv", "MaxPooling": "MaxPool", "AveragePooling": "AveragePool"}
 WINDOWS = {f"{name}{n}D": op for name, op in WINDOWS.items() for n in (1, 2)}
 FUNCTIONS_OF_ONE = {"Absolute": "Abs", "Negative": "Neg"} | {

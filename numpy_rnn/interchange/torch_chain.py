@@ -26,7 +26,7 @@ TWINS = (  # words of names, of which two are of branches beside each other
     "generator discriminator, netg netd, backcast forecast, mu mean sigma std var logvar logstd"
 )
 NUMBERED = re.compile(  # networks beside each other, and no parts of a Sequential
-    r"(?:^|[._])((?:heads|experts|branches|directions|towers|models|critics|projs?)\.\d+"
+    r"(?:^|[._])((?:heads|experts|branches|directions|towers|models|critics|projs)\.\d+"
     r"|(?:head|expert|branch|tower|critic)_?\d+)"
 )
 HEAD = re.compile(

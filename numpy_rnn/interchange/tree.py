@@ -21,8 +21,8 @@ MAX_DEPTH = 40
 INNER = ("_parameters", "_buffers", "_modules")  # attributes of a module, not parts of its names
 # Names of the weights. With "state" in it there are other things beside them.
 WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
-# A network beside its original.
-COPY = re.compile(r"(^|_)(ema|swa|avg|averaged?|target|teacher|shadow|best|last|old)(_|$)")
+COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
+MOMENT = re.compile(r"best|last|latest|old|init|avg|average|swa")  # of the training of one network
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -68,7 +68,8 @@ def find_weights(tree: Any) -> Found:
         if not sets or not alone or whole:
             break
         chosen = [*known, *sets][0]
-        if len(sets) > 1 and not (known or any(COPY.search(name) for name in sets)):
+        copies = [name for name in sets if COPY.search(name) or MOMENT.search(name)]
+        if len(sets) > 1 and not (known or copies):
             names = sets[chosen]
             found.apart = [*sets] if any("." in name for name in names) else []
             break

@@ -77,6 +77,10 @@ EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
             linear("head.", 2, 1) | recurrent("a.lstm.", 4, 3, 2) | {"a.emb.weight": rows(7, 3)},
             "Sequential(a=Sequential(emb=Embedding(7, 3), lstm=LSTM(3, 2)), head=Linear(2, 1))",
         ),
+        (  # the last layer is no copy of others
+            recurrent("rnn.", 4, 3, 2) | linear("last_linear.", 2, 1),
+            "Sequential(rnn=LSTM(3, 2), last_linear=Linear(2, 1))",
+        ),
         (  # parts of one prefix that do not follow each other
             recurrent("b.rnn.", 4, 3, 2) | linear("a.fc.", 2, 4) | linear("b.fc.", 4, 1),
             "Sequential(b_rnn=LSTM(3, 2), a_fc=Linear(2, 4), b_fc=Linear(4, 1))",
@@ -273,7 +277,7 @@ def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
             (recurrent("rnn.", 4, 2, 2) | linear(f"{a}.", 2, 2) | linear(f"{b}.", 2, 2), "branches")
             for a, b in [
                 *(("fc_mu", "fc_log_var"), ("actor", "critic"), ("head1", "head2")),
-                *(("action_net", "value_net"), ("fc_mean", "fc_lv"), ("proj.0", "proj.1")),
+                *(("action_net", "value_net"), ("fc_mean", "fc_lv"), ("projs.0", "projs.1")),
                 *(("backcast", "forecast"), ("netG", "netD")),
             ]
         ],
