@@ -101,16 +101,16 @@ class Graph:
 
         TypeError or ValueError names the input or the node that does not fit.
         """
-        given = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Mapping) else None
-        if given is not None:
-            if given.keys() != set(self.names):
-                raise ValueError(f"inputs are {sorted(given)}, expected {self.names}")
-            inputs = tuple([given[name] for name in self.names])
+        named = len(inputs) == 1 and isinstance(inputs[0], Mapping)
+        if named:
+            if inputs[0].keys() != set(self.names):
+                raise ValueError(f"inputs are {sorted(inputs[0])}, expected {self.names}")
+            inputs = tuple([inputs[0][name] for name in self.names])
         if len(inputs) != len(self.names):
             expected = f"{len(self.names)}: {self.names}"
             raise ValueError(f"there are {len(inputs)} inputs, expected {expected}")
         outputs = self._run([np.asarray(x) for x in inputs])
-        return outputs if given is None else dict(zip(self.outputs, outputs, strict=True))
+        return dict(zip(self.outputs, outputs, strict=True)) if named else outputs
 
     def predict(self, *inputs: Any) -> Any:
         """Run the graph, as a model's ``predict``: one output is returned by itself."""

@@ -15,11 +15,10 @@ from numpy_rnn.interchange.graph import Graph, Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_functions import Functions
 from numpy_rnn.interchange.onnx_fused import unfused
-from numpy_rnn.interchange.protobuf import BFLOAT16, Decoder, array_type, to_array
+from numpy_rnn.interchange.protobuf import BFLOAT16, FIELDS, Decoder, array_type, to_array
 from numpy_rnn.parameters import check_dtype
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
-FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 
 
 def read(path: Path) -> Contents:

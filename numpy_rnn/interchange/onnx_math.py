@@ -113,16 +113,6 @@ def Clip(input: Array, min: Any = None, max: Any = None) -> Array:
     return input if low is None and high is None else np.clip(input, low, high)
 
 
-def LayerNormalization(
-    X: Array, Scale: Array, B: Any = None, *, axis: int = -1, epsilon: float = 1e-5
-) -> tuple[Array, ...]:
-    axes = tuple(range(axis % X.ndim, X.ndim))
-    centred = X - (mean := X.mean(axes, keepdims=True))
-    inverse = 1 / np.sqrt(np.square(centred).mean(axes, keepdims=True) + X.dtype.type(epsilon))
-    y = centred * inverse * Scale
-    return y if B is None else y + B, mean, inverse
-
-
 def RMSNormalization(
     X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5
 ) -> tuple[Array, ...]:
@@ -131,16 +121,19 @@ def RMSNormalization(
     return X * inverse * scale, inverse
 
 
+def LayerNormalization(
+    X: Array, Scale: Array, B: Any = None, *, axis: int = -1, epsilon: float = 1e-5
+) -> tuple[Array, ...]:
+    mean = X.mean(tuple(range(axis % X.ndim, X.ndim)), keepdims=True)
+    y, inverse = RMSNormalization(X - mean, Scale, axis=axis, epsilon=epsilon)
+    return y if B is None else y + B, mean, inverse
+
+
 def BatchNormalization(
     X: Array, scale: Array, B: Array, mean: Array, var: Array, *, epsilon: float = 1e-5
 ) -> Array:
     factor = scale / np.sqrt(var + X.dtype.type(epsilon))
     return X * along(factor, X, 1) + along(B - mean * factor, X, 1)
-
-
-def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
-    normed, *_ = LayerNormalization(input, np.ones((), input.dtype), axis=2, epsilon=epsilon)
-    return normed * along(scale, input, 1) + along(B, input, 1)
 
 
 def GroupNormalization(
@@ -151,6 +144,10 @@ def GroupNormalization(
     each = X.shape[1] // len(scale)  # before opset 21, they were of a group
     scale, bias = (along(np.repeat(v, each), X, 1) for v in (scale, bias))
     return normed.reshape(X.shape) * scale + bias
+
+
+def InstanceNormalization(input: Array, scale: Array, B: Array, *, epsilon: float = 1e-5) -> Array:
+    return GroupNormalization(input, scale, B, num_groups=input.shape[1], epsilon=epsilon)
 
 
 def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:

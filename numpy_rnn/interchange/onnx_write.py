@@ -20,17 +20,15 @@ from numpy_rnn.interchange.onnx_recurrent import (
     PEEPHOLES,
     attributes_of,
 )
-from numpy_rnn.interchange.protobuf import NUMBERS, encode, from_array
+from numpy_rnn.interchange.protobuf import FIELDS, NUMBERS, encode, from_array
 from numpy_rnn.parameters import check_dtype
 from numpy_rnn.version import __version__
 
 OPSET, IR_VERSION = 17, 8
 OPERATORS = {ours: op for op, ours in ACTIVATIONS.items() if ours not in OF_CELLS}
 CELLS: dict[type[layers.Layer], str] = {
-    layers.RNN: "RNN",
-    layers.GRU: "GRU",
-    layers.LSTM: "LSTM",
-    layers.PeepholeLSTM: "LSTM",
+    cell: cell.__name__.removeprefix("Peephole")
+    for cell in (layers.RNN, layers.GRU, layers.LSTM, layers.PeepholeLSTM)
 }
 
 
@@ -224,8 +222,5 @@ def _has_operator(layer: Any) -> bool:
 
 def _attribute(name: str, value: Any) -> dict[str, Any]:
     several = not isinstance(value, str | float | int)
-    kind = type(value[0] if several else value)
-    field, number = {float: ("f", 1), int: ("i", 2), str: ("s", 3)}[kind]
-    if several:
-        field, number = {"f": "floats", "i": "ints", "s": "strings"}[field], number + 5
-    return {"name": name, field: value, "type": number}
+    kind = {float: 1, int: 2, str: 3}[type(value[0] if several else value)] + 5 * several
+    return {"name": name, FIELDS[kind]: value, "type": kind}

@@ -53,6 +53,8 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
 WIRE = {"int": (0, "<q", 0), "double": (1, "<d", 0.0), "float": (5, "<f", 0.0)}
 DEFAULTS = {"string": "", "bytes": b""} | {kind: entry[2] for kind, entry in WIRE.items()}
 FIXED = {1: 8, 5: 4}  # wire type to bytes
+# Type of an attribute to the field that has its value.
+FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 BFLOAT16 = 16
 # Element type to dtype. A bfloat16 is the upper half of a float32, which is the array.
 CODES = {1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2"}
