@@ -57,15 +57,13 @@ class Node(NamedTuple):
             return why_not_recurrent(self.op, self.attributes, self.inputs)
         if self.op in OPERATORS:
             return why_not(self.op, self.attributes, self.inputs)
-        return why_no_reference(
-            self.op, self.opset, self.attributes, self.inputs, len(self.outputs)
-        )
+        return why_no_reference(self)
 
     def function(self) -> Callable[..., Any]:
         """Return what computes the outputs of the inputs."""
         if self.op in OPERATORS:
             return function_of(self.op, self.attributes)
-        return reference_of(self.op, self.opset, self.attributes, self.inputs, len(self.outputs))
+        return reference_of(self)
 
 
 class Turns(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MAX_NODES = 1 << 16  # that calls become; functions that call others twice double them
+MAX_NODES = 1 << 14  # that calls become; functions that call others twice double them
 
 Message = dict[str, Any]
 

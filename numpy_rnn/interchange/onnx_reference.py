@@ -6,7 +6,7 @@ onnxruntime. Only those are used that a test compares with onnxruntime.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,34 +22,33 @@ RARE = RANDOM - {"Multinomial"} | {
 }
 
 
-def reference_of(
-    op: str, opset: int, options: Mapping[str, Any], inputs: Sequence[str], outputs: int
-) -> Callable[..., Any]:
-    """Return an operator as a function of its inputs, of which those without a name are left out.
+def reference_of(given: Any) -> Callable[..., Any]:
+    """Return a Node as a function of its inputs, of which those without a name are left out.
 
     ValueError says what is wrong with the node, ImportError that ``onnx`` is missing.
     """
     from onnx import ValueInfoProto, checker, helper, numpy_helper, reference  # noqa: PLC0415 (an extra)
 
+    options = given.attributes
     check_memory(*options.get("shape", ()))  # of random numbers
-    given = [name and f"input {n}" for n, name in enumerate(inputs)]
+    inputs = [name and f"input {n}" for n, name in enumerate(given.inputs)]
+    names = [f"output {n}" for n in range(len(given.outputs))]
     tensors = {k: numpy_helper.from_array(v) for k, v in options.items() if type(v) is np.ndarray}
     try:
-        names = [f"output {n}" for n in range(outputs)]
-        node = helper.make_node(op, given, names, **{**options, **tensors})
+        node = helper.make_node(given.op, inputs, names, **{**options, **tensors})
         context = checker.C.CheckerContext()
-        context.ir_version, context.opset_imports = 10, {"": opset}
+        context.ir_version, context.opset_imports = 10, {"": given.opset}
         checker.check_node(node, context)
-        reads, makes = ([ValueInfoProto(name=n) for n in v if n] for v in (given, names))
+        reads, makes = ([ValueInfoProto(name=n) for n in v if n] for v in (inputs, names))
         graph = helper.make_graph([node], "node", reads, makes)
-        version = helper.make_opsetid("", opset)
+        version = helper.make_opsetid("", given.opset)
         model = helper.make_model(graph, opset_imports=[version])
         run = reference.ReferenceEvaluator(model).run
     except Exception as error:  # whatever it raises for a stranger's node
         raise ValueError(" ".join(str(error).split())) from None
 
     def function(*arrays: Array | None) -> Any:
-        feeds = {name: x for name, x in zip(given, arrays, strict=True) if name}
+        feeds = {name: x for name, x in zip(inputs, arrays, strict=True) if name}
         try:
             found: Any = run(None, feeds)
             if any(np.asarray(x).dtype == object for x in [*feeds.values(), *found]):
@@ -61,14 +60,12 @@ def reference_of(
     return function
 
 
-def why_no_reference(
-    op: str, opset: int, options: Mapping[str, Any], inputs: Sequence[str], outputs: int
-) -> str:
-    """Return why a node cannot run, or ''."""
-    if op not in RARE:
+def why_no_reference(node: Any) -> str:
+    """Return why a Node cannot run, or ''."""
+    if node.op not in RARE:
         return "there is no such operator here"
     try:
-        reference_of(op, opset, options, inputs, outputs)
+        reference_of(node)
     except ImportError:
         return "it needs the package onnx: pip install '.[onnx]'"
     except ValueError as error:
