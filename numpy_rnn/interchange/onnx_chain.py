@@ -24,15 +24,13 @@ from numpy_rnn.interchange.graph_nodes import ERRORS
 from numpy_rnn.interchange.graph_plan import CONSTANT, NUMBERS, Known
 from numpy_rnn.interchange.graph_run import SHAPES, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
-from numpy_rnn.interchange.operators import function_of
 from numpy_rnn.layers.activation import activation_layer
 
 MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 # Nodes that only move numbers, and those that may be beside the way.
 MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
-FOLDED = MOVES | {"numpy_rnn::Dequantize"}  # computed, if they read constants
-BESIDE = {*FOLDED, *SHAPES, "ConstantOfShape", "Expand", "Mul"}
+BESIDE = {*MOVES, *SHAPES, "numpy_rnn::Dequantize", "ConstantOfShape", "Expand", "Mul"}
 MAX_NODES = 2000
 BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the file
 SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
@@ -51,8 +49,10 @@ def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
     """Return the Sequential that a graph is, or None."""
     try:
         require(len(graph.nodes) <= MAX_NODES)
-        walk = _Walk(graph, dtype)
         with np.errstate(all="ignore"):
+            folded = _SmallRun(graph)
+            folded.graph(graph, [Known(array, NUMBERS) for array in _example(graph, *SIZES[0])])
+            walk = _Walk(graph, dtype, folded.results)
             examples = [_example(graph, *sizes, tokens=walk.tokens) for sizes in SIZES]
             known = [[Known(array, NUMBERS) for array in arrays] for arrays in examples]
             outputs = [_SmallRun(graph).graph(graph, inputs)[0].array for inputs in known]
@@ -128,8 +128,8 @@ class Label(NamedTuple):
 class _Walk:
     """The layers on the way from the first input to the first output."""
 
-    def __init__(self, graph: Graph, dtype: Any) -> None:
-        self.dtype = dtype
+    def __init__(self, graph: Graph, dtype: Any, folded: Mapping[int, Sequence[Known]]) -> None:
+        self.dtype, self.folded = dtype, folded  # what constants decide, by the id of a node
         self.values: dict[str, Any] = {"": None, **graph.constants}
         self.labels = {graph.names[0]: Label(0)}
         self.others = set(graph.names[1:])  # initial states, which may only be moved
@@ -163,7 +163,8 @@ class _Walk:
             others = self.others & {*node.reads()}
             require(node.op in (MOVES | SHAPES if others else BESIDE))
             self.others |= {*node.outputs} if others and node.op not in SHAPES else set()
-            self._fold(node)
+            results = self.folded.get(id(node), ())
+            self.values |= {n: k.array for n, k in zip(node.outputs, results, strict=False)}
         elif node.op in MOVES and (node.op != "Gather" or node.inputs[0] in self.labels):
             self.labels[node.outputs[0]] = self._moved(node, known)
         else:
@@ -177,20 +178,8 @@ class _Walk:
             else:
                 fixed = [self.values[name] for name in node.inputs if name not in self.labels]
                 self._layer(node.op, node.inputs[0] in self.labels, fixed, node.attributes)
-            self._spend(self.rows * self.width)
-
-    def _fold(self, node: Node) -> None:
-        """Compute a node if it moves the numbers of constants."""
-        arrays: list[Any] = [self.values.get(name) for name in node.inputs]
-        if node.op in FOLDED and all(array is not None for array in arrays):
-            sizes = [np.size(array) for array in arrays]
-            self._spend(math.prod(sizes) if node.op == "Gather" else sum(sizes))
-            result = function_of(node.op, node.attributes)(*arrays)
-            self.values[node.outputs[0]] = result[0] if isinstance(result, tuple) else result
-
-    def _spend(self, numbers: int) -> None:
-        self.budget -= numbers
-        require(self.budget >= 0)
+            self.budget -= self.rows * self.width
+            require(self.budget >= 0)
 
     def _moved(self, node: Node, known: Sequence[Label]) -> Label:
         """Return the label of numbers that a node moves."""
