@@ -69,7 +69,12 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
 
 def _sorted(nodes: list[Node]) -> list[Node]:
     """Return nodes in an order in which they can run. Some programs append what they insert."""
-    makers = {name: n for n, node in enumerate(nodes) for name in node.outputs if name}
+    makers: dict[str, int] = {}
+    for n, node in enumerate(nodes):
+        if twice := makers.keys() & {*node.outputs} - {""}:
+            raise ValueError(f"two nodes make the value {min(twice)!r}")
+        makers |= dict.fromkeys(node.outputs, n)
+    makers.pop("", None)
     needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
     if all(max(before, default=-1) < n for n, before in needs.items()):
         return nodes

@@ -36,7 +36,7 @@ def _with_activation(node: Node) -> list[Node]:
 def _dequantised(node: Node) -> list[Node]:
     inputs, made = [*node.inputs], []
     for n, scaled in ((1, 8), (2, 10)):
-        name = f"{inputs[n]} of {node.name}, as float32"
+        name = f"input {n} of {node.outputs}, as float32"
         given = inputs[n], *inputs[scaled : scaled + 2]
         made.append(Node(node.name, "numpy_rnn::Dequantize", given, (name,)))
         inputs[n] = name
@@ -46,7 +46,7 @@ def _dequantised(node: Node) -> list[Node]:
 def _centred(node: Node) -> list[Node]:
     """Return a product of integers and, before it, its weights as floats: once, not in each run."""
     inputs, place = [*node.inputs, *[""] * 5], ZERO_POINT[node.op]
-    name = f"{inputs[1]} of {node.name}, centred"
+    name = f"input 1 of {node.outputs}, centred"
     axis = {"axis": 0 if node.op == "ConvInteger" else -1}
     first = Node(node.name, "numpy_rnn::Centre", (inputs[1], inputs[place]), (name,), axis)
     inputs[1], inputs[place] = name, ""

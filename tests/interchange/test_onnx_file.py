@@ -169,6 +169,7 @@ def test_nodes_may_be_in_any_order(inside: bool, tmp_path: Path) -> None:
         graph = graph | {"node": [node("If", ["f"], ["y"], *branches)]}
     made = load(model(graph | {"input": [{"name": "x"}, {"name": "f"}]}), tmp_path)
     np.testing.assert_allclose(made(np.ones(2), np.array(True))[0], 1 - np.e)
+    assert "two nodes make the value 'y'" in refusal(model({"node": [*nodes, nodes[0]]}), tmp_path)
     nodes[2]["input"] = ["y"]
     assert "cycle" in refusal(model({"node": nodes, "output": [{"name": "y"}]}), tmp_path)
 
