@@ -18,12 +18,12 @@ from benchmarks import torch_references
 from benchmarks.usual_checkers import USUAL_CHECKERS
 from numpy_rnn.checking import rtrl
 from numpy_rnn.checking.derivatives import Method, gradient
-from numpy_rnn.checking.proof import usual_points, worst
-from numpy_rnn.checking.registry import PAIRS
 from numpy_rnn.checking.repair import MENDED
 from numpy_rnn.checking.target import is_real
 from numpy_rnn.museum import BUGS, INPUTS
 from numpy_rnn.museum.evaluate import Inputs
+from numpy_rnn.museum.proof import usual_points, worst
+from numpy_rnn.museum.registry import PAIRS
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
 RECORD = Path(__file__).parents[1] / "numpy_rnn" / "museum" / "usual.json"

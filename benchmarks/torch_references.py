@@ -14,16 +14,16 @@ import numpy as np
 import torch
 
 from numpy_rnn.checking.nested import Values
-from numpy_rnn.checking.proof import Gradients, usual_points, worst
-from numpy_rnn.checking.registry import (
+from numpy_rnn.checking.target import is_real
+from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.proof import Gradients, usual_points, worst
+from numpy_rnn.museum.registry import (
     MODELS,
     PAIRS,
     TEXTBOOK_PAIRS,
     RegisteredModel,
     RegisteredPair,
 )
-from numpy_rnn.checking.target import is_real
-from numpy_rnn.functional.types import Array
 
 TOLERANCE = 1e-12  # the largest relative error allowed
 

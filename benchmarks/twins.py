@@ -21,8 +21,8 @@ os.environ.update(timing.ONE_THREAD)
 
 import numpy as np
 
-from numpy_rnn.checking.registry import PAIRS, TEXTBOOK_PAIRS, RegisteredPair
 from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.registry import PAIRS, TEXTBOOK_PAIRS, RegisteredPair
 
 SIZES = [(49, 1, 35, 35), (64, 32, 64, 64), (64, 32, 256, 256)]  # T, B, D, H
 

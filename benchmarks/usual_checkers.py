@@ -31,11 +31,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum import OptimizerReference, draw_arguments
 from numpy_rnn.museum.bug import Function
 from numpy_rnn.museum.evaluate import Inputs
+from numpy_rnn.museum.registry import RegisteredPair
 
 SIZES: dict[Inputs, dict[str, int]] = {
     "typical": {"T": 5, "B": 2, "D": 2, "H": 2, "P": 2, "V": 3},

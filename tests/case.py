@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import REGIMES, draw
 from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.registry import RegisteredPair
 
 Rng = np.random.Generator
 # Small sizes, for tests that run a pair hundreds of times.

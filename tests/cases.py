@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numpy_rnn.checking.registry import PAIRS
+from numpy_rnn.museum.registry import PAIRS
 from tests.case import Case
 
 CASES = [Case(*pair) for pair in PAIRS]

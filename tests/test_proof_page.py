@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from benchmarks import torch_references
-from numpy_rnn.checking.proof import TOLERANCES
-from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
 from numpy_rnn.museum import BUGS, INPUTS, usual_counts
+from numpy_rnn.museum.proof import TOLERANCES
+from numpy_rnn.museum.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "proof.md").read_text(encoding="utf-8")
 

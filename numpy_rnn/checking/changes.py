@@ -8,84 +8,26 @@ rank are likelier, and fewer.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from numpy_rnn.checking.edits import (
     Edit,
-    Place,
     Source,
     expressions,
     is_stored,
     names_in,
-    spliced,
     statements,
 )
-from numpy_rnn.checking.pool import Pool, index_text, is_gradient, other_steps
-
-Change = tuple[float, str, str]  # a rank, the cause in a few words, the new text
-
-RENAMED = {"mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum"}
-SLOPES = ("1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
-# Changes by what is known of an expression: its class and its operator in ``ast``, and the words
-# of _facts. In the new text, "left" and the like are its parts.
-RULES = [
-    ("transposed", 1, "a transpose", "{value}"),
-    ("factor", 1, "a transpose", "({text}).T"),
-    ("whole", 2, "a transpose", "({text}).T"),
-    ("USub", 1, "a sign", "{operand}"),
-    ("Not", 1, "a sign", "{operand}"),
-    ("plain", 2, "a sign", "-({text})"),
-    ("BinOp", 1, "a part too many", "{left}"),
-    ("BinOp", 1, "a part too many", "{right}"),
-    ("Add", 2, "an operator", "({left}) - ({right})"),
-    ("Add", 2, "an operator", "({left}) * ({right})"),
-    ("Sub", 2, "an operator", "({left}) + ({right})"),
-    ("Sub", 2, "an operator", "({left}) * ({right})"),
-    ("Mult", 2, "an operator", "({left}) / ({right})"),
-    ("Mult", 2, "an operator", "({left}) + ({right})"),
-    ("Mult", 2, "an operator", "({left}) @ ({right})"),
-    ("Div", 2, "an operator", "({left}) * ({right})"),
-    ("MatMult", 2, "an operator", "({left}) * ({right})"),
-    ("IfExp", 1, "a branch", "{body}"),
-    ("IfExp", 1, "a branch", "{orelse}"),
-    ("IfExp", 2, "a branch", "({body}) + ({orelse})"),
-    ("value", 4, "not reversed", "{text}[::-1]"),
-    ("value", 4, "not reversed", "{text}[:, ::-1]"),
-    ("activation", 3, "one minus it", "1 - {text}"),
-    ("multiplied", 3, "the slope", "1 + {text}"),  # d * (1 + g) * (1 - g), which is tanh's
-]
-# Changes that bring in another value of the function, from one of the lists of _others.
-RULES_OF_TWO = [
-    ("atom", 3, "one value for another", "{other}", "like"),
-    ("Call", 3, "one value for another", "{other}", "like"),
-    ("Compare", 3, "one value for another", "{other}", "like"),
-    ("BinOp", 2, "the slope", "{other}", "slopes instead"),
-    ("activation", 3, "a missing call", "{other}({text})", "helpers"),
-    ("atom", 3, "a missing term", "{text} + {other}", "gradients"),
-    ("atom", 5, "a missing factor", "{text} * {other}", "written"),
-    ("term", 3, "a missing factor", "({text}) * ({other})", "masks"),
-    ("term", 3, "a missing factor", "({text}) * ({other})", "activations"),
-    ("term", 4, "a missing factor", "({text}) * ({other})", "slopes"),
-    ("whole", 3, "a missing term", "{text} + {other}", "like"),
-    ("whole", 1, "a missing term", "{text} + {other}", "unused"),
-    ("whole", 1, "one value for another", "{other}", "unused alike"),
-    ("whole", 4, "a missing factor", "({text}) / ({other})", "numbers"),
-    ("whole", 4, "a missing factor", "({text}) * ({other})", "numbers"),
-    ("Call", 4, "another product", "{other}", "matrix products"),
-    ("MatMult", 4, "another product", "{other}", "matrix products"),
-    ("whole atom", 5, "another product", "{other}", "matrix products"),
-    ("divisor", 4, "another number", "{other}", "divisors"),
-    ("sum", 5, "a missing term", "{text} + {other}", "products"),
-    ("no sum", 6, "a missing term", "{text} + {other}", "products"),
-]
+from numpy_rnn.checking.pool import Pool, is_gradient, other_steps
+from numpy_rnn.checking.rules import Change, changes_of
 
 
 def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
     """Yield the changes of a function. `sources` are all functions, whose helpers may be called."""
     pool = Pool(source, sources)
     yield from _undivided(source)
+    yield from _renamed(source, pool)
     for node in ast.walk(source.node):
         if isinstance(node, ast.For | ast.While):
             yield from _of_loop(node, source, pool)
@@ -105,7 +47,7 @@ def _in_statement(statement: ast.stmt, source: Source, pool: Pool) -> Iterator[E
     for place in expressions(statement, statement):
         if not isinstance(place.parent, ast.While):
             span = source.span(place.node)
-            for rank, cause, text in _of_expression(place, pool):
+            for rank, cause, text in changes_of(place, pool):
                 if text != place.text:
                     new = text if place.is_index else f"({text})"
                     yield Edit(rank, cause, statement, ((span, new),))
@@ -119,24 +61,14 @@ def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[
     read, missing = names_in(*loop.body), list[Change]()
     for name in sorted(left & read):
         others = [o for o in pool.like(name) if o.split("[")[0] != name]
-        missing += [(2, "=", f"{name} = {o}") for o in others]
-        missing += [(4, "=", f"{name} = {product}") for product in pool.products(name)]
         products = (f"{g} * {o}" for g in filter(is_gradient, others) for o in others)
-        missing += [(3, "=", f"{name} = {product}") for product in products]
+        ranked = ((2, others), (3, products), (4, pool.products(name)))
+        missing += [(rank, "=", f"{name} = {new}") for rank, values in ranked for new in values]
     sums = [n for n in nodes if isinstance(n, ast.AugAssign)]
     for name in sorted(left - read) + pool.beside([ast.unparse(n.target) for n in sums]):
-        if name in stored:
-            continue
-        for model in sums:  # as the sums beside it
-            if pool.shape(ast.unparse(model.target)) == pool.shape(name):
-                value = source.span(model.value)
-                for place in expressions(model, model):
-                    span = source.span(place.node)
-                    part = slice(span.start - value.start, span.stop - value.start)
-                    for other in pool.like(place.text) if pool.is_atom(place.node) else ():
-                        text = spliced(source.code[value], [(part, other)]).decode()
-                        missing.append((3, "+=", f"{name} += {text}"))
-        missing += [(3, "+=", f"{name} += {o}") for o in (*pool.sums(name), *pool.products(name))]
+        if name not in stored:
+            values = [*pool.sums(name), *pool.products(name, at_steps=True)]
+            missing += [(3, "+=", f"{name} += {new}") for new in values]
     for rank, sign, text in missing:  # a sum comes where others are
         after = sums[-1] if sums and sign == "+=" else loop.body[-1]
         both = f"{_text(after.col_offset, after)}\n{' ' * after.col_offset}{text}"
@@ -159,6 +91,19 @@ def _undivided(source: Source) -> Iterator[Edit]:
             yield Edit(2, "a mean or a sum", found[0][0], parts)
 
 
+def _renamed(source: Source, pool: Pool) -> Iterator[Edit]:
+    """Yield each statement with another value in both places where it has one."""
+    for block, i in statements(source.node):
+        places = dict[str, list[slice]]()
+        for place in expressions(block[i], block[i]):
+            if pool.is_atom(place.node):
+                places.setdefault(place.text, []).append(source.span(place.node))
+        for text, spans in places.items():
+            for other in pool.own(text) if len(spans) > 1 else ():
+                parts = tuple((span, other) for span in spans)
+                yield Edit(2, "one value for another", block[i], parts)
+
+
 def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
     """Yield changes of a whole statement."""
     column = statement.col_offset
@@ -173,6 +118,9 @@ def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
         if isinstance(target, ast.Name) and target.id in pool.unused:  # or never handed on
             for other in filter(str.isidentifier, pool.like(target.id)):
                 yield 1, "a name for another", f"{other} = {value}"
+        for index in pool.picked if is_gradient(ast.unparse(target)) else ():
+            one = f"{ast.unparse(target)}[{index}] -= 1"  # the slope of a softmax's logarithm
+            yield 2, "a missing statement", f"{_text(column, statement)}\n{' ' * column}{one}"
         if isinstance(target, ast.Name | ast.Subscript | ast.Attribute):
             yield 1, "= for +=", f"{ast.unparse(target)} += {value}"
     if isinstance(statement, ast.AugAssign):
@@ -180,9 +128,21 @@ def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
         sign = ast.unparse(statement).removeprefix(name).split()[0]
         yield from _of_target(statement.target, sign, value, pool)
         yield 1, "+= for =", f"{name} = {value}"
+        yield from _shifted(statement.target, sign, value)
         yield 1, "a sign", f"{name} {'-=' if sign == '+=' else '+='} {value}"
         for atom in pool.like(name):
             yield 3, "a sum into the wrong place", f"{atom} {sign} {value}"
+
+
+def _shifted(target: Any, sign: str, value: str) -> Iterator[Change]:
+    """Yield a sum of all steps with the steps a step apart."""
+    owner = target.value if isinstance(target, ast.Subscript) else target
+    for first, second in (("1:", ":-1"), (":-1", "1:")):
+        new = f"{ast.unparse(owner)}[{first}] {sign}"
+        if owner is target:
+            yield 3, "the wrong step", f"{new} ({value})[{second}]"
+        elif f"[{second}]" == f"[{ast.unparse(target.slice)}]" and value.endswith(f"[{first}]"):
+            yield 1, "the wrong step", f"{new} {value.removesuffix(f'[{first}]')}[{second}]"
 
 
 def _text(column: int, *nodes: ast.stmt) -> str:
@@ -195,209 +155,14 @@ def _of_target(target: ast.expr, sign: str, value: str, pool: Pool) -> Iterator[
     if not isinstance(target, ast.Subscript):
         return
     owner, index = ast.unparse(target.value), ast.unparse(target.slice)
-    if sign == "+=":
+    if sign in ("+=", "-="):
+        added = value if sign == "+=" else f"-({value})"
+        yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {added})"
+    else:
         yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {value})"
     indices = [*sorted(names_in(target.slice) - {index}), *other_steps(target.slice)]
+    indices += [picked for picked in pool.picked if picked != index]
     if not isinstance(target.slice, ast.Tuple):
         indices += [f"{index}, {counter}" for counter in sorted(pool.counters)]
     for other in indices:
         yield 3, "the wrong step", f"{owner}[{other}] {sign} {value}"
-
-
-def _of_expression(place: Place, pool: Pool) -> Iterator[Change]:
-    """Yield changes of an expression."""
-    node, parent = place.node, place.parent
-    number = node.operand if isinstance(node, ast.UnaryOp) else node  # -1 is an operation on 1
-    if isinstance(number, ast.Constant):
-        computed = isinstance(parent, ast.BinOp) and not isinstance(parent.op, ast.Div)
-        yield from _of_constant(number.value, [] if computed else pool.scalars())
-    elif place.is_index:
-        for new in other_steps(node):
-            yield 1, "the wrong step", new
-    elif isinstance(node, ast.Tuple | ast.List):
-        yield from _of_elements(node)
-    elif not isinstance(node, ast.Slice):
-        yield from _by_rules(place, pool)
-        if isinstance(node, ast.Subscript):
-            yield from _of_element(place, pool)
-        if isinstance(node, ast.Call):
-            yield from _of_call(node)
-
-
-def _of_constant(value: Any, scalars: list[str]) -> Iterator[Change]:
-    """Yield other constants, and values that are numbers."""
-    if isinstance(value, int | float):
-        for other in {value + 1, value - 1, -value, 0, 1, -1, 2, 0.5} - {value}:
-            yield 3, "a constant", str(other)
-        for atom in scalars:
-            yield 3, "a constant", atom
-            yield 3, "a constant", f"{atom} - 1"
-
-
-def _of_elements(node: ast.Tuple | ast.List) -> Iterator[Change]:
-    """Yield a tuple or a list with two of its elements exchanged."""
-    for a in range(len(node.elts)):
-        for b in range(a):
-            texts = [ast.unparse(element) for element in node.elts]
-            texts[a], texts[b] = texts[b], texts[a]
-            inside = ", ".join(texts)
-            text = f"[{inside}]" if isinstance(node, ast.List) else f"({inside})"
-            yield 2, "two values in each other's place", text
-
-
-def _by_rules(place: Place, pool: Pool) -> Iterator[Change]:
-    """Yield what the tables say."""
-    facts, text = _facts(place, pool), place.text
-    parts = {n: ast.unparse(v) for n, v in vars(place.node).items() if isinstance(v, ast.expr)}
-    for fact, rank, cause, new in RULES:
-        if fact in facts:
-            yield rank, cause, new.format(text=text, **parts)
-    others = _others(place, pool, facts)
-    # A use is likelier to be wrong than what only gives a value a name.
-    computes = any(isinstance(n, ast.BinOp) for n in ast.walk(place.statement))
-    names = isinstance(place.statement, ast.Assign) and not computes
-    for fact, rank, cause, new, which in RULES_OF_TWO:
-        for other in others.get(which, ()) if fact in facts else ():
-            likely: float = pool.rank(rank, text if which == "like" else other, other)
-            likely += 0.5 if names and which == "like" and likely else 0
-            yield likely, cause, new.format(text=text, other=other)
-    factors = _factors(place.node) if "whole" in facts or "term" in facts else []
-    texts = [ast.unparse(factor) for factor in factors]
-    for factor in factors:
-        match factor:  # g * (1 - g) without its g
-            case ast.BinOp(ast.Constant(1 | 1.0), ast.Sub(), atom) if pool.is_atom(atom):
-                if ast.unparse(atom) not in texts:
-                    yield -1, "the slope", f"{text} * {ast.unparse(atom)}"
-    texts = [f"({factor})" for factor in texts]
-    for i in range(1, len(texts)):
-        yield 3, "an operator", f"{' * '.join(texts[:i])} + {' * '.join(texts[i:])}"
-
-
-def _factors(node: ast.expr) -> list[ast.expr]:
-    """Return the factors of a product of two or more, otherwise nothing."""
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)):
-        return []
-    return [*(_factors(node.left) or [node.left]), *(_factors(node.right) or [node.right])]
-
-
-def _facts(place: Place, pool: Pool) -> set[str]:
-    """Return what is known of an expression, in words of the tables."""
-    node, parent = place.node, place.parent
-    operator = type(getattr(node, "op", None)).__name__
-    whole = isinstance(parent, ast.Assign | ast.AugAssign | ast.Return)
-    term = whole or (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add))
-    transposed, atom = isinstance(node, ast.Attribute) and node.attr == "T", pool.is_atom(node)
-    known = {
-        "transposed": transposed,
-        "factor": not transposed and _is_factor(parent),
-        "plain": operator not in ("USub", "Not"),
-        "value": isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript),
-        "atom": atom,
-        "activation": atom and not is_gradient(place.text),
-        "multiplied": isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult),
-        "whole": whole,
-        "whole atom": whole and atom,
-        "divisor": (
-            isinstance(parent, ast.BinOp | ast.AugAssign) and isinstance(parent.op, ast.Div)
-        )
-        and node is getattr(parent, "right", getattr(parent, "value", None)),
-        "sum": whole and operator == "Add",
-        "no sum": whole and operator != "Add",
-        "term": term,
-    }
-    return {type(node).__name__, operator, *(word for word, holds in known.items() if holds)}
-
-
-def _is_factor(parent: ast.AST) -> bool:
-    """Whether an expression is a factor of a matrix product, and may be transposed."""
-    if isinstance(parent, ast.BinOp):
-        return isinstance(parent.op, ast.MatMult)
-    if isinstance(parent, ast.Attribute):
-        return parent.attr == "dot"
-    called = ast.unparse(parent.func) if isinstance(parent, ast.Call) else ""
-    return called.endswith(("dot", "matmul", "outer"))
-
-
-def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
-    """Return the values that a change of an expression may bring in, by a word of the tables."""
-    parent, text = place.parent, place.text
-    known, alike = text, pool.like(text)
-    if isinstance(parent, ast.Assign | ast.AugAssign) and pool.shape(text) is None:
-        # Where the value is stored has the same shape.
-        known = ast.unparse(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
-        alike = [*pool.like(known), known]
-    written = pool.written(text)
-    activations = [other for other in pool.written(known) if not is_gradient(other)]
-    slopes = [slope.format(other) for other in activations for slope in SLOPES]
-    near = is_gradient(text)
-    found = {
-        "like": alike,
-        "helpers": list(pool.helpers),
-        "gradients": [o for o in alike if o in pool.unused or (near and is_gradient(o))],
-        "activations": activations,
-        "slopes": slopes,
-        "slopes instead": slopes if "1 - " in text else [],
-        "unused alike": [other for other in alike if other in pool.unused],
-        "divisors": [*pool.scalars(), *pool.masks()] if "divisor" in facts else [],
-    }
-    if "term" in facts:
-        found["masks"] = [new for mask in pool.smaller(text) for new in (mask, f"1 - {mask}")]
-    else:
-        found["written"] = written
-    if "whole" in facts:
-        scalars = pool.scalars()
-        unused = sorted(name for name in pool.unused if name.startswith("d"))
-        found["unused"] = [f"{name} / ({n})" for name in unused for n in scalars]
-        found["unused"] += [f"{name}[::-1]" for name in unused]
-        found["numbers"] = [*scalars, *pool.lengths(), "2"]
-        found["matrix products"] = pool.products(text)
-        factors = [*found["masks"], *(other for other in written if not is_gradient(other))]
-        gradients = filter(is_gradient, written)
-        found["products"] = [f"{gradient} * ({f})" for gradient in gradients for f in factors]
-        found["products"] += found["matrix products"]
-    return found
-
-
-def _of_element(place: Place, pool: Pool) -> Iterator[Change]:
-    """Yield what an element or a slice may stand for: all, a sum over an axis, another step."""
-    node: Any = place.node
-    value = ast.unparse(node.value)
-    if isinstance(node.slice, ast.Slice):
-        yield 1, "a slice", value
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    *outer, last = parts or [node.slice]
-    if isinstance(last, ast.Constant):
-        rows = f"({value})[{', '.join(map(ast.unparse, outer))}]" if outer else f"({value})"
-        yield 2, "a sum over the batch", f"{rows}.sum(axis=0)"
-    elif isinstance(last, ast.Slice) and isinstance(last.upper, ast.Constant):
-        yield 2, "a sum over the batch", f"({value}).sum(axis={len(outer)}, keepdims=True)"
-    # The step before, and for the first an initial state.
-    end, inner = "", node
-    if isinstance(node.value, ast.Subscript):  # of a tuple for each step
-        end, inner = f"[{index_text(node.slice)}]", node.value
-    for step in (*other_steps(inner.slice), index_text(inner.slice)):
-        counter = re.search(r"(\w+) - ", step)
-        for first in (f"0 * {place.text}", *pool.like(place.text)) if counter else ():
-            if counter and (first[:4] == "0 * " or not first.endswith("]")):
-                new = f"{ast.unparse(inner.value)}[{step}]{end} if {counter[1]} > 0 else {first}"
-                yield 3, "the wrong step", new
-
-
-def _of_call(node: ast.Call) -> Iterator[Change]:
-    """Yield a call's arguments without it, and another function."""
-    if isinstance(node.func, ast.Attribute):
-        owner, name = ast.unparse(node.func.value), node.func.attr
-        if name in RENAMED:
-            arguments = ", ".join(map(ast.unparse, [*node.args, *node.keywords]))
-            yield 1, "a mean or a sum", f"({owner}).{RENAMED[name]}({arguments})"
-        yield 2, "a call too many", owner
-    for argument in node.args:
-        yield 1, "a call too many", ast.unparse(argument)
-    if len(node.args) == 2:
-        swapped = f"{ast.unparse(node.args[1])}, {ast.unparse(node.args[0])}"
-        yield 2, "two values in each other's place", f"{ast.unparse(node.func)}({swapped})"
-    name = ast.unparse(node.func).split(".")[-1]
-    if name in ("sum", "mean") and not any(k.arg in ("axis", "dim") for k in node.keywords):
-        for axis in ("0", "1", "(0, 1)"):
-            words = [*map(ast.unparse, [*node.args, *node.keywords]), f"axis={axis}"]
-            yield 2, "the axis of a sum", f"{ast.unparse(node.func)}({', '.join(words)})"

@@ -239,9 +239,10 @@ class Checker:
             return self.diagnosis.suggestions
         regime, point = self.wrong
         points, sizes = [point], self.sizes
-        with contextlib.suppress(Exception):  # code that takes no other sizes
-            self.sizes = {**sizes, "T": 3, "B": 2}
-            points.insert(0, self.inputs(0, regime)[0])
+        for T in (3, 1):  # at one step only what is between steps cannot be wrong
+            with contextlib.suppress(Exception):  # code that takes no other sizes
+                self.sizes = {**sizes, "T": T, "B": 2}
+                points.insert(0, self.inputs(0, regime)[0])
         self.sizes = sizes
         found = suggest_repair(points, self.settings.method, is_right, seconds)
         return self.diagnosis.suggestions + found

@@ -42,13 +42,22 @@ def framework_pair(target: Any) -> Pair | None:
                 alone = functools.partial(_run_torch, alone=True)
                 pair[0].alone = _pair(custom.apply, "", alone)[0]  # type: ignore[attr-defined]
             return pair
-        used = inspect.getclosurevars(target)[:2] if inspect.isfunction(target) else ()
-        uses_torch = any(value is torch for names in used for value in names.values())
+        uses_torch = any(value is torch for value in _values_of(target))
         if isinstance(target, torch.nn.Module) or uses_torch:
             return _pair(target, callable_name(target), _run_torch)
-    if sys.modules.get("jax") is not None and type(target).__module__.startswith("jax"):
+    jax: Any = sys.modules.get("jax")
+    if jax is not None and (
+        type(target).__module__.startswith("jax")
+        or any(isinstance(value, jax.custom_vjp) for value in _values_of(target))
+    ):
         return _pair(target, callable_name(target), _run_jax)
     return None
+
+
+def _values_of(function: Any) -> list[Any]:
+    """Return the values from outside that a function uses by name."""
+    used = inspect.getclosurevars(function)[:2] if inspect.isfunction(function) else ()
+    return [value for names in used for value in names.values()]
 
 
 def _pair(

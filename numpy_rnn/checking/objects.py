@@ -19,6 +19,7 @@ from numpy_rnn.checking.nested import (
     Path,
     Values,
     arrays_of,
+    as_gradient,
     as_leaves,
     as_tuple,
     copy_with,
@@ -28,10 +29,12 @@ from numpy_rnn.checking.nested import (
     walk,
 )
 from numpy_rnn.checking.parameters import (
+    NUMBERS,
     Parameter,
     find_parameters,
     follow,
     gradient_beside,
+    gradients_that_differ,
     short_name,
 )
 from numpy_rnn.checking.target import (
@@ -60,13 +63,19 @@ METHODS: tuple[tuple[str, str | None], ...] = (
 
 
 OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
-NUMBERS = (float, np.float32, np.float64)
 
 
 def _numbers_of(model: Any) -> dict[Path, Any]:
     """Return the attributes of an object and of its parts, by path."""
     parts = [(path, node) for path, node in walk(model) if hasattr(node, "__dict__")]
     return {(*path, ("attr", n)): v for path, node in parts for n, v in vars(node).items()}
+
+
+def _kind_of_numbers(value: Any) -> str:
+    """Return what an attribute is that may be a parameter and is no array, or nothing."""
+    if isinstance(value, list):
+        return "a list of numbers" if value and all(map(_kind_of_numbers, value)) else ""
+    return "a number" if type(value) in NUMBERS else ""
 
 
 class ObjectTarget(Target):
@@ -169,14 +178,16 @@ class ObjectTarget(Target):
         ]
         now_held, first = _numbers_of(model), _numbers_of(self.model)
         self.overlooked += [
-            f"self{path_text(path)} is a number with a gradient, expected an array: "
-            f"np.array({value})"
+            f"self{path_text(path)} is {what} with a gradient, expected an array: "
+            f"np.array({value if 'list' not in what else f'self{path_text(path)}'})"
             for path, value in first.items()
-            if type(value) in NUMBERS and numbers.get(path) is now_held.get(path) == value
+            if (what := _kind_of_numbers(value))
+            and numbers.get(path) is now_held.get(path) == value
             for key in set(gradient_keys(str(path[-1][1])))
             if (place := (*path[:-1], ("attr", key))) in now_held
             and now_held[place] is not numbers.get(place)
         ]
+        self.overlooked += gradients_that_differ(model)
 
     def _present(self, model: Any, values: Values) -> dict[str, Parameter] | None:
         """Return the parameters that an object shows after backward.
@@ -365,7 +376,7 @@ class ObjectTarget(Target):
     def _held(self, model: Any, parameter: Parameter) -> Any:
         """Return the gradient that an object holds for a parameter, or None."""
         path = parameter.gradient
-        return follow(model, path) if isinstance(path, tuple) else None
+        return as_gradient(follow(model, path)) if isinstance(path, tuple) else None
 
     def _rate(self, model: Any) -> float:
         if any(p.name in RATES for p in self._takes or ()):

@@ -37,6 +37,7 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "val": ("grad",),
     "v": ("d", "g"),
 }
+NUMBERS = (float, np.float32, np.float64)
 GRADIENT_WORDS = ("grad", "deriv", "delta", "nabla")
 
 
@@ -64,24 +65,48 @@ def follow(model: Any, path: Path) -> Any:
 
 def find_parameters(model: Any) -> list[Parameter]:
     """Return the parameters of an object whose backward has run, one for each memory."""
-    found: list[Parameter] = []
+    unique: list[tuple[Parameter, Array]] = []
+    shown = list(_shown(model))
+    for parameter in sorted(shown, key=lambda p: len(p.path)):
+        array = follow(model, parameter.path)
+        if not any(np.shares_memory(array, other) for _, other in unique):
+            unique.append((parameter, array))
+    return [p for p in shown if any(p is parameter for parameter, _ in unique)]
+
+
+def gradients_that_differ(model: Any) -> list[str]:
+    """Return where one object has two gradients of a parameter, if both are written."""
+    found, first = list[str](), dict[Any, Any]()
+    parameter: Any
+    for parameter in sorted(_shown(model), key=lambda p: len(p.path)):
+        owner = parameter.path
+        while owner[-1][0] == "item":
+            owner = owner[:-1]
+        # Steps that share their weights have a gradient each, and are objects of their own.
+        key = owner[:-1], id(follow(model, parameter.path))
+        other = first.setdefault(key, parameter)
+        a, b = (follow(model, p.gradient) for p in (other, parameter))
+        if np.shape(a) == np.shape(b) and np.any(a) and np.any(b) and not np.array_equal(a, b):
+            paths = other.path, other.gradient, parameter.gradient
+            texts = [f"self{path_text(path)}" for path in paths]
+            found.append("{} has two gradients that differ, {} and {}".format(*texts))
+    return found
+
+
+def _shown(model: Any) -> Iterator[Any]:
+    """Yield every place of a parameter that an object shows, with one of its gradient."""
     for path, node in walk(model):
         if isinstance(node, Parameters):
             for name in node.shapes:
-                places = [(*path, ("attr", a), ("item", name)) for a in ("values", "grads")]
-                found.append(Parameter(*places))
+                yield Parameter(
+                    *((*path, ("attr", a), ("item", name)) for a in ("values", "grads"))
+                )
             continue
         for step, value, partner_step, partner in _pairs(node):
             for inner, array in arrays_of(value).items():
                 place = _place_of_gradient(partner, inner)
                 if is_real(array) and place is not None:
-                    found.append(Parameter((*path, step, *inner), (*path, partner_step, *place)))
-    unique: list[tuple[Parameter, Array]] = []
-    for parameter in sorted(found, key=lambda p: len(p.path)):
-        array = follow(model, parameter.path)
-        if not any(np.shares_memory(array, other) for _, other in unique):
-            unique.append((parameter, array))
-    return [p for p in found if any(p is parameter for parameter, _ in unique)]
+                    yield Parameter((*path, step, *inner), (*path, partner_step, *place))
 
 
 def _pairs(node: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
@@ -113,6 +138,8 @@ def _place_of_gradient(partner: Any, path: Path) -> Path | None:
         if not place:
             return None
     held = follow(partner, place)
+    if isinstance(held, list) and held and all(isinstance(part, NUMBERS) for part in held):
+        return place
     return None if held is None or isinstance(held, dict | list | tuple) else place
 
 

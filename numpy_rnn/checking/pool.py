@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from numpy_rnn.checking.edits import Source, is_stored, names_in
 from numpy_rnn.checking.nested import parts_of
 
+DIGITS = tuple(f"{digit}]" for digit in range(10))
 MAX_PARTS = 6  # of a list or a tuple
 ZERO = r"zeros|empty|^\(?[0., ]+\)?$"  # values that are 0, or arrays of it
 NUMBERS = (np.ndarray, np.generic, int, float, complex)
@@ -46,13 +47,19 @@ class Pool:
         for n in nodes:
             if id(n) not in called and self.is_atom(n):
                 read.setdefault(ast.unparse(n), n)
+        parts = list(self._other_parts(read))
         self._own = dict.fromkeys([*read, *sorted(self.unused)])  # an ordered set
-        self.atoms = self._own.copy()
-        self.atoms |= dict.fromkeys(self._other_parts(read.values()))
+        self._own |= dict.fromkeys(part for part in parts if not part.endswith(DIGITS))
+        self.atoms = self._own | dict.fromkeys(parts)
         steps, beside = self._other_steps(read.values())
         self.atoms |= dict.fromkeys(steps)
+        self._read_at = [step for step in steps if not step.endswith(DIGITS)]
         self._written = set(self.atoms)
         self.atoms |= dict.fromkeys(beside)
+        self._steps = self.atoms.keys() - self._own
+        logs = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func)[-3:] == "log"]
+        inside = [n for log in logs for n in ast.walk(log) if isinstance(n, ast.Subscript)]
+        self.picked = dict.fromkeys(index_text(n.slice) for n in inside if names_in(n.slice))
         self.helpers = dict.fromkeys(
             ast.unparse(n.func)
             for other in sources
@@ -85,32 +92,46 @@ class Pool:
         for atom in self.atoms if isinstance(shape, tuple) else ():
             own = self.shape(atom)
             if isinstance(own, tuple) and own not in ((), shape) and len(own) <= len(shape):
-                with contextlib.suppress(ValueError):  # they do not fit
-                    if np.broadcast_shapes(own, shape) == shape:
-                        found.append(atom)
+                for added in (0, 1):  # axes that the code adds
+                    with contextlib.suppress(ValueError):  # they do not fit
+                        if np.broadcast_shapes(own + added * (1,), shape) == shape:
+                            found.append(atom + added * "[..., None]")
         return found
 
-    def products(self, text: str) -> list[str]:
-        """Return the matrix products of a gradient and another atom that have a value's shape."""
-        shape, found = self.shape(text), list[str]()
-        matrices = {a: s for a in self.atoms if len(_axes(s := self.shape(a))) == 2}
-        for a, (rows, inner) in matrices.items() if len(_axes(shape)) == 2 else ():
-            for b, (first, second) in matrices.items():
-                if is_gradient(a) == is_gradient(b):
-                    continue
-                if (rows, inner, second) == (shape[0], first, shape[1]):
-                    found.append(f"{a} @ {b}")
-                if (rows, inner, first) == (shape[0], second, shape[1]):
-                    found.append(f"{a} @ {b}.T")
-                if (inner, rows, second) == (shape[0], first, shape[1]):
-                    found.append(f"{a}.T @ {b}")
+    def products(self, text: str, *, at_steps: bool = False) -> list[str]:
+        """Return the matrix products of a gradient and another atom that have a value's shape.
+
+        The atoms are those that the code has, or also those at the steps where it reads others.
+        """
+        atoms = [*self._own, *(self._read_at if at_steps else ())]
+        shape, found = _axes(self.shape(text)), list[str]()
+        small = {a: s for a in atoms if 0 < len(s := _axes(self.shape(a))) < 3}
+        pairs = [(a, b) for a in small for b in small if is_gradient(a) != is_gradient(b)]
+        for a, b in pairs if 0 < len(shape) < 3 else ():
+            if len(small[a]) == len(small[b]) == 1:
+                found += [f"np.outer({a}, {b})"] if shape == small[a] + small[b] else []
+                continue
+            for left, m in _turned(a, small[a]):
+                for right, n in _turned(b, small[b]):
+                    both = left != a and right != b  # the transpose of a product
+                    if not both and m[-1] == n[0] and m[:-1] + n[1:] == shape:
+                        found.append(f"{left} @ {right}")
         return found
+
+    def means(self, text: str) -> list[str]:
+        """Return the sums and means of gradients of this shape, which normalisation takes off."""
+        alike = [a for a in (text, *self.own(text)) if is_gradient(a) and a in self._own]
+        ways = [f"{how}({axis})" for how in ("sum", "mean") for axis in ("0", "-1, keepdims=True")]
+        return [f"{a}.{way}" for a in alike for way in ways]
+
+    def own(self, text: str) -> list[str]:
+        """Return those atoms of the same shape that the code has as they are."""
+        return [other for other in self.like(text) if other in self._own]
 
     def scalars(self) -> list[str]:
         """Return the numbers in the code, other whole numbers, and one minus each."""
         numbers = [atom for atom in self.atoms if self.shape(atom) == ()]
-        whole = int | np.integer
-        found = [a for a in numbers if a in self._own or isinstance(self._value(a), whole)]
+        found = [a for a in numbers if a in self._own or not a.endswith("]")]
         return [*found, *(f"1 - {atom}" for atom in found)]
 
     def masks(self) -> list[str]:
@@ -149,7 +170,7 @@ class Pool:
         """Return the rank of a change that brings in an atom: one without a use comes first."""
         if other in self.unused and self.shape(other) != ():
             return 0
-        return rank + (is_gradient(text) != is_gradient(other))
+        return rank + (is_gradient(text) != is_gradient(other)) + (other in self._steps)
 
     def shape(self, text: str) -> Any:
         """Return the shape of a value when the function ends, or None if it is not known."""
@@ -167,17 +188,19 @@ class Pool:
     def _value(self, text: str) -> Any:
         return eval(text, *self._values)  # noqa: S307 (an expression of the code under test)
 
-    def _other_parts(self, read: Iterable[ast.expr]) -> Iterator[str]:
+    def _other_parts(self, read: Mapping[str, ast.expr]) -> Iterator[str]:
         """Yield the entries of each dictionary, and the arrays of each object, that is read."""
-        for atom in read:
-            if not isinstance(atom, ast.Subscript | ast.Attribute):
-                continue
-            name, owner = ast.unparse(atom.value), None
+        parts = (n for n in read.values() if isinstance(n, ast.Subscript | ast.Attribute))
+        owners = [*(ast.unparse(part.value) for part in parts), *({"self", "ctx"} & self._local)]
+        for name in owners:  # which grows
+            owner = None
             with contextlib.suppress(Exception):  # a name that is not bound there
                 owner = self._value(name)
             for (kind, key), part in parts_of(owner):
                 if kind == "attr" and isinstance(part, np.ndarray):
                     yield f"{name}.{key}"
+                elif kind == "attr" and isinstance(part, dict) and name == "self":
+                    owners.append(f"{name}.{key}")
                 elif kind == "item" and (isinstance(key, str) or key < MAX_PARTS):
                     yield f"{name}[{key!r}]"
 
@@ -188,8 +211,8 @@ class Pool:
         beside = dict.fromkeys(new for atom in indexed for new in other_steps(atom.slice))
         sequences = dict.fromkeys(ast.unparse(atom.value) for atom in indexed)
         for atom in self.atoms:
-            is_row = atom.isidentifier() and len(_axes(self.shape(atom))) == 1
-            if atom in self.unused or is_row:
+            in_time = atom.isidentifier() and len(_axes(self.shape(atom))) in (1, 3)
+            if atom in self.unused or in_time:
                 sequences[atom] = None
         return [[f"{s}[{i}]" for s in sequences for i in which] for which in (indices, beside)]
 
@@ -198,6 +221,11 @@ def _owner(text: str) -> str:
     """Return what an attribute or an entry of a dictionary belongs to."""
     found = re.fullmatch(r"(.+)(\.\w+|\['[^']*'\])", text)
     return found[1] if found else ""
+
+
+def _turned(text: str, shape: tuple[int, ...]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return a value and its transpose, each with its shape."""
+    return [(text, shape), (f"{text}.T", shape[::-1])][: len(shape)]
 
 
 def _axes(shape: Any) -> tuple[int, ...]:

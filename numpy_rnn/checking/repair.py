@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -28,7 +28,7 @@ import numpy as np
 from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.derivatives import Method, directional
 from numpy_rnn.checking.edits import Edit, Source, names_in, one_of
-from numpy_rnn.checking.nested import Gradients
+from numpy_rnn.checking.nested import Gradients, walk
 from numpy_rnn.checking.target import Point, is_real, times_gradient
 from numpy_rnn.checking.traced import HERE, NUMPY
 from numpy_rnn.functional.types import Array
@@ -36,6 +36,7 @@ from numpy_rnn.functional.types import Array
 CLOSE = 1e-7  # relative error of a derivative along a random direction that counts as right
 MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
+MAX_KEPT = 10_000  # parts of the module's values that are put back
 MAX_GROUP = 64  # changes of one place that are compiled together
 CHOICE = "numpy_rnn_change"  # a global name of the code under test during a trial
 
@@ -48,45 +49,109 @@ def suggest_repair(
     `points` are where a gradient may be wrong, the cheapest first. `verify` checks the code as it
     is then, in every regime. The search ends after this many seconds of processor time.
     """
+    end = time.process_time() + seconds
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trials = list[_Trial]()
         for point in points:
             with contextlib.suppress(Exception):  # code that takes no inputs of this size
-                trials += [trial for trial in [_Trial(point, method)] if not trial.succeeds()]
-        sources = list(_sources(trials[0].point)) if trials else []
+                trials += [trial for trial in [_Trial(point, method)] if trial.is_finite]
+        wrong = [trial for trial in trials if trial.wrong]
+        sources = list(_sources(wrong[0].point)) if wrong else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
-        found = list(_promising(found, trials[0])) if found else []
-        found.sort(key=lambda pair: pair[0].rank)
-        end = time.process_time() + seconds
-        for group, source in _groups(found):
-            for edit in _made(group, source):
-                if time.process_time() > end:
-                    return []
-                with contextlib.suppress(Exception):  # whatever changed code raises
-                    if all(trial.succeeds() for trial in trials) and verify():
-                        return [_sentence(edit, source)]
+        with _kept(sources) as put_back:
+            found = list(_promising(found, trials[:-1] or trials, put_back))
+            found.sort(key=lambda pair: pair[0].rank)
+            for group, source in _groups(found):
+                for edit in _made(group, source, put_back):
+                    if time.process_time() > end:
+                        return []
+                    with contextlib.suppress(Exception):  # whatever changed code raises
+                        if all(trial.succeeds() for trial in wrong) and verify():
+                            return [_sentence(edit, source)]
     return []
 
 
-def _promising(found: list[tuple[Edit, Source]], trial: _Trial) -> Iterator[tuple[Edit, Source]]:
+@contextlib.contextmanager
+def _kept(sources: list[Source]) -> Iterator[Callable[[], None]]:
+    """Give a function that puts back what outlives a run of the code: its module's values."""
+    spaces = {id(s.function.__globals__): s.function.__globals__ for s in sources}
+    names = {name for s in sources for name in s.function.__code__.co_names}
+    read = [(space, {n: space[n] for n in names if n in space}) for space in spaces.values()]
+    cells = [c.cell_contents for s in sources for c in s.function.__closure__ or ()]
+    parts = [part for _, part in islice(walk([[v for _, v in read], cells]), MAX_KEPT)]
+    arrays = [(a, a.copy()) for a in parts if isinstance(a, np.ndarray) and a.flags.writeable]
+    lists = [(part, part[:]) for part in parts if isinstance(part, list)]
+    tables = [part if isinstance(part, dict) else getattr(part, "__dict__", None) for part in parts]
+    dicts = [(table, dict(table)) for table in tables if isinstance(table, dict)]
+
+    def put_back() -> None:
+        for space, values in read:
+            space.update(values)
+        for array, old in arrays:
+            array[...] = old
+        for part, entries in lists:
+            part[:] = entries
+        for table, items in dicts:
+            if table.keys() != items.keys():
+                table.clear()
+            table.update(items)
+
+    try:
+        yield put_back
+    finally:
+        put_back()
+
+
+def _promising(
+    found: list[tuple[Edit, Source]], trials: list[_Trial], put_back: Callable[[], None]
+) -> Iterator[tuple[Edit, Source]]:
     """Yield the changes of what the wrong gradients depend on; later, what right ones depend on."""
-    wrong, reached = set(trial.wrong(trial.claimed)), dict[tuple[int, int], set[str] | None]()
+    called = {source.function.__name__ for _, source in found}
+    places, known = dict[Any, slice | None](), dict[Any, list[tuple[set[str], ...]]]()
     for edit, source in found:
-        value = getattr(edit.statement, "value", None)
-        (place, _), *more = edit.parts
-        if value is not None and not more:
-            span = source.span(value)
-            if span.start <= place.start and place.stop <= span.stop:
-                key = id(source), span.start
-                if key not in reached:
-                    reached[key] = trial.reached(edit.statement, source)
-                names = reached[key]
-                if names is not None and not wrong <= names:
-                    continue
-                if names is not None and not names <= wrong:
-                    edit = edit._replace(rank=edit.rank + 3)  # noqa: PLW2901
+        (spot, _), *more = edit.parts
+        where = id(edit.statement), spot.start, spot.stop, len(more)
+        if where not in places:
+            places[where] = None if more else _changed_value(edit.statement, spot, source, called)
+        place = places[where]
+        if place is not None:
+            key = id(source), place.start, place.stop
+            if key not in known:
+                known[key] = [
+                    (trial.wrong, *trial.reached(edit.statement, source, place, put_back))
+                    for trial in trials
+                ]
+            is_inside, seen = place.start <= spot.start, known[key]
+            if is_inside and any(not wrong <= moved for wrong, moved, _ in seen):
+                continue
+            later = sum(not scaled <= wrong for wrong, _, scaled in seen)
+            edit = edit._replace(rank=edit.rank + 2 * later)  # noqa: PLW2901
         yield edit, source
+
+
+def _changed_value(
+    statement: ast.stmt, place: slice, source: Source, called: set[str]
+) -> slice | None:
+    """Return the place of the value that a change at a place concerns, if it is one.
+
+    That is what the statement computes. What a function of the code gets is also a value.
+    """
+    node = getattr(statement, "value", None)
+    if node is None or source.ends_loops & names_in(statement):
+        return None
+    found = source.span(node)
+    for part in ast.walk(node):
+        name = ast.unparse(part.func).split(".")[-1] if isinstance(part, ast.Call) else ""
+        inner: list[ast.expr] = [part] if part is node else []
+        if isinstance(part, ast.Tuple) and part is node:
+            inner = part.elts
+        elif isinstance(part, ast.Call) and (name in called or isinstance(statement, ast.Expr)):
+            inner = part.args
+        for span in map(source.span, inner):
+            if span.start <= place.start and place.stop <= span.stop:
+                found = span
+    return found
 
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
@@ -102,19 +167,20 @@ def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Sour
             yield [edit for edit, _ in group[i : i + MAX_GROUP]], group[0][1]
 
 
-def _made(group: list[Edit], source: Source) -> Iterator[Edit]:
+def _made(group: list[Edit], source: Source, put_back: Callable[[], None]) -> Iterator[Edit]:
     """Yield each change of a group while the function runs with it."""
     function: Any = source.function
     original, code = function.__code__, source.compiled(one_of(group, CHOICE))
     if code is None and len(group) > 1:
         for edit in group:
-            yield from _made([edit], source)
+            yield from _made([edit], source, put_back)
     elif code is not None:
         function.__code__ = code
         try:
             for number, edit in enumerate(group):
                 function.__globals__[CHOICE] = number
                 yield edit
+                put_back()
         finally:
             function.__code__ = original
             function.__globals__.pop(CHOICE, None)
@@ -136,6 +202,8 @@ class _Trial:
             direction = rng.standard_normal(point.values[name].shape)
             exact = directional(point, {name: direction}, method).value
             self.known.append((name, direction, exact))
+        self.is_finite = bool(np.isfinite([exact for _, _, exact in self.known]).all())
+        self.wrong = set(self._wrong(self.claimed))
 
     def succeeds(self) -> bool:
         """Whether the code as it is now gives the same outputs, and right gradients."""
@@ -145,13 +213,13 @@ class _Trial:
             for a, b in zip(result.outputs, self.outputs, strict=True)
         ):
             return False
-        return not any(self.wrong(result.backward(self.point.own_douts())))
+        return not any(self._wrong(result.backward(self.point.own_douts())))
 
-    def wrong(self, claimed: Gradients) -> Iterator[str]:
+    def _wrong(self, claimed: Gradients) -> Iterator[str]:
         """Yield the names of the gradients that are not right."""
         for name, direction, exact in self.known:
-            got = claimed.get(name)
-            if got is None or not is_real(got) or got.shape != direction.shape:
+            got = np.asarray(claimed.get(name))  # of a number, a number
+            if not is_real(got) or got.shape != direction.shape:
                 yield name
                 continue
             terms = got * direction
@@ -159,19 +227,21 @@ class _Trial:
             if not abs(float(terms.sum()) - exact) <= self.close * size:
                 yield name
 
-    def reached(self, statement: ast.stmt, source: Source) -> set[str] | None:
-        """Return which gradients change with what a statement computes, None if it is not seen."""
-        if not isinstance(statement, ast.Assign | ast.AugAssign) or source.ends_loops & names_in(
-            statement
-        ):
-            return None
-        span = source.span(statement.value)
-        text = f"(({source.code[span].decode()}) * 1.01 + 0.01)"
-        for _ in _made([Edit(0, "", statement, ((span, text),))], source):
-            with contextlib.suppress(Exception):  # what is no number
-                claimed = self.point.claimed()
-                return {n for n, g in self.claimed.items() if not np.array_equal(claimed[n], g)}
-        return None
+    def reached(
+        self, statement: ast.stmt, source: Source, place: slice, put_back: Callable[[], None]
+    ) -> tuple[set[str], set[str]]:
+        """Return which gradients may change if a value is moved, and which do if it is scaled.
+
+        Scaled, zero stays zero. Of a value that is no number nothing is known.
+        """
+        found = [set(self.claimed), set[str]()]
+        for i, how in enumerate(("((%s) * 1.01 + 0.01)", "((%s) * 1.01)")):
+            edit = Edit(0, "", statement, ((place, how % source.code[place].decode()),))
+            for _ in _made([edit], source, put_back):
+                with contextlib.suppress(Exception):  # what is no number
+                    new, old = self.point.claimed(), self.claimed
+                    found[i] = {n for n in old if not np.array_equal(new[n], old[n])}
+        return found[0], found[1]
 
 
 def _sources(point: Point) -> Iterator[Source]:
@@ -180,29 +250,43 @@ def _sources(point: Point) -> Iterator[Source]:
     for function in gc.get_referrers(*running) if running else ():
         if isinstance(function, FunctionType) and function.__code__ in running:
             with contextlib.suppress(OSError, TypeError, SyntaxError):  # its text is in no file
-                yield Source(function, running[function.__code__])
+                yield Source(function, running.pop(function.__code__))
 
 
 def _running(point: Point) -> dict[CodeType, tuple[dict[str, Any], dict[str, Any]]]:
-    """Return what runs while the gradients are made, and its values, but for libraries."""
+    """Return what runs while the gradients are made, and its values, but for libraries.
+
+    A function that another one makes in each run is a part of that one.
+    """
     seen: dict[CodeType, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == "return":
             seen[frame.f_code] = frame.f_globals, dict(frame.f_locals)
 
-    result, before = point.target.run(point.values), sys.getprofile()
+    before = sys.getprofile()
     sys.setprofile(note)
     try:
-        if point.target.backward is times_gradient:  # a loss makes them with its value
-            result = point.target.run(point.values)
+        result = point.target.run(point.values)
+        makers, is_loss = dict(seen), point.target.backward is times_gradient
+        if not is_loss:  # a loss makes the gradients with its value
+            seen.clear()
         result.backward(point.own_douts())
     finally:
         sys.setprofile(before)
+    makers |= seen
+    made_by = {inner: code for code in makers for inner in code.co_consts}
+    found: dict[CodeType, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for code, (space, values) in seen.items():
+        outer = code
+        while outer in made_by:
+            outer = made_by[outer]
+            values = makers[outer][1] | values  # noqa: PLW2901
+        found[outer] = space, found.get(outer, (space, {}))[1] | values
     standard = str(Path(contextlib.__file__).parent)
     return {
         code: values
-        for code, values in seen.items()
+        for code, values in found.items()
         if not code.co_filename.startswith((HERE, NUMPY, standard, "<frozen"))
         and "site-packages" not in code.co_filename
         and not code.co_name.startswith("<")

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from numpy_rnn.checking.proof import TOLERANCES, Proof, prove
 from numpy_rnn.checking.repair import MENDED
 from numpy_rnn.cli.errors import RunError
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.museum import BUGS, INPUTS, Bug, OptimizerReference, evaluate, usual_counts
+from numpy_rnn.museum.proof import TOLERANCES, Proof, prove
 
 NAME_WIDTH = 36  # columns
 HEADINGS = {  # as wide as their columns

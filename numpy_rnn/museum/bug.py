@@ -1,7 +1,7 @@
 """Gradient bugs: a reference that is correct, and a small patch that makes it wrong.
 
 A reference is readable code of a forward/backward pair, mostly a page of ``numpy_rnn.textbook``. It
-is a row of the same kind as in ``checking/registry.py``. An :class:`OptimizerReference` is readable
+is a row of the same kind as in ``museum/registry.py``. An :class:`OptimizerReference` is readable
 code of an optimiser's step. A :class:`Bug` replaces one or two lines of the backward pass or of the
 step. The patched function is compiled from the patched source, so a traceback, a debugger and
 ``inspect.getsource`` show the mistake. The bugs are in ``bugs/*.txt``.
@@ -22,9 +22,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES, parse
 from numpy_rnn.functional.types import Array
+from numpy_rnn.museum.registry import RegisteredPair
 
 Function: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["value", "nonlinear", "float32", "mutates", "random"]

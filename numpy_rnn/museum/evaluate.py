@@ -15,10 +15,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from numpy_rnn.checking.check import check_gradients
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.report import Report
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.bug import Bug, Function, OptimizerReference
+from numpy_rnn.museum.registry import RegisteredPair
 
 Inputs: TypeAlias = Literal["typical", "vanishing"]
 

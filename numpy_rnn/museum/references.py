@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from numpy_rnn.checking.registry import TEXTBOOK_PAIRS, RegisteredPair, Shapes
 from numpy_rnn.functional.types import Array, Cache
 from numpy_rnn.museum import optimizers
 from numpy_rnn.museum.bug import Bug, OptimizerReference, read_bugs
+from numpy_rnn.museum.registry import TEXTBOOK_PAIRS, RegisteredPair, Shapes
 from numpy_rnn.textbook.elman import elman_backward, elman_forward
 
 WINDOW = 4  # steps of a window; the last window may be shorter

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from benchmarks import torch_references
-from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
+from numpy_rnn.museum.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
 
 # Of each row that PyTorch has no counterpart of, a part of its name.
 WITHOUT = [

@@ -14,9 +14,9 @@ import pytest
 from numpy_rnn.checking import check_gradients
 from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.edits import Source
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.repair import MAX_TEXT
 from numpy_rnn.museum import REFERENCES
+from numpy_rnn.museum.registry import RegisteredPair
 
 SECONDS = 60.0  # of processor time, which no row comes near
 
@@ -161,6 +161,7 @@ SLIPS = [
     (GRU, "            dh = dh * z + drh * r", "            dq = dh * z + drh * r", "a name for"),
     (SINCE, "        carry = dz @ U.T\n", "", "carry = dz @ U.T"),
     (RNN, "        db += da.sum(axis=0)\n        dprev", "        dprev", "db += "),
+    (RNN, "        dWx += x[:, t].T.dot(da)\n", "", "dWx += x[:, t].T @ da"),
     (RNN, "return dx, dprev", "h0_ = hp\n    return dx, h0_", "return (dx, dprev"),
     (PARTS, 'g["b"] += d.sum(0)\n', "pass\n", "a missing statement?"),
     (PARTS, "d * s * (1 - s)", "d * (1 - s)", "the slope?"),
@@ -317,3 +318,241 @@ def test_a_loss_of_an_object_and_float32_weights(dtype: str, tmp_path: Path) -> 
     space = runpy.run_path(str(tmp_path / "of_loss.py"))
     found = check_gradients(space["Network"](), "B 5", cause_seconds=SECONDS).suggestions
     assert 'with "dz = y * (1 - y ** 2)" instead' in found[-1]
+
+
+DROPS = """
+class Drops:
+    def __init__(self):
+        self.cache, self.params, self.grads = {}, {"g": np.ones(4)}, {}
+
+    def forward(self, x):
+        self.mask = (np.arange(x.size).reshape(x.shape) % 3 > 0) / 0.6
+        self.cache["x"] = x
+        return x * self.mask * self.params["g"]
+
+    def backward(self, d):
+        d = d * self.mask
+        self.grads["g"] = (d * self.cache["x"]).sum(axis=0)
+        return d * self.params["g"]
+
+subject, arguments = Drops(), ["B 4"]
+"""
+
+GATHERS = """
+tokens = [2, 0, 2, 3]
+seen = []
+
+def loss(E, w, b):
+    H = np.array([E[i] for i in tokens])
+    y = np.tanh(H @ w + b)
+    dy = y * (1 - y**2)
+    dE, db = np.zeros_like(E), 0.0
+    for t, i in enumerate(tokens):
+        dE[i] -= -(dy[t] * w)
+        db += dy[t]
+    dw = dy @ H
+    return 0.5 * (y @ y), dict(dE=dE / 1, dw=dw / 1, db=db)
+
+subject, arguments = loss, [{"E": "5 3", "w": "3", "b": ""}]
+"""
+
+SCORES = """
+def forward(H, q, v):
+    s = H @ q
+    a = np.exp(s) / np.exp(s).sum()
+    return np.tanh(a @ H) * v, (H, q, v, a)
+
+def backward(d, cache):
+    H, q, v, a = cache
+    u = np.tanh(a @ H)
+    dv = d * u
+    dc = d * v * (1 - u**2)
+    dH = np.outer(a, dc)
+    da = H @ dc
+    ds = a * (da - a @ da)
+    dH += np.outer(ds, q)
+    dq = ds @ H
+    return dH, dq, dv
+
+subject, arguments = (forward, backward), ["7 H", "H", "H"]
+"""
+
+NORM = """
+def forward(x, g):
+    n = x - x.mean(-1, keepdims=True)
+    s = np.sqrt((n * n).mean(-1, keepdims=True) + 1e-5)
+    return g * n / s, (n / s, s, g)
+
+def backward(d, cache):
+    n, s, g = cache
+    dn = d * g
+    dx = (dn - dn.mean(-1, keepdims=True) - n * (dn * n).mean(-1, keepdims=True)) / s
+    return dx, (d * n).sum(0)
+
+subject, arguments = (forward, backward), ["B H", "H"]
+"""
+
+SHIFTS = """
+def forward(x, W):
+    y = x.copy()
+    y[1:] += x[:-1] @ W
+    return y, (x, W)
+
+def backward(d, cache):
+    x, W = cache
+    dx = d.copy()
+    dx[:-1] += (d @ W.T)[1:]
+    return dx, np.tensordot(x[:-1], d[1:], ([0, 1], [0, 1]))
+
+subject, arguments = (forward, backward), ["T B H", "H H"]
+"""
+
+TWICE = """
+class Half:
+    def __init__(self):
+        self.W = np.ones((4, 2))
+
+    def forward(self, x):
+        self.x, self.h = x, [np.zeros((x.shape[1], 2))]
+        for t in range(len(x)):
+            self.h.append(np.tanh(x[t] @ self.W + self.h[-1]))
+        return np.stack(self.h[1:])
+
+    def backward(self, d):
+        dx, self.dW, carry = np.zeros_like(self.x), 0, 0
+        for t in reversed(range(len(d))):
+            dz = (d[t] + carry) * (1 - self.h[t + 1] ** 2)
+            self.dW, carry, dx[t] = self.dW + self.x[t].T @ dz, dz, dz @ self.W.T
+        return dx
+
+class Both:
+    def __init__(self):
+        self.a, self.b = Half(), Half()
+
+    def forward(self, x):
+        return np.concatenate([self.a.forward(x), self.b.forward(x[::-1])[::-1]], -1)
+
+    def backward(self, d):
+        dx = self.a.backward(d[..., :2])
+        return dx + self.b.backward(d[..., 2:][::-1])[::-1]
+
+subject, arguments = Both(), ["T B 4"]
+"""
+
+TOKENS = """
+def loss(x, y):
+    rows = np.arange(len(y))
+    p = np.exp(x - x.max(1, keepdims=True))
+    p = p / p.sum(1, keepdims=True)
+    dx = p.copy()
+    dx[rows, y] -= 1
+    return -np.log(p[rows, y]).sum(), dx
+
+def forward(x):
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    return p, p
+
+def backward(d, p):
+    dx = p * d
+    s = dx.sum(1, keepdims=True)
+    dx -= p * s
+    return dx
+
+subject, arguments = loss, ["4 5", np.array([1, 0, 4, 1])]
+"""
+SOFTMAX = TOKENS.replace('loss, ["4 5", np.array([1, 0, 4, 1])]', '(forward, backward), ["4 5"]')
+
+TAPE = """
+class Tensor:
+    def __init__(self, data, *parents):
+        self.data, self.grad, self.parents = data, np.zeros_like(data), parents
+
+    def __matmul__(self, other):
+        out = Tensor(self.data @ other.data, self, other)
+        def back():
+            self.grad += out.grad @ other.data.T
+            other.grad += self.data.T @ out.grad
+        out.back = back
+        return out
+
+    def tanh(self):
+        t = np.tanh(self.data)
+        out = Tensor(t, self)
+        def back():
+            self.grad += (1 - t**2) * out.grad
+        out.back = back
+        return out
+
+def forward(x, W):
+    a = Tensor(x), Tensor(W)
+    b = a[0] @ a[1]
+    tape = [*a, b, b.tanh(), (b @ a[1])]
+    def back(dy, dz):
+        tape[3].grad, tape[4].grad = dy, dz
+        for node in tape[:1:-1]:
+            node.back()
+        return a[0].grad, a[1].grad * 1.0
+    return tape[3].data, tape[4].data, back
+
+subject, arguments = (forward, lambda *given: given[-1](*given[:-1])), ["B H", "H H"]
+"""
+
+# As SLIPS, of other people's code.
+MORE = [
+    (DROPS, "        d = d * self.mask\n", "        d = d * 1.0\n", "self.mask"),
+    (DROPS, "return d * self.params", "return d  # ", "self.params['g']"),
+    (GATHERS, "dE[i] -= -(dy[t] * w)", "dE[i] = dy[t] * w", "= for +=?"),
+    (GATHERS, "dw=dw / 1", "dw=dw / len(w)", "a part too many?"),
+    (GATHERS, "dy = y * (1 - y**2)", "dy = y * (1 - y)", "the slope?"),
+    (SCORES, "    dH += np.outer(ds, q)\n", "", "np.outer(ds, q)"),
+    (SCORES, "d * v * (1 - u**2)", "d * v * (1 - v**2)", "(1 - u ** 2)"),
+    (NORM, "dn - dn.mean(-1, keepdims=True) - n", "dn - n", "a missing term?"),
+    (NORM, "dn = d * g", "dn = d", "a missing factor?"),
+    (SHIFTS, "dx[:-1] += (d @ W.T)[1:]", "dx[1:] += (d @ W.T)[:-1]", "the wrong step?"),
+    (SHIFTS, "dx[:-1] += (d @ W.T)[1:]", "dx += d @ W.T", "the wrong step?"),
+    (TOKENS, "    dx[rows, y] -= 1\n", "", "dx[rows, y] -= 1"),
+    (TOKENS, "dx[rows, y] -= 1", "dx[:, y] -= 1", "dx[rows, y] -= 1"),
+    (SOFTMAX, "dx -= p * s", "dx -= s", "a missing factor?"),
+    (TAPE, "other.grad += self.data", "other.grad = self.data", "= for +=?"),
+    (TAPE, "(1 - t**2)", "(1 - t)", "the slope?"),
+    (TAPE, "a[1].grad * 1.0", "a[1].grad * dy.sum()", "a part too many?"),
+    (TWICE, "(d[..., 2:][::-1])", "(d[..., 2:])", "not reversed?"),
+]
+
+
+def suggested(code: str, folder: Path, **options: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the suggestions for code that names its subject and its arguments, and its module."""
+    file = folder / "of_user.py"
+    file.write_text("import numpy as np\n" + code, "utf-8")
+    module = ModuleType("of_user")
+    exec(compile(file.read_text("utf-8"), str(file), "exec"), module.__dict__)  # noqa: S102
+    space = vars(module)
+    report = check_gradients(space["subject"], *space["arguments"], **options)
+    return report.suggestions, space
+
+
+@pytest.mark.parametrize(("code", "right", "wrong", "said"), MORE)
+def test_a_slip_of_other_people_is_named(
+    code: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    assert code.count(right) == 1
+    assert suggested(code, tmp_path)[0] == []
+    found, _ = suggested(code.replace(right, wrong), tmp_path, cause_seconds=SECONDS)
+    assert found[-1:]
+    assert found[-1].endswith("every gradient is right")
+    assert said in found[-1]
+
+
+def test_an_index_that_is_repeated_and_a_sign(tmp_path: Path) -> None:
+    code = GATHERS.replace("dE[i] -= -(dy[t] * w)", "pass").replace(
+        "    dw = dy @ H", "    dE[tokens] -= -(dy[:, None] * w)\n    dw = dy @ H"
+    )
+    found, _ = suggested(code, tmp_path, cause_seconds=SECONDS)
+    assert "np.add.at(dE, tokens, --(dy[:, None] * w))" in found[-1]
+
+
+def test_the_trials_leave_the_values_of_a_module_as_they_were(tmp_path: Path) -> None:
+    code = GATHERS.replace("dw = dy @ H", "seen.append(1)\n    dw = dy @ H * y.sum() * 7")
+    _, space = suggested(code, tmp_path, cause_seconds=0.5)
+    assert space["tokens"] == [2, 0, 2, 3]
+    assert set(space["seen"]) == {1}

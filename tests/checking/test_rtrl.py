@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from numpy_rnn.checking import rtrl
-from numpy_rnn.checking.proof import worst
 from numpy_rnn.functional.elman import elman_backward, elman_forward
+from numpy_rnn.museum.proof import worst
 from tests.case import Case, normal
 from tests.cases import CASES
 from tests.complex_step import as_tuple

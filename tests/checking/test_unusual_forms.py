@@ -424,3 +424,60 @@ class Slots:
 
 def test_the_slots_of_the_language_are_no_parts() -> None:
     assert parts_of(Slots()) == [(("attr", "W"), 1.0)]
+
+
+class InLists:
+    """A layer of attributes, whose optimiser reads parameters and gradients from two lists."""
+
+    swapped = False
+
+    def __init__(self) -> None:
+        self.W, self.V = np.zeros((5, 4)), np.zeros((5, 4))
+
+    def parameters(self) -> list[Array]:
+        return [self.W, self.V]
+
+    def gradients(self) -> list[Array]:
+        return [self.dV, self.dW] if self.swapped else [self.dW, self.dV]
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return np.asarray(x @ self.W + 2 * x @ self.V)
+
+    def backward(self, dy: Array) -> Array:
+        self.dW, self.dV = self.x.T @ dy, 2 * self.x.T @ dy
+        return np.asarray(dy @ self.W.T + 2 * dy @ self.V.T)
+
+
+def test_two_gradients_of_one_parameter_have_to_be_equal() -> None:
+    assert wrong(InLists(), "B 5") == []
+    layer = InLists()
+    layer.swapped = True
+    report = check_gradients(layer, "B 5", regimes=ONE)
+    assert not report.gradients_ok
+    text = "self.W has two gradients that differ, self.dW and self.gradients()[0]"
+    assert text in report.violations[0].text
+
+
+class Lists:
+    """A neuron whose weights are a list of numbers."""
+
+    def __init__(self) -> None:
+        self.w = [0.1, 0.2, 0.3]
+
+    def forward(self, x: Array) -> Any:
+        self.x = x
+        return sum(w * x_i for w, x_i in zip(self.w, x, strict=True))
+
+    def backward(self, dy: Any) -> None:
+        self.dw = [dy * x_i for x_i in self.x]
+
+
+def test_a_list_of_numbers_with_a_gradient_is_named() -> None:
+    report = check_gradients(Lists(), "3")
+    text = "self.w is a list of numbers with a gradient, expected an array: np.array(self.w)"
+    assert text in str(report)
+    assert not report.gradients_ok
+    neuron: Any = Lists()
+    neuron.w = np.array(neuron.w)
+    assert wrong(neuron, "3") == []

@@ -9,8 +9,8 @@ import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn import textbook
-from numpy_rnn.checking import proof, registry
 from numpy_rnn.cli.main import main
+from numpy_rnn.museum import proof, registry
 
 
 def few(monkeypatch: pytest.MonkeyPatch, *pairs: registry.RegisteredPair) -> None:

@@ -13,11 +13,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum import BUGS, REFERENCES, Bug
 from numpy_rnn.museum.bug import Kind, read_bugs
+from numpy_rnn.museum.registry import RegisteredPair
 from tests.complex_step import as_tuple, complex_step, slice_errors
 from tests.museum.test_references import run
 

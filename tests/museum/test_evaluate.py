@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpy_rnn.checking import compare, derivatives
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.strategies import sizes
 from numpy_rnn.museum import (
     BUGS,
@@ -21,6 +20,7 @@ from numpy_rnn.museum import (
     check_reference,
     evaluate,
 )
+from numpy_rnn.museum.registry import RegisteredPair
 
 RECURRENT = [b for b in BUGS if isinstance(b.reference, RegisteredPair) and b.reference.recurrent]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.checking.shapes import SIZES
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES, draw_arguments
 from numpy_rnn.museum.bug import TABLES
+from numpy_rnn.museum.registry import RegisteredPair
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
 from tests.museum.layers import LAYERS
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from benchmarks.usual_checkers import USUAL_CHECKERS, pose_problem
-from numpy_rnn.checking.registry import RegisteredPair
 from numpy_rnn.museum import (
     BUGS,
     INPUTS,
@@ -18,6 +17,7 @@ from numpy_rnn.museum import (
     usual_counts,
 )
 from numpy_rnn.museum.evaluate import Inputs
+from numpy_rnn.museum.registry import RegisteredPair
 
 INSTALLED = {name: checker for name, checker in USUAL_CHECKERS.items() if checker.installed}
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.registry import TEXTBOOK_PAIRS, RegisteredPair
 from numpy_rnn.checking.shapes import Given, parse
+from numpy_rnn.museum.registry import TEXTBOOK_PAIRS, RegisteredPair
 
 Rng = np.random.Generator
 Sizes = dict[str, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
+from numpy_rnn.museum.registry import MODELS, PAIRS, TEXTBOOK_PAIRS
 from tests.case import Case
 from tests.cases import CASES
 
