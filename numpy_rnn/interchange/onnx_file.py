@@ -93,17 +93,15 @@ class Reader:
         self.unsupported: list[str] = []
         self.notes: list[str] = []
         self.weights: dict[str, Array] = {}
-        imported = self.model["opset_import"]
+        given = [entry for f in self.model["functions"] for entry in f["opset_import"]]
+        imported = [*given, *self.model["opset_import"]]
         opsets = {_domain(entry["domain"]): entry["version"] for entry in imported}
         self.opset = opsets.get("", LEAST_OPSET)
         if self.opset < LEAST_OPSET:
             self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
+        others = {e["version"] for e in given if not _domain(e["domain"])} - {self.opset}
+        self.unsupported += [f"functions of opset {n}, expected {self.opset}" for n in others]
         self.functions = Functions(self.model)
-        for function in self.model["functions"]:
-            for entry in function["opset_import"]:
-                if not _domain(entry["domain"]) and entry["version"] != self.opset:
-                    what = f"function {function['name']!r} has opset {entry['version']}"
-                    self.unsupported.append(f"{what}, expected {self.opset} as the model")
 
     def graph(self, message: dict[str, Any] | None = None) -> Graph:
         """Return the file's graph, or that of an attribute. Its constant nodes are constants."""
