@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numpy_rnn.interchange.torch_parts import RECURRENT, Choice, Part
 from numpy_rnn.interchange.tree import COPY, children
 from numpy_rnn.interchange.unpickle import Instance
-from numpy_rnn.layers import LayerNorm, Linear
+from numpy_rnn.layers import Linear
 
 MAX_STEPS = 20_000  # of the search for an order
 BESIDE = re.compile(  # Linear layers of cells, attention, gates, first states, or beside others
@@ -64,7 +64,7 @@ def reasons_of_names(parts: Parts, tied: Mapping[str, str]) -> Iterator[str]:
 def reasons_of_order(parts: Parts, names: Sequence[str]) -> Iterator[str]:
     """Yield why an order is hardly the one in which the layers run."""
     loops, first = _loops(parts), parts[names[0]].choices
-    norms = [parts[n].is_normalised or parts[n].choices[0].kind is LayerNorm for n in names]
+    norms = [parts[name].is_norm for name in names]
     for n, name in enumerate(names):
         if norms[n : n + 2] == [True, True]:
             yield f"{name} and {names[n + 1]} are two normalisations in a row"
@@ -72,6 +72,8 @@ def reasons_of_order(parts: Parts, names: Sequence[str]) -> Iterator[str]:
             yield f"{name}, before a recurrent layer, looks like the last one"
     if len({choice.size_out for choice in first}) < len(first) and set(names[1:2]) & set(loops):
         yield f"{names[0]} may be an Embedding or a Linear layer"
+    if len(alike := _blocks_of_one_size(parts, names)) > 1:
+        yield f"{' and '.join(alike)} are blocks of one size, often with skip connections"
     if (other := _interleaved(names)) != [*names] and find_orders(parts, other):
         yield f"{', '.join(other)} is an order that fits, too"
 
@@ -101,6 +103,21 @@ def find_orders(parts: Parts, order: Sequence[str] | None = None) -> list[list[S
             if not chain or chain[-1][1].size_out == choice.size_in
         ]
     return []
+
+
+def _blocks_of_one_size(parts: Parts, names: Sequence[str]) -> list[str]:
+    """Return numbered blocks of a recurrent layer and a norm, with as many outputs as inputs."""
+    blocks: dict[str, list[Part]] = {}
+    for name in names:
+        if place := NUMBER.search(name):
+            blocks.setdefault(name[: place.end()], []).append(parts[name])
+    return [
+        name
+        for name, inside in blocks.items()
+        if inside[0].choices[0].size_in == inside[-1].choices[0].size_out
+        and any(part.is_norm for part in inside)
+        and any(part.choices[0].kind in RECURRENT.values() for part in inside)
+    ]
 
 
 def _interleaved(names: Sequence[str]) -> list[str]:

@@ -289,6 +289,13 @@ def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
             "rnns.0, fcs.0, rnns.1, fcs.1 is an order that fits, too",
         ),
         (
+            recurrent("0.rnn.", 4, 2, 2)
+            | {"0.ln.weight": rows(2), "0.ln.bias": rows(2)}
+            | recurrent("1.rnn.", 4, 2, 2)
+            | {"1.ln.weight": rows(2), "1.ln.bias": rows(2)},
+            "0 and 1 are blocks of one size, often with skip connections",
+        ),
+        (
             {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
             "words may be an Embedding or a Linear layer",
         ),
