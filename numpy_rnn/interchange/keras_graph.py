@@ -49,9 +49,7 @@ def to_graph(
         read = [values.get(v, "") for v in call.given]
         mask, entry, read = _mask(writer, call, read, [masks.get(v, "") for v in call.given])
         if call.mask and not mask:
-            writer.unsupported.append(
-                f"{call.name}, whose mask is not that of the layers before it"
-            )
+            writer.unsupported.append(f"{call.name}, whose mask no layer before it has")
         # Keras 3 gives no mask to a layer with initial states, unless its call names one.
         used = mask if call.mask or version[:1] != "3" or len(read) == 1 else ""
         if entry.class_name == "InputLayer":
@@ -106,11 +104,8 @@ def _mask(
     if makes:
         tokens = writer.node("Cast", read, to=NUMBERS[np.dtype(np.int64)])
         mask = writer.node("Equal", [tokens, writer.tensor(f"{name}.masked", 0)])
-        return (
-            writer.node("Not", [mask]),
-            entry.as_class(kind, {**config, "mask_zero": False}),
-            read,
-        )
+        entry = entry.as_class(kind, {**config, "mask_zero": False})
+        return writer.node("Not", [mask]), entry, read
     return mask, entry, read
 
 
@@ -173,11 +168,8 @@ def _add_layer(writer: Writer, entry: Entry, version: str) -> None:
     elif entry.class_name == "Activation" and activation == "gelu":
         writer.x = writer.node("Gelu", [writer.x])
     elif not add_plain(writer, entry):
-        _add_chain(
-            writer,
-            entry._replace(config={**config, "activation": None} if after else config),
-            version,
-        )
+        plain = entry._replace(config={**config, "activation": None}) if after else entry
+        _add_chain(writer, plain, version)
     if after and activation is not None:
         _add_layer(writer, entry.as_class("Activation", config)._replace(weights=[]), version)
 

@@ -13,8 +13,11 @@ from numpy_rnn.interchange.keras_entries import Call, Entry
 MASKS = ("NotEqual", "Any", "InputLayer")  # what Keras 3 makes masks with, beside the chain
 MAX_CALLS = 10_000  # of layers, once models inside models are taken apart
 Value = tuple[str, int]  # the name of a call, and which of its outputs
+Values = list[Value]
 Reference = tuple[str, int, int]  # of a config: layer, which call of it, which output
-Uses = dict[tuple[str, int], tuple[list[Reference], dict[str, Any], list[Reference]]]
+References = list[Reference]
+Uses = dict[tuple[str, int], tuple[References, dict[str, Any], References]]
+Parts = Mapping[str, "Entry | Network"]  # by the names in a config
 
 
 class Network(NamedTuple):
@@ -37,12 +40,7 @@ class Network(NamedTuple):
         )
 
 
-def ordered(  # noqa: C901 (one search, and what it needs)
-    entries: Mapping[str, Entry | Network],
-    uses: Uses,
-    inputs: list[Reference],
-    outputs: list[Reference],
-) -> Network:
+def ordered(parts: Parts, uses: Uses, inputs: References, outputs: References) -> Network:  # noqa: C901 (one search)
     """Return a network with each call after those that it reads, and models taken apart."""
     counts, last = Counter(name for name, _ in uses), Counter[str]()
     for name, n, _ in [*outputs, *[r for read, _, _ in uses.values() for r in read]]:
@@ -52,15 +50,15 @@ def ordered(  # noqa: C901 (one search, and what it needs)
     def use(reference: Reference) -> tuple[str, int]:
         # Keras 2 may count the call that made a model, which is not listed.
         name, n, _ = reference
-        made = isinstance(entries[name], Network)
+        made = isinstance(parts[name], Network)
         return name, n - max(0, last[name] + 1 - counts[name]) if made else n
 
     def value(reference: Reference) -> Value:
         made = values[use(reference)]
         return made[reference[2]] if isinstance(made, list) else (made, reference[2])
 
-    def mask(references: list[Reference]) -> tuple[Any, ...] | None:
-        at, numbers = _compared(references, entries, uses)
+    def mask(references: References) -> tuple[Any, ...] | None:
+        at, numbers = _compared(references, parts, uses)
         return numbers and (value(at) if use(at) in values else "", *numbers)
 
     pending, begun = [use(r) for r in [*inputs, *outputs][::-1]], set[tuple[str, int]]()
@@ -76,7 +74,7 @@ def ordered(  # noqa: C901 (one search, and what it needs)
             begun.add(at)
             pending += missing
             continue
-        given, inside = [value(r) for r in read], entries[at[0]]
+        given, inside = [value(r) for r in read], parts[at[0]]
         if isinstance(inside, Entry):
             name = f"{inside.name}:{at[1]}".removesuffix(":0")
             calls.append(Call(name, inside, given, options, mask(masks)))
@@ -90,33 +88,26 @@ def ordered(  # noqa: C901 (one search, and what it needs)
         ]
         if len(calls) > MAX_CALLS:
             raise ValueError(f"it has {len(calls)} calls of layers, expected at most {MAX_CALLS}")
-    return _network(entries, calls, [value(r) for r in inputs], [value(r) for r in outputs])
+    return _network(parts, calls, [value(r) for r in inputs], [value(r) for r in outputs])
 
 
-def _compared(
-    references: list[Reference], entries: Mapping[str, Entry | Network], uses: Uses
-) -> tuple[Any, tuple[float, ...] | None]:
+def _compared(references: References, parts: Parts, uses: Uses) -> tuple[Any, Any]:
     """Return what Keras 3 compares with which numbers for a mask; None if there is no mask."""
     if not references:
         return None, None
     at, numbers = references[0], list[float]()
     for _ in MASKS:
-        if getattr(entries[at[0]], "class_name", "") in MASKS[:2]:
+        if getattr(parts[at[0]], "class_name", "") in MASKS[:2]:
             read, options, _ = uses[at[:2]]
             numbers += [float(n) for n in options["args"][1:] if isinstance(n, int | float)]
             at = read[0]
     return at, tuple(numbers) or (np.nan,)
 
 
-def _network(
-    entries: Mapping[str, Entry | Network],
-    calls: list[Call],
-    inputs: list[Value],
-    outputs: list[Value],
-) -> Network:
+def _network(parts: Parts, calls: list[Call], inputs: Values, outputs: Values) -> Network:
     found = {id(call.entry) for call in calls}
-    layers = [e for e in entries.values() if isinstance(e, Entry)]
-    models = [e for e in entries.values() if isinstance(e, Network)]
+    layers = [e for e in parts.values() if isinstance(e, Entry)]
+    models = [e for e in parts.values() if isinstance(e, Network)]
     beside = [e.name for e in layers if id(e) not in found and e.class_name not in MASKS]
     reasons = [f"a mask of {', '.join(beside)}"] * bool(beside)
     reasons += [model.reason for model in models if model.reason]
@@ -124,7 +115,7 @@ def _network(
     return Network(every, calls, inputs, outputs, "; ".join(reasons))
 
 
-def _taken_apart(model: Network, given: list[Value], end: str) -> tuple[list[Call], list[Value]]:
+def _taken_apart(model: Network, given: Values, end: str) -> tuple[list[Call], Values]:
     """Return the calls of a model that is called, and its outputs. `end` makes the names unique."""
     begin = dict(zip(model.inputs, given, strict=True))
     name = f"{model.inputs[0][0]}{end}"

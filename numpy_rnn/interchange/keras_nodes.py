@@ -110,10 +110,8 @@ def slice_of(writer: Writer, call: Call, x: str) -> str:
         elif isinstance(part, dict) and "start" in (at := part.get("config", part)):
             step = at["step"] or 1
             ends = (0, FAR) if step > 0 else (FAR, -FAR)
-            start, stop = (
-                end if n is None else n
-                for n, end in zip((at["start"], at["stop"]), ends, strict=True)
-            )
+            start = ends[0] if at["start"] is None else at["start"]
+            stop = ends[1] if at["stop"] is None else at["stop"]
             bounds.append((axis, start, stop, step))
         else:
             writer.unsupported.append(f"{call.entry.name} ({call.entry.class_name}) by {part!r}")

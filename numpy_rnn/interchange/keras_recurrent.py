@@ -41,13 +41,9 @@ class RecurrentLayers(Layers):
         if cells[0]["class_name"] == "StackedRNNCells":
             cells = cells[0]["config"]["cells"]
         kind, *others = sorted({cell["class_name"] for cell in cells})
-        single = any(entry.config.get(n) for n in ("go_backwards", "return_state"))
         # Keras 3 sorts the weights by name, in which 10 is before 2.
-        if (
-            others
-            or kind.removesuffix("Cell") not in RECURRENT
-            or len(cells) > (1 if single else 9)
-        ):
+        most = 1 if any(entry.config.get(n) for n in ("go_backwards", "return_state")) else 9
+        if others or kind.removesuffix("Cell") not in RECURRENT or len(cells) > most:
             self._refuse(entry, f"cells {[cell['class_name'] for cell in cells]}")
             return
         for n, cell in enumerate(cells, start=1):

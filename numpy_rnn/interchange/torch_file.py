@@ -169,9 +169,9 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
         return storages[key]
 
     tree = Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
-    if any(name.startswith(f"{folder}code/") for name in names):
-        code = {name.removeprefix(folder) for name in names}
-        add_options(tree, lambda n: archive.read(f"{folder}{n}").decode() if n in code else "")
+    code = {name.removeprefix(folder): name for name in names if name.endswith(".py")}
+    if code:
+        add_options(tree, lambda n: archive.read(code[n]).decode() if n in code else "")
     return tree
 
 
