@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from numpy_rnn import layers
@@ -103,23 +101,15 @@ class Chain(RecurrentLayers):
 
     def _normalise(self, entry: Entry) -> None:
         """Add the affine map that a normalisation by recorded means and variances is."""
-        config, arrays = entry.config, [array.astype(np.float64) for array in entry.weights]
-        axis, last = config.get("axis", -1), self._last_axis(entry)
-        scale: Any = 1.0
-        shift: Any = 0.0
-        if axis not in (-1, [-1], last, [last]):
+        config, axis, last = entry.config, entry.config.get("axis", -1), self._last_axis(entry)
+        of_batch = entry.class_name == "BatchNormalization"
+        if axis not in ((-1, [-1], last, [last]) if of_batch else (-1, [-1])):
             self._refuse(entry, f"axis {axis}")
             return
-        if entry.class_name == "BatchNormalization":
-            scale = arrays.pop(0) if config.get("scale", True) else scale
-            shift = arrays.pop(0) if config.get("center", True) else shift
-            scale = scale / np.sqrt(arrays[1] + config.get("epsilon", 1e-3))
-        elif axis not in (-1, [-1]) or config.get("invert") or not arrays:
-            self._refuse(entry, f"axis={axis!r}, with invert, or not adapted")
+        if config.get("invert") or not entry.weights:
+            self._refuse(entry, "invert, or not adapted")
             return
-        else:
-            scale = 1 / np.maximum(np.sqrt(arrays[1]), 1e-7)
-        shift = shift - arrays[0] * scale
+        scale, shift = affine(entry)
         self._normalised += scale.size**2
         if self._normalised > MAX_NORMALISED:
             self._refuse(entry, f"{scale.size} features: too large a matrix")
@@ -130,3 +120,15 @@ class Chain(RecurrentLayers):
     def _last_axis(self, entry: Entry) -> int:
         rank = next(iter(entry.config.get("ranks", ())), None)
         return (2 if self.ended else 3) - 1 if rank is None else rank - 1
+
+
+def affine(entry: Entry) -> tuple[Array, Array]:
+    """Return scale and shift of a normalisation by recorded means and variances."""
+    config, arrays = entry.config, [array.astype(np.float64) for array in entry.weights]
+    if entry.class_name != "BatchNormalization":
+        scale = 1 / np.maximum(np.sqrt(arrays[1]), 1e-7)
+        return scale, -arrays[0] * scale
+    gamma = arrays.pop(0) if config.get("scale", True) else 1.0
+    beta = arrays.pop(0) if config.get("center", True) else 0.0
+    scale = gamma / np.sqrt(arrays[1] + config.get("epsilon", 1e-3))
+    return scale, beta - arrays[0] * scale

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.interchange.keras_entries import REDUCTIONS, Call, Entry
+from numpy_rnn.interchange.keras_layers import affine
 from numpy_rnn.interchange.onnx_write import Writer
 
 POOLS = {"GlobalAveragePooling": "ReduceMean", "GlobalMaxPooling": "ReduceMax"}
@@ -47,8 +48,8 @@ def add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one
         for op, option in (("Mul", "scale"), ("Add", "offset")):
             number = np.asarray(config[option], writer.dtype)
             writer.x = writer.node(op, [writer.x, writer.tensor(f"{entry.name}.{option}", number)])
-    elif entry.class_name == "BatchNormalization" and config.get("axis") in (1, [1]):
-        _normalise_axis_1(writer, entry)
+    elif entry.class_name == "BatchNormalization":
+        _normalise(writer, entry)
     elif entry.class_name == "JoinedSteps":
         writer.x = join_steps(writer, entry.name, writer.x)
     elif entry.class_name in FUNCTIONS_OF_ONE:
@@ -61,14 +62,13 @@ def add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one
     return True
 
 
-def _normalise_axis_1(writer: Writer, entry: Entry) -> None:
-    config, arrays, size = entry.config, [*entry.weights], len(entry.weights[-1])
-    scale = arrays.pop(0) if config.get("scale", True) else np.ones(size)
-    shift = arrays.pop(0) if config.get("center", True) else np.zeros(size)
-    named = enumerate([scale, shift, *arrays])
-    inputs = [writer.tensor(f"{entry.name}.{n}", array) for n, array in named]
-    epsilon = float(config.get("epsilon", 1e-3))
-    writer.x = writer.node("BatchNormalization", [writer.x, *inputs], epsilon=epsilon)
+def _normalise(writer: Writer, entry: Entry) -> None:
+    """Add a BatchNormalization over any axis."""
+    form = [1] * (entry.config["ranks"][0] or 3)
+    form[np.ravel(entry.config.get("axis", -1))[0]] = -1
+    for op, numbers in zip(("Mul", "Add"), affine(entry), strict=True):
+        tensor = writer.tensor(f"{entry.name}.{op}", numbers.reshape(form))
+        writer.x = writer.node(op, [writer.x, tensor])
 
 
 def slide(writer: Writer, entry: Entry) -> None:
