@@ -21,7 +21,6 @@ from numpy_rnn.interchange.graph_nodes import ERRORS, Node, Value
 from numpy_rnn.interchange.graph_plan import NUMBERS, SHAPE, Known, NewShapeError
 from numpy_rnn.interchange.graph_run import Run
 
-__all__ = ["Graph", "Node", "Value"]
 MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.graph import Graph, Node
+from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph_nodes import Node
 from numpy_rnn.interchange.keras_entries import (
     OF_RECURRENCE,
     REDUCTIONS,

@@ -19,8 +19,8 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import Graph, Node
-from numpy_rnn.interchange.graph_nodes import ERRORS
+from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph_nodes import ERRORS, Node
 from numpy_rnn.interchange.graph_plan import CONSTANT, NUMBERS, Known
 from numpy_rnn.interchange.graph_run import SHAPES, Run
 from numpy_rnn.interchange.onnx_recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer

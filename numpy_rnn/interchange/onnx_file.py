@@ -11,7 +11,8 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
-from numpy_rnn.interchange.graph import Graph, Node, Value
+from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph_nodes import Node, Value
 from numpy_rnn.interchange.onnx_chain import to_sequential
 from numpy_rnn.interchange.onnx_functions import Functions
 from numpy_rnn.interchange.onnx_fused import unfused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numpy_rnn.interchange.graph import Node
+from numpy_rnn.interchange.graph_nodes import Node
 
 DOMAIN = "com.microsoft::"
 # A product of integers to the place of the zero point of its weights, which are the second input.

@@ -14,7 +14,8 @@ import pytest
 
 from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.graph import Graph, Node, Value
+from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph_nodes import Node, Value
 from tests.interchange.onnx_seeds import branch
 
 X = np.arange(6.0).reshape(3, 2)

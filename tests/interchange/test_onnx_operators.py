@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 
 from numpy_rnn.interchange import onnx_windows, operators, read
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.graph import Graph, Node
+from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph_nodes import Node
 from tests.interchange.onnx_nodes import onnxruntime_outputs
 
 MICROSOFT = "com.microsoft"
