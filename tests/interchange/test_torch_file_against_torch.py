@@ -406,9 +406,7 @@ def old_tar(path: Path) -> dict[str, torch.Tensor]:
         tensors.write(struct.pack(f"<ii{2 * axes + 1}q", axes, 0, *value.shape, *value.stride(), 0))
     pickle.dump([], storages, 2)
     made = io.BytesIO()
-    pickler = pickle.Pickler(made, 2)
-    pickler.persistent_id = lambda value: str(value.number) if isinstance(value, Known) else None  # type: ignore[method-assign]
-    pickler.dump({name: Known(200 + n) for n, name in enumerate(weights)})
+    ByNumber(made, 2).dump({name: Known(200 + n) for n, name in enumerate(weights)})
     with tarfile.open(path, "w") as archive:
         for name, content in (("storages", storages), ("tensors", tensors), ("pickle", made)):
             info = tarfile.TarInfo(name)
@@ -422,6 +420,13 @@ class Known:
 
     def __init__(self, number: int) -> None:
         self.number = number
+
+
+class ByNumber(pickle.Pickler):
+    """A pickler that writes the number of a known tensor."""
+
+    def persistent_id(self, value: Any) -> str | None:
+        return str(value.number) if isinstance(value, Known) else None
 
 
 # torch.load warns in Python 3.12, whose tarfile will change.
