@@ -16,5 +16,5 @@ def require_matplotlib() -> Any:
         import matplotlib.figure  # noqa: PLC0415
         import matplotlib.font_manager  # noqa: PLC0415
     except ImportError:
-        raise ImportError("plots need matplotlib: pip install matplotlib") from None
+        raise ImportError("plots need matplotlib, the extra plot: pip install matplotlib") from None
     return mpl

@@ -2,7 +2,7 @@
 
 Shapes, states, sequences, gradients and lengths, with the corners that bugs live in: no step,
 one step, one row, rows of unequal length, rows of no length. This is the only module here that
-needs Hypothesis: ``pip install '.[test]'``.
+needs Hypothesis: ``pip install hypothesis``.
 
 >>> import numpy as np
 >>> from hypothesis import find
@@ -39,7 +39,7 @@ try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover (the tests need it themselves)
     raise ImportError(
-        "numpy_rnn.checking.strategies needs hypothesis: pip install '.[test]'"
+        "numpy_rnn.checking.strategies needs the extra test: pip install hypothesis"
     ) from error
 
 

@@ -76,7 +76,7 @@ def threads_from(given: dict[str, Any]) -> int:
     if threads > 1 and not can_limit():
         raise UsageError(
             f"--threads is {threads}, which needs threadpoolctl "
-            "(pip install threadpoolctl) or OPENBLAS_NUM_THREADS=1"
+            "(the extra threads: pip install threadpoolctl) or OPENBLAS_NUM_THREADS=1"
         )
     return threads
 

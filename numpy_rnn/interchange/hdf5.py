@@ -172,5 +172,5 @@ def import_h5py() -> Any:
     try:
         import h5py  # noqa: PLC0415 (optional, as progress is)
     except ImportError:
-        raise ImportError("Keras files need h5py: pip install '.[keras]'") from None
+        raise ImportError("Keras files need h5py, the extra keras: pip install h5py") from None
     return h5py

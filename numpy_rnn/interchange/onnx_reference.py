@@ -67,7 +67,7 @@ def why_no_reference(node: Any) -> str:
     try:
         reference_of(node)
     except ImportError:
-        return "it needs the package onnx: pip install '.[onnx]'"
+        return "it needs the extra onnx: pip install onnx"
     except ValueError as error:
         return str(error)
     return ""

@@ -154,7 +154,7 @@ def world() -> Ranks:
     try:
         from mpi4py import MPI  # noqa: PLC0415 (an extra)
     except (ImportError, RuntimeError) as error:  # or there is no MPI library
-        raise ImportError(f"mpiexec needs mpi4py: pip install mpi4py ({error})") from None
+        raise ImportError(f"mpiexec needs the extra mpi: pip install mpi4py ({error})") from None
     sys.excepthook = _unhandled
     return Ranks(MPI.COMM_WORLD)
 

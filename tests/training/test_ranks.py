@@ -121,7 +121,7 @@ def test_a_launcher_without_mpi4py_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     finally:
         world.cache_clear()
     assert done.returncode == 2
-    assert done.stderr.startswith("numpy-rnn: error: mpiexec needs mpi4py: pip install mpi4py")
+    assert done.stderr.startswith("numpy-rnn: error: mpiexec needs the extra mpi: pip")
     assert done.stderr.count("\n") == 1
 
 

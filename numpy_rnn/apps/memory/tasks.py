@@ -256,7 +256,9 @@ def _load_digits() -> tuple[Array, Array]:
     try:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
     except ImportError:
-        raise ImportError("digits and pixels need scikit-learn: pip install scikit-learn") from None
+        raise ImportError(
+            "digits and pixels need the extra digits: pip install scikit-learn"
+        ) from None
     data = load_digits()
     return (data.images / 16).astype(DTYPE), data.target
 

@@ -524,7 +524,7 @@ def test_a_missing_extra_is_named_before_anything_is_run(tmp_path: Path) -> None
     (tmp_path / "matplotlib.py").write_text("raise ImportError\n", encoding="utf-8")
     done = run_process("explain", cwd=tmp_path)  # there -m looks in the working directory first
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "plots need matplotlib: pip install matplotlib" in done.stderr
+    assert "plots need matplotlib, the extra plot: pip install matplotlib" in done.stderr
 
 
 UNDRAWN = """
