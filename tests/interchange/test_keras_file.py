@@ -496,7 +496,5 @@ def test_without_h5py_the_extra_is_named_and_not_the_file(
 ) -> None:
     save(Sequential(LSTM(2, 3, batch_first=True, rng=0)), tmp_path / f"m{suffix}")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(
-        ImportError, match=r"^Keras files need h5py, the extra keras: pip install h5py$"
-    ):
+    with pytest.raises(ImportError, match="need h5py, the extra keras: pip install h5py"):
         load(tmp_path / f"m{suffix}")

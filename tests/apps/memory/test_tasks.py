@@ -330,4 +330,4 @@ def test_digits_without_scikit_learn_name_the_extra(tmp_path: Path) -> None:
         "except ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "digits and pixels need the extra digits: pip install scikit-learn\n"
+    assert done.stdout == "these tasks need the extra digits: pip install scikit-learn\n"
