@@ -257,7 +257,7 @@ def _load_digits() -> tuple[Array, Array]:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
     except ImportError:
         raise ImportError(
-            "digits and pixels need the extra digits: pip install scikit-learn"
+            "these tasks need the extra digits: pip install scikit-learn"
         ) from None
     data = load_digits()
     return (data.images / 16).astype(DTYPE), data.target
