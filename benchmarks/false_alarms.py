@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.checking import Report, check_gradients
-from numpy_rnn.checking.shapes import REGIMES, SIZES, draw
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import SIZES, draw
 from numpy_rnn.cli.terminal import progress
 from numpy_rnn.museum import REFERENCES, check_reference
 from tests.checking.users_styles import STYLES, style

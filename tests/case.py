@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.checking.shapes import REGIMES, draw
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import draw
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.registry import RegisteredPair
 

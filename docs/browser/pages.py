@@ -20,7 +20,8 @@ from numpy_rnn.apps.learn.judge import SIZES, run_code
 from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compare_all
 from numpy_rnn.checking.locate import preactivations
 from numpy_rnn.checking.nested import Arguments
-from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import complete_sizes, draw, draw_gradients
 from numpy_rnn.checking.target import Point, Target
 
 failures: dict[str, int] = {}  # how often each mistake was seen

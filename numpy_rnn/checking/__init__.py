@@ -5,8 +5,8 @@ of this library. Where a gradient comes from is in ``numpy_rnn/ledger.py``. Star
 ``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
 report. The steps of a check, which ``checker.py`` takes:
 
-    what is checked     check, target, objects, parameters, frameworks, nested
-    its inputs          shapes
+    what is checked     check, target, losses, objects, parameters, frameworks, nested, capture
+    its inputs          shapes, regimes, variations
     its derivatives     derivatives, traced, equals
     what is wrong       compare, side_effects
     where, and why      places, locate, repair, changes, rules, pool, edits

@@ -14,12 +14,14 @@ from numpy_rnn.checking.checker import Checker
 from numpy_rnn.checking.compare import CheckSettings
 from numpy_rnn.checking.derivatives import Method
 from numpy_rnn.checking.frameworks import framework_pair
+from numpy_rnn.checking.losses import FunctionTarget
 from numpy_rnn.checking.nested import Arguments, FormError
 from numpy_rnn.checking.objects import METHODS, ObjectTarget
+from numpy_rnn.checking.regimes import GIVEN_REGIMES, choose_regimes
 from numpy_rnn.checking.report import Report
-from numpy_rnn.checking.shapes import GIVEN_REGIMES, Given, choose_regimes, complete_sizes
+from numpy_rnn.checking.shapes import Given, complete_sizes
 from numpy_rnn.checking.side_effects import SIDE_EFFECTS, WRONG
-from numpy_rnn.checking.target import FunctionTarget, Target, argument_names, positional
+from numpy_rnn.checking.target import Target, argument_names, positional
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()

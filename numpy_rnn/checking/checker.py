@@ -15,23 +15,17 @@ from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.places import guess_gates
+from numpy_rnn.checking.regimes import GIVEN_REGIMES, REGIMES, InputRegime
 from numpy_rnn.checking.repair import suggest_repair
 from numpy_rnn.checking.report import Report, worst_rows
 from numpy_rnn.checking.shapes import (
-    GIVEN_REGIMES,
-    REGIMES,
     Axes,
     Given,
-    InputRegime,
     axes_of_arrays,
     draw,
     draw_gradients,
     draw_parameters,
     num_steps,
-    of_one,
-    of_one_entry,
-    with_repeats,
-    without_coincidences,
 )
 from numpy_rnn.checking.side_effects import (
     SIDE_EFFECTS,
@@ -44,6 +38,7 @@ from numpy_rnn.checking.side_effects import (
 )
 from numpy_rnn.checking.target import Point, Target, in_one_line
 from numpy_rnn.checking.traced import HERE
+from numpy_rnn.checking.variations import of_one, of_one_entry, with_repeats, without_coincidences
 
 
 @dataclass

@@ -15,7 +15,8 @@ import numpy as np
 from numpy_rnn.checking.derivatives import Derivative, Method, directional
 from numpy_rnn.checking.nested import Gradients
 from numpy_rnn.checking.places import Location, words
-from numpy_rnn.checking.shapes import Axes, InputRegime
+from numpy_rnn.checking.regimes import InputRegime
+from numpy_rnn.checking.shapes import Axes
 from numpy_rnn.checking.target import Point, is_real, largest, of_real
 from numpy_rnn.checking.traced import traced, tracing
 from numpy_rnn.functional.types import Array

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.checking.losses import times_gradient
 from numpy_rnn.checking.nested import (
     Arguments,
     FormError,
@@ -29,22 +30,16 @@ from numpy_rnn.checking.nested import (
     walk,
 )
 from numpy_rnn.checking.parameters import (
-    NUMBERS,
     Parameter,
     find_parameters,
     follow,
     gradient_beside,
     gradients_that_differ,
+    numbers_of,
+    numbers_with_gradients,
     short_name,
 )
-from numpy_rnn.checking.target import (
-    RATES,
-    Target,
-    copied,
-    is_real,
-    of_real,
-    times_gradient,
-)
+from numpy_rnn.checking.target import RATES, Target, copied, is_real, of_real
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Loss
 from numpy_rnn.parameters import Parameters
@@ -63,19 +58,6 @@ METHODS: tuple[tuple[str, str | None], ...] = (
 
 
 OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
-
-
-def _numbers_of(model: Any) -> dict[Path, Any]:
-    """Return the attributes of an object and of its parts, by path."""
-    parts = [(path, node) for path, node in walk(model) if hasattr(node, "__dict__")]
-    return {(*path, ("attr", n)): v for path, node in parts for n, v in vars(node).items()}
-
-
-def _kind_of_numbers(value: Any) -> str:
-    """Return what an attribute is that may be a parameter and is no array, or nothing."""
-    if isinstance(value, list):
-        return "a list of numbers" if value and all(map(_kind_of_numbers, value)) else ""
-    return "a number" if type(value) in NUMBERS else ""
 
 
 class ObjectTarget(Target):
@@ -121,7 +103,7 @@ class ObjectTarget(Target):
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
         ones = [np.ones_like(o) for o in outputs]
-        numbers = _numbers_of(model)
+        numbers = numbers_of(model)
         returned = self._returned(backward, made, cache, ones, copied(values))
         found = self._present(model, values)
         if found is None:
@@ -176,17 +158,7 @@ class ObjectTarget(Target):
             "name it in parameters="
             for path in left
         ]
-        now_held, first = _numbers_of(model), _numbers_of(self.model)
-        self.overlooked += [
-            f"self{path_text(path)} is {what} with a gradient, expected an array: "
-            f"np.array({value if 'list' not in what else f'self{path_text(path)}'})"
-            for path, value in first.items()
-            if (what := _kind_of_numbers(value))
-            and numbers.get(path) is now_held.get(path) == value
-            for key in set(gradient_keys(str(path[-1][1])))
-            if (place := (*path[:-1], ("attr", key))) in now_held
-            and now_held[place] is not numbers.get(place)
-        ]
+        self.overlooked += numbers_with_gradients(self.model, numbers, numbers_of(model))
         self.overlooked += gradients_that_differ(model)
 
     def _present(self, model: Any, values: Values) -> dict[str, Parameter] | None:

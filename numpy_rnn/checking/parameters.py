@@ -143,6 +143,33 @@ def _place_of_gradient(partner: Any, path: Path) -> Path | None:
     return None if held is None or isinstance(held, dict | list | tuple) else place
 
 
+def numbers_of(model: Any) -> dict[Path, Any]:
+    """Return the attributes of an object and of its parts, by path."""
+    parts = [(path, node) for path, node in walk(model) if hasattr(node, "__dict__")]
+    return {(*path, ("attr", n)): v for path, node in parts for n, v in vars(node).items()}
+
+
+def _kind_of_numbers(value: Any) -> str:
+    """Return what an attribute is that may be a parameter and is no array, or nothing."""
+    if isinstance(value, list):
+        return "a list of numbers" if value and all(map(_kind_of_numbers, value)) else ""
+    return "a number" if type(value) in NUMBERS else ""
+
+
+def numbers_with_gradients(
+    model: Any, before: dict[Path, Any], after: dict[Path, Any]
+) -> list[str]:
+    """Return which numbers of an object have a gradient that its backward made."""
+    return [
+        f"self{path_text(path)} is {what} with a gradient, expected an array: "
+        f"np.array({value if 'list' not in what else f'self{path_text(path)}'})"
+        for path, value in numbers_of(model).items()
+        if (what := _kind_of_numbers(value)) and before.get(path) is after.get(path) == value
+        for key in set(gradient_keys(str(path[-1][1])))
+        if (place := (*path[:-1], ("attr", key))) in after and after[place] is not before.get(place)
+    ]
+
+
 def gradient_beside(path: Path, shape: tuple[int, ...], made: dict[Path, Array]) -> Path | None:
     """Return which of the arrays that backward made has a name that says it is the gradient."""
     name, length = str(path[-1][1]).lower(), len(path) - 1

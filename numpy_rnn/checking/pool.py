@@ -57,6 +57,8 @@ class Pool:
         self._written = set(self.atoms)
         self.atoms |= dict.fromkeys(beside)
         self._steps = self.atoms.keys() - self._own
+        options = [n for n in nodes if isinstance(n, ast.keyword) and n.arg]
+        self.options = {ast.unparse(n): n for n in options if ast.unparse(n.value) == "True"}
         logs = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func)[-3:] == "log"]
         inside = [n for log in logs for n in ast.walk(log) if isinstance(n, ast.Subscript)]
         self.picked = dict.fromkeys(index_text(n.slice) for n in inside if names_in(n.slice))

@@ -28,8 +28,9 @@ import numpy as np
 from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.derivatives import Method, directional
 from numpy_rnn.checking.edits import Edit, Source, names_in, one_of
+from numpy_rnn.checking.losses import times_gradient
 from numpy_rnn.checking.nested import Gradients, walk
-from numpy_rnn.checking.target import Point, is_real, times_gradient
+from numpy_rnn.checking.target import Point, is_real
 from numpy_rnn.checking.traced import HERE, NUMPY
 from numpy_rnn.functional.types import Array
 

@@ -89,8 +89,9 @@ def changes_of(place: Place, pool: Pool) -> Iterator[Change]:
         yield from _by_rules(place, pool)
         if isinstance(node, ast.Subscript):
             yield from _of_element(place, pool)
+            yield from _of_bounds(node, pool)
         if isinstance(node, ast.Call):
-            yield from _of_call(node)
+            yield from _of_call(node, pool)
 
 
 def _of_constant(value: Any, scalars: list[str]) -> Iterator[Change]:
@@ -216,7 +217,7 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
         "divisors": [*pool.scalars(), *pool.masks()] if "divisor" in facts else [],
     }
     if "term" in facts:
-        found["masks"] = [new for mask in pool.smaller(text) for new in (mask, f"1 - {mask}")]
+        found["masks"] = [new for mask in pool.smaller(known) for new in (mask, f"1 - {mask}")]
         found["means"] = pool.means(text)
     else:
         found["written"] = written
@@ -264,8 +265,22 @@ def _of_element(place: Place, pool: Pool) -> Iterator[Change]:
                 yield 3, "the wrong step", new
 
 
-def _of_call(node: ast.Call) -> Iterator[Change]:
-    """Yield a call's arguments without it, and another function."""
+def _of_bounds(node: Any, pool: Pool) -> Iterator[Change]:
+    """Yield other ends of a slice that begins or ends somewhere."""
+    *outer, last = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if isinstance(last, ast.Slice) and not last.step and bool(last.lower) != bool(last.upper):
+        before = "".join(f"{ast.unparse(part)}, " for part in outer)
+        bound = ast.unparse(last.lower or last.upper or last).removeprefix("-")
+        for end in (bound, *filter(str.isidentifier, pool.scalars())):
+            for both in (f":{end}", f"{end}:", f"-{end}:"):
+                yield 2, "a slice", f"{ast.unparse(node.value)}[{before}{both}]"
+
+
+def _of_call(node: ast.Call, pool: Pool) -> Iterator[Change]:
+    """Yield a call's arguments without it, another function, and one more argument."""
+    for option in pool.options if not node.keywords else ():  # such as derivative=True
+        texts = [*map(ast.unparse, node.args), option]
+        yield 2, "a missing argument", f"{ast.unparse(node.func)}({', '.join(texts)})"
     if isinstance(node.func, ast.Attribute):
         owner, name = ast.unparse(node.func.value), node.func.attr
         if name in RENAMED:

@@ -8,30 +8,17 @@ a weight. A weight is recurrent if its last letter is the last letter of a state
 
 Letters may be in any order: ``"B T D"``, ``"D B T"``, ``"H B"``. A sum is a concatenation:
 ``"4H H+D"``.
-
-Whether a check finds a bug depends on its inputs. T and B differ from each other and from every
-other size. Eight regimes put the gradient where a bug is hard to see:
-
-    usual           every step sends a gradient
-    last-step-only  the loss is at the last step, so early slices see only what crossed time
-    saturated       pre-activations near +-5: slopes of 1e-3 and far less
-    vanishing       recurrent weights so small that the gradient shrinks 10 to 100 times a step;
-                    the loss is at the last step and at one in the middle
-    exploding       recurrent weights so large that the gradient grows; the loss is at the
-                    last step
-    wide            magnitudes from 1e-3 to 300, with both signs
-    zeros and ties  a part of every array is exactly zero, another part is twice the same number
-    one step        T = 1 and B = 1
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from numpy_rnn.checking.regimes import InputRegime
 from numpy_rnn.functional.types import Array
 
 Axes: TypeAlias = tuple[str, ...]
@@ -41,55 +28,6 @@ Drawn: TypeAlias = "str | Callable[[np.random.Generator, dict[str, int]], Any]"
 Given: TypeAlias = "Drawn | Array | None"
 
 SIZES = {"T": 11, "B": 3, "D": 5, "H": 4, "P": 2, "V": 6}
-
-
-class InputRegime(NamedTuple):
-    """The scales of the inputs, the steps with a loss, and the tolerance that goes with them."""
-
-    name: str
-    weights: float = 1.0
-    recurrent: float = 1.0
-    loss_steps: Literal["all", "last", "last and middle"] = "all"
-    rtol: float = 1e-10  # of a time slice, for an exact method
-    values: Literal["normal", "wide", "with zeros"] = "normal"
-    single: str = ""  # letters whose size is 1
-    factor: float = 1.0  # on everything, to reach the other side of a comparison
-    extra: bool = False  # other than what the caller gave
-
-    @property
-    def optional(self) -> bool:
-        """Whether code need not take such inputs: a failure or an overflow is a remark."""
-        return self.values != "normal" or bool(self.single) or self.factor != 1 or self.extra
-
-
-REGIMES = (
-    InputRegime("usual"),
-    InputRegime("last-step-only", loss_steps="last"),
-    # 1 - h^2, from an h within 1e-9 of 1, has lost nine of its sixteen digits.
-    InputRegime("saturated", weights=3.0, rtol=1e-6),
-    InputRegime("vanishing", recurrent=0.03, loss_steps="last and middle"),
-    InputRegime("exploding", recurrent=3.0, loss_steps="last", rtol=1e-8),
-)
-# Inputs that code may refuse, where values and not the flow of the gradient matter.
-OPTIONAL_REGIMES = (
-    InputRegime("wide", values="wide", rtol=1e-6),
-    InputRegime("zeros and ties", values="with zeros", rtol=1e-8),
-    InputRegime("one step", single="TB"),
-)
-# For arguments that are given as arrays, whose scale is not ours to choose.
-GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss_steps="last"))
-
-
-def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
-    """Return the regimes of these names, or all of them for None."""
-    if names is None:
-        return REGIMES + OPTIONAL_REGIMES
-    known = {regime.name: regime for regime in REGIMES + OPTIONAL_REGIMES}
-    wrong = [repr(name) for name in names if name not in known]
-    if wrong or not names:
-        given = wrong[0] if wrong else "none"
-        raise ValueError(f"regimes: {given}, expected some of {', '.join(known)}")
-    return tuple(known[name] for name in names)
 
 
 def complete_sizes(chosen: Mapping[str, int] | None) -> dict[str, int]:
@@ -250,62 +188,6 @@ def draw_parameters(
         scale *= regime.weights * (regime.recurrent if recurrent else 1) * regime.factor
         drawn[name] = np.asarray(numbers * scale, value.dtype)
     return drawn
-
-
-def with_repeats(value: Any) -> Any:
-    """Return indices some of which repeat along every axis, if those given do not; else `value`.
-
-    Permutations and limits of parts stay as they are, and rows of zeros and ones stay whole.
-    """
-    if not (isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size > 1):
-        return value
-    ordered = [np.sort(np.moveaxis(value, axis, -1)) for axis in range(value.ndim)]
-    if any((rows == np.arange(rows.shape[-1])).all() for rows in ordered):
-        return value
-    if value.ndim == 1 and (np.unique(value).size < value.size or (np.diff(value) > 0).all()):
-        return value
-    repeated = value.copy()
-    for axis in range(1 if value.max() <= 1 else value.ndim):
-        first = np.moveaxis(repeated, axis, 0)
-        first[1:2] = first[0]
-    return value if np.array_equal(repeated, value) else repeated
-
-
-def of_one(
-    given: Mapping[str, Any], sizes: Mapping[str, int], letters: str
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return arguments and sizes in which these letters are 1; of indices, the first ones."""
-    used = "".join(shape for shape in given.values() if isinstance(shape, str))
-    cut, one = dict(given), {**sizes, **dict.fromkeys(letters, 1)}
-    arrays = {n: v for n, v in given.items() if isinstance(v, np.ndarray)}
-    for letter in (x for x in letters if x in used):
-        for name, value in arrays.items():
-            for axis in (i for i, size in enumerate(value.shape) if size == sizes[letter]):
-                if value.dtype.kind in "biu":
-                    cut[name] = np.take(cut[name], [0], axis)
-                else:  # what its axes are is not known
-                    one[letter] = sizes[letter]
-    return cut, one
-
-
-def of_one_entry(given: Mapping[str, Any], axis: int) -> dict[str, Any]:
-    """Return arrays of whole numbers cut to the first entry of an axis, if all have it alike."""
-    arrays = [v for v in given.values() if isinstance(v, np.ndarray) and v.dtype.kind in "biu"]
-    sizes = {v.shape[axis] for v in arrays if v.ndim > axis}
-    if len(arrays) < len(given) or len(sizes) != 1 or sizes <= {0, 1}:
-        return dict(given)
-    return {n: np.take(v, [0], axis) if v.ndim > axis else v for n, v in given.items()}
-
-
-def without_coincidences(given: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return sizes in which no letter but T and B has a size of an array that was given."""
-    taken = {n for v in given.values() if isinstance(v, np.ndarray) for n in v.shape}
-    others = dict(sizes)
-    for letter, size in sizes.items():
-        if letter not in "TB" and size in taken:
-            taken |= set(others.values())
-            others[letter] = next(n for n in range(size + 1, 10**9) if n not in taken)
-    return others
 
 
 def axes_of_arrays(

@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.checking.nested import as_tuple
-from numpy_rnn.checking.shapes import REGIMES, Given, draw
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import Given, draw
 from numpy_rnn.functional.types import Array
 
 try:

@@ -7,25 +7,20 @@ A pair, an object and a function all become a Target: named values in, outputs o
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
-import io
-import random
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.capture import quiet
 from numpy_rnn.checking.nested import (
     Arguments,
     FormError,
     Gradients,
     Values,
-    arrays_of,
     as_tuple,
     regroup,
     scaled,
@@ -107,45 +102,6 @@ def _copied(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, WRITABLE) else value
 
 
-class _Printed(io.StringIO):
-    """What the checking thread prints. Other threads print as before."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.thread, self.before = threading.get_ident(), sys.stdout
-
-    def write(self, text: str) -> int:
-        mine = threading.get_ident() == self.thread
-        return super().write(text) if mine else self.before.write(text)
-
-
-# Lent to the old functions of np.random: to copy the state of their own takes ten times longer.
-_LENT = np.random.MT19937(0)
-_FIRST = random.Random(0).random(), np.random.RandomState(0).bytes(4)  # noqa: S311
-
-
-@contextlib.contextmanager
-def quiet(target: Target, *, reseed: bool) -> Iterator[None]:
-    """Capture what the code prints, and give it the same random numbers each time."""
-    printed, old = _Printed(), cast("Any", np.random)  # the functions with a common state
-    if reseed:
-        before = random.getstate(), old.get_bit_generator()
-        random.seed(0)
-        old.set_bit_generator(_LENT)
-        old.seed(0)
-    try:
-        with contextlib.redirect_stdout(printed):
-            yield
-        if reseed and (random.random(), old.bytes(4)) != _FIRST:  # noqa: S311
-            target.remarks["random and np.random are reseeded before each forward pass"] = None
-    finally:
-        if reseed:
-            random.setstate(before[0])
-            old.set_bit_generator(before[1])
-    if printed.getvalue():
-        target.remarks["what the code prints is captured and not shown"] = None
-
-
 def positional(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     """Return a function's positional parameters, or None if it takes any number or says none."""
     try:
@@ -179,7 +135,7 @@ class Target:
         self.name = name or callable_name(forward).removesuffix("_forward")
         self.remarks: dict[str, None] = {}  # what the passes were seen to do, for the report
         self.code: tuple[Any, ...] = forward, backward  # whose modules get complex buffers
-        takes = positional(backward)
+        self._given, takes = positional(forward), positional(backward)
         if is_pair and takes is not None:
             takes = [p for p in takes if p.default is p.empty]
         names = [p.name.lower() for p in takes or ()]
@@ -227,13 +183,13 @@ class Target:
 
     def _outputs(self, forward: Callable[..., Any], inputs: Values) -> tuple[Any, Any]:
         """Return what forward returns, and the cache."""
-        room, count = positional(forward), len(self.arguments.trees)
+        room, count = self._given, len(self.arguments.trees)
         if room is not None and len(room) < count:
             raise FormError(
                 f"{self.name}: {callable_name(forward)} takes "
                 f"({', '.join(p.name for p in room)}), but {count} arguments were described"
             )
-        with quiet(self, reseed=True):
+        with quiet(self.remarks, reseed=True):
             made = forward(*self.arguments.build(inputs))
         if self._cache is not None and isinstance(made, tuple) and len(made) > 1:
             return made[0] if len(made) == 2 else made[:-1], made[-1]
@@ -279,58 +235,8 @@ class Target:
                     f"arguments of forward by name ({', '.join(given)}); if the loss is in "
                     "backward, check a function that returns (loss, gradients)"
                 )
-        with quiet(self, reseed=False):
+        with quiet(self.remarks, reseed=False):
             return backward(*arguments)
-
-
-class FunctionTarget(Target):
-    """A function that returns a loss and its gradient, which is the cache of a pair."""
-
-    def __init__(self, function: Callable[..., Any], arguments: Arguments, *, flat: bool) -> None:
-        self.function, self.flat = function, flat
-        super().__init__(self._loss, times_gradient, arguments, callable_name(function))
-        self.code = (function,)
-
-    def _loss(self, *arguments: Any) -> tuple[Array, Any]:
-        """Return the loss, and the gradient in the form of the arguments."""
-        called = (np.concatenate([np.ravel(a) for a in arguments]),) if self.flat else arguments
-        made = self.function(*called)
-        if not (isinstance(made, tuple) and len(made) >= 2):
-            raise FormError(
-                f"{self.name}: returned a {type(made).__name__}, expected (loss, gradient)"
-            )
-        if callable(made[-1]):
-            raise FormError(
-                f"{self.name}: returned a function, expected (loss, gradient); if it is the "
-                f"backward pass, check the pair ({self.name}, lambda *a: a[-1](*a[:-1]))"
-            )
-        loss = np.asarray(made[0])
-        gradient: Any = made[1:]
-        if len(gradient) == 1 or isinstance(gradient[0], dict):  # what follows is a state
-            gradient = gradient[0]
-        single = len(called) == 1 and isinstance(called[0], np.ndarray)
-        if loss.ndim or (single and np.shape(gradient) != called[0].shape):
-            shape = f"a {type(gradient).__name__}"
-            if not isinstance(gradient, dict):
-                shape = str(np.shape(gradient))
-            size = sum(a.size for a in arrays_of(called).values())
-            raise FormError(
-                f"{self.name}: returned shapes {loss.shape} and {shape}, "
-                f"expected a number and a gradient of {size} numbers"
-            )
-        if self.flat:
-            cuts = np.cumsum([a.size for a in arguments])[:-1]
-            parts = zip(np.split(np.asarray(gradient), cuts), arguments, strict=True)
-            return loss, tuple(part.reshape(a.shape) for part, a in parts)
-        of_first = isinstance(gradient, np.ndarray) and isinstance(called[0], np.ndarray)
-        if single or (of_first and gradient.shape == called[0].shape):
-            return loss, (np.asarray(gradient), *[None] * (len(called) - 1))
-        return loss, gradient
-
-
-def times_gradient(dloss: Any, cache: Any) -> Any:
-    """Return the gradients that came with a loss, times its own: a backward pass."""
-    return scaled(cache, dloss)
 
 
 def callable_name(function: Any) -> str:

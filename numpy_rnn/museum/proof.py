@@ -22,8 +22,9 @@ from numpy_rnn.checking.check import check_gradients, read_target
 from numpy_rnn.checking.derivatives import rtrl
 from numpy_rnn.checking.nested import as_tuple, regroup
 from numpy_rnn.checking.objects import ObjectTarget
+from numpy_rnn.checking.regimes import REGIMES
 from numpy_rnn.checking.report import Report
-from numpy_rnn.checking.shapes import REGIMES, SIZES, Given, draw, draw_gradients
+from numpy_rnn.checking.shapes import SIZES, Given, draw, draw_gradients
 from numpy_rnn.checking.target import Point, largest
 from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.registry import (

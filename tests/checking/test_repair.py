@@ -497,6 +497,33 @@ def forward(x, W):
 subject, arguments = (forward, lambda *given: given[-1](*given[:-1])), ["B H", "H H"]
 """
 
+GATE = """
+class Gate:
+    def __init__(self):
+        self.W = np.ones((4, 7))
+
+    def squash(self, z, derivative=False):
+        return z * (1 - z) if derivative else 1 / (1 + np.exp(-z))
+
+    def forward(self, x, h):
+        self.z, H = np.concatenate((h, x)), len(h)
+        self.a = self.squash(self.W @ self.z)
+        self.keep = (np.arange(self.a.size).reshape(self.a.shape) % 3 > 0).astype(float)
+        return self.squash(self.a) * self.keep
+
+    def backward(self, d):
+        H = len(self.W)
+        db = d * self.keep
+        da = db * self.squash(self.squash(self.a), derivative=True)
+        dz = da * self.squash(self.a, derivative=True)
+        self.dW = dz @ self.z.T
+        dzs = self.W.T @ dz
+        dx, dh = dzs[H:], dzs[:H]
+        return dx, dh
+
+subject, arguments = Gate(), [{"x": "3 B", "h": "4 B"}]
+"""
+
 # As SLIPS, of other people's code.
 MORE = [
     (DROPS, "        d = d * self.mask\n", "        d = d * 1.0\n", "self.mask"),
@@ -513,6 +540,10 @@ MORE = [
     (TOKENS, "    dx[rows, y] -= 1\n", "", "dx[rows, y] -= 1"),
     (TOKENS, "dx[rows, y] -= 1", "dx[:, y] -= 1", "dx[rows, y] -= 1"),
     (SOFTMAX, "dx -= p * s", "dx -= s", "a missing factor?"),
+    (GATE, "dz = da * self.squash(self.a, derivative=True)", "dz = da * self.squash(self.a)", "?"),
+    (GATE, "dzs[H:]", "dzs[:3]", "a slice?"),
+    (GATE, "dzs[:H]", "dzs[-H:]", "a slice?"),
+    (GATE, "db = d * self.keep", "db = d * 1", "self.keep"),
     (TAPE, "other.grad += self.data", "other.grad = self.data", "= for +=?"),
     (TAPE, "(1 - t**2)", "(1 - t)", "the slope?"),
     (TAPE, "a[1].grad * 1.0", "a[1].grad * dy.sum()", "a part too many?"),

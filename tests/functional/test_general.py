@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
-from numpy_rnn.checking.shapes import REGIMES, SIZES, draw, draw_gradients
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import SIZES, draw, draw_gradients
 from numpy_rnn.functional.activations import check_activation
 from tests.case import Case, normal
 from tests.cases import CASE

@@ -26,8 +26,9 @@ from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, wrong_lines
 from numpy_rnn.checking.check import check_gradients
 from numpy_rnn.checking.locate import suggest_whole
 from numpy_rnn.checking.nested import Arguments
+from numpy_rnn.checking.regimes import REGIMES
 from numpy_rnn.checking.report import Report
-from numpy_rnn.checking.shapes import REGIMES, complete_sizes, draw, draw_gradients
+from numpy_rnn.checking.shapes import complete_sizes, draw, draw_gradients
 from numpy_rnn.checking.target import Target
 from numpy_rnn.functional.types import Array
 
