@@ -1,7 +1,8 @@
 """Models of other programs: read, write and convert their files without the framework.
 
 Here live the file formats; layers live in layers/, and the file that `model.save` writes is
-described in safetensors.py. Start reading with formats.py, then contents.py.
+described in safetensors.py. The name of a file begins with its format: onnx, keras, torch; those of
+graph run a network that is no chain. Start reading with formats.py, then contents.py.
 """
 
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
