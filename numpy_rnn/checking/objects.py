@@ -148,18 +148,25 @@ class ObjectTarget(Target):
             if gradient is not None:
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)
-        if self._named is None and not self.found and left:
+        self.overlooked = self._without_gradient(left)
+        self.overlooked += numbers_with_gradients(self.model, numbers, numbers_of(model))
+        self.overlooked += gradients_that_differ(model)
+
+    def _without_gradient(self, left: list[Path]) -> list[str]:
+        """Return what is to be said of arrays that matter and have no gradient that is known."""
+        texts = [f"self{path_text(path)}" for path in left]
+        if self._named is not None:
+            self.remarks |= {f"fixed, because parameters= leaves it out: {t}": None for t in texts}
+            return []
+        if left and not self.found:
             raise FormError(
                 f"{self.name}: no parameters found, expected .params and .grads, attributes W and "
                 "dW, or parameters=('W', ...) in the call, () for none"
             )
-        self.overlooked = [
-            f"self{path_text(path)} changes the output and has no gradient that is known: "
-            "name it in parameters="
-            for path in left
+        return [
+            f"{text} changes the output and has no gradient that is known: name it in parameters="
+            for text in texts
         ]
-        self.overlooked += numbers_with_gradients(self.model, numbers, numbers_of(model))
-        self.overlooked += gradients_that_differ(model)
 
     def _present(self, model: Any, values: Values) -> dict[str, Parameter] | None:
         """Return the parameters that an object shows after backward.

@@ -481,3 +481,25 @@ def test_a_list_of_numbers_with_a_gradient_is_named() -> None:
     neuron: Any = Lists()
     neuron.w = np.array(neuron.w)
     assert wrong(neuron, "3") == []
+
+
+class Reservoir:
+    """A fixed recurrent part, and a readout that is trained."""
+
+    def __init__(self) -> None:
+        self.W, self.out = np.ones((5, 4)), np.zeros((4, 2))
+
+    def forward(self, x: Array) -> Array:
+        self.h = np.tanh(x @ self.W)
+        return np.asarray(self.h @ self.out)
+
+    def backward(self, dy: Array) -> None:
+        self.grad_out = self.h.T @ dy
+
+
+def test_arrays_that_a_call_leaves_out_of_the_parameters_are_fixed() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 5))
+    report = check_gradients(Reservoir(), x, parameters=["out"])
+    assert report.ok, str(report)
+    assert "fixed, because parameters= leaves it out: self.W" in report.notes
+    assert not check_gradients(Reservoir(), x).ok

@@ -256,9 +256,7 @@ def _load_digits() -> tuple[Array, Array]:
     try:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (an extra, for these tasks only)
     except ImportError:
-        raise ImportError(
-            "these tasks need the extra digits: pip install scikit-learn"
-        ) from None
+        raise ImportError("these tasks need the extra digits: pip install scikit-learn") from None
     data = load_digits()
     return (data.images / 16).astype(DTYPE), data.target
 
