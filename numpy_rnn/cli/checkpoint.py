@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -137,7 +138,9 @@ def run_inspect(options: argparse.Namespace) -> None:
 def _runs_as(contents: interchange.Contents, path: Path) -> dict[str, str | None]:
     """Return the model that a file becomes, or why it becomes none."""
     try:
-        return {"runs_as": repr(build(contents, path, {})), "refused": None}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the notes have them
+            return {"runs_as": repr(build(contents, path, {})), "refused": None}
     except (UnsupportedError, ValueError) as error:
         return {"runs_as": None, "refused": str(error)}
 

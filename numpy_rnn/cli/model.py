@@ -23,7 +23,7 @@ from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.arrays import parse_npy
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build
-from numpy_rnn.layers import Embedding, LastStep, Layer, Sequential, load_state, save_state
+from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
 from numpy_rnn.reading import checked_size
 
 DATA = (".npy", ".csv", ".wav")
@@ -67,20 +67,18 @@ def load_model(options: argparse.Namespace) -> Any:
             raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
         words = {"true": True, "false": False}
         given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
-    last = LastStep(batch_first=given.get("batch_first") is True)
-    if "layers" in given:
-        given["layers"] = [last if name == "LastStep" else name for name in given["layers"]]
     path = file_of(Path(options.file))
     with errors_as(RunError, options.file):
         contents = interchange.read(path)
-        arrays = FORMATS[contents.format].reader == "arrays"  # which may lack layers and options
-        if arrays and contents.notes and "layers" not in given:
-            text = "; ".join([*contents.notes, "give what is missing: --option layers=NAME,NAME"])
-            print(f"numpy-rnn: warning: {options.file!r}: {text}", file=sys.stderr)
         try:
-            return build(contents, options.file, given)
+            with warnings.catch_warnings(record=True) as doubts:
+                warnings.simplefilter("always")
+                return build(contents, options.file, given)
         except TypeError as error:
             raise UsageError(str(error)) from None
+        finally:
+            for doubt in doubts:
+                print(f"numpy-rnn: warning: {options.file!r}: {doubt.message}", file=sys.stderr)
 
 
 def run_convert(options: argparse.Namespace) -> None:

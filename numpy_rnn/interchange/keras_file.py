@@ -54,6 +54,9 @@ def read(path: Path) -> Contents:
         with damaged_file_errors(path, FORMAT, UnsupportedError):
             return _build(network, version)
 
+    notes = [f"written by Keras {version}"]
+    if not any("name" in entry.config for entry in whole.entries):
+        notes.append("activations and return_sequences are not in a file of weights alone")
     named = [(e.name, e) for e in whole.entries]
     if not whole.is_chain:
         named = [(str(call), call.entry) for call in whole.calls]
@@ -62,7 +65,7 @@ def read(path: Path) -> Contents:
         {f"{e.name}.{i}": array for e in whole.entries for i, array in enumerate(e.weights)},
         [f"{n}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for n, e in named],
         build,
-        [f"written by Keras {version}", *filter(None, [whole.reason])],
+        [*notes, *filter(None, [whole.reason])],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in whole.entries}},
     )
 
@@ -158,7 +161,7 @@ def _guessed(file: File) -> Network:
     if not groups:
         raise ValueError("it has neither layer_names nor layers")
     entries = [guess_class(name, _in_order(arrays, "", name), name) for name in groups]
-    order = f"the order of the layers, expected layers=[...] with names out of {groups}"
+    order = f"an order that the file does not have, expected layers={groups} in their order"
     return _line(entries)._replace(reason=order if len(groups) > 1 else "")
 
 

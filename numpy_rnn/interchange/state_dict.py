@@ -9,8 +9,10 @@ parameters, such as activations, are given there too.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from inspect import signature
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -33,6 +35,7 @@ from numpy_rnn.layers import Sequential as Chain
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 
 WITHOUT_PARAMETERS = ("LastStep", *ACTIVATIONS)
+OPTIONS = {"nonlinearity", "batch_first", "reset_after", "eps"}
 MAX_NESTED = 100  # parts inside each other
 PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
@@ -89,12 +92,7 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
-        linear = [n for n in chosen if chosen[n].kind is Linear and not self.parts[n].is_normalised]
-        for a, b in pairwise(chosen):
-            if a in linear and b in linear and not self.gaps:
-                notes.append(
-                    f"between {a} and {b} an activation is likely, which is not in the file"
-                )
+        notes += self._doubts(chosen)
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
 
     def build(
@@ -109,16 +107,21 @@ class StateDict:
         Options are `nonlinearity` of an RNN, `batch_first`, `reset_after` of a GRU, and `eps` of
         normalisations.
         """
-        if unknown := set(options) - {"nonlinearity", "batch_first", "reset_after", "eps"}:
-            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        if unknown := set(options) - OPTIONS:
+            expected = ", ".join(["dtype", "layers", *sorted(OPTIONS)])
+            raise TypeError(f"option {min(unknown)!r}, expected {expected}")
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         options["dtype"] = (np.float64 if wide else np.float32) if dtype is None else dtype
-        plan = self.plan(layers)
+        known = any(part.known.get("batch_first") for part in self.parts.values())
+        plan = self.plan(layers, batch_first=options.get("batch_first", known))
         if self.gaps and layers is None:
             raise UnsupportedError(
                 f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "
                 f"or without it if it is dropout, as layers={[name for name, _ in plan]}"
             )
+        for doubt in self._doubts(dict(plan)) if layers is None else ():
+            names = [name for name, _ in plan]
+            warnings.warn(f"{doubt}: give it in layers={names}", stacklevel=4)
         try:  # the constructors check what the shapes claim
             named = [
                 (n, c if isinstance(c, Layer) else self.parts[n].make(c, options)) for n, c in plan
@@ -126,6 +129,15 @@ class StateDict:
             return _nest(named, self._tied_names(dict(named))).eval()
         except ValueError as error:
             raise UnsupportedError(error) from None
+
+    def _doubts(self, chosen: Mapping[str, Any]) -> list[str]:
+        """Return what no file of arrays tells, and the results of this one may depend on."""
+        linear = [n for n in chosen if chosen[n].kind is Linear and not self.parts[n].is_normalised]
+        return [
+            f"between {a} and {b} an activation is likely, which is not in the file"
+            for a, b in pairwise(chosen)
+            if a in linear and b in linear and not self.gaps
+        ]
 
     def _gap_reason(self) -> str:
         return f"at {', '.join(self.gaps)} is a layer without parameters, which is not in the file"
@@ -135,10 +147,12 @@ class StateDict:
         own = {s: f"{name}.{n}" for name, part in parts.items() for n, s in part.sources.items()}
         return {own[n]: own[one] for n, one in self.tied.items() if n in own and one in own}
 
-    def plan(self, layers: Sequence[str | Layer] | None = None) -> list[tuple[str, Choice | Layer]]:
+    def plan(
+        self, layers: Sequence[str | Layer] | None = None, *, batch_first: bool = False
+    ) -> list[tuple[str, Choice | Layer]]:
         """Return name and choice of each part, in the order in which they run."""
         if layers is not None:
-            return list(self._chosen(layers))
+            return list(self._chosen(layers, {"batch_first": batch_first}))
         kinds = {n: str(self.arrays[n].dtype) for n in self.leftover}
         named = [f"{n} ({kind})" if "float" not in kind else n for n, kind in kinds.items()]
         names = ", ".join(named) or "nothing"
@@ -171,7 +185,9 @@ class StateDict:
             f"layers without parameters, as layers=[{', '.join(map(repr, self.parts))}]"
         )
 
-    def _chosen(self, layers: Sequence[str | Layer]) -> Iterator[tuple[str, Choice | Layer]]:
+    def _chosen(
+        self, layers: Sequence[str | Layer], options: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Choice | Layer]]:
         size: int | None = None
         before = ""
         for n, layer in enumerate(layers):
@@ -191,7 +207,9 @@ class StateDict:
                 yield layer, fitting[0]
                 size = fitting[0].size_out
             elif layer in WITHOUT_PARAMETERS:
-                yield before, CLASSES[layer]()
+                kind = CLASSES[layer]
+                takes = signature(kind).parameters
+                yield before, kind(**{n: v for n, v in options.items() if n in takes})
             else:
                 known = [*self.parts, *WITHOUT_PARAMETERS]
                 raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")

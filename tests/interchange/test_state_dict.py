@@ -95,6 +95,7 @@ EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*an activation is likely")
 def test_the_layers_are_told_by_names_and_shapes(arrays: dict[str, Array], expected: str) -> None:
     model = build(arrays)
     assert repr(model) == expected
@@ -247,6 +248,7 @@ def test_a_copy_of_a_network_does_not_follow_it(names: tuple[str, str]) -> None:
         *("theta_b_fc", "ws1", "state_linearity", "film"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*an activation is likely")
 def test_a_cell_of_linear_layers_is_no_chain(name: str) -> None:
     """It would run as a chain without a loop, without attention and without a gate."""
     parts = linear("i2h.", 3, 2) | linear(f"{name}.", 2, 2) | linear("h2o.", 2, 1)
@@ -456,13 +458,25 @@ def test_what_is_in_a_gap_can_be_given() -> None:
     assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
 
 
+def test_a_chain_that_lacks_an_activation_is_a_warning() -> None:
+    """It ran without a word, with other numbers than the network."""
+    parts = recurrent("rnn.", 4, 3, 2) | linear("fc1.", 2, 4) | linear("fc2.", 4, 1)
+    with pytest.warns(UserWarning, match="between fc1 and fc2 an activation is likely") as caught:
+        build(parts)
+    assert str(caught[0].message).endswith("give it in layers=['rnn', 'fc1', 'fc2']")
+    layers = ["rnn", "LastStep", "fc1", "ReLU", "fc2"]
+    model = build(parts, layers=layers, batch_first=True)
+    assert "LastStep(batch_first=True)" in repr(model)
+    assert "LastStep()" in repr(build(parts, layers=layers))
+
+
 def test_the_options_are_those_that_no_file_tells() -> None:
     assert (
         repr(build(recurrent("", 1, 3, 2), nonlinearity="relu")) == "RNN(3, 2, nonlinearity='relu')"
     )
     assert repr(build(recurrent("", 3, 3, 2), reset_after=False)) == "GRU(3, 2, reset_after=False)"
     assert repr(build(recurrent("", 4, 3, 2), batch_first=True)) == "LSTM(3, 2, batch_first=True)"
-    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+    with pytest.raises(TypeError, match="option 'other', expected dtype, layers, batch_first, eps"):
         build(recurrent("", 4, 3, 2), other=3)
 
 

@@ -332,6 +332,7 @@ def test_a_tensor_that_repeats_its_numbers_is_read(new_zip: bool, tmp_path: Path
         interchange.load(tmp_path / "m.pt")
 
 
+@pytest.mark.filterwarnings("ignore:.*an activation is likely")
 def test_networks_with_the_same_names_are_not_copies(tmp_path: Path) -> None:
     """Only the first one was read."""
     torch.manual_seed(0)
