@@ -186,8 +186,8 @@ def test_a_record_of_something_else_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "arguments", "extra"),
     [
-        ("sklearn", ["digits"], "'.[digits]'"),
-        ("matplotlib", ["--plot", "p.png"], "'.[plot]'"),
+        ("sklearn", ["digits"], "the extra digits: pip"),
+        ("matplotlib", ["--plot", "p.png"], "the extra plot: pip"),
     ],
 )
 def test_a_missing_extra_is_named_before_anything_is_run(
