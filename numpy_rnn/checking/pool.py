@@ -139,7 +139,7 @@ class Pool:
     def masks(self) -> list[str]:
         """Return the sums of the arrays of true and false."""
         arrays = [a for a in self.atoms if _axes(self.shape(a))]
-        return [f"{a}.sum()" for a in arrays if np.asarray(self._value(a)).dtype.kind == "b"]
+        return [f"{a}.sum()" for a in arrays if "bool" in str(getattr(self._value(a), "dtype", ""))]
 
     def sums(self, text: str) -> list[str]:
         """Return the sums of gradients over the batch that have the shape of a bias."""

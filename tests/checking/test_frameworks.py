@@ -8,6 +8,8 @@ import jax
 import torch
 
 from numpy_rnn.checking import check_gradients
+from numpy_rnn.checking.changes import edits_of
+from numpy_rnn.checking.edits import Source
 
 
 class Tanh(torch.autograd.Function):
@@ -103,3 +105,25 @@ def test_a_function_that_calls_a_custom_vjp_is_checked() -> None:
 
     report = check_gradients(layer, "B D", "D H", regimes=["usual"])
     assert [row.name for row in report.rows if not row.right] == ["x", "W"]
+
+
+class Attention(torch.autograd.Function):
+    """A division by a number of the code, beside tensors that ask for a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Any, k: Any) -> Any:
+        ctx.save_for_backward(q, k)
+        return q @ k.T / q.shape[-1] ** 0.5
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        q, k = ctx.saved_tensors
+        ds = grads[0] / q.shape[-1] ** 0.5
+        return ds @ k, ds.T @ q * 2
+
+
+def test_the_search_for_a_cause_takes_tensors_that_ask_for_a_gradient() -> None:
+    backward: Any = Attention.backward
+    values = {name: torch.ones(2, 2, requires_grad=True) for name in ("q", "k", "ds")}
+    source = Source(backward, (backward.__globals__, values))
+    assert len(list(edits_of(source, [source]))) > 10
