@@ -235,6 +235,28 @@ def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
     assert 'with "dc = (dy * x).sum(axis=0) + dc" instead' in found[-1]  # dc += would change dc
 
 
+def test_a_change_that_is_right_at_one_size_alone_is_no_cause(tmp_path: Path) -> None:
+    """With H = 4, / 2 is / sqrt(H)."""
+    code = """
+    import numpy as np
+
+    def forward(q, k):
+        H = q.shape[-1]
+        return (q * k).sum(-1) / np.sqrt(H), (q, k)
+
+    def backward(ds, cache):
+        q, k = cache
+        ds = ds[..., None]
+        return ds * k, ds * q
+    """
+    (tmp_path / "of_user.py").write_text(textwrap.dedent(code), "utf-8")
+    space = runpy.run_path(str(tmp_path / "of_user.py"))
+    pair = space["forward"], space["backward"]
+    report = check_gradients(pair, "T B H", "T B H", cause_seconds=SECONDS)
+    assert not report.ok
+    assert "/ 2" not in " ".join(report.suggestions)
+
+
 def test_a_sum_of_products_that_became_one_product(tmp_path: Path) -> None:
     code = """
     def forward(c, f, o):
