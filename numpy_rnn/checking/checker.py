@@ -300,8 +300,8 @@ class Checker:
     def report(self) -> Report:
         """Return what was found."""
         compared = {comparison.name for comparison in self.compared}
-        random = any(v.kind == "random" for v in self.violations)
-        missing = [] if random or not self.regimes else self.real_names
+        none = any(v.kind in ("random", "not finite") for v in self.violations)  # was compared
+        missing = [] if none or not self.regimes else self.real_names
         self.notes += [
             f"backward returns no gradient of {name}" for name in missing if name not in compared
         ]
