@@ -116,7 +116,7 @@ FLOORS = [
     ["checking.parameters"],
     ["checking.objects"],
     ["checking.frameworks"],
-    ["checking.derivatives", "checking.side_effects", "checking.strategies"],
+    ["checking.derivatives", "checking.ledger", "checking.side_effects", "checking.strategies"],
     ["checking.places"],
     ["checking.compare", "checking.edits"],
     ["checking.locate", "checking.pool"],
@@ -127,7 +127,6 @@ FLOORS = [
     ["checking.checker"],
     ["checking.check"],
     ["checking.plugin", "checking.__main__"],
-    ["ledger"],
     ["checking"],
     ["museum.registry"],
     ["museum.bug", "museum.proof"],
@@ -204,6 +203,17 @@ def submodules() -> set[str]:
     return {f"numpy_rnn.{name}" for name in modules() if name}
 
 
+@cache
+def reached(folder: str) -> set[str]:
+    """Names of the modules that a package imports, and of those that these import."""
+    found, left = set[str](), {folder}
+    while left:
+        name = left.pop()
+        found.add(name)
+        left |= imported(modules()[name]) - found
+    return found
+
+
 def test_every_module_has_a_floor() -> None:
     assert set(modules()) == set(FLOOR_OF)
 
@@ -212,6 +222,9 @@ def test_every_module_has_a_floor() -> None:
 def test_a_module_imports_only_from_below(name: str) -> None:
     for other in imported(modules()[name]):
         assert FLOOR_OF[other] < FLOOR_OF[name], f"{name or 'numpy_rnn'} imports {other}"
+        folder = other.rpartition(".")[0]  # whose __init__ runs first
+        if folder and not f"{name}.".startswith(f"{folder}."):
+            assert name not in reached(folder), f"{name} imports {other}, and {folder} imports it"
 
 
 def test_the_mathematics_imports_numpy_and_nothing_else() -> None:

@@ -1,7 +1,7 @@
-"""Gradient checks: verify any gradient, and name the place where it is wrong.
+"""Gradient checks: verify any gradient, name the place where it is wrong, show where it comes from.
 
 The collection of wrong gradients that the checks are measured on is in ``museum/``, with the proof
-of this library. Where a gradient comes from is in ``numpy_rnn/ledger.py``. Start reading in
+of this library; ``ledger.py`` shows where a gradient comes from. Start reading in
 ``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
 report. The steps of a check, which ``checker.py`` takes:
 
@@ -14,8 +14,8 @@ report. The steps of a check, which ``checker.py`` takes:
 
 from numpy_rnn.checking.check import assert_gradients, check_gradients
 from numpy_rnn.checking.derivatives import rtrl
+from numpy_rnn.checking.ledger import attribution, ledger, ledger_chunks, ledger_norms, per_example
 from numpy_rnn.checking.report import Report
-from numpy_rnn.ledger import attribution, ledger, ledger_chunks, ledger_norms, per_example
 
 __all__ = [
     "Report",

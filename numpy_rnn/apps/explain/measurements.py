@@ -23,9 +23,9 @@ from numpy_rnn.apps.explain.metrics import (
 from numpy_rnn.apps.language_model import generate
 from numpy_rnn.apps.recall import Experiment
 from numpy_rnn.apps.vocabulary import Vocabulary
+from numpy_rnn.checking.ledger import back_through, jacobians, ledger_norms, recurrent_part
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import RNN, CrossEntropyLoss, Layer, Loss, MSELoss, Recurrent
-from numpy_rnn.ledger import back_through, jacobians, ledger_norms, recurrent_part
 
 GENERATED_LENGTH = 48  # characters of a generated text, as many as the notebook's sentence has
 MAX_LENGTH = 256  # characters of a given text: each step costs a Jacobian of all units

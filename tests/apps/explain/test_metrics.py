@@ -10,8 +10,8 @@ import pytest
 from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU
 from numpy_rnn.apps.explain.metrics import by_distance, gates, saturation, top_layer
 from numpy_rnn.checking import attribution
+from numpy_rnn.checking.ledger import jacobians as jacobians_of_batch
 from numpy_rnn.functional.types import Array
-from numpy_rnn.ledger import jacobians as jacobians_of_batch
 
 T, D, H = 7, 3, 4
 KINDS = [RNN, LSTM, GRU, IndRNN, MinGRU, LRU]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy_rnn import LSTM, RNN
 from numpy_rnn.apps.explain import metrics
 from numpy_rnn.apps.explain.metrics import SMALL, spectral_radius
+from numpy_rnn.checking.ledger import jacobians
 from numpy_rnn.functional.types import Array
-from numpy_rnn.ledger import jacobians
 
 LARGE = 2 * SMALL
 
