@@ -170,7 +170,7 @@ def leave(status: int, line: str = "") -> None:
     with suppress(ImportError):  # without mpi4py they do not wait for each other
         if not world().all_leave():
             os.write(2, line.encode())
-            os._exit(status)
+            world().comm.Abort(status)  # a launcher may overlook a process that merely exits
 
 
 def _unhandled(*error: Any) -> None:
