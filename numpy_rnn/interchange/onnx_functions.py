@@ -54,9 +54,8 @@ class Functions:
                 inside = {part: named(graph[part]) for part in ("input", "initializer", "output")}
                 inside["node"] = [self._renamed(n, names, own) for n in graph["node"]]
                 attribute = given | {"g": graph | inside}
-            attributes += (
-                [attribute] if "type" in attribute else []
-            )  # one without value is left out
+            if "type" in attribute:  # one without a value is left out
+                attributes.append(attribute)
         values = {part: [new(name) for name in node[part]] for part in ("input", "output")}
         return node | values | {"attribute": attributes}
 
