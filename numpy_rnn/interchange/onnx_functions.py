@@ -16,12 +16,16 @@ class Functions:
         self.known = {_key(f, "name"): f for f in model["functions"]}
         self.nodes = self.calls = 0
 
-    def inlined(self, nodes: list[Message]) -> list[Message]:
-        """Return nodes without calls."""
+    def inlined(self, nodes: list[Message], around: tuple[Any, ...] = ()) -> list[Message]:
+        """Return nodes without calls. `around` are the functions that they are in."""
         found = []
         for node in nodes:
-            called = self.known.get(_key(node, "op_type"))
-            found += [node] if called is None else self.inlined(self._body(called, node))
+            key = _key(node, "op_type")
+            if key in around:
+                raise ValueError(f"its function {key[1]!r} calls itself")
+            called = self.known.get(key)
+            inside = [] if called is None else self._body(called, node)
+            found += [node] if called is None else self.inlined(inside, (*around, key))
         return found
 
     def _body(self, function: Message, call: Message) -> list[Message]:
