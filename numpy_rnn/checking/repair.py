@@ -37,7 +37,7 @@ from numpy_rnn.functional.types import Array
 CLOSE = 1e-7  # relative error of a derivative along a random direction that counts as right
 MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
-MAX_KEPT = 10_000  # parts of the module's values that are put back
+MAX_KEPT = 10_000  # parts of the module's values that are restored
 MAX_GROUP = 64  # changes of one place that are compiled together
 CHOICE = "numpy_rnn_change"  # a global name of the code under test during a trial
 
@@ -60,11 +60,11 @@ def suggest_repair(
         wrong = [trial for trial in trials if trial.wrong]
         sources = list(_sources(wrong[0].point)) if wrong else []
         found = [(edit, source) for source in sources for edit in edits_of(source, sources)]
-        with _kept(sources) as put_back:
-            found = list(_promising(found, trials[:-1] or trials, put_back))
+        with _kept(sources) as restore:
+            found = list(_promising(found, trials[:-1] or trials, restore))
             found.sort(key=lambda pair: pair[0].rank)
             for group, source in _groups(found):
-                for edit in _made(group, source, put_back):
+                for edit in _made(group, source, restore):
                     if time.process_time() > end:
                         return []
                     with contextlib.suppress(Exception):  # whatever changed code raises
@@ -75,7 +75,7 @@ def suggest_repair(
 
 @contextlib.contextmanager
 def _kept(sources: list[Source]) -> Iterator[Callable[[], None]]:
-    """Give a function that puts back what outlives a run of the code: its module's values."""
+    """Give a function that restores what outlives a run of the code: its module's values."""
     spaces = {id(s.function.__globals__): s.function.__globals__ for s in sources}
     names = {name for s in sources for name in s.function.__code__.co_names}
     read = [(space, {n: space[n] for n in names if n in space}) for space in spaces.values()]
@@ -86,7 +86,7 @@ def _kept(sources: list[Source]) -> Iterator[Callable[[], None]]:
     tables = [part if isinstance(part, dict) else getattr(part, "__dict__", None) for part in parts]
     dicts = [(table, dict(table)) for table in tables if isinstance(table, dict)]
 
-    def put_back() -> None:
+    def restore() -> None:
         for space, values in read:
             space.update(values)
         for array, old in arrays:
@@ -99,13 +99,13 @@ def _kept(sources: list[Source]) -> Iterator[Callable[[], None]]:
             table.update(items)
 
     try:
-        yield put_back
+        yield restore
     finally:
-        put_back()
+        restore()
 
 
 def _promising(
-    found: list[tuple[Edit, Source]], trials: list[_Trial], put_back: Callable[[], None]
+    found: list[tuple[Edit, Source]], trials: list[_Trial], restore: Callable[[], None]
 ) -> Iterator[tuple[Edit, Source]]:
     """Yield the changes of what the wrong gradients depend on; later, what right ones depend on."""
     called = {source.function.__name__ for _, source in found}
@@ -120,7 +120,7 @@ def _promising(
             key = id(source), place.start, place.stop
             if key not in known:
                 known[key] = [
-                    (trial.wrong, *trial.reached(edit.statement, source, place, put_back))
+                    (trial.wrong, *trial.reached(edit.statement, source, place, restore))
                     for trial in trials
                 ]
             is_inside, seen = place.start <= spot.start, known[key]
@@ -168,20 +168,20 @@ def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Sour
             yield [edit for edit, _ in group[i : i + MAX_GROUP]], group[0][1]
 
 
-def _made(group: list[Edit], source: Source, put_back: Callable[[], None]) -> Iterator[Edit]:
+def _made(group: list[Edit], source: Source, restore: Callable[[], None]) -> Iterator[Edit]:
     """Yield each change of a group while the function runs with it."""
     function: Any = source.function
     original, code = function.__code__, source.compiled(one_of(group, CHOICE))
     if code is None and len(group) > 1:
         for edit in group:
-            yield from _made([edit], source, put_back)
+            yield from _made([edit], source, restore)
     elif code is not None:
         function.__code__ = code
         try:
             for number, edit in enumerate(group):
                 function.__globals__[CHOICE] = number
                 yield edit
-                put_back()
+                restore()
         finally:
             function.__code__ = original
             function.__globals__.pop(CHOICE, None)
@@ -229,7 +229,7 @@ class _Trial:
                 yield name
 
     def reached(
-        self, statement: ast.stmt, source: Source, place: slice, put_back: Callable[[], None]
+        self, statement: ast.stmt, source: Source, place: slice, restore: Callable[[], None]
     ) -> tuple[set[str], set[str]]:
         """Return which gradients may change if a value is moved, and which do if it is scaled.
 
@@ -238,7 +238,7 @@ class _Trial:
         found = [set(self.claimed), set[str]()]
         for i, how in enumerate(("((%s) * 1.01 + 0.01)", "((%s) * 1.01)")):
             edit = Edit(0, "", statement, ((place, how % source.code[place].decode()),))
-            for _ in _made([edit], source, put_back):
+            for _ in _made([edit], source, restore):
                 with contextlib.suppress(Exception):  # what is no number
                     new, old = self.point.claimed(), self.claimed
                     found[i] = {n for n in old if not np.array_equal(new[n], old[n])}
