@@ -71,14 +71,9 @@ def load_model(options: argparse.Namespace) -> Any:
     with errors_as(RunError, options.file):
         contents = interchange.read(path)
         try:
-            with warnings.catch_warnings(record=True) as doubts:
-                warnings.simplefilter("always")
-                return build(contents, options.file, given)
+            return build(contents, options.file, given)
         except TypeError as error:
             raise UsageError(str(error)) from None
-        finally:
-            for doubt in doubts:
-                print(f"numpy-rnn: warning: {options.file!r}: {doubt.message}", file=sys.stderr)
 
 
 def run_convert(options: argparse.Namespace) -> None:

@@ -170,8 +170,7 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     Returns
     -------
     model : Layer or Graph
-        Errors are those of :func:`read`; a TypeError or ValueError names a wrong option. A
-        warning says where an activation is likely, which a file of arrays does not hold.
+        Errors are those of :func:`read`; a TypeError or ValueError names a wrong option.
 
     Examples
     --------

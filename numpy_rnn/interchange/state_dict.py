@@ -9,7 +9,6 @@ parameters, such as activations, are given there too.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
@@ -21,16 +20,11 @@ import numpy as np
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError
 from numpy_rnn.interchange.torch_arrays import computed, floating, unwrapped
-from numpy_rnn.interchange.torch_chain import (
-    find_gaps,
-    find_orders,
-    reasons_of_names,
-    reasons_of_order,
-)
+from numpy_rnn.interchange.torch_chain import find_gaps, find_orders, why_no_chain
 from numpy_rnn.interchange.torch_parts import Choice, Part
 from numpy_rnn.interchange.tree import Found
 from numpy_rnn.interchange.unpickle import Instance
-from numpy_rnn.layers import Layer, Linear
+from numpy_rnn.layers import Layer
 from numpy_rnn.layers import Sequential as Chain
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 
@@ -92,7 +86,6 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
-        notes += self._doubts(chosen)
         return Contents(form, self.arrays, lines, self.build, notes, settings or {})
 
     def build(
@@ -119,9 +112,6 @@ class StateDict:
                 f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "
                 f"or without it if it is dropout, as layers={[name for name, _ in plan]}"
             )
-        for doubt in self._doubts(dict(plan)) if layers is None else ():
-            names = [name for name, _ in plan]
-            warnings.warn(f"{doubt}: give it in layers={names}", stacklevel=4)
         try:  # the constructors check what the shapes claim
             named = [
                 (n, c if isinstance(c, Layer) else self.parts[n].make(c, options)) for n, c in plan
@@ -129,15 +119,6 @@ class StateDict:
             return _nest(named, self._tied_names(dict(named))).eval()
         except ValueError as error:
             raise UnsupportedError(error) from None
-
-    def _doubts(self, chosen: Mapping[str, Any]) -> list[str]:
-        """Return what no file of arrays tells, and the results of this one may depend on."""
-        linear = [n for n in chosen if chosen[n].kind is Linear and not self.parts[n].is_normalised]
-        return [
-            f"between {a} and {b} an activation is likely, which is not in the file"
-            for a, b in pairwise(chosen)
-            if a in linear and b in linear and not self.gaps
-        ]
 
     def _gap_reason(self) -> str:
         return f"at {', '.join(self.gaps)} is a layer without parameters, which is not in the file"
@@ -163,7 +144,6 @@ class StateDict:
             )
         if self.apart:
             raise self._error(f"{' and '.join(self.apart)} are networks with the same names")
-        self._refuse(reasons_of_names(self.parts, self.tied))
         if self.leftover:
             raise self._error(f"no layer that is known here has {names}")
         found = find_orders(self.parts, list(self.parts)) if self.ordered else []
@@ -171,18 +151,16 @@ class StateDict:
         if len(found) != 1:
             fits = f"{len(found)} orders fit" if found else "no order fits"
             raise self._error(f"{fits} their sizes")
-        self._refuse(reasons_of_order(self.parts, [name for name, _ in found[0]]))
+        reason = why_no_chain(self.parts, found[0], self.tied)
+        if reason and not self.gaps:
+            raise self._error(reason, [name for name, _ in found[0]])
         return list(found[0])
 
-    def _refuse(self, reasons: Iterable[str]) -> None:
-        for reason in reasons:
-            raise self._error(reason)
-
-    def _error(self, reason: str) -> UnsupportedError:
+    def _error(self, reason: str, order: Iterable[str] = ()) -> UnsupportedError:
         lines = [f"{name or '-'} is {part.choices[0]}" for name, part in self.parts.items()]
         return UnsupportedError(
             f"it holds {'; '.join(lines) or 'no layers'}, and {reason}; expected the order, and "
-            f"layers without parameters, as layers=[{', '.join(map(repr, self.parts))}]"
+            f"layers without parameters, as layers={list(order or self.parts)}"
         )
 
     def _chosen(

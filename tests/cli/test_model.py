@@ -156,12 +156,9 @@ def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, comman
     files = ("--input", "batch.npy", "--output", "y.npy")
     for arguments in (("run", "c.pt", *files), ("convert", "c.pt", "c.npz")):
         done = command(*arguments)
-        assert done.returncode == 0
-        assert re.fullmatch(
-            "numpy-rnn: warning: 'c.pt': between fc1 and fc2 an activation is likely, which is not "
-            r"in the file: give it in layers=\['rnn', 'fc1', 'fc2'\]\n",
-            done.stderr,
-        )
+        assert (done.returncode, done.stdout) == (1, "")
+        expected = r"layers without parameters, as layers=\['rnn', 'fc1', 'fc2'\]\n"
+        assert re.search(f"^numpy-rnn .*'c.pt': it holds rnn is .*{expected}$", done.stderr)
     options = ("--option", "layers=rnn,LastStep,fc1,ReLU,fc2", "--option", "batch_first=true")
     done = command("run", "c.pt", *files, *options)
     assert (done.returncode, done.stderr) == (0, "")

@@ -90,7 +90,6 @@ def test_training_goes_on_as_in_torch(
         np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:.*an activation is likely")
 def test_a_state_alone_is_in_the_order_of_the_model(tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).double()
