@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+SLOW = 4.0  # seconds: what atheris instruments takes 4 to 20 times as long
 FORMATS_OF = "tests.fuzzing"  # imported late: atheris instruments what is imported after it
 
 
@@ -28,7 +29,7 @@ def guided(name: str, folder: Path, inputs: int, seed: int) -> None:
 
     with atheris.instrument_imports(include=["numpy_rnn", "json", "tomllib"]):
         from tests.fuzzing import Fuzzer, mutate  # noqa: PLC0415 (after atheris)
-    fuzzer = Fuzzer(name, folder)
+    fuzzer = Fuzzer(name, folder, slow=SLOW)
     corpus = folder / "corpus"
     corpus.mkdir()
     for number, data in enumerate(fuzzer.seeds):

@@ -53,10 +53,11 @@ class Fuzzer:
 
     Memory is what an input adds to the process's greatest resident size, because a search of a
     million inputs itself keeps some. It is measured after so many inputs as `together` says.
+    `slow` are the seconds of processor time that no input may take.
     """
 
-    def __init__(self, name: str, folder: Path, together: int = 1) -> None:
-        self.format, self.together = FORMATS[name], together
+    def __init__(self, name: str, folder: Path, together: int = 1, slow: float = SLOW) -> None:
+        self.format, self.together, self.slow = FORMATS[name], together, slow
         self.seeds = self.format.seeds(folder)
         self.path = folder / f"input{self.format.suffix}"
         # A loop in a library in C never returns to Python, so no Python function could end it.
@@ -73,7 +74,7 @@ class Fuzzer:
     def check(self, data: bytes) -> None:
         """Read an input. Raise AssertionError or what the reader raised if that is not allowed."""
         self.last = data
-        signal.setitimer(signal.ITIMER_PROF, 60 * SLOW)  # the process ends, so the input stays
+        signal.setitimer(signal.ITIMER_PROF, 60 * self.slow)  # the process ends, so the input stays
         self.path.write_bytes(data)
         start = time.process_time()
         try:
@@ -89,7 +90,7 @@ class Fuzzer:
         took = time.process_time() - start
         signal.setitimer(signal.ITIMER_PROF, 0)
         self.slowest = max(took, self.slowest)
-        assert took < SLOW, f"{took} s"
+        assert took < self.slow, f"{took} s"
         self.longest = max(len(data), self.longest)
         if (self.refused + self.accepted) % self.together == 0:
             self._check_memory()
