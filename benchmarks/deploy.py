@@ -130,11 +130,11 @@ def write_models(folder: str) -> None:
 from pathlib import Path
 import numpy as np
 from numpy_rnn import LSTM, interchange
-from numpy_rnn.interchange import onnx_write
+from numpy_rnn.interchange.onnx import write
 model = LSTM({FEATURES}, {UNITS}, rng=0, dtype=np.float32)
 model.save({folder!r} + "/model.safetensors")
 interchange.save(model, {folder!r} + "/model.pt")
-onnx_write.write(model, Path({folder!r}, "model.onnx"), states=True)
+write.write(model, Path({folder!r}, "model.onnx"), states=True)
 """
     timing.run_python("-c", code)
 

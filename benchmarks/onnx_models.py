@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn import interchange
-from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph.graph import Graph
 
 STEPS = 300
 FLOAT, DOUBLE = 1, 11  # ONNX's numbers

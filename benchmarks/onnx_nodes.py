@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import interchange
-from numpy_rnn.interchange.onnx_file import read
-from tests.interchange.onnx_nodes import difference, onnxruntime_outputs, random_node
+from numpy_rnn.interchange.onnx.file import read
+from tests.interchange.onnx.nodes import difference, onnxruntime_outputs, random_node
 
 TOLERANCE = 1e-5  # between two float32 programs
 # onnxruntime differs from the specification too: it rounds the size before it places the pixels.

@@ -24,7 +24,7 @@ from benchmarks import keras_audio, onnx_models
 from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
-from numpy_rnn.interchange.graph import Graph
+from numpy_rnn.interchange.graph.graph import Graph
 from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.reading import DamagedFileError
 

@@ -147,7 +147,7 @@ SHARING = (
     "apps/learn/test_exercises.py",
     "apps/memory/test_plot.py",
     "checking/test_against_torch.py",
-    "interchange/test_keras_against_keras.py",
+    "interchange/keras/test_against_keras.py",
 )
 
 

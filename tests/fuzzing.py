@@ -32,8 +32,10 @@ from numpy_rnn.interchange import read as read_model
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.safetensors import CHECKED, METADATA, NO_CHECKSUM
 from numpy_rnn.text import strip_control_characters
-from tests.interchange import audio_files, keras_files, onnx_seeds
+from tests.interchange import audio_files
 from tests.interchange import seeds as models
+from tests.interchange.keras import files as keras_files
+from tests.interchange.onnx import seeds as onnx_seeds
 
 SLOW = 1.0  # seconds of processor time
 SLACK = 64 << 20  # bytes that an input may cost besides four times its size

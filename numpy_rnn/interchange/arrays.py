@@ -16,12 +16,12 @@ import numpy as np
 from numpy_rnn.arguments import NO_DEFAULT
 from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange import torch_file
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
-from numpy_rnn.interchange.state_dict import StateDict
-from numpy_rnn.interchange.torch_file import MAX_UNPACKED, read_tree
-from numpy_rnn.interchange.tree import Found, find_weights
-from numpy_rnn.interchange.unpickle import Machine, PickledArray
+from numpy_rnn.interchange.torch import file as torch_file
+from numpy_rnn.interchange.torch.file import MAX_UNPACKED, read_tree
+from numpy_rnn.interchange.torch.state_dict import StateDict
+from numpy_rnn.interchange.torch.tree import Found, find_weights
+from numpy_rnn.interchange.torch.unpickle import Machine, PickledArray
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, LayerNorm, Linear, Sequential
 from numpy_rnn.layers.base import MODEL_ENTRY, MODEL_FILE, Layer
 from numpy_rnn.layers.model_file import read_model

@@ -16,10 +16,10 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
-from numpy_rnn.interchange.keras_entries import Entry
-from numpy_rnn.interchange.keras_layers import Chain
-from numpy_rnn.interchange.state_dict import StateDict
-from numpy_rnn.interchange.tree import Found
+from numpy_rnn.interchange.keras.entries import Entry
+from numpy_rnn.interchange.keras.layers import Chain
+from numpy_rnn.interchange.torch.state_dict import StateDict
+from numpy_rnn.interchange.torch.tree import Found
 from numpy_rnn.layers import Layer, Linear, Sequential
 from numpy_rnn.layers.wrappers import InitialState, Residual
 from numpy_rnn.reading import parse_json

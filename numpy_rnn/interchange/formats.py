@@ -16,8 +16,8 @@ from zipfile import ZipFile
 
 from numpy_rnn.files import open_regular
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, naming_unsupported, reading
-from numpy_rnn.interchange.hdf5 import SIGNATURE
-from numpy_rnn.interchange.torch_file import MAGIC_PICKLE
+from numpy_rnn.interchange.keras.hdf5 import SIGNATURE
+from numpy_rnn.interchange.torch.file import MAGIC_PICKLE
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.text import shown
@@ -52,8 +52,8 @@ FORMATS: dict[str, Format] = {
     "onnx": Format(  # the version, then a field of the model
         rb"\x08[\0-\x3f][\x12\x1a\x22\x28\x3a\x42]",
         (".onnx",),
-        reader="onnx_file",
-        writer="onnx_write",
+        reader="onnx.file",
+        writer="onnx.write",
         description="an ONNX model",
         for_training=("padding_idx", "dropout", "p"),
     ),
@@ -68,8 +68,8 @@ FORMATS: dict[str, Format] = {
         re.escape(SIGNATURE),
         (".keras", ".h5", ".hdf5"),
         "model.weights.h5",
-        reader="keras_file",
-        writer="keras_write",
+        reader="keras.file",
+        writer="keras.write",
         description="a Keras file",
         for_training=("padding_idx",),
     ),

@@ -34,7 +34,7 @@ from numpy_rnn import (
 from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.main import main
 from tests.cli.command import assert_refused, run_command, run_shell
-from tests.interchange import keras_files
+from tests.interchange.keras import files as keras_files
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

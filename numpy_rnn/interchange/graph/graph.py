@@ -1,0 +1,159 @@
+"""Graph: a network that is no chain of layers, run forward only, node after node.
+
+The first run for inputs of some shapes records a plan: arrays that keep their places, and the steps
+that fill them. A view of such an array needs no step, and neither does what constants, shapes and
+whole scalar inputs decide. If other numbers decide a shape, the next run records again. If they
+decide a branch, nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.graph.nodes import ERRORS, Node, Value
+from numpy_rnn.interchange.graph.plan import NUMBERS, SHAPE, Known, NewShapeError
+from numpy_rnn.interchange.graph.run import Run
+
+MAX_NAMES = 5  # nodes with the same reason in a message
+MAX_LINE = 100  # characters for each reason
+MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
+
+
+class Graph:
+    """Named nodes in the order in which they run.
+
+    Each reads inputs, constants and outputs of nodes before it. What depends on constants and on
+    shapes alone is computed once for each shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> graph = Graph([Node("double", "Add", ("x", "x"), ("y",))], ["x"], ["y"])
+    >>> graph(np.ones(2))
+    (array([2., 2.]),)
+    >>> graph({"x": np.ones(2)})
+    {'y': array([2., 2.])}
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        inputs: Sequence[str | Value],
+        outputs: Sequence[str],
+        constants: Mapping[str, Array] | None = None,
+    ) -> None:
+        self.nodes, self.outputs = tuple(nodes), tuple(outputs)
+        self.inputs = tuple(Value(i) if isinstance(i, str) else i for i in inputs)
+        self.constants = dict(constants or {})
+        self.names = [value.name for value in self.inputs]
+        known = {"", *self.constants, *self.names}
+        free: dict[str, None] = {}  # what a subgraph reads of the graph around it, in order
+        for node in self.nodes:
+            free |= dict.fromkeys(name for name in node.reads() if name not in known)
+            known.update(node.outputs)
+        free |= dict.fromkeys(name for name in self.outputs if name not in known)
+        self.free = tuple(free)
+        self._checked = False
+        self._own = threading.local()  # plans have buffers, so each thread has its own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.nodes, self.inputs, self.outputs, self.constants)
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.nodes)} nodes, {self.names} -> {list(self.outputs)})"
+
+    def all_nodes(self) -> list[Node]:
+        """Return the nodes, and those of the branches."""
+        inner = [graph.all_nodes() for node in self.nodes for graph in node.graphs()]
+        return sum(inner, [*self.nodes])
+
+    def check(self, more: Sequence[str] = ()) -> None:
+        """Raise UnsupportedError, which names every node that cannot run, and what is in `more`."""
+        if self.free:
+            raise ValueError(f"the value {self.free[0]!r} is read, and nothing before defines it")
+        nodes: dict[str, list[str]] = {}  # reason to names
+        for node in self.all_nodes():
+            try:
+                reason = node.unsupported()
+            except ERRORS as error:
+                reason = f"an attribute has another type than expected: {error}"
+            if reason:  # an operator's name may hold any character
+                nodes.setdefault(f"({repr(node.op)[1:-1]}): {reason}", []).append(repr(node.name))
+        found = list(more)
+        for reason, names in nodes.items():
+            rest = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+            found.append(f"node {', '.join(names[:MAX_NAMES] + rest)} {reason}")
+        if found:
+            short = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
+            raise UnsupportedError("; ".join(short))
+        self._checked = True
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run the graph: arrays in order give a tuple, a dict of arrays gives a dict.
+
+        TypeError or ValueError names the input or the node that does not fit.
+        """
+        named = len(inputs) == 1 and isinstance(inputs[0], Mapping)
+        if named:
+            if inputs[0].keys() != set(self.names):
+                raise ValueError(f"inputs are {sorted(inputs[0])}, expected {self.names}")
+            inputs = tuple([inputs[0][name] for name in self.names])
+        if len(inputs) != len(self.names):
+            expected = f"{len(self.names)}: {self.names}"
+            raise ValueError(f"there are {len(inputs)} inputs, expected {expected}")
+        outputs = self._run([np.asarray(x) for x in inputs])
+        return dict(zip(self.outputs, outputs, strict=True)) if named else outputs
+
+    def predict(self, *inputs: Any) -> Any:
+        """Run the graph, as a model's ``predict``: one output is returned by itself."""
+        outputs = self(*inputs)
+        return outputs[0] if isinstance(outputs, tuple) and len(outputs) == 1 else outputs
+
+    def _run(self, arrays: list[Array]) -> tuple[Array, ...]:
+        own = self._own.__dict__
+        plans = own.setdefault("plans", {})
+        switches = [x.ndim == 0 and x.dtype.kind in "biu" for x in arrays]
+        key = tuple(
+            [(x.shape, x.dtype, s and x.item()) for x, s in zip(arrays, switches, strict=True)]
+        )
+        if key in plans:
+            places, steps, outputs = plans[key]
+            for place, x in zip(places, arrays, strict=True):
+                place[...] = x
+            try:
+                for node, step in steps:  # noqa: B007 (the error names it)
+                    step()
+                return tuple([y.copy() for y in outputs])
+            except NewShapeError:
+                del plans[key]
+            except ERRORS as error:
+                raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
+        if not self._checked:
+            self.check()
+        places = [value.check(x) for value, x in zip(self.inputs, arrays, strict=True)]
+        run = Run(own.setdefault("kept", {}))
+        inputs = [Known(x, SHAPE if s else NUMBERS) for x, s in zip(places, switches, strict=True)]
+        outputs = [known.array for known in run.graph(self, inputs)]
+        if run.plan.steps is not None:
+            if len(plans) >= MAX_PLANS:
+                del plans[next(iter(plans))]
+            plans[key] = places, run.plan.steps, outputs
+        return tuple([np.array(y) for y in outputs])
+
+    @cached_property
+    def order(self) -> list[tuple[Node, list[str]]]:
+        """The nodes that the outputs need, each with the values that none after it reads."""
+        wanted, found = {*self.outputs}, []
+        for node in reversed(self.nodes):
+            if wanted & {*node.outputs}:
+                last = {*node.reads()} - wanted
+                wanted |= last
+                found.append((node, [*last]))
+        return found[::-1]

@@ -1,0 +1,156 @@
+"""One run of a graph: its nodes in order, branches and loops.
+
+It keeps the results that constants alone decide, and records a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.graph import plan as graph_plan
+from numpy_rnn.interchange.graph.nodes import ERRORS, INNER, Node, turns_of
+from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, SHAPE, Known, repeat
+from numpy_rnn.interchange.onnx.operators import takes_out
+from numpy_rnn.interchange.onnx.recurrent import KINDS, RecurrentNode
+from numpy_rnn.interchange.onnx.reference import RANDOM
+from numpy_rnn.interchange.onnx.windows import bind_convolution
+
+SHAPES = {"Shape", "Size", "SequenceLength"}
+
+
+class Run:
+    """One run of a graph.
+
+    `kept` is the thread's: the results that depend on constants alone, functions, and layers.
+    """
+
+    def __init__(self, kept: dict[Any, Any]) -> None:
+        self.kept, self.plan = kept, graph_plan.Plan()
+        self.results: dict[int, list[Known]] = kept.setdefault("results", {})
+
+    def graph(
+        self, graph: Any, inputs: Sequence[Known], scope: Mapping[str, Known] | None = None
+    ) -> list[Known]:
+        """Return the outputs of a graph, or of a branch in the scope around it."""
+        values = dict(scope or {}) | {name: Known(x) for name, x in graph.constants.items()}
+        values |= zip(graph.names, inputs, strict=True)
+        for node, last in graph.order:
+            values[""] = Known(None)
+            reads = [values[name] for name in node.inputs]
+            if node.op == "If":
+                which = "then_branch" if self.plan.decide(reads[0]) else "else_branch"
+                results = self.graph(node.attributes[which], [], values)
+                results = _at_least(reads[0].depends, results)
+            elif node.op in INNER:
+                results = _at_least(SHAPE, self._loop(node, reads, values))
+            else:
+                results = self.node(node, reads)
+            values.update(zip(node.outputs, results, strict=False))
+            for name in last:
+                values.pop(name, None)
+        return [values[name] for name in graph.outputs]
+
+    def _loop(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> list[Known]:
+        """Run a Loop or Scan. The steps of one turn are recorded after those of the turn before."""
+        is_loop, turns = node.op == "Loop", turns_of(node)
+        first = 2 if is_loop else 0
+        carried, scanned = reads[first : first + turns.carried], reads[first + turns.carried :]
+        scanned = [
+            known._replace(array=np.moveaxis(known.array, axis, 0)[::way])
+            for known, (axis, way) in zip(scanned, turns.reads, strict=True)
+        ]
+        go = not is_loop or self.plan.decide(reads[1])
+        limit = reads[0].array if is_loop else len(scanned[0].array)
+        if is_loop:
+            self.plan.decide(reads[0])
+        parts: list[list[Known]] = [[] for _ in turns.stacks]
+        turn = 0
+        while go and (limit is None or turn < limit):
+            self.plan.count(node)
+            head = [Known(np.array(turn)), Known(np.array(True))] if is_loop else []
+            tail = [known._replace(array=known.array[turn, ...]) for known in scanned]  # views
+            given = _at_least(SHAPE, [*head, *carried, *tail])
+            found = self.graph(node.attributes["body"], given, values)
+            go = self.plan.decide(found.pop(0)) if is_loop else True
+            carried, last = found[: turns.carried], found[turns.carried :]
+            for part, known in zip(parts, last, strict=True):
+                part.append(known)
+            turn += 1
+        stacked = [
+            self._stacked(node, part[::way], axis)
+            for part, (axis, way) in zip(parts, turns.stacks, strict=True)
+        ]
+        return [*carried, *stacked]
+
+    def _stacked(self, node: Node, parts: Sequence[Known], axis: int) -> Known:
+        if not parts:
+            raise ValueError(f"node {node.name!r} ({node.op}): there is no turn to stack")
+        stack: Any = partial(np.stack, [known.array for known in parts], axis)
+        y, depends = stack(), max(known.depends for known in parts)
+        if depends == NUMBERS:
+            self.plan.record(node, partial(repeat, stack, (), [y]), [y])
+        return Known(y, depends)
+
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
+        """Run a node and record it."""
+        depends = max([known.depends for known in reads], default=CONSTANT)
+        if node.op in SHAPES:
+            depends = min(depends, SHAPE)
+        if node.op in RANDOM:
+            depends = NUMBERS
+        if depends == CONSTANT and id(node) in self.results:
+            return self.results[id(node)]
+        prepared = node.op in (*KINDS, "Conv")  # with copies of the weights
+        if prepared and any(known.depends == NUMBERS for known in reads[1:3]):
+            self.plan.steps = None
+        try:
+            step, results = self._prepare(node, reads, depends)
+        except ERRORS as error:
+            raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
+        if len(results) < len(node.outputs):
+            expected = f"{len(node.outputs)} outputs, expected at most {len(results)}"
+            raise ValueError(f"node {node.name!r} ({node.op}): {expected}")
+        known = [Known(x, depends) for x in results]
+        if depends == CONSTANT:
+            self.results[id(node)] = known
+        elif depends == NUMBERS and step is not None:
+            self.plan.record(node, step, results)
+        return known
+
+    def _prepare(
+        self, node: Node, reads: list[Known], depends: int
+    ) -> tuple[Callable[[], Any] | None, Sequence[Array]]:
+        """Return the results, and a step that computes them again in their places.
+
+        There is no step if they are views of the only input that changes.
+        """
+        arrays = [known.array for known in reads]
+        if node.op in KINDS:
+            layers = self.kept.setdefault(id(node), RecurrentNode(node.op, node.attributes))
+            bound: tuple[Callable[[], None], tuple[Array, ...]] = layers.bind(*arrays)
+            return bound
+        if node.op == "Conv":
+            return bind_convolution(*arrays, **node.attributes)
+        function = self.kept.get(id(node))
+        if function is None:
+            self.kept[id(node)] = function = node.function()
+        results = [np.asarray(y) for y in graph_plan.several(function(*arrays))]
+        if depends < NUMBERS or self.plan.steps is None:
+            return None, results
+        moving = [known.array for known in reads if known.depends == NUMBERS]
+        if len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results):
+            return None, results
+        if takes_out(function):
+            return partial(function, *arrays, out=results[0]), results
+        results = [np.array(y, order="C") for y in results]  # some may be views
+        return partial(repeat, function, arrays, results), results
+
+
+def _at_least(depends: int, values: Sequence[Known]) -> list[Known]:
+    """Return values of which a branch or a turn is one of several. So they are no constants."""
+    return [Known(x, max(known, depends)) for x, known in values]

@@ -1,0 +1,185 @@
+"""Keras's files: ``.keras``, and HDF5 of whole models or of weights alone, of Keras 1 to 3.
+
+A chain of layers becomes a Sequential, batch first, and every other network a Graph. Which layers
+there are is in the file's config; without one it is guessed from names and shapes.
+``load(path, layers=...)`` chooses layers by name, in order, or is a dict that corrects their
+config, with Keras's names for the settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
+from numpy_rnn.interchange.keras.config import connected, find_shared, with_custom_names
+from numpy_rnn.interchange.keras.entries import Call, Entry, guess_class
+from numpy_rnn.interchange.keras.graph import to_graph
+from numpy_rnn.interchange.keras.hdf5 import SPARE, File, open_hdf5
+from numpy_rnn.interchange.keras.layers import Chain
+from numpy_rnn.interchange.keras.network import Network, is_training
+from numpy_rnn.interchange.keras.ranks import with_ranks
+from numpy_rnn.reading import damaged_file_errors, parse_json
+
+FORMAT = "a Keras file"
+ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
+
+
+def read(path: Path) -> Contents:
+    """Read a file of Keras. See :func:`numpy_rnn.interchange.read`."""
+    data = read_bytes(path)
+    size, version, config = len(data), "", {}
+    if data.startswith(b"PK"):
+        with open_zip(data, 4 * size + SPARE) as archive:
+            texts = [archive.read(name) for name in ("config.json", "metadata.json")]
+            data = archive.read("model.weights.h5")
+        config, about = (with_custom_names(parse_json(text, size)) for text in texts)
+        version = str(about.get("keras_version", "3"))
+    with open_hdf5(data) as file:
+        if version and "layers" in config["config"]:
+            whole = connected(config, find_shared(config, partial(_in_order, _variables(file))))
+        elif version:  # a class of its own, whose order of layers is code
+            whole = _guessed(file)
+        else:
+            whole, version = _read_hdf5(file, size)
+
+    def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Any:
+        network = whole if layers is None else _line(_choose(whole.entries, layers))
+        with damaged_file_errors(path, FORMAT, UnsupportedError):
+            return _build(network, version)
+
+    notes = [f"written by Keras {version}"]
+    if not any("name" in entry.config for entry in whole.entries):
+        notes.append("activations and return_sequences are not in a file of weights alone")
+    named = [(e.name, e) for e in whole.entries]
+    if not whole.is_chain:
+        named = [(str(call), call.entry) for call in whole.calls]
+    return Contents(
+        "keras",
+        {f"{e.name}.{i}": array for e in whole.entries for i, array in enumerate(e.weights)},
+        [f"{n}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for n, e in named],
+        build,
+        [*notes, *filter(None, [whole.reason])],
+        {"keras_version": version, "config": {e.name: dict(e.config) for e in whole.entries}},
+    )
+
+
+def _build(network: Network, version: str) -> Any:
+    """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
+    others, chain = _foreign_masks(network.calls), Chain(version)
+    reason = network.reason or (f"a mask of {others[0]} that no layer makes" if others else "")
+    trained = [call.name for call in network.calls if is_training(call.options)]
+    reason = reason or (f"{trained[0]}, called with training=True" if trained else "")
+    network = network._replace(reason=reason)
+    dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
+    calls = with_ranks(network.calls, dtype)
+    if network.is_chain and not reason:
+        model = ""
+        for call in calls:
+            if chain.masks and not chain.ended and model != call.entry.name.rpartition("/")[0]:
+                chain.unsupported.append(f"a mask that enters or leaves {model or call.entry.name}")
+            model = call.entry.name.rpartition("/")[0]
+            chain.add(call.entry)
+        reason = "; ".join(chain.unsupported)
+        if not reason:
+            return chain.model()
+    if not network.reason:
+        try:
+            return to_graph(calls, network.outputs, dtype, version)
+        except UnsupportedError as error:
+            reason = str(error)
+    raise UnsupportedError(f"there is no counterpart here for: {reason}")
+
+
+def _foreign_masks(calls: Iterable[Call]) -> list[str]:
+    """Return the calls that are given another mask than the ones that layers make."""
+    made: set[Any] = set()
+    for call in calls:
+        config, kind = call.entry.config, call.entry.class_name
+        if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
+            made |= {(value, float(config.get("mask_value", 0))) for value in call.given}
+    return [call.name for call in calls if call.mask and call.mask not in made]
+
+
+def _choose(
+    entries: list[Entry], layers: Iterable[str] | Mapping[str, Mapping[str, Any]]
+) -> list[Entry]:
+    known = {entry.name: entry for entry in entries}
+    configs = layers if isinstance(layers, Mapping) else {name: {} for name in layers}
+    if unknown := [name for name in configs if name not in known]:
+        raise ValueError(f"layers has {unknown}, expected names out of {list(known)}")
+    return [known[n]._replace(config={**known[n].config, **c}) for n, c in configs.items()]
+
+
+def _line(entries: Iterable[Entry]) -> Network:
+    """Return a network in which each layer reads the one before it."""
+    found = {entry.name: entry for entry in entries}
+    layers = [{"class_name": e.class_name, "config": {"name": n}} for n, e in found.items()]
+    network = connected(
+        {"class_name": "Sequential", "config": layers}, lambda name, _: [*found[name].weights]
+    )
+    calls = [c._replace(entry=found.get(c.entry.name, c.entry)) for c in network.calls]
+    return network._replace(entries=[*found.values()], calls=calls)
+
+
+def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
+    """Return the network of an HDF5 file, and Keras's version."""
+    root = "" if file.texts("", "layer_names") else "model_weights"
+    names = file.texts(root, "layer_names")
+    if names is None:
+        return _guessed(file), "3"
+    arrays, paths = file.arrays(root), dict[str, list[str]]()
+    for name in names:
+        listed = file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
+        paths[name] = [f"{name}/{path}" for path in listed]
+    version = (file.texts(root, "keras_version") or file.texts("", "keras_version") or ["1"])[0]
+
+    def find(name: str, _: str = "") -> list[Array]:
+        outer, *inside = name.split("/")  # a model's layers inside have all their weights in it
+        found = paths.get(outer, [])
+        return [arrays[p] for p in found if not inside or f"/{inside[-1]}/" in p[len(outer) :]]
+
+    config = file.texts("", "model_config")
+    if config is None:
+        return _line([guess_class(n, find(n), (paths[n] or [""])[0]) for n in names]), version
+    return connected(with_custom_names(parse_json(config[0], size)), find), version
+
+
+def _guessed(file: File) -> Network:
+    """Return the layers in a file of Keras 3's weights, each a group of variables."""
+    arrays = file.arrays("")
+    if all(path.startswith(ROOTS) for path in arrays):
+        arrays = {path.split("/", 1)[1]: array for path, array in arrays.items()}
+    inside = r"/?(\b(cell|forward_layer|backward_layer|layer|vars)/.*)"
+    groups = sorted({re.sub(inside, "", path) for path in arrays} - {""})
+    if not groups:
+        raise ValueError("it has neither layer_names nor layers")
+    entries = [guess_class(name, _in_order(arrays, "", name), name) for name in groups]
+    order = f"an order that the file does not have, expected layers={groups} in their order"
+    return _line(entries)._replace(reason=order if len(groups) > 1 else "")
+
+
+def _variables(file: File) -> dict[str, Array]:
+    """Return the arrays of Keras 3's layers, and of late Keras 2's, by the same paths."""
+    arrays: dict[str, Array] = {}
+    for root in ROOTS:
+        arrays |= file.arrays(root)
+    return {path.replace(ROOTS[1], ROOTS[0]): array for path, array in arrays.items()}
+
+
+def _in_order(arrays: Mapping[str, Array], name: str, group: str) -> list[Array]:  # noqa: ARG001 (other files tell by the name)
+    """Return the variables below a group, the forward direction's and attention's first."""
+    paths = [path.rsplit("/", 1) for path in arrays if path.startswith(f"{group}/")]
+    late = ("key", "value", "output", "backward")  # after "query" and "forward"
+
+    def place(path: list[str]) -> tuple[Any, ...]:
+        below = path[0][len(group) :]
+        return [f"/{part}_" in below for part in late][::-1], path[0], int(path[1])
+
+    return [arrays["/".join(path)] for path in sorted(paths, key=place)]

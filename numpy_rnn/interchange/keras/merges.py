@@ -1,0 +1,142 @@
+"""Layers and functions of several inputs as nodes of ONNX: sums, products and attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from numpy_rnn.interchange.keras.entries import Call, Entry
+from numpy_rnn.interchange.onnx.write import Writer
+
+MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
+MERGES |= {"Subtract": "Sub", "Concatenate": "Concat"}
+CHOSEN = ("use_causal_mask", "return_attention_scores", "use_gate", "sliding_window")
+
+
+def join(writer: Writer, call: Call, given: list[str]) -> str:
+    """Add a layer or a function of several inputs. Return its output, or "" if it is none."""
+    entry, args = call.entry, call.options.get("args") or [[]]
+    kind, options = entry.class_name, {**call.options, **entry.config}
+    chosen = [name for name in CHOSEN if options.get(name) and "ttention" in kind]
+    writer.unsupported += [f"{entry.name} with {name}" for name in chosen]
+    # A function has its arguments one by one, a layer in a list.
+    if kind in MERGES and (entry.config.get("is_function") or not isinstance(args[0], list)):
+        given = _operands(writer, call, given)
+    elif kind in MERGES and kind != "Concatenate":
+        given = _with_equal_ranks(writer, entry, given)
+    if len(given) < 2 or kind not in (MERGES | PRODUCTS):
+        return ""
+    return (
+        PRODUCTS[kind](writer, entry, *given) if kind in PRODUCTS else _merge(writer, entry, given)
+    )
+
+
+def _operands(writer: Writer, call: Call, given: list[str]) -> list[str]:
+    """Return the operands of a function, of which the numbers become tensors."""
+    options, left = call.options, iter(given)
+    parts = [*options.get("args", ()), *([options["y"]] if "y" in options else [])]
+    parts = [p[2] if isinstance(p, list) and p[:1] == ["_CONSTANT_VALUE"] else p for p in parts]
+    if any(isinstance(p, list) and not isinstance(p[0], str) for p in parts):
+        return given  # of concat, which has a list
+    return [
+        writer.tensor(f"{call.name}.{n}", np.asarray(part, writer.dtype))
+        if isinstance(part, int | float)
+        else next(left, "")
+        for n, part in enumerate(parts)
+    ]
+
+
+def _with_equal_ranks(writer: Writer, entry: Entry, given: list[str]) -> list[str]:
+    """Add axes of size 1 after the first one, as Keras does, until all have the same number."""
+    ranks = entry.config["ranks"]
+    if None in ranks:
+        writer.unsupported.append(f"{entry.name} of arrays with unknown numbers of axes")
+        return given
+    axes = [[*range(1, 1 + max(ranks) - rank)] for rank in ranks]
+    return [
+        writer.node("Unsqueeze", [x, writer.tensor(f"{entry.name}.{n}", more)]) if more else x
+        for n, (x, more) in enumerate(zip(given, axes, strict=True))
+    ]
+
+
+def _merge(writer: Writer, entry: Entry, given: list[str]) -> str:
+    op = MERGES[entry.class_name]
+    if op == "Concat":
+        return writer.node(op, given, axis=int(entry.config.get("axis", -1)))
+    if op in ("Add", "Mul", "Sub"):  # which have two inputs in ONNX
+        return reduce(lambda x, y: writer.node(op, [x, y]), given)
+    return writer.node(op, given)
+
+
+def take_steps_apart(writer: Writer, _: Entry, y: str, x: str) -> str:
+    """Give `y` the batch and the steps that `x` has."""
+    sizes = [writer.node("Shape", [x], end=2), writer.node("Shape", [y], start=1)]
+    return writer.node("Reshape", [y, writer.node("Concat", sizes, axis=0)])
+
+
+def _dot(writer: Writer, entry: Entry, x: str, y: str) -> str:
+    """Add products of (B, D) or (B, T, D) arrays along one axis of each."""
+    ranks = entry.config["ranks"]
+    if ranks not in ([2, 2], [3, 3]):
+        writer.unsupported.append(f"{entry.name} of arrays with {ranks} axes")
+        return x
+    axes = [int(n) % ranks[0] for n in np.broadcast_to(entry.config.get("axes", 0), 2)]
+    if entry.config.get("normalize"):
+        least = writer.tensor(f"{entry.name}.least", np.asarray(1e-12, writer.dtype))
+        norms = [writer.node("ReduceL2", [v], axes=[n]) for v, n in zip((x, y), axes, strict=True)]
+        norms = [writer.node("Max", [norm, least]) for norm in norms]
+        x, y = (writer.node("Div", [*pair]) for pair in zip((x, y), norms, strict=True))
+    if ranks == [2, 2]:
+        return writer.node("ReduceSum", [writer.node("Mul", [x, y])], axes=[1], keepdims=1)
+    x = x if axes[0] == 2 else writer.node("Transpose", [x], perm=[0, 2, 1])
+    y = y if axes[1] == 1 else writer.node("Transpose", [y], perm=[0, 2, 1])
+    return writer.node("MatMul", [x, y])
+
+
+def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:
+    """Add attention of (B, T, D) arrays: softmax(scores of query and key) value.
+
+    The scores are dot products, or sums of tanh(query + key).
+    """
+    name, additive = entry.name, entry.class_name == "AdditiveAttention"
+    weights = [writer.tensor(f"{name}.{n}", w) for n, w in enumerate(entry.weights)]
+    scale = weights.pop(0) if entry.config.get("use_scale", additive) else ""
+    if not additive and entry.config.get("score_mode", "dot") == "dot":
+        key_T = writer.node("Transpose", [key or value], perm=[0, 2, 1])
+        scores = writer.node("MatMul", [query, key_T])
+        scores = writer.node("Mul", [scores, scale]) if scale else scores
+    else:
+        axes = [writer.tensor(f"{name}.axis{n}", [n]) for n in (2, 1, -1)]
+        sides = zip([query, key or value], axes, strict=False)
+        z = writer.node("Add", [writer.node("Unsqueeze", [*side]) for side in sides])
+        z = writer.node("Mul", [z, scale]) if scale and not additive else z
+        z = writer.node("Tanh", [z])
+        z = writer.node("Mul", [z, scale]) if scale and additive else z
+        scores = writer.node("ReduceSum", [z, axes[2]], keepdims=0)
+        scores = writer.node("Mul", [scores, *weights]) if weights else scores
+    return writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
+
+
+def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:
+    """Add attention of (B, T, D) arrays, with projections to heads and back."""
+    config, names = entry.config, iter([f"{entry.name}.{n}" for n in range(9)])
+    weights = iter([writer.tensor(next(names), w) for w in entry.weights])
+    if config.get("attention_axes") not in (None, [1]):
+        writer.unsupported.append(f"{entry.name} with attention_axes {config['attention_axes']}")
+
+    def project(x: str, equation: str) -> str:
+        y = writer.node("Einsum", [x, next(weights)], equation=equation)
+        return writer.node("Add", [y, next(weights)]) if config.get("use_bias", True) else y
+
+    q, k, v = (project(x, "btd,dnh->btnh") for x in (query, key or value, value))
+    scale = writer.tensor(next(names), float(config["key_dim"]) ** -0.5)
+    scores = writer.node("Einsum", [q, k], equation="bqnh,bknh->bnqk")
+    scores = writer.node("Softmax", [writer.node("Mul", [scores, scale])], axis=-1)
+    heads = writer.node("Einsum", [scores, v], equation="bnqk,bknh->bqnh")
+    return project(heads, "btnh,nhd->btd")
+
+
+PRODUCTS: dict[str, Callable[..., str]] = {"Dot": _dot, "MultiHeadAttention": _attend_with_heads}
+PRODUCTS |= {"ApartSteps": take_steps_apart, "Attention": _attend, "AdditiveAttention": _attend}

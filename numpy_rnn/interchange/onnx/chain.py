@@ -1,0 +1,262 @@
+"""Recognise a graph that is a chain of layers, and build the Sequential.
+
+A walk over the nodes follows the numbers of the first input. They must lead to the first output
+through one value at a time. Nodes that only move numbers are passed over, and every other node is a
+layer or a part of one. Beside this way there are constants, shapes, and initial states of zeros.
+What is passed over follows from the layers, or else the model's outputs for small random inputs are
+not those of the graph. No constant is compared with a size, so what holds for small inputs holds
+for all. Any difference, and anything that is not understood, leaves the graph a graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpy_rnn import layers
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.graph.graph import Graph
+from numpy_rnn.interchange.graph.nodes import ERRORS, Node
+from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, Known
+from numpy_rnn.interchange.graph.run import SHAPES, Run
+from numpy_rnn.interchange.onnx.recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
+from numpy_rnn.layers.activation import activation_layer
+
+MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
+# Nodes that only move numbers, and those that may be beside the way.
+MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
+MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+BESIDE = {*MOVES, *SHAPES, "numpy_rnn::Dequantize", "ConstantOfShape", "Expand", "Mul"}
+MAX_NODES = 2000
+BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the file
+SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
+NO_BOUND = (1 << 31) - 1  # and more: the end of a slice that has none
+TIMED = (make_layer, layers.LastStep)  # what takes `batch_first`
+STEPS, STEP, STATE = range(3)  # what a value is: of all steps, of one step, a final state
+
+
+def require(condition: object) -> None:
+    """Raise ValueError unless the condition holds, without which there is no chain."""
+    if not condition:
+        raise ValueError
+
+
+def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
+    """Return the Sequential that a graph is, or None."""
+    try:
+        require(len(graph.nodes) <= MAX_NODES)
+        with np.errstate(all="ignore"):
+            folded = _SmallRun(graph)
+            folded.graph(graph, [Known(array, NUMBERS) for array in _example(graph, *SIZES[0])])
+            walk = _Walk(graph, dtype, folded.results)
+            examples = [_example(graph, *sizes, tokens=walk.tokens) for sizes in SIZES]
+            known = [[Known(array, NUMBERS) for array in arrays] for arrays in examples]
+            outputs = [_SmallRun(graph).graph(graph, inputs)[0].array for inputs in known]
+            for batch_first in (False, True):
+                model = walk.model(batch_first)
+                if all(_agree(model, x, y) for (x, *_), y in zip(examples, outputs, strict=True)):
+                    return model
+    except ERRORS:
+        pass
+    return None
+
+
+def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
+    """Return small inputs: numbers for the first one, zeros for the others, which are states."""
+    named: dict[Any, int] = {}
+    arrays: list[Array] = []
+    for value in graph.inputs:
+        require(value.shape is not None)
+        require(not arrays or value.dtype is None or value.dtype.kind == "f")  # no lengths
+        shape: list[int] = []
+        for axis, n in enumerate(value.shape or ()):
+            free = sizes[len(named) % len(sizes)]
+            name = axis if n is None else n
+            shape.append(n if isinstance(n, int) else named.setdefault(name, free))
+        require(math.prod(shape) <= BUDGET / 4)
+        arrays.append(np.zeros(shape, value.dtype or np.dtype(np.float32)))
+    x, rng = arrays[0], np.random.default_rng(0)
+    is_tokens = x.dtype.kind in "iu"
+    require(x.ndim == (2 if is_tokens else 3))
+    require(x.shape[:2] != (1, 1))  # which of the two is time cannot be told then
+    x[...] = rng.integers(0, tokens, x.shape) if is_tokens else rng.standard_normal(x.shape)
+    return arrays
+
+
+def _agree(model: layers.Sequential, x: Array, expected: Array) -> bool:
+    """Return whether a model's output is the expected one. It is not, if the input does not fit."""
+    try:
+        y = model.predict(x if x.dtype.kind in "iu" else x.astype(model.parameters.dtype))
+    except ERRORS:
+        return False
+    y = y[0] if model.stateful else y
+    return y.shape == expected.shape and np.allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+class _SmallRun(Run):
+    """A run that reads no more numbers than the budget, whatever a stranger's file asks for."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__({})
+        self.plan.steps, self.budget = None, _budget(graph)  # nothing is recorded
+
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
+        """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
+        sizes = [np.size(known.array) for known in reads]
+        is_embedding = node.op == "Gather" and reads[0].depends == CONSTANT < reads[1].depends
+        grows = node.op in ("Gather", "Mul") and not is_embedding
+        self.budget -= math.prod(sizes) if grows else sum(sizes)
+        require(self.budget >= 0)
+        return super().node(node, reads)
+
+
+def _budget(graph: Graph) -> int:
+    return BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
+
+
+class Label(NamedTuple):
+    """What is known of a value that depends on the numbers of the first input."""
+
+    layer: int  # of which it is an output, counted from 0; -1 for a state that none reads
+    kind: int = STEPS
+
+
+class _Walk:
+    """The layers on the way from the first input to the first output."""
+
+    def __init__(self, graph: Graph, dtype: Any, folded: Mapping[int, Sequence[Known]]) -> None:
+        self.dtype, self.folded = dtype, folded  # what constants decide, by the id of a node
+        self.values: dict[str, Any] = {"": None, **graph.constants}
+        self.labels = {graph.names[0]: Label(0)}
+        self.others = set(graph.names[1:])  # initial states, which may only be moved
+        self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
+        self.made = 0  # layers, and parts of one, so far
+        self.tokens = 1  # how many different ones there are
+        self.ways = 1  # directions of the last recurrent layer, if they are not merged
+        self.reverse = False  # whether that one begins at the end
+        self.unbiased = -1  # the layer that is a product without bias
+        self.budget = _budget(graph)
+        T, B, *D = _example(graph, *SIZES[-1])[0].shape
+        self.rows, self.width = T * B, math.prod(D)  # of a small input, after the last layer
+        for node, _ in graph.order:
+            self._follow(node)
+        first, *others = [self.labels[name] for name in graph.outputs]
+        require(first.layer == self.made and all(label.kind == STATE for label in others))
+        self._last_step(first)
+
+    def model(self, batch_first: bool) -> layers.Sequential:
+        """Return the layers as a model."""
+        made = []
+        for make, weights in self.layers:
+            layer = make(batch_first=batch_first) if make.func in TIMED else make()
+            layer.load_state_dict(weights, strict=False)
+            made.append(layer)
+        return layers.Sequential(*made)
+
+    def _follow(self, node: Node) -> None:
+        known = [self.labels[name] for name in node.reads() if name in self.labels]
+        if not known or node.op in SHAPES:
+            others = self.others & {*node.reads()}
+            require(node.op in (MOVES | SHAPES if others else BESIDE))
+            self.others |= {*node.outputs} if others and node.op not in SHAPES else set()
+            results = self.folded.get(id(node), ())
+            self.values |= {n: k.array for n, k in zip(node.outputs, results, strict=False)}
+        elif node.op in MOVES and (node.op != "Gather" or node.inputs[0] in self.labels):
+            self.labels[node.outputs[0]] = self._moved(node, known)
+        else:
+            (label,) = known
+            require(label.layer == self.made)
+            self._last_step(label)
+            self.made += 1
+            self.labels[node.outputs[0]] = Label(self.made)
+            if node.op in KINDS:
+                self._recurrent(node)
+            else:
+                fixed = [self.values[name] for name in node.inputs if name not in self.labels]
+                self._layer(node.op, node.inputs[0] in self.labels, fixed, node.attributes)
+            self.budget -= self.rows * self.width
+            require(self.budget >= 0)
+
+    def _moved(self, node: Node, known: Sequence[Label]) -> Label:
+        """Return the label of numbers that a node moves."""
+        require(node.op != "Concat" or len(known) == len(node.inputs))
+        # Without axes, it removes those that happen to have one element.
+        require(node.op != "Squeeze" or node.inputs[1:] or "axes" in node.attributes)
+        found, kind = {label.layer for label in known}, min(label.kind for label in known)
+        require(kind == STATE or len(found) == 1)
+        if (node.op == "Slice" and not self._is_whole(node)) or node.op == "Gather":
+            kind = max(kind, STEP)
+        return Label(max(found), kind)  # of several final states, that of the last layer is read
+
+    def _is_whole(self, node: Node) -> bool:
+        """Return whether a Slice keeps all. Its bounds have to be near an end."""
+        given = dict(zip(("starts", "ends"), map(self.values.get, node.inputs[1:3]), strict=False))
+        starts, ends = (np.asarray({**node.attributes, **given}[n]) for n in ("starts", "ends"))
+        bounds = np.abs([starts, ends])
+        require(((bounds <= 2) | (bounds >= NO_BOUND)).all())
+        return bool(not starts.any() and (ends >= NO_BOUND).all())
+
+    def _last_step(self, label: Label) -> None:
+        """Append a LastStep if a value is of one step only."""
+        if label.kind != STEPS:
+            self._add(layers.LastStep, bidirectional=self.ways == 2, reverse=self.reverse)
+
+    def _recurrent(self, node: Node) -> None:
+        attributes, names = dict(node.attributes), [*node.inputs, *[""] * 8]
+        require(names[0] in self.labels)
+        weights = [self.values[names[n]] for n in (1, 2, 3, 7)]
+        attributes.pop("layout", 0)
+        self._add(make_layer, node.op, attributes, weights, dtype=self.dtype)
+        self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
+        self.width = weights[1].shape[2] * self.ways
+        states = Label(self.made, STATE), Label(-1, STATE)
+        self.labels |= zip(node.outputs[1:], states, strict=False)
+
+    def _layer(self, op: str, first: bool, fixed: list[Any], options: Mapping[str, Any]) -> None:
+        """Append the layer of a node with these constants, or change the last one."""
+        alpha, beta = options.get("alpha", 1.0), options.get("beta", 1.0)
+        if op == "Gather":
+            require(fixed[0].ndim == 2 and not options.get("axis", 0))
+            self.tokens = len(fixed[0])
+            self._weighted(layers.Embedding, *fixed[0].shape, weight=fixed[0])
+        elif op in MERGES:
+            make, _ = self.layers.pop()
+            require(make.func in TIMED and self.ways == 2)
+            self._add(make, merge=MERGES[op])
+            self.ways = 1
+        elif op in ("MatMul", "Gemm"):
+            require(first and not options.get("transA"))
+            weight = fixed[0] if options.get("transB") else fixed[0].T
+            self._linear(weight * weight.dtype.type(alpha), fixed[1] * beta if fixed[1:] else None)
+            self.unbiased = -1 if fixed[1:] else self.made
+        elif op == "Add":
+            require(self.unbiased == self.made - 1)
+            self._linear(self.layers.pop()[1]["weight"], fixed[0].reshape(-1))
+        elif op == "LayerNormalization":
+            arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
+            weights = dict(zip(("weight", "bias"), fixed, strict=False))
+            self._weighted(layers.LayerNorm, *arguments, **weights)
+        elif op in ACTIVATIONS:
+            defaults = zip(("alpha", "beta"), CONSTANTS[ACTIVATIONS[op]], strict=False)
+            given = [options.get(name, default) for name, default in defaults]
+            self._add(activation_layer, ACTIVATIONS[op], *given)
+        else:
+            require(op in ("Softmax", "LogSoftmax"))
+            self._add(getattr(layers, op))
+
+    def _linear(self, weight: Array, bias: Array | None) -> None:
+        require(weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]))
+        weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+        self._weighted(layers.Linear, *weight.shape[::-1], bias is not None, **weights)
+
+    def _weighted(self, kind: Any, *arguments: Any, **weights: Array) -> None:
+        dtype = self.dtype or np.result_type(*weights.values(), np.float32)
+        self.width = weights["weight"].shape[-1 if kind is layers.Embedding else 0]
+        self.layers.append((partial(kind, *arguments, dtype=dtype), weights))
+
+    def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
+        self.layers.append((partial(make, *arguments, **options), {}))

@@ -1,0 +1,189 @@
+"""Read ONNX files. A chain of layers becomes a Sequential, every other network a Graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
+from numpy_rnn.interchange.graph.graph import Graph
+from numpy_rnn.interchange.graph.nodes import Node, Value
+from numpy_rnn.interchange.onnx.chain import to_sequential
+from numpy_rnn.interchange.onnx.functions import Functions
+from numpy_rnn.interchange.onnx.fused import unfused
+from numpy_rnn.interchange.onnx.protobuf import BFLOAT16, FIELDS, Decoder, array_type, to_array
+from numpy_rnn.parameters import check_dtype
+
+LEAST_OPSET = 7  # before it, broadcasting was an attribute
+
+
+def read(path: Path) -> Contents:
+    """Read an ONNX file without building a model.
+
+    ``build(graph=True)`` returns a Graph in any case, and
+    ``build(dtype=...)`` chooses the dtype of a Sequential. It raises UnsupportedError with a line
+    for every node that has no counterpart.
+    """
+    reader = Reader(path.parent, read_bytes(path))
+    whole = reader.graph()
+    if whole.free:
+        raise ValueError(f"value {whole.free[0]!r} is read, and nothing before defines it")
+
+    def build(*, graph: bool = False, dtype: Any = None) -> Any:
+        whole.check(reader.unsupported)
+        chosen = None if dtype is None else check_dtype(dtype, "load: ")
+        model = None if graph else to_sequential(whole, chosen)
+        if model is None and chosen is not None:
+            raise ValueError(f"dtype is {chosen}, expected none: a Graph computes in its file's")
+        return model or whole
+
+    settings = {
+        "producer": reader.model["producer_name"],
+        "opset": reader.opset,
+        "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in whole.inputs},
+        "outputs": list(whole.outputs),
+    }
+    ends = [
+        [f"input {v.name}: {v.dtype or 'any dtype'} {_shape(v.shape)}" for v in whole.inputs],
+        [f"output {name}" for name in whole.outputs],
+    ]
+    lines = [*ends[0], *_lines(whole), *ends[1]]
+    return Contents("onnx", reader.weights, lines, build, reader.notes, settings)
+
+
+def _shape(shape: tuple[int | str | None, ...] | None) -> str:
+    return "of any shape" if shape is None else f"({', '.join(str(n or '?') for n in shape)})"
+
+
+def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
+    for node in graph.nodes:
+        shapes = [str(graph.constants[n].shape) for n in node.inputs if n in graph.constants]
+        yield " ".join([f"{indent}{node.op}", node.name, *shapes])
+        for inner in node.graphs():
+            yield from _lines(inner, indent + "  ")
+
+
+def _sorted(nodes: list[Node]) -> list[Node]:
+    """Return nodes in an order in which they can run. Some programs append what they insert."""
+    makers: dict[str, int] = {}
+    for n, node in enumerate(nodes):
+        if twice := makers.keys() & {*node.outputs} - {""}:
+            raise ValueError(f"two nodes make the value {min(twice)!r}")
+        makers |= dict.fromkeys(node.outputs, n)
+    makers.pop("", None)
+    needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
+    if all(max(before, default=-1) < n for n, before in needs.items()):
+        return nodes
+    return [nodes[n] for n in TopologicalSorter(needs).static_order()]
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+class Reader:
+    """The bytes of a file as a Graph."""
+
+    def __init__(self, folder: Path, data: bytes) -> None:
+        self.folder, self.model = folder, Decoder().read(memoryview(data), "Model")
+        self.unsupported: list[str] = []
+        self.notes: list[str] = []
+        self.weights: dict[str, Array] = {}
+        given = [entry for f in self.model["functions"] for entry in f["opset_import"]]
+        imported = [*given, *self.model["opset_import"]]
+        opsets = {_domain(entry["domain"]): entry["version"] for entry in imported}
+        self.opset = opsets.get("", LEAST_OPSET)
+        if self.opset < LEAST_OPSET:
+            self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
+        others = {e["version"] for e in given if not _domain(e["domain"])} - {self.opset}
+        self.unsupported += [f"functions of opset {n}, expected {self.opset}" for n in others]
+        self.functions = Functions(self.model)
+
+    def graph(self, message: dict[str, Any] | None = None) -> Graph:
+        """Return the file's graph, or that of an attribute. Its constant nodes are constants."""
+        whole, message = message is None, self.model["graph"] if message is None else message
+        if message is None:
+            raise ValueError("it has no graph")
+        constants = {t["name"]: self._tensor(t, t["name"]) for t in message["initializer"]}
+        if whole:
+            self.weights = dict(constants)
+        if message["sparse_initializer"]:
+            raise UnsupportedError(f"{len(message['sparse_initializer'])} sparse constants")
+        nodes: list[Node] = []
+        for n, node in enumerate(self.functions.inlined(message["node"])):
+            name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
+            self._node(node, name, nodes, constants)
+        inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
+        outputs = [v["name"] for v in message["output"]]
+        for v in message["input"] + message["output"] if whole else []:
+            if v["type"] is not None and v["type"]["tensor_type"] is None:
+                self.unsupported.append(f"{v['name']!r} is no tensor")
+        return Graph(_sorted(nodes), inputs, outputs, constants)
+
+    def _node(
+        self, node: dict[str, Any], name: str, nodes: list[Node], constants: dict[str, Array]
+    ) -> None:
+        """Append a node, or what it consists of. A constant node becomes a constant."""
+        attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
+        domain = _domain(node["domain"])
+        op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
+        if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
+            kind, value = attributes.popitem()
+            dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
+            constants[node["output"][0]] = np.asarray(value, dtype)
+            return
+        if op == "Split":
+            attributes.setdefault("num_outputs", len(node["output"]))
+        if op in ("Softmax", "LogSoftmax") and self.opset < 13:
+            attributes = {"axis": 1, "joined": 1} | attributes
+        names = tuple(node["output"])
+        while names and not names[-1]:
+            names = names[:-1]
+        nodes += unfused(Node(name, op, tuple(node["input"]), names, attributes, self.opset))
+        if op.endswith("::DynamicQuantizeLSTM"):
+            self.notes.append(f"{name} is int8, read as float32")
+
+    def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
+        try:
+            array = to_array(tensor, self.folder)
+        except UnsupportedError as error:
+            self.unsupported.append(f"constant {name!r}: {error}")
+            return np.zeros(())
+        except ValueError as error:
+            raise ValueError(f"constant {name!r}: {error}") from None
+        if tensor["data_type"] in (10, BFLOAT16):
+            self.notes.append(f"{name} is {'float16' if array.dtype == 'f2' else 'bfloat16'}")
+        return array
+
+    def _attribute(self, attribute: dict[str, Any], node: str) -> Any:
+        name, kind = attribute["name"], attribute["type"]
+        if kind not in FIELDS:
+            self.unsupported.append(f"node {node!r}: attribute {name!r} of type {kind}")
+            return None
+        value = attribute[FIELDS[kind]]
+        if value is None:
+            raise ValueError(f"node {node!r}: attribute {name!r} has no value")
+        if kind == 4:
+            return self._tensor(value, f"{node}.{name}")
+        if kind == 5:
+            return self.graph(value)
+        return tuple(value.tolist()) if kind in (6, 7) else tuple(value) if kind == 8 else value
+
+    def _value(self, message: dict[str, Any]) -> Value:
+        tensor = (message["type"] or {}).get("tensor_type")
+        if not tensor:
+            return Value(message["name"])
+        shape = None
+        if tensor["shape"] is not None:
+            dims = tensor["shape"]["dim"]  # some programs write -1 for any size
+            shape = tuple(d["dim_param"] or max(d["dim_value"], 0) or None for d in dims)
+        try:
+            return Value(message["name"], array_type(tensor["elem_type"]), shape)
+        except UnsupportedError as error:
+            self.unsupported.append(f"input {message['name']!r}: {error}")
+            return Value(message["name"])

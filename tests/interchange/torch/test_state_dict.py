@@ -1,0 +1,538 @@
+"""Layers found in names and arrays: kinds, orders, names, and what cannot be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from numpy_rnn import LSTM, RNN, LastStep, Layer, Linear, Sequential, Tanh, interchange
+from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange import UnsupportedError, formats
+from numpy_rnn.interchange.torch.state_dict import StateDict
+from numpy_rnn.interchange.torch.tree import Found
+from numpy_rnn.reading import DamagedFileError
+from tests.interchange import audio_files
+from tests.interchange.keras import files as keras_files
+from tests.interchange.onnx import seeds as onnx_seeds
+from tests.interchange.seeds import seeds
+
+
+def rows(*shapes: int) -> Array:
+    return np.arange(float(np.prod(shapes))).reshape(shapes) / 100
+
+
+def recurrent(prefix: str, gates: int, D: int, H: int, end: str = "_l0") -> dict[str, Array]:
+    return {
+        f"{prefix}weight_ih{end}": rows(gates * H, D),
+        f"{prefix}weight_hh{end}": rows(gates * H, H),
+        f"{prefix}bias_ih{end}": rows(gates * H),
+        f"{prefix}bias_hh{end}": rows(gates * H),
+    }
+
+
+def linear(prefix: str, D: int, G: int) -> dict[str, Array]:
+    return {f"{prefix}weight": rows(G, D), f"{prefix}bias": rows(G)}
+
+
+def build(arrays: dict[str, Array], *, ordered: bool = True, **options: Any) -> Layer:
+    return StateDict(Found(arrays), ordered=ordered).build(**options)
+
+
+EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        (recurrent("", 1, 3, 2), "RNN(3, 2)"),
+        (recurrent("", 3, 3, 2), "GRU(3, 2)"),
+        (recurrent("rnn.", 4, 3, 2), "LSTM(3, 2)"),
+        (recurrent("", 4, 3, 2, ""), "LSTM(3, 2)"),
+        (recurrent("module._orig_mod.", 4, 3, 2), "LSTM(3, 2)"),
+        (
+            recurrent("", 4, 3, 2) | recurrent("", 4, 3, 2, "_l0_reverse"),
+            "LSTM(3, 2, bidirectional=True)",
+        ),
+        (
+            recurrent("", 3, 3, 2) | recurrent("", 3, 2, 2, "_l1"),
+            "GRU(3, 2, num_layers=2)",
+        ),
+        (
+            {"weight_ih_l0": rows(8, 3), "weight_hh_l0": rows(8, 1), "weight_hr_l0": rows(1, 2)},
+            "LSTM(3, 2, bias=False, proj_size=1)",
+        ),
+        (linear("fc.", 3, 2), "Linear(3, 2)"),
+        ({"weight": rows(3, 2)}, "Linear(2, 3, bias=False)"),
+        (EMBEDDING, "Embedding(7, 3)"),
+        ({"ln.weight": rows(3), "ln.bias": rows(3)}, "LayerNorm((3,))"),
+        ({"ln.weight": rows(3)}, "LayerNorm((3,), bias=False)"),
+        (
+            EMBEDDING | recurrent("lstm.", 4, 3, 2) | linear("net.", 2, 1),
+            "Sequential(word_embeddings=Embedding(7, 3), lstm=LSTM(3, 2), net=Linear(2, 1))",
+        ),
+        (  # made in another order than run
+            linear("head.", 2, 1) | recurrent("a.lstm.", 4, 3, 2) | {"a.emb.weight": rows(7, 3)},
+            "Sequential(a=Sequential(emb=Embedding(7, 3), lstm=LSTM(3, 2)), head=Linear(2, 1))",
+        ),
+        (  # the last layer is no copy of others
+            recurrent("rnn.", 4, 3, 2) | linear("last_linear.", 2, 1),
+            "Sequential(rnn=LSTM(3, 2), last_linear=Linear(2, 1))",
+        ),
+        (  # parts of one prefix that do not follow each other
+            {"b.emb.weight": rows(7, 3)} | recurrent("a.rnn.", 4, 3, 2) | linear("b.fc.", 2, 1),
+            "Sequential(b_emb=Embedding(7, 3), a_rnn=LSTM(3, 2), b_fc=Linear(2, 1))",
+        ),
+        (
+            recurrent("lstm1.", 4, 3, 2) | recurrent("lstm2.", 4, 2, 4) | linear("fc.", 4, 1),
+            "Sequential(lstm1=LSTM(3, 2), lstm2=LSTM(2, 4), fc=Linear(4, 1))",
+        ),
+        (  # of a Sequential, which has no code
+            linear("0.", 3, 2) | recurrent("1.", 4, 2, 2) | linear("2.", 2, 4) | linear("3.", 4, 1),
+            "Sequential(Linear(3, 2), LSTM(2, 2), Linear(2, 4), Linear(4, 1))",
+        ),
+        (
+            {"x.weight": rows(7, 3)} | recurrent("rnn.", 4, 3, 2),  # an embedding by its place
+            "Sequential(x=Embedding(7, 3), rnn=LSTM(3, 2))",
+        ),
+        (
+            recurrent("cells.0.", 3, 3, 2, "") | recurrent("cells.1.", 3, 2, 2, ""),
+            "Sequential(GRU(3, 2), GRU(2, 2))",
+        ),
+    ],
+)
+def test_the_layers_are_told_by_names_and_shapes(arrays: dict[str, Array], expected: str) -> None:
+    model = build(arrays)
+    assert repr(model) == expected
+    assert sum(a.size for a in arrays.values()) == model.parameters.data.size
+    assert not model.training
+
+
+def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
+    arrays = linear("a.", 2, 1) | recurrent("b.", 4, 3, 2) | {"c.embed.weight": rows(5, 3)}
+    safetensors.numpy.save_file(arrays, tmp_path / "m")
+    model = interchange.load(tmp_path / "m")
+    assert list(model.layers) == ["c", "b", "a"]
+    lines = ["c.embed: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
+    assert interchange.read(tmp_path / "m").architecture == lines
+
+
+def test_an_order_that_cannot_be_told_is_asked_for() -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.", 2, 2)
+    with pytest.raises(
+        UnsupportedError,
+        match=r"it holds rnn is GRU\(2, 2\); fc is Linear\(2, 2\), and 2 orders fit their sizes"
+        r"; expected the order, .* as layers=\['rnn', 'fc'\]",
+    ):
+        build(parts, ordered=False)
+    model = build(parts, ordered=False, layers=["rnn", LastStep(), "fc", "Tanh"])
+    assert repr(model) == "Sequential(rnn=GRU(2, 2), own1=LastStep(), fc=Linear(2, 2), own3=Tanh())"
+    assert build(parts).predict(np.ones((5, 1, 2)))[0].shape == (5, 1, 2)
+
+
+def test_sizes_that_fit_in_no_order_are_named() -> None:
+    with pytest.raises(UnsupportedError, match="no order fits their sizes"):
+        build(recurrent("rnn.", 3, 2, 2) | linear("fc.", 3, 4))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"conv.weight": rows(2, 2, 3), "conv.bias": rows(2)},
+        {"bn.weight": rows(2), "bn.bias": rows(2), "bn.running_mean": rows(2)},
+        {"in.running_mean": rows(3), "in.running_var": rows(2)},
+        {"rnn2.weight_ih_l0": rows(4, 2)},
+        {"odd.weight_ih_l0": rows(5, 2), "odd.weight_hh_l0": rows(5, 2)},
+        {"gap.weight_ih_l1": rows(4, 2), "gap.weight_hh_l1": rows(4, 2)},
+        {"five.weight_ih_l0": rows(10, 2), "five.weight_hh_l0": rows(10, 2)},
+        {"g.weight_g": rows(3), "g.weight_v": rows(2, 2)},
+        {"fc2.weight": rows(2, 2), "fc2.bias": rows(3)},
+        {"empty.weight": rows(0, 2)},
+        {"norm.weight": rows(2)},  # LayerNorm or RMSNorm
+        {"rms_norm.weight": rows(2)},
+        {"prelu.weight": rows(2)},
+        {"gn1.weight": rows(2), "gn1.bias": rows(2)},
+        {"initial_state": rows(2)},
+        {"input_mean": np.arange(3)},  # that are not floating-point, and have an effect
+        {"mask": np.ones((2, 2), bool)},
+        {"rotation": np.ones(2, complex)},
+        {"rnn.weight_hh_l0_scale": rows(1)},  # of weights that are no integers
+        recurrent("of_one_gate.", 1, 2, 3) | {"of_one_gate.weight_hr_l0": rows(1, 3)},
+        recurrent("of_three.", 3, 2, 3) | {"of_three.weight_hr_l0": rows(1, 3)},
+    ],
+)
+def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Array]) -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | other
+    with pytest.raises(UnsupportedError, match="no layer that is known here has") as raised:
+        build(parts)
+    assert all(name in str(raised.value) for name in other)
+    assert repr(build(parts, layers=["rnn"])) == "Sequential(rnn=GRU(2, 2))"
+    lines = StateDict(Found(parts)).contents("npz").architecture
+    assert lines == [
+        "rnn: GRU(2, 2)",
+        *(f"{n}: {a.shape}, no known layer" for n, a in other.items()),
+    ]
+
+
+def test_a_batch_norm_is_a_linear_layer() -> None:
+    bn = {"bn.weight": rows(2) + 1, "bn.bias": rows(2), "bn.running_mean": rows(2) - 1}
+    parts = recurrent("rnn.", 3, 2, 2) | bn | {"bn.running_var": rows(2) + 3}
+    state = StateDict(Found(parts | linear("fc.", 2, 1)))
+    assert state.contents("npz").architecture[1] == "bn: Linear(2, 2)"
+    assert state.contents("npz").notes == ["bn is a BatchNorm, a Linear layer"]
+    x, y = rows(4, 2), (rows(4, 2) + 1 - rows(2)) / np.sqrt(rows(2) + 3 + 1e-5)
+    values = state.build().state_dict()
+    z = x @ values["bn.weight"].T + values["bn.bias"]
+    np.testing.assert_allclose(z, y * (rows(2) + 1) + rows(2), rtol=1e-12)
+    plain = {name: parts[name] for name in ("bn.running_mean", "bn.running_var")}
+    values = build(plain).state_dict()
+    np.testing.assert_allclose(x @ values["weight"].T + values["bias"], y, rtol=1e-12)
+    values = build(plain, eps=0.1).state_dict()
+    np.testing.assert_allclose(np.diag(values["weight"]), (rows(2) + 3.1) ** -0.5, rtol=1e-12)
+    huge = {"bn.running_mean": np.zeros(3000), "bn.running_var": np.ones(3000)}
+    with pytest.raises(UnsupportedError, match=r"no layer .* has bn\.running_mean"):
+        build(recurrent("rnn.", 3, 2, 2) | huge)
+
+
+@pytest.mark.parametrize("form", ["weight_{0}", "parametrizations.weight.original{1}"])
+@pytest.mark.parametrize(("shape", "axes"), [((2, 1), 1), ((), (0, 1)), ((1, 3), 0)])
+def test_weight_norm_is_computed(form: str, shape: tuple[int, ...], axes: Any) -> None:
+    v, g = rows(2, 3) + 1, rows(*shape) + 2
+    arrays = {f"fc.{form.format('g', 0)}": g, f"fc.{form.format('v', 1)}": v, "fc.bias": rows(2)}
+    expected = v * g / np.sqrt((v * v).sum(axes, keepdims=True))
+    np.testing.assert_allclose(build(arrays).parameters.values["weight"], expected, rtol=1e-12)
+
+
+def test_weight_dropout_keeps_the_weight_beside_the_layer() -> None:
+    parts = recurrent("rnns.0.module.", 4, 3, 2) | linear("fc.", 2, 1)
+    raw = {"rnns.0.weight_hh_l0_raw": parts["rnns.0.module.weight_hh_l0"] + 1}
+    for stale in (True, False):  # what was dropped out in the last step
+        arrays = raw | parts
+        if not stale:
+            del arrays["rnns.0.module.weight_hh_l0"]
+        values = build(arrays, layers=["rnns.0", "fc"]).parameters.values
+        np.testing.assert_array_equal(values["rnns.0.weight_hh_l0"], next(iter(raw.values())))
+
+
+def test_an_embedding_that_is_dropped_out_has_two_names() -> None:
+    """As in fastai's AWD-LSTM."""
+    table = EMBEDDING["word_embeddings.weight"]
+    parts = {"0.encoder.weight": table, "0.encoder_dp.emb.weight": table}
+    parts |= recurrent("0.rnns.0.", 4, 3, 3) | {
+        "1.decoder.weight": table,
+        "1.decoder.bias": rows(7),
+    }
+    assert repr(build(parts)) == (
+        "Sequential(Sequential(encoder=Embedding(7, 3), rnns=Sequential(LSTM(3, 3))), "
+        "Sequential(decoder=Linear(3, 7)))"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("h2h", "rnn.hh", "W_hh", "query", "attn", "highway.gate", "att.0", "energy", "fc.h0"),
+        *("init_state", "forget_gate", "res", "align"),
+    ],
+)
+def test_a_linear_layer_beside_others_does_not_follow_them(name: str) -> None:
+    """It would run as a chain without a loop, without attention and without a gate."""
+    parts = recurrent("lstm.", 4, 3, 2) | linear(f"{name}.", 2, 2)
+    with pytest.raises(UnsupportedError, match=f"{name} looks like a part of"):
+        build(parts)
+    assert repr(build(recurrent("lstm.", 4, 3, 2) | linear("fc.", 2, 2))).count("Linear") == 1
+
+
+def several(*names: str) -> dict[str, Array]:
+    """Return recurrent layers, and Linear layers if their names have "fc" in them."""
+    parts: dict[str, Array] = {}
+    for name in names:
+        norm = {f"{name}.weight": rows(2), f"{name}.bias": rows(2)}
+        made = linear(f"{name}.", 2, 2) if "fc" in name else recurrent(f"{name}.", 4, 2, 2)
+        parts |= norm if "ln" in name else made
+    return parts
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["fc1", "fc2"],
+        ["fc", "rnn"],
+        ["fc_h", "norm", "fc_o"],
+        ["rnn", "fc1", "fc2"],
+        ["rnn", "fc_mu", "fc_log_var"],
+        ["rnns.0", "rnns.1", "fcs.0", "fcs.1"],
+        ["rnn1", "rnn2", "ln1", "ln2"],
+        ["0.rnn", "0.ln", "1.rnn", "1.ln"],
+        ["online.rnn", "online.fc", "ema.rnn", "ema.fc"],
+        ["lstm_forward", "lstm_backward"],
+        ["encoder", "decoder"],
+        ["gru", "lstm", "fc"],
+    ],
+)
+def test_layers_between_which_code_may_do_more_are_asked_for(names: list[str]) -> None:
+    with pytest.raises(UnsupportedError, match="code may activate, branch or skip") as raised:
+        build(several(*names))
+    assert str(raised.value).endswith(
+        f"expected the order, and layers without parameters, as layers={names}"
+    )
+    model = build(several(*names), layers=names)
+    assert model.parameters.data.size == sum(array.size for array in several(*names).values())
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        (several("cell", "cell.ln"), "cell.ln is inside another layer"),
+        (
+            {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
+            "words may be an Embedding or a Linear layer",
+        ),
+    ],
+)
+def test_sizes_that_fit_are_not_enough(parts: dict[str, Array], reason: str) -> None:
+    with pytest.raises(UnsupportedError, match=reason):
+        build(parts)
+    model = build(parts, layers=list(StateDict(Found(parts)).parts))
+    assert model.parameters.data.size == sum(array.size for array in parts.values())
+
+
+def test_a_layer_under_two_names_is_no_chain() -> None:
+    """It is as often the same layer twice as two layers."""
+    parts = recurrent("a.", 4, 2, 2) | recurrent("b.", 4, 2, 2)
+    tied = {name: name.replace("b.", "a.") for name in parts if name.startswith("b.")}
+    with pytest.raises(UnsupportedError, match="b has all its weights from another layer"):
+        StateDict(Found(parts, tied=tied)).build()
+
+
+def test_a_weight_is_an_embedding_if_what_follows_says_so() -> None:
+    parts = {"encoder.weight": rows(7, 3)} | recurrent("rnn.", 4, 3, 2)
+    model = build(parts, layers=["encoder", "rnn"])
+    assert repr(model) == "Sequential(encoder=Embedding(7, 3), rnn=LSTM(3, 2))"
+
+
+def test_names_of_other_libraries_are_refused_with_what_to_do() -> None:
+    arrays = {"params/lstm/ii/kernel": rows(2, 3), "params/lstm/hi/kernel": rows(3, 3)}
+    with pytest.raises(UnsupportedError, match=r"params/lstm/ii/kernel.*convert_gates"):
+        build(arrays)
+
+
+def test_an_inconsistent_shape_takes_no_memory() -> None:
+    wrong = recurrent("", 4, 10**6, 1) | {"weight_hh_l0": rows(4000, 1000)}
+    with pytest.raises(ValueError, match="expected at most"):
+        build(wrong)
+
+
+def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
+    names = ("w." * 3000 + "weight", "w." * 2999 + "v.weight")
+    weights: Any = {name: np.ones((2, 2)) for name in names}
+    np.savez(tmp_path / "deep.npz", **weights)
+    with pytest.raises(DamagedFileError, match=r"'w\.w\..* has 3000 dots, expected at most 100"):
+        interchange.load(tmp_path / "deep.npz")
+
+
+def test_one_bias_is_enough() -> None:
+    arrays = recurrent("", 4, 3, 2)
+    del arrays["bias_hh_l0"]
+    state = StateDict(Found(arrays))
+    assert state.contents("npz").notes == ["it has one bias, the other is zero"]
+    values = state.build().parameters.values
+    np.testing.assert_array_equal(values["bias_ih_l0"], arrays["bias_ih_l0"])
+    assert not values["bias_hh_l0"].any()
+
+
+def test_numbers_are_widened_and_whole_ones_left_out() -> None:
+    arrays = linear("", 3, 2)
+    half = {name: array.astype(np.float16) for name, array in arrays.items()}
+    state = StateDict(Found(half | {"num_batches_tracked": np.array(3)}))
+    assert [note.partition(":")[0] for note in state.notes] == [
+        "float16, read as float32",
+        "not floating-point or of a loss, left out",
+    ]
+    assert state.build().parameters.dtype == np.float32
+    weights = {"criterion.weight": rows(2), "val_loss_fn.pos_weight": rows(2)}  # of classes
+    state = StateDict(Found({f"fc.{n}": a for n, a in arrays.items()} | weights))
+    assert state.notes == [f"not floating-point or of a loss, left out: {', '.join(weights)}"]
+    assert repr(state.build()) == "Linear(3, 2)"
+    assert build(arrays).parameters.dtype == np.float64
+    assert build(arrays, dtype="float32").parameters.dtype == np.float32
+
+
+def test_integers_without_a_scale_are_refused() -> None:
+    arrays = {name: (100 * a).astype(np.int8) for name, a in recurrent("rnn.", 4, 3, 2).items()}
+    with pytest.raises(UnsupportedError, match=r"rnn\.weight_ih_l0 \(int8\)"):
+        build(arrays)
+
+
+@pytest.mark.parametrize("names", [("weight_scale", "weight_zero_point"), ("weight.scales", "")])
+def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
+    q = np.array([[-3, 4], [5, 127]], np.int8)
+    scale, zero = np.array([0.5, 0.25], np.float32), np.array([1, -1], np.int8)
+    arrays: dict[str, Array] = {
+        "fc.weight": q,
+        f"fc.{names[0]}": scale,
+        "fc.bias": rows(2).astype("f4"),
+    }
+    if names[1]:
+        arrays[f"fc.{names[1]}"] = zero
+    else:
+        zero = np.zeros(2, np.int8)
+    state = StateDict(Found(arrays))
+    assert state.notes == ["quantised, read as float32: fc.weight"]
+    got = state.build().parameters.values["weight"]
+    np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+def test_scales_have_the_axis_of_their_shape(shape: tuple[int, int]) -> None:
+    q, scale = np.array([[-3, 4], [5, 127]], np.int8), rows(2).reshape(shape) + 1
+    got = build({"fc.weight": q, "fc.weight_scale": scale, "fc.bias": rows(2)}, dtype="float64")
+    np.testing.assert_allclose(got.parameters.values["weight"], q * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parts", "gap", "layers"),
+    [
+        (recurrent("0.", 3, 2, 2) | linear("2.", 2, 1), "1", "['0', '2']"),
+        (linear("fc.1.", 2, 1), "fc.0", "['']"),
+        (recurrent("rnn.", 3, 2, 2) | linear("fc.1.", 2, 1), "fc.0", "['rnn', 'fc.1']"),
+        (
+            linear("net.a.1.", 2, 2) | linear("net.a.4.", 2, 1),
+            "net.a.0, net.a.2, net.a.3",
+            "['1', '4']",
+        ),
+    ],
+)
+def test_a_gap_between_numbers_is_named(parts: dict[str, Array], gap: str, layers: str) -> None:
+    with pytest.raises(UnsupportedError) as raised:
+        build(parts)
+    assert str(raised.value) == (
+        f"at {gap} is a layer without parameters, which is not in the file; expected the layers "
+        f"with what is there, such as 'ReLU', or without it if it is dropout, as layers={layers}"
+    )
+    assert f"at {gap} is" in StateDict(Found(parts)).contents("npz").notes[0]
+
+
+def test_what_was_in_a_gap_is_not_lost_in_a_state_dict(tmp_path: Path) -> None:
+    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.0.", 2, 2) | linear("fc.2.", 2, 1)
+    model = build(parts, layers=["rnn", "fc.0", "ReLU", "fc.2"])
+    assert list(model.parameters.shapes) == list(parts)
+    with pytest.warns(UserWarning, match=r"does not hold: fc.1: ReLU\(\)"):
+        interchange.save(model, tmp_path / "m.pt")
+    with pytest.raises(UnsupportedError, match=r"at fc.1 is a layer without parameters"):
+        interchange.load(tmp_path / "m.pt")
+
+
+def test_what_is_in_a_gap_can_be_given() -> None:
+    parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
+    assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
+
+
+def test_a_classifier_is_given_by_the_names_of_its_layers() -> None:
+    parts = recurrent("rnn.", 4, 3, 2) | linear("fc1.", 2, 4) | linear("fc2.", 4, 1)
+    layers = ["rnn", "LastStep", "fc1", "ReLU", "fc2"]
+    model = build(parts, layers=layers, batch_first=True)
+    assert "LastStep(batch_first=True)" in repr(model)
+    assert "LastStep()" in repr(build(parts, layers=layers))
+
+
+def test_the_options_are_those_that_no_file_tells() -> None:
+    assert (
+        repr(build(recurrent("", 1, 3, 2), nonlinearity="relu")) == "RNN(3, 2, nonlinearity='relu')"
+    )
+    assert repr(build(recurrent("", 3, 3, 2), reset_after=False)) == "GRU(3, 2, reset_after=False)"
+    assert repr(build(recurrent("", 4, 3, 2), batch_first=True)) == "LSTM(3, 2, batch_first=True)"
+    with pytest.raises(TypeError, match="option 'other', expected dtype, layers, batch_first, eps"):
+        build(recurrent("", 4, 3, 2), other=3)
+
+
+@pytest.mark.parametrize("name", ["m.unknown", "m"])
+def test_an_unknown_format_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected one of safetensors, torch"):
+        interchange.save(Linear(1, 1), tmp_path / name)
+    (tmp_path / name).write_text("text", encoding="utf-8")
+    with pytest.raises(ValueError, match="has none of the known formats: safetensors, torch"):
+        interchange.load(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        interchange.load(tmp_path)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(b"")
+    with pytest.raises(DamagedFileError, match=r"m.pt' is empty, expected a model"):
+        interchange.load(tmp_path / "m.pt")
+
+
+def test_a_search_for_an_order_ends() -> None:
+    parts: dict[str, Array] = {}
+    for n in range(30):
+        parts |= recurrent(f"{chr(97 + n)}.", 1, 2, 2)
+    with pytest.raises(UnsupportedError, match="no order fits"):
+        build(parts | linear("fc.", 9, 2), ordered=False)
+
+
+def test_a_long_name_takes_no_time() -> None:
+    assert repr(build(linear(f"{'att_' * 25_000}!.", 3, 2))) == "Linear(3, 2)"  # it was quadratic
+
+
+def test_models_are_layers_of_this_package() -> None:
+    assert isinstance(build(recurrent("", 4, 3, 2)), LSTM)
+    assert isinstance(build(recurrent("", 1, 3, 2)), RNN)
+    assert isinstance(build(recurrent("a.", 1, 3, 2) | linear("b.", 2, 1)), Sequential)
+
+
+def test_a_file_has_one_format_whatever_the_order_in_which_they_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, known = tmp_path / "m", dict(formats.FORMATS)
+    files = {"onnx": list(onnx_seeds.seeds()), "keras": keras_files.seeds()}
+    files["audio-json"] = audio_files.seeds()
+    files |= {n: seeds(n, tmp_path) for n in ("safetensors", "torch", "npz", "pickle")}
+    assert set(files) == set(known)
+    for order in (list(known), list(known)[::-1]):
+        monkeypatch.setattr(formats, "FORMATS", {name: known[name] for name in order})
+        for name, contents in files.items():
+            for data in contents:
+                path.write_bytes(data)
+                assert formats.recognise(path) == name
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ("policy.pth", "it is an archive that holds 'policy.pth': unpack it first"),
+        ("m/data/weights/model_weights_config.json", "it is of torch.export: save the state_dict"),
+    ],
+)
+def test_an_archive_around_a_model_is_refused_with_what_to_do(
+    entry: str, hint: str, tmp_path: Path
+) -> None:
+    with ZipFile(tmp_path / "agent.zip", "w") as archive:
+        archive.writestr(entry, b"{}")
+    with pytest.raises(ValueError, match=f"agent.zip' has none of the known formats.*; {hint}"):
+        interchange.load(tmp_path / "agent.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("m.pt.gz", b"\x1f\x8b\x08\0", "it is compressed: unpack it"),
+        ("m.pt", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+        ("m.pt", b"\n<!DOCTYPE html>", "it is a web page"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "it is of TensorFlow: .*tf2onnx"),
+        ("m.ckpt.index", b"\0\0\x0f", "it is of TensorFlow: .*tf2onnx"),
+        ("m.ckpt.data-00000-of-00001", b"\1\2\3", "it is of TensorFlow: .*tf2onnx"),
+        ("m.msgpack", b"\x82\xa4step\0\xa6params\x80", "it is of Flax: .*convert_gates"),
+        ("m.pt", b"PK\3\4\0\0\0", "it begins as a zip archive and is cut off or damaged"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_what_to_do(
+    name: str, content: bytes, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DamagedFileError, match=f"none of the known formats.*; {hint}"):
+        interchange.load(tmp_path / name)
