@@ -1,9 +1,9 @@
 """References for Keras's and audio models that share no code with the package.
 
-``benchmarks/real_models.py`` runs them. RTNeural: the ``*_y.csv`` beside a file. ``.nam``: a plain
-loop over samples. Keras's weights: layers of Keras 3 itself with the arrays of the file, as the
-programs DTLN, textgenrnn and reactionrnn make them. Keras runs in float64: over hundreds of steps
-of such networks the rounding of float32 grows to more than 0.1.
+``benchmarks/real_models.py`` runs them. RTNeural: the ``*_y.csv`` beside a file, or else Keras's
+layers. ``.nam``: a plain loop over samples. Keras's weights: layers of Keras 3 itself with the
+arrays of the file, as the programs DTLN, textgenrnn and reactionrnn make them. Keras runs in
+float64: over hundreds of steps of such networks the rounding of float32 grows to more than 0.1.
 """
 
 from __future__ import annotations
@@ -87,6 +87,32 @@ def audio(path: Path) -> Iterator[Line]:
         y = np.loadtxt(path.with_name(f"{path.stem}_y.csv"))[:, None]
         model = interchange.load(path)
         yield compare(path.name, lambda: outputs(model, x), lambda: y, len(x))
+    elif "layers" in (file := json.loads(path.read_text())):
+        shape = STEPS, file["in_shape"][-1]
+        x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+        model = interchange.load(path)
+        yield compare(path.name, lambda: outputs(model, x), rtneural(file, x), STEPS)
+
+
+def rtneural(file: dict[str, Any], x: Array) -> Callable[[], Array]:
+    """Return a call of Keras's layers with the weights of RTNeural's."""
+    import keras  # noqa: PLC0415 (an extra)
+
+    L, made = keras.layers, []
+    for layer in file["layers"]:
+        size, activation = layer["shape"][-1], layer["activation"] or None
+        options: dict[str, Any] = {"activation": activation}
+        if layer["type"] == "conv1d":
+            options |= {"dilation_rate": layer["dilation"][0], "padding": "causal"}
+            made.append(L.Conv1D(size, layer["kernel_size"][0], **options))
+        elif layer["type"] == "dense":
+            made.append(L.Dense(size, **options))
+        else:
+            cell = {"gru": L.GRU, "lstm": L.LSTM}[layer["type"]]
+            made.append(cell(size, return_sequences=True))
+    model = keras.Sequential([keras.Input((None, x.shape[1])), *made])
+    model.set_weights([np.array(w) for layer in file["layers"] for w in layer["weights"]])
+    return lambda: np.asarray(model(x[None])[0].detach().numpy())
 
 
 def load(path: Path, layers: Any) -> Any:

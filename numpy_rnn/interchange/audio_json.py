@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ TOLERANCE = 1e-4
 MAX_LAYERS = 1000
 MAX_CHANNELS = 256  # of a model with gains
 MAX_SLOPES = 64  # of a prelu, which becomes two matrices
+MAX_KEPT = 512  # numbers that a convolution keeps of its last inputs
 SKIPS = "skip connection: the first input is added to the output"
 KINDS = {"dense": "Dense", "time-distributed-dense": "Dense", "lstm": "LSTM", "gru": "GRU"}
 KINDS |= {"activation": "Activation", "batchnorm": "BatchNormalization", "prelu": "PReLU"}
+KINDS |= {"conv1d": "Conv1D"}
 # What the config of a .nam file may say beside the sizes, because it is for training alone.
 WITHOUT_EFFECT = {"train_burn_in", "train_truncate"}
 SIZES = ("input_size", "hidden_size", "num_layers")
@@ -140,7 +143,34 @@ def _entries(layers: Sequence[dict[str, Any]]) -> Iterator[Entry]:
             affine = len(weights) != 2
             config = {"epsilon": layer["epsilon"], "scale": affine, "center": affine}
         entry = Entry(f"layers[{i}]", kind, config, weights)
-        yield from _prelu(entry) if kind == "PReLU" else [entry]
+        if kind == "Conv1D":
+            (size, *_), (dilation, *_) = layer["kernel_size"], layer["dilation"]
+            yield from _convolution(entry, size, dilation, layer.get("groups", 1))
+        else:
+            yield from _prelu(entry) if kind == "PReLU" else [entry]
+
+
+def _convolution(entry: Entry, size: int, dilation: int, groups: int) -> list[Entry]:
+    """Return layers that do the same: one that keeps the last inputs, and one that weighs them."""
+    kernel, *bias = entry.weights  # of (size, inputs of a group, outputs), the latest input last
+    _sizes({"size": size, "dilation": dilation, "groups": groups}, "size", "dilation", "groups")
+    D, (inputs, outputs) = kernel.shape[1] * groups, kernel.shape[1:]
+    kept = D * ((size - 1) * dilation + 1)
+    if kernel.shape[0] != size or outputs % groups:
+        raise ValueError(f"{entry.name} has weights {kernel.shape}, {size} steps, {groups} groups")
+    if kept > MAX_KEPT:
+        raise UnsupportedError(
+            f"{entry.name} keeps {kept} numbers of its last inputs, expected {MAX_KEPT}"
+        )
+    weights = np.zeros((kept, outputs), np.float32)  # row 0 is of the latest input
+    for step, group in product(range(size), range(groups)):
+        first = (size - 1 - step) * dilation * D + group * inputs
+        columns = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        weights[first : first + inputs, columns] = kernel[step, :, columns]
+    shift = [np.eye(D, kept, dtype=np.float32), np.eye(kept, k=D, dtype=np.float32)]
+    memory = {"activation": "linear", "return_sequences": True, "time_major": True}
+    dense = entry._replace(class_name="Dense", weights=[weights, *bias])
+    return [Entry(entry.name, "SimpleRNN", memory, shift), dense]
 
 
 def _prelu(entry: Entry) -> list[Entry]:

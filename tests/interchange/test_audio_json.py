@@ -110,11 +110,54 @@ def test_a_state_dict_as_lists(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(model, X), chain(rnn, linear, X), atol=1e-6)
 
 
+def conv1d(kernel: Array, bias: Array, dilation: int = 1, **more: Any) -> dict[str, Any]:
+    """Return RTNeural's layer of a kernel (size, inputs of a group, outputs)."""
+    about = {"type": "conv1d", "activation": "", "shape": [None, None, len(bias)]}
+    about |= {"kernel_size": [len(kernel)], "dilation": [dilation], **more}
+    return about | {"weights": [kernel.tolist(), bias.tolist()]}
+
+
+@pytest.mark.parametrize(("size", "dilation"), [(1, 1), (3, 1), (2, 4), (3, 2)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_convolution_keeps_its_last_inputs(
+    size: int, dilation: int, groups: int, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 4)).astype(np.float32)
+    kernel, bias = rng.standard_normal((size, 4 // groups, 6)), rng.standard_normal(6)
+    layer = conv1d(kernel, bias, dilation, groups=groups, activation="tanh")
+    expected = np.zeros((50, 6)) + bias
+    for t, step, out in np.ndindex(50, size, 6):
+        if (at := t - (size - 1 - step) * dilation) >= 0:
+            part = x[at].reshape(groups, -1)[out // (6 // groups)]
+            expected[t, out] += kernel[step, :, out] @ part
+    content = {"in_shape": [None, None, 4], "layers": [layer]}
+    model = load(write(tmp_path / "m.json", content))
+    np.testing.assert_allclose(run(model, x), np.tanh(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"kernel_size": [4]}, DamagedFileError, r"weights \(3, 2, 4\), 4 steps, 1 groups"),
+        ({"dilation": [0]}, DamagedFileError, "dilation is 0"),
+        ({"groups": 3}, DamagedFileError, "3 groups"),
+        ({"dilation": [500]}, UnsupportedError, "keeps 2002 numbers of its last inputs"),
+    ],
+)
+def test_a_convolution_that_does_not_fit_is_named(
+    change: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    layer = conv1d(np.ones((3, 2, 4)), np.ones(4)) | change
+    with pytest.raises(error, match=message):
+        load(write(tmp_path / "m.json", {"in_shape": [None, None, 2], "layers": [layer]}))
+
+
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     content = rtneural(*lstm_layers())
-    content["layers"].insert(0, {"type": "conv1d", "activation": "", "shape": [None, None, 1]})
+    content["layers"].insert(0, {"type": "conv2d", "activation": "", "shape": [None, None, 1]})
     content["layers"].append({"type": "activation", "activation": "swosh", "shape": [1]})
-    with pytest.raises(UnsupportedError, match=r"conv1d.*swosh"):
+    with pytest.raises(UnsupportedError, match=r"conv2d.*swosh"):
         load(write(tmp_path / "m.json", content))
     with pytest.raises(UnsupportedError, match="GuitarML has a WaveNet"):
         load(write(tmp_path / "m.json", {"model_data": {"model": "WaveNet"}, "state_dict": {}}))
