@@ -92,13 +92,17 @@ class File:
         if self._root.id.get_create_plist().get_sizes() != (8, 8):
             raise ValueError("its addresses are not of eight bytes")
         data, at = self._data, -1
-        while (at := data.find(name.encode() + b"\0", at + 1)) >= 0:
+        while (at := data.find(name.encode(), at + 1)) >= 0:  # HDF5 takes any byte as its end
             padded = data[at - 8] == 1  # version 1; version 3 has one byte more before the name
             header = at - 8 if padded or data[at - 8] == 2 else at - 9
             sizes = struct.unpack_from("<HHH", data, header + 2)
             name_size, type_size, space_size = (n + (-n % 8 if padded else 0) for n in sizes)
             space = at + name_size + type_size
-            if data[at + name_size] & 15 != VLEN or data[space + 1] > 1:
+            if (
+                data[at + name_size] & 15 != VLEN
+                or not 1 <= data[space] <= 2
+                or data[space + 1] > 1
+            ):
                 continue
             dims = space + (8 if data[space] == 1 else 4)
             count = struct.unpack_from("<Q", data, dims)[0] if data[space + 1] else 1
@@ -114,6 +118,8 @@ class File:
             return
         self._heaps.add(start)
         at, stop = start + 16, start + struct.unpack_from("<8xQ", self._data, start)[0]
+        if stop > self._size:
+            raise ValueError(f"the heap at {start} claims more than the file holds")
         while at + 16 <= stop:
             number, size = struct.unpack_from("<H6xQ", self._data, at)
             step = 16 + size + -size % 8 if number else size  # number 0: the rest is free

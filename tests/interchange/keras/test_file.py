@@ -490,6 +490,27 @@ def test_a_heap_of_texts_in_which_hdf5_would_search_for_ever(
         load(tmp_path / "m.h5")
 
 
+@pytest.mark.parametrize("end", [b"\0", b"\x10"])  # of the attribute's name
+def test_a_text_takes_no_more_memory_than_the_file_has(end: bytes, tmp_path: Path) -> None:
+    save(Sequential(LSTM(2, 3, batch_first=True, rng=0)), tmp_path / "m.h5")
+    data = bytearray((tmp_path / "m.h5").read_bytes())
+    at = data.index(b"layer_names\0")
+    data[at + 11 : at + 12] = end
+    assert struct.unpack_from("<I", data, at + 64) == (len("lstm"),)  # after a type and a shape
+    struct.pack_into("<I", data, at + 64, 1 << 30)
+    (tmp_path / "m.h5").write_bytes(data)
+    with pytest.raises(DamagedFileError, match="the texts of 'layer_names' claim more than the"):
+        read(tmp_path / "m.h5")
+
+
+def test_a_heap_of_texts_is_inside_the_file(tmp_path: Path) -> None:
+    data = bytearray(SEEDS[0])
+    struct.pack_into("<Q", data, data.index(b"GCOL") + 8, 1 << 30)
+    (tmp_path / "m.h5").write_bytes(data)
+    with pytest.raises(DamagedFileError, match=r"heap at .* claims more than the file holds"):
+        read(tmp_path / "m.h5")
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_without_h5py_the_extra_is_named_and_not_the_file(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
