@@ -144,7 +144,7 @@ def _entries(layers: Sequence[dict[str, Any]]) -> Iterator[Entry]:
             config = {"epsilon": layer["epsilon"], "scale": affine, "center": affine}
         entry = Entry(f"layers[{i}]", kind, config, weights)
         if kind == "Conv1D":
-            (size, *_), (dilation, *_) = layer["kernel_size"], layer["dilation"]
+            size, dilation = layer["kernel_size"][-1], layer["dilation"][-1]
             yield from _convolution(entry, size, dilation, layer.get("groups", 1))
         else:
             yield from _prelu(entry) if kind == "PReLU" else [entry]
