@@ -34,7 +34,7 @@ from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.locks import hold, release
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import TimeBudget, TrainingFailedError
-from numpy_rnn.training.callbacks import read_log
+from numpy_rnn.training.callbacks.json_lines import read_log
 from numpy_rnn.training.ranks import world
 
 SAVE_EVERY = "60s"

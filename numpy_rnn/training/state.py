@@ -21,6 +21,7 @@ from numpy_rnn.arguments import (
 from numpy_rnn.text import shown
 
 MAX_STEPS = 2**53  # beyond it a float cannot count
+MAX_ENTRIES = 100_000  # of a history: a checkpoint has to stay readable
 NAMES = (
     *("step", "shards", "total", "seconds", "stopped", "model", "optimizer", "source", "carried"),
     *("rngs", "callbacks"),

@@ -18,90 +18,25 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import Check, check_above_zero, check_kind, check_size
+from numpy_rnn.arguments import check_above_zero, check_kind, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.shards import list_state, one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.optim import Optimizer, clip_grad_norm
-from numpy_rnn.text import shown
+from numpy_rnn.training.callback import Callback, StepInfo
 from numpy_rnn.training.data import Described, Source
-from numpy_rnn.training.gradient import (
-    Shards,
-    TrainingFailedError,
-    first_not_finite,
-    gradient,
-)
+from numpy_rnn.training.gradient import Shards, TrainingFailedError, first_not_finite, gradient
+from numpy_rnn.training.parts import check_parts
 from numpy_rnn.training.process import defer_signals
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant
 from numpy_rnn.training.state import MAX_STEPS, check_state, names
-
-
-class StepInfo(NamedTuple):
-    """The number of a step, from 1, its loss, its gradient's norm before clipping, and its rate.
-
-    Examples
-    --------
-    >>> StepInfo(number=1, loss=0.7, norm=2.0, lr=0.01).loss
-    0.7
-    """
-
-    number: int
-    loss: float
-    norm: float
-    lr: float
-
-
-class Callback(Described):
-    """Base of the callbacks: each method does nothing unless it is overridden.
-
-    Attributes
-    ----------
-    name : str
-        The name of its state in a checkpoint; "" for a callback without a state.
-    state : mapping of str to callable
-        The attributes that are its state. Each has a function of where the value is, its name and
-        the value from a file, which converts it, or raises TypeError or ValueError.
-
-    Examples
-    --------
-    >>> class Print(Callback):
-    ...     def after_step(self, trainer, step):
-    ...         print(f"step {step.number}: {step.loss:.3f}")
-    >>> Print().after_step(None, StepInfo(number=1, loss=0.7, norm=2.0, lr=0.01))
-    step 1: 0.700
-    """
-
-    name: str = ""
-    state: ClassVar[Mapping[str, Check]] = {}
-
-    def attach(self, trainer: Trainer) -> None:
-        """Receive the trainer, before its first step."""
-
-    def begin(self, trainer: Trainer) -> None:
-        """Act before the first step of a fit."""
-
-    def after_step(self, trainer: Trainer, step: StepInfo) -> None:
-        """Act after a step."""
-
-    def end(self, trainer: Trainer) -> None:
-        """Act after the last step of a fit, also of an interrupted one."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the rest of the run depends on."""
-        return {name: copy(getattr(self, name)) for name in self.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        for name, check in self.state.items():
-            setattr(self, name, check(f"state of the callback {self.name!r}", name, state[name]))
 
 
 class Trainer(Described):
@@ -171,7 +106,7 @@ class Trainer(Described):
         callbacks: Sequence[Callback] = (),
         ranks: Ranks | None = None,
     ) -> None:
-        _check_parts(model, criterion, optimizer, source, callbacks)
+        check_parts(model, criterion, optimizer, source, callbacks)
         self.ranks = world() if ranks is None else ranks
         self._shards = Shards(source.batch_size, shards, threads, self.ranks)
         self.shards, self.threads = self._shards.count, threads
@@ -387,42 +322,3 @@ class Trainer(Described):
         return TrainingFailedError(
             f"training diverged at step {number} ({what}); try a lr below {self.optimizer.lr:g}"
         )
-
-
-def _check_parts(
-    model: Layer,
-    criterion: Loss,
-    optimizer: Optimizer,
-    source: Source,
-    callbacks: Any,
-) -> None:
-    """Raise TypeError or ValueError if the parts of a trainer do not fit together."""
-    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
-        raise TypeError(f"Trainer: callbacks is {shown(callbacks)}, expected a list of Callback")
-    if not all(hasattr(source, name) for name in ("next", "batch_size", "per_epoch", "carries")):
-        raise TypeError(f"Trainer: source is {shown(source)}, expected Windows or Examples")
-    parts: dict[str, tuple[object, type]] = {
-        "model": (model, Layer),
-        "criterion": (criterion, Loss),
-        "optimizer": (optimizer, Optimizer),
-        **{f"callbacks[{n}]": (callback, Callback) for n, callback in enumerate(callbacks)},
-    }
-    for name, (part, kind) in parts.items():
-        check_kind("Trainer", name, part, kind)
-    named = [callback.name for callback in callbacks if callback.name]
-    if len(set(named)) < len(named):
-        raise ValueError(
-            f"Trainer: callbacks are named {named}, expected different names; "
-            "set the attribute name of one"
-        )
-    if optimizer.parameters is not model.parameters:
-        raise ValueError("Trainer: optimizer has other parameters, expected the model's")
-    if getattr(model, "batch_first", False):
-        raise ValueError("Trainer: model has batch_first=True, expected a time-major one")
-    if source.carries and not model.causal:
-        raise ValueError(
-            f"Trainer: model is {model!r}, and the source carries states from window to window, "
-            "expected a model of one direction"
-        )
-    if criterion.reduction != "mean":
-        raise ValueError(f"Trainer: reduction is {criterion.reduction!r}, expected 'mean'")

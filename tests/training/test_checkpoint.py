@@ -23,7 +23,7 @@ from numpy_rnn.training import (
     load,
     save,
 )
-from numpy_rnn.training.callbacks import MAX_ENTRIES
+from numpy_rnn.training.state import MAX_ENTRIES
 from tests.training import small
 
 

@@ -44,7 +44,7 @@ from numpy_rnn.training import (
     gradient,
     world,
 )
-from numpy_rnn.training.callbacks import identity
+from numpy_rnn.training.callbacks.checkpoints import identity
 from numpy_rnn.training.state import names
 
 FILE = "checkpoint.safetensors"  # in the folder of a run
