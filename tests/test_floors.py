@@ -41,6 +41,8 @@ FLOORS = [
     ["textbook"],
     ["functional"],
     ["arguments"],
+    ["parameters.limits", "parameters.state_dict"],
+    ["parameters.vector"],
     ["parameters"],
     ["init", "optim.base", "optim.clip"],
     ["optim.sgd", "optim.adaptive"],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, Linear, MinGRU, init
+from numpy_rnn import GRU, LRU, LSTM, RNN, IndRNN, Linear, MinGRU, Parameters, init
 
 LAYERS: list[Any] = [
     lambda **o: RNN(3, 6, 2, bidirectional=True, **o),
@@ -182,3 +182,15 @@ def test_glorot_leaves_vectors_alone() -> None:
 def test_a_scheme_that_does_not_fit(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_uniform_fills_the_interval_from_a_seed() -> None:
+    parameters = Parameters({"w": (100, 100)}, np.float64)
+    init.uniform(parameters, 25, 7)
+    assert parameters.data.min() >= -0.2
+    assert parameters.data.max() <= 0.2
+    assert abs(parameters.data.mean()) < 0.005  # standard error 0.0012
+    assert abs(parameters.data.std() - 0.4 / np.sqrt(12)) < 0.002
+    again = Parameters({"w": (100, 100)}, np.float32)
+    init.uniform(again, 25, np.random.default_rng(7))
+    np.testing.assert_array_equal(again.data, parameters.data.astype(np.float32))

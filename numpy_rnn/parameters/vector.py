@@ -10,55 +10,15 @@ one array each. A layer still sees its matrices under their names.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, NamedTuple, Never
+from collections.abc import Mapping
+from typing import Any, Never
 
 import numpy as np
 
-from numpy_rnn.arguments import (
-    as_array,
-    check_flag,
-    check_kind,
-    check_mapping,
-    check_size,
-)
+from numpy_rnn.arguments import check_kind, check_mapping, check_size
 from numpy_rnn.functional.types import Array, DTypeLike
-from numpy_rnn.text import shown
-
-MOST_LISTED = 12  # wrong entries in a message
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-_LIMIT: ContextVar[float] = ContextVar("limit", default=math.inf)
-
-
-@contextmanager
-def at_most(size: int) -> Iterator[None]:
-    """Refuse new parameters of more than `size` numbers, before memory is allocated for them.
-
-    >>> with at_most(10):
-    ...     Parameters({"weight": (10**9, 10**9)}, "float32")
-    Traceback (most recent call last):
-    ValueError: parameters are 1000000000000000000 numbers, expected at most 10
-    """
-    token = _LIMIT.set(size)
-    try:
-        yield
-    finally:
-        _LIMIT.reset(token)
-
-
-def check_dtype(dtype: Any, where: str = "") -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype if parameters can have it. `where` begins the message."""
-    try:
-        known: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
-    except (TypeError, ValueError):
-        known = None
-    if known is None or known not in DTYPES:
-        given = shown(dtype) if known is None else known.name
-        known_ones = ", ".join(map(str, DTYPES))
-        raise ValueError(f"{where}dtype is {given}, expected one of {known_ones}")
-    return known
+from numpy_rnn.parameters.limits import check_count, check_dtype
+from numpy_rnn.parameters.state_dict import IncompatibleKeys, read_state
 
 
 def check_parameters(where: object, parameters: Any) -> Parameters:
@@ -69,13 +29,6 @@ def check_parameters(where: object, parameters: Any) -> Parameters:
             "expected a layer's or model's .parameters"
         )
     return parameters
-
-
-class IncompatibleKeys(NamedTuple):
-    """The names that a load with ``strict=False`` left alone, as in PyTorch."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class _Views(dict[str, Array]):
@@ -150,9 +103,7 @@ class Parameters:
                 check_size("Parameters", f"shapes[{name!r}]", size, least=0)
         self._order = list(self.shapes)  # of all names; a tied one is not in `shapes`
         self._tied: dict[str, str] = {}  # a name, and the name that its numbers are under
-        if self._size > _LIMIT.get():
-            limit = _LIMIT.get()
-            raise ValueError(f"parameters are {self._size} numbers, expected at most {limit}")
+        check_count(self._size)
         self._joined = False
         self._parts: dict[str, Parameters] = {}
         self._live_in(np.zeros(self._size, self.dtype), np.zeros(self._size, self.dtype))
@@ -363,88 +314,12 @@ class Parameters:
         """
         check_kind("load_state_dict", "where", where, str)
         where = f"{where}.load_state_dict" if where else "load_state_dict"
-        check_flag(where, "strict", strict)
-        given = self._by_own_names(check_mapping(where, "state", state))
-        keys = IncompatibleKeys(
-            missing_keys=[name for name in self.values if name not in given],
-            unexpected_keys=[name for name in given if name not in self.values],
-        )
-        wrong: list[str] = []
-        if strict:
-            _check_prefix(where, *keys)
-            wrong += [f"{name!r} is missing" for name in keys.missing_keys]
-            wrong += [f"{name!r} is unexpected" for name in keys.unexpected_keys]
-        arrays = {n: _numbers(where, n, given[n]) for n in self.values if n in given}
-        for name, array in arrays.items():
-            expected = self.values[name].shape
-            if array.dtype.kind not in "fiu":
-                wrong.append(f"{name!r} has dtype {array.dtype}, expected real numbers")
-            elif array.shape != expected:
-                hint = " (transposed, as in Keras)" if array.shape[::-1] == expected else ""
-                wrong.append(f"{name!r} has shape {array.shape}, expected {expected}{hint}")
-            else:
-                with np.errstate(over="ignore"):  # too large a number becomes infinite
-                    finite = np.isfinite(array.astype(self.dtype))
-                if not finite.all():
-                    first = tuple(map(int, np.argwhere(~finite)[0]))
-                    wrong.append(
-                        f"{name!r} is {array[first]} at index {first}, expected finite {self.dtype}"
-                    )
-        wrong += [
-            f"{name!r} differs from {source!r}, expected the same numbers, because they are tied"
-            for name, source in self._tied.items()
-            if name in arrays and not np.array_equal(arrays[name], arrays[source])
-        ]
-        if wrong:
-            rest = [f"{len(wrong) - MOST_LISTED} more"] if len(wrong) > MOST_LISTED else []
-            raise ValueError(f"{where}: {'; '.join(wrong[:MOST_LISTED] + rest)}")
+        arrays, keys = read_state(where, state, self.values, self._tied, strict=strict)
         for name, array in arrays.items():
             self.values[name][...] = array
         return keys
-
-    def _by_own_names(self, state: Mapping[str, Array]) -> dict[str, Array]:
-        """Return a state with both names of tied weights, and ``_l0`` in the names of a cell."""
-        given: dict[str, Array] = {}
-        for name, value in state.items():
-            numbered = f"{name}_l0"
-            cell = name not in self.values and numbered in self.values and numbered not in state
-            given[numbered if cell else name] = value
-        for name, source in self._tied.items():
-            if name in given:
-                given.setdefault(source, given[name])
-        for name, source in self._tied.items():
-            if source in given:
-                given.setdefault(name, given[source])
-        return given
 
 
 def _flat(views: Mapping[str, Array], names: list[str], dtype: DTypeLike) -> Array:
     """Return the numbers of some views one after another, in a new vector."""
     return np.concatenate([np.empty(0, dtype), *(views[name].ravel() for name in names)])
-
-
-def _check_prefix(where: str, missing: list[str], unexpected: list[str]) -> None:
-    """Raise ValueError if names differ from the expected ones by one prefix, such as `module.`."""
-    if not (missing and unexpected):
-        return
-    for names, longer, advice in (
-        (missing, unexpected, "the names without it"),
-        (unexpected, missing, "the names with it"),
-    ):
-        prefix = next((n.removesuffix(names[0]) for n in longer if n.endswith(names[0])), "")
-        if prefix and {prefix + name for name in names} <= set(longer):
-            verb = "has" if names is missing else "lacks"
-            raise ValueError(
-                f"{where}: state {verb} the prefix {prefix!r} in {len(names)} names, such as "
-                f"{(longer if names is missing else names)[0]!r}, expected {advice}"
-            )
-
-
-def _numbers(where: str, name: str, value: Any) -> Array:
-    """Return a parameter as an array; also a tensor of PyTorch, and numbers in bfloat16."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value
-    if type(value) is np.ndarray:  # its dtype is checked by the caller
-        return value.astype(np.float32) if value.dtype.name == "bfloat16" else value
-    return as_array(where, repr(name), value)
