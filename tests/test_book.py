@@ -101,7 +101,8 @@ def check_api(html: Path) -> None:
             if name == "numpy_rnn.textbook":
                 assert f">{public}</span>" in pages, public
             elif isclass(value) or isfunction(value):
-                homes = {f"{home}.{public}" for home in (name, "numpy_rnn")}
+                parts = name.split(".")  # of the package, or of one that it is in
+                homes = {".".join([*parts[:n], public]) for n in range(1, len(parts) + 1)}
                 assert homes & found, f"{name}.{public}"
 
 
