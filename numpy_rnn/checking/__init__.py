@@ -1,9 +1,8 @@
 """Gradient checks: verify any gradient, name the place where it is wrong, show where it comes from.
 
-The collection of wrong gradients that the checks are measured on is in ``museum/``, with the proof
-of this library; ``ledger.py`` shows where a gradient comes from. Start reading in
-``check.py``: ``assert_gradients(...)`` is one line in a test, ``check_gradients(...)`` returns a
-report. The steps of a check, which ``checker.py`` takes:
+``assert_gradients(...)`` is one line in a test, and ``check_gradients(...)`` returns a report.
+Start reading in ``check.py``. ``ledger.py`` shows where a gradient comes from. ``museum/`` has the
+bugs that the checks are measured on. ``checker.py`` takes the steps of a check:
 
     what is checked     check, target, losses, objects, parameters, frameworks, nested, capture
     its inputs          shapes, regimes, variations

@@ -1,8 +1,7 @@
-"""Changes of code: what a wrong backward pass may have been meant to be.
+"""Changes of code, each of which undoes a usual mistake in a backward pass.
 
-Each change undoes one of the usual mistakes: ``=`` for ``+=``, a transpose too many, the wrong
-step, a missing term or factor, a mean for a sum. A change has a rank, -1 to 6. Those with a low
-rank are likelier, and fewer.
+Such mistakes are ``=`` for ``+=``, a transpose too many, the wrong step, a missing term or factor,
+a mean for a sum. A change has a rank, -1 to 6. Low ranks are likelier: they come first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""check_gradients and assert_gradients: is this gradient right, and if not, where is it wrong."""
+"""check_gradients and assert_gradients, the two calls of the gradient checker."""
 
 from __future__ import annotations
 

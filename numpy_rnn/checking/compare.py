@@ -1,8 +1,8 @@
 """Claimed gradients against derivatives, slice by slice, on one set of inputs.
 
 An error counts relative to the largest entry of its timestep. With vanishing gradients the first
-steps of dx are 1e-20 of the last. Relative to the whole tensor, a wrong early slice hides under
-a right late one. Relative to itself it cannot.
+steps of dx are 1e-20 of the last. An error relative to the whole tensor would not show that an
+early slice is wrong.
 """
 
 from __future__ import annotations

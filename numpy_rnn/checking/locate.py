@@ -6,8 +6,8 @@ in the weights. If the gradient of the input is right, so are the pre-activation
 the sums over time that make the weights' gradients are wrong.
 
 No backward pass returns dz, the gradient of the pre-activations, but it locates an error best: the
-gate, the step and the row. One-hot inputs show it from outside. With another one for each step
-and row, x[t,b] = e_(tB+b), whatever the order of the axes,
+gate, the step and the row. One-hot inputs show it from outside. Each step and row gets one of its
+own, x[t,b] = e_(tB+b), whatever the order of the axes. Then
 
     dW_ih = sum_t,b dz[t,b] x[t,b]^T        has dz[t,b] as its column tB + b.
 

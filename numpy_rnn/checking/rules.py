@@ -1,6 +1,6 @@
 """Changes of an expression: a transpose, a sign, a factor, another value, another step.
 
-The tables say which, by what is known of the expression.
+The tables list them by what is known of the expression.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Models of other programs: read, write and convert their files without the framework.
 
-Here live the file formats; layers live in layers/, and the file that `model.save` writes is
-described in safetensors.py. torch/, onnx/ and keras/ are those of one program each, and graph/ runs
-a network that is no chain. Start reading with formats.py, then contents.py.
+Start reading with formats.py, then contents.py. The folders torch/, onnx/ and keras/ have the
+formats of one program each, and graph/ runs a network that is no chain of layers. The file that
+`model.save` writes is described in numpy_rnn/safetensors.py.
 """
 
 from numpy_rnn.interchange.contents import Contents, UnsupportedError

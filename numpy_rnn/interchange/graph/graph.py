@@ -1,9 +1,9 @@
 """Graph: a network that is no chain of layers, run forward only, node after node.
 
 The first run for inputs of some shapes records a plan: arrays that keep their places, and the steps
-that fill them. A view of such an array needs no step, and neither does what constants, shapes and
-whole scalar inputs decide. If other numbers decide a shape, the next run records again. If they
-decide a branch, nothing is recorded.
+that fill them. Views of these arrays need no step. Neither do values that depend on constants,
+shapes and whole scalar inputs alone. If other numbers decide a shape, the next run records again.
+If they decide a branch, nothing is recorded.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Run:
 
     def _stacked(self, node: Node, parts: Sequence[Known], axis: int) -> Known:
         if not parts:
-            raise ValueError(f"node {node.name!r} ({node.op}): there is no turn to stack")
+            raise ValueError(f"node {node.name!r} ({node.op}): its loop has no turn, so no results")
         stack: Any = partial(np.stack, [known.array for known in parts], axis)
         y, depends = stack(), max(known.depends for known in parts)
         if depends == NUMBERS:

@@ -1,4 +1,4 @@
-"""The layers of a network one after the other, and Keras's activations."""
+"""Collect the layers of a chain one by one, and know Keras's activations."""
 
 from __future__ import annotations
 

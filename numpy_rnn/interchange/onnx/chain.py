@@ -2,10 +2,11 @@
 
 A walk over the nodes follows the numbers of the first input. They must lead to the first output
 through one value at a time. Nodes that only move numbers are passed over, and every other node is a
-layer or a part of one. Beside this way there are constants, shapes, and initial states of zeros.
-What is passed over follows from the layers, or else the model's outputs for small random inputs are
-not those of the graph. No constant is compared with a size, so what holds for small inputs holds
-for all. Any difference, and anything that is not understood, leaves the graph a graph.
+layer or a part of one. Constants, shapes and initial states of zeros may join on the way.
+
+Then both the Sequential and the graph run on small random inputs. If their outputs differ, or if a
+node is not understood, the graph stays a graph. No constant may be compared with a size, so what
+holds for small inputs holds for all.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The operators of ONNX as NumPy functions: parameters are the inputs, then the attributes.
 
-A function whose name begins with a capital letter is the operator of that name, and each module has
-a table of the short ones. Parameters have the names of the specification, so one function serves
-all versions of an operator of which an attribute, such as the axes of Squeeze, became an input. A
-tuple is several outputs. A function with a parameter `out` returns a new array, or fills that one.
+A function whose name begins with a capital letter is the operator of that name. Operators of one
+expression are in each module's table `SHORT`. Parameters have the names of the specification, so
+one function serves all versions of an operator of which an attribute, such as the axes of Squeeze,
+became an input. A tuple is several outputs. With `out`, a function fills that array.
 """
 
 from __future__ import annotations

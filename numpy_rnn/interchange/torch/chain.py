@@ -1,4 +1,4 @@
-"""Whether the parts of a state_dict are surely a chain: the orders that fit, kinds, and gaps."""
+"""Decide whether the parts of a state_dict are surely a chain: the orders that fit, the gaps."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def load_optimizer(path: str | PathLike[str], model: Layer, kind: str | None = N
             if different:
                 raise UnsupportedError(f"its groups of parameters differ in {different}")
         if options.get("maximize"):
-            raise UnsupportedError("its optimiser maximises")
+            raise UnsupportedError("its optimiser maximises, expected one that minimises")
         make = _kind(options, kind)
         taken = make(model.parameters, 0.0).hyperparameters
         optimizer = make(model.parameters, **{name: options[name] for name in taken})
