@@ -72,7 +72,7 @@ def seeds() -> list[bytes]:
     test = {"input_batch": x.tolist(), "output_batch": y.tolist()}
     files = [rtneural(rnn, linear, **test), guitarml(rnn, linear, skip=1), nam(rnn, linear, zeros)]
     files.append(guitarml(rnn, linear)["state_dict"])
-    convolution = {"type": "conv1d", "activation": "relu", "shape": [None, None, 1]}
+    convolution: dict[str, Any] = {"type": "conv1d", "activation": "relu", "shape": [None, None, 1]}
     convolution |= {"kernel_size": [2], "dilation": [2], "weights": [[[[0.5]], [[-1.0]]], [0.1]]}
     files.append(rtneural(rnn, linear))
     files[-1]["layers"].insert(0, convolution)
