@@ -108,7 +108,7 @@ def _options(
         each.append((ours, *given) if given else ours)
     chosen = tuple(each[len(own) :] if only else each[: len(own)])
     if only is None and chosen != tuple(each[-len(own) :]):
-        raise ValueError(f"the directions have activations {each}")
+        raise ValueError(f"the directions have activations {each}, expected the same ones")
     found = {"clip": attributes.get("clip") or None}
     if kind == "RNN":
         return found | {"nonlinearity": chosen[0]}

@@ -266,7 +266,7 @@ class Machine:
             case "PROTO" | "FRAME" | "READONLY_BUFFER":
                 pass
             case _:
-                raise UnsupportedError(f"it has the opcode {name}")
+                raise UnsupportedError(f"it has the opcode {name}, which plain data does not need")
 
     def _since_mark(self) -> list[Any]:
         for at in reversed(range(len(self.stack))):
