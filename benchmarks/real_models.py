@@ -25,7 +25,7 @@ from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
 from numpy_rnn.interchange.graph.graph import Graph
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.reading import DamagedFileError
 
 STEPS = 200  # timesteps of the random input

@@ -35,7 +35,7 @@ import numpy as np
 from benchmarks.kill import final_state, make_text
 from numpy_rnn import GRU, LSTM, RNN, Adam, CrossEntropyLoss, Dropout, Embedding, Linear, Sequential
 from numpy_rnn.apps.language_model import run
-from numpy_rnn.layers.shards import cut
+from numpy_rnn.layers.cut import cut
 from numpy_rnn.optim import clip_grad_norm
 from numpy_rnn.training import Examples, Ranks, Trainer, Windows, cosine, trainer, world
 

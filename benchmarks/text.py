@@ -45,7 +45,7 @@ from numpy_rnn import CrossEntropyLoss
 from numpy_rnn.apps.language_model import Settings, cross_entropy, run
 from numpy_rnn.apps.language_model.model import build, optimizer_for, schedule_for
 from numpy_rnn.apps.vocabulary import read_tokens
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.training import Callback, StepInfo, Trainer, Validation, Windows
 
 Turn = Callable[[], float]

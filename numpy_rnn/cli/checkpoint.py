@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import interchange
-from numpy_rnn.apps.language_model import cross_entropy, generate, run
+from numpy_rnn.apps.language_model import cross_entropy, generate, loading, run
 from numpy_rnn.apps.vocabulary import check_encoding, read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
@@ -23,7 +23,7 @@ from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.formats import build
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.text import strip_control_characters
 
 MAX_LINES = 20  # lines of the history that inspect prints
@@ -71,10 +71,10 @@ def add_to(commands: Any) -> None:
     add_option(evaluate, "--batch-size", int, 1, parallel)
 
 
-def load_model(options: argparse.Namespace) -> run.LoadedModel:
+def load_model(options: argparse.Namespace) -> loading.LoadedModel:
     """Return the model of a checkpoint or of a model file."""
     with errors_as(RunError, options.checkpoint):
-        return run.load_model(Path(options.checkpoint), last=options.last)
+        return loading.load_model(Path(options.checkpoint), last=options.last)
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -128,7 +128,7 @@ def run_inspect(options: argparse.Namespace) -> None:
         contents = interchange.read(run.file_of(path))
         if options.json:
             lines = _model_json(contents, _runs_as(contents, path))
-        elif contents.format == "safetensors" and run.is_run(path):
+        elif contents.format == "safetensors" and loading.is_run(path):
             lines = describe(run.read(path))
         else:
             lines = _model_lines(contents, _runs_as(contents, path))

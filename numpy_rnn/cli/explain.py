@@ -11,6 +11,7 @@ import numpy.random  # noqa: F401 (imported early for the reason given in cli/re
 
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import Measurements, Sample, measure, of_model, of_recall, report, train
+from numpy_rnn.apps.language_model import loading
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
@@ -21,7 +22,7 @@ from numpy_rnn.cli.terminal import progress
 from numpy_rnn.layers import GRU, LSTM, Layer
 from numpy_rnn.layers.base import MODEL_FILE
 from numpy_rnn.layers.model_file import untrained
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.locks import hold
 from numpy_rnn.safetensors import open_safetensors
 from numpy_rnn.training import TrainingFailedError
@@ -114,14 +115,14 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
             raise UsageError(OWN_TEXT)
         experiment, model = recall.load(path)
         sample, fresh = of_recall(experiment), recall.build(experiment)
-    elif run_of_training.is_run(path):
+    elif loading.is_run(path):
         saved = run_of_training.read(path)
         model, losses = run_of_training.best(saved), saved.losses
         origin = f"was trained on the file {saved.text.name!r}"
         sample = of_model(model, saved.vocabulary, origin, options.input)
         fresh = build(saved.settings, len(saved.vocabulary))
     else:
-        model, vocabulary, _ = run_of_training.load_model(path)
+        model, vocabulary, _ = loading.load_model(path)
         sample = of_model(model, vocabulary, f"is in the file {path.name!r}", options.input)
         fresh = untrained(model, 0)
     with progress(_steps(sample), "step") as bar:

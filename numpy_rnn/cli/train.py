@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.apps.language_model import generate, measure, run
+from numpy_rnn.apps.language_model import generate, measure, run, seconds
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.display import ConsoleCallback, bits, plot_losses
 from numpy_rnn.cli.errors import (
@@ -29,8 +29,8 @@ from numpy_rnn.cli.errors import (
 from numpy_rnn.cli.options import add_command, add_option
 from numpy_rnn.cli.terminal import format_duration, progress
 from numpy_rnn.files import check_writable, naming
-from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.locks import hold, release
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import TimeBudget, TrainingFailedError
@@ -120,7 +120,7 @@ def _prepare(make: Callable[..., run.TrainingRun], *arguments: Any) -> run.Train
 
 def _check_first_step(job: run.TrainingRun, budget: TimeBudget, started: float) -> None:
     """Raise UsageError if a time budget is over before one step ends."""
-    estimate = world().first(lambda: run.seconds_per_step(job))
+    estimate = world().first(lambda: seconds.seconds_per_step(job))
     budget.setup = world().first(lambda: time.monotonic() - started)
     _check_budget(job.settings.time_budget or 0, job.trainer.seconds + budget.setup, estimate)
 
@@ -130,8 +130,8 @@ def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
     settings, threads = train_options.settings_from(given), train_options.threads_from(given)
     if settings.time_budget is not None and not world().rank:  # building may take longer than that
-        workers = run.workers_of(settings.shards, threads)
-        _check_budget(settings.time_budget, 0, run.least_seconds_per_step(settings, workers))
+        workers = seconds.workers_of(settings.shards, threads)
+        _check_budget(settings.time_budget, 0, seconds.least_seconds_per_step(settings, workers))
     check_text(str(text))
     with errors_as(UsageError, str(folder), "--checkpoint"):
         folder.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from numpy_rnn.layers.activation import (
     Tanh,
 )
 from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.embedding import Embedding
 from numpy_rnn.layers.last_step import LastStep
@@ -29,7 +30,6 @@ from numpy_rnn.layers.losses import CrossEntropyLoss, Loss, MSELoss
 from numpy_rnn.layers.model_file import load
 from numpy_rnn.layers.recurrent import Recurrent
 from numpy_rnn.layers.rnn import GRU, LRU, LSTM, RNN, IndRNN, MinGRU, PeepholeLSTM
-from numpy_rnn.layers.segments import Cell
 from numpy_rnn.layers.sequential import Sequential
 from numpy_rnn.layers.state import load_state, reset_rows, save_state
 

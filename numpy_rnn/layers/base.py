@@ -131,11 +131,8 @@ class Layer(Remembers, ABC):
         x: Array,
         state: State = None,
         *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
-        rng: Generator | None = None,
         training: bool | None = None,
+        **call: Unpack[ApplyOptions],
     ) -> tuple[Array, State, Any]:
         """Compute output, final state and cache. Store nothing, change nothing.
 

@@ -1,30 +1,29 @@
-"""Any recurrent cell as a layer: stacked, bidirectional, padded, reset and streamed.
+"""Any recurrent cell as a layer: its options, its weights and its calls.
 
-A layer-direction is one cell of the stack in one direction. They are numbered layer by layer, the
-forward direction first, as in PyTorch's states (L, B, size).
+What is computed is in stack.py (layers and directions) and segments.py (one cell in one direction).
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from numpy_rnn.arguments import check_flag, check_probability, check_rng, check_size
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.dropout import DropoutCache, dropout_backward
-from numpy_rnn.functional.types import Array, DType, DTypeLike, Rng, State
+from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
 from numpy_rnn.init import uniform
-from numpy_rnn.layers.base import Layer, Step
+from numpy_rnn.layers.base import CallOptions, Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
+from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.dropout import apply_dropout
-from numpy_rnn.layers.merge import check_merge, merge_outputs, merge_vjp
-from numpy_rnn.layers.segments import Cell, SegmentsCache, run_segments, segments_vjp
-from numpy_rnn.layers.shards import ShardedCache, Workers, sharded_apply, sharded_vjp
-from numpy_rnn.layers.spans import Spans
+from numpy_rnn.layers.merge import check_merge
+from numpy_rnn.layers.shards import ShardedCache, sharded_apply, sharded_vjp
+from numpy_rnn.layers.stack import Stack, StackCache
 from numpy_rnn.layers.streaming import PREDICT_STEPS, make_stepper
 from numpy_rnn.layers.validate import (
     Where,
@@ -37,20 +36,11 @@ from numpy_rnn.layers.validate import (
     read_options,
     wrong_cache,
 )
+from numpy_rnn.layers.workers import Workers
 from numpy_rnn.parameters import Parameters
 
 if TYPE_CHECKING:  # see functional/types.py
     from numpy.random import Generator
-
-
-class RecurrentCache(NamedTuple):
-    """Values of ``apply`` that ``vjp`` needs, all time-major."""
-
-    batch: SequenceBatch
-    runs: list[SegmentsCache]  # one per layer-direction
-    masks: list[DropoutCache]  # between the layers
-    outputs: list[list[Array]]  # of each direction of each layer, if they are multiplied
-    dtype: DType
 
 
 class RecurrentOptions(TypedDict, total=False):
@@ -184,26 +174,24 @@ class Recurrent(Layer):
 
         Layers are counted from 0. Direction 1 is the reverse one.
         """
-        way = check_size(f"{type(self).__name__}.weights", "direction", direction, least=0)
-        layer = check_size(f"{type(self).__name__}.weights", "layer", layer, least=0)
-        if layer >= self.num_layers or way >= len(self._directions):
-            raise ValueError(
-                f"{self!r}.weights: layer is {layer} and direction is {way}, "
-                f"expected below {self.num_layers} and {len(self._directions)}"
-            )
-        return self._weights(layer, way)
+        where, ways = Where(self, "weights"), len(self._directions)
+        layer = check_size(where, "layer", layer, 0, self.num_layers - 1)
+        return self._weights(layer * ways + check_size(where, "direction", direction, 0, ways - 1))
 
-    def _weights(self, layer: int, direction: int) -> list[Array]:
-        values = self.parameters.values
-        names = self._names[layer * len(self._directions) + direction]
+    def _weights(self, n: int) -> list[Array]:
+        values, cell = self.parameters.values, self._cells[n // len(self._directions)]
         return [
             values[name].copy() if name else np.zeros(shape, self.parameters.dtype)
-            for name, shape in zip(names, self._cells[layer].weights.values(), strict=True)
+            for name, shape in zip(self._names[n], cell.weights.values(), strict=True)
         ]
+
+    @property
+    def _stack(self) -> Stack:
+        return Stack(self._cells, self._backwards, self.merge)
 
     def check_input(self, x: Array, lengths: Array | None = None) -> None:
         """Raise TypeError or ValueError if `x` is not an input of this layer."""
-        self._read(x, None, lengths, None, None)
+        self._read(x, None, lengths=lengths)
 
     def apply(
         self,
@@ -215,7 +203,7 @@ class Recurrent(Layer):
         mask: Array | None = None,
         rng: Generator | None = None,
         training: bool | None = None,
-    ) -> tuple[Array, State, RecurrentCache | ShardedCache]:
+    ) -> tuple[Array, State, StackCache | ShardedCache]:
         """Run over a batch of sequences. All other arguments are those of :meth:`Layer.apply`.
 
         Parameters
@@ -242,70 +230,22 @@ class Recurrent(Layer):
         """
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
-        call = {"lengths": lengths, "reset": reset, "mask": mask}
+        call: CallOptions = {"lengths": lengths, "reset": reset, "mask": mask}
         found = sharded_apply(self, self._workers, x, state, rng, training, **call)
         if found is not None:
             return found
         dropout = self.dropout if (self.training if training is None else training) else 0.0
-        ways = range(len(self._directions))
-        weights = [self._weights(layer, way) for layer in range(self.num_layers) for way in ways]
-        x, initial, batch = self._read(x, state, lengths, reset, mask)
-        spans = [batch.spans(backwards=backwards) for backwards in self._backwards]
-        runs: list[SegmentsCache] = []
-        masks: list[DropoutCache] = []
-        multiplied: list[list[Array]] = []
-        final = list(map(np.empty_like, initial))
-        for layer in range(self.num_layers):
-            outputs = []
-            for way in ways:
-                n = len(runs)
-                states = initial, final
-                y, cache = self._run(n, x, states, spans[way], weights[n], self.recompute)
-                outputs.append(y)
-                runs.append(cache)
-            x = merge_outputs(self.merge, outputs)
-            if self.merge == "mul":
-                multiplied.append(outputs)
-            if dropout and layer < self.num_layers - 1:
-                x, drawn = apply_dropout(x, dropout, self._rng if rng is None else rng)
-                masks.append(drawn)
-        if len(self._directions) == 1 and runs[-1].whole:
-            x = x.copy()  # it may be part of the cache
+        drop = None
+        if dropout:
+            drop = partial(apply_dropout, p=dropout, rng=self._rng if rng is None else rng)
+        x, initial, batch = self._read(x, state, **call)
+        weights = iter([self._weights(n) for n in range(len(self._names))])
+        y, final, cache = self._stack.forward(x, initial, batch, weights, self.recompute, drop)
         if not batch.plain:
-            x, final = batch.show(x), batch.restore_state(final)
-        return x, _as_state(final), RecurrentCache(batch, runs, masks, multiplied, x.dtype)
+            y, final = batch.show(y), batch.restore_state(final)
+        return y, _as_state(final), cache
 
-    def _run(
-        self,
-        n: int,
-        x: Array,
-        states: tuple[list[Array], list[Array]],
-        spans: Spans | None,
-        weights: list[Array],
-        recompute: bool | int,
-        out: Array | None = None,
-    ) -> tuple[Array, SegmentsCache]:
-        """Run layer-direction n from its initial state. Write its final state, the second."""
-        initial, final = states
-        turned = self._turned(n, spans)
-        y, last, cache = run_segments(
-            self._cells[n // len(self._directions)],
-            x[::-1] if turned else x,
-            list(map(itemgetter(n), initial)),
-            weights,
-            spans,
-            recompute,
-            out[::-1] if turned and out is not None else out,
-        )
-        for component, value in zip(final, last, strict=True):
-            component[n] = value
-        return y[::-1] if turned else y, cache
-
-    def _turned(self, n: int, spans: Spans | None) -> bool:
-        """Whether layer-direction n is given its sequences reversed: spans are so themselves."""
-        return spans is None and self._backwards[n % len(self._directions)]
-
-    def vjp(  # noqa: C901 (both directions, with and without each gradient)
+    def vjp(
         self, cache: Any, dy: Array | None, dstate: State = None, keep: Keep = ""
     ) -> tuple[Array | None, State, dict[str, Array]]:
         """Backpropagate through time. See :meth:`Layer.vjp`."""
@@ -315,42 +255,17 @@ class Recurrent(Layer):
         self._check_own(where, cache)
         if keep:
             check_keep(where, keep)
-        batch, runs, masks, outputs, _ = cache
-        ways, size, L = len(self._directions), self.output_size, len(self._names)
-        dinitial = [np.empty((L, batch.B, n), dtype) for n in self.state_sizes]
-        d = None if dy is None else batch.read_gradient(where, dy, size, dtype)
-        dfinal: list[Array] | None = None
+        batch, L = cache.batch, len(self._names)
+        d = None if dy is None else batch.read_gradient(where, dy, self.output_size, dtype)
+        dfinal: Sequence[Any] = [[None] * L] * len(self.state_sizes)
         if dstate is not None:
             dfinal = batch.read_state(where, "dstate", dstate, L, self.state_sizes, dtype)
-        gradients: dict[str, Array] = {}
-        for layer in reversed(range(self.num_layers)):
-            if d is not None and layer < len(masks):
-                d = dropout_backward(d, masks[layer])[0]
-            dx: Array | None = None
-            parts: list[Array | None] = [None] * ways
-            if d is not None:
-                parts[:] = merge_vjp(self.merge, d, ways, outputs[layer] if outputs else [])
-            for direction, part in enumerate(parts):
-                n = layer * ways + direction
-                turned = self._turned(n, runs[n].spans)
-                dx_n, first, dweights = segments_vjp(
-                    part[::-1] if turned and part is not None else part,
-                    [None] * len(dinitial) if dfinal is None else list(map(itemgetter(n), dfinal)),
-                    runs[n],
-                    dtype,
-                    keep,
-                )
-                if turned and "t" in keep:
-                    dweights = [g[::-1] for g in dweights]
-                if dx_n is not None:
-                    dx_n = dx_n[::-1] if turned else dx_n
-                    dx = dx_n if dx is None else dx + dx_n
-                for component, value in zip(dinitial, first, strict=True):
-                    component[n] = value
-                gradients.update(zip(self._names[n], dweights, strict=True))
-            d = dx
+        d, dinitial, dweights = self._stack.vjp(cache, d, dfinal, keep)
         if d is None and not batch.tokens:  # no row has a step
             d = np.zeros((batch.T, batch.B, self.input_size), dtype)
+        gradients: dict[str, Array] = {}
+        for names, values in zip(self._names, dweights, strict=True):
+            gradients.update(zip(names, values, strict=True))
         gradients.pop("", None)  # of biases that the layer does not have
         if not batch.plain:
             d = None if d is None else batch.restore_sequence(d)
@@ -358,31 +273,16 @@ class Recurrent(Layer):
         return d, _as_state(dinitial), gradients
 
     def predict(
-        self,
-        x: Array,
-        state: State = None,
-        *,
-        lengths: Array | None = None,
-        reset: Array | None = None,
-        mask: Array | None = None,
+        self, x: Array, state: State = None, **call: Unpack[CallOptions]
     ) -> tuple[Array, State]:
         """Compute output and final state in evaluation mode, in little more memory than the output.
 
-        Parameters and results are those of :meth:`apply`, without the cache. A stack needs the
-        outputs of two layers at a time.
+        Parameters and results are those of :meth:`apply`, without the cache.
         """
-        x, initial, batch = self._read(x, state, lengths, reset, mask)
-        final = [np.empty_like(component) for component in initial]
-        ways, size = len(self._directions), self.state_sizes[0]
-        spans = [batch.spans(backwards=backwards) for backwards in self._backwards]
-        for layer in range(self.num_layers):
-            y = np.empty((batch.T, batch.B, ways * size), self.parameters.dtype)
-            parts = [y[:, :, way * size : (way + 1) * size] for way in range(ways)]
-            for way, part in enumerate(parts):
-                n, weights = ways * layer + way, self._weights(layer, way)
-                self._run(n, x, (initial, final), spans[way], weights, PREDICT_STEPS, part)
-            x = y if self.merge == "concat" else merge_outputs(self.merge, parts)
-        return batch.show(x), _as_state(batch.restore_state(final))
+        x, initial, batch = self._read(x, state, **call)
+        weights = map(self._weights, range(len(self._names)))  # one at a time is in memory
+        y, final, _ = self._stack.forward(x, initial, batch, weights, PREDICT_STEPS, cached=False)
+        return batch.show(y), _as_state(batch.restore_state(final))
 
     def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
         """Take one timestep in evaluation mode. See :meth:`Layer.step`.
@@ -427,28 +327,21 @@ class Recurrent(Layer):
         (128, 1, 3)
         """
         self._check_one_direction("stepper")
-        cells = [cell.single_steps(self._weights(n, 0)) for n, cell in enumerate(self._cells)]
+        cells = [cell.single_steps(self._weights(n)) for n, cell in enumerate(self._cells)]
         where, dtype = Where(self, "step"), self.parameters.dtype
         return make_stepper(
             where, cells, self.input_size, self.state_sizes, dtype, self.batch_first
         )
 
     def _read(
-        self,
-        x: Array,
-        state: State,
-        lengths: Array | None,
-        reset: Array | None,
-        mask: Array | None,
+        self, x: Array, state: State, **call: Unpack[CallOptions]
     ) -> tuple[Array, list[Array], SequenceBatch]:
         """Return checked arguments of ``apply``: time-major input, initial state, arrangement."""
         return read_arguments(
             Where(self),
             x if type(x) is np.ndarray else self._plain(x),
             state,
-            lengths,
-            reset,
-            mask,
+            **call,
             input_size=self.input_size,
             state_shape=(len(self._names), self.state_sizes),
             dtype=self.parameters.dtype,
@@ -458,7 +351,7 @@ class Recurrent(Layer):
 
     def _check_own(self, where: Where, cache: Any) -> None:
         """Raise TypeError if a cache is not from a layer with the same cells and dtype."""
-        theirs = [run.cell for run in cache.runs] if isinstance(cache, RecurrentCache) else []
+        theirs = [run.cell for run in cache.runs] if isinstance(cache, StackCache) else []
         ours = [cell for cell in self._cells for _ in self._directions]
         if len(theirs) != len(ours) or any(
             a is not b and (a.weights, a.states) != (b.weights, b.states)

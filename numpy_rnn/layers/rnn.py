@@ -27,8 +27,8 @@ from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
 from numpy_rnn.init import lru_ring
+from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
-from numpy_rnn.layers.segments import Cell
 from numpy_rnn.text import shown
 
 if TYPE_CHECKING:  # see functional/types.py

@@ -1,14 +1,4 @@
-"""Segment runner: one cell in one direction over a batch.
-
-A cell takes neither lengths nor resets nor masks, which make a batch of spans (spans.py). Spans
-differ in length, and a cell takes sequences of one length. So the work is cut into segments:
-
-    segment   the next `size` steps of every span that has so many left, each from the state in
-              which its segment before it ended
-
-The spans' ends may lie anywhere. A segment for each would be many short ones. Sizes that halve, as
-T, T/2, ..., 1, serve spans of all lengths with few segments. So padding costs no recurrent work,
-and everything here is gathers and scatters. Backward goes through the segments in reverse.
+"""Segment runner: one cell in one direction over a batch, and back through its segments in reverse.
 
 Gradient checkpointing (Chen et al. 2016) cuts at every k-th step too. Only the state at the cut is
 stored, and backward runs the forward pass of a segment again just before it needs it.
@@ -17,159 +7,16 @@ stored, and backward runs the forward pass of a segment again just before it nee
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.functional.blocking import CHUNK
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.linear import as_block
 from numpy_rnn.functional.types import Array, DType
+from numpy_rnn.layers.cell import Cell
+from numpy_rnn.layers.segmentation import Segment, cut_segments
 from numpy_rnn.layers.spans import Spans
-
-STEPS_PER_CALL = 12  # a call of a cell costs as much as this many steps with few rows
-
-
-class Cell(NamedTuple):
-    """A recurrent pair of functions, for one input size.
-
-    Attributes
-    ----------
-    forward : callable
-        ``forward(x, *states, *weights)`` returns the trajectory (T, B, size) of each state
-        component, as a tuple if there are several, and a cache.
-    backward : callable
-        ``backward(*dstates, cache)`` returns one gradient per argument of `forward`.
-    weights : dict of str to shape
-        Names without layer and direction, such as ``weight_ih``, in the order of `forward`'s
-        arguments. A weight whose name begins with ``bias`` is zero in a layer without biases.
-    states : tuple of int
-        Size of each state component. The first component is the output.
-    stepper : callable, optional
-        ``stepper(*weights)`` returns ``step(x, *states)``. It takes one timestep, (B, D), and
-        (1, B, size) states, and returns the new states. By default it runs `forward` on a sequence.
-    blocks : bool
-        Whether ``step`` also takes a block of k timesteps, (k, B, D), and returns trajectories,
-        (k, B, size), as new arrays. If not, it is called for each timestep of a block.
-
-    Examples
-    --------
-    >>> from numpy_rnn import Cell
-    >>> from numpy_rnn.functional import mingru_backward, mingru_forward
-    >>> weights = {"weight_ih": (8, 3), "bias_ih": (8,)}  # D, H = 3, 4
-    >>> Cell(mingru_forward, mingru_backward, weights, states=(4,)).states
-    (4,)
-    """
-
-    forward: Callable[..., tuple[Any, Any]]
-    backward: Callable[..., tuple[Any, ...]]
-    weights: dict[str, tuple[int, ...]]
-    states: tuple[int, ...]
-    stepper: Callable[..., Callable[..., tuple[Any, ...]]] | None = None
-    blocks: bool = False
-
-    def single_steps(self, weights: list[Array]) -> Callable[..., tuple[Array, ...]]:
-        """Return ``step(x, *states)`` with these weights."""
-        if self.stepper is not None:
-            step = self.stepper(*weights)
-            return step if self.blocks else partial(_one_by_one, step)
-        forward = self.forward
-
-        def sequence(x: Array, *states: Array) -> tuple[Array, ...]:
-            out, _ = forward(as_block(x), *[state[0] for state in states], *weights)
-            return tuple(part.copy() for part in (out if isinstance(out, tuple) else (out,)))
-
-        return sequence
-
-
-def _one_by_one(
-    step: Callable[..., tuple[Array, ...]], x: Array, *states: Array
-) -> tuple[Array, ...]:
-    """Take one timestep, or each of a block in turn, with a function of one timestep."""
-    if x is not as_block(x):
-        return step(x, *states)
-    trajectories = [tuple(state[:0] for state in states)]
-    for x_t in x:
-        states = step(x_t, *states)
-        trajectories.append(states)
-    return tuple(map(np.concatenate, zip(*trajectories, strict=True)))
-
-
-class Segment(NamedTuple):
-    """The same number of steps of several spans."""
-
-    spans: Any  # their indices; all rows, without spans
-    at: Any  # t * B + b of each step, (size, number of spans); a slice of time, without spans
-
-    def gather(self, sequence: Array) -> Array:
-        """Return the steps of a sequence (T, B, ...)."""
-        T, B, *rest = sequence.shape
-        if isinstance(self.at, slice):
-            steps: Array = sequence[self.at]
-        else:
-            steps = sequence.reshape(T * B, *rest).take(self.at, axis=0)
-        return steps
-
-    def scatter(self, steps: Array, sequence: Array) -> None:
-        """Write the steps of a sequence."""
-        T, B, *rest = sequence.shape
-        if isinstance(self.at, slice):
-            sequence[self.at] = steps
-        elif sequence.flags.c_contiguous:
-            sequence.reshape(T * B, *rest)[self.at] = steps
-        else:
-            sequence[np.divmod(self.at, B)] = steps
-
-
-def cut_segments(
-    T: int, B: int, spans: Spans | None, every: int, numbers: int
-) -> Iterator[Segment]:
-    """Yield the segments in an order in which they can run.
-
-    Without `spans` every row has all T steps. `every` is the largest size of a segment. A step
-    has `numbers` for each row, and many rows are cut so that a step fits the processor's cache.
-    """
-    if spans is None:
-        for start in range(0, T, every):
-            yield Segment(slice(None), slice(start, start + every))
-        return
-    done = np.zeros_like(spans.length)
-    for size in segment_sizes(spans.length, every):
-        most = max(B, CHUNK // max(1, numbers))
-        most = max(1, min(most, every * B // size))  # as many states as in `every` whole steps
-        ready = np.flatnonzero(spans.length - done >= size)
-        for start in range(0, len(ready), most):
-            few = ready[start : start + most]
-            steps = (spans.first + done)[few] + np.arange(size)[:, None]
-            yield Segment(few, spans.path[steps])
-        done[ready] += size
-
-
-def segment_sizes(lengths: Array, every: int) -> list[int]:
-    """Return sizes, at most `every`, so that taking each that fits uses a span up.
-
-    They are either the distances of the lengths, or the longest length and its halves, whatever
-    costs less.
-
-    >>> segment_sizes(np.array([100, 90]), every=100)
-    [90, 10]
-    >>> segment_sizes(np.arange(1, 101), every=100)
-    [100, 50, 25, 13, 7, 4, 2, 1]
-    """
-    longest = int(lengths.max(initial=0))
-    ends = np.unique(np.append(lengths, np.arange(0, longest + 1, every)))
-    size = min(every, longest)
-    halves = [size] * (longest // max(1, size))
-    while size > 1:
-        size = (size + 1) // 2
-        halves.append(size)
-    if sum(halves) + STEPS_PER_CALL * len(halves) < longest + STEPS_PER_CALL * len(ends):
-        return halves
-    distances: list[int] = np.diff(ends).tolist()
-    return distances
 
 
 def recompute_every(recompute: bool | int, T: int) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from numpy_rnn.arguments import as_array, check_path
 from numpy_rnn.functional.types import Array, State
-from numpy_rnn.layers.shards import map_state
+from numpy_rnn.layers.cut import map_state
 from numpy_rnn.layers.validate import check_float, check_shape, check_tokens
 from numpy_rnn.safetensors import open_safetensors, write
 

@@ -13,8 +13,8 @@ from numpy_rnn.arguments import check_flag, check_number
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer, Step
+from numpy_rnn.layers.cut import map_state
 from numpy_rnn.layers.sequential import Sequential
-from numpy_rnn.layers.shards import map_state
 from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.streaming import predict_in_chunks
 from numpy_rnn.layers.validate import Where, check_bool, wrong_cache

@@ -24,17 +24,17 @@ import numpy as np
 from numpy_rnn.arguments import check_kind, check_size
 from numpy_rnn.functional.types import Array, State
 from numpy_rnn.layers.base import Layer
-from numpy_rnn.layers.losses import Loss
-from numpy_rnn.layers.shards import (
+from numpy_rnn.layers.cut import (
     PairwiseSum,
-    Workers,
     cut,
     cut_state,
     default_shards,
     join_states,
     shard_rngs,
 )
+from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.layers.workers import Workers
 from numpy_rnn.text import shown
 from numpy_rnn.training.data import Batch
 from numpy_rnn.training.ranks import Ranks

@@ -3,7 +3,7 @@
 Each rank computes the shards of its rows. The sum of the gradients is
 
     (1) reduce-scatter   rank j receives part j of every rank's vector, and adds them in the order
-                         of the shards (:class:`numpy_rnn.layers.shards.PairwiseSum`)
+                         of the shards (:class:`numpy_rnn.layers.cut.PairwiseSum`)
     (2) all-gather       every rank receives all parts of the sum
 
 MPI only moves numbers; all additions are here, in an order that does not depend on N. So the
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.shards import PairwiseSum, cut
+from numpy_rnn.layers.cut import PairwiseSum, cut
 from numpy_rnn.parameters import Parameters
 from numpy_rnn.text import shown
 

@@ -25,9 +25,10 @@ import numpy as np
 from numpy_rnn.arguments import check_above_zero, check_kind, check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
+from numpy_rnn.layers.cut import list_state
 from numpy_rnn.layers.losses import Loss
-from numpy_rnn.layers.shards import list_state, one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.optim import Optimizer, clip_grad_norm
 from numpy_rnn.training.callback import Callback, StepInfo
 from numpy_rnn.training.data import Described, Source

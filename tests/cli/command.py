@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from numpy_rnn.cli.main import main
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 COMMAND = [sys.executable, "-m", "numpy_rnn"]
 ROOT, BEFORE = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{BEFORE}" if BEFORE else ROOT}

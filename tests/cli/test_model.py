@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import shutil
-import struct
-import subprocess
-import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,67 +17,16 @@ import numpy_rnn
 from numpy_rnn import (
     GRU,
     LSTM,
-    Embedding,
     LastStep,
     Linear,
-    PeepholeLSTM,
     ReLU,
     Sequential,
     Tanh,
     interchange,
 )
 from numpy_rnn.apps.language_model.run import file_of
-from numpy_rnn.cli.main import main
-from tests.cli.command import assert_refused, run_command, run_shell
+from tests.cli.command import Command, assert_refused, run_command, run_shell
 from tests.interchange.keras import files as keras_files
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def command(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    """The command in this process, because most of a process's time is its start."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        status = main(arguments)
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, out, err)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Model files, and inputs for them."""
-    folder = tmp_path_factory.mktemp("models")
-    model = Sequential(rnn=LSTM(2, 3, rng=0), fc=Linear(3, 2, rng=1))
-    model.save(folder / "m.safetensors")
-    interchange.save(model, folder / "m.pt")
-    Sequential(Embedding(5, 2, rng=0), GRU(2, 3, bidirectional=True)).save(folder / "tokens")
-    PeepholeLSTM(2, 3).save(folder / "peephole")
-    np.save(folder / "x.npy", np.random.default_rng(0).standard_normal((50, 2)))
-    np.savetxt(folder / "x.csv", np.load(folder / "x.npy"), delimiter=",", fmt="%.17g")
-    np.savetxt(folder / "ids.csv", [[1], [4], [0]], fmt="%d")
-    # What `run` has to refuse: only writing it needs allow_pickle.
-    np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
-    nodes = [
-        helper.make_node("Gather", ["x", "at"], ["y"]),
-        helper.make_node("Add", ["x", "h"], ["h2"]),
-    ]
-    values = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["T", "D"]),
-        helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 2]),
-        helper.make_tensor_value_info("at", TensorProto.INT64, ["n", "k"]),
-    ]
-    results = [helper.make_empty_tensor_value_info(name) for name in ("y", "h2")]
-    graph = helper.make_model(helper.make_graph(nodes, "steps", values, results))
-    (folder / "graph.onnx").write_bytes(graph.SerializeToString())
-    (folder / "text.csv").write_text("a,b\n", encoding="utf-8")
-    (folder / "junk").write_bytes(b"junk")
-    return folder
 
 
 @pytest.mark.parametrize("out", ["a.safetensors", "a.pt", "a.pth", "a.npz", "a.pkl"])
@@ -264,40 +208,6 @@ def test_a_graph_takes_masks_and_small_integers(
     np.testing.assert_array_equal(np.load(folder / "y.npy"), mask)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int) -> None:
-    samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -0.5]])
-    whole = (samples * 2.0 ** (8 * width - 1)).astype("<i8")
-    whole += 128 * (width == 1)
-    data = b"".join(int(n).to_bytes(8, "little", signed=True)[:width] for n in whole.ravel())
-    with wave.open(str(folder / "x.wav"), "wb") as file:
-        file.setparams((2, width, 8000, 3, "NONE", ""))
-        file.writeframes(data)
-    done = command("run", "m.pt", "--input", "x.wav", "--output", "y.npy")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "times real time" in done.stdout
-    y, _ = numpy_rnn.load(folder / "m.safetensors").predict(samples[:, None])
-    np.testing.assert_allclose(np.load(folder / "y.npy"), y[:, 0], rtol=1e-12)
-    command("run", "m.pt", "--input", "x.wav", "--output", "y.wav")
-    with wave.open(str(folder / "y.wav"), "rb") as file:
-        assert file.getparams()[:4] == (2, 2, 8000, 3)
-        got = np.frombuffer(file.readframes(3), "<i2").reshape(3, 2) / 2.0**15
-    np.testing.assert_allclose(got, np.clip(y[:, 0], -1, 1), atol=2.0**-15)
-
-
-@pytest.mark.parametrize(("size", "clipped"), [(0.5, False), (0.6, True)])
-def test_clipped_samples_are_a_warning(
-    folder: Path, command: Command, size: float, clipped: bool
-) -> None:
-    model = Linear(2, 1, bias=False)
-    model.parameters.data[:] = size
-    model.save(folder / "loud")
-    np.save(folder / "ones.npy", np.ones((4, 2)))
-    done = command("run", "loud", "--input", "ones.npy", "--output", "loud.wav")
-    warning = "numpy-rnn: warning: 'loud.wav': samples beyond -1 or 1 are clipped\n"
-    assert (done.returncode, done.stderr) == (0, warning * clipped)
-
-
 def test_tokens_are_read_from_a_column(folder: Path, command: Command) -> None:
     done = command("run", "tokens", "--input", "ids.csv", "--output", "y.npy")
     assert (done.returncode, done.stderr) == (0, "")
@@ -377,56 +287,6 @@ def test_a_wrong_request_is_one_line(
     command: Command, arguments: list[str], status: int, message: str
 ) -> None:
     assert_refused(command(*arguments), status, message)
-
-
-def npy(header: str) -> bytes:
-    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
-
-
-ONE = ", expected (T, D) or more axes"
-HUGE = "{'descr':'<f8','fortran_order':False,'shape':(9999999999,)}\n"
-
-
-def wav(width: int) -> bytes:
-    sizes = struct.pack("<IHHIIHH", 16, 1, 1, 44_100, 44_100 * width, width, 8 * width)
-    return b"RIFF\x28\0\0\0WAVEfmt " + sizes + b"data\4\0\0\0abcd"
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("deep.npy", npy("(" * 9000), "--input 'deep.npy': the header cannot be read"),
-        ("far.npy", npy("{'descr':'<f8','fortran_order':0,'shape':(1,)}"), "fortran_order is not"),
-        ("huge.npy", npy(HUGE), "it has an array of 0 bytes, not float64 of (9999999999,)"),
-        ("cut.npy", b"\x93NUMPY", "--input 'cut.npy': "),
-        ("number.npy", npy("{'descr':'<f8','fortran_order':False,'shape':()}\n") + bytes(8), ONE),
-        ("row.npy", npy("{'descr':'<f8','fortran_order':False,'shape':(1,)}\n") + bytes(8), ONE),
-        ("empty.npy", b"", "--input 'empty.npy': it is empty"),
-        ("empty.wav", b"", "--input 'empty.wav': it is empty"),
-        ("blank.csv", b"\n\n", "--input 'blank.csv': its rows have no columns, expected one"),
-        ("ragged.csv", b"1,2\n3\n", "its rows have [1, 2] columns, expected one number for all"),
-        ("cut.wav", wav(2)[:20], "--input 'cut.wav': it is cut off"),
-        ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
-        ("bytes.csv", b"1,\0\n", r"--input 'bytes.csv': could not convert string to float: '\x00'"),
-        ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
-        ("utf16.csv", "1,2".encode("utf-16"), "--input 'utf16.csv': 'utf-8' codec can't decode"),
-    ],
-)
-def test_damaged_data_is_one_line(
-    folder: Path, command: Command, name: str, data: bytes, message: str
-) -> None:
-    (folder / name).write_bytes(data)
-    assert_refused(command("run", "m.pt", "--input", name, "--output", "y.npy"), 1, message)
-
-
-@pytest.mark.posix
-@pytest.mark.parametrize("suffix", ["npy", "csv", "wav"])
-def test_data_that_never_ends_is_refused(folder: Path, command: Command, suffix: str) -> None:
-    os.mkfifo(folder / f"pipe.{suffix}")
-    (folder / f"zero.{suffix}").symlink_to("/dev/zero")
-    for name, kind in ((f"pipe.{suffix}", "a pipe"), (f"zero.{suffix}", "a device")):
-        done = command("run", "m.pt", "--input", name, "--output", "y.npy")
-        assert_refused(done, 1, f"--input '{name}': Not a regular file but {kind}")
 
 
 def test_an_input_is_not_overwritten(folder: Path, command: Command) -> None:

@@ -26,6 +26,7 @@ from numpy_rnn.layers import (
     dropout,
     recurrent,
     segments,
+    stack,
     validate,
 )
 from numpy_rnn.layers import (
@@ -209,10 +210,10 @@ def forward_keeps_the_callers_input(patch: pytest.MonkeyPatch) -> None:
 def lengths_are_the_callers(patch: pytest.MonkeyPatch) -> None:
     def read(*args: Any, **options: Any) -> Any:
         x, initial, arranged = batch.read_arguments(*args, **options)
-        if args[3] is None:
+        if options.get("lengths") is None:
             return x, initial, arranged
         late = _Late(*arranged)
-        late.given = args[3]
+        late.given = options["lengths"]
         return x, initial, late
 
     class _Late(batch.SequenceBatch):
@@ -238,7 +239,7 @@ def the_state_is_the_callers(patch: pytest.MonkeyPatch) -> None:
             cache.caches[0] = (first[0], initial[0][: len(first[1])], *first[2:])
         return y, final, cache
 
-    patch.setattr(recurrent, "run_segments", aliasing)
+    patch.setattr(stack, "run_segments", aliasing)
     patch.setattr(batch.SequenceBatch, "read_state", _read_state_without_copies)
 
 

@@ -392,7 +392,7 @@ TRUE_CAUSES: list[tuple[Callable[[], Any], str]] = [
     (lambda: rnn().forward([[1, 0, 0]]), "x is a list of integers, which can be token ids or"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: model().stepper()([1, 0, 0]), "x_t is a list of integers, which can be token ids or"),
     (lambda: rnn().zero_state("a"), "RNN.zero_state: B is 'a', expected a whole number"),  # type: ignore[arg-type]  # wrong on purpose
-    (lambda: rnn().weights(1), "weights: layer is 1 and direction is 0, expected below 1 and 1"),
+    (lambda: rnn().weights(1), "RNN(3, 4).weights: layer is 1, expected at most 0"),
     (lambda: RNN(3, 4, rng="x"), "RNN: rng is 'x', expected a numpy.random.Generator, a seed"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: RNN(True, 4), "RNN: input_size is True, expected a whole number"),
     (

@@ -11,7 +11,8 @@ import pytest
 from numpy_rnn import GRU, LRU, LSTM, RNN, load
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.types import State
-from numpy_rnn.layers.shards import Workers, map_state
+from numpy_rnn.layers.cut import map_state
+from numpy_rnn.layers.workers import Workers
 from tests.layers.models import same_trees
 
 T, B, D, H = 5, 70, 3, 4

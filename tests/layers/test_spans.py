@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from numpy_rnn import GRU, LSTM, RNN
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.segments import cut_segments, segment_sizes
+from numpy_rnn.layers.segmentation import cut_segments, segment_sizes
 from numpy_rnn.layers.spans import make_spans
 from tests.layers.test_sequences import seeds
 

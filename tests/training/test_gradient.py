@@ -14,7 +14,7 @@ import pytest
 
 from numpy_rnn import LSTM, CrossEntropyLoss, LastStep, Linear, MSELoss, Sequential
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers.shards import PairwiseSum, cut, shard_rngs
+from numpy_rnn.layers.cut import PairwiseSum, cut, shard_rngs
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.training import Batch, Shards
 from numpy_rnn.training import gradient as batch_gradient

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.training.process import can_limit, default_threads, defer_signals
 
 
@@ -78,7 +78,7 @@ def test_a_product_has_one_thread_inside_and_as_many_as_before_after_it() -> Non
 WITHOUT = """
 import sys
 sys.modules["threadpoolctl"] = None
-from numpy_rnn.layers.shards import one_blas_thread
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.training.process import can_limit, default_threads
 with one_blas_thread():
     print(can_limit(), default_threads())

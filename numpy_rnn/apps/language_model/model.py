@@ -16,7 +16,7 @@ from numpy_rnn import init
 from numpy_rnn.apps.vocabulary import check_encoding
 from numpy_rnn.arguments import Validated, checked, integer, one_of, optional, real
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
-from numpy_rnn.layers.shards import default_shards
+from numpy_rnn.layers.cut import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from numpy_rnn.training import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.process import check_memory

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,14 +19,11 @@ from numpy_rnn.apps.language_model.model import (
 from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
 from numpy_rnn.arguments import Validated, integer, required, string
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Layer, Sequential, load
-from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
+from numpy_rnn.layers import CrossEntropyLoss, Sequential
 from numpy_rnn.layers.model_file import check_described, read_settings
-from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.reading import damaged_file_errors
-from numpy_rnn.safetensors import Reader, open_safetensors
+from numpy_rnn.safetensors import Reader
 from numpy_rnn.training import (
-    Batch,
     Callback,
     Checkpoints,
     History,
@@ -41,7 +35,6 @@ from numpy_rnn.training import (
     Validation,
     Windows,
     checkpoint,
-    gradient,
     world,
 )
 from numpy_rnn.training.callbacks.checkpoints import identity
@@ -156,14 +149,6 @@ class TrainingRun:
         return cross_entropy(self.model, self.held_out[: count + 1], self.settings.batch_size)
 
 
-class LoadedModel(NamedTuple):
-    """A model that predicts characters."""
-
-    model: Layer
-    vocabulary: Vocabulary
-    encoding: str | None  # of the text that it was trained on
-
-
 def start(
     text: Path, settings: Settings, folder: Path, *, save_every: float = 60.0, threads: int = 1
 ) -> TrainingRun:
@@ -202,79 +187,9 @@ def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int =
     return run
 
 
-def least_seconds_per_step(settings: Settings, workers: int) -> float:
-    """Return a lower bound of the time of a training step, without building the model.
-
-    `workers` are threads times processes. Each weight takes part in three products, a tenth of
-    which is assumed to be free.
-    """
-    n, seconds = 256, math.inf
-    square = np.ones((n, n), settings.dtype)
-    with one_blas_thread():
-        for _ in range(5):
-            start = time.perf_counter()
-            square @ square
-            seconds = min(seconds, time.perf_counter() - start)
-    steps = settings.batch_size * settings.window / workers
-    return 0.9 * 3 * parameter_count(settings, 1) * steps / n**3 * seconds
-
-
-def seconds_per_step(run: TrainingRun) -> float:
-    """Estimate the time of a training step, from gradients over one and over three time steps."""
-    seconds, model, B = {}, run.trainer.model, run.settings.batch_size
-    model.eval()  # no dropout mask is drawn, so the run stays the same
-    with one_blas_thread():
-        for T in (1, 1, 3):  # the first call takes longer than later ones
-            start, tokens = time.monotonic(), np.zeros((T, B), int)
-            gradient(model, run.trainer.criterion, Batch(tokens, tokens))
-            seconds[T] = time.monotonic() - start
-    each = max(0.0, seconds[3] - seconds[1]) / 2
-    workers = workers_of(run.trainer.shards, run.trainer.threads)
-    return (seconds[1] + each * (run.settings.window - 1)) / workers
-
-
-def workers_of(shards: int | None, threads: int) -> int:
-    """Return how many shards are computed at once, by threads and processes together."""
-    return min(shards or 1, threads * world().size)
-
-
 def file_of(path: Path) -> Path:
     """Return the file, or the one in the folder of a run."""
     return path / FILE if path.is_dir() else path
-
-
-def is_run(path: Path) -> bool:
-    """Whether a model file, or the one in a folder, is a checkpoint of a run."""
-    with open_safetensors(file_of(path), MODEL_FILE) as file:
-        training = file.settings(TRAINING_ENTRY) if TRAINING_ENTRY in file.metadata else {}
-        return "settings" in training.get("about", ())
-
-
-def load_model(path: Path, *, last: bool = False) -> LoadedModel:
-    """Return a model of characters from a checkpoint, or from any model file with a vocabulary.
-
-    Of a checkpoint it is the best model, or with `last` the one of the last step. There is a
-    ValueError if the file has no such model.
-    """
-    if is_run(path):
-        saved = read(path)
-        chosen = saved.model if last else best(saved)
-        return LoadedModel(chosen, saved.vocabulary, saved.settings.encoding)
-    path = file_of(path)
-    if last:
-        raise ValueError(f"{str(path)!r} has no last parameters, expected a checkpoint of train")
-    model = load(path)
-    with damaged_file_errors(path, "a model of characters"):
-        tokens = model.vocabulary
-        if tokens is None or any(len(token) != 1 for token in tokens):
-            raise ValueError("it has no vocabulary of characters")
-        vocabulary = Vocabulary("".join(tokens))
-        if not (model.stateful and model.causal) or getattr(model, "batch_first", False):
-            raise ValueError("its model is not time-major or carries no state between characters")
-        y, _ = model.predict(np.zeros((1, 1), int))
-        if y.shape != (1, 1, len(vocabulary)):
-            raise ValueError(f"its output is {y.shape} for one of {len(vocabulary)} characters")
-    return LoadedModel(model, vocabulary, None)
 
 
 def read(path: Path) -> TrainingRun:

@@ -22,8 +22,8 @@ from numpy_rnn.arguments import (
     real,
     required,
 )
-from numpy_rnn.layers.shards import one_blas_thread
 from numpy_rnn.layers.validate import NotFiniteError
+from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.optim import Adam, clip_grad_norm
 from numpy_rnn.training import gradient
 from numpy_rnn.training.process import check_memory

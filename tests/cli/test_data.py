@@ -1,0 +1,101 @@
+"""The files of numbers that ``run`` reads and writes."""
+
+from __future__ import annotations
+
+import os
+import struct
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpy_rnn
+from numpy_rnn import Linear
+from tests.cli.command import Command, assert_refused
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_audio_of_every_width_is_read(folder: Path, command: Command, width: int) -> None:
+    samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -0.5]])
+    whole = (samples * 2.0 ** (8 * width - 1)).astype("<i8")
+    whole += 128 * (width == 1)
+    data = b"".join(int(n).to_bytes(8, "little", signed=True)[:width] for n in whole.ravel())
+    with wave.open(str(folder / "x.wav"), "wb") as file:
+        file.setparams((2, width, 8000, 3, "NONE", ""))
+        file.writeframes(data)
+    done = command("run", "m.pt", "--input", "x.wav", "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "times real time" in done.stdout
+    y, _ = numpy_rnn.load(folder / "m.safetensors").predict(samples[:, None])
+    np.testing.assert_allclose(np.load(folder / "y.npy"), y[:, 0], rtol=1e-12)
+    command("run", "m.pt", "--input", "x.wav", "--output", "y.wav")
+    with wave.open(str(folder / "y.wav"), "rb") as file:
+        assert file.getparams()[:4] == (2, 2, 8000, 3)
+        got = np.frombuffer(file.readframes(3), "<i2").reshape(3, 2) / 2.0**15
+    np.testing.assert_allclose(got, np.clip(y[:, 0], -1, 1), atol=2.0**-15)
+
+
+@pytest.mark.parametrize(("size", "clipped"), [(0.5, False), (0.6, True)])
+def test_clipped_samples_are_a_warning(
+    folder: Path, command: Command, size: float, clipped: bool
+) -> None:
+    model = Linear(2, 1, bias=False)
+    model.parameters.data[:] = size
+    model.save(folder / "loud")
+    np.save(folder / "ones.npy", np.ones((4, 2)))
+    done = command("run", "loud", "--input", "ones.npy", "--output", "loud.wav")
+    warning = "numpy-rnn: warning: 'loud.wav': samples beyond -1 or 1 are clipped\n"
+    assert (done.returncode, done.stderr) == (0, warning * clipped)
+
+
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
+
+
+ONE = ", expected (T, D) or more axes"
+
+
+HUGE = "{'descr':'<f8','fortran_order':False,'shape':(9999999999,)}\n"
+
+
+def wav(width: int) -> bytes:
+    sizes = struct.pack("<IHHIIHH", 16, 1, 1, 44_100, 44_100 * width, width, 8 * width)
+    return b"RIFF\x28\0\0\0WAVEfmt " + sizes + b"data\4\0\0\0abcd"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("deep.npy", npy("(" * 9000), "--input 'deep.npy': the header cannot be read"),
+        ("far.npy", npy("{'descr':'<f8','fortran_order':0,'shape':(1,)}"), "fortran_order is not"),
+        ("huge.npy", npy(HUGE), "it has an array of 0 bytes, not float64 of (9999999999,)"),
+        ("cut.npy", b"\x93NUMPY", "--input 'cut.npy': "),
+        ("number.npy", npy("{'descr':'<f8','fortran_order':False,'shape':()}\n") + bytes(8), ONE),
+        ("row.npy", npy("{'descr':'<f8','fortran_order':False,'shape':(1,)}\n") + bytes(8), ONE),
+        ("empty.npy", b"", "--input 'empty.npy': it is empty"),
+        ("empty.wav", b"", "--input 'empty.wav': it is empty"),
+        ("blank.csv", b"\n\n", "--input 'blank.csv': its rows have no columns, expected one"),
+        ("ragged.csv", b"1,2\n3\n", "its rows have [1, 2] columns, expected one number for all"),
+        ("cut.wav", wav(2)[:20], "--input 'cut.wav': it is cut off"),
+        ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
+        ("bytes.csv", b"1,\0\n", r"--input 'bytes.csv': could not convert string to float: '\x00'"),
+        ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
+        ("utf16.csv", "1,2".encode("utf-16"), "--input 'utf16.csv': 'utf-8' codec can't decode"),
+    ],
+)
+def test_damaged_data_is_one_line(
+    folder: Path, command: Command, name: str, data: bytes, message: str
+) -> None:
+    (folder / name).write_bytes(data)
+    assert_refused(command("run", "m.pt", "--input", name, "--output", "y.npy"), 1, message)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("suffix", ["npy", "csv", "wav"])
+def test_data_that_never_ends_is_refused(folder: Path, command: Command, suffix: str) -> None:
+    os.mkfifo(folder / f"pipe.{suffix}")
+    (folder / f"zero.{suffix}").symlink_to("/dev/zero")
+    for name, kind in ((f"pipe.{suffix}", "a pipe"), (f"zero.{suffix}", "a device")):
+        done = command("run", "m.pt", "--input", name, "--output", "y.npy")
+        assert_refused(done, 1, f"--input '{name}': Not a regular file but {kind}")
