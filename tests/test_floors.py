@@ -104,6 +104,7 @@ FLOORS = [
     ],
     ["interchange.onnx.file"],
     ["interchange.keras.merges", "interchange.keras.nodes"],
+    ["interchange.keras.masks"],
     ["interchange.keras.graph"],
     ["interchange.keras.file"],
     ["interchange.formats"],

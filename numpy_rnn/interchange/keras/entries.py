@@ -57,6 +57,11 @@ class Call(NamedTuple):
         return f"{self.name} of {read}".removesuffix(" of ")
 
 
+def is_loop(class_name: str) -> int:
+    """Return 1 for a recurrent layer, 2 for two directions, else 0."""
+    return (class_name in OF_RECURRENCE) + (class_name == "Bidirectional")
+
+
 def is_stepwise(layer: Mapping[str, Any]) -> bool:
     """Return whether a layer of a config does the same at each step as at all steps at once."""
     axis = layer["config"].get("axis", -1)

@@ -15,13 +15,13 @@ from numpy_rnn.interchange.graph.nodes import Node
 from numpy_rnn.interchange.keras.entries import (
     OF_RECURRENCE,
     REDUCTIONS,
-    STEPWISE,
-    WITHOUT_EFFECT,
     Call,
     Entry,
+    is_loop,
     is_stepwise,
 )
 from numpy_rnn.interchange.keras.layers import Chain
+from numpy_rnn.interchange.keras.masks import mask_of
 from numpy_rnn.interchange.keras.merges import join, take_steps_apart
 from numpy_rnn.interchange.keras.nodes import FAR, WINDOWS, add_plain, join_steps, slice_of, slide
 from numpy_rnn.interchange.onnx.file import Reader
@@ -34,7 +34,6 @@ FUNCTIONS = {"__operators__.add": "Add", "concat": "Concatenate", "math.abs": "A
 FUNCTIONS |= {"nn.softmax": "Softmax"} | {f"math.reduce_{n.lower()}": n for n in REDUCTIONS}
 FUNCTIONS |= {f"math.{n.lower()}": n for n in ("Add", "Exp", "Multiply", "Sqrt", "Subtract")}
 FUNCTIONS |= {f"{m}.{n}": n for m in ("nn", "math") for n in ("tanh", "sigmoid", "relu")}
-PASSING = ("SpatialDropout1D", "ReLU", "LeakyReLU", "ELU", *WITHOUT_EFFECT)
 SLICES = ("GetItem", "SlicingOpLambda")  # of Keras 3 and 2
 OPERATORS = {"selu": "Selu", "exponential": "Exp"}  # which the writer of ONNX files has not
 
@@ -48,8 +47,9 @@ def to_graph(
     masks: dict[tuple[str, int], str] = {}  # (B, T), of values that have one
     for call in calls:
         read = [values.get(v, "") for v in call.given]
-        mask, entry, read = _mask(writer, call, read, [masks.get(v, "") for v in call.given])
-        if call.mask and not mask:
+        given = [masks.get(v, "") for v in call.given]
+        mask, entry, read = mask_of(writer, call, read, given, version)
+        if call.mask and not any(given):
             writer.unsupported.append(f"{call.name}, whose mask no layer before it has")
         # Keras 3 gives no mask to a layer with initial states, unless its call names one.
         used = mask if call.mask or version[:1] != "3" or len(read) == 1 else ""
@@ -58,8 +58,9 @@ def to_graph(
         else:
             read = _add(writer, call._replace(entry=entry), read, version, used)
         values |= {(call.name, n): x for n, x in enumerate(read)}
-        inner = entry.config["layer"]["config"] if _is_loop(call) == 2 else entry.config
-        if mask and (not _is_loop(call) or inner.get("return_sequences")):
+        ways = is_loop(call.entry.class_name)
+        inner = entry.config["layer"]["config"] if ways == 2 else entry.config
+        if mask and (not ways or inner.get("return_sequences")):
             masks[call.name, 0] = mask
     if writer.unsupported:
         raise UnsupportedError("; ".join(writer.unsupported))
@@ -74,40 +75,6 @@ def to_graph(
     ends = [name if name not in taken else f"{name}_out" for name in names]
     nodes = [Node(e, "Identity", (values[v],), (e,)) for e, v in zip(ends, outputs, strict=True)]
     return Graph((*graph.nodes, *nodes), graph.inputs, ends, graph.constants)
-
-
-def _is_loop(call: Call) -> int:
-    """Return 1 for a recurrent layer, 2 for two directions, else 0."""
-    return (call.entry.class_name in OF_RECURRENCE) + (call.entry.class_name == "Bidirectional")
-
-
-def _mask(
-    writer: Writer, call: Call, read: list[str], given: list[str]
-) -> tuple[str, Entry, list[str]]:
-    """Return the mask that a layer makes or gets, the layer without it, and what it then reads."""
-    entry, name = call.entry, call.name
-    kind, config = entry.class_name, entry.config
-    mask = next(filter(None, given), "")
-    makes = kind == "Masking" or (kind == "Embedding" and config.get("mask_zero"))
-    inner = config["layer"]["class_name"] if kind == "TimeDistributed" else kind
-    passes = _is_loop(call) or inner in STEPWISE or inner in PASSING
-    several = len([*filter(None, given)]) > 1
-    if (mask and (makes or several or not passes)) or ("#" in name and (mask or makes)):
-        writer.unsupported.append(f"{name}, whose mask a Graph does not have")
-    if kind == "Masking":
-        value = writer.tensor(f"{name}.masked", float(config.get("mask_value", 0)))
-        differs = writer.node("Not", [writer.node("Equal", [*read, value])])
-        differs = writer.node("Cast", [differs], to=NUMBERS[writer.dtype])
-        steps = writer.node("ReduceMax", [differs], axes=[-1], keepdims=1)
-        mask = writer.node("Squeeze", [steps, writer.tensor(f"{name}.last", [-1])])
-        mask = writer.node("Cast", [mask], to=NUMBERS[np.dtype(bool)])
-        return mask, entry.as_class("Activation", {}), [writer.node("Mul", [*read, steps])]
-    if makes:
-        tokens = writer.node("Cast", read, to=NUMBERS[np.dtype(np.int64)])
-        mask = writer.node("Equal", [tokens, writer.tensor(f"{name}.masked", 0)])
-        entry = entry.as_class(kind, {**config, "mask_zero": False})
-        return writer.node("Not", [mask]), entry, read
-    return mask, entry, read
 
 
 def _add_input(writer: Writer, call: Call, *, tokens: bool) -> str:

@@ -12,7 +12,8 @@ from numpy_rnn.interchange.onnx.write import Writer
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
 MERGES |= {"Subtract": "Sub", "Concatenate": "Concat"}
-CHOSEN = ("use_causal_mask", "return_attention_scores", "use_gate", "sliding_window")
+ATTENTION = ("Attention", "AdditiveAttention")
+CHOSEN = ("use_causal_mask", "causal", "return_attention_scores", "use_gate", "sliding_window")
 
 
 def join(writer: Writer, call: Call, given: list[str]) -> str:
@@ -79,20 +80,22 @@ def take_steps_apart(writer: Writer, _: Entry, y: str, x: str) -> str:
 def _dot(writer: Writer, entry: Entry, x: str, y: str) -> str:
     """Add products of (B, D) or (B, T, D) arrays along one axis of each."""
     ranks = entry.config["ranks"]
-    if ranks not in ([2, 2], [3, 3]):
+    if not {*ranks} <= {2, 3}:
         writer.unsupported.append(f"{entry.name} of arrays with {ranks} axes")
         return x
-    axes = [int(n) % ranks[0] for n in np.broadcast_to(entry.config.get("axes", 0), 2)]
+    given = np.broadcast_to(entry.config.get("axes", 0), 2)
+    axes = [int(n) % rank for n, rank in zip(given, ranks, strict=True)]
     if entry.config.get("normalize"):
         least = writer.tensor(f"{entry.name}.least", np.asarray(1e-12, writer.dtype))
         norms = [writer.node("ReduceL2", [v], axes=[n]) for v, n in zip((x, y), axes, strict=True)]
         norms = [writer.node("Max", [norm, least]) for norm in norms]
         x, y = (writer.node("Div", [*pair]) for pair in zip((x, y), norms, strict=True))
+    kept = [name[: rank - 1] for name, rank in zip(("bt", "bs"), ranks, strict=True)]
+    read = [f"{name[:n]}d{name[n:]}" for name, n in zip(kept, axes, strict=True)]
+    z = writer.node("Einsum", [x, y], equation=f"{','.join(read)}->{kept[0]}{kept[1][1:]}")
     if ranks == [2, 2]:
-        return writer.node("ReduceSum", [writer.node("Mul", [x, y])], axes=[1], keepdims=1)
-    x = x if axes[0] == 2 else writer.node("Transpose", [x], perm=[0, 2, 1])
-    y = y if axes[1] == 1 else writer.node("Transpose", [y], perm=[0, 2, 1])
-    return writer.node("MatMul", [x, y])
+        z = writer.node("Unsqueeze", [z, writer.tensor(f"{entry.name}.axis", [1])])
+    return z
 
 
 def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:
@@ -116,7 +119,20 @@ def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "")
         z = writer.node("Mul", [z, scale]) if scale and additive else z
         scores = writer.node("ReduceSum", [z, axes[2]], keepdims=0)
         scores = writer.node("Mul", [scores, *weights]) if weights else scores
-    return writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
+    of_query, of_value = entry.config.get("masks", ("", ""))[:2]
+    if of_value:
+        far = writer.tensor(f"{name}.far", np.asarray(1e9, writer.dtype))
+        less = writer.node("Sub", [scores, far])
+        scores = where(writer, f"{name}.value", of_value, 1, scores, less)
+    y = writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
+    return where(writer, f"{name}.query", of_query, 2, y) if of_query else y
+
+
+def where(writer: Writer, name: str, mask: str, axis: int, x: str, other: str = "") -> str:
+    """Return `x` where a mask (B, T), with one more axis, is True, and else zeros or another."""
+    mask = writer.node("Unsqueeze", [mask, writer.tensor(f"{name}.axis", [axis])])
+    zero = other or writer.tensor(f"{name}.zero", np.asarray(0, writer.dtype))
+    return writer.node("Where", [mask, x, zero])
 
 
 def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:

@@ -10,7 +10,9 @@ import numpy as np
 
 from numpy_rnn.interchange.keras.entries import Call, Entry
 
-MASKS = ("NotEqual", "Any", "InputLayer")  # what Keras 3 makes masks with, beside the chain
+# What Keras 3 makes masks with, beside the chain: first what leaves a mask what it is.
+KEEPING = ("Any", "LogicalOr", "ExpandDims", "ConvertToTensor", "ZerosLike")
+MASKS = (*KEEPING, "Concatenate", "OnesLike", "NotEqual", "InputLayer")
 MAX_CALLS = 10_000  # of layers, once models inside models are taken apart
 Value = tuple[str, int]  # the name of a call, and which of its outputs
 Values = list[Value]
@@ -95,13 +97,22 @@ def _compared(references: References, parts: Parts, uses: Uses) -> tuple[Any, An
     """Return what Keras 3 compares with which numbers for a mask; None if there is no mask."""
     if not references:
         return None, None
-    at, numbers = references[0], list[float]()
-    for _ in MASKS:
-        if getattr(parts[at[0]], "class_name", "") in MASKS[:2]:
-            read, options, _ = uses[at[:2]]
-            numbers += [float(n) for n in options["args"][1:] if isinstance(n, int | float)]
-            at = read[0]
-    return at, tuple(numbers) or (np.nan,)
+    found, seen, joined, left = set[Any](), set[Any](), set[Any](), references[:1]
+    while left:
+        at = left.pop()
+        kind, (read, options, _) = getattr(parts[at[0]], "class_name", ""), uses[at[:2]]
+        if kind == "OnesLike":  # a Concatenate layer of which an input has no mask
+            return None, None
+        if kind == "NotEqual":
+            found |= {(read[0], n) for n in options["args"][1:] if isinstance(n, int | float)}
+        elif kind not in KEEPING and (kind != "Concatenate" or at not in joined):
+            found.add((at, np.nan))
+        elif at not in seen:
+            left += read if kind != "ZerosLike" else []
+            joined = {*read} if kind == "Any" else set()
+        seen.add(at)
+    at, *numbers = found.pop() if len(found) == 1 else (references[0], np.nan)
+    return at, tuple(numbers)
 
 
 def _network(parts: Parts, calls: list[Call], inputs: Values, outputs: Values) -> Network:

@@ -50,6 +50,6 @@ def _rank(entry: Entry, call: Call, given: Sequence[Rank]) -> Rank:  # noqa: PLR
         parts = key if isinstance(key, list) else [key]
         return ranks[0] - sum(type(part) is int for part in parts)
     if kind == "Dot":
-        return max(2, sum(ranks) - 2)
+        return max(2, sum(ranks) - 3)
     changes = {"Embedding": 1, "JoinedSteps": -1, "ApartSteps": 1}
     return (ranks[0] if kind in changes else max(ranks)) + changes.get(kind, 0)

@@ -254,9 +254,9 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: keras.Sequential([keras.Input((None, 2)), L.Masking(), L.Softmax()]),
         "softmax.* mask",
     ),
-    "a product of three and two axes": (
-        lambda: functional(lambda a: L.Dot(axes=(2, 1))([a, L.GRU(2)(a)]), (3, 2)),
-        r"dot.* of arrays with \[3, 2\] axes",
+    "a product of four axes": (
+        lambda: functional(lambda a: L.Dot(axes=(3, 1))([a, L.Flatten()(a)[:, :2]]), (3, 2, 2)),
+        r"dot.* of arrays with \[4, 2\] axes",
     ),
     "8-bit floats": (quantised, r"dense.* with \d+ arrays"),
     "a layer of another package": (
@@ -267,9 +267,46 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: functional(lambda a: L.Attention()([a, a], use_causal_mask=True), (None, 2)),
         "attention.* with use_causal_mask",
     ),
-    "attention with a mask": (
-        lambda: functional(lambda a: L.Attention()([L.Masking()(a), L.Masking()(a)]), (None, 2)),
+    "attention with a mask of its own": (
+        lambda: functional(
+            lambda a: L.Attention()(
+                [L.Masking()(a), a], mask=[None, keras.ops.any(keras.ops.not_equal(a, 0), -1)]
+            ),
+            (None, 2),
+        ),
+        "attention.* mask",
+    ),
+    "attention of heads with a mask": (
+        lambda: functional(lambda a: L.MultiHeadAttention(1, 2)(*[L.Masking()(a)] * 2), (None, 2)),
+        "multi_head_attention.* mask",
+    ),
+    "a product with masks": (
+        lambda: functional(lambda a: L.Multiply()([L.Masking()(a)] * 2), (None, 2)),
+        "multiply.* mask",
+    ),
+    "a maximum with a mask": (
+        lambda: functional(lambda a: L.Maximum()([a, L.Masking()(a)]), (None, 2)),
+        "maximum.* mask",
+    ),
+    "a mask that functions join": (
+        lambda: functional(
+            lambda a: L.GRU(2)(
+                L.Masking()(a),
+                mask=keras.ops.concatenate(
+                    [
+                        keras.ops.any(keras.ops.not_equal(a[:, :2], 0), -1),
+                        keras.ops.ones_like(a[:, 2:, 0], "bool"),
+                    ],
+                    axis=1,
+                ),
+            ),
+            (5, 2),
+        ),
         "mask",
+    ),
+    "two masks of a sum": (
+        lambda: functional(lambda a: L.Add()([L.Masking()(a), L.Masking(1.0)(a)]), (None, 2)),
+        "add.* mask",
     ),
     "another mask than the layer's": (
         lambda: functional(
@@ -282,10 +319,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a mask of a joined sequence": (
         lambda: functional(
-            lambda a: L.GRU(2)(
-                L.Concatenate()([L.Masking()(a), L.GRU(2, return_sequences=True)(a)])
-            ),
-            (None, 2),
+            lambda a: L.GRU(2)(L.Concatenate(axis=1)([L.Masking()(a), L.Masking()(a)])), (None, 2)
         ),
         "mask",
     ),
@@ -420,6 +454,11 @@ GRAPHS: dict[str, Callable[[], Any]] = {
             L.Dot(axes=1, normalize=True)([L.GRU(3)(a), L.LSTM(3)(a)]),
             L.Dot(axes=-1)([L.GRU(3)(a), L.LSTM(3)(a)]),
             L.Dot(axes=(1, -2), normalize=True)([a, L.Dense(2)(a)]),
+            L.Dot(axes=(1, 2))([L.GRU(2)(a), a]),
+            L.Dot(axes=(-1, 1))([L.Dense(3)(a), L.GRU(3)(a)]),
+            L.Dot(axes=(1, 2), normalize=True)([L.GRU(2)(a), L.Dense(2)(a)]),
+            L.Add()([L.Dot(axes=2)([L.Dense(2)(a), a]), L.Dense(1)(a)]),
+            L.Add()([L.Dot(axes=(1, 2))([L.GRU(2)(a), a])[:, :2], L.GRU(2)(a)]),
         ],
         (None, 2),
     ),
@@ -651,10 +690,37 @@ def with_masks(a: Any, b: Any, c: Any) -> Any:
     return [L.Dense(4, "softmax")(y), h, again, last, z]
 
 
+def with_masked_attention(a: Any, b: Any, c: Any) -> Any:
+    """Translate: attention of a decoder's words to those of an encoder. Join and pool."""
+    words, masked = L.Embedding(6, 3, mask_zero=True), L.Masking(1.0)(c)
+    read, *states = L.LSTM(3, return_sequences=True, return_state=True)(words(a))
+    written = L.LSTM(3, return_sequences=True)(words(b), initial_state=states)
+    context = L.AdditiveAttention()([written, read])
+    y = L.TimeDistributed(L.Dense(4))(L.Concatenate()([written, context]))
+    z = L.GRU(2, return_sequences=True)(L.Add()([masked, L.Dense(3)(masked)]))
+    mixed = L.Concatenate()([masked, L.Dense(2)(c)])  # of which one has no mask
+    pooled = [L.GlobalAveragePooling1D()(v) for v in (context, z, mixed)]
+    return [y, *pooled, L.GRU(3)(mixed), L.Attention()([masked, c]), L.Attention()([c, masked])]
+
+
+def with_lost_masks(a: Any, b: Any, c: Any) -> Any:
+    """Give masked sequences to layers and functions that drop a mask."""
+    read = L.LSTM(3, return_sequences=True)(L.Embedding(6, 3, mask_zero=True)(a))
+    seen = L.GRU(2)(L.Conv1D(2, 2, padding="same")(L.Embedding(6, 3, mask_zero=True)(b)))
+    steps = L.GRU(3, return_sequences=True)(L.Masking(1.0)(c))
+    functions = [keras.ops.max(steps, axis=1), L.LSTM(2)(steps + steps), steps[:, -1]]
+    product = L.Dot(axes=2)([steps, L.Masking(1.0)(c)])
+    return [L.GlobalMaxPooling1D()(read), seen, *functions, L.GRU(2)(L.Permute((2, 1))(c)), product]
+
+
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_masks_of_branches(ending: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [with_masks, with_masked_attention, with_lost_masks])
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+@pytest.mark.filterwarnings("ignore:invalid value encountered in divide")  # a row without steps
+def test_masks_of_branches(network: Any, ending: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    model = functional(with_masks, (None,), (None,), (None, 3))
+    sizes = (None,), (None,), (7, 3) if network is with_lost_masks else (None, 3)
+    model = functional(network, *sizes)
     for weight in model.weights:
         weight.assign(rng.standard_normal(weight.shape))
     store(model, tmp_path / f"model.{ending}")

@@ -280,6 +280,33 @@ def test_an_input_with_the_name_of_a_node(tmp_path: Path) -> None:
         load(tmp_path / "m.h5")
 
 
+def test_causal_attention_of_keras_2_is_refused(tmp_path: Path) -> None:
+    start = {"batch_input_shape": [None, None, 2]}
+    for causal in (False, True):
+        parts: Any = [
+            ("x", "InputLayer", start, []),
+            ("look", "Attention", {"causal": causal}, nodes("x", "x")),
+        ]
+        (tmp_path / "m.h5").write_bytes(functional(parts, ["look"], {}))
+        if not causal:
+            load(tmp_path / "m.h5")
+    with pytest.raises(UnsupportedError, match="look with causal"):
+        load(tmp_path / "m.h5")
+
+
+def test_masks_of_keras_2_that_keras_3_drops_are_refused(tmp_path: Path) -> None:
+    start = {"batch_input_shape": [None, None, 2]}
+    parts: Any = [
+        ("x", "InputLayer", start, []),
+        ("masked", "Masking", {}, nodes("x")),
+        ("sum", "Add", {}, nodes("masked", "x")),
+        ("pool", "GlobalMaxPooling1D", {}, nodes("masked")),
+    ]
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["sum", "pool"], {}))
+    with pytest.raises(UnsupportedError, match=r"sum, whose mask.*; pool, whose mask"):
+        load(tmp_path / "m.h5")
+
+
 def test_a_mask_of_keras_2_follows_the_values(tmp_path: Path) -> None:
     """Its config does not name masks. A masked step carries the state on."""
     names, rng = ("kernel", "recurrent_kernel", "bias"), np.random.default_rng(3)
