@@ -111,6 +111,7 @@ FLOORS = [
     ["interchange"],
     [
         "checking.regimes",
+        "checking.branches",
         "checking.variations",
         "checking.nested",
         "checking.equals",

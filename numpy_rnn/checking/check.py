@@ -138,9 +138,8 @@ def check_gradients(
             if not check.run(number, regime):
                 break
         else:
-            if drawn and regimes is None:
-                check.cross_branches()
             if regimes is None:
+                check.cross_branches()
                 check.vary()
         report = check.report()
         seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from numpy_rnn.checking.branches import Branches, Sides
 from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compare_all, has_kink
 from numpy_rnn.checking.derivatives import is_analytic
 from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
@@ -62,7 +63,7 @@ class Checker:
     diagnosis: Diagnosis = NOT_LOCATED
     wrong: tuple[InputRegime, Point] | None = None  # the first inputs with a wrong gradient
     stand_ins: bool = False
-    sides: dict[str, set[bool]] = field(default_factory=dict)  # of each comparison in the code
+    branches: Branches = field(default_factory=Branches)
 
     def run(self, number: int, regime: InputRegime) -> bool:
         """Check one regime. Return whether to go on with the next."""
@@ -85,10 +86,9 @@ class Checker:
                 self.notes.append(f"inputs {regime.name} are not checked: {what}")
                 return True
             raise what from error
-        for site, outcomes in trace(point).sides.items():
-            self.sides.setdefault(site, set()).update(outcomes)
         if violation:
             return self._not_finite(violation, regime)
+        self.branches.record(trace(point, both=True).sides, visible=regime.visible)
         self.regimes.append(regime.name)
         if first:
             self.violations += find_violations(point)
@@ -117,6 +117,7 @@ class Checker:
         if isinstance(self.target, ObjectTarget):
             self.target.discover(values)
             values |= draw_parameters(rng, self.target.parameters(), regime, self.keep)
+        values |= {name: values[name] * factor for name, factor in regime.factors}
         axes |= axes_of_arrays(values, axes, self.chosen_axes)
         result = self.target.run(values)
         T, position = num_steps(values, axes)
@@ -276,26 +277,25 @@ class Checker:
                     self.run(0, InputRegime("after another pass", extra=True))
 
     def cross_branches(self) -> None:
-        """Try inputs of other magnitudes where a comparison in the code fell to one side only."""
-        for factor in (10.0, 0.1, 100.0, 1e-2, 1e3, 1e-4):
-            open_sites = [site for site, outcomes in self.sides.items() if len(outcomes) == 1]
-            if not open_sites:
-                return
-            name = f"{factor:g} times as large"
-            regime, seen = InputRegime(name, factor=factor, rtol=1e-6), dict[str, set[bool]]()
+        """Try inputs that take the other side of comparisons in the code, and say which did not."""
+        names = [name for name, given in self.given.items() if isinstance(given, str)]
+        if isinstance(self.target, ObjectTarget):
+            names += [name for name in self.target.found if name not in self.keep]
+
+        def moved(factors: Mapping[str, float]) -> InputRegime:
+            name, factor = next(iter(factors.items()))
+            what = f"{name} " if len(set(factors.values())) > 1 or len(names) > len(factors) else ""
+            return InputRegime(f"{what}{factor:.3g} times as large", factors=tuple(factors.items()))
+
+        def sides_at(factors: Mapping[str, float]) -> Sides:
             # Code may raise whatever it likes for inputs that it was not written for.
             with contextlib.suppress(Exception), np.errstate(all="ignore"):
-                seen = trace(self.inputs(100, regime)[0]).sides
-            if any(len(self.sides[s] | seen.get(s, set())) == 2 for s in open_sites):
-                self.run(100, regime)
-        for site, outcomes in self.sides.items():
-            if len(outcomes) == 1:
-                kind, line = site.split("|", 1)
-                side = "true" if True in outcomes else "false"
-                self.notes.append(
-                    f"only one side was reached of a comparison that was always {side}: "
-                    f"{kind} at {line}"
-                )
+                return trace(self.inputs(100, moved(factors))[0], both=True).sides
+            return {}
+
+        for factors in self.branches.moves(names, sides_at):
+            self.run(100, moved(factors))
+        self.notes += self.branches.notes()
 
     def report(self) -> Report:
         """Return what was found."""

@@ -114,7 +114,7 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
     exact_ones = {} if single else _claimed_as(point, lambda v: v.astype(np.longdouble))
     for name, exact in exact_ones.items():
         if name in moved and exact.shape == moved[name].shape:
-            moved[name] += np.abs(exact - claimed[name]).astype(float)
+            moved[name] += _finite_change(exact, claimed[name])
     bits = 1.2e-7 if context.settings.single else 0.0
 
     def move(v: Array) -> Array:
@@ -128,13 +128,19 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
         for again in (near.claimed(), inside):
             for name, most in moved.items():
                 if np.shape(np.asarray(again.get(name))) == most.shape:
-                    np.maximum(most, np.abs(again[name] - claimed[name]), out=most)
+                    np.maximum(most, _finite_change(again[name], claimed[name]), out=most)
     if not context.regime.optional:
         return moved
     # Where inputs are of all magnitudes, what is far below the largest is rounding.
     inputs = [point.values[name] for name in point.real_names()]
     floor = 1e-3 * largest(*moved.values()) + 1e-15 * largest(1, *inputs) * largest(*point.douts)
     return {name: most + floor for name, most in moved.items()}
+
+
+def _finite_change(again: Array, claimed: Array) -> Array:
+    """Return by how much gradients differ. A NaN must not excuse an error, so it counts as 0."""
+    change = np.abs(again - claimed).astype(float)
+    return np.where(np.isfinite(change), change, 0.0)
 
 
 def _claimed_as(point: Point, convert: Callable[[Array], Array]) -> Gradients:

@@ -31,13 +31,18 @@ class InputRegime(NamedTuple):
     rtol: float = 1e-10  # of a time slice, for an exact method
     values: Literal["normal", "wide", "with zeros"] = "normal"
     single: str = ""  # letters whose size is 1
-    factor: float = 1.0  # on everything, to reach the other side of a comparison
+    factors: tuple[tuple[str, float], ...] = ()  # on values, to reach another side of a branch
     extra: bool = False  # other than what the caller gave
 
     @property
     def optional(self) -> bool:
         """Whether code need not take such inputs: a failure or an overflow is a remark."""
-        return self.values != "normal" or bool(self.single) or self.factor != 1 or self.extra
+        return self.values != "normal" or bool(self.single) or bool(self.factors) or self.extra
+
+    @property
+    def visible(self) -> bool:
+        """Whether gradients of usual size pass: nothing saturates or explodes everywhere."""
+        return self.weights == 1 and self.recurrent <= 1 and self.values == "normal"
 
 
 REGIMES = (

@@ -87,7 +87,7 @@ def draw(
         if name in parsed:
             tokens, shape = parsed[name]
             weight = "T" not in tokens and "B" not in tokens
-            scale = regime.factor
+            scale = 1.0
             if weight:
                 recurrent = len(tokens) == 2 and any(
                     letter in state_letters for letter in _inputs_of(tokens)
@@ -185,7 +185,7 @@ def draw_parameters(
         numbers = _numbers(rng, value.shape, regime, wide=False)
         if not matrix and (value > 0).all():
             numbers, scale = 0.5 + np.abs(numbers), 1.0
-        scale *= regime.weights * (regime.recurrent if recurrent else 1) * regime.factor
+        scale *= regime.weights * (regime.recurrent if recurrent else 1)
         drawn[name] = np.asarray(numbers * scale, value.dtype)
     return drawn
 

@@ -24,7 +24,7 @@ from numpy_rnn.checking.target import (
     largest,
     of_real,
 )
-from numpy_rnn.checking.traced import Record, line_of_user, traced, tracing
+from numpy_rnn.checking.traced import Record, line_of_user, stand_ins, traced, tracing
 from numpy_rnn.functional.types import Array
 
 # The kinds that leave the numbers of a first backward right, by the word that allows them.
@@ -224,8 +224,9 @@ def trace(point: Point, *, both: bool = False) -> Record:
     values = of_real(lambda v: traced(np.array(v)), point.values)
     # Code that refuses tracing arrays records nothing, which is no error.
     record = Record()
-    with tracing(record=record), warnings.catch_warnings(), contextlib.suppress(Exception):
-        warnings.simplefilter("ignore")
+    buffers = stand_ins(*point.target.code, complex_buffers=False)
+    quiet = warnings.catch_warnings(action="ignore")
+    with tracing(record=record), buffers, quiet, contextlib.suppress(Exception):
         result = point.target.run(values)
         if both:
             result.backward([traced(np.array(dout)) for dout in point.douts])

@@ -7,7 +7,7 @@ array creation in the user's code gives complex buffers for a while, and ``float
 complex numbers (:func:`stand_ins`).
 
 With real numbers the same class records what is not seen from outside: where float64 becomes
-float32, and to which side each comparison of the code falls.
+float32, and to which side each comparison of the code falls. Buffers have this class then, too.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def _moved(result: Any, last_bits: np.random.Generator) -> Any:
     """Return a result of real numbers with its last bits moved."""
     if np.asarray(result).dtype.kind != "f":
         return result
-    return result + np.spacing(result) * last_bits.integers(-2, 3, np.shape(result))
+    last_bit = np.nan_to_num(np.spacing(result))  # that of an infinity is NaN
+    return result + last_bit * last_bits.integers(-2, 3, np.shape(result))
 
 
 class TracedArray(np.ndarray[Any, Any]):
@@ -148,6 +149,9 @@ class TracedArray(np.ndarray[Any, Any]):
 
     def __getitem__(self, index: Any) -> Any:
         return traced(super().__getitem__(index))
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(traced, super().__iter__())  # code may compare single numbers
 
     def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
         """Convert, and record what is lost; complex numbers stay complex."""
@@ -222,7 +226,8 @@ def _record_side(record: Record, name: str, inputs: list[Any]) -> None:
     if name in ("absolute", "fabs", "sign"):
         pairs = [("> 0", inputs[0], 0.0)]
     elif name == "clip":
-        pairs = [("lower", inputs[0], inputs[1]), ("upper", inputs[0], inputs[2])]
+        limits = zip(("lower", "upper"), inputs[1:3], strict=True)
+        pairs = [(end, inputs[0], limit) for end, limit in limits if np.isfinite(limit).any()]
     elif name in COMPARISONS or name in ("maximum", "minimum", "fmax", "fmin"):
         pairs = [(name, inputs[0], inputs[1])]
     else:
@@ -250,9 +255,9 @@ class _Float(float, metaclass=_FloatType):
 
 
 @contextlib.contextmanager
-def stand_ins(*functions: Any) -> Iterator[None]:
-    """Give complex buffers to the user's code, in the modules of these functions by name too."""
-    swaps = {id(getattr(np, name)): _creator(getattr(np, name)) for name in CREATORS}
+def stand_ins(*functions: Any, complex_buffers: bool = True) -> Iterator[None]:
+    """Give tracing buffers to the user's code, in the modules of these functions by name too."""
+    swaps = {id(getattr(np, n)): _creator(getattr(np, n), complex_buffers) for n in CREATORS}
     swaps |= {id(getattr(math, name)): _math(name) for name in MATH}
     spaces = [(space, {"float": _Float}) for space in _globals_of(functions)]
     changes: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
@@ -270,8 +275,8 @@ def stand_ins(*functions: Any) -> Iterator[None]:
                 del space[name]
 
 
-def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a version of an array creation that gives complex buffers to this thread's code."""
+def _creator(function: Callable[..., Any], complex_buffers: bool) -> Callable[..., Any]:
+    """Return a version of an array creation that gives tracing buffers to this thread's code."""
     thread = threading.get_ident()
 
     @functools.wraps(function)
@@ -280,6 +285,8 @@ def _creator(function: Callable[..., Any]) -> Callable[..., Any]:
         outside = "site-packages" in name or name.startswith((HERE, NUMPY))
         if outside or thread != threading.get_ident():
             return function(*args, **options)
+        if not complex_buffers:
+            return traced(function(*args, **options))
         chosen = options.get("dtype", args[1] if len(args) > 1 else None)
         if function.__name__ in FROM_DATA and chosen is not None and np.dtype(chosen).kind in "fc":
             args, options = args[:1], options | {"dtype": complex}

@@ -89,40 +89,6 @@ def test_parameters_are_drawn_anew_unless_they_are_kept() -> None:
         check_gradients(Hides(), "B 3", keep="V")
 
 
-def softplus(x: Array) -> Any:
-    y = np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20))))
-    return y, x
-
-
-@pytest.mark.parametrize(
-    ("above", "at_zero", "ok"), [(1.0, 0.5, True), (2.0, 0.5, False), (1.0, 0.4, False)]
-)
-def test_both_sides_of_a_threshold_are_reached(above: float, at_zero: float, ok: bool) -> None:
-    def backward(dy: Array, x: Array) -> Array:
-        slope = np.where(x > 20, above, 1 / (1 + np.exp(-np.minimum(x, 20))))
-        return np.asarray(dy * np.where(x == 0, at_zero, slope))
-
-    assert check_gradients((softplus, backward), "T B D").ok == ok
-
-
-def test_a_side_that_is_never_reached_is_said() -> None:
-    def far(x: Array) -> Any:
-        return np.where(x > 1e30, 2 * x, x), None
-
-    report = check_gradients((far, lambda dy, _cache: dy), "T B D")
-    assert report.ok
-    assert any("only one side was reached" in note for note in report.notes)
-
-
-def relu(x: Array) -> Any:
-    return np.maximum(x, 0), x
-
-
-def test_a_kink_takes_the_slope_of_either_side() -> None:
-    for slope in ((lambda x: x > 0), (lambda x: x >= 0)):
-        assert_gradients((relu, lambda dy, x, s=slope: dy * s(x)), "T B D")
-
-
 def test_a_bug_at_one_step_only_is_caught() -> None:
     def backward(dy: Array, shape: Any) -> Array:
         return dy * (2 if shape[0] == 1 else 1)
