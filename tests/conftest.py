@@ -40,7 +40,7 @@ settings.register_profile("thorough", settings.get_profile("numpy_rnn"), max_exa
 # For mutmut (pyproject.toml), which runs the tests once for each of some thousand mutants.
 settings.register_profile("mutants", settings.get_profile("numpy_rnn"), max_examples=5)
 
-# The search for a cause takes seconds, and tests/checking/test_repair.py asks for it.
+# The search for a cause takes seconds, and tests/checking/test_slips.py asks for it.
 check.CAUSE_SECONDS = 0.0
 
 ROOT = Path(__file__).parent.parent
