@@ -62,8 +62,10 @@ def main(arguments: list[str]) -> int:
         status, reason = 130, "interrupted"
     except (Exception, SystemExit) as error:
         reason = str(error)
-        if not isinstance(error, EXPECTED):
-            last = traceback.extract_tb(error.__traceback__)[-1]
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        # An import that fails in the user's file says where. The search for MODULE is Python's.
+        in_file = isinstance(error, ImportError) and not last.filename.startswith("<")
+        if in_file or not isinstance(error, EXPECTED):
             reason = f"{last.filename}:{last.lineno}: {type(error).__name__}: {reason}"
     line = " ".join(strip_control_characters(reason).split())
     sys.stderr.write(f"numpy_rnn.checking: {line}\n")

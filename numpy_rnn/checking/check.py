@@ -21,12 +21,13 @@ from numpy_rnn.checking.objects import METHODS, ObjectTarget
 from numpy_rnn.checking.regimes import GIVEN_REGIMES, choose_regimes
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import Given, complete_sizes
-from numpy_rnn.checking.side_effects import SIDE_EFFECTS, WRONG
+from numpy_rnn.checking.side_effects import KINDS
 from numpy_rnn.checking.target import Target, argument_names, positional
 
 # What code prints, the global generators and NumPy's functions are replaced for a while.
 ONE_AT_A_TIME = threading.RLock()
 CAUSE_SECONDS = 5.0  # to look for a cause, unless a call says otherwise
+METHOD_NAMES = "auto", "complex step", "central differences"
 FORMS = (
     "a pair (forward, backward), an object with both methods, a function "
     "theta -> (loss, gradient), a torch.autograd.Function or a jax.custom_vjp"
@@ -80,7 +81,7 @@ def check_gradients(
         with a note that names the operation.
     regimes : sequence of str, optional
         Regimes to draw inputs for, of usual, last-step-only, saturated, vanishing,
-        exploding, wide, zeros and ties, and one step; all by default.
+        exploding, wide, zeros and ties, one step, and one row; all by default.
     rtol : float, optional
         Largest error of a time slice, relative to its largest entry. By default 1e-10 for the
         complex step (1e-6 where inputs saturate, 1e-8 where they explode), and at least 1e-8
@@ -116,17 +117,18 @@ def check_gradients(
     >>> print(*report.suggestions)
     the gradient of b is off by a constant factor 2: is a factor missing, or one too many?
     """
-    if method not in ("auto", "complex step", "central differences"):
-        raise ValueError(
-            f"check_gradients: method is {method!r}, expected 'auto', 'complex step' or "
-            "'central differences'"
-        )
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
     allow = {allow} if isinstance(allow, str) else set(allow)
-    if unknown := sorted(allow - {*SIDE_EFFECTS, *WRONG}):
-        raise ValueError(
-            f"allow: {unknown[0]!r}, expected some of {', '.join((*SIDE_EFFECTS, *WRONG))}"
-        )
+    unknown = sorted(allow - KINDS.keys())
+    seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
+    for name, value, fits, expected in (
+        ("method", method, method in METHOD_NAMES, f"one of {METHOD_NAMES}"),
+        ("seed", seed, str(seed).isdigit(), "a whole number from 0"),
+        ("cause_seconds", seconds, seconds >= 0, "at least 0"),
+        ("allow", "".join(unknown[:1]), not unknown, f"some of {', '.join(KINDS)}"),
+    ):
+        if not fits:
+            raise ValueError(f"check_gradients: {name} is {value!r}, expected {expected}")
     adapted, given = read_target(target, arguments, parameters)
     first_method: Method = "complex step" if method == "auto" else method
     settings = CheckSettings(first_method, rtol, tuple(gates or ()), seed)
@@ -142,7 +144,6 @@ def check_gradients(
                 check.cross_branches()
                 check.vary()
         report = check.report()
-        seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
         if locate and seconds > 0 and not report.gradients_ok:
             options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
             options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}

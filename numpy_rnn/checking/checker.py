@@ -16,21 +16,21 @@ from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.places import guess_gates
-from numpy_rnn.checking.regimes import GIVEN_REGIMES, REGIMES, InputRegime
+from numpy_rnn.checking.regimes import GIVEN_REGIMES, ONE_ROW, REGIMES, InputRegime
 from numpy_rnn.checking.repair import suggest_repair
 from numpy_rnn.checking.report import Report, worst_rows
 from numpy_rnn.checking.shapes import (
     Axes,
     Given,
     axes_of_arrays,
+    described,
     draw,
     draw_gradients,
     draw_parameters,
     num_steps,
 )
 from numpy_rnn.checking.side_effects import (
-    SIDE_EFFECTS,
-    WRONG,
+    KINDS,
     Violation,
     find_not_finite,
     find_violations,
@@ -80,8 +80,8 @@ class Checker:
             extra = regime.optional and not first
             if isinstance(error, FormError | ValueError) and not (extra or _is_of_target(error)):
                 raise
-            shapes = ", ".join(f"{n} {g}" for n, g in self.given.items() if isinstance(g, str))
-            what = in_one_line(error, f"{self.target.name}: with {shapes or 'these arguments'}")
+            shapes = described(self.given, self.sizes)
+            what = in_one_line(error, f"{self.target.name}: with {shapes}")
             if extra:
                 self.notes.append(f"inputs {regime.name} are not checked: {what}")
                 return True
@@ -264,7 +264,7 @@ class Checker:
             self.run(0, InputRegime("of other sizes", extra=True))
         self.sizes = sizes
         if "T" in shapes and "B" in shapes:
-            self.run(0, InputRegime("one row", single="B"))
+            self.run(0, ONE_ROW)
         together = self.target.forward
         if hasattr(together, "alone"):
             self.target.forward = together.alone
@@ -312,7 +312,7 @@ class Checker:
             if c.unresolved
         ]
         self.notes += self.target.remarks
-        kinds = {(SIDE_EFFECTS | WRONG)[word] for word in self.allow}
+        kinds = {KINDS[word] for word in self.allow}
         meant = [v for v in self.violations if v.kind in kinds]
         self.notes += [f"allowed: {v.kind}: {v.text}" for v in meant]
         return Report(

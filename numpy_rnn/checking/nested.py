@@ -134,8 +134,8 @@ class Arguments:
         if isinstance(what, list | tuple):
             if all(isinstance(part, int | float) for part in what):
                 raise FormError(
-                    f"check_gradients: {name} is a {type(what).__name__} of numbers, expected an "
-                    "array, or a list of arrays or shapes"
+                    f"check_gradients: {name} is a {type(what).__name__} of numbers, expected a "
+                    "shape such as 'T B D', an array, or a list of these"
                 )
             return rebuilt(what, [self._read(f"{name}[{i}]", p) for i, p in enumerate(what)])
         self.values[name] = what

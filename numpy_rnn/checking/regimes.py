@@ -59,6 +59,8 @@ OPTIONAL_REGIMES = (
     InputRegime("zeros and ties", values="with zeros", rtol=1e-8),
     InputRegime("one step", single="TB"),
 )
+# With several steps. Where T and B are axes, all regimes have it besides.
+ONE_ROW = InputRegime("one row", single="B")
 # For arguments that are given as arrays, whose scale is not ours to choose.
 GIVEN_REGIMES = (InputRegime("given"), InputRegime("given, last step only", loss_steps="last"))
 
@@ -67,7 +69,7 @@ def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
     """Return the regimes of these names, or all of them for None."""
     if names is None:
         return REGIMES + OPTIONAL_REGIMES
-    known = {regime.name: regime for regime in REGIMES + OPTIONAL_REGIMES}
+    known = {regime.name: regime for regime in (*REGIMES, *OPTIONAL_REGIMES, ONE_ROW)}
     wrong = [repr(name) for name in names if name not in known]
     if wrong or not names:
         given = wrong[0] if wrong else "none"

@@ -49,7 +49,8 @@ def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[
             match = re.fullmatch(r"(\d*)([A-Za-z]?)", term)
             if match is None or not term:
                 raise ValueError(
-                    f"{name}: {token!r} in {shape!r}, expected tokens such as T, 4H, H+D or 7"
+                    f"{name}: {token!r} in {shape!r}, expected tokens such as T, 4H, H+D or 7 "
+                    "with spaces between them, as in 'T B D'"
                 )
             factor, letter = match.groups()
             if letter and letter not in sizes:
@@ -60,6 +61,16 @@ def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[
             total += int(factor or 1) * (sizes[letter] if letter else 1)
         found.append(total)
     return axes, tuple(found)
+
+
+def described(given: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
+    """Return the arguments that were given as shapes, and what stands beside them, in words."""
+    text = ", ".join(f"{name} {shape}" for name, shape in given.items() if isinstance(shape, str))
+    numbers = [f", {n} the number {g}" for n, g in given.items() if isinstance(g, int | float)]
+    arrays = [f", {n} of shape {g.shape}" for n, g in given.items() if isinstance(g, np.ndarray)]
+    if arrays and text:  # whose sizes have to agree with those of the letters
+        numbers.append(" and " + ", ".join(f"{k} = {sizes[k]}" for k in sizes if k in text))
+    return (text + "".join(arrays + numbers)) if text else "these arguments"
 
 
 def letter_of(axis: str) -> str:

@@ -37,7 +37,7 @@ SIDE_EFFECTS = {
     "float32": "float32",
 }
 # What makes the numbers themselves wrong, somewhere.
-WRONG = {"clips": "not linear", "random": "random", "unchecked": "not checked"}
+KINDS = SIDE_EFFECTS | {"clips": "not linear", "random": "random", "unchecked": "not checked"}
 
 
 class Violation(NamedTuple):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy_rnn import LSTM, CrossEntropyLoss, Dropout, Linear, MSELoss, Sequential
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.checking import assert_gradients, check_gradients
+from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.shapes import Given
 from numpy_rnn.functional.types import Array
 from tests.checking import users_cells
@@ -288,11 +289,18 @@ def test_wrong_shapes_missing_gradients_and_transposes_are_said() -> None:
     [
         ({"x": "T B Q"}, "'Q' in 'T B Q' has no size, expected one of T, B, D"),
         ({"x": "T B D!"}, "'D!' in 'T B D!', expected tokens such as T, 4H, H\\+D or 7"),
+        ({"x": "T,B,D"}, "'T,B,D' in 'T,B,D', expected .* with spaces between them"),
+        ({"x": "T B D", "seed": "a"}, "seed is 'a', expected a whole number from 0"),
+        ({"x": "T B D", "seed": -1}, "seed is -1, expected a whole number from 0"),
+        ({"x": "T B D", "cause_seconds": -1}, "cause_seconds is -1, expected at least 0"),
+        ({"x": (12,)}, "x is a tuple of numbers, expected a shape such as 'T B D', an array"),
+        ({"x": 12}, "with W H D, b H, x the number 12: "),
+        ({"x": np.ones((2, 3, 4))}, r"W H D, b H, x of shape \(2, 3, 4\) and D = 5, H = 4: "),
         ({"x": "T B D", "regimes": ["wild"]}, "'wild', expected some of usual, last-step-only"),
     ],
 )
 def test_arguments_that_cannot_be_read(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FormError), match=message):
         check_gradients(
             (F.linear_forward, F.linear_backward),
             {"x": arguments.pop("x"), "W": "H D", "b": "H"},
@@ -314,7 +322,12 @@ def test_targets_that_cannot_be_checked() -> None:
 
 
 def test_the_report_is_a_table() -> None:
-    report = check_gradients((F.linear_forward, F.linear_backward), "T B D", "H D", "H")
+    def off_at_one_row(dy: Array, cache: Any) -> Any:
+        dx, dW, db = F.linear_backward(dy, cache)
+        return dx * (1 + 1e-13 * (dy.shape[1] == 1)), dW, db  # its error is largest there
+
+    report = check_gradients((F.linear_forward, off_at_one_row), "T B D", "H D", "H")
+    assert report.rows[0].regime in ("one row", "one step")
     lines = str(report).splitlines()
     assert lines[0].startswith("linear: gradients by complex step, inputs: usual, last-step-only")
     assert [line.split()[:3] for line in lines[1:4]] == [
@@ -323,3 +336,6 @@ def test_the_report_is_a_table() -> None:
         ["b", "4", "ok"],
     ]
     assert lines[-1] == "all gradients are right"
+    pair = F.linear_forward, F.linear_backward
+    one_row = check_gradients(pair, "T B D", "H D", "H", regimes=["one row"])
+    assert one_row.regimes == ("one row",)

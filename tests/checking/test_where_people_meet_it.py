@@ -115,6 +115,7 @@ def test_wrong_use_is_one_line_with_status_2(
 @pytest.mark.parametrize(
     ("code", "message"),
     [
+        ("import torchx", "cell.py:1: ModuleNotFoundError: No module named 'torchx'"),
         ("1 / 0", "cell.py:1: ZeroDivisionError: division by zero"),
         ("def (", "invalid syntax (cell.py, line 1)"),
         ("raise SystemExit(0)", "cell.py:1: SystemExit: 0"),
