@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from numpy_rnn.checking.regimes import InputRegime
 
 Sides = dict[str, set[bool]]  # by comparison and line, its outcomes
 FARTHEST = 6.0  # powers of ten by which a value is moved
-EVERYTHING = (1.0, -1.0, 2.0, -2.0, 3.0, -4.0)  # powers of ten for all values together
 
 
 class Branches:
@@ -20,55 +21,52 @@ class Branches:
         self.anywhere: Sides = {}
         self.seen: Sides = {}
 
-    def record(self, sides: Sides, *, visible: bool) -> None:
-        """Add what was reached with one set of inputs."""
-        for found in (self.anywhere, self.seen) if visible else (self.anywhere,):
+    def record(self, sides: Sides, regime: InputRegime) -> None:
+        """Add what was reached with the inputs of a regime."""
+        for found in (self.anywhere, self.seen) if regime.visible else (self.anywhere,):
             for site, outcomes in sides.items():
                 found.setdefault(site, set()).update(outcomes)
 
     def moves(
-        self, names: Sequence[str], sides_at: Callable[[Mapping[str, float]], Sides]
-    ) -> Iterator[dict[str, float]]:
-        """Yield factors on values, by name, with which a side is reached that was not seen.
+        self, names: Sequence[str], sides_at: Callable[[InputRegime], Sides]
+    ) -> Iterator[InputRegime]:
+        """Yield regimes that move values, each to a side of a comparison that was not seen.
 
         One value grows, by as little as it takes. Values after it shrink by as much, so that
-        what follows the comparison does not saturate. `sides_at` is what is reached with factors.
+        what follows the comparison does not saturate. Then all values grow or shrink together.
         """
-
-        def is_new(factors: Mapping[str, float], known: Sides) -> bool:
-            return any(
-                outcomes - known.get(site, set())
-                for site, outcomes in sides_at(factors).items()
-                if not site.startswith(("equal", "not_equal"))  # no factor makes values equal
-            )
-
-        for position in reversed(range(len(names))):  # those near the loss move the fewest others
-
-            def factors(power: float, first: int = position) -> dict[str, float]:
-                smaller = dict.fromkeys(names[first + 1 :], 10**-power)
-                return {names[first]: 10**power, **smaller}
-
+        signs = [{n: 1, **dict.fromkeys(names[i + 1 :], -1)} for i, n in enumerate(names)]
+        for moved in [*reversed(signs), dict.fromkeys(names, 1), dict.fromkeys(names, -1)]:
             if all(len(self.seen.get(site, ())) == 2 for site in self.anywhere):
                 return
             low, high = 0.0, FARTHEST
-            if is_new(factors(high), self.seen):
+            if self._is_new(sides_at(_moved_by(high, moved))):
                 while high - low > 0.2:
                     middle = (low + high) / 2
-                    found = is_new(factors(middle), self.seen)
-                    low, high = (low, middle) if found else (middle, high)
-                yield factors(high)
-        for power in EVERYTHING:
-            together = dict.fromkeys(names, 10**power)
-            if self._one_sided() and is_new(together, self.anywhere):
-                yield together
+                    is_new = self._is_new(sides_at(_moved_by(middle, moved)))
+                    low, high = (low, middle) if is_new else (middle, high)
+                yield _moved_by(high, moved)
 
-    def _one_sided(self) -> Sides:
-        return {site: sides for site, sides in self.anywhere.items() if len(sides) == 1}
+    def _is_new(self, sides: Sides) -> bool:
+        return any(
+            outcomes - self.seen.get(site, set())
+            for site, outcomes in sides.items()
+            if not site.startswith(("equal", "not_equal"))  # no factor makes values equal
+        )
 
     def notes(self) -> list[str]:
         """Return a remark for each comparison of which one side was never reached."""
         return [
             f"only one side was reached of a comparison that was always {str(*sides).lower()}: "
             + site.replace("|", " at ", 1)
-            for site, sides in self._one_sided().items()
+            for site, sides in self.anywhere.items()
+            if len(sides) == 1
         ]
+
+
+def _moved_by(power: float, signs: dict[str, int]) -> InputRegime:
+    name, factor = next(iter(signs)), 10 ** (power * next(iter(signs.values())))
+    alike = len(signs) > 1 and len(set(signs.values())) == 1
+    what = "everything" if alike else name
+    factors = tuple((n, 10 ** (power * sign)) for n, sign in signs.items())
+    return InputRegime(f"{what} times {factor:.3g}", factors=factors)

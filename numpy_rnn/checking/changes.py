@@ -10,14 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from numpy_rnn.checking.edits import (
-    Edit,
-    Source,
-    expressions,
-    is_stored,
-    names_in,
-    statements,
-)
+from numpy_rnn.checking.edits import Edit, Source, expressions, is_stored, names_in, statements
 from numpy_rnn.checking.pool import Pool, is_gradient, other_steps
 from numpy_rnn.checking.rules import Change, changes_of
 

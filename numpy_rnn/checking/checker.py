@@ -88,7 +88,7 @@ class Checker:
             raise what from error
         if violation:
             return self._not_finite(violation, regime)
-        self.branches.record(trace(point, both=True).sides, visible=regime.visible)
+        self.branches.record(trace(point, both=True).sides, regime)
         self.regimes.append(regime.name)
         if first:
             self.violations += find_violations(point)
@@ -282,19 +282,14 @@ class Checker:
         if isinstance(self.target, ObjectTarget):
             names += [name for name in self.target.found if name not in self.keep]
 
-        def moved(factors: Mapping[str, float]) -> InputRegime:
-            name, factor = next(iter(factors.items()))
-            what = f"{name} " if len(set(factors.values())) > 1 or len(names) > len(factors) else ""
-            return InputRegime(f"{what}{factor:.3g} times as large", factors=tuple(factors.items()))
-
-        def sides_at(factors: Mapping[str, float]) -> Sides:
+        def sides_at(regime: InputRegime) -> Sides:
             # Code may raise whatever it likes for inputs that it was not written for.
             with contextlib.suppress(Exception), np.errstate(all="ignore"):
-                return trace(self.inputs(100, moved(factors))[0], both=True).sides
+                return trace(self.inputs(100, regime)[0], both=True).sides
             return {}
 
-        for factors in self.branches.moves(names, sides_at):
-            self.run(100, moved(factors))
+        for regime in self.branches.moves(names, sides_at) if names else ():
+            self.run(100, regime)
         self.notes += self.branches.notes()
 
     def report(self) -> Report:

@@ -172,15 +172,13 @@ class TracedArray(np.ndarray[Any, Any]):
 
     def var(self, *args: Any, **options: Any) -> Any:
         """Return the variance."""
-        if self.dtype.kind == "c":
-            return np.var(self, *args, **options)
-        return super().var(*args, **options)
+        call = functools.partial(np.var, self) if self.dtype.kind == "c" else super().var
+        return call(*args, **options)
 
     def std(self, *args: Any, **options: Any) -> Any:
         """Return the standard deviation."""
-        if self.dtype.kind == "c":
-            return np.std(self, *args, **options)
-        return super().std(*args, **options)
+        call = functools.partial(np.std, self) if self.dtype.kind == "c" else super().std
+        return call(*args, **options)
 
     @property  # type: ignore[misc]
     def real(self) -> Any:  # read-only: code under test does not assign to it

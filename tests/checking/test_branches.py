@@ -12,6 +12,7 @@ import pytest
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.checking import assert_gradients, check_gradients
 from numpy_rnn.checking.branches import Branches
+from numpy_rnn.checking.regimes import InputRegime, choose_regimes
 from numpy_rnn.functional.types import Array
 
 SHAPES = {"x": "T B D", "h0": "B H", "W": "H D", "U": "H H", "b": "H", "V": "P H", "c": "P"}
@@ -262,20 +263,23 @@ def test_a_limit_at_infinity_has_no_other_side() -> None:
 
 
 def test_a_move_is_as_small_as_possible_and_shrinks_what_comes_after() -> None:
-    def sides_at(factors: Any) -> Any:
+    usual, saturated, *_ = choose_regimes(["usual", "saturated"])
+
+    def sides_at(regime: InputRegime) -> Any:
+        factors = dict(regime.factors)
         reached = factors.get("W", 1) > 50 or factors.get("b", 1) > 5000
         return {"greater|": {reached, False}, "equal|": {reached}}
 
     branches = Branches()
-    branches.record(sides_at({}), visible=True)
+    branches.record(sides_at(usual), usual)
     move = next(branches.moves(["x", "W"], sides_at))
-    assert list(move) == ["W"]
-    assert 50 < move["W"] < 100
-    first = next(branches.moves(["x", "W", "V"], sides_at))
-    assert first["V"] == pytest.approx(1 / first["W"])
-    branches.record({"greater|": {True}}, visible=False)
+    assert [name for name, _ in move.factors] == ["W"]
+    assert 50 < move.factors[0][1] < 100
+    (_, larger), (_, smaller) = next(branches.moves(["x", "W", "V"], sides_at)).factors
+    assert smaller == pytest.approx(1 / larger)
+    branches.record({"greater|": {True}}, saturated)
     assert list(branches.moves(["W"], sides_at))  # where nothing shows, it does not count
-    branches.record({"greater|": {True}, "equal|": {True}}, visible=True)
+    branches.record({"greater|": {True}, "equal|": {True}}, usual)
     assert not list(branches.moves(["W"], sides_at))
 
 
