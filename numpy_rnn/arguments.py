@@ -15,15 +15,12 @@ from dataclasses import field, fields
 from functools import cache, partial
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from numpy_rnn.functional.types import Array
+from numpy_rnn.functional.types import Array, Generator
 from numpy_rnn.text import shown
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 NUMBERS = "biufc"  # kinds of dtypes
 NO_DEFAULT = inspect.Parameter.empty

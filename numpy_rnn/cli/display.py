@@ -57,16 +57,14 @@ class ConsoleCallback(Callback):
                 self.bar.write(f"step {step.number:6d}  loss {loss:.4f}")
         elif len(validation.history) > self._shown:
             self._shown = len(validation.history)
-            self._write_validation(step.number, validation)
-
-    def _write_validation(self, step: int, validation: Validation) -> None:
-        loss = validation.history[-1][1]
-        self.bar.write(
-            f"step {step:6d}  loss {self.history.average:.4f}  validation {loss:.4f} nats, "
-            f"{bits(loss):.3f} bits per character{'  best' if loss == validation.best else ''}"
-        )
-        for line in self.sample(step).splitlines():
-            self.bar.write(f"  | {line}")
+            held_out = validation.history[-1][1]
+            best = "  best" if held_out == validation.best else ""
+            self.bar.write(
+                f"step {step.number:6d}  loss {loss:.4f}  validation {held_out:.4f} nats, "
+                f"{bits(held_out):.3f} bits per character{best}"
+            )
+            for line in self.sample(step.number).splitlines():
+                self.bar.write(f"  | {line}")
 
 
 def bits(nats: float) -> float:

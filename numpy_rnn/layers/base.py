@@ -19,7 +19,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -32,14 +32,11 @@ from numpy_rnn.arguments import (
     constructor_arguments,
 )
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, Generator, State
 from numpy_rnn.layers.remember import Remembers
 from numpy_rnn.layers.validate import Where, check_no_state, read_input, to_dtype
 from numpy_rnn.parameters import IncompatibleKeys, Parameters, check_dtype
 from numpy_rnn.safetensors import write
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 Step = Callable[..., tuple[Array, State]]
 MODEL_FILE, MODEL_ENTRY = "a model file of numpy_rnn", "numpy_rnn"

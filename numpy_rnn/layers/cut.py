@@ -13,14 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from numpy_rnn.functional.types import Array, State
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
+from numpy_rnn.functional.types import Array, Generator, State
 
 MIN_ROWS, MAX_SHARDS = 16, 8  # with fewer rows, the matrix products of a shard become slower
 Gradients = dict[str, Array]

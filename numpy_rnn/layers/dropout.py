@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn.arguments import check_probability, check_rng
 from numpy_rnn.functional.contract import Keep
 from numpy_rnn.functional.dropout import DropoutCache, dropout_backward, dropout_forward
-from numpy_rnn.functional.types import Array, DTypeLike, Rng
+from numpy_rnn.functional.types import Array, DTypeLike, Generator, Rng
 from numpy_rnn.layers.stateless import Call, StatelessLayer
 from numpy_rnn.layers.validate import check_array, check_float
 from numpy_rnn.parameters import Parameters
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 def apply_dropout(x: Array, p: float, rng: Generator) -> tuple[Array, DropoutCache]:

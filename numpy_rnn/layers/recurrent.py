@@ -9,13 +9,13 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from numpy_rnn.arguments import check_flag, check_probability, check_rng, check_size
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, DTypeLike, Rng, State
+from numpy_rnn.functional.types import Array, DTypeLike, Generator, Rng, State
 from numpy_rnn.init import uniform
 from numpy_rnn.layers.base import CallOptions, Layer, Step
 from numpy_rnn.layers.batch import SequenceBatch, read_arguments
@@ -38,9 +38,6 @@ from numpy_rnn.layers.validate import (
 )
 from numpy_rnn.layers.workers import Workers
 from numpy_rnn.parameters import Parameters
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class RecurrentOptions(TypedDict, total=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from numpy_rnn.arguments import check_choice, check_flag, check_number, check_size
 from numpy_rnn.functional.activations import (
@@ -26,13 +26,11 @@ from numpy_rnn.functional.indrnn import indrnn_backward, indrnn_forward
 from numpy_rnn.functional.lru import lru_backward, lru_forward
 from numpy_rnn.functional.lstm import lstm_backward, lstm_forward, lstm_stepper
 from numpy_rnn.functional.mingru import mingru_backward, mingru_forward
+from numpy_rnn.functional.types import Generator
 from numpy_rnn.init import lru_ring
 from numpy_rnn.layers.cell import Cell
 from numpy_rnn.layers.recurrent import Recurrent, RecurrentOptions
 from numpy_rnn.text import shown
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 NONLINEARITIES = {"tanh": TANH, "relu": RELU}
 LSTM_ACTIVATIONS = ("sigmoid", "tanh", "tanh")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 
 from numpy_rnn.arguments import check_mapping
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, Generator, State
 from numpy_rnn.layers.base import ApplyOptions, CallOptions, Layer, Step
 from numpy_rnn.layers.dropout import Dropout
 from numpy_rnn.layers.last_step import LastStep
@@ -19,9 +19,6 @@ from numpy_rnn.layers.streaming import predict_in_chunks
 from numpy_rnn.layers.validate import to_dtype, wrong_cache
 from numpy_rnn.parameters import Parameters
 from numpy_rnn.text import shown
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class SequentialCache(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, Generator, State
 from numpy_rnn.layers.cut import (
     PairwiseSum,
     cut,
@@ -22,9 +22,6 @@ from numpy_rnn.layers.cut import (
 )
 from numpy_rnn.layers.validate import Where, check_array, split_state
 from numpy_rnn.layers.workers import Workers, one_blas_thread
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class ShardedCache(NamedTuple):

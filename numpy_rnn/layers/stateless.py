@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.contract import Keep
-from numpy_rnn.functional.types import Array, DType, State
+from numpy_rnn.functional.types import Array, DType, Generator, State
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.validate import (
     Where,
@@ -21,9 +21,6 @@ from numpy_rnn.layers.validate import (
     read_options,
     wrong_cache,
 )
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class Call(NamedTuple):

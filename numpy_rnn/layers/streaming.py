@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from numpy_rnn.arguments import as_array
 from numpy_rnn.functional.contract import token_ids
 from numpy_rnn.functional.types import Array, DType, State
+from numpy_rnn.layers.base import Layer, Step
 from numpy_rnn.layers.validate import (
     NotFiniteError,
     Where,
@@ -19,9 +20,6 @@ from numpy_rnn.layers.validate import (
     read_input,
     split_state,
 )
-
-if TYPE_CHECKING:
-    from numpy_rnn.layers.base import Layer, Step
 
 PREDICT_STEPS = 64  # in a chunk: enough that the calls cost little, few enough to hold little
 

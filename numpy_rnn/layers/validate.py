@@ -6,17 +6,14 @@ The functions below that edge check nothing. Checks of all other arguments are i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.arguments import as_array, check_choice, check_flag, check_rng
 from numpy_rnn.functional.contract import token_ids
-from numpy_rnn.functional.types import Array, DType
+from numpy_rnn.functional.types import Array, DType, Generator
 from numpy_rnn.parameters import DTYPES
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class Where(NamedTuple):

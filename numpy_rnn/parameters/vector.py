@@ -52,9 +52,6 @@ class _Views(dict[str, Array]):
     clear = popitem = update = __ior__ = _refuse  # type: ignore[assignment]  # they refuse
 
 
-_Pair = tuple[Array, Array]  # a parameter and its gradient
-
-
 class Parameters:
     """Named arrays that live in one flat vector, and their gradients in a second.
 
@@ -116,11 +113,14 @@ class Parameters:
     def _size(self) -> int:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
-    def _live_in(self, data: Array, grad: Array, views: Mapping[str, _Pair] | None = None) -> None:
+    def _live_in(
+        self, data: Array, grad: Array, views: Mapping[str, tuple[Array, Array]] | None = None
+    ) -> None:
         """Make `data` and `grad` this object's vectors, and make the views of them.
 
-        A part takes its `views` from the whole, which may have tied some to another part. The
-        vectors before them become read-only: to write to one would change nothing.
+        A part takes its `views`, of each parameter and its gradient, from the whole, which may have
+        tied some to another part. The vectors before them become read-only: to write to one would
+        change nothing.
         """
         before = self.__dict__.get("data")
         if before is not None and before is not data:

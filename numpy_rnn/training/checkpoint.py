@@ -158,7 +158,7 @@ def _read_arrays(
     file: Reader, state: Any, layout: ArrayLayout, shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Put the arrays of `layout`, whose names are paths, and the model into a state."""
-    stored = {_stored(name): name for name in layout}
+    stored = {n.removeprefix(MODEL) if n.startswith(MODEL) else BESIDE + n: n for n in layout}
     has_best = BEST in layout and LAST in file.entries
     if has_best:
         stored[LAST] = stored.pop(BESIDE + BEST)
@@ -178,11 +178,6 @@ def _read_arrays(
         if not isinstance(place, dict):
             raise ValueError(f"state: {'/'.join(folders)} is missing")  # noqa: TRY004 (the file's value)
         place[last] = array
-
-
-def _stored(path: str) -> str:
-    """Return the name in the file of an array of the state."""
-    return path.removeprefix(MODEL) if path.startswith(MODEL) else BESIDE + path
 
 
 def _named(vector: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

@@ -17,12 +17,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numpy_rnn.arguments import check_kind, check_size
-from numpy_rnn.functional.types import Array, State
+from numpy_rnn.functional.types import Array, Generator, State
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.cut import (
     PairwiseSum,
@@ -38,9 +37,6 @@ from numpy_rnn.layers.workers import Workers
 from numpy_rnn.text import shown
 from numpy_rnn.training.data import Batch
 from numpy_rnn.training.ranks import Ranks
-
-if TYPE_CHECKING:  # see functional/types.py
-    from numpy.random import Generator
 
 
 class TrainingFailedError(RuntimeError):

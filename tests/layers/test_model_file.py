@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,12 @@ def test_the_rest_of_the_settings_is_checked(tmp_path: Path) -> None:
     hint = r"model file of numpy_rnn \(interchange.load reads others\): 'numpy_rnn' is missing"
     with pytest.raises(DamagedFileError, match=hint):
         numpy_rnn.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["layers.segments.Cell", "layers.shards.Workers", "parameters.Parameters", "layers.rnn.LSTM"],
+)
+def test_a_class_is_still_where_pickles_look_for_it(name: str) -> None:
+    module, _, kind = f"numpy_rnn.{name}".rpartition(".")
+    assert isinstance(getattr(import_module(module), kind), type)
