@@ -190,7 +190,6 @@ def describe(saved: run.TrainingRun) -> list[str]:
 
 
 def _table(arrays: Mapping[str, Array]) -> list[str]:
-    """Return a table of arrays."""
     lines = [f"\n  {'parameter':24} {'shape':>14} {'norm':>12} {'largest':>12}"]
     for name, value in arrays.items():
         largest = np.abs(value).max(initial=0)

@@ -74,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """Run the command line and return its exit status."""
     parser, commands = make_parser()
     prog, status = parser.prog, 0
     try:

@@ -160,7 +160,6 @@ def _search(
 
 
 def _line(run: Run) -> str:
-    """Return the line about a run."""
     outcome = "diverged"
     if run.score is not None:
         outcome = f"score {run.score:.4f}  loss {run.loss:.4f} of {run.baseline:.4f}"

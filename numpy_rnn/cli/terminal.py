@@ -136,7 +136,6 @@ class Progress:
         self._show("")
 
     def _show(self, text: str) -> None:
-        """Overwrite the line."""
         if not self._on_terminal:
             return
         text = text[: shutil.get_terminal_size().columns - 1]  # a second line could not be cleared

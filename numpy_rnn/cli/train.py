@@ -126,7 +126,6 @@ def _check_first_step(job: run.TrainingRun, budget: TimeBudget, started: float) 
 
 
 def _start(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
-    """Return a new run."""
     path, option = folder / run.FILE, f"--checkpoint {str(folder)!r}"
     settings, threads = train_options.settings_from(given), train_options.threads_from(given)
     if settings.time_budget is not None and not world().rank:  # building may take longer than that
@@ -156,7 +155,6 @@ def _removed_if_empty(folder: Path) -> Iterator[None]:
 
 
 def _resume(given: dict[str, Any], text: Path, folder: Path, save_every: float) -> run.TrainingRun:
-    """Return the run of a checkpoint."""
     path = folder / run.FILE
     if not path.exists():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The recurrent layers, with PyTorch's names and arguments. The engine is in recurrent.py.
+"""The recurrent layers, with PyTorch's names and arguments. Their base is in recurrent.py.
 
 Each layer defines its cell: a pair of functions, the shapes of its weights and the sizes of its
 state. A custom cell is a subclass of :class:`Recurrent` like these.
@@ -356,7 +356,6 @@ def _check_spec(where: str, spec: ActivationSpec) -> ActivationSpec:
 def _check_activations(
     kind: str, specs: Sequence[ActivationSpec], count: int
 ) -> tuple[ActivationSpec, ...]:
-    """Return `count` nonlinearities."""
     if not isinstance(specs, tuple | list) or len(specs) != count:
         raise ValueError(f"{kind}: activations is {shown(specs)}, expected a tuple of {count}")
     return tuple(_check_spec(f"{kind}: activations has ", spec) for spec in specs)

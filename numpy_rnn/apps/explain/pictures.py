@@ -185,7 +185,6 @@ def _has_glyph(character: str) -> bool:
 
 
 def _figure(height: float, rows: int = 1) -> tuple[Any, list[Any]]:
-    """Return a figure and its panels."""
     figure = require_matplotlib().figure.Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, list(figure.subplots(rows, squeeze=False).flat)
 
