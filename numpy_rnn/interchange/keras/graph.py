@@ -97,8 +97,7 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
         entry = entry.layer_inside()
         call = call._replace(entry=entry)
         if not is_stepwise(config["layer"]):
-            joined = join_steps(writer, call.name, given[0])
-            y = _add(writer, call, [joined], version)[0]
+            y = _add(writer, call, [join_steps(writer, given[0])], version)[0]
             return [take_steps_apart(writer, entry, y, given[0])]
     call = call._replace(entry=_of_function(entry, call.options))
     entry, kind = call.entry, call.entry.class_name
@@ -159,11 +158,9 @@ def _add_chain(writer: Writer, entry: Entry, version: str, *, states: bool = Fal
         if name == "silu":
             writer.x = writer.node("Mul", [writer.x, writer.node("Sigmoid", [writer.x])])
         elif name == "hard_tanh":
-            ends = [writer.tensor(f"{entry.name}.{n}.{c}", c) for c in constants]
-            writer.x = writer.node("Clip", [writer.x, *ends])
+            writer.x = writer.node("Clip", [writer.x, *constants])
         elif isinstance(layer, Flip):
-            ends = [writer.tensor(f"{entry.name}.{n}.{m}", [m]) for m in (FAR, -FAR, 1, -1)]
-            writer.x = writer.node("Slice", [writer.x, *ends])
+            writer.x = writer.node("Slice", [writer.x, [FAR], [-FAR], [1], [-1]])
         elif name in OPERATORS:
             writer.x = writer.node(OPERATORS[name], [writer.x])
         else:
@@ -174,27 +171,25 @@ def _add_recurrent(
     writer: Writer, entry: Entry, given: list[str], version: str, mask: str
 ) -> list[str]:
     """Add a recurrent layer. Its states are inputs and outputs, the forward direction's first."""
-    ways, name = 2 if entry.class_name == "Bidirectional" else 1, entry.name
+    ways = is_loop(entry.class_name)
     inner = entry.config["layer"]["config"] if ways == 2 else entry.config
     writer.x, *states = given or [""]
-    zero = writer.tensor(f"{name}.zero", [0])
     count = len(states) // ways
-    rows = [[writer.node("Unsqueeze", [s, zero]) for s in states[n::count]] for n in range(count)]
+    rows = [[writer.node("Unsqueeze", [s, [0]]) for s in states[n::count]] for n in range(count)]
     writer.initial = [r[0] if ways == 1 else writer.node("Concat", r, axis=0) for r in rows]
     writer.mask = writer.node("Transpose", [mask], perm=[1, 0]) if mask else ""
     before = len(writer.nodes)
     _add_chain(writer, entry, version, states=True)
     if mask and ways == 2 and inner.get("return_sequences"):  # the directions repeat other steps
-        steps = writer.node("Unsqueeze", [mask, writer.tensor(f"{name}.features", [2])])
+        steps = writer.node("Unsqueeze", [mask, [2]])
         steps = writer.node("Cast", [steps], to=NUMBERS[writer.dtype])
         writer.x = writer.node("Mul", [writer.x, steps])
     writer.initial, writer.mask, found = [], "", [writer.x]
     if len(writer.nodes) == before:  # it has no counterpart
         return found
     if count * ways != len(states) or count not in (0, len(writer.final)):
-        raise ValueError(f"{name} has {len(states)} initial states")
+        raise ValueError(f"{entry.name} has {len(states)} initial states")
     if inner.get("return_state"):
         for way in range(ways):
-            place = writer.tensor(f"{name}.{way}", way)
-            found += [writer.node("Gather", [final, place], axis=0) for final in writer.final]
+            found += [writer.node("Gather", [final, way], axis=0) for final in writer.final]
     return found

@@ -33,20 +33,21 @@ def mask_of(
     elif kind == MEAN and masks:
         kept = writer.node("Cast", masks, to=NUMBERS[writer.dtype])
         count = writer.node("ReduceSum", [kept], axes=[1], keepdims=1)
-        count = writer.node("Unsqueeze", [count, writer.tensor(f"{name}.last", [2])])
-        part = writer.node("Div", [where(writer, name, masks[0], 2, read[0]), count])
+        count = writer.node("Unsqueeze", [count, [2]])
+        part = writer.node("Div", [where(writer, masks[0], 2, read[0]), count])
         return "", entry.as_class("Sum", {"axis": 1, "keepdims": config.get("keepdims")}), [part]
     if kind == "Masking":
-        value = writer.tensor(f"{name}.masked", float(config.get("mask_value", 0)))
-        differs = writer.node("Not", [writer.node("Equal", [*read, value])])
+        differs = writer.node("Equal", [*read, float(config.get("mask_value", 0))])
+        differs = writer.node("Not", [differs])
         differs = writer.node("Cast", [differs], to=NUMBERS[writer.dtype])
         steps = writer.node("ReduceMax", [differs], axes=[-1], keepdims=1)
-        mask = writer.node("Squeeze", [steps, writer.tensor(f"{name}.last", [-1])])
-        mask = writer.node("Cast", [mask], to=NUMBERS[np.dtype(bool)])
+        mask = writer.node(
+            "Cast", [writer.node("Squeeze", [steps, [-1]])], to=NUMBERS[np.dtype(bool)]
+        )
         return mask, entry.as_class("Activation", {}), [writer.node("Mul", [*read, steps])]
     if makes:
         tokens = writer.node("Cast", read, to=NUMBERS[np.dtype(np.int64)])
-        mask = writer.node("Equal", [tokens, writer.tensor(f"{name}.masked", 0)])
+        mask = writer.node("Equal", [tokens, 0])
         entry = entry.as_class(kind, {**config, "mask_zero": False})
         return writer.node("Not", [mask]), entry, read
     lost = drops or kind == "Dot" or (kind in JOINING and "" in given)

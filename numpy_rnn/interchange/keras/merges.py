@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def join(writer: Writer, call: Call, given: list[str]) -> str:
     writer.unsupported += [f"{entry.name} with {name}" for name in chosen]
     # A function has its arguments one by one, a layer in a list.
     if kind in MERGES and (entry.config.get("is_function") or not isinstance(args[0], list)):
-        given = _operands(writer, call, given)
+        given = _operands(call, given)
     elif kind in MERGES and kind != "Concatenate":
         given = _with_equal_ranks(writer, entry, given)
     if len(given) < 2 or kind not in (MERGES | PRODUCTS):
@@ -34,19 +35,14 @@ def join(writer: Writer, call: Call, given: list[str]) -> str:
     )
 
 
-def _operands(writer: Writer, call: Call, given: list[str]) -> list[str]:
-    """Return the operands of a function, of which the numbers become tensors."""
+def _operands(call: Call, given: list[str]) -> list[Any]:
+    """Return the operands of a function: names, and numbers."""
     options, left = call.options, iter(given)
     parts = [*options.get("args", ()), *([options["y"]] if "y" in options else [])]
     parts = [p[2] if isinstance(p, list) and p[:1] == ["_CONSTANT_VALUE"] else p for p in parts]
     if any(isinstance(p, list) and not isinstance(p[0], str) for p in parts):
         return given  # of concat, which has a list
-    return [
-        writer.tensor(f"{call.name}.{n}", np.asarray(part, writer.dtype))
-        if isinstance(part, int | float)
-        else next(left, "")
-        for n, part in enumerate(parts)
-    ]
+    return [float(p) if isinstance(p, int | float) else next(left, "") for p in parts]
 
 
 def _with_equal_ranks(writer: Writer, entry: Entry, given: list[str]) -> list[str]:
@@ -56,10 +52,8 @@ def _with_equal_ranks(writer: Writer, entry: Entry, given: list[str]) -> list[st
         writer.unsupported.append(f"{entry.name} of arrays with unknown numbers of axes")
         return given
     axes = [[*range(1, 1 + max(ranks) - rank)] for rank in ranks]
-    return [
-        writer.node("Unsqueeze", [x, writer.tensor(f"{entry.name}.{n}", more)]) if more else x
-        for n, (x, more) in enumerate(zip(given, axes, strict=True))
-    ]
+    pairs = zip(given, axes, strict=True)
+    return [writer.node("Unsqueeze", [x, more]) if more else x for x, more in pairs]
 
 
 def _merge(writer: Writer, entry: Entry, given: list[str]) -> str:
@@ -86,16 +80,13 @@ def _dot(writer: Writer, entry: Entry, x: str, y: str) -> str:
     given = np.broadcast_to(entry.config.get("axes", 0), 2)
     axes = [int(n) % rank for n, rank in zip(given, ranks, strict=True)]
     if entry.config.get("normalize"):
-        least = writer.tensor(f"{entry.name}.least", np.asarray(1e-12, writer.dtype))
         norms = [writer.node("ReduceL2", [v], axes=[n]) for v, n in zip((x, y), axes, strict=True)]
-        norms = [writer.node("Max", [norm, least]) for norm in norms]
+        norms = [writer.node("Max", [norm, 1e-12]) for norm in norms]
         x, y = (writer.node("Div", [*pair]) for pair in zip((x, y), norms, strict=True))
     kept = [name[: rank - 1] for name, rank in zip(("bt", "bs"), ranks, strict=True)]
     read = [f"{name[:n]}d{name[n:]}" for name, n in zip(kept, axes, strict=True)]
     z = writer.node("Einsum", [x, y], equation=f"{','.join(read)}->{kept[0]}{kept[1][1:]}")
-    if ranks == [2, 2]:
-        z = writer.node("Unsqueeze", [z, writer.tensor(f"{entry.name}.axis", [1])])
-    return z
+    return writer.node("Unsqueeze", [z, [1]]) if ranks == [2, 2] else z
 
 
 def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:
@@ -103,42 +94,35 @@ def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "")
 
     The scores are dot products, or sums of tanh(query + key).
     """
-    name, additive = entry.name, entry.class_name == "AdditiveAttention"
-    weights = [writer.tensor(f"{name}.{n}", w) for n, w in enumerate(entry.weights)]
-    scale = weights.pop(0) if entry.config.get("use_scale", additive) else ""
+    additive, weights = entry.class_name == "AdditiveAttention", [*entry.weights]
+    scale = weights.pop(0) if entry.config.get("use_scale", additive) else None
     if not additive and entry.config.get("score_mode", "dot") == "dot":
         key_T = writer.node("Transpose", [key or value], perm=[0, 2, 1])
         scores = writer.node("MatMul", [query, key_T])
-        scores = writer.node("Mul", [scores, scale]) if scale else scores
+        scores = writer.node("Mul", [scores, scale]) if scale is not None else scores
     else:
-        axes = [writer.tensor(f"{name}.axis{n}", [n]) for n in (2, 1, -1)]
-        sides = zip([query, key or value], axes, strict=False)
-        z = writer.node("Add", [writer.node("Unsqueeze", [*side]) for side in sides])
-        z = writer.node("Mul", [z, scale]) if scale and not additive else z
+        sides = ([query, [2]], [key or value, [1]])
+        z = writer.node("Add", [writer.node("Unsqueeze", side) for side in sides])
+        z = writer.node("Mul", [z, scale]) if scale is not None and not additive else z
         z = writer.node("Tanh", [z])
-        z = writer.node("Mul", [z, scale]) if scale and additive else z
-        scores = writer.node("ReduceSum", [z, axes[2]], keepdims=0)
+        z = writer.node("Mul", [z, scale]) if scale is not None and additive else z
+        scores = writer.node("ReduceSum", [z, [-1]], keepdims=0)
         scores = writer.node("Mul", [scores, *weights]) if weights else scores
     of_query, of_value = entry.config.get("masks", ("", ""))[:2]
     if of_value:
-        far = writer.tensor(f"{name}.far", np.asarray(1e9, writer.dtype))
-        less = writer.node("Sub", [scores, far])
-        scores = where(writer, f"{name}.value", of_value, 1, scores, less)
+        scores = where(writer, of_value, 1, scores, writer.node("Sub", [scores, 1e9]))
     y = writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
-    return where(writer, f"{name}.query", of_query, 2, y) if of_query else y
+    return where(writer, of_query, 2, y) if of_query else y
 
 
-def where(writer: Writer, name: str, mask: str, axis: int, x: str, other: str = "") -> str:
+def where(writer: Writer, mask: str, axis: int, x: str, other: Any = 0.0) -> str:
     """Return `x` where a mask (B, T), with one more axis, is True, and else zeros or another."""
-    mask = writer.node("Unsqueeze", [mask, writer.tensor(f"{name}.axis", [axis])])
-    zero = other or writer.tensor(f"{name}.zero", np.asarray(0, writer.dtype))
-    return writer.node("Where", [mask, x, zero])
+    return writer.node("Where", [writer.node("Unsqueeze", [mask, [axis]]), x, other])
 
 
 def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key: str = "") -> str:
     """Add attention of (B, T, D) arrays, with projections to heads and back."""
-    config, names = entry.config, iter([f"{entry.name}.{n}" for n in range(9)])
-    weights = iter([writer.tensor(next(names), w) for w in entry.weights])
+    config, weights = entry.config, iter(entry.weights)
     if config.get("attention_axes") not in (None, [1]):
         writer.unsupported.append(f"{entry.name} with attention_axes {config['attention_axes']}")
 
@@ -147,9 +131,9 @@ def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key
         return writer.node("Add", [y, next(weights)]) if config.get("use_bias", True) else y
 
     q, k, v = (project(x, "btd,dnh->btnh") for x in (query, key or value, value))
-    scale = writer.tensor(next(names), float(config["key_dim"]) ** -0.5)
     scores = writer.node("Einsum", [q, k], equation="bqnh,bknh->bnqk")
-    scores = writer.node("Softmax", [writer.node("Mul", [scores, scale])], axis=-1)
+    scores = writer.node("Mul", [scores, float(config["key_dim"]) ** -0.5])
+    scores = writer.node("Softmax", [scores], axis=-1)
     heads = writer.node("Einsum", [scores, v], equation="bnqk,bknh->bqnh")
     return project(heads, "btnh,nhd->btd")
 

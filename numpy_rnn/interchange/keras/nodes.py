@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.keras.entries import REDUCTIONS, Call, Entry
 from numpy_rnn.interchange.keras.layers import affine
 from numpy_rnn.interchange.onnx.write import Writer
@@ -22,7 +23,7 @@ FAR = 2**31 - 1  # beyond the end of any axis
 
 def add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one case for each kind of layer)
     """Add a layer that no layer of this package is, if it is one of these."""
-    config, name = entry.config, f"{entry.name}.sizes"
+    config = entry.config
     if entry.class_name in POOLS:
         first = 2 if config.get("data_format") == "channels_first" else 1
         axes = [first + n for n in range(int(entry.class_name[-2]))]
@@ -32,31 +33,29 @@ def add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one
         axes, keep = [*map(int, np.ravel(config["axis"]))], int(bool(config.get("keepdims")))
         writer.x = writer.node(REDUCTIONS[entry.class_name], [writer.x], axes=axes, keepdims=keep)
     elif entry.class_name == "RepeatVector":
-        steps = writer.node("Unsqueeze", [writer.x, writer.tensor(f"{entry.name}.axis", [1])])
-        writer.x = writer.node("Tile", [steps, writer.tensor(name, [1, int(config["n"]), 1])])
+        steps = writer.node("Unsqueeze", [writer.x, [1]])
+        writer.x = writer.node("Tile", [steps, [1, int(config["n"]), 1]])
     elif entry.class_name == "Flatten" or "target_shape" in config:
         target = [-1] if entry.class_name == "Flatten" else [*map(int, config["target_shape"])]
-        writer.x = writer.node("Reshape", [writer.x, writer.tensor(name, [0, *target])])
+        writer.x = writer.node("Reshape", [writer.x, [0, *target]])
     elif entry.class_name == "Permute":
         writer.x = writer.node("Transpose", [writer.x], perm=[0, *map(int, config["dims"])])
     elif entry.class_name == "ZeroPadding1D":
         before, after = map(int, np.broadcast_to(config["padding"], 2))
-        writer.x = writer.node("Pad", [writer.x, writer.tensor(name, [0, before, 0, 0, after, 0])])
+        writer.x = writer.node("Pad", [writer.x, [0, before, 0, 0, after, 0]])
     elif entry.class_name == "Softmax":
         writer.x = writer.node("Softmax", [writer.x], axis=int(config.get("axis", -1)))
     elif entry.class_name == "Rescaling":
         for op, option in (("Mul", "scale"), ("Add", "offset")):
-            number = np.asarray(config[option], writer.dtype)
-            writer.x = writer.node(op, [writer.x, writer.tensor(f"{entry.name}.{option}", number)])
+            writer.x = writer.node(op, [writer.x, np.asarray(config[option], float)])
     elif entry.class_name == "BatchNormalization":
         _normalise(writer, entry)
     elif entry.class_name == "JoinedSteps":
-        writer.x = join_steps(writer, entry.name, writer.x)
+        writer.x = join_steps(writer, writer.x)
     elif entry.class_name in FUNCTIONS_OF_ONE:
         writer.x = writer.node(FUNCTIONS_OF_ONE[entry.class_name], [writer.x])
     elif entry.class_name == "PReLU":
-        slope = [writer.tensor(f"{entry.name}.slope", *entry.weights)]
-        writer.x = writer.node("PRelu", [writer.x, *slope])
+        writer.x = writer.node("PRelu", [writer.x, *entry.weights])
     else:
         return False
     return True
@@ -67,13 +66,12 @@ def _normalise(writer: Writer, entry: Entry) -> None:
     form = [1] * (entry.config["ranks"][0] or 3)
     form[np.ravel(entry.config.get("axis", -1))[0]] = -1
     for op, numbers in zip(("Mul", "Add"), affine(entry), strict=True):
-        tensor = writer.tensor(f"{entry.name}.{op}", numbers.reshape(form))
-        writer.x = writer.node(op, [writer.x, tensor])
+        writer.x = writer.node(op, [writer.x, numbers.reshape(form)])
 
 
 def slide(writer: Writer, entry: Entry) -> None:
     """Add a convolution or a pool over time or an image. ONNX has the channels before that."""
-    config, tensors = entry.config, list[str]()
+    config, weights = entry.config, list[Array]()
     names = {"kernel_size": "kernel_shape", "pool_size": "kernel_shape", "strides": "strides"}
     names |= {"dilation_rate": "dilations"}
     ndim = int(entry.class_name[-2])
@@ -85,14 +83,13 @@ def slide(writer: Writer, entry: Entry) -> None:
     if entry.weights:
         kernel, *bias = entry.weights
         options["group"] = int(config.get("groups", 1))
-        kernel = kernel.transpose(ndim + 1, ndim, *range(ndim))
-        tensors = [writer.tensor(f"{entry.name}.{n}", w) for n, w in enumerate([kernel, *bias])]
+        weights = [kernel.transpose(ndim + 1, ndim, *range(ndim)), *bias]
     if config["padding"] == "causal":
         options["pads"] = [(options["kernel_shape"][0] - 1) * options["dilations"][0], 0]
     else:
         options["auto_pad"] = {"same": "SAME_UPPER", "valid": "VALID"}[config["padding"]]
     x = writer.node("Transpose", [writer.x], perm=[0, ndim + 1, *range(1, ndim + 1)])
-    y = writer.node(WINDOWS[entry.class_name], [x, *tensors], **options)
+    y = writer.node(WINDOWS[entry.class_name], [x, *weights], **options)
     writer.x = writer.node("Transpose", [y], perm=[0, *range(2, ndim + 2), 1])
 
 
@@ -116,15 +113,13 @@ def slice_of(writer: Writer, call: Call, x: str) -> str:
         else:
             writer.unsupported.append(f"{call.entry.name} ({call.entry.class_name}) by {part!r}")
         axis += 1
-    axes, *rest = [
-        writer.tensor(f"{call.name}.{n}", [*numbers])
-        for n, numbers in enumerate(zip(*bounds, strict=True))
-    ] or [""]
-    x = writer.node("Slice", [x, *rest[:2], axes, *rest[2:]]) if rest else x
-    return writer.node("Squeeze", [x, writer.tensor(f"{call.name}.dropped", dropped)])
+    if bounds:
+        axes, starts, stops, steps = map(list, zip(*bounds, strict=True))
+        x = writer.node("Slice", [x, starts, stops, axes, steps])
+    return writer.node("Squeeze", [x, np.array(dropped, int)])
 
 
-def join_steps(writer: Writer, name: str, x: str) -> str:
+def join_steps(writer: Writer, x: str) -> str:
     """Make all steps of the whole batch a batch."""
-    one, rest = writer.tensor(f"{name}.each", [-1]), writer.node("Shape", [x], start=2)
-    return writer.node("Reshape", [x, writer.node("Concat", [one, rest], axis=0)])
+    sizes = writer.node("Concat", [[-1], writer.node("Shape", [x], start=2)], axis=0)
+    return writer.node("Reshape", [x, sizes])

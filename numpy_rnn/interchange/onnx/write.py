@@ -99,10 +99,14 @@ class Writer:
         return about | {"graph": graph, "opset_import": opset}
 
     def node(
-        self, op: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any
+        self, op: str, inputs: list[Any], outputs: list[str] | None = None, **attributes: Any
     ) -> str:
-        """Add a node and return the name of its first output."""
+        """Add a node and return the name of its first output. Inputs are names, or constants."""
         outputs = outputs or [f"{op}_{len(self.nodes)}"]
+        inputs = [
+            x if isinstance(x, str) else self.tensor(f"{outputs[0]}.{n}", x)
+            for n, x in enumerate(inputs)
+        ]
         listed = [_attribute(name, value) for name, value in attributes.items()]
         node = {"input": inputs, "output": outputs, "op_type": op, "attribute": listed}
         self.nodes.append(node | {"name": outputs[0]})
@@ -125,7 +129,7 @@ class Writer:
         elif isinstance(layer, layers.Embedding | layers.Linear | layers.LayerNorm):
             self._weighted(layer, name)
         elif isinstance(layer, layers.LastStep):
-            self._last_step(layer, name)
+            self._last_step(layer)
         elif isinstance(layer, layers.Softmax):
             self.x = self.node(type(layer).__name__, [self.x], axis=layer.dim)
         elif _has_operator(layer):
@@ -147,18 +151,17 @@ class Writer:
             self.x = self.node("Add", [self.x, tensors[1]]) if layer.bias else self.x
             self.axes[-1] = layer.out_features
         else:
-            tensors = tensors or [self.tensor(f"{name}.weight", np.ones(layer.normalized_shape))]
-            inputs = [self.x, *tensors]
+            inputs = [self.x, *(tensors or [np.ones(layer.normalized_shape)])]
             self.x = self.node("LayerNormalization", inputs, axis=-1, epsilon=layer.eps)
 
-    def _last_step(self, layer: layers.LastStep, name: str) -> None:
+    def _last_step(self, layer: layers.LastStep) -> None:
         self.axes.remove("time")
         if not layer.bidirectional:
-            last = self.tensor(f"{name}.last", 0 if layer.reverse else -1)
-            self.x = self.node("Gather", [self.x, last], axis=1 if layer.batch_first else 0)
+            last, axis = 0 if layer.reverse else -1, 1 if layer.batch_first else 0
+            self.x = self.node("Gather", [self.x, last], axis=axis)
             return
         # It follows the recurrent layer, whose final states these are.
-        self.x = self._merge(self.final[0], layer.merge, 0, name)
+        self.x = self._merge(self.final[0], layer.merge, 0)
         self.axes[-1] //= 1 if layer.merge == "concat" else 2
 
     def _recurrent(self, layer: Any, name: str) -> None:
@@ -176,10 +179,9 @@ class Writer:
             self._cell(layer, n, inner, given, outputs)
             self.number, self.final = self.number + 1, outputs[1:]
             if ways == 1:
-                axes = self.tensor(f"{inner}.axes", [1])
-                self.x = self.node("Squeeze", [outputs[0], axes])
+                self.x = self.node("Squeeze", [outputs[0], [1]])
             else:
-                self.x = self._merge(outputs[0], layer.merge, 1, inner)
+                self.x = self._merge(outputs[0], layer.merge, 1)
         if layer.batch_first:
             self.x = self.node("Transpose", [self.x], perm=[1, 0, 2])
         self.axes[-1] = layer.hidden_size * (ways if layer.merge == "concat" else 1)
@@ -198,13 +200,13 @@ class Writer:
             inputs.append(self.tensor(f"{name}.P", stacked))
         self.node(kind, inputs, outputs, **attributes_of(layer, kind))
 
-    def _merge(self, y: str, merge: str, axis: int, name: str) -> str:
+    def _merge(self, y: str, merge: str, axis: int) -> str:
         """Add the nodes that merge two directions along an axis of (..., B, H)."""
         if merge == "concat":
             y = self.node("Transpose", [y], perm=[0, 2, 1, 3] if axis else [1, 0, 2])
-            return self.node("Reshape", [y, self.tensor(f"{name}.shape", [0] * (axis + 1) + [-1])])
+            return self.node("Reshape", [y, [0] * (axis + 1) + [-1]])
         if merge == "sum":
-            return self.node("ReduceSum", [y, self.tensor(f"{name}.axes", [axis])], keepdims=0)
+            return self.node("ReduceSum", [y, [axis]], keepdims=0)
         op = {"ave": "ReduceMean", "mul": "ReduceProd"}[merge]
         return self.node(op, [y], axes=[axis], keepdims=0)
 
