@@ -49,7 +49,7 @@ def to_graph(
         read = [values.get(v, "") for v in call.given]
         given = [masks.get(v, "") for v in call.given]
         mask, entry, read = mask_of(writer, call, read, given, version)
-        if call.mask and not any(given):
+        if call.mask is not None and bool(call.mask) != any(given):
             writer.unsupported.append(f"{call.name}, whose mask no layer before it has")
         # Keras 3 gives no mask to a layer with initial states, unless its call names one.
         used = mask if call.mask or version[:1] != "3" or len(read) == 1 else ""

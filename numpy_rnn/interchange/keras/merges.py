@@ -95,17 +95,15 @@ def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "")
     The scores are dot products, or sums of tanh(query + key).
     """
     additive, weights = entry.class_name == "AdditiveAttention", [*entry.weights]
-    scale = weights.pop(0) if entry.config.get("use_scale", additive) else None
+    scale = weights.pop(0) if entry.config.get("use_scale", additive) else 1.0
     if not additive and entry.config.get("score_mode", "dot") == "dot":
         key_T = writer.node("Transpose", [key or value], perm=[0, 2, 1])
-        scores = writer.node("MatMul", [query, key_T])
-        scores = writer.node("Mul", [scores, scale]) if scale is not None else scores
+        scores = writer.node("Mul", [writer.node("MatMul", [query, key_T]), scale])
     else:
         sides = ([query, [2]], [key or value, [1]])
         z = writer.node("Add", [writer.node("Unsqueeze", side) for side in sides])
-        z = writer.node("Mul", [z, scale]) if scale is not None and not additive else z
-        z = writer.node("Tanh", [z])
-        z = writer.node("Mul", [z, scale]) if scale is not None and additive else z
+        z = writer.node("Tanh", [z if additive else writer.node("Mul", [z, scale])])
+        z = writer.node("Mul", [z, scale]) if additive else z
         scores = writer.node("ReduceSum", [z, [-1]], keepdims=0)
         scores = writer.node("Mul", [scores, *weights]) if weights else scores
     of_query, of_value = entry.config.get("masks", ("", ""))[:2]

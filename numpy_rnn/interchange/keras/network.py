@@ -34,12 +34,11 @@ class Network(NamedTuple):
 
     @property
     def is_chain(self) -> bool:
-        """Whether each layer reads the one before it."""
+        """Whether each layer reads the one before it, and none has its mask replaced."""
         ends = [(call.name, 0) for call in self.calls]
-        read = [list(call.given) for call in self.calls]
-        return read == [ends[max(0, i - 1) : i] for i in range(len(ends))] and (
-            list(self.outputs) == ends[-1:]
-        )
+        read = [list(call.given) for call in self.calls if call.mask != ()]
+        in_line = read == [ends[max(0, i - 1) : i] for i in range(len(ends))]
+        return in_line and list(self.outputs) == ends[-1:]
 
 
 def ordered(parts: Parts, uses: Uses, inputs: References, outputs: References) -> Network:  # noqa: C901 (one search)
@@ -94,15 +93,18 @@ def ordered(parts: Parts, uses: Uses, inputs: References, outputs: References) -
 
 
 def _compared(references: References, parts: Parts, uses: Uses) -> tuple[Any, Any]:
-    """Return what Keras 3 compares with which numbers for a mask; None if there is no mask."""
+    """Return what Keras 3 compares with which numbers for a mask; None if there is no mask.
+
+    No numbers say that all is True.
+    """
     if not references:
         return None, None
     found, seen, joined, left = set[Any](), set[Any](), set[Any](), references[:1]
     while left:
         at = left.pop()
         kind, (read, options, _) = getattr(parts[at[0]], "class_name", ""), uses[at[:2]]
-        if kind == "OnesLike":  # a Concatenate layer of which an input has no mask
-            return None, None
+        if kind == "OnesLike":  # of a Concatenate layer of which an input has no mask
+            return None, ()
         if kind == "NotEqual":
             found |= {(read[0], n) for n in options["args"][1:] if isinstance(n, int | float)}
         elif kind not in KEEPING and (kind != "Concatenate" or at not in joined):

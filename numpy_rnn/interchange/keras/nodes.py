@@ -23,38 +23,37 @@ FAR = 2**31 - 1  # beyond the end of any axis
 
 def add_plain(writer: Writer, entry: Entry) -> bool:  # noqa: C901, PLR0912 (one case for each kind of layer)
     """Add a layer that no layer of this package is, if it is one of these."""
-    config = entry.config
-    if entry.class_name in POOLS:
-        first = 2 if config.get("data_format") == "channels_first" else 1
-        axes = [first + n for n in range(int(entry.class_name[-2]))]
+    config, kind = entry.config, entry.class_name
+    if kind in POOLS or (kind in REDUCTIONS and config.get("axis") is not None):
+        axes = [*map(int, np.ravel(config.get("axis", 0)))]
+        if kind in POOLS:
+            first = 2 if config.get("data_format") == "channels_first" else 1
+            axes = [*range(first, first + int(kind[-2]))]
         keep = int(bool(config.get("keepdims")))
-        writer.x = writer.node(POOLS[entry.class_name], [writer.x], axes=axes, keepdims=keep)
-    elif entry.class_name in REDUCTIONS and config.get("axis") is not None:
-        axes, keep = [*map(int, np.ravel(config["axis"]))], int(bool(config.get("keepdims")))
-        writer.x = writer.node(REDUCTIONS[entry.class_name], [writer.x], axes=axes, keepdims=keep)
-    elif entry.class_name == "RepeatVector":
+        writer.x = writer.node((POOLS | REDUCTIONS)[kind], [writer.x], axes=axes, keepdims=keep)
+    elif kind == "RepeatVector":
         steps = writer.node("Unsqueeze", [writer.x, [1]])
         writer.x = writer.node("Tile", [steps, [1, int(config["n"]), 1]])
-    elif entry.class_name == "Flatten" or "target_shape" in config:
-        target = [-1] if entry.class_name == "Flatten" else [*map(int, config["target_shape"])]
+    elif kind == "Flatten" or "target_shape" in config:
+        target = [-1] if kind == "Flatten" else [*map(int, config["target_shape"])]
         writer.x = writer.node("Reshape", [writer.x, [0, *target]])
-    elif entry.class_name == "Permute":
+    elif kind == "Permute":
         writer.x = writer.node("Transpose", [writer.x], perm=[0, *map(int, config["dims"])])
-    elif entry.class_name == "ZeroPadding1D":
+    elif kind == "ZeroPadding1D":
         before, after = map(int, np.broadcast_to(config["padding"], 2))
         writer.x = writer.node("Pad", [writer.x, [0, before, 0, 0, after, 0]])
-    elif entry.class_name == "Softmax":
+    elif kind == "Softmax":
         writer.x = writer.node("Softmax", [writer.x], axis=int(config.get("axis", -1)))
-    elif entry.class_name == "Rescaling":
+    elif kind == "Rescaling":
         for op, option in (("Mul", "scale"), ("Add", "offset")):
             writer.x = writer.node(op, [writer.x, np.asarray(config[option], float)])
-    elif entry.class_name == "BatchNormalization":
+    elif kind == "BatchNormalization":
         _normalise(writer, entry)
-    elif entry.class_name == "JoinedSteps":
+    elif kind == "JoinedSteps":
         writer.x = join_steps(writer, writer.x)
-    elif entry.class_name in FUNCTIONS_OF_ONE:
-        writer.x = writer.node(FUNCTIONS_OF_ONE[entry.class_name], [writer.x])
-    elif entry.class_name == "PReLU":
+    elif kind in FUNCTIONS_OF_ONE:
+        writer.x = writer.node(FUNCTIONS_OF_ONE[kind], [writer.x])
+    elif kind == "PReLU":
         writer.x = writer.node("PRelu", [writer.x, *entry.weights])
     else:
         return False

@@ -66,16 +66,8 @@ def MatMulInteger(A: Array, B: Array, a_zero_point: Any = None, b_zero_point: An
 
 
 def ConvInteger(
-    x: Array,
-    w: Array,
-    x_zero: Any = None,
-    w_zero: Any = None,
-    *,
-    group: int = 1,
-    kernel_shape: Any = None,
-    **options: Any,
+    x: Array, w: Array, x_zero: Any = None, w_zero: Any = None, *, group: int = 1, **options: Any
 ) -> Any:
-    del kernel_shape  # w has it
     w = centred(w, w_zero, axis=0)
     x = centred(x, x_zero, axis=0).astype(w.dtype, copy=False)
     _, (y,) = bind_convolution(x, w, group=group, **options)

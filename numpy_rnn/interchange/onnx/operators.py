@@ -22,8 +22,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {}
 for module in (math, shapes, integers, windows):
     named = [(name, f) for name, f in vars(module).items() if name[0].isupper()]
     OPERATORS |= {name: f for name, f in named if inspect.isfunction(f)} | module.SHORT
-# Attributes that a function passes on, as `options`.
-PASSED_ON = {"strides", "dilations", "pads", "auto_pad", "ceil_mode"}
+# Attributes that a function passes on, as `options`. The weights have the form of a kernel, too.
+PASSED_ON = {"strides", "dilations", "pads", "auto_pad", "ceil_mode", "kernel_shape"}
 # The values of attributes that are implemented. A function has no argument for those of one value.
 VALUES: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"),

@@ -82,14 +82,13 @@ def _patches(
 
 
 def bind_convolution(
-    X: Array, W: Array, B: Any = None, *, group: int = 1, kernel_shape: Any = None, **options: Any
+    X: Array, W: Array, B: Any = None, *, group: int = 1, **options: Any
 ) -> tuple[Callable[[], None], tuple[Array]]:
     """Return a function that computes a convolution over any number of axes, and its result.
 
     The channels become the last axis. Then a patch is one run of memory for each row of a kernel.
     """
     batch, M = len(X), len(W)
-    del kernel_shape  # W has it
     place, patches, _ = _patches(X, W.shape[2:], group, **options)
     out = patches.shape[2 : X.ndim]
     copied = np.empty(patches.shape, X.dtype)
@@ -133,13 +132,11 @@ def ConvTranspose(
     B: Any = None,
     *,
     group: int = 1,
-    kernel_shape: Any = None,
     output_padding: Any = None,
     output_shape: Any = None,
     **options: Any,
 ) -> Any:
     """Add what each element of the input contributes to a window of the output."""
-    del kernel_shape  # W has it
     (batch, channels, *sizes), (_, M, *kernel), n = X.shape, W.shape, X.ndim - 2
     step, dilation = _steps(n, **options)
     span = dilation * (np.array(kernel) - 1) + 1

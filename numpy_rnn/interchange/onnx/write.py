@@ -141,7 +141,7 @@ class Writer:
 
     def _weighted(self, layer: Any, name: str) -> None:
         values = layer.parameters.values
-        tensors = [self.tensor(f"{name}.{key}", value) for key, value in values.items()]
+        tensors: list[Any] = [self.tensor(f"{name}.{key}", v) for key, v in values.items()]
         if isinstance(layer, layers.Embedding):
             self.x = self.node("Gather", [*tensors, self.x])
             self.axes.append(layer.embedding_dim)

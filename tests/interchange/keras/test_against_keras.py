@@ -304,6 +304,15 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         "mask",
     ),
+    "a mask in the place of the layer's": (
+        lambda: functional(
+            lambda a: L.GRU(2)(
+                L.Embedding(5, 3, mask_zero=True)(a), mask=keras.ops.ones_like(a, "bool")
+            ),
+            (None,),
+        ),
+        "gru.* mask",
+    ),
     "two masks of a sum": (
         lambda: functional(lambda a: L.Add()([L.Masking()(a), L.Masking(1.0)(a)]), (None, 2)),
         "add.* mask",
