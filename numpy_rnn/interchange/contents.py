@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -15,6 +15,7 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.reading import checked_size, damaged_file_errors, one_line
 
 MAX_REASON = 800  # characters of a message, which may quote the file
+MAX_TEXTS = 5  # of the same kind in a message
 
 
 class UnsupportedError(ValueError):
@@ -68,6 +69,12 @@ def naming_unsupported(path: Path) -> Iterator[None]:
         yield
     except UnsupportedError as error:
         raise UnsupportedError(f"{str(path)!r}: {one_line(str(error), MAX_REASON)}") from None
+
+
+def first_ones(texts: Sequence[str]) -> list[str]:
+    """Return texts for a message, of which the last one counts those that there are more."""
+    rest = [f"and {len(texts) - MAX_TEXTS} more"] if len(texts) > MAX_TEXTS else []
+    return [*texts[:MAX_TEXTS], *rest]
 
 
 def read_bytes(path: Path) -> bytes:

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.contents import UnsupportedError, first_ones
 from numpy_rnn.interchange.graph.nodes import ERRORS, Node, Value
 from numpy_rnn.interchange.graph.plan import NUMBERS, SHAPE, Known, NewShapeError
 from numpy_rnn.interchange.graph.run import Run
 
-MAX_NAMES = 5  # nodes with the same reason in a message
 MAX_LINE = 100  # characters for each reason
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 
@@ -88,8 +87,7 @@ class Graph:
                 nodes.setdefault(f"({repr(node.op)[1:-1]}): {reason}", []).append(repr(node.name))
         found = list(more)
         for reason, names in nodes.items():
-            rest = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
-            found.append(f"node {', '.join(names[:MAX_NAMES] + rest)} {reason}")
+            found.append(f"node {', '.join(first_ones(names))} {reason}")
         if found:
             short = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
             raise UnsupportedError("; ".join(short))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import DTypeLike
-from numpy_rnn.interchange.contents import Contents, UnsupportedError
+from numpy_rnn.interchange.contents import Contents, UnsupportedError, first_ones
 from numpy_rnn.interchange.torch.chain import find_gaps, find_orders, why_no_chain
 from numpy_rnn.interchange.torch.numbers import computed, floating, unwrapped
 from numpy_rnn.interchange.torch.parts import Choice, Part
@@ -136,7 +136,7 @@ class StateDict:
             return list(self._chosen(layers, {"batch_first": batch_first}))
         kinds = {n: str(self.arrays[n].dtype) for n in self.leftover}
         named = [f"{n} ({kind})" if "float" not in kind else n for n, kind in kinds.items()]
-        names = ", ".join(named) or "nothing"
+        names = ", ".join(first_ones(named)) or "nothing"
         if not self.parts:
             raise UnsupportedError(
                 f"it holds {names}, expected PyTorch's names, such as 'rnn.weight_ih_l0'; "
@@ -158,9 +158,10 @@ class StateDict:
 
     def _error(self, reason: str, order: Iterable[str] = ()) -> UnsupportedError:
         lines = [f"{name or '-'} is {part.choices[0]}" for name, part in self.parts.items()]
+        whole = "an ONNX file of the whole network, or " if self.leftover else ""
         return UnsupportedError(
-            f"it holds {'; '.join(lines) or 'no layers'}, and {reason}; expected the order, and "
-            f"layers without parameters, as layers={list(order or self.parts)}"
+            f"it holds {'; '.join(first_ones(lines)) or 'no layers'}, and {reason}; expected "
+            f"{whole}the order, and layers without parameters, as layers={[*(order or self.parts)]}"
         )
 
     def _chosen(

@@ -247,6 +247,21 @@ def test_a_linear_layer_beside_others_does_not_follow_them(name: str) -> None:
     assert repr(build(recurrent("lstm.", 4, 3, 2) | linear("fc.", 2, 2))).count("Linear") == 1
 
 
+def test_the_message_for_a_network_of_many_parts_says_what_to_do(tmp_path: Path) -> None:
+    """All its names are longer than a message."""
+    parts: Any = recurrent("network.encoder.rnn.", 3, 2, 2)
+    for n in range(40):
+        parts |= {f"network.encoder.blocks.{n}.convolution.weight": rows(2, 2, 3)}
+        parts |= {f"network.encoder.blocks.{n}.linear.weight": rows(2, 2)}
+    np.savez(tmp_path / "network.npz", **parts)
+    with pytest.raises(UnsupportedError, match=r"encoder.blocks.0.convolution.weight") as raised:
+        interchange.load(tmp_path / "network.npz")
+    assert (
+        ", and 35 more; expected an ONNX file of the whole network, or the order, and layers "
+        "without parameters, as layers=['rnn', 'blocks.0.linear', "
+    ) in str(raised.value)
+
+
 def several(*names: str) -> dict[str, Array]:
     """Return recurrent layers, and Linear layers if their names have "fc" in them."""
     parts: dict[str, Array] = {}
