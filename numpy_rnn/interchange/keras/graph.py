@@ -22,10 +22,10 @@ from numpy_rnn.interchange.keras.entries import (
 )
 from numpy_rnn.interchange.keras.layers import Chain
 from numpy_rnn.interchange.keras.masks import mask_of
-from numpy_rnn.interchange.keras.merges import join, take_steps_apart
+from numpy_rnn.interchange.keras.merges import join, ones_of, take_steps_apart
 from numpy_rnn.interchange.keras.nodes import FAR, WINDOWS, add_plain, join_steps, slice_of, slide
 from numpy_rnn.interchange.onnx.file import Reader
-from numpy_rnn.interchange.onnx.protobuf import NUMBERS, encode
+from numpy_rnn.interchange.onnx.protobuf import encode
 from numpy_rnn.interchange.onnx.write import Writer
 from numpy_rnn.layers.wrappers import Flip
 
@@ -35,7 +35,6 @@ FUNCTIONS |= {"nn.softmax": "Softmax"} | {f"math.reduce_{n.lower()}": n for n in
 FUNCTIONS |= {f"math.{n.lower()}": n for n in ("Add", "Exp", "Multiply", "Sqrt", "Subtract")}
 FUNCTIONS |= {f"{m}.{n}": n for m in ("nn", "math") for n in ("tanh", "sigmoid", "relu")}
 SLICES = ("GetItem", "SlicingOpLambda")  # of Keras 3 and 2
-OPERATORS = {"selu": "Selu", "exponential": "Exp"}  # which the writer of ONNX files has not
 
 
 def to_graph(
@@ -161,8 +160,6 @@ def _add_chain(writer: Writer, entry: Entry, version: str, *, states: bool = Fal
             writer.x = writer.node("Clip", [writer.x, *constants])
         elif isinstance(layer, Flip):
             writer.x = writer.node("Slice", [writer.x, [FAR], [-FAR], [1], [-1]])
-        elif name in OPERATORS:
-            writer.x = writer.node(OPERATORS[name], [writer.x])
         else:
             writer.layer(layer, f"{entry.name}.{n}")
 
@@ -181,9 +178,7 @@ def _add_recurrent(
     before = len(writer.nodes)
     _add_chain(writer, entry, version, states=True)
     if mask and ways == 2 and inner.get("return_sequences"):  # the directions repeat other steps
-        steps = writer.node("Unsqueeze", [mask, [2]])
-        steps = writer.node("Cast", [steps], to=NUMBERS[writer.dtype])
-        writer.x = writer.node("Mul", [writer.x, steps])
+        writer.x = writer.node("Mul", [writer.x, ones_of(writer, mask)])
     writer.initial, writer.mask, found = [], "", [writer.x]
     if len(writer.nodes) == before:  # it has no counterpart
         return found

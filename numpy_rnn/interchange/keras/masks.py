@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numpy_rnn.interchange.keras.entries import STEPWISE, WITHOUT_EFFECT, Call, Entry, is_loop
-from numpy_rnn.interchange.keras.merges import ATTENTION, where
+from numpy_rnn.interchange.keras.merges import ATTENTION, ones_of, where
 from numpy_rnn.interchange.keras.nodes import POOLS, WINDOWS
 from numpy_rnn.interchange.onnx.protobuf import NUMBERS
 from numpy_rnn.interchange.onnx.write import Writer
@@ -31,18 +31,14 @@ def mask_of(
     elif kind in ATTENTION and first:
         return passed, entry.as_class(kind, {**config, "masks": given}), read
     elif kind == MEAN and first:
-        kept = writer.node("Cast", [first], to=NUMBERS[writer.dtype])
-        count = writer.node("ReduceSum", [kept], axes=[1], keepdims=1)
-        count = writer.node("Unsqueeze", [count, [2]])
+        count = writer.node("ReduceSum", [ones_of(writer, first)], axes=[1], keepdims=1)
         part = writer.node("Div", [where(writer, first, 2, read[0]), count])
         return "", entry.as_class("Sum", {"axis": 1, "keepdims": config.get("keepdims")}), [part]
     elif kind == "Masking":
-        differs = writer.node("Equal", [*read, float(config.get("mask_value", 0))])
-        differs = writer.node("Cast", [writer.node("Not", [differs])], to=NUMBERS[writer.dtype])
-        steps = writer.node("ReduceMax", [differs], axes=[-1], keepdims=1)
-        mask = writer.node("Squeeze", [steps, [-1]])
-        mask = writer.node("Cast", [mask], to=NUMBERS[np.dtype(bool)])
-        return mask, entry.as_class("Activation", {}), [writer.node("Mul", [*read, steps])]
+        equal = writer.node("Equal", [*read, float(config.get("mask_value", 0))])
+        mask = writer.node("ReduceMax", [writer.node("Not", [equal])], axes=[-1], keepdims=0)
+        kept = writer.node("Mul", [*read, ones_of(writer, mask)])
+        return mask, entry.as_class("Activation", {}), [kept]
     elif makes:
         tokens = writer.node("Cast", read, to=NUMBERS[np.dtype(np.int64)])
         mask = writer.node("Not", [writer.node("Equal", [tokens, 0])])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.interchange.keras.entries import Call, Entry
+from numpy_rnn.interchange.onnx.protobuf import NUMBERS
 from numpy_rnn.interchange.onnx.write import Writer
 
 MERGES = {"Add": "Add", "Multiply": "Mul", "Maximum": "Max", "Minimum": "Min", "Average": "Mean"}
@@ -111,6 +112,11 @@ def _attend(writer: Writer, entry: Entry, query: str, value: str, key: str = "")
         scores = where(writer, of_value, 1, scores, writer.node("Sub", [scores, 1e9]))
     y = writer.node("MatMul", [writer.node("Softmax", [scores], axis=-1), value])
     return where(writer, of_query, 2, y) if of_query else y
+
+
+def ones_of(writer: Writer, mask: str) -> str:
+    """Return a mask (B, T) as numbers, 1 where it is True, with an axis of size 1 at the end."""
+    return writer.node("Cast", [writer.node("Unsqueeze", [mask, [-1]])], to=NUMBERS[writer.dtype])
 
 
 def where(writer: Writer, mask: str, axis: int, x: str, other: Any = 0.0) -> str:

@@ -26,6 +26,7 @@ from numpy_rnn.version import __version__
 
 OPSET, IR_VERSION = 17, 8
 OPERATORS = {ours: op for op, ours in ACTIVATIONS.items() if ours not in OF_CELLS}
+OPERATORS |= {"selu": "Selu", "exponential": "Exp"}
 CELLS: dict[type[layers.Layer], str] = {
     cell: cell.__name__.removeprefix("Peephole")
     for cell in (layers.RNN, layers.GRU, layers.LSTM, layers.PeepholeLSTM)
@@ -134,7 +135,7 @@ class Writer:
             self.x = self.node(type(layer).__name__, [self.x], axis=layer.dim)
         elif _has_operator(layer):
             name, *constants = layer._spec
-            named = zip(("alpha", "beta"), constants[: len(CONSTANTS[name])], strict=False)
+            named = zip(("alpha", "beta"), constants[: len(CONSTANTS.get(name, ()))], strict=False)
             self.x = self.node(OPERATORS[name], [self.x], **dict(named))
         elif not isinstance(layer, layers.Dropout | layers.Identity):
             self.unsupported.append(f"{name}: {layer!r}")

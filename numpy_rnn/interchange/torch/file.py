@@ -112,11 +112,6 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, **h
     return Tensor(storage, offset, tuple(shape), tuple(strides), dtype, **how)
 
 
-def _quantised(storage: Any, offset: Any, shape: Any, strides: Any, how: Any, *_: Any) -> Tensor:
-    scale = (*how[1:], 0)[:3]  # scale, zero point, and the axis if there is one scale a row
-    return _tensor(storage, offset, shape, strides, scale=scale)
-
-
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -125,7 +120,8 @@ TABLE: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:6], *a[7:], dtype=_dtype(a[6])),
-    "torch._utils._rebuild_qtensor": _quantised,
+    # Scale, zero point, and the axis if there is one scale a row.
+    "torch._utils._rebuild_qtensor": lambda *a: _tensor(*a[:4], scale=(*a[4][1:], 0)[:3]),
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch.nn.parameter.Parameter": _first,

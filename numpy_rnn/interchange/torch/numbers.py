@@ -15,6 +15,7 @@ SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 NOT_USED = re.compile(
     r"(^|[._])((loss|criterion)\w*\.(pos_)?|encoder_dp\.emb\.)weight$", re.IGNORECASE
 )
+NORM = re.compile(r"parametrizations\.(\w+)\.original([01])$")
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 
 
@@ -69,7 +70,7 @@ def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
 def computed(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays, with the weights that weight dropout and weight_norm have in parts."""
     named = {
-        re.sub(r"parametrizations\.(\w+)\.original([01])$", _norm_name, name): array
+        re.sub(NORM, lambda match: f"{match[1]}_{'gv'[int(match[2])]}", name): array
         for name, array in arrays.items()
     }
     raw = {unwrapped(name.removesuffix("_raw")) for name in named if name.endswith("_raw")}
@@ -85,10 +86,6 @@ def computed(arrays: Mapping[str, Array]) -> dict[str, Array]:
         elif unwrapped(name) not in raw:
             found[name] = array
     return found
-
-
-def _norm_name(match: re.Match[str]) -> str:
-    return f"{match[1]}_{'gv'[int(match[2])]}"
 
 
 def _scales(g: Array, v: Array) -> bool:
