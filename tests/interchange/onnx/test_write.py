@@ -38,6 +38,7 @@ from numpy_rnn.layers import (
     Softsign,
     Tanh,
 )
+from numpy_rnn.layers.activation import activation_layer
 from tests.interchange.onnx.nodes import onnxruntime_outputs
 
 OPTIONS: dict[str, Any] = {"dtype": np.float32, "rng": 0}
@@ -171,6 +172,17 @@ def test_a_read_model_trains(tmp_path: Path) -> None:
     dx, _ = model.backward(y - 1)
     assert dx is None
     assert all(np.abs(g).max() > 0 for g in model.parameters.grads.values())
+
+
+@pytest.mark.parametrize("name", ["selu", "exponential"])
+def test_activations_that_no_chain_of_onnx_has_become_a_graph(name: str, tmp_path: Path) -> None:
+    model = Sequential(Linear(3, 4, rng=0, dtype=np.float32), activation_layer(name))
+    interchange.save(model, tmp_path / "model.onnx")
+    x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    (expected,) = onnxruntime_outputs((tmp_path / "model.onnx").read_bytes(), {"x": x})
+    np.testing.assert_allclose(model(x), expected, atol=1e-6)
+    (y,) = interchange.load(tmp_path / "model.onnx")(x)
+    np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
 def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_path: Path) -> None:
