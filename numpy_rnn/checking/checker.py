@@ -88,10 +88,12 @@ class Checker:
             raise what from error
         if violation:
             return self._not_finite(violation, regime)
-        self.branches.record(trace(point, both=True).sides, regime)
+        if first or self.branches.anywhere:  # most code compares nothing
+            record = trace(point, both=True)
+            self.branches.record(record.sides, regime)
         self.regimes.append(regime.name)
         if first:
-            self.violations += find_violations(point)
+            self.violations += find_violations(point, record)
             self._settle(point, axes)
             if any(v.kind == "random" for v in self.violations):
                 return False  # no value means anything

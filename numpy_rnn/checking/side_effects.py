@@ -76,10 +76,10 @@ def _first_bad(array: Any, *, earliest: bool = False) -> str:
     return f"{array[index]} at index {index}{time}"
 
 
-def find_violations(point: Point) -> list[Violation]:
+def find_violations(point: Point, record: Record) -> list[Violation]:
     """Run both passes several times and return what they did and must not do.
 
-    The outputs at these inputs must be finite.
+    The outputs at these inputs must be finite. `record` is what tracing arrays met in both passes.
     """
     found, outputs, first = _find_changes(point)
     again = point.target.run(point.values)
@@ -97,7 +97,7 @@ def find_violations(point: Point) -> list[Violation]:
             found += _find_not_linear(point, first)
     if "backward updates the parameters" in point.target.remarks:
         found.append(Violation("parameters changed", "backward updates the parameters"))
-    return found + _find_single_precision(point, outputs, first)
+    return found + _find_single_precision(point, record, outputs, first)
 
 
 def _second_differs(point: Point, first: Gradients, result: ForwardPass) -> str:
@@ -182,11 +182,11 @@ def _find_not_linear(point: Point, first: Gradients) -> list[Violation]:
 
 
 def _find_single_precision(
-    point: Point, outputs: list[Array], gradients: Gradients
+    point: Point, record: Record, outputs: list[Array], gradients: Gradients
 ) -> list[Violation]:
     if any(is_real(v) and v.dtype != np.float64 for v in point.values.values()):
         return []  # not a float64 computation
-    lines = [note for note in trace(point, both=True).notes if "32" in note or "16" in note]
+    lines = [note for note in record.notes if "32" in note or "16" in note]
     arrays = {f"output {i}": out for i, out in enumerate(outputs)}
     if point.target.linear:  # a difference of parameters has few digits
         arrays |= {f"the gradient of {n}": g for n, g in gradients.items() if is_real(g)}
