@@ -120,11 +120,11 @@ def check_gradients(
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
     allow = {allow} if isinstance(allow, str) else set(allow)
     unknown = sorted(allow - KINDS.keys())
-    seconds = CAUSE_SECONDS if cause_seconds is None else cause_seconds
+    seconds: Any = CAUSE_SECONDS if cause_seconds is None else cause_seconds
     for name, value, fits, expected in (
         ("method", method, method in METHOD_NAMES, f"one of {METHOD_NAMES}"),
         ("seed", seed, str(seed).isdigit(), "a whole number from 0"),
-        ("cause_seconds", seconds, seconds >= 0, "at least 0"),
+        ("cause_seconds", seconds, isinstance(seconds, float | int) and seconds >= 0, "at least 0"),
         ("allow", "".join(unknown[:1]), not unknown, f"some of {', '.join(KINDS)}"),
     ):
         if not fits:
