@@ -47,6 +47,8 @@ def read(path: Path) -> Contents:
     for entry, reader in READERS.items():
         if entry in model:
             return reader(model)
+    if not any(isinstance(value, list) for value in model.values()):
+        raise UnsupportedError("it holds no lists of weights, expected a model")
     return StateDict(Found(_finite(model))).contents("audio-json")
 
 
