@@ -109,7 +109,7 @@ class LastStep(StatelessLayer):
         dx = np.zeros((T, B, D), dy.dtype)
         half = self._reverse_part(D)
         if self.merge != "concat":
-            dy = np.concatenate(merge_vjp(self.merge, dy, 2, halves), axis=1)
+            dy = np.concatenate(merge_vjp(self.merge, dy, halves), axis=1)
         dx[last, rows, :half] = dy[rows, :half]
         dx[first, rows, half:] = dy[rows, half:]
         return dx.swapaxes(0, 1) if self.batch_first else dx, {}

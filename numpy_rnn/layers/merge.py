@@ -25,9 +25,7 @@ def check_merge(kind: str, merge: str, *, bidirectional: bool) -> str:
 
 
 def merge_outputs(merge: str, outputs: list[Array]) -> Array:
-    """Return the output of a layer with these outputs of its directions."""
-    if len(outputs) == 1:
-        return outputs[0]
+    """Return the output of a layer with these outputs of its two directions."""
     a, b = outputs
     if merge == "concat":
         return np.concatenate(outputs, axis=-1)
@@ -36,10 +34,8 @@ def merge_outputs(merge: str, outputs: list[Array]) -> Array:
     return a + b if merge == "sum" else (a + b) / 2
 
 
-def merge_vjp(merge: str, d: Array, ways: int, outputs: list[Array]) -> list[Array]:
+def merge_vjp(merge: str, d: Array, outputs: list[Array]) -> list[Array]:
     """Return the gradient of each direction's output. Only "mul" needs the `outputs`."""
-    if ways == 1:
-        return [d]
     if merge == "concat":
         half = d.shape[-1] // 2
         return [d[..., :half], d[..., half:]]

@@ -228,9 +228,10 @@ class Recurrent(Layer):
         if training is not None or rng is not None:
             training, rng = read_options(Where(self), training, rng)
         call: CallOptions = {"lengths": lengths, "reset": reset, "mask": mask}
-        found = sharded_apply(self, self._workers, x, state, rng, training, **call)
-        if found is not None:
-            return found
+        if self._workers is not None:
+            found = sharded_apply(self, self._workers, x, state, rng, training, **call)
+            if found is not None:
+                return found
         dropout = self.dropout if (self.training if training is None else training) else 0.0
         drop = None
         if dropout:

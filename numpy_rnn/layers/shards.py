@@ -33,7 +33,7 @@ class ShardedCache(NamedTuple):
 
 def sharded_apply(
     layer: Any,  # a Recurrent
-    workers: Workers | None,
+    workers: Workers,
     x: Array,
     state: State,
     rng: Generator | None,
@@ -42,11 +42,9 @@ def sharded_apply(
 ) -> tuple[Array, State, Any] | None:
     """Return :meth:`Recurrent.apply`, whose shards are computed by threads.
 
-    None is for a layer without threads, a batch that is too small to be cut, or wrong arguments,
-    whose fault the layer itself names.
+    None is for a batch that is too small to be cut, or wrong arguments, whose fault the layer
+    itself names.
     """
-    if workers is None:
-        return None
     axis = int(not layer.batch_first)  # of the batch
     B = np.shape(x)[axis] if np.ndim(x) > 1 else 1
     slices = cut(B, default_shards(B))

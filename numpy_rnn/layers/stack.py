@@ -79,7 +79,9 @@ class Stack(NamedTuple):
                 outputs.append(y[::-1] if turned else y)
                 final.append(last)
                 cache.runs.append(run)
-            if wide is not None and self.merge == "concat":
+            if len(spans) == 1:
+                x = outputs[0]
+            elif wide is not None and self.merge == "concat":
                 x = wide
             else:
                 x = merge_outputs(self.merge, outputs)
@@ -111,9 +113,9 @@ class Stack(NamedTuple):
             if d is not None and layer < len(masks):
                 d = dropout_backward(d, masks[layer])[0]
             dx: Array | None = None
-            parts: list[Array | None] = [None] * ways
-            if d is not None:
-                parts[:] = merge_vjp(self.merge, d, ways, outputs[layer] if outputs else [])
+            parts: list[Array | None] = [d] * ways
+            if d is not None and ways == 2:
+                parts[:] = merge_vjp(self.merge, d, outputs[layer] if outputs else [])
             for way, part in enumerate(parts):
                 n = layer * ways + way
                 turned = self._turned(way, runs[n].spans)
