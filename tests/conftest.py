@@ -138,12 +138,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
-# Files whose tests share what takes seconds: trained networks, derivatives, an import.
+# Files, and a folder, whose tests share what takes seconds: trained networks, an import.
 SHARING = (
     "test_fuzzing.py",
     "museum/test_evaluate.py",
     "apps/test_recall.py",
-    "apps/explain/test_report.py",
+    "apps/explain/",
     "apps/learn/test_exercises.py",
     "apps/memory/test_plot.py",
     "checking/test_against_torch.py",
@@ -164,12 +164,12 @@ FIRST = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the long tests first."""
     leave_out_posix(config, items)
-    items.sort(key=lambda item: not item.path.as_posix().endswith(FIRST))
+    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in FIRST))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With ``-n``, run the tests of each file that shares something in one worker.
+    """With ``-n``, run the tests that share something in one worker.
 
     A mark xdist_group would do the same, but has no effect with pytest 9.2 and pytest-xdist 3.8.
     The unit for other files is a test with all its parameters: the scheduler's own work grows with
@@ -181,8 +181,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     scheduler: Any = import_module("xdist.scheduler").LoadScopeScheduling(config, log)
 
     def scope(nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if file.endswith(SHARING) else nodeid.partition("[")[0]
+        shared = (part for part in SHARING if part in nodeid.partition("::")[0])
+        return next(shared, nodeid.partition("[")[0])
 
     scheduler._split_scope = scope
     return scheduler
