@@ -28,7 +28,7 @@ from benchmarks.kill import SETTINGS, make_text
 from numpy_rnn.apps.language_model import run
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.safetensors import METADATA
-from tests.fuzzing import claim, file_of, parts_of
+from tests.mutations import claim, file_of, parts_of
 
 Header = dict[str, Any]
 Mutation = Callable[[bytes, random.Random], bytes]

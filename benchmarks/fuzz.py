@@ -28,7 +28,8 @@ def guided(name: str, folder: Path, inputs: int, seed: int) -> None:
     import atheris  # noqa: PLC0415 (an extra)
 
     with atheris.instrument_imports(include=["numpy_rnn", "json", "tomllib"]):
-        from tests.fuzzing import Fuzzer, mutate  # noqa: PLC0415 (after atheris)
+        from tests.fuzzing import Fuzzer  # noqa: PLC0415 (after atheris)
+        from tests.mutations import mutate  # noqa: PLC0415 (after atheris)
     fuzzer = Fuzzer(name, folder, slow=SLOW)
     corpus = folder / "corpus"
     corpus.mkdir()

@@ -26,7 +26,8 @@ from numpy_rnn.safetensors import METADATA, write
 from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import Examples, Trainer, Windows, checkpoint
 from numpy_rnn.training.process import check_memory
-from tests.fuzzing import FORMATS, file_of, settings_in, with_settings
+from tests.fuzzing import FORMATS
+from tests.mutations import file_of, settings_in, with_settings
 
 SMALL = Settings(hidden_size=4, embedding=2, batch_size=2, window=4, epochs=0.1)
 COMMANDS = (

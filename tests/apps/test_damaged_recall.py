@@ -28,7 +28,7 @@ from benchmarks.damage import (
 from numpy_rnn.apps.recall import Experiment, load, run, save
 from numpy_rnn.layers import Sequential
 from numpy_rnn.safetensors import write
-from tests.fuzzing import file_of, parts_of, settings_in
+from tests.mutations import file_of, parts_of, settings_in
 
 T = TypeVar("T")
 SMALL = Experiment(text="abc", characters="abc<>", hidden_size=3, epochs=1)

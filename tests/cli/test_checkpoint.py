@@ -17,7 +17,7 @@ from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import pictures
 from numpy_rnn.apps.language_model import run
 from tests.cli.command import assert_refused, run_command, run_shell
-from tests.fuzzing import settings_in, with_settings
+from tests.mutations import settings_in, with_settings
 
 
 def test_sampling_repeats_with_a_seed_and_continues_the_prompt(trained: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from numpy_rnn.apps.memory import read_record
 from tests.cli.command import COMMAND, ENVIRONMENT, run_command, run_process
-from tests.fuzzing import settings_in, with_settings
+from tests.mutations import settings_in, with_settings
 
 QUICK = (
     *("first-token", "--hidden-size", "8", "--updates", "100", "--batch-size", "8", "--lr", "0.01"),

@@ -12,7 +12,8 @@ import pytest
 from numpy_rnn.apps.language_model import run
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training.state import by_step, check_state, count, finite, seconds
-from tests.fuzzing import FORMATS, settings_in, with_settings
+from tests.fuzzing import FORMATS
+from tests.mutations import settings_in, with_settings
 
 JUNK: tuple[Any, ...] = (None, True, -1, 0.5, float("nan"), 10**400, "x", [], {}, [[1]], {"a": 1})
 # Values of another kind than the one in the file that make sense there.

@@ -20,7 +20,7 @@ from numpy_rnn.apps.memory import (
 )
 from numpy_rnn.apps.memory.search import record_data
 from numpy_rnn.safetensors import write
-from tests.fuzzing import file_of, parts_of
+from tests.mutations import file_of, parts_of
 
 CONFIG = TrainingConfig(task="copy", cell="lru", hidden_size=4, lr=0.01)
 RUNS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from numpy_rnn.training import Callback, Checkpoints, StepInfo, TimeBudget, Trainer
-from tests.fuzzing import settings_in
+from tests.mutations import settings_in
 from tests.training import small
 
 
