@@ -104,7 +104,7 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
             error = max(abs(row[-1] - row[-2]), abs(row[-1] - before)) + noise
             found.append(Derivative(row[-1], error))
         best = min([best, *found], key=attrgetter("noise"))
-        if best.noise <= (1e-12 if level < LEVELS - 1 else 1e-6) * abs(best.value):
+        if best.noise <= (1e-11 if level < LEVELS - 1 else 1e-6) * abs(best.value):
             break
     return best  # (2)
 
