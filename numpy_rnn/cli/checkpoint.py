@@ -18,7 +18,7 @@ from numpy_rnn.apps.language_model import cross_entropy, generate, loading, run
 from numpy_rnn.apps.vocabulary import check_encoding, read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
-from numpy_rnn.cli.options import add_command, add_option, naming_options
+from numpy_rnn.cli.options import add_command, add_option, naming_options, spelled
 from numpy_rnn.cli.terminal import format_duration, write_generated
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
@@ -142,7 +142,7 @@ def _runs_as(contents: interchange.Contents, path: Path) -> dict[str, str | None
             warnings.simplefilter("ignore")  # the notes have them
             return {"runs_as": repr(build(contents, path, {})), "refused": None}
     except (UnsupportedError, ValueError) as error:
-        return {"runs_as": None, "refused": str(error)}
+        return {"runs_as": None, "refused": spelled(str(error))}
 
 
 def _model_json(contents: interchange.Contents, runs: dict[str, str | None]) -> list[str]:
@@ -151,7 +151,7 @@ def _model_json(contents: interchange.Contents, runs: dict[str, str | None]) -> 
         "format": contents.format,
         "architecture": contents.architecture,
         "parameters": sum(array.size for array in contents.arrays.values()),
-        "notes": contents.notes,
+        "notes": [*map(spelled, contents.notes)],
         "arrays": arrays,
     }
     return [json.dumps(data | runs, indent=2)]
@@ -166,7 +166,7 @@ def _model_lines(contents: interchange.Contents, runs: dict[str, str | None]) ->
         f"Model: {size:,} parameters, {kinds}",
         *(f"  {line}" for line in contents.architecture),
         *("Unusual" for _ in contents.notes[:1]),
-        *(f"  {note}" for note in contents.notes),
+        *(f"  {spelled(note)}" for note in contents.notes),
         f"Runs as {runs['runs_as']}" if runs["runs_as"] else f"Cannot run: {runs['refused']}",
         *_table(arrays),
     ]

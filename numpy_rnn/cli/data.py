@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import wave
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from numpy_rnn.interchange.arrays import parse_npy
 from numpy_rnn.reading import checked_size
 
 DATA = (".npy", ".csv", ".wav")
+FLOATS, WAVE_EXTENSIBLE = 3, 0xFFFE  # formats of a .wav; PCM, whole numbers, is 1
+SAMPLES = {(1, 8), (1, 16), (1, 24), (1, 32), (FLOATS, 32), (FLOATS, 64)}  # format and bits
+UNKNOWN_SIZE = 2**32 - 1  # of a .wav that was written to a pipe
 RATE = 44_100  # samples a second of a .wav whose input has no rate
 
 
@@ -50,7 +54,10 @@ def read_data(path: Path) -> tuple[Array, int]:
             x = parse_npy(data).array() if path.suffix == ".npy" else _parse_csv(data)
         except Exception as error:  # parsers raise a dozen types between them
             # Python's parser of the header raises errors whose text depends on its version.
-            damaged = isinstance(error, SyntaxError) or type(error).__module__ == "tokenize"
+            damaged = (
+                isinstance(error, SyntaxError | struct.error)
+                or type(error).__module__ == "tokenize"
+            )
             text = "the header cannot be read" if damaged else str(error)
             raise ValueError(text or "it is cut off") from None
     if x.dtype.kind not in "bfiu":
@@ -63,19 +70,35 @@ def _parse_csv(data: bytes) -> Array:
     columns = sorted({len(row) for row in rows})
     if len(columns) != 1:
         raise ValueError(f"its rows have {columns or 'no'} columns, expected one number for all")
-    return np.array(rows, dtype=np.float64)
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{error}, expected numbers between commas, and no header") from None
 
 
-def _read_wav(opened: BinaryIO) -> tuple[Array, int]:
-    with wave.open(opened) as file:
-        width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-        if width > 4:
-            raise ValueError(f"a sample has {width} bytes, expected 1 to 4")
-        data = np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, width)
-    wide = np.zeros((len(data), 4), np.uint8)
-    wide[:, 4 - width :] = data ^ 0x80 if width == 1 else data  # 8 bits are without a sign
-    samples = wide.view("<i4")[:, 0] / 2.0**31
-    return samples.reshape(-1, channels), rate
+def _read_wav(file: BinaryIO) -> tuple[Array, int]:
+    # Python's own reader knows neither floating-point samples nor, before 3.12, WAVE_EXTENSIBLE.
+    if file.read(12)[8:] != b"WAVE":
+        raise ValueError("it is no WAV file")
+    parts = {b"fmt ": b""}
+    while b"data" not in parts:
+        name, size = struct.unpack("<4sI", file.read(8))
+        parts[name] = file.read(size + (size % 2) * (name != b"data"))
+        if len(parts[name]) < size < UNKNOWN_SIZE:
+            raise ValueError("it is cut off")
+    kind, channels, rate, _, bits = struct.unpack_from("<HHI4xHH", parts[b"fmt "])
+    if kind == WAVE_EXTENSIBLE:
+        (kind,) = struct.unpack_from("<H", parts[b"fmt "], 24)
+    if (kind, bits) not in SAMPLES:
+        raise ValueError(f"it has samples of {bits} bits, format {kind}, expected PCM or floats")
+    if not channels or len(parts[b"data"]) % (channels * bits // 8):
+        raise ValueError("it is cut off")
+    data = np.frombuffer(parts[b"data"], np.uint8).reshape(-1, channels, bits // 8)
+    if kind == FLOATS:
+        return data.view(f"<f{bits // 8}")[..., 0].astype(np.float64), rate
+    wide = np.zeros((*data.shape[:2], 4), np.uint8)
+    wide[..., -data.shape[2] :] = data ^ 0x80 if bits == 8 else data  # 8 bits are without a sign
+    return wide.view("<i4")[..., 0] / 2.0**31, rate
 
 
 def write_data(path: Path, y: Array, rate: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from numpy_rnn import interchange
 from numpy_rnn.apps.language_model.run import file_of
 from numpy_rnn.cli.data import DATA, naming_data, read_data, write_data
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
-from numpy_rnn.cli.options import add_command, add_option
+from numpy_rnn.cli.options import add_command, add_option, spelled
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
@@ -27,7 +29,8 @@ def add_to(commands: Any) -> None:
     convert = add_command(commands, "convert", run_convert, "convert a model file", text)
     convert.add_argument("file", metavar="IN", help="model file, or checkpoint of numpy-rnn train")
     convert.add_argument("out", metavar="OUT", help="file to write")
-    add_option(convert, "--to", tuple(FORMATS), None, "format of OUT (default: by its suffix)")
+    written = tuple(name for name, form in FORMATS.items() if form.writer)
+    add_option(convert, "--to", written, None, "format of OUT (default: by its suffix)")
     text = "Run a model on a sequence, and write its outputs. Rows of a .csv are timesteps."
     run = add_command(commands, "run", run_model, "run a model file on data", text)
     run.add_argument("file", metavar="FILE", help="model file, or checkpoint of numpy-rnn train")
@@ -41,7 +44,7 @@ def add_to(commands: Any) -> None:
     add_option(run, "--state-out", "FILE", None, "final state")
     text = (
         "what the file does not tell, again for each: layers=NAME,NAME, dtype=float32, "
-        "nonlinearity=relu, batch_first=true, reset_after=false"
+        "nonlinearity=relu, batch_first=true, reset_after=false, eps=1e-5"
     )
     for parser in (convert, run):
         parser.add_argument(
@@ -56,15 +59,24 @@ def load_model(options: argparse.Namespace) -> Any:
         name, equals, value = option.partition("=")
         if not (name.isidentifier() and equals):
             raise UsageError(f"--option is {option!r}, expected NAME=VALUE")
-        words = {"true": True, "false": False}
-        given[name] = value.split(",") if name == "layers" else words.get(value.lower(), value)
+        given[name] = _value(name, value)
     path = file_of(Path(options.file))
     with errors_as(RunError, options.file):
         contents = interchange.read(path)
         try:
             return build(contents, options.file, given)
-        except TypeError as error:
-            raise UsageError(str(error)) from None
+        except (TypeError, ValueError) as error:
+            kind = UsageError if isinstance(error, TypeError) else RunError
+            raise kind(spelled(str(error))) from None
+
+
+def _value(name: str, text: str) -> Any:
+    """Return a number, a truth value, names of layers or Keras's settings, or else the text."""
+    is_layers = name == "layers"
+    if not is_layers or text.startswith("{"):
+        with suppress(ValueError):
+            return json.loads(text if is_layers else text.lower())
+    return [part.strip() for part in text.split(",")] if is_layers else text
 
 
 def run_convert(options: argparse.Namespace) -> None:

@@ -74,6 +74,19 @@ def values(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
+def spelled(message: str) -> str:
+    """Return a message of `interchange.load` with the options of a command.
+
+    >>> spelled("expected the order, as layers=['rnn', 'fc']")
+    'expected the order, as --option layers=rnn,fc'
+    """
+    names = r"(layers|dtype|nonlinearity|batch_first|reset_after|eps)"
+    message = re.sub(rf"\b{names}(?==(?:\[|\s|$)| is | has )", r"--option \1", message)
+    message = re.sub(r"\boption (?=')", "--option ", message)
+    lists = r"(?<=layers=)\[([^]]*)\]?"  # a long message is cut off
+    return re.sub(lists, lambda match: match[1].strip("'").replace("', '", ","), message)
+
+
 @contextmanager
 def naming_options(*names: str) -> Iterator[None]:
     """Turn a library error about a setting into a UsageError about its option.

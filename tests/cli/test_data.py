@@ -59,9 +59,33 @@ ONE = ", expected (T, D) or more axes"
 HUGE = "{'descr':'<f8','fortran_order':False,'shape':(9999999999,)}\n"
 
 
-def wav(width: int) -> bytes:
-    sizes = struct.pack("<IHHIIHH", 16, 1, 1, 44_100, 44_100 * width, width, 8 * width)
-    return b"RIFF\x28\0\0\0WAVEfmt " + sizes + b"data\4\0\0\0abcd"
+def wav(width: int, kind: int = 1, data: bytes = b"abcd", channels: int = 1) -> bytes:
+    about = struct.pack("<HHIIHH", kind, channels, 44_100, 44_100 * width, width, 8 * width)
+    if kind == 0xFFFE:  # whose own kind is that of the name after it
+        about += struct.pack("<HHIH14x", 22, 8 * width, 3, 3 if width > 3 else 1)
+    chunks = {b"fmt ": about, b"LIST": b"abc\0", b"data": data}
+    body = b"".join(name + struct.pack("<I", len(c)) + c for name, c in chunks.items())
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(3, "<f4"), (3, "<f8"), (0xFFFE, "<f4"), (0xFFFE, "<i2")]
+)
+@pytest.mark.parametrize("size", [b"", b"\xff\xff\xff\xff"])  # known, or written to a pipe
+def test_audio_as_programs_for_music_write_it_is_read(
+    folder: Path, command: Command, kind: int, code: str, size: bytes
+) -> None:
+    samples = np.array([[-1.0, 0.5], [0.0, 0.25], [0.75, -1.5 if "f" in code else -0.5]])
+    stored = (samples * (1 if "f" in code else 2.0**15)).astype(code)
+    data = wav(stored.itemsize, kind, stored.tobytes(), 2)
+    start = data.index(b"data") + 4
+    (folder / "x.wav").write_bytes(
+        data[:start] + (size or data[start : start + 4]) + data[start + 4 :]
+    )
+    done = command("run", "m.pt", "--input", "x.wav", "--output", "y.npy")
+    assert (done.returncode, done.stderr) == (0, "")
+    y, _ = numpy_rnn.load(folder / "m.safetensors").predict(samples[:, None])
+    np.testing.assert_allclose(np.load(folder / "y.npy"), y[:, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +102,12 @@ def wav(width: int) -> bytes:
         ("blank.csv", b"\n\n", "--input 'blank.csv': its rows have no columns, expected one"),
         ("ragged.csv", b"1,2\n3\n", "its rows have [1, 2] columns, expected one number for all"),
         ("cut.wav", wav(2)[:20], "--input 'cut.wav': it is cut off"),
-        ("wide.wav", wav(8), "--input 'wide.wav': a sample has 8 bytes, expected 1 to 4"),
+        ("wide.wav", wav(8), "'wide.wav': it has samples of 64 bits, format 1, expected PCM or"),
+        ("law.wav", wav(1, kind=6), "it has samples of 8 bits, format 6, expected PCM or floats"),
+        ("short.wav", wav(2)[:-1], "--input 'short.wav': it is cut off"),
+        ("frame.wav", wav(3), "--input 'frame.wav': it is cut off"),
+        ("text.wav", b"a text of a few words", "--input 'text.wav': it is no WAV file"),
+        ("header.csv", b"a,b\n1,2\n", "float: 'a', expected numbers between commas, and no header"),
         ("bytes.csv", b"1,\0\n", r"--input 'bytes.csv': could not convert string to float: '\x00'"),
         ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
         ("utf16.csv", "1,2".encode("utf-16"), "--input 'utf16.csv': 'utf-8' codec can't decode"),

@@ -18,6 +18,7 @@ from numpy_rnn import (
     GRU,
     LSTM,
     LastStep,
+    LayerNorm,
     Linear,
     ReLU,
     Sequential,
@@ -55,7 +56,7 @@ def test_inspect_says_why_a_file_cannot_run(folder: Path, command: Command) -> N
     assert "\nCannot run: 'both.pkl': " in done.stdout
     data = json.loads(command("inspect", "both.pkl", "--json").stdout)
     assert data["runs_as"] is None
-    assert "layers=" in data["refused"]
+    assert data["refused"].endswith("as --option layers=actor,critic")
 
 
 @pytest.mark.parametrize("out", ["g.safetensors", "g.pt", "g.npz", "g.keras", "g.onnx"])
@@ -90,6 +91,29 @@ def test_what_a_file_does_not_tell_is_an_option(folder: Path, command: Command) 
     assert np.load(folder / "y.npy").shape == (50, 2)
 
 
+def test_numbers_spaces_and_settings_are_options(folder: Path, command: Command) -> None:
+    layers: Any = {
+        "rnn": LSTM(2, 3, rng=0),
+        "norm": LayerNorm(3, eps=0.5),
+        "fc": Linear(3, 1, rng=1),
+    }
+    with pytest.warns(UserWarning, match="does not hold"):
+        interchange.save(Sequential(**layers), folder / "eps.pt")
+    done = command("convert", "eps.pt", "eps.npz")
+    assert_refused(done, 1, "norm may be a LayerNorm or another normalisation, such as a GroupNorm")
+    options = ("--option", "layers=rnn, norm, fc", "--option", "eps=0.5")
+    assert (
+        "norm=LayerNorm((3,), eps=0.5)" in command("convert", "eps.pt", "eps.onnx", *options).stdout
+    )
+    (folder / "w.h5").write_bytes(
+        keras_files.legacy(keras_files.lstm_and_dense(), "2.4.0", config=False)
+    )
+    settings = '{"lstm": {"return_sequences": false}, "dense": {"activation": "elu"}}'
+    done = command("convert", "w.h5", "w.safetensors", "--option", f"layers={settings}")
+    assert "LastStep(batch_first=True), Linear(" in done.stdout
+    assert "ELU()" in done.stdout
+
+
 def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, command: Command) -> None:
     layers = (LSTM(2, 3, rng=0, batch_first=True), LastStep(batch_first=True), Linear(3, 4, rng=1))
     model = Sequential(rnn=layers[0], last=layers[1], fc1=layers[2], act=ReLU(), fc2=Linear(4, 2))
@@ -101,7 +125,7 @@ def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, comman
     for arguments in (("run", "c.pt", *files), ("convert", "c.pt", "c.npz")):
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
-        expected = r"layers without parameters, as layers=\['rnn', 'fc1', 'fc2'\]\n"
+        expected = r"layers without parameters, as --option layers=rnn,fc1,fc2\n"
         assert re.search(f"^numpy-rnn .*'c.pt': it holds rnn is .*{expected}$", done.stderr)
     options = ("--option", "layers=rnn,LastStep,fc1,ReLU,fc2", "--option", "batch_first=true")
     done = command("run", "c.pt", *files, *options)
@@ -233,15 +257,32 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
         (
             ["convert", "m.pt", "a.npz", "--option", "layers=x"],
             1,
-            "layers has 'x', expected one of",
+            "--option layers has 'x', expected one of rnn, fc",
         ),
+        *[
+            (["convert", "m.pt", "a.npz", "--option", option], status, message)
+            for option, status, message in (
+                ("batch_first=maybe", 2, "LSTM: --option batch_first is 'maybe', expected True or"),
+                (
+                    "dtype=int32",
+                    1,
+                    "LSTM: --option dtype is int32, expected one of float32, float64",
+                ),
+                ("layers=rnn,rnn", 1, "--option layers has 'rnn' twice, expected each name once"),
+                ("layers={x", 1, "--option layers has '{x', expected one of rnn, fc"),
+            )
+        ],
         (
             ["convert", "m.safetensors", "a.npz", "--option", "dtype=float32"],
             2,
-            "'m.safetensors': option 'dtype', expected no option",
+            "'m.safetensors': --option 'dtype', expected no option",
         ),
         (["convert", "m.pt", "a.npz", "--option", "x"], 2, "--option is 'x', expected NAME=VALUE"),
-        (["convert", "m.pt", "a.npz", "--option", "x=1"], 2, "option 'x', expected dtype, layers"),
+        (
+            ["convert", "m.pt", "a.npz", "--option", "x=1"],
+            2,
+            "--option 'x', expected dtype, layers",
+        ),
         (["inspect", "junk"], 1, "'junk' has none of the known formats"),
         (["inspect", "no.pt"], 1, "'no.pt': No such file or directory"),
         ([*RUN, "--block", "-1"], 2, "--block is -1, expected at least 0"),
