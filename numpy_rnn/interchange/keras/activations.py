@@ -36,16 +36,11 @@ class Layers:
         self.layers: list[layers.Layer] = []
         self.size: int | None = None  # of the features
         self._normalised = 0  # numbers in matrices that BatchNormalizations become
-        self._masked: tuple[int, float] | None = None  # number of layers before it, mask value
+        self.masked: tuple[int, float] | None = None  # number of layers before it, mask value
         # hard_sigmoid changed with version 3 of Keras, and the gates' default with 2.3.
         slope = 0.2 if version[:2] in ("0.", "1.", "2.") else 1 / 6
         self._activations = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", slope, 0.5)}
         self._gates = "hard_sigmoid" if re.match(r"[01]\.|2\.[0-2]\.\d+$", version) else "sigmoid"
-
-    @property
-    def masks(self) -> bool:
-        """Whether a layer makes a mask."""
-        return self._masked is not None
 
     @property
     def ended(self) -> bool:
@@ -88,7 +83,7 @@ class Layers:
             self._refuse(entry, "a threshold, or max_value and a slope")
         elif most is not None:
             self._activate("hard_tanh", 0.0, float(most))
-        elif kind == "Softmax" and (config.get("axis", -1) != -1 or self.masks):
+        elif kind == "Softmax" and (config.get("axis", -1) != -1 or self.masked):
             self._refuse(entry, f"axis {config.get('axis')}, or a mask")
         elif kind == "Activation":
             given: Any = config.get("activation")

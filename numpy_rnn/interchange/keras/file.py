@@ -82,7 +82,7 @@ def _build(network: Network, version: str) -> Any:
     if network.is_chain and not reason:
         model = ""
         for call in calls:
-            if chain.masks and not chain.ended and model != call.entry.name.rpartition("/")[0]:
+            if chain.masked and not chain.ended and model != call.entry.name.rpartition("/")[0]:
                 chain.unsupported.append(f"a mask that enters or leaves {model or call.entry.name}")
             model = call.entry.name.rpartition("/")[0]
             chain.add(call.entry)

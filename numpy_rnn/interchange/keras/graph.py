@@ -145,7 +145,7 @@ def _add_chain(writer: Writer, entry: Entry, version: str, *, states: bool = Fal
     chain = Chain(version, states=states)
     chain.add(entry)
     writer.unsupported += chain.unsupported
-    if chain.masks:
+    if chain.masked:
         writer.unsupported.append(f"{entry.name}, whose mask a Graph does not have")
     if chain.unsupported:
         return

@@ -19,9 +19,9 @@ class Chain(RecurrentLayers):
 
     def model(self) -> layers.Sequential:
         """Return the layers as a model."""
-        if self._masked is None:
+        if self.masked is None:
             return layers.Sequential(*self.layers)
-        first, value = self._masked
+        first, value = self.masked
         masked = Masked(*self.layers[first:], mask_value=value)
         return layers.Sequential(*self.layers[:first], masked) if first else masked
 
@@ -81,9 +81,9 @@ class Chain(RecurrentLayers):
         self._append(entry, layers.Embedding(V, E, dtype=table.dtype), -1, E, weight=table)
 
     def _mask(self, entry: Entry, value: float) -> None:
-        if self._masked is not None:
+        if self.masked is not None:
             self._refuse(entry, "a second mask")
-        self._masked = len(self.layers), value
+        self.masked = len(self.layers), value
 
     def _layer_norm(self, entry: Entry) -> None:
         config, axis, last = entry.config, entry.config.get("axis", -1), self._last_axis(entry)

@@ -50,7 +50,7 @@ def _passed(call: Call, given: list[str], version: str) -> str | None:
     """Return the mask behind a layer that gets masks, "" if it drops them, None if unknown."""
     kind, config, first = call.entry.class_name, call.entry.config, next(filter(None, given))
     one = {*given} <= {first, ""}
-    function = "name" in config and "trainable" not in config
+    function = "name" in config and "trainable" not in config and kind != "SpatialDropout1D"
     if kind == "Dot" or (version[:1] == "3" and (function or kind in DROPPING)):
         return ""
     if kind == MEAN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,6 @@ def Softmax(input: Array, *, axis: int = -1, joined: int = 0, log: bool = False)
     e = np.exp(z)
     total = e.sum(axis, keepdims=True)
     return np.asarray(z - np.log(total) if log else e / total)
-
-
-def LogSoftmax(input: Array, *, axis: int = -1, joined: int = 0) -> Array:
-    return Softmax(input, axis=axis, joined=joined, log=True)
 
 
 def _reduce(
@@ -207,6 +203,7 @@ SHORT: dict[str, Callable[..., Any]] = {
     "Erf": lambda input: np.asarray(_erf(input), input.dtype),
     "HardSwish": lambda X: X * HardSigmoid(X, alpha=1 / 6),
     "LeakyRelu": lambda X, *, alpha=0.01: np.where(X < 0, X.dtype.type(alpha) * X, X),
+    "LogSoftmax": partial(Softmax, log=True),
     "Max": lambda *inputs: reduce(np.maximum, inputs),
     "Mean": lambda *inputs: reduce(np.add, inputs) / inputs[0].dtype.type(len(inputs)),
     "Min": lambda *inputs: reduce(np.minimum, inputs),

@@ -106,10 +106,6 @@ def CumSum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Any:
     return np.flip(y, axis) if reverse else y
 
 
-def GatherElements(data: Array, indices: Array, *, axis: int = 0) -> Any:
-    return data[_places(indices, axis)]
-
-
 def _places(indices: Array, axis: int) -> tuple[Any, ...]:
     """Return the index for the elements that indices along an axis choose."""
     places: list[Any] = [*np.indices(indices.shape, sparse=True)]
@@ -193,6 +189,7 @@ SHORT: dict[str, Callable[..., Any]] = {
         input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
     ),
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
+    "GatherElements": lambda data, indices, *, axis=0: data[_places(indices, axis)],
     "Identity": lambda input: input,
     "NonZero": lambda X: np.array(np.nonzero(X), np.int64),
     "Range": lambda start, *more: np.arange(*[x.item() for x in (start, *more)], dtype=start.dtype),

@@ -703,12 +703,13 @@ def with_masked_attention(a: Any, b: Any, c: Any) -> Any:
     """Translate: attention of a decoder's words to those of an encoder. Join and pool."""
     words, masked = L.Embedding(6, 3, mask_zero=True), L.Masking(1.0)(c)
     read, *states = L.LSTM(3, return_sequences=True, return_state=True)(words(a))
+    spoken = L.LSTM(3, return_sequences=True)(L.SpatialDropout1D(0.1)(words(b)))
     written = L.LSTM(3, return_sequences=True)(words(b), initial_state=states)
     context = L.AdditiveAttention()([written, read])
     y = L.TimeDistributed(L.Dense(4))(L.Concatenate()([written, context]))
     z = L.GRU(2, return_sequences=True)(L.Add()([masked, L.Dense(3)(masked)]))
     mixed = L.Concatenate()([masked, L.Dense(2)(c)])  # of which one has no mask
-    pooled = [L.GlobalAveragePooling1D()(v) for v in (context, z, mixed)]
+    pooled = [L.GlobalAveragePooling1D()(v) for v in (context, z, mixed, spoken)]
     return [y, *pooled, L.GRU(3)(mixed), L.Attention()([masked, c]), L.Attention()([c, masked])]
 
 
