@@ -47,8 +47,8 @@ def read(path: Path) -> Contents:
     for entry, reader in READERS.items():
         if entry in model:
             return reader(model)
-    if not any(isinstance(value, list) for value in model.values()):
-        raise UnsupportedError("it holds no lists of weights, expected a model")
+    if not all(isinstance(value, list) for value in model.values()):
+        raise UnsupportedError("it holds other things than lists of weights, expected a model")
     return StateDict(Found(_finite(model))).contents("audio-json")
 
 

@@ -50,7 +50,7 @@ FORMATS: dict[str, Format] = {
         rb"\x80[\2-\5]|[}\]]q|\([dlScNI(]|c[\w.]+\n[\w.]+\n", (".pkl", ".pickle")
     ),
     "onnx": Format(  # the version, then a field of the model
-        rb"\x08[\0-\x3f][\x12\x1a\x22\x28\x3a\x42]",
+        rb"\x08[\3-\x3f][\x12\x1a\x22\x28\x3a\x42]",
         (".onnx",),
         reader="onnx.file",
         writer="onnx.write",
@@ -76,10 +76,10 @@ FORMATS: dict[str, Format] = {
 }
 # What else people try to read: how it begins, or what its name is, and what to do.
 HINTS = {
-    rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": "it is compressed: unpack it",
+    rb"\x1f\x8b|BZh|\xfd?7z|Rar!|\x28\xb5\x2f|x[\1\x5e\x9c\xda]": "it is compressed: unpack it",
     rb"version https://git-lfs": "it is a pointer of Git LFS: fetch the file itself",
     rb"\s*<(!doctype|html)": "it is a web page: download the file itself",
-    rb".{4}TFL3|name:.*(\.index|\.meta|\.data-\d+-of-\d+)$": (
+    rb".{4}TFL3|name:.*\.(index|meta|pb|data-\d+-of-\d+)$": (
         "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
     ),
     rb"[\x80-\x8f\xde\xdf].*\xa6params": (
@@ -87,6 +87,7 @@ HINTS = {
         "interchange.gates.convert_gates returns them"
     ),
 }
+PART = re.compile(r"-\d+-of-(?!0*1\.)\d+\.")  # of a name, as Hugging Face's libraries give it
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 
 
@@ -193,6 +194,11 @@ def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, A
         expected = ", ".join(known) or "no option"
         raise TypeError(f"{str(path)!r}: option {unknown[0]!r}, expected {expected}")
     with naming_unsupported(Path(path)):
+        if PART.search(Path(path).name) and "layers" not in options:
+            raise UnsupportedError(
+                "it is one of several parts of a model, expected one file, as "
+                "np.savez('model.npz', **interchange.read(part).arrays, ...) writes it"
+            )
         return contents.build(**options)
 
 

@@ -270,13 +270,26 @@ def test_broken_files(content: Any, path: str, value: Any, tmp_path: Path) -> No
         "[" * 10**6,
         '{"a":' * 10**6,
         '{"in_shape": [' + "[]," * 10**6 + "1]}",
-        '{"a": 1, "b": 2}',  # a vocabulary
-        '{"model": "LSTM", "sizes": {"a": [1]}}',
     ],
 )
 def test_texts_that_are_no_models(text: str, tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(text, encoding="utf-8")
-    with pytest.raises((DamagedFileError, UnsupportedError), match=r"m\.json"):
+    with pytest.raises(DamagedFileError, match=r"m\.json"):
+        read(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": 2}',  # a vocabulary
+        '{"model": "LSTM", "sizes": {"a": [1]}}',
+        '{"architectures": ["LSTM"], "hidden_size": 5}',  # Hugging Face's config and index
+        '{"metadata": {"total_size": 8}, "weight_map": {"rnn.weight": "model-1-of-2.safetensors"}}',
+    ],
+)
+def test_other_texts_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UnsupportedError, match="it holds other things than lists of weights"):
         read(tmp_path / "m.json")
 
 

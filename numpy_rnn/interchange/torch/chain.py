@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from numpy_rnn.interchange.torch.parts import RECURRENT, Choice, Part
+from numpy_rnn.interchange.torch.parts import LIKE_LAYER_NORM, RECURRENT, Choice, Part
 from numpy_rnn.interchange.torch.tree import children
 from numpy_rnn.interchange.torch.unpickle import Instance
-from numpy_rnn.layers import Embedding, Linear
+from numpy_rnn.layers import Embedding, LayerNorm, Linear
 
 MAX_STEPS = 20_000  # of the search for an order
 # The networks that are read without being told their layers: an embedding, recurrent layers whose
@@ -26,7 +26,7 @@ Parts = Mapping[str, Part]
 Step = tuple[str, Choice]  # of a chain: a part and how it is read
 
 
-def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -> str:
+def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -> str:  # noqa: PLR0911 (one for each reason)
     """Return why the layers may run otherwise than in this order, in which they fit, or ''."""
     kinds = {name: choice.kind for name, choice in chain}
     kind_of = {source: kinds[n] for n, part in parts.items() for source in part.sources.values()}
@@ -39,6 +39,9 @@ def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -
             return f"{name} has all its weights from another layer"
     if all(part.name.isdecimal() for part in parts.values()):  # of a Sequential
         return ""
+    for name, part in parts.items():
+        if kinds[name] is LayerNorm and not (part.kind or LIKE_LAYER_NORM.search(part.name)):
+            return f"{name} may be a LayerNorm or another normalisation, such as a GroupNorm"
     first, choices = chain[0][0], parts[chain[0][0]].choices
     if len({choice.size_out for choice in choices}) < min(len(choices), len(chain)):
         return f"{first} may be an Embedding or a Linear layer"
@@ -73,25 +76,17 @@ def find_orders(parts: Parts, order: Sequence[str] | None = None) -> list[list[S
 
 def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:
     """Return the numbers missing in a Sequential, and the pickled modules such as activations."""
-    return [*_numbers_between(names, modules), *_without_parameters(modules)]
-
-
-def _numbers_between(names: Iterable[str], modules: Mapping[str, Instance]) -> Iterator[str]:
-    """Yield the numbers that are missing between the numbered parts of a Sequential."""
-    numbers: dict[str, list[int]] = {}
+    gaps, numbers = list[str](), dict[str, list[int]]()
     for name in names:
         for place in NUMBER.finditer(name):
             numbers.setdefault(name[: place.start()], []).append(int(place[0]))
     for parent, found in numbers.items():
         if max(found) < MAX_NUMBER:
             missing = (f"{parent}{n}" for n in range(max(found)) if n not in found)
-            yield from (name for name in missing if name not in modules)
-
-
-def _without_parameters(modules: Mapping[str, Instance]) -> Iterator[str]:
-    """Yield the pickled modules, such as activations, that have nothing inside but an effect."""
+            gaps += [name for name in missing if name not in modules]
     for name, module in modules.items():
         inside = children(module).values()
         empty = not any(isinstance(value, Instance) or hasattr(value, "array") for value in inside)
         if empty and "training" in module.state and not WITHOUT_EFFECT.search(module.kind):
-            yield f"{name} ({module.kind.rpartition('.')[2]})"
+            gaps.append(f"{name} ({module.kind.rpartition('.')[2]})")
+    return gaps

@@ -214,6 +214,8 @@ def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
     known: dict[Any, Any] = {}
 
     def value(part: str) -> Any:
+        if part not in parts:
+            raise ValueError(f"it is an archive that PyTorch did not write: it has no {part!r}")
         return Machine(parts[part], table, known.__getitem__).run()
 
     for _ in range(value("storages")):

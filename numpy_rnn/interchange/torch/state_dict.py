@@ -110,7 +110,7 @@ class StateDict:
         if self.gaps and layers is None:
             raise UnsupportedError(
                 f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "
-                f"or without it if it is dropout, as layers={[name for name, _ in plan]}"
+                f"or without it if it is dropout, as layers={self._named(dict(plan))}"
             )
         try:  # the constructors check what the shapes claim
             named = [
@@ -123,6 +123,9 @@ class StateDict:
     def _gap_reason(self) -> str:
         return f"at {', '.join(self.gaps)} is a layer without parameters, which is not in the file"
 
+    def _named(self, names: Iterable[str]) -> list[str]:
+        return [name or self.parts[name].name for name in names]
+
     def _tied_names(self, named: Mapping[str, Layer]) -> dict[str, str]:
         parts = {name: part for name, part in self.parts.items() if name in named}
         own = {s: f"{name}.{n}" for name, part in parts.items() for n, s in part.sources.items()}
@@ -133,6 +136,11 @@ class StateDict:
     ) -> list[tuple[str, Choice | Layer]]:
         """Return name and choice of each part, in the order in which they run."""
         if layers is not None:
+            whole = {part.name: name for name, part in self.parts.items() if name not in layers}
+            layers = [whole.get(n, n) if isinstance(n, str) else n for n in layers]
+            for name, part in self.parts.items():
+                if layers.count(name) > 1:
+                    raise ValueError(f"layers has {part.name!r} twice, expected each name once")
             return list(self._chosen(layers, {"batch_first": batch_first}))
         kinds = {n: str(self.arrays[n].dtype) for n in self.leftover}
         named = [f"{n} ({kind})" if "float" not in kind else n for n, kind in kinds.items()]
@@ -158,10 +166,11 @@ class StateDict:
 
     def _error(self, reason: str, order: Iterable[str] = ()) -> UnsupportedError:
         lines = [f"{name or '-'} is {part.choices[0]}" for name, part in self.parts.items()]
+        names = self._named(order or self.parts)
         whole = "an ONNX file of the whole network, or " if self.leftover else ""
         return UnsupportedError(
             f"it holds {'; '.join(first_ones(lines)) or 'no layers'}, and {reason}; expected "
-            f"{whole}the order, and layers without parameters, as layers={[*(order or self.parts)]}"
+            f"{whole}the order, and layers without parameters, as layers={names}"
         )
 
     def _chosen(
@@ -190,7 +199,7 @@ class StateDict:
                 takes = signature(kind).parameters
                 yield before, kind(**{n: v for n, v in options.items() if n in takes})
             else:
-                known = [*self.parts, *WITHOUT_PARAMETERS]
+                known = [*self._named(self.parts), *WITHOUT_PARAMETERS]
                 raise ValueError(f"layers has {layer!r}, expected one of {', '.join(known)}")
 
     def _without_prefix(self, parts: dict[str, Part]) -> dict[str, Part]:

@@ -48,6 +48,8 @@ def find_weights(tree: Any) -> Found:
     found = Found()
     if isinstance(tree, list | tuple):
         tree = {str(n): value for n, value in enumerate(tree)}
+    if "StructuredToParameterName@@" in children(tree):
+        raise UnsupportedError("it is of PaddlePaddle: transpose Linear weights, use np.savez")
     for _ in range(MAX_DEPTH):
         items = {name: v for name, v in children(tree).items() if isinstance(name, str)}
         found.settings |= {name: v for name, v in items.items() if isinstance(v, PLAIN)}
@@ -133,11 +135,9 @@ def children(value: Any) -> dict[Any, Any]:
     value = getattr(value, "value", value)
     if not isinstance(value, dict):
         return {}
-    return {n: name_parts(v) if _is_pair(n, v) else v for n, v in value.items()}
-
-
-def _is_pair(name: Any, value: Any) -> bool:
-    return str(name).endswith("_packed_params") and isinstance(value, tuple) and len(value) == 2
+    pairs = {n for n, v in value.items() if isinstance(v, tuple) and len(v) == 2}
+    pairs = {n for n in pairs if str(n).endswith("_packed_params")}
+    return {n: name_parts(v) if n in pairs else v for n, v in value.items()}
 
 
 def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:

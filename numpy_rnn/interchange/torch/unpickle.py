@@ -299,6 +299,8 @@ class Machine:
         elif name in self.table:
             self._spend(*arguments)
             self.stack.append(self.table[name](*arguments))
+        elif name.startswith("joblib."):
+            raise UnsupportedError("it is of joblib: save its arrays with np.savez")
         else:
             plain = all(isinstance(a, str | int | float | None) for a in arguments)  # of an Enum
             named = new or (plain and name.rpartition(".")[2][:1].isupper())

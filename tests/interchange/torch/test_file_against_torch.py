@@ -49,12 +49,12 @@ class Net(torch.nn.Module):
         self.embed = torch.nn.Embedding(7, 3, dtype=dtype) if tokens else None
         self.rnn = KINDS[kind](3, 4, dtype=dtype, **options)
         size = (options.get("proj_size") or 4) * (1 + options["bidirectional"])
-        self.norm = torch.nn.LayerNorm(size, dtype=dtype)
+        self.layer_norm = torch.nn.LayerNorm(size, dtype=dtype)
         self.head = torch.nn.Linear(size, 2, dtype=dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x if self.embed is None else self.embed(x)
-        y: torch.Tensor = self.head(self.norm(self.rnn(x)[0]))
+        y: torch.Tensor = self.head(self.layer_norm(self.rnn(x)[0]))
         return y
 
 
@@ -164,9 +164,10 @@ SAVED: dict[str, Any] = {
     "model_state_dict": {"model_state_dict": STATE, "best": {"loss": torch.ones(3)}},
     "moving average": {"ema": prefixed("module."), "model": STATE},
     "deep": {"a": {"b": {"state_dict": STATE}}},
-    "by parts": {"norm": dict(NET.norm.state_dict()), "embed": dict(NET.embed.state_dict()),  # type: ignore[union-attr]
-                 "rnn": dict(NET.rnn.state_dict()), "head": dict(NET.head.state_dict()),
-                 "best": torch.tensor(0.5)},
+    "by parts": {"layer_norm": dict(NET.layer_norm.state_dict()),
+                 "embed": dict(NET.embed.state_dict()),  # type: ignore[union-attr]
+                 "rnn": dict(NET.rnn.state_dict()),
+                 "head": dict(NET.head.state_dict()), "best": torch.tensor(0.5)},
     "Parameter": {name: torch.nn.Parameter(value) for name, value in STATE.items()},
     "path": {"net": STATE, "args": {"path": Path("a"), "shape": torch.Size([2]),
                                     "device": torch.device("cpu"), "dtype": torch.float32}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tarfile import TarFile, TarInfo
 from typing import Any
 from zipfile import ZipFile
 
@@ -132,6 +133,11 @@ def test_an_order_that_cannot_be_told_is_asked_for() -> None:
     model = build(parts, ordered=False, layers=["rnn", LastStep(), "fc", "Tanh"])
     assert repr(model) == "Sequential(rnn=GRU(2, 2), own1=LastStep(), fc=Linear(2, 2), own3=Tanh())"
     assert build(parts).predict(np.ones((5, 1, 2)))[0].shape == (5, 1, 2)
+
+
+def test_a_layer_that_is_given_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match="layers has 'rnn' twice, expected each name once"):
+        build(recurrent("rnn.", 3, 2, 2), layers=["rnn", "Tanh", "Tanh", "rnn"])
 
 
 def test_sizes_that_fit_in_no_order_are_named() -> None:
@@ -266,9 +272,8 @@ def several(*names: str) -> dict[str, Array]:
     """Return recurrent layers, and Linear layers if their names have "fc" in them."""
     parts: dict[str, Array] = {}
     for name in names:
-        norm = {f"{name}.weight": rows(2), f"{name}.bias": rows(2)}
         made = linear(f"{name}.", 2, 2) if "fc" in name else recurrent(f"{name}.", 4, 2, 2)
-        parts |= norm if "ln" in name else made
+        parts |= norm(name) if "ln" in name else made
     return parts
 
 
@@ -299,10 +304,18 @@ def test_layers_between_which_code_may_do_more_are_asked_for(names: list[str]) -
     assert model.parameters.data.size == sum(array.size for array in several(*names).values())
 
 
+NORMS = ["norm", "norm1", "inorm", "post_norm", "scale"]  # or a GroupNorm, an InstanceNorm
+
+
+def norm(name: str) -> dict[str, Array]:
+    return {f"{name}.weight": rows(2), f"{name}.bias": rows(2)}
+
+
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
         (several("cell", "cell.ln"), "cell.ln is inside another layer"),
+        *[(several("rnn") | norm(name), f"{name} may be a LayerNorm or") for name in NORMS],
         (
             {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
             "words may be an Embedding or a Linear layer",
@@ -322,6 +335,20 @@ def test_a_layer_under_two_names_is_no_chain() -> None:
     tied = {name: name.replace("b.", "a.") for name in parts if name.startswith("b.")}
     with pytest.raises(UnsupportedError, match="b has all its weights from another layer"):
         StateDict(Found(parts, tied=tied)).build()
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.net."])
+def test_layers_are_given_by_their_names_in_the_file_or_without_the_prefix(prefix: str) -> None:
+    parts = recurrent(f"{prefix}rnn.", 3, 2, 2)
+    for name in ("", f"{prefix}rnn"):
+        assert "GRU(2, 2), own1=Tanh()" in repr(build(parts, layers=[name, "Tanh"]))
+    with pytest.raises(
+        ValueError, match=f"layers has 'lstm', expected one of {prefix}rnn, LastStep"
+    ):
+        build(parts, layers=["lstm"])
+    parts |= linear(f"{prefix}fc.", 2, 2)
+    for names in (["rnn", "fc"], [f"{prefix}rnn", f"{prefix}fc"]):
+        assert repr(build(parts, layers=names)) == "Sequential(rnn=GRU(2, 2), fc=Linear(2, 2))"
 
 
 def test_a_weight_is_an_embedding_if_what_follows_says_so() -> None:
@@ -413,7 +440,7 @@ def test_scales_have_the_axis_of_their_shape(shape: tuple[int, int]) -> None:
     ("parts", "gap", "layers"),
     [
         (recurrent("0.", 3, 2, 2) | linear("2.", 2, 1), "1", "['0', '2']"),
-        (linear("fc.1.", 2, 1), "fc.0", "['']"),
+        (linear("fc.1.", 2, 1), "fc.0", "['fc.1']"),
         (recurrent("rnn.", 3, 2, 2) | linear("fc.1.", 2, 1), "fc.0", "['rnn', 'fc.1']"),
         (
             linear("net.a.1.", 2, 2) | linear("net.a.4.", 2, 1),
@@ -536,6 +563,11 @@ def test_an_archive_around_a_model_is_refused_with_what_to_do(
     ("name", "content", "hint"),
     [
         ("m.pt.gz", b"\x1f\x8b\x08\0", "it is compressed: unpack it"),
+        ("m.joblib.z", b"\x78\x9c\xab", "it is compressed: unpack it"),
+        ("m.7z", b"7z\xbc\xaf\x27\x1c", "it is compressed: unpack it"),
+        ("m.rar", b"Rar!\x1a\x07", "it is compressed: unpack it"),
+        ("saved_model.pb", b"\x08\1\x12\x80\x10\x0a", "it is of TensorFlow: .*tf2onnx"),
+        ("frozen.pb", b"\x0a\x1f\x0a\5input", "it is of TensorFlow: .*tf2onnx"),
         ("m.pt", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
         ("m.pt", b"\n<!DOCTYPE html>", "it is a web page"),
         ("m.tflite", b"\x1c\0\0\0TFL3", "it is of TensorFlow: .*tf2onnx"),
@@ -551,3 +583,22 @@ def test_a_file_of_another_kind_is_refused_with_what_to_do(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DamagedFileError, match=f"none of the known formats.*; {hint}"):
         interchange.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00002.npz", "pytorch_model-2-of-10.npz"])
+def test_a_part_of_a_model_is_not_taken_for_the_whole(name: str, tmp_path: Path) -> None:
+    arrays: Any = recurrent("rnn.", 3, 2, 2)
+    np.savez(tmp_path / name, **arrays)
+    with pytest.raises(UnsupportedError, match=r"it is one of several parts .*np\.savez"):
+        interchange.load(tmp_path / name)
+    assert repr(interchange.load(tmp_path / name, layers=["rnn"])) == "GRU(2, 2)"
+    whole: Any = interchange.read(tmp_path / name).arrays
+    np.savez(tmp_path / "model-00001-of-00001.npz", **whole)
+    assert repr(interchange.load(tmp_path / "model-00001-of-00001.npz")) == "GRU(2, 2)"
+
+
+def test_a_tar_without_a_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with TarFile(tmp_path / "m.tar", "w") as archive:
+        archive.addfile(TarInfo("model.safetensors"))
+    with pytest.raises(DamagedFileError, match="it is an archive that PyTorch did not write"):
+        interchange.load(tmp_path / "m.tar")

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from numpy_rnn import interchange
 from numpy_rnn.interchange.contents import UnsupportedError, reading
+from numpy_rnn.interchange.torch.file import read_tree
+from numpy_rnn.interchange.torch.tree import find_weights
 from numpy_rnn.interchange.torch.unpickle import Instance, Machine, PickledArray
 from numpy_rnn.reading import DamagedFileError
 
@@ -134,6 +136,18 @@ def test_python_executes_these_tricks(tmp_path: Path, monkeypatch: pytest.Monkey
         Path("executed").unlink(missing_ok=True)
         pickle.loads(TRICKS[name])  # noqa: S301 (that is what is shown)
         assert Path("executed").exists(), name
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (pickle.dumps({"fc.weight": [1.0], "StructuredToParameterName@@": {}}), "of PaddlePaddle"),
+        (b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}b\x00\x93NUMPY", "it is of joblib"),
+    ],
+)
+def test_pickles_of_other_programs_are_refused_with_what_to_do(data: bytes, match: str) -> None:
+    with pytest.raises(UnsupportedError, match=rf"{match}.* np\.savez"):
+        find_weights(read_tree(data))
 
 
 def test_every_refused_call_is_named_at_once() -> None:
