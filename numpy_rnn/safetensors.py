@@ -105,7 +105,8 @@ class Reader:
             raise ValueError(f"its header is not a JSON object of at most {MAX_ARRAYS} arrays")
         header = parse_json(text.decode(), size, _unique)
         self._start, self.metadata = 8 + length, header.pop(METADATA, {})
-        if not _is_texts(self.metadata):
+        texts = self.metadata.values() if isinstance(self.metadata, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"its {METADATA} is not an object of texts")
         found = {name: _entry(name, value) for name, value in header.items()}
         self.entries = dict(sorted(found.items(), key=lambda item: item[1][2:]))
@@ -189,10 +190,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("its header has two entries of one name")
     return found
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _entry(name: str, value: Any) -> Entry:

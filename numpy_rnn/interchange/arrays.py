@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -96,14 +96,18 @@ def write(model: Layer, path: Path, form: str) -> list[str]:
     if form == "safetensors":
         model.save(path)
         return []
-    missing = _check_for_torch(model)
+    lacks = [*_not_held(model)]
+    if foreign := dict.fromkeys(text for is_ours, text in lacks if is_ours):
+        raise UnsupportedError(f"PyTorch has no {', '.join(foreign)}")
+    if not model.parameters.shapes:
+        raise UnsupportedError(f"{model!r} has no weights, so its state_dict is empty")
     writers: dict[str, Callable[[Any], None]] = {
         "torch": partial(torch_file.write, arrays=model.parameters.values),
         "pickle": partial(pickle.dump, model.state_dict(), protocol=4),
         "npz": partial(_write_npz, arrays=model.state_dict()),
     }
     write_atomically(path, writers[form])
-    return missing
+    return [text for _, text in lacks]
 
 
 def _write_npz(file: Any, arrays: Mapping[str, Array]) -> None:
@@ -113,25 +117,12 @@ def _write_npz(file: Any, arrays: Mapping[str, Array]) -> None:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
-def _check_for_torch(model: Layer) -> list[str]:
-    """Return what a state_dict of the model does not hold, in words.
-
-    UnsupportedError names all layers and options that PyTorch lacks.
-    """
-    foreign, missing = list[str](), list[str]()
-    _describe(model, "", foreign, missing)
-    if foreign:
-        raise UnsupportedError(f"PyTorch has no {', '.join(dict.fromkeys(foreign))}")
-    if not model.parameters.shapes:
-        raise UnsupportedError(f"{model!r} has no weights, so its state_dict is empty")
-    return missing
-
-
-def _describe(model: Layer, name: str, foreign: list[str], missing: list[str]) -> None:
+def _not_held(model: Layer, name: str = "") -> Iterator[tuple[bool, str]]:
+    """Yield what a state_dict does not hold, in words, and whether PyTorch lacks it altogether."""
     kind, prefix = type(model).__name__, f"{name}: " if name else ""
     if type(model) is Sequential:
         for inner, layer in model.layers.items():
-            _describe(layer, f"{name}.{inner}".lstrip("."), foreign, missing)
+            yield from _not_held(layer, f"{name}.{inner}".lstrip("."))
     elif type(model) in TORCH and model.parameters.shapes:
         for option, default in model._arguments().items():
             value = getattr(model, option, default)
@@ -139,8 +130,8 @@ def _describe(model: Layer, name: str, foreign: list[str], missing: list[str]) -
                 continue
             ours = option in OURS or (option == "nonlinearity" and value not in ("tanh", "relu"))
             owner = kind if ours or not name else name
-            (foreign if ours else missing).append(f"{owner} with {option}={value!r}")
+            yield ours, f"{owner} with {option}={value!r}"
     elif isinstance(model, Sequential) or model.parameters.shapes:
-        foreign.append(kind)
+        yield True, kind
     else:
-        missing.append(f"{prefix}{model!r}")
+        yield False, f"{prefix}{model!r}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from itertools import product
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,8 +75,14 @@ FORMATS: dict[str, Format] = {
         for_training=("padding_idx",),
     ),
 }
-# What else people try to read: how it begins, or what its name is, and what to do.
+# What else people try to read: how it begins, its name or that of an entry, and what to do.
 HINTS = {
+    rb"inside:.*\.(safetensors|pth?|npz|pkl|onnx|keras|h5)$": (
+        "it is an archive that holds {}: unpack it first"
+    ),
+    rb"inside:.*model_weights_config\.json$": (
+        "it is of torch.export: save the state_dict, or export to ONNX"
+    ),
     rb"\x1f\x8b|BZh|\xfd?7z|Rar!|\x28\xb5\x2f|x[\1\x5e\x9c\xda]": "it is compressed: unpack it",
     rb"version https://git-lfs": "it is a pointer of Git LFS: fetch the file itself",
     rb"\s*<(!doctype|html)": "it is a web page: download the file itself",
@@ -105,27 +112,17 @@ def recognise(path: Path) -> str:
         except Exception:
             hint = "; it begins as a zip archive and is cut off or damaged"
     for name, form in FORMATS.items():
-        inside = form.entry and any(entry.endswith(form.entry) for entry in entries)
-        if inside or re.match(form.head, head, re.DOTALL):
+        holds = form.entry and any(entry.endswith(form.entry) for entry in entries)
+        if holds or re.match(form.head, head, re.DOTALL):
             return name
-    hint = hint or _content_of_archive(entries)
-    for pattern, what in HINTS.items():
-        texts = head, b"name:" + os.fsencode(path.name)
-        if any(re.match(pattern, text, re.DOTALL | re.IGNORECASE) for text in texts):
-            hint = f"; {what}"
+    inside = {os.fsencode(f"inside:{entry}"): entry for entry in entries}
+    texts = {head: "", b"name:" + os.fsencode(path.name): ""} | inside
+    for (pattern, what), text in product(HINTS.items(), texts):
+        if re.match(pattern, text, re.DOTALL | re.IGNORECASE):
+            hint = f"; {what.format(shown(texts[text]))}"
     raise DamagedFileError(
         f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}{hint}"
     )
-
-
-def _content_of_archive(entries: list[str]) -> str:
-    """Return what to do with an archive that is no model, but holds one."""
-    inner = [entry for entry in entries if Path(entry).suffix in SUFFIXES]
-    if any(entry.endswith("model_weights_config.json") for entry in entries):
-        return "; it is of torch.export: save the state_dict, or export to ONNX"
-    if inner:
-        return f"; it is an archive that holds {shown(inner[0])}: unpack it first"
-    return ""
 
 
 def read(path: str | PathLike[str]) -> Contents:

@@ -153,7 +153,8 @@ class RecurrentNode:
         A row of length 0 has a zero final state, as in onnxruntime.
         """
         X, W, R, B, lengths, h0, c0, P = [*inputs, *[None] * 8][:8]
-        lengths, mask = _lengths_or_mask(lengths)
+        is_mask = lengths is not None and lengths.dtype == bool  # (T, B), in graphs of Keras
+        lengths, mask = (None, lengths) if is_mask else (lengths, None)
         weights, ways = [W, R, B, P], range(len(W))
         if any(a is not b for a, b in zip(weights, self.weights, strict=True)):
             self.layers = [make_layer(self.kind, self.attributes, weights, only=n) for n in ways]
@@ -199,8 +200,3 @@ class RecurrentNode:
             again = partial(make_layer, self.kind, self.attributes, self.weights, reverse=None)
             self.steppers = [again(only=n).stepper() for n in range(len(self.layers))]
         return self.steppers
-
-
-def _lengths_or_mask(given: Any) -> tuple[Any, Any]:
-    """Return the lengths of rows, and the mask (T, B) that Keras's graphs have in their place."""
-    return (None, given) if given is not None and given.dtype == bool else (given, None)

@@ -45,10 +45,10 @@ def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -
     first, choices = chain[0][0], parts[chain[0][0]].choices
     if len({choice.size_out for choice in choices}) < min(len(choices), len(chain)):
         return f"{first} may be an Embedding or a Linear layer"
-    letters: dict[type, str] = {Embedding: "e", Linear: "l"}
-    word = "".join("n" if parts[n].is_norm else letters.get(k, "r") for n, k in kinds.items())
+    letters: dict[type, str] = {Embedding: "e", Linear: "l", LayerNorm: "n"}
+    found = {n: "n" if parts[n].is_normalised else letters.get(k, "r") for n, k in kinds.items()}
     loops = {re.sub(r"_?\d+", "", n) for n, kind in kinds.items() if kind in RECURRENT.values()}
-    usual = USUAL.fullmatch(word) and len(loops) < 2
+    usual = USUAL.fullmatch("".join(found.values())) and len(loops) < 2
     return "" if usual else "code may activate, branch or skip between such layers"
 
 

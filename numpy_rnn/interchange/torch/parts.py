@@ -97,11 +97,6 @@ class Part:
         """Whether it is a BatchNorm."""
         return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}
 
-    @property
-    def is_norm(self) -> bool:
-        """Whether it is a BatchNorm or a LayerNorm."""
-        return self.is_normalised or self.choices[0].kind is LayerNorm
-
     def _values(self, eps: float = 1e-5) -> dict[str, Array]:
         """Return the parameters of the layer: of a BatchNorm, those of a Linear layer."""
         if not self.is_normalised:
