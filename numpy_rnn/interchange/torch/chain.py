@@ -30,6 +30,9 @@ def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -
     """Return why the layers may run otherwise than in this order, in which they fit, or ''."""
     kinds = {name: choice.kind for name, choice in chain}
     kind_of = {source: kinds[n] for n, part in parts.items() for source in part.sources.values()}
+    numbered = all(part.name.isdecimal() for part in parts.values())
+    # PyTorch's Sequential cannot run a recurrent layer, which gives two values. Ours can.
+    is_ours = numbered and not {*kinds.values()}.isdisjoint(RECURRENT.values())
     for name, part in parts.items():
         if any(name.startswith(f"{other}.") or not other for other in kinds if other != name):
             return f"{name} is inside another layer, whose code is its own"
@@ -37,11 +40,11 @@ def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -
             return f"{name} looks like a part of attention, of a gate or of a first state"
         if all(kind_of.get(tied.get(s, "")) is kinds[name] for s in part.sources.values()):
             return f"{name} has all its weights from another layer"
-    if all(part.name.isdecimal() for part in parts.values()):  # of a Sequential
-        return ""
-    for name, part in parts.items():
-        if kinds[name] is LayerNorm and not (part.kind or LIKE_LAYER_NORM.search(part.name)):
+        known = is_ours or part.kind or LIKE_LAYER_NORM.search(part.name)
+        if kinds[name] is LayerNorm and not known:
             return f"{name} may be a LayerNorm or another normalisation, such as a GroupNorm"
+    if numbered:  # of a Sequential
+        return ""
     first, choices = chain[0][0], parts[chain[0][0]].choices
     if len({choice.size_out for choice in choices}) < min(len(choices), len(chain)):
         return f"{first} may be an Embedding or a Linear layer"

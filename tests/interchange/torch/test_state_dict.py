@@ -316,6 +316,7 @@ def norm(name: str) -> dict[str, Array]:
     [
         (several("cell", "cell.ln"), "cell.ln is inside another layer"),
         *[(several("rnn") | norm(name), f"{name} may be a LayerNorm or") for name in NORMS],
+        (linear("0.", 2, 2) | norm("1") | linear("2.", 2, 2), "1 may be a LayerNorm or"),
         (
             {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
             "words may be an Embedding or a Linear layer",
