@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
         "Verify the gradient of every function pair and layer by complex step, central "
         "differences, real-time recurrent learning, linearity, and split sequence = whole "
         "sequence. Each entry of the table is the worst relative error. The exit status is 1 if "
-        "any error exceeds its tolerance."
+        "any error exceeds its tolerance. For a gradient of your own: python -m numpy_rnn.checking."
     )
     parser = add_command(commands, "check", run, "verify every gradient of the library", text)
     museum = "gradient bugs instead, with the checkers that catch each (a few minutes)"

@@ -84,7 +84,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             try:
                 options = parser.parse_args(arguments)
                 if "run" not in options:
-                    parser.error(f"expected a command: {', '.join(commands)}")
+                    parser.error(f"expected a command, as --help describes: {', '.join(commands)}")
                 prog = options.prog
                 options.run(options)
             except SystemExit as done:  # after --help, --version or a message on wrong usage

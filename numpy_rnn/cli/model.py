@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,21 @@ def load_model(options: argparse.Namespace) -> Any:
     with errors_as(RunError, options.file):
         contents = interchange.read(path)
         try:
-            return build(contents, options.file, given)
+            model = build(contents, options.file, given)
         except (TypeError, ValueError) as error:
             kind = UsageError if isinstance(error, TypeError) else RunError
             raise kind(spelled(str(error))) from None
+    # Only what is built from arrays alone, such as a state_dict, takes both options.
+    arrays_alone = {"layers", "dtype"} <= signature(contents.build).parameters.keys()
+    known = "batch_first" in given or getattr(model, "batch_first", False)
+    options.axes_guessed = arrays_alone and not known
+    return model
+
+
+def _warn_of_axes(file: str) -> None:
+    text = "does not tell the order of axes, so it takes (T, B, ...)"
+    advice = "if its module has batch_first=True, add --option batch_first=true"
+    print(f"numpy-rnn: warning: {file!r} {text}: {advice}", file=sys.stderr)
 
 
 def _value(name: str, text: str) -> Any:
@@ -92,6 +104,8 @@ def run_convert(options: argparse.Namespace) -> None:
         interchange.save(model, options.out, options.to)
     for note in notes:
         print(f"numpy-rnn: warning: {note.message}", file=sys.stderr)
+    if options.axes_guessed and (options.to or SUFFIXES[suffix]) not in ("torch", "npz", "pickle"):
+        _warn_of_axes(options.file)
     print(f"{options.out}: {model!r}")
 
 
@@ -173,6 +187,8 @@ def _run_layer(
     y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
     with naming_data("--output", options.output):
         write_data(Path(options.output), y, rate)
+    if options.axes_guessed and not flat:
+        _warn_of_axes(options.file)
     if options.state_out:
         with naming_data("--state-out", options.state_out):
             save_state(options.state_out, state)

@@ -134,6 +134,25 @@ def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, comman
     np.testing.assert_allclose(np.load(folder / "y.npy"), model.predict(x)[0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["pt", "npz"])
+def test_a_state_dict_does_not_tell_which_axis_is_time(
+    folder: Path, command: Command, kind: str
+) -> None:
+    file = f"axes.{kind}"
+    interchange.save(Sequential(rnn=GRU(2, 3, rng=0), fc=Linear(3, 1, rng=1)), folder / file)
+    np.save(folder / "sequences.npy", np.ones((4, 5, 2)))
+    np.save(folder / "one.npy", np.ones((4, 2)))
+    note = rf"numpy-rnn: warning: '{file}' .* \(T, B, .* add --option batch_first=true\n"
+    run, convert = ("run", file, "--output", "axes.npy", "--input"), ("convert", file)
+    for arguments in ((*run, "sequences.npy"), (*convert, "a.onnx"), (*convert, "a.safetensors")):
+        done = command(*arguments)
+        assert (done.returncode, bool(re.fullmatch(note, done.stderr))) == (0, True), done.stderr
+        given = "true" if arguments == (*run, "sequences.npy") else "false"
+        assert not command(*arguments, "--option", f"batch_first={given}").stderr
+    assert not command(*run, "one.npy").stderr  # one sequence has no batch
+    assert not command(*convert, "a.pt").stderr  # it does not tell either
+
+
 def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "text.safetensors")
     done = run_command("convert", "text.rnn", out, cwd=trained)
