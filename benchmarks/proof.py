@@ -143,7 +143,7 @@ def page(proof: Any, museum: Any) -> str:
             "",
             f"Written by `python -m benchmarks.proof` on {dt.date.today()}, 2 cores, x86-64.",
             (
-                "[checking.md](checking.md) describes the checkers. "
+                "[Checking](checking.md) describes the checkers. "
                 "Linearity compares backward(3 u + v) with 3 backward(u) +"
             ),
             (
