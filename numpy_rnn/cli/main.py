@@ -77,7 +77,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser, commands = make_parser()
     prog, status = parser.prog, 0
     try:
-        _silence_others()
+        with errors_as(UsageError, "mpiexec"):  # of which only the first process prints
+            if world().rank:
+                _silence(sys.stdout)
         safe = contextlib.redirect_stdout(SafeOutput(sys.stdout))
         # Every command looks at its results, so a warning about an overflow says nothing new.
         with _signals_raise(), released_at_end(), np.errstate(all="ignore"), safe:
@@ -93,13 +95,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ERRORS as error:
         return status or _fail(prog, error)
     return status
-
-
-def _silence_others() -> None:
-    """Let only the first process of mpiexec print. Raise UsageError without mpi4py."""
-    with errors_as(UsageError, "mpiexec"):
-        if world().rank:
-            _silence(sys.stdout)
 
 
 @contextmanager

@@ -67,7 +67,11 @@ def run_command(options: argparse.Namespace) -> None:
     text = Path(options.file)
     folder = Path(given.get("checkpoint", f"{text.stem or 'text'}.rnn"))
     save_every = train_options.seconds("save_every", given.get("save_every", SAVE_EVERY))
-    _check_outputs(given, [options.file, *([options.config] if options.config else [])])
+    inputs = [options.file, *([options.config] if options.config else [])]
+    if "plot" in given:
+        world().first(lambda: check_plot(given["plot"], inputs))
+    if "log" in given:
+        world().first(lambda: check_output("--log", given["log"], inputs=inputs))
     with errors_as(RunError, str(folder)), _removed_if_empty(folder):
         job = _prepare(_resume if options.resume else _start, given, text, folder, save_every)
         ended = job.trainer.done
@@ -95,14 +99,6 @@ def run_command(options: argparse.Namespace) -> None:
     if "plot" in given:
         with errors_as(UsageError, given["plot"], "--plot"):
             plot_losses(Path(given["plot"]), job)
-
-
-def _check_outputs(given: dict[str, Any], inputs: list[str]) -> None:
-    """Raise UsageError if a file cannot be written after the run."""
-    if "plot" in given:
-        world().first(lambda: check_plot(given["plot"], inputs))
-    if "log" in given:
-        world().first(lambda: check_output("--log", given["log"], inputs=inputs))
 
 
 def _prepare(make: Callable[..., run.TrainingRun], *arguments: Any) -> run.TrainingRun:
