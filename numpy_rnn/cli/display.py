@@ -37,8 +37,7 @@ class ConsoleCallback(Callback):
 
     def begin(self, trainer: Trainer) -> None:
         """Start the clock of this session."""
-        validation = self.validation
-        self._shown = 0 if validation is None else len(validation.history)
+        self._shown = len(self.validation.history) if self.validation else 0
         self._first, self._start = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:

@@ -191,10 +191,9 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
 
 def _resume(name: str | None, config: TrainingConfig) -> list[Run]:
     """Return the runs in the record, if there is one, and check that it can be written."""
-    if name is None:
-        return []
-    check_output("--record", name)
-    if not Path(name).exists():
+    if name is not None:
+        check_output("--record", name)
+    if name is None or not Path(name).exists():
         return []
     with errors_as(UsageError, name, "--record"):
         found, recorded = search.read_record(Path(name), extend=True)

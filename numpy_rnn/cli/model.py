@@ -76,10 +76,11 @@ def load_model(options: argparse.Namespace) -> Any:
     return model
 
 
-def _warn_of_axes(file: str) -> None:
-    text = "does not tell the order of axes, so it takes (T, B, ...)"
-    advice = "if its module has batch_first=True, add --option batch_first=true"
-    print(f"numpy-rnn: warning: {file!r} {text}: {advice}", file=sys.stderr)
+def _warn_of_axes(options: argparse.Namespace, matters: bool) -> None:
+    if options.axes_guessed and matters:
+        text = "does not tell the order of axes, so it takes (T, B, ...): if its module has"
+        text += " batch_first=True, add --option batch_first=true"
+        print(f"numpy-rnn: warning: {options.file!r} {text}", file=sys.stderr)
 
 
 def _value(name: str, text: str) -> Any:
@@ -104,8 +105,7 @@ def run_convert(options: argparse.Namespace) -> None:
         interchange.save(model, options.out, options.to)
     for note in notes:
         print(f"numpy-rnn: warning: {note.message}", file=sys.stderr)
-    if options.axes_guessed and (options.to or SUFFIXES[suffix]) not in ("torch", "npz", "pickle"):
-        _warn_of_axes(options.file)
+    _warn_of_axes(options, (options.to or SUFFIXES[suffix]) not in ("torch", "npz", "pickle"))
     print(f"{options.out}: {model!r}")
 
 
@@ -143,10 +143,8 @@ def _run_graph(
 ) -> None:
     if options.block or options.state_in or options.state_out:
         raise UsageError("the model is a graph, expected no --block and no state")
-    for option, files, names in (
-        ("input", inputs, graph.names),
-        ("output", outputs, [*graph.outputs]),
-    ):
+    known = ("input", inputs, graph.names), ("output", outputs, [*graph.outputs])
+    for option, files, names in known:
         if unknown := [name for name in files if name and name not in names]:
             raise UsageError(f"--{option}: {unknown[0]!r}, expected names out of {names}")
     given, rate = dict[str, Array](), 0
@@ -187,8 +185,7 @@ def _run_layer(
     y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
     with naming_data("--output", options.output):
         write_data(Path(options.output), y, rate)
-    if options.axes_guessed and not flat:
-        _warn_of_axes(options.file)
+    _warn_of_axes(options, not flat)
     if options.state_out:
         with naming_data("--state-out", options.state_out):
             save_state(options.state_out, state)

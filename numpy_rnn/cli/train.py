@@ -193,14 +193,13 @@ def _fit(job: run.TrainingRun, text: Path, folder: Path) -> None:
         if isinstance(error, NotFiniteError):  # in a validation or a sample
             failed = trainer.failed(trainer.num_steps, str(error))
         raise RunError(f"{failed}; {_saved(job)}") from None
-    except FileExistsError as error:  # another process has written the checkpoint
-        raise RunError(f"{error.filename!r}: {error.strerror}") from None
     except OSError as error:
         if error.filename is None:  # standard output failed, between two steps
             job.files.save(trainer)
             raise
         what = f"{error.filename!r}: {error.strerror or error}"
-        raise RunError(f"{what}; {_saved(job)}") from None
+        other_wrote = isinstance(error, FileExistsError)  # another process, the checkpoint
+        raise RunError(what if other_wrote else f"{what}; {_saved(job)}") from None
     except KeyboardInterrupt as error:
         again = shlex.join(["numpy-rnn", "train", str(text), "--checkpoint", str(folder)])
         how = f"to resume: {again} --resume" if job.files.saved else "nothing was saved"
