@@ -29,9 +29,8 @@ def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
 
 def _in_statement(statement: ast.stmt, source: Source, pool: Pool) -> Iterator[Edit]:
     """Yield the changes of a statement and of the expressions in it."""
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-        return
-    if isinstance(statement, ast.AugAssign) and source.ends_loops & names_in(statement):
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    if is_text or source.ends_loop(statement):
         return
     if source.code[source.span(statement)][:4] != b"elif":
         for rank, cause, text in _of_statement(statement, pool):
@@ -147,11 +146,8 @@ def _of_target(target: ast.expr, sign: str, value: str, pool: Pool) -> Iterator[
     if not isinstance(target, ast.Subscript):
         return
     owner, index = ast.unparse(target.value), ast.unparse(target.slice)
-    if sign in ("+=", "-="):
-        added = value if sign == "+=" else f"-({value})"
-        yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {added})"
-    else:
-        yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {value})"
+    added = f"-({value})" if sign == "-=" else value
+    yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {added})"
     indices = [*sorted(names_in(target.slice) - {index}), *other_steps(target.slice)]
     indices += [picked for picked in pool.picked if picked != index]
     if not isinstance(target.slice, ast.Tuple):

@@ -148,10 +148,8 @@ def check_gradients(
             options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
             options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}
             options |= {"keep": keep, "allow": allow, "locate": False}  # in every regime
-
             before = {violation.kind for violation in report.side_effects}
-            fixed = dict(sizes or {})
-            larger = {letter: n + 1 for letter, n in letters.items()} | fixed
+            larger = {letter: n + 1 for letter, n in letters.items()} | dict(sizes or {})
 
             def is_right() -> bool:
                 changed = check_gradients(target, *arguments, **options)

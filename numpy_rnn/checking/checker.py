@@ -40,6 +40,7 @@ from numpy_rnn.checking.side_effects import (
 from numpy_rnn.checking.target import Point, Target, in_one_line
 from numpy_rnn.checking.traced import HERE
 from numpy_rnn.checking.variations import of_one, of_one_entry, with_repeats, without_coincidences
+from numpy_rnn.functional.types import Array
 
 
 @dataclass
@@ -78,7 +79,8 @@ class Checker:
                 violation = find_not_finite(point)
         except Exception as error:  # whatever the code under test raises
             extra = regime.optional and not first
-            if isinstance(error, FormError | ValueError) and not (extra or _is_of_target(error)):
+            is_own = traceback.extract_tb(error.__traceback__)[-1].filename.startswith(HERE)
+            if is_own and isinstance(error, FormError | ValueError) and not extra:
                 raise
             shapes = described(self.given, self.sizes)
             what = in_one_line(error, f"{self.target.name}: with {shapes}")
@@ -116,11 +118,14 @@ class Checker:
         rng = np.random.default_rng([self.settings.seed, number])
         given, sizes = of_one(self.given, self.sizes, regime.single)
         values, axes = draw(rng, given, sizes, regime)
+        drawn: dict[str, Array] = {}
         if isinstance(self.target, ObjectTarget):
             self.target.discover(values)
-            values |= draw_parameters(rng, self.target.parameters(), regime, self.keep)
+            drawn = draw_parameters(rng, self.target.parameters(), regime, self.keep)
+        values |= drawn
         values |= {name: values[name] * factor for name, factor in regime.factors}
-        axes |= axes_of_arrays(values, axes, self.chosen_axes)
+        known = axes | dict.fromkeys(drawn, ())  # a parameter of three axes has no time
+        axes |= axes_of_arrays(values, known, self.chosen_axes)
         result = self.target.run(values)
         T, position = num_steps(values, axes)
         lists = [len(tree) for tree in self.target.arguments.trees if isinstance(tree, list)]
@@ -322,8 +327,3 @@ class Checker:
             self.diagnosis.suggestions,
             self.notes,
         )
-
-
-def _is_of_target(error: Exception) -> bool:
-    """Whether an error was raised by the code under test, and not by the check's own."""
-    return not traceback.extract_tb(error.__traceback__)[-1].filename.startswith(HERE)

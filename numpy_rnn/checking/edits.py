@@ -29,7 +29,7 @@ class Source:
         self.function, self.values, self.code = function, values, code.encode()
         self.node: ast.FunctionDef = outer.body[0] if self.free else outer
         loops = (n for n in ast.walk(self.node) if isinstance(n, ast.While))
-        self.ends_loops = names_in(*(loop.test for loop in loops))
+        self._tests = names_in(*(loop.test for loop in loops))
         self.file = Path(function.__code__.co_filename).name
         self._first_line = first + node.lineno - 1 - bool(self.free)
         self._starts = [0]  # of the lines
@@ -40,6 +40,14 @@ class Source:
         """Return the place of an expression or a statement."""
         start, end = self._starts[node.lineno - 1], self._starts[node.end_lineno - 1]
         return slice(start + node.col_offset, end + node.end_col_offset)
+
+    def ends_loop(self, statement: ast.stmt) -> bool:
+        """Whether what a statement writes, or calls a method of, ends a `while`."""
+        parts = [] if hasattr(statement, "body") else list(ast.walk(statement))
+        calls = (part.func for part in parts if isinstance(part, ast.Call))
+        owners = (call.value for call in calls if isinstance(call, ast.Attribute))
+        written = [*filter(is_stored, parts), *owners]
+        return any(isinstance(part, ast.Name) and part.id in self._tests for part in written)
 
     def line(self, edit: Edit) -> int:
         """Return the line of the file that a change begins at."""

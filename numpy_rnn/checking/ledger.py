@@ -33,6 +33,10 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import Recurrent, Sequential
 
 BUDGET = 1 << 30  # bytes
+KEPT = {  # by the axis that is kept: what is asked for, and what to do if it is too large
+    "t": ("ledger: {} steps", "use ledger_chunks or ledger_norms"),
+    "b": ("per_example: {} examples", "pass fewer examples"),
+}
 
 
 class LedgerChunk(NamedTuple):
@@ -75,9 +79,7 @@ def ledger(
     >>> by_step.shape, [bool(step.any()) for step in by_step]
     ((5, 4, 3), [True, True, True, False, False])
     """
-    what = f"ledger: {len(x)} steps"
-    _check_budget(what, len(x), model, budget, "use ledger_chunks or ledger_norms")
-    return _kept_gradients(model, x, dy, state, "t")
+    return _kept_gradients(model, x, dy, state, budget, "t")
 
 
 def per_example(
@@ -96,21 +98,19 @@ def per_example(
     >>> per_example(RNN(3, 4, rng=0), x, dy)["weight_hh_l0"].shape
     (2, 4, 4)
     """
-    B = x.shape[1]
-    _check_budget(f"per_example: {B} examples", B, model, budget, "pass fewer examples")
-    return _kept_gradients(model, x, dy, state, "b")
+    return _kept_gradients(model, x, dy, state, budget, "b")
 
 
-def _check_budget(what: str, count: int, model: Any, budget: int, advice: str) -> None:
-    needed = count * model.parameters.data.nbytes
-    if needed > budget:
+def _kept_gradients(
+    model: Any, x: Array, dy: Array, state: Any, budget: int, keep: str
+) -> dict[str, Array]:
+    count, flat = x.shape["tb".index(keep)], model.parameters.data
+    what, advice = KEPT[keep]
+    if count * flat.nbytes > budget:
         raise ValueError(
-            f"{what} of {model.parameters.data.size} parameters take {needed} bytes, expected at "
-            f"most the budget of {budget}: {advice}"
+            f"{what.format(count)} of {flat.size} parameters take {count * flat.nbytes} bytes, "
+            f"expected at most the budget of {budget}: {advice}"
         )
-
-
-def _kept_gradients(model: Any, x: Array, dy: Array, state: Any, keep: str) -> dict[str, Array]:
     model = copy.deepcopy(model)  # so that its dropout draws the next mask again
     _, _, cache = model.apply(x, state)
     gradients: dict[str, Array] = model.vjp(cache, dy, keep=keep)[2]

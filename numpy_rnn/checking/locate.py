@@ -188,8 +188,7 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     axes = context.axes.get(name, ())
     found = [suggest_whole(got, expected, _time_and_batch(context, sizes))]
     if "T" in axes:
-        in_time = np.moveaxis(got, axes.index("T"), 0)
-        found.append(suggest_in_time(in_time, first.wrong_steps))
+        found.append(suggest_in_time(np.moveaxis(got, axes.index("T"), 0), first.wrong_steps))
     if not any(found):
         found.append(_equal_to_another(context, got, name))
     return [f"the gradient of {name} {text}" for text in found if text]
@@ -258,12 +257,11 @@ def _about_factor(factor: float, sizes: Mapping[str, int]) -> str:
         return "has the opposite sign: is a minus missing, or one too many?"
     for name, what in (("B", "rows of the batch"), ("T", "timesteps")):
         size = sizes.get(name, 1)
+        there = f"the right one, and there are {size} {what}"
         if size > 1 and np.isclose(factor, 1 / size):
-            times = f"is 1/{size} of the right one, and there are {size} {what}"
-            return f"{times}: a mean instead of a sum?"
+            return f"is 1/{size} of {there}: a mean instead of a sum?"
         if size > 1 and np.isclose(factor, size):
-            times = f"is {size} times the right one, and there are {size} {what}"
-            return f"{times}: a sum instead of a mean?"
+            return f"is {size} times {there}: a sum instead of a mean?"
     return f"is off by a constant factor {factor:.6g}: is a factor missing, or one too many?"
 
 

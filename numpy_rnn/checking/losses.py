@@ -39,9 +39,8 @@ class FunctionTarget(Target):
             gradient = gradient[0]
         single = len(called) == 1 and isinstance(called[0], np.ndarray)
         if loss.ndim or (single and np.shape(gradient) != called[0].shape):
-            shape = f"a {type(gradient).__name__}"
-            if not isinstance(gradient, dict):
-                shape = str(np.shape(gradient))
+            is_dict = isinstance(gradient, dict)
+            shape = "a dict" if is_dict else str(np.shape(gradient))
             size = sum(a.size for a in arrays_of(called).values())
             raise FormError(
                 f"{self.name}: returned shapes {loss.shape} and {shape}, "

@@ -55,8 +55,6 @@ METHODS: tuple[tuple[str, str | None], ...] = (
     ("__call__", "backward"),
     ("loss", None),
 )
-
-
 OUTPUTS = ("output", "outputs", "out", "activations", "a", "y")
 
 
@@ -102,9 +100,10 @@ class ObjectTarget(Target):
         outputs = as_tuple(made)
         kept = {path: array.copy() for path, array in arrays_of(model).items()}
         constant = [p for p, old in before.items() if p in kept and np.array_equal(kept[p], old)]
-        ones = [np.ones_like(o) for o in outputs]
+        # Not ones: where the outputs have a fixed sum, as of a softmax, nothing would come back.
+        uneven = [np.cos(np.arange(o.size).reshape(o.shape)).astype(o.dtype) for o in outputs]
         numbers = numbers_of(model)
-        returned = self._returned(backward, made, cache, ones, copied(values))
+        returned = self._returned(backward, made, cache, uneven, copied(values))
         found = self._present(model, values)
         if found is None:
             self.discover(values)

@@ -54,10 +54,8 @@ def follow(model: Any, path: Path) -> Any:
     """Return the part of an object at a path, or None."""
     try:
         for kind, key in path:
-            if kind == "call":
-                model = getattr(model, key)()
-            else:
-                model = getattr(model, key) if kind == "attr" else model[key]
+            model = model[key] if kind == "item" else getattr(model, key)
+            model = model() if kind == "call" else model
     except (AttributeError, KeyError, IndexError, TypeError):
         return None
     return model
@@ -98,9 +96,8 @@ def _shown(model: Any) -> Iterator[Any]:
     for path, node in walk(model):
         if isinstance(node, Parameters):
             for name in node.shapes:
-                yield Parameter(
-                    *((*path, ("attr", a), ("item", name)) for a in ("values", "grads"))
-                )
+                places = ((*path, ("attr", a), ("item", name)) for a in ("values", "grads"))
+                yield Parameter(*places)
             continue
         for step, value, partner_step, partner in _pairs(node):
             for inner, array in arrays_of(value).items():

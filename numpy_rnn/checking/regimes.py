@@ -72,6 +72,5 @@ def choose_regimes(names: Sequence[str] | None) -> tuple[InputRegime, ...]:
     known = {regime.name: regime for regime in (*REGIMES, *OPTIONAL_REGIMES, ONE_ROW)}
     wrong = [repr(name) for name in names if name not in known]
     if wrong or not names:
-        given = wrong[0] if wrong else "none"
-        raise ValueError(f"regimes: {given}, expected some of {', '.join(known)}")
+        raise ValueError(f"regimes: {[*wrong, 'none'][0]}, expected some of {', '.join(known)}")
     return tuple(known[name] for name in names)

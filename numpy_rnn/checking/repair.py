@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import ctypes
 import gc
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ import numpy as np
 
 from numpy_rnn.checking.changes import edits_of
 from numpy_rnn.checking.derivatives import Method, directional
-from numpy_rnn.checking.edits import Edit, Source, names_in, one_of
+from numpy_rnn.checking.edits import Edit, Source, one_of
 from numpy_rnn.checking.losses import times_gradient
 from numpy_rnn.checking.nested import Gradients, walk
 from numpy_rnn.checking.target import Point, is_real
@@ -38,6 +40,7 @@ CLOSE = 1e-7  # relative error of a derivative along a random direction that cou
 MENDED = "every gradient is right"  # the end of such a suggestion
 MAX_TEXT = 90  # characters of a statement in a report
 MAX_KEPT = 10_000  # parts of the module's values that are restored
+MAX_TRIAL = 0.5  # seconds of a trial, beside those of the first runs
 MAX_GROUP = 64  # changes of one place that are compiled together
 CHOICE = "numpy_rnn_change"  # a global name of the code under test during a trial
 
@@ -71,6 +74,28 @@ def suggest_repair(
                         if all(trial.succeeds() for trial in wrong) and verify():
                             return [_sentence(edit, source)]
     return []
+
+
+@contextlib.contextmanager
+def _attempt(seconds: float) -> Iterator[None]:
+    """Run changed code, which may raise anything and may not end."""
+    thread, lock, ended = threading.get_ident(), threading.Lock(), list[bool]()
+
+    def stop() -> None:
+        with lock:
+            if not ended:
+                error = ctypes.py_object(TimeoutError)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+
+    timer = threading.Timer(seconds, stop)
+    timer.start()
+    with contextlib.suppress(Exception):
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with lock:  # here an error that was sent too late arrives
+                ended.append(True)
 
 
 @contextlib.contextmanager
@@ -139,7 +164,7 @@ def _changed_value(
     That is what the statement computes. What a function of the code gets is also a value.
     """
     node = getattr(statement, "value", None)
-    if node is None or source.ends_loops & names_in(statement):
+    if node is None or source.ends_loop(statement):
         return None
     found = source.span(node)
     for part in ast.walk(node):
@@ -157,13 +182,9 @@ def _changed_value(
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
     """Yield the changes in groups of one place and rank, which are compiled together."""
-
-    def place(pair: tuple[Edit, Source]) -> Any:
-        edit, source = pair
-        return edit.rank, id(source), [(part.start, part.stop) for part, _ in edit.parts]
-
-    for _, pairs in groupby(found, place):
-        group = list(pairs)
+    keys = ((e.rank, id(s), [(part.start, part.stop) for part, _ in e.parts]) for e, s in found)
+    for _, pairs in groupby(zip(keys, found, strict=True), lambda pair: pair[0]):
+        group = [pair for _, pair in pairs]
         for i in range(0, len(group), MAX_GROUP):
             yield [edit for edit, _ in group[i : i + MAX_GROUP]], group[0][1]
 
@@ -192,6 +213,7 @@ class _Trial:
 
     def __init__(self, point: Point, method: Method) -> None:
         rng = np.random.default_rng(0)
+        begin = time.perf_counter()
         self.point, self.outputs = point, point.target.run(point.values).outputs
         self.known: list[tuple[str, Array, float]] = []  # with the exact derivative
         real = [v for v in (*point.values.values(), *point.douts) if is_real(v)]
@@ -205,16 +227,16 @@ class _Trial:
             self.known.append((name, direction, exact))
         self.is_finite = bool(np.isfinite([exact for _, _, exact in self.known]).all())
         self.wrong = set(self._wrong(self.claimed))
+        self.limit = MAX_TRIAL + time.perf_counter() - begin
 
     def succeeds(self) -> bool:
         """Whether the code as it is now gives the same outputs, and right gradients."""
-        result = self.point.target.run(self.point.values)
-        if len(result.outputs) != len(self.outputs) or not all(
-            np.array_equal(a, b, equal_nan=True)
-            for a, b in zip(result.outputs, self.outputs, strict=True)
-        ):
-            return False
-        return not any(self._wrong(result.backward(self.point.own_douts())))
+        with _attempt(self.limit):
+            result = self.point.target.run(self.point.values)
+            pairs = zip(result.outputs, self.outputs, strict=True)
+            if all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
+                return not any(self._wrong(result.backward(self.point.own_douts())))
+        return False
 
     def _wrong(self, claimed: Gradients) -> Iterator[str]:
         """Yield the names of the gradients that are not right."""
@@ -239,7 +261,7 @@ class _Trial:
         for i, how in enumerate(("((%s) * 1.01 + 0.01)", "((%s) * 1.01)")):
             edit = Edit(0, "", statement, ((place, how % source.code[place].decode()),))
             for _ in _made([edit], source, restore):
-                with contextlib.suppress(Exception):  # what is no number
+                with _attempt(self.limit):  # what is no number raises
                     new, old = self.point.claimed(), self.claimed
                     found[i] = {n for n in old if not np.array_equal(new[n], old[n])}
         return found[0], found[1]

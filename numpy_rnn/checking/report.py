@@ -80,7 +80,11 @@ def worst_rows(compared: list[Comparison]) -> list[Comparison]:
     """Return one row for each value: its worst comparison, with the shape of the first inputs."""
     shapes = {comparison.name: comparison.shape for comparison in reversed(compared)}
     names = dict.fromkeys(comparison.name for comparison in compared)
-    worst = [max((c for c in compared if c.name == name), key=_badness) for name in names]
+
+    def badness(comparison: Comparison) -> tuple[bool, float]:
+        return not comparison.right, comparison.error / comparison.tolerance
+
+    worst = [max((c for c in compared if c.name == name), key=badness) for name in names]
     worst = [row._replace(shape=shapes[row.name]) for row in worst]
     resolved = {c.name for c in compared if c.unresolved < c.slices or not c.slices}
     problem = "too small everywhere for central differences to resolve"
@@ -90,7 +94,3 @@ def worst_rows(compared: list[Comparison]) -> list[Comparison]:
         else row._replace(problem=problem)
         for row in worst
     ]
-
-
-def _badness(comparison: Comparison) -> tuple[bool, float]:
-    return not comparison.right, comparison.error / comparison.tolerance

@@ -54,9 +54,9 @@ def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[
                 )
             factor, letter = match.groups()
             if letter and letter not in sizes:
-                known = ", ".join(sizes)
                 raise ValueError(
-                    f"{name}: {letter!r} in {shape!r} has no size, expected one of {known}"
+                    f"{name}: {letter!r} in {shape!r} has no size, expected one of "
+                    f"{', '.join(sizes)}, or sizes={{{letter!r}: 7}} (B is the batch)"
                 )
             total += int(factor or 1) * (sizes[letter] if letter else 1)
         found.append(total)
@@ -100,30 +100,22 @@ def draw(
             weight = "T" not in tokens and "B" not in tokens
             scale = 1.0
             if weight:
-                recurrent = len(tokens) == 2 and any(
-                    letter in state_letters for letter in _inputs_of(tokens)
-                )
+                first = _gated_last(tokens) or "+" in "".join(tokens[:1])
+                inputs = (tokens[:1] if first else tokens[1:]) if len(tokens) == 2 else ()
+                recurrent = not state_letters.isdisjoint("+".join(inputs).split("+"))
                 scale *= regime.weights * (regime.recurrent if recurrent else 1.0)
                 # So that a sum of products is as large as one product, whatever their number.
                 fan_in = min(shape) if _gated_last(tokens) else shape[-1] if shape else 1
                 scale *= 1.0 / np.sqrt(max(1, fan_in)) if len(tokens) > 1 else 0.5
             numbers = scale * _numbers(rng, shape, regime, wide=only_weights or not weight)
             values[name] = np.asarray(numbers)  # not a scalar, for a shape of no axes
-        elif callable(what):
-            values[name] = what(rng, dict(sizes))
         else:
-            values[name] = what
+            values[name] = what(rng, dict(sizes)) if callable(what) else what
     return values, axes
 
 
 def _gated_last(tokens: Axes) -> bool:
     return len(tokens) == 2 and tokens[1][:1].isdigit() and not tokens[0][:1].isdigit()
-
-
-def _inputs_of(tokens: Axes) -> list[str]:
-    """Return the letters of a matrix's input axis: H of 4H H and of H 4H, H and D of 4H H+D."""
-    axis = tokens[0] if _gated_last(tokens) or "+" in tokens[0] else tokens[1]
-    return axis.split("+")
 
 
 def _numbers(
@@ -217,7 +209,7 @@ def axes_of_arrays(
     sequences = [
         v for v in arrays.values() if v.ndim >= 3 or (v.dtype.kind in "iu" and v.ndim == 2)
     ]
-    if any("T" in a for a in axes.values()):
+    if any("T" in a for a in (*known.values(), *axes.values())):
         return axes  # where T and B are is known
     for name, value in arrays.items():
         if name not in axes and value.ndim >= 3 and value.shape[:2] == sequences[0].shape[:2]:

@@ -56,15 +56,10 @@ def find_not_finite(point: Point) -> Violation | None:
             text = f"{which} of forward is {_first_bad(out, earliest=True)}"
             return Violation("not finite", text)
     for name, gradient in result.backward(point.own_douts()).items():
-        if gradient is not None and not _is_finite(gradient):
+        array = np.asarray(gradient)  # what is no array of numbers has another problem
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
             return Violation("not finite", f"the gradient of {name} is {_first_bad(gradient)}")
     return None
-
-
-def _is_finite(gradient: Any) -> bool:
-    """Whether numbers are finite; what is no array of numbers has another problem."""
-    array = np.asarray(gradient)
-    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def _first_bad(array: Any, *, earliest: bool = False) -> str:
@@ -148,12 +143,9 @@ def _own_copies(gradients: Gradients) -> Gradients:
 def _first_different(before: Gradients, after: Gradients) -> str:
     """Return the name of an array that differs in a bit, or an empty string."""
     for name, a in before.items():
-        b = after.get(name)
-        if a is None or b is None:
-            same = a is b
-        else:
-            same = (a.shape, a.dtype, a.tobytes()) == (b.shape, b.dtype, b.tobytes())
-        if not same:
+        both = (a, after.get(name))
+        old, new = (g is not None and (g.shape, g.dtype, g.tobytes()) for g in both)
+        if old != new:
             return name
     return ""
 

@@ -240,3 +240,46 @@ def test_arrays_that_a_call_leaves_out_of_the_parameters_are_fixed() -> None:
     assert report.ok, str(report)
     assert "fixed, because parameters= leaves it out: self.W" in report.notes
     assert not check_gradients(Reservoir(), x).ok
+
+
+class Centred:
+    """Weights updated in backward, and outputs whose sum is always zero."""
+
+    def __init__(self) -> None:
+        self.w, self.lr = np.ones((5, 4)), 0.1
+
+    def forward(self, x: Any) -> Any:
+        self.x = x
+        y = x @ self.w
+        return y - y.mean(axis=1, keepdims=True)
+
+    def backward(self, dy: Any) -> Any:
+        d = dy - dy.mean(axis=1, keepdims=True)
+        dx = d @ self.w.T
+        self.w -= self.lr * self.x.T @ d
+        return dx
+
+
+def test_updates_are_found_where_the_sum_of_the_outputs_is_fixed() -> None:
+    assert check_gradients(Centred(), "B 5", allow={"updates parameters"}).ok
+
+
+class Images:
+    """A parameter with as many axes as a sequence."""
+
+    def __init__(self) -> None:
+        self.weight, self.grad_weight = np.ones((4, 3, 2)), np.zeros((4, 3, 2))
+
+    def forward(self, x: Any) -> Any:
+        self.x = x
+        return np.einsum("bct,ock->bokt", x, self.weight)
+
+    def backward(self, dy: Any) -> Any:
+        self.grad_weight = np.einsum("bokt,bct->ock", dy[..., 1:], self.x[..., 1:])
+        return np.einsum("bokt,ock->bct", dy, self.weight)
+
+
+def test_a_parameter_of_three_axes_has_no_time() -> None:
+    report = check_gradients(Images(), "B 3 T")
+    assert report.location is not None
+    assert report.location.words.startswith("index ")

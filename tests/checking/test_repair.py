@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from numpy_rnn.checking import check_gradients
+from numpy_rnn.checking.repair import _attempt
 from tests.checking.users_slips import RNN, SECONDS, checked
 
 
@@ -36,6 +37,49 @@ def test_a_loop_that_would_not_end_is_not_tried(tmp_path: Path) -> None:
     code = code.replace("        d = dh[:, t] + dprev", "        t -= 1\n        d = dh[:, t]")
     found = checked(code, tmp_path, cause_seconds=SECONDS)
     assert "a missing term?" in found[-1]
+
+
+def test_a_change_that_does_not_end_is_interrupted() -> None:
+    with _attempt(0.05):
+        while True:
+            pass
+
+
+def test_loops_that_a_statement_or_a_helper_ends(tmp_path: Path) -> None:
+    code = """
+    import numpy as np
+
+    def forward(x, w):
+        return np.tanh(x * w), (x, w)
+
+    def leading(d, w):
+        while d.ndim > w.ndim:
+            d = d.sum(0)
+        return d
+
+    def backward(dy, cache):
+        x, w = cache
+        y = np.tanh(x * w)
+        d = dy * (1 - y)
+        dw, todo = 0, [d]
+        while todo:
+            part = todo.pop()
+            dw = dw + leading(part * x, w)
+        return d * w, dw
+    """
+    (tmp_path / "of_user.py").write_text(textwrap.dedent(code), "utf-8")
+    space = runpy.run_path(str(tmp_path / "of_user.py"))
+    pair = space["forward"], space["backward"]
+    found = check_gradients(pair, "T B D", "D", cause_seconds=SECONDS).suggestions
+    assert 'with "d = dy * (1 - y ** 2)" instead' in found[-1]
+
+
+def test_a_slip_in_a_loop_that_counts_down(tmp_path: Path) -> None:
+    code = RNN.replace("    for t in range(T - 1, -1, -1):\n", "    t = T\n    while t > 0:\n")
+    code = code.replace("        d = dh[:, t] +", "        t -= 1\n        d = dh[:, t] +")
+    code = code.replace("dWx += x[:, t].T.dot(da)", "dWx += x[:, t].T.dot(d)")
+    found = checked(code, tmp_path, cause_seconds=SECONDS)
+    assert 'with "dWx += x[:, t].T.dot(da)" instead' in found[-1]
 
 
 def test_a_change_with_a_side_effect_is_no_cause(tmp_path: Path) -> None:
