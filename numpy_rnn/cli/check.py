@@ -67,8 +67,7 @@ def print_table() -> list[Proof]:
     print(_row("tolerance", TOLERANCES))
     for proof in prove():
         proofs.append(proof)
-        verdict = "" if proof.right else "  WRONG"
-        print(f"{_row(proof.name, proof.errors)}{verdict}", flush=True)
+        print(_row(proof.name, proof.errors) + "  WRONG" * (not proof.right), flush=True)
     wrong = [proof for proof in proofs if not proof.right]
     for proof in wrong:
         print(f"\n{proof.name}: {proof.report}")
@@ -99,8 +98,7 @@ def run_museum(*, as_json: bool) -> None:
             if not as_json:
                 bar.write(label(shown[-1]))
     if as_json:
-        data = {"bugs": shown, "caught": count(shown), "usual checkers": usual_counts()}
-        print(json.dumps(data))
+        print(json.dumps({"bugs": shown, "caught": count(shown), "usual checkers": usual_counts()}))
     else:
         print("\n".join(totals(shown)))
     failed = (item for item in shown if not (item["located"] and all(item["caught"].values())))

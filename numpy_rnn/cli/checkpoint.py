@@ -81,8 +81,7 @@ def run_sample(options: argparse.Namespace) -> None:
     """Generate text."""
     model, vocabulary, _ = load_model(options)
     for name in ("length", "seed"):
-        value = getattr(options, name)
-        if value is not None and value < 0:
+        if (value := getattr(options, name)) is not None and value < 0:
             raise UsageError(f"--{name} is {value}, expected at least 0")
     prompt = vocabulary.characters[0] if options.prompt is None else options.prompt
     with naming_options("temperature", "top_k", "top_p", "prompt"):

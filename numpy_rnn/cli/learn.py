@@ -82,8 +82,7 @@ def run_show(options: argparse.Namespace) -> None:
         print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
         print(fold(_next(course, course.next_exercise())))
         return
-    shown = _exercise(course, options.number) if options.number else None
-    shown = shown or course.next_exercise()
+    shown = _exercise(course, options.number) if options.number else course.next_exercise()
     if shown:
         file = f"    (the report is in {course.file(shown).name})"
         print(fold(shown.text.replace("{report}", file)), end="\n\n")

@@ -75,8 +75,7 @@ def run(options: argparse.Namespace) -> None:
     recorded = _resume(options.record, config)
     if options.plot is not None:
         check_plot(options.plot)
-    lines = not options.json
-    if lines:
+    if not options.json:
         print(_headline(config), flush=True)
         if recorded:
             print(f"{len(recorded)} runs in {options.record} are not repeated", flush=True)
@@ -92,7 +91,7 @@ def run(options: argparse.Namespace) -> None:
     if options.plot is not None:
         with errors_as(RunError, options.plot, "--plot"):
             search.draw(Path(options.plot), config, wanted, found)
-    if lines:
+    if not options.json:
         print(f"median of {len(found)}: {_reached(median(found), options)}")
     else:
         asked = values(options, ("seeds", "start", "limit", "resolution"))
