@@ -42,8 +42,7 @@ class ConsoleCallback(Callback):
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Update the bar, and print a line if there is a new validation loss."""
-        average = self.history.average
-        loss = step.loss if average is None else average
+        loss = step.loss if self.history.average is None else self.history.average
         speed = (step.number - self._first) / max(time.monotonic() - self._start, 1e-9)
         total = trainer.total or step.number
         note = f"loss {loss:.3f} {bits(loss):.2f} bits {self.characters * speed:,.0f}/s"

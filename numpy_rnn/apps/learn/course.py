@@ -107,8 +107,7 @@ class Course:
             self.answers[exercise.name] = digest
         elif verdict.kind == "passed" and exercise.name not in self.passed:
             self.passed.append(exercise.name)
-        names = ("language", "passed", "failures", "answers")
-        state = {name: getattr(self, name) for name in names}
+        state = {n: getattr(self, n) for n in ("language", "passed", "failures", "answers")}
         _write(self.folder / PROGRESS, json.dumps(state, indent=1))
         count = min(self.failures.get(key, 0), 2 if changed else 3)
         return verdict, fold(render(exercise, verdict, count, self.messages))
