@@ -28,7 +28,8 @@ def load(text: str) -> Any:
     """Return the object that MODULE:OBJECT names."""
     place, _, names = text.rpartition(":")
     if not place or not names:
-        raise ValueError(f"{text!r}, expected MODULE:OBJECT or FILE.py:OBJECT")
+        given = repr(text) if text else "no arguments"
+        raise ValueError(f"{given}, expected MODULE:OBJECT or FILE.py:OBJECT (see --help)")
     sys.path.insert(0, str(Path.cwd()))
     if place.endswith(".py"):
         open_regular(place).close()  # a pipe would wait for its writer

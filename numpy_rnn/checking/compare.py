@@ -242,10 +242,10 @@ def compare(
             unresolved += 1
             continue
         allowed = 0.0 if slack is None else 100 * float(slack.flat[chosen].sum())
-        relative = error / scale if scale else 0.0
-        is_wrong = error > rtol * scale + 10 * noise + allowed
-        worst = max(worst, relative if is_wrong else min(relative, rtol))
-        if is_wrong:
+        if error > rtol * scale:  # what is above the rounding error counts
+            error = max(0.0, error - 10 * noise - allowed)
+        worst = max(worst, error / scale if scale else 0.0)
+        if error > rtol * scale:
             wrong.append(t)
     look = wrong and find_place
     location = _bisect(context, name, got, exact, slices[wrong[-1]]) if look else None

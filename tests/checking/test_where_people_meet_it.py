@@ -92,7 +92,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "'', expected MODULE:OBJECT or FILE.py:OBJECT"),
+        ([], "no arguments, expected MODULE:OBJECT or FILE.py:OBJECT (see --help)"),
         (["cell"], "'cell', expected MODULE:OBJECT or FILE.py:OBJECT"),
         (["no_such_module:pair"], "No module named 'no_such_module'"),
         (["cell.py:pair", "0 0", "4 0"], "nothing to check"),

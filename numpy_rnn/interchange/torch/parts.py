@@ -134,6 +134,12 @@ class Part:
             options["proj_size"] = projection[0]
         return [Choice(kind, (W_ih[1], H), W_ih[1], W_hh[1] * len(directions), options)]
 
+    @property
+    def takes(self) -> set[str]:
+        """The options that the layer may take."""
+        names = {name for choice in self.choices for name in constructor_arguments(choice.kind)}
+        return names | {"eps"} if self.is_normalised else names
+
     def make(self, choice: Choice, given: Mapping[str, Any]) -> Layer:
         """Return the layer. A ValueError says that its arrays do not fit together."""
         known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}

@@ -103,6 +103,9 @@ class StateDict:
         if unknown := set(options) - OPTIONS:
             expected = ", ".join(["dtype", "layers", *sorted(OPTIONS)])
             raise TypeError(f"option {min(unknown)!r}, expected {expected}")
+        takes = {name for part in self.parts.values() for name in part.takes}
+        if useless := set(options) - takes - {"batch_first"}:
+            raise TypeError(f"option {min(useless)!r}, which none of the layers takes")
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         options["dtype"] = (np.float64 if wide else np.float32) if dtype is None else dtype
         known = any(part.known.get("batch_first") for part in self.parts.values())

@@ -493,6 +493,15 @@ def test_the_options_are_those_that_no_file_tells() -> None:
         build(recurrent("", 4, 3, 2), other=3)
 
 
+@pytest.mark.parametrize(
+    ("gates", "option"), [(4, "nonlinearity"), (3, "nonlinearity"), (4, "reset_after"), (1, "eps")]
+)
+def test_an_option_that_no_layer_takes_is_refused(gates: int, option: str) -> None:
+    options: dict[str, Any] = {option: 1e-3}
+    with pytest.raises(TypeError, match=f"option '{option}', which none of the layers takes"):
+        build(recurrent("rnn.", gates, 3, 2) | linear("fc.", 2, 2), **options)
+
+
 @pytest.mark.parametrize("name", ["m.unknown", "m"])
 def test_an_unknown_format_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"expected one of safetensors, torch"):
