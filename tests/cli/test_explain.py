@@ -18,8 +18,8 @@ from numpy_rnn.apps.explain import (
 from numpy_rnn.apps.language_model import run
 from numpy_rnn.cli.main import main
 from tests.apps.explain.small import SMALL, checkpoint
-from tests.cli.command import ENVIRONMENT, run_command, run_process
-from tests.terminal import EVERY_STEP, open_terminal, read_all
+from tests.cli.command import run_command, run_process
+from tests.terminal import open_terminal, read_all, shows_every_step
 
 
 @pytest.fixture
@@ -167,20 +167,17 @@ sys.exit(main())
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
     recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
-    if not with_tqdm:  # a package of that name that cannot be imported
-        (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = open_terminal(80)
     with subprocess.Popen(
         [sys.executable, "-c", UNDRAWN, "explain", "a.safetensors", "--out", "why"],
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=ENVIRONMENT
-        | EVERY_STEP
-        | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"},
+        env=shows_every_step(tmp_path, with_tqdm=with_tqdm),
     ) as process:
         assert process.stdout is not None
         os.close(terminal)

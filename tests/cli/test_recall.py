@@ -13,7 +13,7 @@ import pytest
 
 from numpy_rnn.apps.recall import SENTENCE, load
 from tests.cli.command import COMMAND, run_command
-from tests.terminal import EVERY_STEP, open_terminal, read_all
+from tests.terminal import open_terminal, read_all, shows_every_step
 
 RECALL = [*COMMAND, "recall"]
 
@@ -155,10 +155,8 @@ def test_an_interrupt_is_one_line_and_saves_nothing(tmp_path: Path) -> None:
 def test_a_terminal_shows_progress_and_keeps_the_lines_whole(
     with_tqdm: bool, tmp_path: Path
 ) -> None:
-    if not with_tqdm:  # a package of that name that cannot be imported
-        (tmp_path / "tqdm.py").write_text("raise ImportError\n", encoding="utf-8")
     master, terminal = open_terminal(80)
-    environment = os.environ | EVERY_STEP | {"PYTHONPATH": str(tmp_path)}
+    environment = shows_every_step(tmp_path, with_tqdm=with_tqdm)
     with subprocess.Popen(
         [*RECALL, "--epochs", "300"], stdout=subprocess.PIPE, stderr=terminal, env=environment
     ) as process:
