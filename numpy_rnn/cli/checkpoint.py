@@ -151,6 +151,7 @@ def _model_json(contents: interchange.Contents, runs: dict[str, str | None]) -> 
         "architecture": contents.architecture,
         "parameters": sum(array.size for array in contents.arrays.values()),
         "notes": [*map(spelled, contents.notes)],
+        "guessed": dict(contents.guessed),
         "arrays": arrays,
     }
     return [json.dumps(data | runs, indent=2)]
@@ -166,6 +167,7 @@ def _model_lines(contents: interchange.Contents, runs: dict[str, str | None]) ->
         *(f"  {line}" for line in contents.architecture),
         *("Unusual" for _ in contents.notes[:1]),
         *(f"  {spelled(note)}" for note in contents.notes),
+        *(f"Not told: {name}, taken as {value}" for name, value in contents.guessed.items()),
         f"Runs as {runs['runs_as']}" if runs["runs_as"] else f"Cannot run: {runs['refused']}",
         *_table(arrays),
     ]

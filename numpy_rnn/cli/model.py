@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 from contextlib import suppress
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,12 @@ from numpy_rnn.cli.options import add_command, add_option, spelled
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
+
+# What a state_dict does not tell: in words, what is taken, and the option of the other module.
+GUESSES = {
+    "batch_first": ("the order of axes", "(T, B, ...)", "true"),
+    "nonlinearity": ("the nonlinearity", "tanh", "relu"),
+}
 
 
 def add_to(commands: Any) -> None:
@@ -69,18 +74,16 @@ def load_model(options: argparse.Namespace) -> Any:
         except (TypeError, ValueError) as error:
             kind = UsageError if isinstance(error, TypeError) else RunError
             raise kind(spelled(str(error))) from None
-    # Only what is built from arrays alone, such as a state_dict, takes both options.
-    arrays_alone = {"layers", "dtype"} <= signature(contents.build).parameters.keys()
-    known = "batch_first" in given or getattr(model, "batch_first", False)
-    options.axes_guessed = arrays_alone and not known
+    options.guessed = [name for name in contents.guessed if name not in given]
     return model
 
 
-def _warn_of_axes(options: argparse.Namespace, matters: bool) -> None:
-    if options.axes_guessed and matters:
-        text = "does not tell the order of axes, so it takes (T, B, ...): if its module has"
-        text += " batch_first=True, add --option batch_first=true"
-        print(f"numpy-rnn: warning: {options.file!r} {text}", file=sys.stderr)
+def _warn_of_guesses(options: argparse.Namespace, *, flat: bool = False) -> None:
+    guessed = {name: GUESSES[name] for name in options.guessed if not flat or name != "batch_first"}
+    for name, (what, taken, other) in guessed.items():
+        text = f"{options.file!r} does not tell {what}, so it takes {taken}"
+        text += f": if its module has another, add --option {name}={other}"
+        print(f"numpy-rnn: warning: {text}", file=sys.stderr)
 
 
 def _value(name: str, text: str) -> Any:
@@ -105,7 +108,12 @@ def run_convert(options: argparse.Namespace) -> None:
         interchange.save(model, options.out, options.to)
     for note in notes:
         print(f"numpy-rnn: warning: {note.message}", file=sys.stderr)
-    _warn_of_axes(options, (options.to or SUFFIXES[suffix]) not in ("torch", "npz", "pickle"))
+    if (options.to or SUFFIXES[suffix]) not in (
+        "torch",
+        "npz",
+        "pickle",
+    ):  # they do not tell either
+        _warn_of_guesses(options)
     print(f"{options.out}: {model!r}")
 
 
@@ -185,7 +193,7 @@ def _run_layer(
     y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
     with naming_data("--output", options.output):
         write_data(Path(options.output), y, rate)
-    _warn_of_axes(options, not flat)
+    _warn_of_guesses(options, flat=flat)
     if options.state_out:
         with naming_data("--state-out", options.state_out):
             save_state(options.state_out, state)

@@ -50,6 +50,7 @@ class Contents:
     build: Callable[..., Any]
     notes: list[str] = field(default_factory=list)  # what is unusual, such as half precision
     settings: Mapping[str, Any] = field(default_factory=dict)  # what else there is, as plain values
+    guessed: Mapping[str, Any] = field(default_factory=dict)  # options it leaves open, as built
 
 
 @contextmanager

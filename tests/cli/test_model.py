@@ -17,6 +17,7 @@ import numpy_rnn
 from numpy_rnn import (
     GRU,
     LSTM,
+    RNN,
     LastStep,
     LayerNorm,
     Linear,
@@ -135,22 +136,37 @@ def test_a_state_dict_of_a_classifier_runs_with_its_options(folder: Path, comman
 
 
 @pytest.mark.parametrize("kind", ["pt", "npz"])
-def test_a_state_dict_does_not_tell_which_axis_is_time(
-    folder: Path, command: Command, kind: str
+@pytest.mark.parametrize("option", ["batch_first", "nonlinearity"])
+def test_what_a_state_dict_does_not_tell(
+    folder: Path, command: Command, kind: str, option: str
 ) -> None:
-    file = f"axes.{kind}"
-    interchange.save(Sequential(rnn=GRU(2, 3, rng=0), fc=Linear(3, 1, rng=1)), folder / file)
+    file = f"{option}.{kind}"
+    layer, taken, other = {
+        "batch_first": (GRU(2, 3, rng=0), "false", "true"),
+        "nonlinearity": (RNN(2, 3, rng=0), "tanh", "relu"),
+    }[option]
+    interchange.save(Sequential(rnn=layer, fc=Linear(3, 1, rng=1)), folder / file)
+    shown = command("inspect", file).stdout
+    assert f"\nNot told: {option}, taken as {taken.replace('f', 'F')}\n" in shown
+    assert json.loads(command("inspect", file, "--json").stdout)["guessed"][option] is not None
+    x = "sequences.npy" if option == "batch_first" else "one.npy"
     np.save(folder / "sequences.npy", np.ones((4, 5, 2)))
     np.save(folder / "one.npy", np.ones((4, 2)))
-    note = rf"numpy-rnn: warning: '{file}' .* \(T, B, .* add --option batch_first=true\n"
-    run, convert = ("run", file, "--output", "axes.npy", "--input"), ("convert", file)
-    for arguments in ((*run, "sequences.npy"), (*convert, "a.onnx"), (*convert, "a.safetensors")):
-        done = command(*arguments)
+    known = ("--option", "batch_first=false") if option == "nonlinearity" else ()
+    note = rf"numpy-rnn: warning: '{file}' does not tell .* add --option {option}={other}\n"
+    run, convert = ("run", file, "--output", "y.npy", "--input"), ("convert", file)
+    for arguments in ((*run, x), (*convert, "a.onnx"), (*convert, "a.safetensors")):
+        done = command(*arguments, *known)
         assert (done.returncode, bool(re.fullmatch(note, done.stderr))) == (0, True), done.stderr
-        given = "true" if arguments == (*run, "sequences.npy") else "false"
-        assert not command(*arguments, "--option", f"batch_first={given}").stderr
-    assert not command(*run, "one.npy").stderr  # one sequence has no batch
+        given = other if x in arguments else taken
+        assert not command(*arguments, *known, "--option", f"{option}={given}").stderr
     assert not command(*convert, "a.pt").stderr  # it does not tell either
+
+
+def test_one_sequence_has_no_batch(folder: Path, command: Command) -> None:
+    interchange.save(GRU(2, 3, rng=0), folder / "gru.pt")
+    np.save(folder / "one.npy", np.ones((4, 2)))
+    assert not command("run", "gru.pt", "--input", "one.npy", "--output", "y.npy").stderr
 
 
 def test_a_checkpoint_is_converted_with_its_vocabulary(trained: Path, tmp_path: Path) -> None:

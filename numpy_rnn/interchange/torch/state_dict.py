@@ -21,10 +21,10 @@ from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, first_ones
 from numpy_rnn.interchange.torch.chain import find_gaps, find_orders, why_no_chain
 from numpy_rnn.interchange.torch.numbers import computed, floating, unwrapped
-from numpy_rnn.interchange.torch.parts import Choice, Part
+from numpy_rnn.interchange.torch.parts import RECURRENT, Choice, Part
 from numpy_rnn.interchange.torch.tree import Found
 from numpy_rnn.interchange.torch.unpickle import Instance
-from numpy_rnn.layers import Layer
+from numpy_rnn.layers import RNN, Layer
 from numpy_rnn.layers import Sequential as Chain
 from numpy_rnn.layers.model_file import ACTIVATIONS, CLASSES
 
@@ -86,7 +86,10 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
-        return Contents(form, self.arrays, lines, self.build, notes, settings or {})
+        kinds = {part.choices[0].kind for part in self.parts.values() if not part.known}
+        guessed = {"nonlinearity": "tanh"} if RNN in kinds else dict[str, Any]()
+        guessed |= {"batch_first": False} if kinds & {*RECURRENT.values()} else {}
+        return Contents(form, self.arrays, lines, self.build, notes, settings or {}, guessed)
 
     def build(
         self,
@@ -108,8 +111,8 @@ class StateDict:
             raise TypeError(f"option {min(useless)!r}, which none of the layers takes")
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         options["dtype"] = (np.float64 if wide else np.float32) if dtype is None else dtype
-        known = any(part.known.get("batch_first") for part in self.parts.values())
-        plan = self.plan(layers, batch_first=options.get("batch_first", known))
+        batch_first = any(part.known.get("batch_first") for part in self.parts.values())
+        plan = self.plan(layers, batch_first=options.get("batch_first", batch_first))
         if self.gaps and layers is None:
             raise UnsupportedError(
                 f"{self._gap_reason()}; expected the layers with what is there, such as 'ReLU', "

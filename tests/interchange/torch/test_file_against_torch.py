@@ -379,6 +379,9 @@ def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:
         "Sequential(Embedding(5, 3, padding_idx=2, dtype=float32), RNN(3, 4, nonlinearity='relu', "
         "batch_first=True, dtype=float32), LayerNorm((4,), eps=0.1, dtype=float32))"
     )
+    assert interchange.read(tmp_path / "m").guessed == {}
+    torch.save(theirs.state_dict(), tmp_path / "m")
+    assert set(interchange.read(tmp_path / "m").guessed) == {"nonlinearity", "batch_first"}
     cell = torch.nn.ModuleDict({"cell": torch.nn.RNNCell(3, 4, nonlinearity="relu")})
     torch.save(cell, tmp_path / "m")
     assert "nonlinearity='relu'" in repr(interchange.load(tmp_path / "m"))
