@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ SCALE = re.compile(r"(.*)[._](scale|zero_point)s?")
 NOT_USED = re.compile(
     r"(^|[._])((loss|criterion)\w*\.(pos_)?|encoder_dp\.emb\.)weight$", re.IGNORECASE
 )
-NORM = re.compile(r"parametrizations\.(\w+)\.original([01])$")
+NEW = r"(.*parametrizations\.\w+\.)"
+OF_PARTS = re.compile(r"parametrizations\.(?=\w+\.original)|\.original0?$|_(g|orig)$")
 WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile
 
 
@@ -68,29 +69,51 @@ def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
 
 
 def computed(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the arrays, with the weights that weight dropout and weight_norm have in parts."""
-    named = {
-        re.sub(NORM, lambda match: f"{match[1]}_{'gv'[int(match[2])]}", name): array
-        for name, array in arrays.items()
-    }
-    raw = {unwrapped(name.removesuffix("_raw")) for name in named if name.endswith("_raw")}
+    """Return the arrays, with weights for the parts in which PyTorch's utilities keep them."""
+    raw = {unwrapped(name.removesuffix("_raw")) for name in arrays if name.endswith("_raw")}
+    whole, used = dict[str, Array](), set[str]()
+    for (first, *others), compute in COMPUTED.items():
+        for match in filter(None, (re.fullmatch(first, name) for name in arrays)):
+            names = [match[0], *map(match.expand, others)]
+            parts = [arrays.get(name) for name in names]
+            value = None if any(part is None for part in parts) else compute(*parts)
+            if value is not None:
+                whole[match[0]], used = value, used | {*names}
     found: dict[str, Array] = {}
-    for name, array in named.items():
-        g, v = (named.get(f"{name[:-2]}_{letter}") for letter in "gv")
-        if name[-2:] in ("_g", "_v") and g is not None and v is not None and _scales(g, v):
-            axes = tuple(n for n in range(v.ndim) if g.ndim == 0 or g.shape[n] == 1)
-            norm = np.sqrt(np.square(v).sum(axes, keepdims=True))
-            found[name[:-2]] = v * (g / np.maximum(norm, np.finfo(v.dtype).tiny))
-        elif name.endswith("_raw"):
+    for name, array in arrays.items():
+        if name in whole:
+            found[re.sub(OF_PARTS, "", name)] = whole[name]
+        elif name not in used and unwrapped(name) not in raw:
             found[name.removesuffix("_raw")] = array
-        elif unwrapped(name) not in raw:
-            found[name] = array
     return found
 
 
-def _scales(g: Array, v: Array) -> bool:
+def _weight_norm(g: Array, v: Array) -> Array | None:
     pairs = zip(g.shape, v.shape, strict=False)
-    return g.ndim in (0, v.ndim) and all(a in (1, b) for a, b in pairs)
+    if g.ndim not in (0, v.ndim) or any(a not in (1, b) for a, b in pairs):
+        return None
+    axes = tuple(n for n in range(v.ndim) if g.ndim == 0 or g.shape[n] == 1)
+    norm = np.sqrt(np.square(v).sum(axes, keepdims=True))
+    return np.asarray(v * (g / np.maximum(norm, np.finfo(v.dtype).tiny)))
+
+
+def _spectral_norm(W: Array, u: Array, v: Array) -> Array | None:
+    sigma = u @ W @ v if u.ndim == v.ndim == 1 and W.shape == u.shape + v.shape else 0
+    return np.asarray(W / sigma) if sigma else None
+
+
+def _pruned(W: Array, mask: Array) -> Array | None:
+    return np.asarray(W * mask) if W.shape == mask.shape else None
+
+
+# Names of the parts of a weight, the first as a pattern, and what the weight is.
+COMPUTED: dict[tuple[str, ...], Callable[..., Array | None]] = {
+    (r"(.*)_g", r"\1_v"): _weight_norm,
+    (rf"{NEW}original0", r"\1original1"): _weight_norm,
+    (r"(.*)_orig", r"\1_u", r"\1_v"): _spectral_norm,
+    (rf"{NEW}original", r"\g<1>0._u", r"\g<1>0._v"): _spectral_norm,
+    (r"(.*)_orig", r"\1_mask"): _pruned,
+}
 
 
 def unwrapped(name: str) -> str:

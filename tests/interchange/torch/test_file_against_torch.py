@@ -10,6 +10,7 @@ import re
 import struct
 import tarfile
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from torch.nn.utils import prune
 
 import numpy_rnn
 from numpy_rnn import (
@@ -366,6 +368,30 @@ def test_tied_weights_are_noted(tmp_path: Path) -> None:
     interchange.save(ours, tmp_path / "again", "torch")
     assert torch.equal(torch.load(tmp_path / "again")["1.weight"], linear.weight)
     assert repr(interchange.load(tmp_path / "again")) == repr(ours)
+
+
+@pytest.mark.filterwarnings("ignore:.*spectral_norm.*:FutureWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        torch.nn.utils.spectral_norm,
+        torch.nn.utils.parametrizations.spectral_norm,
+        torch.nn.utils.parametrizations.weight_norm,
+        partial(prune.l1_unstructured, amount=0.5),
+        partial(prune.ln_structured, amount=0.5, n=2, dim=1),
+    ],
+)
+def test_weights_that_are_kept_in_parts_are_computed(change: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    gru, fc = torch.nn.GRU(3, 4), torch.nn.Linear(4, 2)
+    change(gru, "weight_hh_l0")
+    change(fc, "weight")
+    theirs = torch.nn.ModuleDict({"rnn": gru, "fc": fc}).eval()
+    x = torch.randn(5, 2, 3)
+    expected = theirs["fc"](theirs["rnn"](x)[0]).detach()
+    torch.save(theirs.state_dict(), tmp_path / "m")
+    model = interchange.load(tmp_path / "m")
+    np.testing.assert_allclose(model.predict(x.numpy())[0], expected, atol=1e-6)
 
 
 def test_a_pickled_module_tells_its_options(tmp_path: Path) -> None:

@@ -156,6 +156,12 @@ def test_sizes_that_fit_in_no_order_are_named() -> None:
         {"gap.weight_ih_l1": rows(4, 2), "gap.weight_hh_l1": rows(4, 2)},
         {"five.weight_ih_l0": rows(10, 2), "five.weight_hh_l0": rows(10, 2)},
         {"g.weight_g": rows(3), "g.weight_v": rows(2, 2)},
+        {"g.weight_orig": rows(2, 2), "g.weight_mask": rows(2, 3)},
+        {"g.weight_orig": rows(2, 2), "g.weight_u": rows(2), "g.weight_v": rows(2) * 0},
+        {
+            "g.parametrizations.weight.original": rows(2, 2),
+            "g.parametrizations.weight.0.base": rows(2, 2),
+        },
         {"fc2.weight": rows(2, 2), "fc2.bias": rows(3)},
         {"empty.weight": rows(0, 2)},
         {"norm.weight": rows(2)},  # LayerNorm or RMSNorm
