@@ -38,9 +38,11 @@ class Layers:
         self._normalised = 0  # numbers in matrices that BatchNormalizations become
         self.masked: tuple[int, float] | None = None  # number of layers before it, mask value
         # hard_sigmoid changed with version 3 of Keras, and the gates' default with 2.3.
-        slope = 0.2 if version[:2] in ("0.", "1.", "2.") else 1 / 6
+        slope = 0.2 if re.match(r"[012]\b", version) else 1 / 6
         self._activations = ACTIVATIONS | {"hard_sigmoid": ("hard_sigmoid", slope, 0.5)}
-        self._gates = "hard_sigmoid" if re.match(r"[01]\.|2\.[0-2]\.\d+$", version) else "sigmoid"
+        self._gates = "hard_sigmoid" if re.match(r"[01]\b|2\.[0-2]\.\d+$", version) else "sigmoid"
+        # At masked steps, both directions repeat their outputs. Later versions give zeros.
+        self.repeats = bool(re.match(r"[01]\b|2\.[0-3]\.\d+$", version))
 
     @property
     def ended(self) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.keras.entries import Entry, snake_case
+from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.keras.entries import MODES, Entry, snake_case
 from numpy_rnn.interchange.keras.network import Network, Reference, Uses, ordered
 
 FIRST = ("inputs", "sequences", "sequence", "query", "value", "key")  # arguments of calls, in order
@@ -18,12 +19,16 @@ Find = Callable[[str, str], list[Array]]  # a layer's weights by its name, or by
 def connected(config: dict[str, Any], find: Find, name: str = "", group: str = "") -> Network:
     """Return the network that a model's config describes, with the layers of models inside it."""
     inner = config["config"]
-    listed = inner if isinstance(inner, list) else inner["layers"]  # Keras 1 has a list
+    listed = inner if isinstance(inner, list) else inner.get("layers")  # Keras 1 has a list
+    if config["class_name"] == "Merge" or listed is None:
+        raise UnsupportedError(f"a model of class {config['class_name']}, of Keras 1")
     entries: dict[str, Entry | Network] = {}
     seen: Counter[str] = Counter()  # of each class, by which Keras 3 names the weights
     for item in listed:
         settings, kind = item["config"], item["class_name"]
         own = settings if isinstance(settings, dict) else {}
+        if kind == "Merge" and "layers" not in own:  # of Keras 1
+            kind, settings = MODES.get(own["mode"], kind), {**own, "axis": own.get("concat_axis")}
         short = item.get("name") or own.get("name") or f"layer_{len(entries)}"
         place = snake_case(kind.rpartition(".")[2])
         seen[place] += 1

@@ -18,6 +18,9 @@ RECURRENT: dict[str, tuple[type[layers.RNN | layers.LSTM | layers.GRU], str, int
 OF_RECURRENCE = {*RECURRENT, *[f"CuDNN{kind}" for kind in RECURRENT], "Bidirectional", "RNN"}
 REDUCTIONS = {"Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Min": "ReduceMin"}
 OLD_NAMES = {"inner_activation": "recurrent_activation", "alpha": "negative_slope", "p": "rate"}
+OLD_NAMES |= {"pool_length": "pool_size", "stride": "strides", "border_mode": "padding"}
+MODES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum"}  # of Keras 1's Merge
+MODES |= {"concat": "Concatenate"}
 WITHOUT_EFFECT = ["GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"]
 WITHOUT_EFFECT += ["Identity"]
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
@@ -68,26 +71,33 @@ def is_stepwise(layer: Mapping[str, Any]) -> bool:
     return layer["class_name"] in STEPWISE and axis in (-1, [-1])
 
 
-def guess_class(name: str, weights: Sequence[Array], first: str) -> Entry:
-    """Return an entry for weights without a config. `first` is the name of the first one."""
-    shapes = [w.shape for w in weights]
-    ranks, half = [len(shape) for shape in shapes], len(shapes) // 2
-    state = shapes[1] if ranks[1:2] == [2] else (1, 0)
+def guess_class(name: str, weights: Sequence[Array], names: Sequence[str]) -> Entry:
+    """Return an entry for weights without a config. Their names tell what their shapes do not."""
+    ranks, text = [w.ndim for w in weights], " ".join([name, *names])
+    both = "backward" in text
+    count = len(weights) // (1 + both)
+    state = weights[1].shape if ranks[1:2] == [2] else (1, 0)
     known = {gates: kind for kind, (_, _, gates, _) in RECURRENT.items()}
-    kind = {9: "GRU", 12: "LSTM"}.get(len(shapes)) or known.get(state[1] // max(state[0], 1))
-    config: dict[str, Any] = {"return_sequences": True} if kind else {}
-    if kind and half in (2, 3) and shapes[:half] == shapes[half:]:
-        both = {"layer": {"class_name": kind, "config": config}}
-        return Entry(name, "Bidirectional", both, weights)
-    if ranks == [2, 1] or (ranks == [2] and re.search("/kernel|^dense", first)):
+    kind = {9: "GRU", 12: "LSTM"}.get(count) or known.get(state[1] // max(state[0], 1))
+    if kind and count in (2, 3, 9, 12) and re.search(r"recurrent_kernel|cell/|_U(_|\b)", text):
+        config = {"return_sequences": True}
+        if not both:
+            return Entry(name, kind, config, weights)
+        inner = {"layer": {"class_name": kind, "config": config}}
+        return Entry(name, "Bidirectional", inner, weights)
+    kind, vectors = "unknown", ranks and {*ranks} == {1}
+    own = "/kernel|^dense" + r"|_W(:0)?$|/vars/0$" * (len(ranks) > 1)
+    if ranks in ([2], [2, 1]) and re.search(own, names[0]):
         kind = "Dense"
-    elif ranks == [2] and re.search("/embeddings|^embedding", first):
+    elif ranks == [2] and re.search("/embeddings|^embedding", names[0]):
         kind = "Embedding"
-    elif set(ranks) == {1} and len(ranks) in (2, 4):
-        kind = "LayerNormalization" if len(ranks) == 2 else "BatchNormalization"
-    elif not shapes and re.match("input|dropout", name):
+    elif vectors and len(ranks) == 4:
+        kind = "BatchNormalization"
+    elif vectors and len(ranks) == 2 and re.search("layer_?norm", text):
+        kind = "LayerNormalization"
+    elif not ranks and re.match("input|dropout", name):
         kind = "InputLayer"
-    return Entry(name, kind or "unknown", config, weights)
+    return Entry(name, kind, {}, weights)
 
 
 def snake_case(name: str) -> str:

@@ -139,16 +139,32 @@ def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
         listed = file.texts(f"{root}/{name}".strip("/"), "weight_names") or []
         paths[name] = [f"{name}/{path}" for path in listed]
     version = (file.texts(root, "keras_version") or file.texts("", "keras_version") or ["1"])[0]
-
-    def find(name: str, _: str = "") -> list[Array]:
-        outer, *inside = name.split("/")  # a model's layers inside have all their weights in it
-        found = paths.get(outer, [])
-        return [arrays[p] for p in found if not inside or f"/{inside[-1]}/" in p[len(outer) :]]
-
+    if file.texts(root, "backend") == ["theano"]:  # whose convolutions reverse the kernel
+        arrays = {path: np.flip(a, tuple(range(a.ndim - 2))) for path, a in arrays.items()}
     config = file.texts("", "model_config")
     if config is None:
-        return _line([guess_class(n, find(n), (paths[n] or [""])[0]) for n in names]), version
-    return connected(with_custom_names(parse_json(config[0], size)), find), version
+        guessed = [guess_class(n, [arrays[p] for p in found], found) for n, found in paths.items()]
+        return _line(guessed), version
+    settings = with_custom_names(parse_json(config[0], size))
+    if isinstance(settings["config"], list):  # in which models inside have no names
+        for item, name in zip(settings["config"], names, strict=False):
+            item.setdefault("name", name)
+    return connected(settings, partial(_find, arrays, paths)), version
+
+
+def _find(
+    arrays: Mapping[str, Array], paths: Mapping[str, list[str]], name: str, _: str
+) -> list[Array]:
+    """Return the weights of a layer, or of a layer in a model, which has those of all its layers.
+
+    There, a name of Keras 1 is "name_W", and TensorFlow numbers names of a second model.
+    """
+    found, inside = paths.get(name, []), re.escape(name.rpartition("/")[2])
+    outer = next((outer for outer in paths if name.startswith(f"{outer}/")), "")
+    for end in ("/", r"_\d+/", r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"):
+        part = re.compile(f"/{inside}{end}")
+        found = found or [p for p in paths.get(outer, []) if part.search(p, len(outer))]
+    return [arrays[path] for path in found]
 
 
 def _guessed(file: File) -> Network:
@@ -160,7 +176,8 @@ def _guessed(file: File) -> Network:
     groups = sorted({re.sub(inside, "", path) for path in arrays} - {""})
     if not groups:
         raise ValueError("it has neither layer_names nor layers")
-    entries = [guess_class(name, _in_order(arrays, "", name), name) for name in groups]
+    below = {name: [path for path in arrays if path.startswith(f"{name}/")] for name in groups}
+    entries = [guess_class(n, _in_order(arrays, "", n), paths) for n, paths in below.items()]
     order = f"an order that the file does not have, expected layers={groups} in their order"
     return _line(entries)._replace(reason=order if len(groups) > 1 else "")
 

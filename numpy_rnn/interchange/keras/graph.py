@@ -115,9 +115,9 @@ def _add(writer: Writer, call: Call, given: list[str], version: str, mask: str =
 
 
 def _of_function(entry: Entry, options: Mapping[str, Any]) -> Entry:
-    """Return the layer that a function of TensorFlow is, or a layer itself."""
+    """Return the layer that a function of TensorFlow is, or a layer itself with today's names."""
     if entry.class_name != "TFOpLambda":
-        return entry
+        return entry.as_class(entry.class_name, entry.config)
     name = FUNCTIONS.get(entry.config["function"], entry.config["function"])
     kind = "Activation" if name.islower() and "." not in name else name
     return entry.as_class(kind, {"activation": name, "is_function": True, **options})
@@ -177,7 +177,8 @@ def _add_recurrent(
     writer.mask = writer.node("Transpose", [mask], perm=[1, 0]) if mask else ""
     before = len(writer.nodes)
     _add_chain(writer, entry, version, states=True)
-    if mask and ways == 2 and inner.get("return_sequences"):  # the directions repeat other steps
+    # The directions repeat other steps.
+    if mask and ways == 2 and inner.get("return_sequences") and not Chain(version).repeats:
         writer.x = writer.node("Mul", [writer.x, ones_of(writer, mask)])
     writer.initial, writer.mask, found = [], "", [writer.x]
     if len(writer.nodes) == before:  # it has no counterpart

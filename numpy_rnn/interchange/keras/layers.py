@@ -6,6 +6,7 @@ import numpy as np
 
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.keras.activations import ACTIVATION_LAYERS
 from numpy_rnn.interchange.keras.entries import WITHOUT_EFFECT, Entry, is_stepwise
 from numpy_rnn.interchange.keras.recurrent import RecurrentLayers
@@ -130,5 +131,7 @@ def affine(entry: Entry) -> tuple[Array, Array]:
         return scale, -arrays[0] * scale
     gamma = arrays.pop(0) if config.get("scale", True) else 1.0
     beta = arrays.pop(0) if config.get("center", True) else 0.0
+    if config.get("mode") == 1:  # of Keras 1: over the features, at each step
+        raise UnsupportedError(f"{entry.name} (BatchNormalization) with mode 1")
     scale = gamma / np.sqrt(arrays[1] + config.get("epsilon", 1e-3))
     return scale, beta - arrays[0] * scale

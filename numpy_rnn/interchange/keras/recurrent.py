@@ -32,6 +32,8 @@ class RecurrentLayers(Layers):
             self._refuse(entry, f"a {inner['class_name']} and merge_mode {mode}")
         elif differ:
             self._refuse(entry, f"directions that differ in {', '.join(differ)}")
+        elif self.masked and self.repeats and forward.config.get("return_sequences"):
+            self._refuse(entry, "a mask in a chain")
         else:
             self._recurrent(forward, mode)
 

@@ -115,7 +115,7 @@ def test_old_gru_applies_the_reset_gate_before(version: str, tmp_path: Path) -> 
     if version[0] == "1":
         parts = {"W": W, "U": U, "b": b}
         arrays = {
-            f"{name}_{gate}": np.split(parts[name], 3, axis=-1)["zrh".index(gate)]
+            f"layer_1_{name}_{gate}": np.split(parts[name], 3, axis=-1)["zrh".index(gate)]
             for gate in "zrh"
             for name in "WUb"
         }
