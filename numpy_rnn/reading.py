@@ -25,7 +25,7 @@ class DamagedFileError(ValueError):
     >>> with damaged_file_errors(Path("a.safetensors"), "a checkpoint"):
     ...     raise KeyError("seed")
     Traceback (most recent call last):
-    numpy_rnn.reading.DamagedFileError: 'a.safetensors' is not a checkpoint: 'seed'
+    numpy_rnn.reading.DamagedFileError: 'a.safetensors' is not a checkpoint: it has no 'seed'
     """
 
 
@@ -56,6 +56,8 @@ def damaged_file_errors(
         if isinstance(error, MemoryError) and type(error) is not MemoryError:
             raise  # NumPy has a type of its own; a bare MemoryError may be a parser's
         reason = one_line(str(error)) or type(error).__name__
+        if isinstance(error, KeyError) and " " not in reason:
+            reason = f"it has no {reason}"
         message = f"{str(path)!r} is not {description}: {reason}"
         raise DamagedFileError(message) from None
 

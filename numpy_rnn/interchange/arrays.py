@@ -18,7 +18,7 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
 from numpy_rnn.interchange.torch import file as torch_file
-from numpy_rnn.interchange.torch.file import MAX_UNPACKED, read_tree
+from numpy_rnn.interchange.torch.file import read_tree
 from numpy_rnn.interchange.torch.state_dict import StateDict
 from numpy_rnn.interchange.torch.tree import Found, find_weights
 from numpy_rnn.interchange.torch.unpickle import Machine, PickledArray
@@ -52,7 +52,7 @@ def _parse_npz(data: bytes) -> Any:
     """Return what is in a file of ``np.savez`` or ``np.save``."""
     if not data.startswith(b"PK"):
         return parse_npy(data)
-    with open_zip(data, MAX_UNPACKED) as archive:
+    with open_zip(data) as archive:
         entries = archive.infolist()
         return {e.filename.removesuffix(".npy"): parse_npy(archive.read(e)) for e in entries}
 

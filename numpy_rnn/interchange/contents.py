@@ -16,6 +16,7 @@ from numpy_rnn.reading import checked_size, damaged_file_errors, one_line
 
 MAX_REASON = 800  # characters of a message, which may quote the file
 MAX_TEXTS = 5  # of the same kind in a message
+SPARE = 1 << 26  # bytes that the compressed content of any file may take
 
 
 class UnsupportedError(ValueError):
@@ -84,10 +85,10 @@ def read_bytes(path: Path) -> bytes:
         return file.read(checked_size(file))
 
 
-def open_zip(data: bytes, most: int) -> ZipFile:
-    """Open a zip whose entries, if compressed, claim no more than so many bytes."""
-    archive = ZipFile(BytesIO(data))
+def open_zip(data: bytes) -> ZipFile:
+    """Open a zip whose entries are no more than four times as large as the file, and a spare."""
+    archive, most = ZipFile(BytesIO(data)), 4 * len(data) + SPARE
     claimed = sum(info.file_size for info in archive.infolist())
-    if claimed > max(len(data), most):
+    if claimed > most:
         raise ValueError(f"its entries claim {claimed} bytes, expected at most {most}")
     return archive

@@ -58,6 +58,9 @@ class Layers:
     ) -> None:
         if self.size not in (None, inputs):
             raise ValueError(f"{entry.name} takes {inputs} features, and there are {self.size}")
+        units, own = entry.config.get("units"), getattr(layer, "hidden_size", outputs)
+        if units is not None and units != own:
+            raise ValueError(f"{entry.name} has weights of {own} units, expected {units!r}")
         if weights:
             layer.load_state_dict(weights, strict=False)
         self.layers.append(layer)

@@ -21,7 +21,7 @@ from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip,
 from numpy_rnn.interchange.keras.config import connected, find_shared, with_custom_names
 from numpy_rnn.interchange.keras.entries import Call, Entry, guess_class
 from numpy_rnn.interchange.keras.graph import to_graph
-from numpy_rnn.interchange.keras.hdf5 import SPARE, File, open_hdf5
+from numpy_rnn.interchange.keras.hdf5 import File, open_hdf5
 from numpy_rnn.interchange.keras.layers import Chain
 from numpy_rnn.interchange.keras.network import Network, is_training
 from numpy_rnn.interchange.keras.ranks import with_ranks
@@ -36,7 +36,7 @@ def read(path: Path) -> Contents:
     data = read_bytes(path)
     size, version, config = len(data), "", {}
     if data.startswith(b"PK"):
-        with open_zip(data, 4 * size + SPARE) as archive:
+        with open_zip(data) as archive:
             texts = [archive.read(name) for name in ("config.json", "metadata.json")]
             data = archive.read("model.weights.h5")
         config, about = (with_custom_names(parse_json(text, size)) for text in texts)

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.contents import SPARE, UnsupportedError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SPARE = 1 << 26
 BESIDE = re.compile("seed_generator|^optimizer/")  # states of other things than layers
 MAX_OBJECTS = 10_000  # groups, arrays and parts of heaps
 VLEN = 9  # HDF5's number of the class of types of variable length

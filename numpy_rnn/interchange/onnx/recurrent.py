@@ -82,6 +82,8 @@ def make_layer(
     ways = 2 if attributes.get("direction") == "bidirectional" else 1
     if {len(w) for w in (W, R, B, P) if w is not None} != {ways}:
         raise ValueError(f"W has shape {W.shape} and R {R.shape}, expected {ways} directions")
+    if attributes.get("hidden_size", R.shape[-1]) != R.shape[-1]:
+        raise ValueError(f"R has shape {R.shape}, expected hidden_size {attributes['hidden_size']}")
     named = {"W": W, "R": R, "B": B}
     named["weight_ch"] = None if P is None else P.reshape(ways, 3, R.shape[2])[:, PEEPHOLES]
     directions = [

@@ -82,7 +82,25 @@ def _padding(size: int, before: int, after: int, mode: str) -> Array:
 
 
 def ConstantOfShape(input: Any, *, value: Any = np.zeros(1, "f4")) -> Array:  # noqa: B008 (read only)
+    check_memory(*input)
     return np.broadcast_to(value[0], [int(n) for n in input])  # a view, so it takes no memory
+
+
+def Expand(input: Array, shape: Any) -> Array:
+    whole_shape = np.broadcast_shapes(input.shape, tuple(map(int, shape)))
+    check_memory(*whole_shape)
+    return np.broadcast_to(input, whole_shape)
+
+
+def Range(start: Array, limit: Array, delta: Array) -> Any:
+    first, last, step = (float(x.item()) for x in (start, limit, delta))
+    check_memory(max(int((last - first) / step), 0))
+    return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
+
+
+def Tile(input: Array, repeats: Any) -> Array:
+    check_memory(input.size, *repeats)
+    return np.tile(input, [int(n) for n in repeats])
 
 
 def along(parameter: Array, X: Array, axis: int) -> Array:
@@ -185,21 +203,16 @@ def ConcatFromSequence(sequence: Any, *, axis: int, new_axis: int = 0) -> Array:
 
 SHORT: dict[str, Callable[..., Any]] = {
     "Concat": lambda *inputs, axis, out=None: np.concatenate(inputs, axis, out),
-    "Expand": lambda input, shape: np.broadcast_to(
-        input, np.broadcast_shapes(input.shape, tuple(map(int, shape)))
-    ),
     "Gather": lambda data, indices, *, axis=0: data.take(indices, axis),
     "GatherElements": lambda data, indices, *, axis=0: data[_places(indices, axis)],
     "Identity": lambda input: input,
     "NonZero": lambda X: np.array(np.nonzero(X), np.int64),
-    "Range": lambda start, *more: np.arange(*[x.item() for x in (start, *more)], dtype=start.dtype),
     "SequenceAt": lambda sequence, position: sequence[whole(position)],
     "SequenceEmpty": lambda *, dtype=1: np.empty(0, object),  # noqa: ARG005 (any)
     "SequenceLength": lambda sequence: np.array(len(sequence), np.int64),
     "Shape": lambda data, *, start=0, end=None: np.array(data.shape[start:end], np.int64),
     "Size": lambda data: np.array(data.size, np.int64),
     "Squeeze": lambda data, axes=None: np.squeeze(data, axes_of(axes)),
-    "Tile": lambda input, repeats: np.tile(input, [int(n) for n in repeats]),
     "Transpose": lambda data, *, perm=None: np.transpose(data, perm),
     "Trilu": lambda input, k=0, *, upper=1: (np.triu if upper else np.tril)(input, whole(k)),
     "Unsqueeze": lambda data, axes: np.expand_dims(data, axes_of(axes) or ()),

@@ -29,7 +29,6 @@ from numpy_rnn.interchange.torch.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
 
 MAGIC_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first of the files before 1.6
-MAX_UNPACKED = 1 << 30  # bytes of all entries of a compressed file
 MAX_REPEATED = 1 << 12  # numbers of a tensor that has the same ones several times
 BFLOAT16 = np.dtype("V2")  # only as a name for it
 KINDS = """float64 Double f8, float32 Float f4, float16 Half f2, bfloat16 BFloat16 V2,
@@ -150,7 +149,7 @@ def read_tree(data: bytes, *, nested: bool = False) -> Any:
 
 
 def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
-    archive = open_zip(data, MAX_UNPACKED)
+    archive = open_zip(data)
     names = archive.namelist()
     folder = next(name for name in names if name.endswith("/data.pkl")).removesuffix("data.pkl")
     order = f"{folder}byteorder"

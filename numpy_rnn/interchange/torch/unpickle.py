@@ -192,7 +192,11 @@ class Machine:
                 argument = opcode.arg and opcode.arg.reader(self.file)
             if isinstance(argument, int) and argument.bit_length() > MAX_INT:
                 raise ValueError(f"it has an integer of {argument.bit_length()} bits")
-            self._execute(opcode.name, argument)
+            try:
+                self._execute(opcode.name, argument)
+            except (TypeError, LookupError, AttributeError) as error:
+                at = f"{opcode.name}, before byte {self.file.tell()}"
+                raise ValueError(f"its pickle is damaged at {at}: {error}") from error
         else:
             raise ValueError(f"it has a pickle of more than {MAX_OPCODES} opcodes")
         if self.refused:

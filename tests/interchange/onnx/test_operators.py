@@ -420,6 +420,10 @@ def test_a_padding_that_would_take_all_memory_is_refused(op: str) -> None:
         ("ConvTranspose", [LINE, floats(4, 1, 3)], {"output_padding": [10**12]}),
         ("Resize", [LINE, None, None, ints(2, 4, 10**12)], {}),
         ("OneHot", [ints(1), np.int64(10**12), floats(2)], {}),
+        ("ConstantOfShape", [ints(10**5, 10**5)], {}),
+        ("Expand", [floats(2), ints(10**12, 2)], {}),
+        ("Tile", [floats(2), ints(10**12)], {}),
+        ("Range", [np.float32(0), np.float32(1e30), np.float32(1)], {}),
     ],
 )
 def test_an_output_that_would_take_all_memory_is_refused(

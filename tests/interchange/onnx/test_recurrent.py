@@ -87,6 +87,14 @@ def test_activations_without_their_numbers(
         assert difference(read(path).build(graph=True)(arrays[0]), theirs) < 1e-5
 
 
+def test_a_hidden_size_that_is_not_that_of_the_weights_is_refused() -> None:
+    weights = np.zeros((1, 2, 3)), np.zeros((1, 2, 2))
+    RecurrentNode("RNN", {"hidden_size": 2}).bind(np.zeros((4, 1, 3)), *weights)
+    for size in (-2, 3, 1 << 62):
+        with pytest.raises(ValueError, match=rf"R has shape \(1, 2, 2\), expected .* {size}$"):
+            RecurrentNode("RNN", {"hidden_size": size}).bind(np.zeros((4, 1, 3)), *weights)
+
+
 def test_the_random_nodes_try_everything() -> None:
     nodes = [random_node(seed) for seed in range(60)]
     for word in ("clip", "input_forget", "activation_beta", "reverse", "bidirectional", '"P"'):

@@ -156,6 +156,15 @@ def test_every_refused_call_is_named_at_once() -> None:
         Machine(data).run()
 
 
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [(b"h\5.", "BINGET, before byte 4"), (b"K\1K\2a.", "APPEND, before byte 7")],
+)
+def test_damage_is_named_with_its_place(data: bytes, place: str) -> None:
+    with pytest.raises(ValueError, match=f"its pickle is damaged at {place}: "):
+        Machine(P + data).run()
+
+
 def test_an_object_is_its_attributes() -> None:
     data = P + b"csome.where\nLocal\n)\x81}" + text(b"a") + b"K\x03sb."
     value = Machine(data).run()
