@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,11 @@ def _sorted(nodes: list[Node]) -> list[Node]:
     needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
     if all(max(before, default=-1) < n for n, before in needs.items()):
         return nodes
-    return [nodes[n] for n in TopologicalSorter(needs).static_order()]
+    try:
+        return [nodes[n] for n in TopologicalSorter(needs).static_order()]
+    except CycleError as error:
+        name = next(iter(nodes[error.args[1][0]].outputs), "")
+        raise ValueError(f"the value {name!r} depends on itself") from None
 
 
 def _domain(name: str) -> str:

@@ -35,8 +35,8 @@ def check_padding(pads: Any) -> None:
 
 def check_memory(*sizes: int) -> None:
     """Raise ValueError if an output has more numbers than a stranger's file may ask for."""
-    if math.prod(map(int, sizes)) > MAX_NUMBERS:
-        raise ValueError(f"the output has shape {sizes}, expected at most {MAX_NUMBERS} numbers")
+    if math.prod(shape := tuple(map(int, sizes))) > MAX_NUMBERS:
+        raise ValueError(f"the output has shape {shape}, expected at most {MAX_NUMBERS} numbers")
 
 
 def _steps(n: int, strides: Any = None, dilations: Any = None, **_: Any) -> tuple[Array, Array]:
