@@ -47,6 +47,8 @@ def read(path: Path) -> Contents:
     for entry, reader in READERS.items():
         if entry in model:
             return reader(model)
+    if "class_name" in model or "modelTopology" in model:
+        raise UnsupportedError("it holds the layers of Keras alone: save the whole model as .keras")
     if not all(isinstance(value, list) for value in model.values()):
         raise UnsupportedError("it holds other things than lists of weights, expected a model")
     return StateDict(Found(_finite(model))).contents("audio-json")

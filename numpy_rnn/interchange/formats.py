@@ -51,7 +51,7 @@ FORMATS: dict[str, Format] = {
         rb"\x80[\2-\5]|[}\]]q|\([dlScNI(]|c[\w.]+\n[\w.]+\n", (".pkl", ".pickle")
     ),
     "onnx": Format(  # the version, then a field of the model
-        rb"\x08[\3-\x3f][\x12\x1a\x22\x28\x3a\x42]",
+        rb"\x08[\3-\x3f](\x12(?!.{1,2}\n)|[\x1a\x22\x28\x3a\x42])",  # no line break in a name
         (".onnx",),
         reader="onnx.file",
         writer="onnx.write",
@@ -86,13 +86,38 @@ HINTS = {
     rb"\x1f\x8b|BZh|\xfd?7z|Rar!|\x28\xb5\x2f|x[\1\x5e\x9c\xda]": "it is compressed: unpack it",
     rb"version https://git-lfs": "it is a pointer of Git LFS: fetch the file itself",
     rb"\s*<(!doctype|html)": "it is a web page: download the file itself",
-    rb".{4}TFL3|name:.*\.(index|meta|pb|data-\d+-of-\d+)$": (
+    rb".{4}TFL3|model_checkpoint_path|name:.*\.(index|meta|pb|data-\d+-of-\d+)$": (
         "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
     ),
-    rb"[\x80-\x8f\xde\xdf].*\xa6params": (
-        "it is of Flax: save the arrays with np.savez under PyTorch's names, as "
-        "interchange.gates.convert_gates returns them"
-    ),
+}
+FRAMEWORKS = {
+    "MATLAB": rb"MATLAB [57]\.|name:.*\.mat$",
+    "R": rb"RD[AX][23]\n|X\n\0\0\0[\2\3]\0|name:.*\.(rds|rdata)$",
+    "CNTK": rb"\n\x07version\x12|B\0C\0N\0",
+    "Torch7": rb".\0{3}.\0{3}\x03\0{3}V 1|[34]\n\d+\n.\nV 1|name:.*\.t7$",
+    "Kaldi": rb"(\0B)?<(Nnet\d?|TransitionModel)>",
+    "MXNet": rb"\x12\x01\0{6}|name:.*\.params$",
+    "Caffe": rb"name:.*\.caffemodel$",
+    "DyNet": rb"#(Lookup)?Parameter#",
+    "Flax": rb"[\x80-\x8f\xde\xdf].*\xa6(params|kernel)",
+    "PaddlePaddle": rb"name:.*\.pd(model|iparams|params)$",
+    "Core ML": rb"\x08[\2-\x0f]\x12.{1,2}\n|inside:.*com\.apple\.CoreML|name:.*\.mlmodel$",
+    "Deeplearning4j": rb"inside:coefficients\.bin$",
+}
+ADVICE = "export to ONNX there, or save the arrays with np.savez under PyTorch's names, as "
+ADVICE += "interchange.gates.convert_gates returns them"
+HINTS |= {pattern: f"it is of {name}: {ADVICE}" for name, pattern in FRAMEWORKS.items()}
+CONVERTED = {
+    "ncnn": rb"7767517\n",
+    "OpenVINO": rb"<\?xml.*<net ",
+    "llama.cpp": rb"GGUF|lmgg",
+    "onnxruntime": rb".{4}ORTM",
+    "ExecuTorch": rb".{4}ET\d\d",
+    "TensorRT": rb"ptrt|name:.*\.(engine|trt)$",
+}
+HINTS |= {
+    pattern: f"it is of {name}, made from a file of another program: load that one"
+    for name, pattern in CONVERTED.items()
 }
 PART = re.compile(r"-\d+-of-(?!0*1\.)\d+\.")  # of a name, as Hugging Face's libraries give it
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
