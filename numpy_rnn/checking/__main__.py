@@ -8,6 +8,7 @@ W="H D". The exit status is 0 if all is right, 1 if something is wrong, 2 for wr
 from __future__ import annotations
 
 import importlib
+import re
 import runpy
 import sys
 import traceback
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         status, reason = 130, "interrupted"
     except (Exception, SystemExit) as error:
-        reason = str(error)
+        reason = re.sub(r"^\[Errno \d+\] ", "", str(error))
         last = traceback.extract_tb(error.__traceback__)[-1]
         # An import that fails in the user's file says where. The search for MODULE is Python's.
         in_file = isinstance(error, ImportError) and not last.filename.startswith("<")

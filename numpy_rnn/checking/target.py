@@ -184,11 +184,9 @@ class Target:
     def _outputs(self, forward: Callable[..., Any], inputs: Values) -> tuple[Any, Any]:
         """Return what forward returns, and the cache."""
         room, count = self._given, len(self.arguments.trees)
-        if room is not None and len(room) < count:
-            raise FormError(
-                f"{self.name}: {callable_name(forward)} takes "
-                f"({', '.join(p.name for p in room)}), but {count} arguments were described"
-            )
+        if room is not None and not sum(p.default is p.empty for p in room) <= count <= len(room):
+            taken = f"{callable_name(forward)} takes ({', '.join(p.name for p in room)})"
+            raise FormError(f"{self.name}: {taken}, expected a shape for each, got {count}")
         with quiet(self.remarks, reseed=True):
             made = forward(*self.arguments.build(inputs))
         if self._cache is not None and isinstance(made, tuple) and len(made) > 1:

@@ -15,7 +15,7 @@ from numpy_rnn.cli.terminal import progress
 from numpy_rnn.museum import BUGS, INPUTS, Bug, OptimizerReference, evaluate, usual_counts
 from numpy_rnn.museum.proof import TOLERANCES, Proof, prove
 
-NAME_WIDTH = 36  # columns
+NAME_WIDTH = 40  # columns
 HEADINGS = {  # as wide as their columns
     "complex step": "complex",
     "central differences": "central",

@@ -220,7 +220,7 @@ def _headline(job: run.TrainingRun, text: Path) -> list[str]:
     settings, trainer = job.settings, job.trainer
     held_out = f"the last {settings.validation_fraction:.0%} held out"
     layers = f"{settings.layers} x {settings.hidden_size} {settings.cell}"
-    workers = f"{settings.shards} shards, threads {trainer.threads}"
+    workers = f"shards {settings.shards}, threads {trainer.threads}"
     if trainer.ranks.size > 1:
         workers += f", processes {trainer.ranks.size}"
     size = f"{trainer.model.parameters.data.size:,} parameters, {settings.dtype}"

@@ -100,7 +100,7 @@ def test_what_backward_takes_besides_is_said() -> None:
         def backprop(self, x: Array, y: Array) -> Any:
             return x, y
 
-    with pytest.raises(TypeError, match=r"takes \(a\), but 2 arguments were described"):
+    with pytest.raises(TypeError, match=r"takes \(a\), expected a shape for each, got 2"):
         check_gradients(Network(), "5 1", "3 1")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn import textbook
+from numpy_rnn.cli.check import NAME_WIDTH
 from numpy_rnn.cli.main import main
 from numpy_rnn.museum import proof, registry
 
@@ -39,6 +40,11 @@ def test_every_pair_of_the_mathematics_has_a_row() -> None:
         named = {getattr(module, name).__name__ for name in names}  # some have two
         rows = {getattr(pair.forward, "func", pair.forward).__name__ for pair in pairs}
         assert rows == named
+
+
+def test_every_name_fits_in_its_column() -> None:
+    names = [pair.name for pair in (*registry.PAIRS, *registry.TEXTBOOK_PAIRS)]
+    assert max(map(len, [*names, *(model.name for model in registry.MODELS)])) <= NAME_WIDTH
 
 
 def test_the_table_is_printed(
