@@ -34,7 +34,16 @@ def load(text: str) -> Any:
     sys.path.insert(0, str(Path.cwd()))
     if place.endswith(".py"):
         open_regular(place).close()  # a pipe would wait for its writer
-        module: Any = SimpleNamespace(**runpy.run_path(place))
+        path, package = Path(place).absolute(), list[str]()
+        while (path.parent / "__init__.py").exists():
+            package, path = [path.stem, *package], path.parent
+        sys.path.insert(0, str(path.parent))  # the file may import its neighbours
+        if package:
+            module: Any = importlib.import_module(".".join([path.name, *package]))
+        else:
+            module = SimpleNamespace(**runpy.run_path(place))
+    elif "/" in place:
+        raise ValueError(f"{place!r}, expected a module's name or a file that ends in .py")
     else:
         module = importlib.import_module(place)
     found = []
@@ -46,14 +55,24 @@ def load(text: str) -> Any:
     return tuple(found) if len(found) > 1 else found[0]
 
 
+def read_shapes(texts: list[str]) -> list[Any]:
+    """Return the arguments of check_gradients that describe those of forward."""
+    named = [text for text in texts if "=" in text]
+    for text in texts:
+        if text.startswith("-"):
+            raise ValueError(f"{text!r}, expected a shape such as 'T B D' (see --help)")
+        if named and text not in named:
+            raise ValueError(f"{text!r}, expected a name=shape as the others")
+    return [dict(text.split("=", 1) for text in named)] if named else texts
+
+
 def main(arguments: list[str]) -> int:
     """Check, print the report or a line about what is wrong, and return the exit status."""
     is_question = bool(arguments) and arguments[0] in ("-h", "--help")
-    named = dict(a.split("=", 1) for a in arguments[1:] if "=" in a)
-    shapes: list[Any] = [named] if named else arguments[1:]
     report, status = None, 2
     try:
         if not is_question:
+            shapes = read_shapes(arguments[1:])
             report = check_gradients(load("".join(arguments[:1])), *shapes)
         status = 1  # unless all of it is right and is written
         if sys.stdout is not None:  # it may be closed

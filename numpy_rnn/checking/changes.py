@@ -56,7 +56,11 @@ def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[
         ranked = ((2, others), (3, products), (4, pool.products(name)))
         missing += [(rank, "=", f"{name} = {new}") for rank, values in ranked for new in values]
     sums = [n for n in nodes if isinstance(n, ast.AugAssign)]
-    for name in sorted(left - read) + pool.beside([ast.unparse(n.target) for n in sums]):
+    for name in sorted(stored & pool.made_before(loop)):  # a carry that passes no gate
+        factors = [o for o in pool.written(name) if not is_gradient(o)]
+        for factor in [*factors, *(f"(1 - {o})" for o in factors)]:
+            missing.append((4, "=", f"{name} = {name} * {factor}"))
+    for name in sorted(left) + pool.beside([ast.unparse(n.target) for n in sums]):
         if name not in stored:
             values = [*pool.sums(name), *pool.products(name, at_steps=True)]
             missing += [(3, "+=", f"{name} += {new}") for new in values]
@@ -149,6 +153,7 @@ def _of_target(target: ast.expr, sign: str, value: str, pool: Pool) -> Iterator[
     added = f"-({value})" if sign == "-=" else value
     yield 2, "an index that is repeated", f"np.add.at({owner}, {index}, {added})"
     indices = [*sorted(names_in(target.slice) - {index}), *other_steps(target.slice)]
+    indices.append(f"np.arange(len({index.split(', ')[-1]})), {index.split(', ')[-1]}")
     indices += [picked for picked in pool.picked if picked != index]
     if not isinstance(target.slice, ast.Tuple):
         indices += [f"{index}, {counter}" for counter in sorted(pool.counters)]

@@ -247,12 +247,34 @@ def compare(
         worst = max(worst, error / scale if scale else 0.0)
         if error > rtol * scale:
             wrong.append(t)
-    look = wrong and find_place
-    location = _bisect(context, name, got, exact, slices[wrong[-1]]) if look else None
+    location = None
+    if wrong and find_place:
+        first = slices[wrong[first_of_backward(context)]]
+        location = _bisect(context, name, got, exact, first)
     return Comparison(
         *(name, got.shape, worst, context.regime.name, rtol),
         *(tuple(wrong), location, None, unresolved, len(slices)),
     )
+
+
+def first_of_backward(context: Context) -> int:
+    """Return the index of the step that a backward pass begins with: -1, or 0.
+
+    It is 0 if forward runs from the last step to the first: its first output follows from the
+    last input, and its last output not from the first input.
+    """
+    point, axes = context.point, context.axes
+    name = next((n for n in point.real_names() if "T" in axes.get(n, ())), None)
+    if name is None:
+        return -1
+    follows, axis = [], axes[name].index("T")
+    for here, there in ((-1, 0), (0, -1)):
+        moved = point.values[name].copy()
+        np.moveaxis(moved, axis, 0)[here] += 0.1
+        pairs = zip(point.outputs_with(), point.outputs_with(**{name: moved}), strict=True)
+        steps = [(a.take(there, axis), b.take(there, axis)) for a, b in pairs if a.ndim > axis]
+        follows.append(any(not np.array_equal(a, b) for a, b in steps))
+    return 0 if follows == [True, False] else -1
 
 
 def _problem(context: Context, name: str, got: Array) -> str | None:

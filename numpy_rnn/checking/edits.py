@@ -121,12 +121,15 @@ def _on_one_line(code: bytes, node: ast.expr | ast.stmt) -> str:
 
 
 def one_of(edits: list[Edit], choice: str) -> Edit:
-    """Return several changes of one expression as one; a global variable chooses among them."""
+    """Return several changes of the same places as one; a global variable chooses among them."""
     if len(edits) == 1:
         return edits[0]
-    *texts, last = [edit.parts[0][1] for edit in edits]
-    cases = [f"{text} if {choice} == {number} else " for number, text in enumerate(texts)]
-    return edits[0]._replace(parts=((edits[0].parts[0][0], f"({''.join(cases)}{last})"),))
+    parts = list[Part]()
+    for same in zip(*(edit.parts for edit in edits), strict=True):
+        *texts, last = [text for _, text in same]
+        cases = [f"{text} if {choice} == {number} else " for number, text in enumerate(texts)]
+        parts.append((same[0][0], f"({''.join(cases)}{last})"))
+    return edits[0]._replace(parts=tuple(parts))
 
 
 class Place(NamedTuple):

@@ -17,12 +17,13 @@ Other causes are found by changes of the code, in ``repair.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.compare import MAX_ELEMENTS, Comparison, Context, compare
+from numpy_rnn.checking.compare import MAX_ELEMENTS, Comparison, Context, compare, first_of_backward
 from numpy_rnn.checking.derivatives import Derivative, gradient
 from numpy_rnn.checking.places import Location, gate_name
 from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
@@ -59,9 +60,9 @@ def locate(
     try:
         in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
         if in_time and (dz := preactivations(context, given, sizes)) and dz.comparison.wrong_steps:
-            return _from_preactivations(dz, context.settings.gates)
+            return _from_preactivations(dz, context)
         first = (in_time or located)[0]
-        return Diagnosis(first.location, _suggestions(context, first, sizes))
+        return Diagnosis(first.location, _suggestions(context, first))
     except Exception:  # code that cannot be cut in time
         return plain
 
@@ -94,15 +95,20 @@ def preactivations(
     None for an object, if no argument is a sequence with a weight of its own, or if the complex
     step is no use.
     """
+    if not context.point.target.repeatable or context.settings.method != "complex step":
+        return None
+    _, axes = draw(np.random.default_rng(0), given, sizes, context.regime)
+    found = (_through(context, given, sizes, names) for names in _inputs_and_weights(axes))
+    return next((dz for dz in found if dz), None)
+
+
+def _through(
+    context: Context, given: Mapping[str, Given], sizes: Mapping[str, int], names: tuple[str, ...]
+) -> Preactivations | None:
+    """Return the gradient of the pre-activations that an input reaches by one of its weights."""
+    x, W, inputs = names
     target, settings, regime = context.point.target, context.settings, context.regime
-    if not target.repeatable or settings.method != "complex step":
-        return None
     rng = np.random.default_rng(settings.seed)
-    _, axes = draw(rng, given, sizes, regime)
-    found = _input_and_weight(axes)
-    if found is None:
-        return None
-    x, W, inputs = found
     T, B = sizes["T"], sizes["B"]
     wide = {**sizes, letter_of(inputs): T * B}
     values, axes = draw(rng, given, wide, regime)
@@ -123,9 +129,12 @@ def preactivations(
         np.ascontiguousarray(np.moveaxis(a, column, 0)).reshape(T, B, -1)
         for a in (expected, np.asarray(got))
     )
+    if not (dz[0].any() and dz[-1].any()):
+        return None  # it multiplies the input of another step
     units = f"{len(settings.gates)}H" if settings.gates else axes[W][1 - column]
     here = context._replace(
-        axes={"pre-activation": ("T", "B", units)}, settings=settings._replace(rtol=regime.rtol)
+        axes=context.axes | {"pre-activation": ("T", "B", units)},
+        settings=settings._replace(rtol=regime.rtol),
     )
 
     def exact(direction: Array) -> Derivative:
@@ -134,20 +143,20 @@ def preactivations(
     return Preactivations(compare(here, "pre-activation", claimed, exact), claimed, dz)
 
 
-def _input_and_weight(axes: Mapping[str, Axes]) -> tuple[str, str, str] | None:
-    """Return the names of x, with axes T, B and D in any order, of its weight, and D."""
+def _inputs_and_weights(axes: Mapping[str, Axes]) -> Iterator[tuple[str, str, str]]:
+    """Yield the names of x, with axes T, B and D in any order, of each weight of it, and D."""
     for x, a in axes.items():
         if len(a) == 3 and {"T", "B"} < set(a):
             (inputs,) = set(a) - {"T", "B"}
             for W, b in axes.items():
                 if len(b) == 2 and b.count(inputs) == 1 and not {"T", "B"} & set(b):
-                    return x, W, inputs
-    return None
+                    yield x, W, inputs
 
 
-def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosis:
-    """Return the worst element of the latest wrong step, and the gates that are wrong there."""
-    t = dz.comparison.wrong_steps[-1]
+def _from_preactivations(dz: Preactivations, context: Context) -> Diagnosis:
+    """Return the worst element of the first wrong step, and the gates that are wrong there."""
+    gates, first = context.settings.gates, first_of_backward(context)
+    t = dz.comparison.wrong_steps[first]
     got, expected = dz.got[t], dz.expected[t]  # (B, G)
     wrong_gates: list[str] = []
     if gates:
@@ -160,7 +169,7 @@ def _from_preactivations(dz: Preactivations, gates: tuple[str, ...]) -> Diagnosi
     if wrong_gates == ["i", "f", "g"]:
         suggestions.append("those are the gates that feed c: is its gradient wrong, or its carry?")
     columns, name = slice(None), "the pre-activations' gradient"
-    if text := suggest_in_time(dz.got, dz.comparison.wrong_steps):
+    if first == -1 and (text := suggest_in_time(dz.got, dz.comparison.wrong_steps)):
         suggestions.append(f"{name} {text}")
     if len(wrong_gates) == 1:
         units = got.shape[1] // len(gates)
@@ -178,7 +187,7 @@ def _only(gates: list[str]) -> str:
     return f"only {kind}{', '.join(gates[:-1])} and {gates[-1]} are"
 
 
-def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) -> list[str]:
+def _suggestions(context: Context, first: Comparison) -> list[str]:
     """Return what one wrong gradient looks like."""
     name, point, method = first.name, context.point, context.settings.method
     if first.problem is not None:
@@ -186,20 +195,19 @@ def _suggestions(context: Context, first: Comparison, sizes: Mapping[str, int]) 
     got = np.asarray(point.claimed()[name])
     expected = gradient(point, name, method)
     axes = context.axes.get(name, ())
-    found = [suggest_whole(got, expected, _time_and_batch(context, sizes))]
-    if "T" in axes:
+    found = [suggest_whole(got, expected, _known_sizes(context))]
+    if "T" in axes and first_of_backward(context) == -1:
         found.append(suggest_in_time(np.moveaxis(got, axes.index("T"), 0), first.wrong_steps))
     if not any(found):
         found.append(_equal_to_another(context, got, name))
     return [f"the gradient of {name} {text}" for text in found if text]
 
 
-def _time_and_batch(context: Context, sizes: Mapping[str, int]) -> Mapping[str, int]:
-    """Return T and B of an argument that has both, or the sizes of the letters."""
-    for name, axes in context.axes.items():
-        if {"T", "B"} <= set(axes):
-            return dict(zip(axes, context.point.values[name].shape, strict=False))
-    return sizes
+def _known_sizes(context: Context) -> Mapping[str, int]:
+    """Return the sizes of the axes that are known."""
+    values = context.point.values
+    pairs = (zip(axes, values[n].shape, strict=False) for n, axes in context.axes.items())
+    return dict(chain.from_iterable(pairs))
 
 
 def _equal_to_another(context: Context, got: Array, name: str) -> str | None:

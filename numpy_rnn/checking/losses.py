@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn.checking.nested import Arguments, FormError, arrays_of, scaled
-from numpy_rnn.checking.target import Target, callable_name
+from numpy_rnn.checking.target import Target, callable_name, positional
 from numpy_rnn.functional.types import Array
 
 
@@ -19,6 +19,9 @@ class FunctionTarget(Target):
         self.function, self.flat = function, flat
         super().__init__(self._loss, times_gradient, arguments, callable_name(function))
         self.code = (function,)
+        if positional(function) == []:
+            text = f"takes no arguments, expected {self.name}() if it makes what is to be checked"
+            raise FormError(f"check_gradients: {self.name} {text}")
 
     def _loss(self, *arguments: Any) -> tuple[Array, Any]:
         """Return the loss, and the gradient in the form of the arguments."""

@@ -163,7 +163,8 @@ class ObjectTarget(Target):
                 "dW, or parameters=('W', ...) in the call, () for none"
             )
         return [
-            f"{text} changes the output and has no gradient that is known: name it in parameters="
+            f"{text} changes the output and has no gradient that is known: name it in "
+            "parameters=, or allow={'unchecked'} if it is a constant"
             for text in texts
         ]
 

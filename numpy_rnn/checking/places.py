@@ -33,6 +33,7 @@ def words(
     gated = [place for place, fits in enumerate(block_axis) if fits]
     if not any(axes) and gates and shape and not shape[0] % len(gates):
         gated = [0]
+    others = len(axes) - len({"T", "B"} & set(axes))
     for place, (i, axis) in enumerate(zip(index, axes, strict=True)):
         if axis in ("T", "B"):
             found.append(f"t = {i}" if axis == "T" else f"batch row {i}")
@@ -41,7 +42,7 @@ def words(
             found.append(f"{gate_name(gates[i // block])}, unit {i % block}")
         elif len(index) == 2 and not in_time:
             found.append(f"{'column' if place else 'row'} {i}")
-        elif in_time or axis or len(index) == 1:
+        elif others == 1:
             found.append(f"unit {i}")
         else:
             found.append(f"index {i} of axis {place}")

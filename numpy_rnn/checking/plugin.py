@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import TestCase
 
 import pytest
 
@@ -44,6 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", text)
 
 
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Refuse the mark where nothing reads what a test returns."""
+    if item.get_closest_marker("gradcheck") and issubclass(
+        getattr(item, "cls", None) or object, TestCase
+    ):
+        text = "gradcheck: unittest reads no result of a test, so call assert_gradients in it"
+        pytest.fail(text, pytrace=False)
+
+
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test with the mark, and check what it returns."""
     mark = pyfuncitem.get_closest_marker("gradcheck")
@@ -51,5 +61,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     target = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    if target is None:
+        pytest.fail(
+            "gradcheck: the test returned None, expected what is to be checked", pytrace=False
+        )
     _check(target, *mark.args, **mark.kwargs)
     return True

@@ -177,7 +177,8 @@ def _changed_value(
         for span in map(source.span, inner):
             if span.start <= place.start and place.stop <= span.stop:
                 found = span
-    return found
+    is_call = isinstance(statement, ast.Expr) and found == source.span(node)
+    return None if is_call else found  # of np.clip(dW, -5, 5, out=dW) no result is used
 
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:

@@ -70,7 +70,11 @@ class Report:
             lines.append(f"first wrong place: {self.location}")
         lines += [f"suggestion: {text}" for text in self.suggestions]
         lines += [f"note: {text}" for text in self.notes]
-        verdict = "all gradients are right" if self.gradients_ok else "NOT all gradients are right"
+        unchecked = all(row.right for row in self.rows) and {
+            v.kind for v in self.violations if v not in self.side_effects
+        } == {"not checked"}
+        which = "" if self.gradients_ok else "NOT "
+        verdict = f"{which}all gradients are {'checked' if unchecked else 'right'}"
         if self.side_effects:
             verdict += f"; side effects: {', '.join(v.kind for v in self.side_effects)}"
         return "\n".join([*lines, verdict])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 from numpy_rnn.checking.edits import Place
@@ -40,6 +41,7 @@ RULES = [
     ("value", 4, "not reversed", "{text}[::-1]"),
     ("value", 4, "not reversed", "{text}[:, ::-1]"),
     ("activation", 3, "one minus it", "1 - {text}"),
+    ("activation", 4, "a missing term", "({text} - 1)"),
     ("multiplied", 3, "the slope", "1 + {text}"),  # d * (1 + g) * (1 - g), which is tanh's
 ]
 # Changes that bring in another value of the function, from one of the lists of _others.
@@ -60,8 +62,9 @@ RULES_OF_TWO = [
     ("whole", 3, "a missing term", "{text} + {other}", "like"),
     ("whole", 1, "a missing term", "{text} + {other}", "unused"),
     ("whole", 1, "one value for another", "{other}", "unused alike"),
-    ("whole", 4, "a missing factor", "({text}) / ({other})", "numbers"),
-    ("whole", 4, "a missing factor", "({text}) * ({other})", "numbers"),
+    ("term", 4, "a missing factor", "({text}) / ({other})", "numbers"),
+    ("term", 4, "a missing factor", "({text}) * ({other})", "numbers"),
+    ("term", 4, "a missing factor", "({text}) / ({other})", "activations"),
     ("Call", 4, "another product", "{other}", "matrix products"),
     ("MatMult", 4, "another product", "{other}", "matrix products"),
     ("whole atom", 5, "another product", "{other}", "matrix products"),
@@ -102,6 +105,12 @@ def _of_constant(value: Any, scalars: list[str]) -> Iterator[Change]:
         for atom in scalars:
             yield 3, "a constant", atom
             yield 3, "a constant", f"{atom} - 1"
+    if isinstance(value, str) and "->" in value:  # the subscripts of an einsum
+        parts = re.split(r"(\W+)", value)
+        for i, part in enumerate(parts):
+            for a, b in combinations(part, 2) if part.isalpha() else ():
+                swapped = part.translate({ord(a): b, ord(b): a})
+                yield 1, "a transpose", repr("".join([*parts[:i], swapped, *parts[i + 1 :]]))
 
 
 def _of_elements(node: ast.Tuple | ast.List) -> Iterator[Change]:
@@ -131,13 +140,18 @@ def _by_rules(place: Place, pool: Pool) -> Iterator[Change]:
             likely: float = pool.rank(rank, text if which == "like" else other, other)
             likely += 0.5 if names and which == "like" and likely else 0
             yield likely, cause, new.format(text=text, other=other)
-    factors = _factors(place.node) if "whole" in facts or "term" in facts else []
+    factors = [] if "multiplied" in facts else _factors(place.node)
     texts = [ast.unparse(factor) for factor in factors]
     for factor in factors:
         match factor:  # g * (1 - g) without its g
             case ast.BinOp(ast.Constant(1 | 1.0), ast.Sub(), atom) if pool.is_atom(atom):
-                if ast.unparse(atom) not in texts:
-                    yield -1, "the slope", f"{text} * {ast.unparse(atom)}"
+                g = ast.unparse(atom)
+                if g not in texts:
+                    yield -1, "the slope", f"{text} * {g}"
+                d = " * ".join(f"({t})" for t in texts if t not in (g, ast.unparse(factor)))
+                for axis in (-1, 0, 1) if g in texts and d else ():
+                    new = f"{g} * ({d} - ({d} * {g}).sum(axis={axis}, keepdims=True))"
+                    yield 1, "the slope of a softmax", new
     texts = [f"({factor})" for factor in texts]
     for i in range(1, len(texts)):
         yield 3, "an operator", f"{' * '.join(texts[:i])} + {' * '.join(texts[i:])}"
@@ -154,9 +168,11 @@ def _facts(place: Place, pool: Pool) -> set[str]:
     """Return what is known of an expression, in words of the tables."""
     node, parent = place.node, place.parent
     operator = type(getattr(node, "op", None)).__name__
-    returned = isinstance(parent, ast.Tuple) and isinstance(place.statement, ast.Return)
+    of_many = isinstance(parent, ast.Tuple) and parent is getattr(place.statement, "value", None)
     named = ast.Dict | ast.keyword  # a gradient among others
-    whole = returned or isinstance(parent, ast.Assign | ast.AugAssign | ast.Return | named)
+    called = ast.unparse(parent.func) if isinstance(parent, ast.Call) else ""
+    kept = called.endswith((".append", ".insert"))  # in a list of gradients
+    whole = of_many or kept or isinstance(parent, ast.Assign | ast.AugAssign | ast.Return | named)
     term = whole or (isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add | ast.Sub))
     transposed, atom = isinstance(node, ast.Attribute) and node.attr == "T", pool.is_atom(node)
     known = {
@@ -217,6 +233,7 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
         "divisors": [*pool.scalars(), *pool.masks()] if "divisor" in facts else [],
     }
     if "term" in facts:
+        found["numbers"] = [*pool.scalars(), *pool.lengths(), "2"]
         found["masks"] = [new for mask in pool.smaller(known) for new in (mask, f"1 - {mask}")]
         found["means"] = pool.means(text)
     else:
@@ -227,13 +244,12 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
             f"{g} * {a}" for g in pool.own(known) if is_gradient(g) for a in factors
         ]
     if "whole" in facts:
-        scalars = pool.scalars()
         unused = sorted(name for name in pool.unused if name.startswith("d"))
-        found["unused"] = [f"{name} / ({n})" for name in unused for n in scalars]
+        found["unused"] = [f"{name} / ({n})" for name in unused for n in pool.scalars()]
         found["unused"] += [f"{name}[::-1]" for name in unused]
-        found["numbers"] = [*scalars, *pool.lengths(), "2"]
         found["matrix products"] = pool.products(text)
-        factors = [*found["masks"], *(other for other in written if not is_gradient(other))]
+        activations = [other for other in written if not is_gradient(other)]
+        factors = [*found["masks"], *activations, *(f"1 - {a}" for a in activations)]
         gradients = filter(is_gradient, written)
         found["products"] = [f"{gradient} * ({f})" for gradient in gradients for f in factors]
         found["products"] += found["matrix products"]

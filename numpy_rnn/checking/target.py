@@ -143,6 +143,7 @@ class Target:
         last = 0 if 0 in caches else (caches or [len(names) - 1])[-1]
         self._takes, self._is_pair = takes, is_pair
         self._cache = last if is_pair or caches else None  # its position
+        self._in_closure = False  # whether the functions share a cache that they do not return
         self._rates = () if is_pair else RATES
         room = [i for i, n in enumerate(names) if i != self._cache and n not in self._rates]
         self._room = None if takes is None else len(room)
@@ -159,6 +160,8 @@ class Target:
         outputs, cache = self._outputs(forward, inputs)
 
         def claimed(douts: Sequence[Array]) -> Gradients:
+            if self._in_closure:  # where the last forward pass is, so this one again
+                self._outputs(forward, inputs)
             returned = self._returned(backward, outputs, cache, douts, inputs)
             found = self._read(model, returned, values)
             return found if self._room != 0 else scaled(found, np.squeeze(douts[0]))
@@ -191,6 +194,9 @@ class Target:
             made = forward(*self.arguments.build(inputs))
         if self._cache is not None and isinstance(made, tuple) and len(made) > 1:
             return made[0] if len(made) == 2 else made[:-1], made[-1]
+        if self._is_pair and self._room == 0 and isinstance(made, np.ndarray):
+            self._is_pair, self._cache, self._room = False, None, 1
+            self._in_closure = self.linear = True
         if self._is_pair:
             raise FormError(
                 f"{self.name}: forward returned a {type(made).__name__}, "

@@ -133,9 +133,10 @@ def test_an_array_that_is_overlooked_is_a_fault() -> None:
             del self.db
             return dx
 
-    violations = check_gradients(Hidden(), "T B D").violations
-    assert [violation.kind for violation in violations] == ["not checked"]
-    assert violations[0].text.startswith("self.b changes the output")
+    report = check_gradients(Hidden(), "T B D")
+    assert [violation.kind for violation in report.violations] == ["not checked"]
+    assert report.violations[0].text.startswith("self.b changes the output")
+    assert str(report).endswith("NOT all gradients are checked")
 
 
 def test_a_parameter_that_starts_at_zero_hides_nothing() -> None:

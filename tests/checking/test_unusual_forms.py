@@ -180,3 +180,36 @@ def test_a_function_with_a_context_needs_no_framework() -> None:
     report = check_gradients(Tanh, "B D", "D H")
     assert report.gradients_ok, str(report)
     assert [row.name for row in report.rows] == ["x", "W"]
+
+
+def product(W: Array, b: Array, scale: Any = 1.0) -> tuple[Array, dict[str, Array]]:
+    y = scale * W * b
+    return np.sum(y**2) / 2, {"dW": scale * y * b, "db": 2 * scale * y * W}  # b is wrong
+
+
+def test_arguments_by_name_may_come_in_any_order() -> None:
+    assert wrong(product, {"b": "H", "W": "H"}) == ["b"]
+
+
+def test_names_that_leave_out_an_argument_are_an_error() -> None:
+    with pytest.raises(TypeError, match="b is not described, expected all before it too"):
+        check_gradients(product, {"scale": "H", "W": "H"})
+
+
+def closures(factor: float) -> Any:
+    saved: dict[str, Array] = {}
+
+    def forward(x: Array, W: Array) -> Array:
+        saved.update(x=x, W=W, y=np.tanh(x @ W))
+        return saved["y"]
+
+    def backward(dy: Array) -> tuple[Array, Array]:
+        dz = dy * (1 - saved["y"] ** 2)
+        return dz @ saved["W"].T, factor * np.einsum("tbd,tbh->dh", saved["x"], dz)
+
+    return forward, backward
+
+
+@pytest.mark.parametrize(("factor", "names"), [(1, []), (2, ["W"])])
+def test_a_pair_may_keep_its_cache_in_a_closure(factor: float, names: list[str]) -> None:
+    assert wrong(closures(factor), "T B D", "D H") == names

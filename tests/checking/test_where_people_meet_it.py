@@ -39,6 +39,9 @@ class Cell:
     def backward(self, dy):
         return dy @ self.W.T
 
+def made():
+    return Cell(5)
+
 pair, wrong_pair = (forward, backward), (forward, wrong)
 """
 
@@ -47,6 +50,7 @@ def test_the_fixture_and_the_mark(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(cell=CELL)
     pytester.makepyfile(
         """
+        import unittest
         import pytest
         from cell import pair, wrong_pair
 
@@ -66,16 +70,44 @@ def test_the_fixture_and_the_mark(pytester: pytest.Pytester) -> None:
         @pytest.mark.gradcheck("T B D", "H D", regimes=["usual"])
         def test_marked(chosen):
             return chosen
+
+        @pytest.mark.gradcheck("T B D", "H D")
+        def test_that_returns_nothing(chosen):
+            chosen
+
+        class TestOfUnittest(unittest.TestCase):
+            @pytest.mark.gradcheck("T B D", "H D")
+            def test_whose_result_nobody_reads(self):
+                return wrong_pair
         """
     )
     result = pytester.runpytest_inprocess(
         "-p", "numpy_rnn.checking.plugin", "-p", "no:cacheprovider"
     )
-    result.assert_outcomes(passed=1, failed=3)
+    result.assert_outcomes(passed=1, failed=5)
+    result.stdout.fnmatch_lines(["*returned None, expected what is to be checked*"])
+    result.stdout.fnmatch_lines(["*unittest reads no result of a test*assert_gradients*"])
     result.stdout.fnmatch_lines(["*suggestion: the gradient of W is off by a constant factor 2*"])
     result.stdout.fnmatch_lines(["*forward takes (x, W), expected a shape for each, got 1*"])
     assert "check_gradients(" not in result.stdout.str()
     assert "exception" not in result.stdout.str()
+
+
+def test_a_file_in_a_package_may_import_its_neighbours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "of_user_package" / "cells"
+    folder.mkdir(parents=True)
+    for name, text in (
+        ("../__init__.py", ""),
+        ("../cell.py", CELL),
+        ("__init__.py", ""),
+        ("affine.py", "from ..cell import pair"),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    assert main([f"{folder / 'affine.py'}:pair", "T B D", "H D"]) == 0
+    assert "all gradients are right" in capsys.readouterr().out
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +132,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["cell.py:Cell", "T B D"], "Cell is a class, expected an object of it"),
         (["cell.py:pair", "T B D"], "forward takes (x, W), expected a shape for each, got 1"),
         (["no.py:pair", "T B D"], "numpy_rnn.checking: No such file or directory: 'no.py'"),
+        (["cell.py:made", "T B D"], "made takes no arguments, expected made() if it makes what"),
+        (["./cell:pair", "T B D"], "'./cell', expected a module's name or a file that ends in .py"),
+        (["cell.py:pair", "T B D", "W=H D"], "'T B D', expected a name=shape as the others"),
+        (["cell.py:pair", "--seed=3", "T B D"], "'--seed=3', expected a shape"),
     ],
 )
 def test_wrong_use_is_one_line_with_status_2(

@@ -205,3 +205,46 @@ class Gate:
 
 subject, arguments = Gate(), [{"x": "3 B", "h": "4 B"}]
 """
+
+GATED = """
+def forward(z, f, s):
+    e, c, cs = np.exp(s), 0 * z[0], []
+    for t in range(len(z)):
+        c = f[t] * c + z[t] / e
+        cs.append(c)
+    return np.stack(cs), (z, f, e, cs)
+
+def backward(d, cache):
+    z, f, e, cs = cache
+    dz, df, ds, carry = [], np.zeros_like(f), np.zeros_like(e), np.zeros_like(e)
+    for t in reversed(range(len(z))):
+        carry = carry + d[t]
+        dz.insert(0, carry / e)
+        df[t] = carry * cs[t - 1] if t else 0 * carry
+        ds -= carry * z[t] / e
+        carry = carry * f[t]
+    return dz, df, ds
+
+subject, arguments = (forward, backward), ["T B H", "T B H", "B H"]
+"""
+
+PICKS = """
+class Head:
+    def __init__(self):
+        self.W = np.ones((4, 4))
+
+    def forward(self, x, y):
+        self.x, self.y = x, y
+        z = np.einsum("bd,dv->bv", x, self.W)
+        p = np.exp(z - z.max(1, keepdims=True))
+        self.p = p / p.sum(1, keepdims=True)
+        return -np.log(self.p[np.arange(len(y)), y]).sum()
+
+    def backward(self):
+        dz, y = self.p.copy(), self.y
+        dz[np.arange(len(y)), y] -= 1
+        self.dW = np.einsum("bd,bv->dv", self.x, dz)
+        return np.einsum("bv,dv->bd", dz, self.W)
+
+subject, arguments = Head(), ["B 4", np.array([1, 0, 2])]
+"""
