@@ -8,7 +8,7 @@ Adagrad (Duchi, Hazan & Singer 2011), s_0 = initial_accumulator_value; lr_decay 
     (1) s_t = s_{t-1} + g^2
     (2) theta_t = theta_{t-1} - lr / (1 + (t - 1) lr_decay) g / (sqrt(s_t) + eps)
 
-RMSprop (Tieleman & Hinton 2012, lecture 6.5), centered as in Graves (2013, with eps in the root):
+RMSprop (Tieleman & Hinton 2012, 6.5), centered as in Graves (2013), who puts eps inside the root:
 
     (3) s_t = alpha s_{t-1} + (1 - alpha) g^2
     (4) a_t = a_{t-1} + (1 - alpha) (g - a_{t-1})         centered

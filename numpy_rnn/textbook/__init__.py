@@ -8,8 +8,8 @@ results. Start with ``elman.py``, then read ``lstm.py``, and run them:
 from importlib import import_module
 from typing import Any
 
-PAGES = ["cross_entropy", "dropout", "elman", "embedding", "gru", "gru_reset_before", "indrnn"]
-PAGES += ["layer_norm", "linear", "lru", "lstm", "mingru", "mse", "peephole_lstm", "projected_lstm"]
+PAGES = ["elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "projected_lstm", "indrnn"]
+PAGES += ["mingru", "lru", "linear", "embedding", "layer_norm", "dropout", "mse", "cross_entropy"]
 
 __all__ = [f"{page}_{way}" for page in PAGES for way in ("backward", "forward")]
 
