@@ -71,8 +71,8 @@ def _cells() -> str:
                 continue
             sizes |= {run.parameters for run in recorded(name)}
             limit, middle = PLAN[name].limit, median(lengths)
-            spread = f"{_shown(min(lengths), limit)} to {_shown(max(lengths), limit)}"
-            row.append(f"**{_shown(middle, limit)}** ({spread})")
+            spread = f" ({_shown(min(lengths), limit)} to {_shown(max(lengths), limit)})"
+            row.append(f"**{_shown(middle, limit)}**{spread * (min(lengths) < max(lengths))}")
         if sizes:
             rows.append([*row[:2], f"{min(sizes)} to {max(sizes)}", *row[2:]])
     return _table(("cell", "units", "parameters", *TASKS), rows)
