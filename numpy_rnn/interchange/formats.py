@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -193,7 +193,8 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     Returns
     -------
     model : Layer or Graph
-        Errors are those of :func:`read`; a TypeError or ValueError names a wrong option.
+        Errors are those of :func:`read`; a TypeError or ValueError names a wrong option. A warning
+        names what the file leaves open and you do not give, such as `batch_first`.
 
     Examples
     --------
@@ -204,7 +205,15 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     ...     load(f"{folder}/gru.pt", batch_first=True)
     GRU(3, 4, batch_first=True)
     """
-    return build(read(path), path, options)
+    contents = read(path)
+    model = build(contents, path, options)
+    has = {name for x in _parts(model) for name, value in vars(x).items() if value is not None}
+    guessed = {n: v for n, v in contents.guessed.items() if n in has and n not in options}
+    if guessed:
+        taken = " and ".join(f"{name}={value!r}" for name, value in guessed.items())
+        told = f"{str(path)!r} does not tell {taken}: give what the module has"
+        warnings.warn(told, stacklevel=2)
+    return model
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:
@@ -255,14 +264,19 @@ def save(model: Layer, path: str | PathLike[str], format: str | None = None) -> 
         warnings.warn(f"{str(path)!r}: format {name!r} does not hold: {parts}", stacklevel=2)
 
 
+def _parts(model: Any) -> Iterator[Any]:
+    """Yield a model and the layers inside it."""
+    yield model
+    for layer in getattr(model, "layers", {}).values():
+        yield from _parts(layer)
+
+
 def _lost(model: Layer, name: str) -> list[str]:
     """Return what a format does not hold because it is neither a layer nor an option of results."""
-    shapes, lost, left = model.parameters.shapes, [], [model]
+    shapes, lost = model.parameters.shapes, list[str]()
     if name not in ("safetensors", "torch"):
         lost += [f"{tied} is tied" for tied in model.parameters.values if tied not in shapes]
-    while left:
-        layer = left.pop()
-        left += getattr(layer, "layers", {}).values()
+    for layer in _parts(model):
         options = {n: getattr(layer, n, None) for n in FORMATS[name].for_training}
         set_ = [n for n, v in options.items() if v or (v == 0 and n == "padding_idx")]
         lost += [f"{n}={options[n]} of {layer!r}" for n in set_]

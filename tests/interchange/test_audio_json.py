@@ -106,7 +106,8 @@ def test_nam_starts_from_its_state(L: int, tmp_path: Path) -> None:
 
 def test_a_state_dict_as_lists(tmp_path: Path) -> None:
     rnn, linear = lstm_layers(4)
-    model = load(write(tmp_path / "m.json", guitarml(rnn, linear)["state_dict"]))
+    arrays = guitarml(rnn, linear)["state_dict"]
+    model = load(write(tmp_path / "m.json", arrays), batch_first=False)
     np.testing.assert_allclose(run(model, X), chain(rnn, linear, X), atol=1e-6)
 
 
@@ -293,6 +294,7 @@ def test_other_texts_are_refused(text: str, tmp_path: Path) -> None:
         read(tmp_path / "m.json")
 
 
+@pytest.mark.filterwarnings("ignore:.*does not tell batch_first")
 @pytest.mark.parametrize("content", seeds())
 def test_good_files_load(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\xef\xbb\xbf" + content)  # some editors write this mark

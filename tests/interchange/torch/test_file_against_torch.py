@@ -188,7 +188,7 @@ SAVED["one storage"] = {
 def test_the_weights_are_found(tmp_path: Path, name: str, new_zip: bool) -> None:
     torch.save(SAVED[name], tmp_path / "m.pt", _use_new_zipfile_serialization=new_zip)
     expected = {n: v.numpy() for n, v in STATE.items()}
-    model = interchange.load(tmp_path / "m.pt")
+    model = interchange.load(tmp_path / "m.pt", batch_first=False)
     assert set(model.parameters.shapes) == set(expected)
     for n, value in expected.items():
         np.testing.assert_array_equal(model.parameters.values[n], value)
@@ -198,7 +198,7 @@ def test_the_weights_are_found(tmp_path: Path, name: str, new_zip: bool) -> None
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_pickled_state_dict_is_read(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "m").write_bytes(pickle.dumps(STATE, protocol))
-    model = interchange.load(tmp_path / "m")
+    model = interchange.load(tmp_path / "m", batch_first=False)
     np.testing.assert_array_equal(model.parameters.values["head.bias"], STATE["head.bias"].numpy())
 
 
@@ -342,11 +342,13 @@ def test_networks_with_the_same_names_are_not_copies(tmp_path: Path) -> None:
     torch.save({"sender": part, "receiver": {n: 2 * v for n, v in part.items()}}, tmp_path / "m.pt")
     with pytest.raises(UnsupportedError, match="sender and receiver are networks"):
         interchange.load(tmp_path / "m.pt")
-    values = interchange.load(tmp_path / "m.pt", layers=["receiver.rnn"]).parameters.values
+    values = interchange.load(
+        tmp_path / "m.pt", layers=["receiver.rnn"], batch_first=False
+    ).parameters.values
     np.testing.assert_array_equal(values["receiver.rnn.weight_ih_l0"], 2 * part["rnn.weight_ih_l0"])
     parts = {"rnn": torch.nn.GRU(2, 2), "fc": torch.nn.Linear(2, 2)}
     torch.save({name: part.state_dict() for name, part in parts.items()}, tmp_path / "m.pt")
-    assert repr(interchange.load(tmp_path / "m.pt")).count("Linear") == 1
+    assert repr(interchange.load(tmp_path / "m.pt", batch_first=False)).count("Linear") == 1
 
 
 @pytest.mark.parametrize("pack", [lambda *state: state, lambda *state: [*state, {"epochs": 3}]])
@@ -354,7 +356,9 @@ def test_the_weights_in_a_list_are_found(pack: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = torch.nn.GRU(3, 2)
     torch.save(pack(module.state_dict()), tmp_path / "m.pt")
-    assert repr(interchange.load(tmp_path / "m.pt")) == "GRU(3, 2, dtype=float32)"
+    assert (
+        repr(interchange.load(tmp_path / "m.pt", batch_first=False)) == "GRU(3, 2, dtype=float32)"
+    )
 
 
 def test_tied_weights_are_noted(tmp_path: Path) -> None:
@@ -390,7 +394,7 @@ def test_weights_that_are_kept_in_parts_are_computed(change: Any, tmp_path: Path
     x = torch.randn(5, 2, 3)
     expected = theirs["fc"](theirs["rnn"](x)[0]).detach()
     torch.save(theirs.state_dict(), tmp_path / "m")
-    model = interchange.load(tmp_path / "m")
+    model = interchange.load(tmp_path / "m", batch_first=False)
     np.testing.assert_allclose(model.predict(x.numpy())[0], expected, atol=1e-6)
 
 

@@ -81,7 +81,7 @@ def test_training_goes_on_as_in_torch(
         tmp_path / "c.pt",
         _use_new_zipfile_serialization=new_zip,
     )
-    ours = interchange.load(tmp_path / "c.pt")
+    ours = interchange.load(tmp_path / "c.pt", batch_first=False)
     optimizer = load_optimizer(tmp_path / "c.pt", ours)
     assert type(optimizer).__name__ == kind
     train_torch(theirs, their_optimizer, 5)
@@ -97,7 +97,7 @@ def test_a_state_alone_is_in_the_order_of_the_model(tmp_path: Path) -> None:
     train_torch(theirs, optimizer, 0)
     torch.save(theirs.state_dict(), tmp_path / "m.pt")
     torch.save(optimizer.state_dict(), tmp_path / "o.pt")
-    ours = load_optimizer(tmp_path / "o.pt", interchange.load(tmp_path / "m.pt"))
+    ours = load_optimizer(tmp_path / "o.pt", interchange.load(tmp_path / "m.pt", batch_first=False))
     expected = [optimizer.state[p]["exp_avg"].flatten() for p in theirs.parameters()]
     np.testing.assert_array_equal(ours.moments["exp_avg"], torch.cat(expected).numpy())
     assert ours.num_steps == 5
@@ -134,4 +134,4 @@ def test_a_state_without_a_counterpart_is_one_error(
     change(saved)
     torch.save({"model": theirs.state_dict(), "optimizer": saved}, tmp_path / "c.pt")
     with pytest.raises(UnsupportedError, match=message):
-        load_optimizer(tmp_path / "c.pt", interchange.load(tmp_path / "c.pt"))
+        load_optimizer(tmp_path / "c.pt", interchange.load(tmp_path / "c.pt", batch_first=False))

@@ -46,7 +46,7 @@ def test_float16_weights_give_the_outputs_of_pytorch(
     network = quantised(Network(kind, **options), torch.float16)
     torch.save(network if whole else network.state_dict(), tmp_path / "q.pt")
     x = torch.randn(5, 2, D)
-    y, _ = interchange.load(tmp_path / "q.pt").forward(x.numpy())
+    y, _ = interchange.load(tmp_path / "q.pt", batch_first=False).forward(x.numpy())
     assert np.abs(y - network(x).detach().numpy()).max() < 1e-6
 
 
@@ -57,7 +57,7 @@ def test_int8_weights_are_the_original_ones_to_half_a_step(
 ) -> None:
     network = Network(kind, num_layers=deep, bidirectional=deep == 2)
     torch.save(quantised(network, torch.qint8).state_dict(), tmp_path / "q.pt")
-    read = interchange.load(tmp_path / "q.pt").state_dict()
+    read = interchange.load(tmp_path / "q.pt", batch_first=False).state_dict()
     original = {name: weight.numpy() for name, weight in network.state_dict().items()}
     assert list(read) == list(original)
     for name, weight in original.items():
@@ -72,7 +72,7 @@ def test_cells_and_layers_alone_are_whole(tmp_path: Path) -> None:
         (nn.Sequential(nn.GRU(D, H, 3)), "GRU(4, 6, num_layers=3, dtype=float32)"),
     ):
         torch.save(quantised(network, torch.qint8).state_dict(), tmp_path / "q.pt")
-        assert repr(interchange.load(tmp_path / "q.pt")) == shown
+        assert repr(interchange.load(tmp_path / "q.pt", batch_first=False)) == shown
 
 
 def test_two_cells_of_square_weights_need_the_module(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_layers_are_told_by_names_and_shapes(arrays: dict[str, Array], expec
 def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
     arrays = linear("a.", 2, 1) | recurrent("b.", 4, 3, 2) | {"c.embed.weight": rows(5, 3)}
     safetensors.numpy.save_file(arrays, tmp_path / "m")
-    model = interchange.load(tmp_path / "m")
+    model = interchange.load(tmp_path / "m", batch_first=False)
     assert list(model.layers) == ["c", "b", "a"]
     lines = ["c.embed: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
     assert interchange.read(tmp_path / "m").architecture == lines
@@ -607,10 +607,12 @@ def test_a_part_of_a_model_is_not_taken_for_the_whole(name: str, tmp_path: Path)
     np.savez(tmp_path / name, **arrays)
     with pytest.raises(UnsupportedError, match=r"it is one of several parts .*np\.savez"):
         interchange.load(tmp_path / name)
-    assert repr(interchange.load(tmp_path / name, layers=["rnn"])) == "GRU(2, 2)"
+    model = interchange.load(tmp_path / name, layers=["rnn"], batch_first=False)
+    assert repr(model) == "GRU(2, 2)"
     whole: Any = interchange.read(tmp_path / name).arrays
     np.savez(tmp_path / "model-00001-of-00001.npz", **whole)
-    assert repr(interchange.load(tmp_path / "model-00001-of-00001.npz")) == "GRU(2, 2)"
+    model = interchange.load(tmp_path / "model-00001-of-00001.npz", batch_first=False)
+    assert repr(model) == "GRU(2, 2)"
 
 
 def test_a_tar_without_a_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -618,3 +620,16 @@ def test_a_tar_without_a_model_is_refused_with_what_to_do(tmp_path: Path) -> Non
         archive.addfile(TarInfo("model.safetensors"))
     with pytest.raises(DamagedFileError, match="it is an archive that PyTorch did not write"):
         interchange.load(tmp_path / "m.tar")
+
+
+def test_load_warns_of_what_a_file_leaves_open(tmp_path: Path) -> None:
+    arrays: Any = recurrent("rnn.", 1, 2, 3) | {"fc.weight": np.ones((2, 3))}
+    np.savez(tmp_path / "m.npz", **arrays)
+    with pytest.warns(
+        UserWarning, match=r"m\.npz' does not tell nonlinearity='tanh' and batch_first=False: giv"
+    ):
+        interchange.load(tmp_path / "m.npz")
+    with pytest.warns(UserWarning, match="does not tell nonlinearity='tanh': give"):
+        interchange.load(tmp_path / "m.npz", batch_first=True)
+    interchange.load(tmp_path / "m.npz", batch_first=False, nonlinearity="relu")
+    interchange.load(tmp_path / "m.npz", layers=["fc"])  # which has neither
