@@ -19,7 +19,7 @@ from numpy_rnn.cli.data import DATA, naming_data, read_data, write_data
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option, spelled
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build
+from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build, guessed_options
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
 
 # What a state_dict does not tell: in words, what is taken, and the option of the other module.
@@ -74,7 +74,7 @@ def load_model(options: argparse.Namespace) -> Any:
         except (TypeError, ValueError) as error:
             kind = UsageError if isinstance(error, TypeError) else RunError
             raise kind(spelled(str(error))) from None
-    options.guessed = [name for name in contents.guessed if name not in given]
+    options.guessed = guessed_options(contents, model, given)
     return model
 
 

@@ -207,13 +207,17 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     """
     contents = read(path)
     model = build(contents, path, options)
-    has = {name for x in _parts(model) for name, value in vars(x).items() if value is not None}
-    guessed = {n: v for n, v in contents.guessed.items() if n in has and n not in options}
-    if guessed:
+    if guessed := guessed_options(contents, model, options):
         taken = " and ".join(f"{name}={value!r}" for name, value in guessed.items())
         told = f"{str(path)!r} does not tell {taken}: give what the module has"
         warnings.warn(told, stacklevel=2)
     return model
+
+
+def guessed_options(contents: Contents, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a model has, its file leaves open and the user did not give."""
+    has = {name for x in _parts(model) for name, value in vars(x).items() if value is not None}
+    return {n: v for n, v in contents.guessed.items() if n in has and n not in given}
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:

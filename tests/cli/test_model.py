@@ -162,6 +162,8 @@ def test_what_a_state_dict_does_not_tell(
         given = other if x in arguments else taken
         assert not command(*arguments, *known, "--option", f"{option}={given}").stderr
     assert not command(*convert, "a.pt").stderr  # it does not tell either
+    np.save(folder / "features.npy", np.ones((4, 3)))
+    assert not command(*run, "features.npy", "--option", "layers=fc").stderr  # has no such option
 
 
 def test_one_sequence_has_no_batch(folder: Path, command: Command) -> None:
