@@ -25,7 +25,7 @@ question, next time a hint, then the solution. Exit status: 0 passed, 1 not, 2 w
 def add_to(commands: Any) -> None:
     """Add the command and its actions to the parser's subcommands."""
     parser = add_command(commands, "learn", run_show, SUMMARY, DESCRIPTION)
-    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    actions = parser.add_subparsers(required=True, parser_class=type(parser))
     first = add_command(actions, "start", run_start, "write the exercises", START)
     first.add_argument("folder", metavar="DIR", help="folder for the exercises")
     add_option(first, "--language", LANGUAGES, "en", "language of the texts")
@@ -75,15 +75,14 @@ def run_check(options: argparse.Namespace) -> None:
 def run_show(options: argparse.Namespace) -> None:
     """Show the next exercise, or for ``status`` all exercises and which of them are passed."""
     course = _course(options)
-    passed = [exercise.name in course.passed for exercise in course.exercises]
+    number = getattr(options, "number", None)  # which status does not take
+    shown = _exercise(course, number) if number else course.next_exercise()
     if options.prog.endswith("status"):
+        passed = [exercise.name in course.passed for exercise in course.exercises]
         for exercise, done in zip(course.exercises, passed, strict=True):
             print(f"[{'x' if done else ' '}] {exercise.number:2} {exercise.title}")
         print(course.messages["status"].format(passed=sum(passed), count=len(passed)))
-        print(fold(_next(course, course.next_exercise())))
-        return
-    shown = _exercise(course, options.number) if options.number else course.next_exercise()
-    if shown:
+    elif shown:
         file = f"    (the report is in {course.file(shown).name})"
         print(fold(shown.text.replace("{report}", file)), end="\n\n")
     print(fold(_next(course, shown)))

@@ -35,7 +35,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
-        if message.startswith("unrecognized arguments"):
+        if message.startswith("unrecognized arguments: -"):
+            message += "; see numpy-rnn COMMAND --help"
+        elif message.startswith("unrecognized arguments"):
             message += "; put a text with spaces in quotes"
         _print_error(self.prog, message)
         sys.exit(2)

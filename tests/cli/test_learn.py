@@ -188,7 +188,7 @@ def test_a_damaged_progress_file_is_one_line(folder: Path, state: str) -> None:
             "holds no course: change to the course's folder or use --dir; if progress.json was",
         ),
         (["status", "--dir", "no"], "'no' holds no course"),
-        ([], "the following arguments are required: ACTION"),
+        ([], "the following arguments are required: {start,check,next,status}"),
         (["start"], "the following arguments are required: DIR"),
         (["start", "d", "--language", "xx"], "invalid choice: 'xx'"),
         (["check", "99", "--dir", "course"], "there is no exercise 99, expected 1 to "),

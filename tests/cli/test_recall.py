@@ -88,7 +88,7 @@ def test_options_reach_the_experiment(tmp_path: Path) -> None:
         (["--save", ""], "--save '': expected a name that ends in .safetensors"),
         (["two", "words"], "unrecognized arguments: words; put a text with spaces in quotes"),
         (["--save", "no/a.safetensors"], "--save: folder 'no' does not exist"),
-        (["--what"], "unrecognized arguments: --what"),
+        (["--what", "a"], "unrecognized arguments: --what; see numpy-rnn COMMAND --help"),
         (["--what\x1b[2J"], "unrecognized arguments: --what\N{REPLACEMENT CHARACTER}[2J"),
         (["--seed=--"], "argument --seed: "),
         (["--save=--"], "argument --save: "),
