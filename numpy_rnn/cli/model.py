@@ -26,6 +26,11 @@ from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_stat
 GUESSES = {
     "batch_first": ("the order of axes", "(T, B, ...)", "true"),
     "nonlinearity": ("the nonlinearity", "tanh", "relu"),
+    "layers": (
+        "activations and return_sequences",
+        "the defaults and every step",
+        '{"lstm":{},"dense":{"activation":"softmax"}}',
+    ),
 }
 
 

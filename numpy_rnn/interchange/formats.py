@@ -216,8 +216,12 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 
 def guessed_options(contents: Contents, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a model has, its file leaves open and the user did not give."""
-    has = {name for x in _parts(model) for name, value in vars(x).items() if value is not None}
-    return {n: v for n, v in contents.guessed.items() if n in has and n not in given}
+    layers = [*_parts(model)]
+    return {
+        name: value
+        for name, value in contents.guessed.items()
+        if name not in given and any(getattr(layer, name, None) is not None for layer in layers)
+    }
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:

@@ -166,6 +166,16 @@ def test_what_a_state_dict_does_not_tell(
     assert not command(*run, "features.npy", "--option", "layers=fc").stderr  # has no such option
 
 
+def test_keras_s_weights_alone_are_warned_of(folder: Path, command: Command) -> None:
+    layers = keras_files.lstm_and_dense()
+    (folder / "w.h5").write_bytes(keras_files.legacy(layers, "2.4.0", config=False))
+    np.save(folder / "alone.npy", np.ones((1, 4, 2)))
+    arguments = ("run", "w.h5", "--input", "alone.npy", "--output", "y.npy")
+    told = 'add --option layers={"lstm":{},"dense":{"activation":"softmax"}}\n'
+    assert command(*arguments).stderr.endswith(told)
+    assert not command(*arguments, *told.split()[1:]).stderr
+
+
 def test_one_sequence_has_no_batch(folder: Path, command: Command) -> None:
     interchange.save(GRU(2, 3, rng=0), folder / "gru.pt")
     np.save(folder / "one.npy", np.ones((4, 2)))

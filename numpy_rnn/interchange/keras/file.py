@@ -9,7 +9,7 @@ config, with Keras's names for the settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,12 @@ def read(path: Path) -> Contents:
             return _build(network, version)
 
     notes = [f"written by Keras {version}"]
+    guessed = {}
     if not any("name" in entry.config for entry in whole.entries):
         notes.append("activations and return_sequences are not in a file of weights alone")
+        guessed["layers"] = "default activations, every step"
+    stateful = [e.name for e in whole.entries if e.config.get("stateful")]
+    notes += [f"{name} is stateful: give its state to the next call" for name in stateful]
     named = [(e.name, e) for e in whole.entries]
     if not whole.is_chain:
         named = [(str(call), call.entry) for call in whole.calls]
@@ -67,6 +71,7 @@ def read(path: Path) -> Contents:
         build,
         [*notes, *filter(None, [whole.reason])],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in whole.entries}},
+        guessed,
     )
 
 
@@ -146,10 +151,17 @@ def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
         guessed = [guess_class(n, [arrays[p] for p in found], found) for n, found in paths.items()]
         return _line(guessed), version
     settings = with_custom_names(parse_json(config[0], size))
-    if isinstance(settings["config"], list):  # in which models inside have no names
-        for item, name in zip(settings["config"], names, strict=False):
-            item.setdefault("name", name)
+    if isinstance(settings["config"], list):
+        _name_models(settings["config"], names)
     return connected(settings, partial(_find, arrays, paths)), version
+
+
+def _name_models(layers: list[dict[str, Any]], names: Sequence[str]) -> None:
+    """Give the models in a list of layers, which have no names there, the names that are left."""
+    own = {item["config"]["name"] for item in layers if isinstance(item["config"], dict)}
+    models = [item for item in layers if isinstance(item["config"], list)]
+    for item, name in zip(models, [name for name in names if name not in own], strict=False):
+        item.setdefault("name", name)
 
 
 def _find(

@@ -37,7 +37,7 @@ class Chain(RecurrentLayers):
                 self._bidirectional(entry)
             case "RNN":
                 self._cells(entry)
-            case "Dense" | "TimeDistributedDense" if len(weights) > 2:  # quantised, or of LoRA
+            case "Dense" | "TimeDistributedDense" if len(weights) not in (1, 2):  # also of LoRA
                 self._refuse(entry, f"{len(weights)} arrays")
             case "Dense" | "TimeDistributedDense":
                 self._linear(entry, *weights)

@@ -101,12 +101,13 @@ def _cell_arrays(entry: Entry, weights: Sequence[Array]) -> dict[str, Array]:
     if order and len(weights) == 3 * gates:
         names = [f"{what}_{gate}" for gate in order for what in "WUb"]
         return dict(zip(names, weights, strict=True))
-    if not 2 <= len(weights) <= 3 or weights[0].ndim != 2 or weights[1].ndim != 2:
-        shapes = [w.shape for w in weights]
+    shapes = [w.shape for w in weights]
+    columns = {shape[1:] for shape in shapes[:2]}
+    if not 2 <= len(weights) <= 3 or columns != {(gates * len(weights[1]),)}:
         raise ValueError(f"{entry.name} has weights {shapes}, expected those of {entry.class_name}")
     arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), weights, strict=False))
-    (D, columns), H = weights[0].shape, len(weights[1])
-    if len(weights) < 3 or weights[2].shape != (2 * columns,) or columns != gates * H:
+    D, H = len(weights[0]), len(weights[1])
+    if shapes[2:] != [(2 * gates * H,)]:
         return arrays
     # Each block is the transposed matrix, flat; there are two biases.
     for name, rows in {"kernel": D, "recurrent_kernel": H}.items():

@@ -29,6 +29,7 @@ from tests.interchange.keras.files import (
     two_inputs,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not tell layers")
 SEEDS = seeds()
 X = np.random.default_rng(1).standard_normal((2, 6, 2))
 

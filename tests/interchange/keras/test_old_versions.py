@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange import UnsupportedError, load
+from numpy_rnn.interchange import UnsupportedError, load, read
+from numpy_rnn.reading import DamagedFileError
 from tests.interchange.keras.test_file import X, gru_reset_before, hard, lstm, weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not tell layers")
 Groups = Mapping[str, Mapping[str, Array]]  # the arrays of each layer, by the names in the file
 W, U, b = weights((2, 12), (3, 12), (12,))
 W2, U2, b2 = (-array for array in (W, U, b))
@@ -160,6 +162,48 @@ def test_a_model_inside_a_model(arrays: dict[str, Array], named: bool, tmp_path:
     path = written(tmp_path, {"m": arrays, "end": {}}, config, "2.1.0")
     expected = np.tanh(np.tanh(lstm(X, W, U, b, hard(0.2)) @ K + c))
     np.testing.assert_allclose(predicted(path), expected, atol=1e-12)
+
+
+def test_a_model_inside_takes_the_name_that_is_left(tmp_path: Path) -> None:
+    """Sequential models of Keras 1 have no names, and inputs are not in every list of names."""
+    config = chain(("InputLayer", {"name": "x"}), ("Dense", DENSE))
+    config["config"].insert(1, chain(("LSTM", {"name": "l", **LSTM})))
+    groups = {"sequential_9": of_keras_2("l", W, U, b)}
+    groups["d"] = of_keras_2("d", K, c, names=("kernel", "bias"))
+    expected = np.tanh(lstm(X, W, U, b, hard(0.2)) @ K + c)
+    for listed in (groups, {"x": {}, **groups}):
+        path = written(tmp_path, listed, config, "2.1.0")
+        np.testing.assert_allclose(predicted(path), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "what"),
+    [
+        ("Dense", {}, r"d \(Dense\) with 0 arrays"),
+        ("GRU", of_keras_2("d", W, U, b), r"d has weights \[.*\], expected those of GRU"),
+    ],
+)
+def test_weights_of_another_layer(
+    kind: str, arrays: dict[str, Array], what: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, {"d": arrays}, chain((kind, {"name": "d"})), "2.1.0")
+    with pytest.raises((UnsupportedError, DamagedFileError), match=what):
+        load(path)
+
+
+def test_a_stateful_layer_is_noted(tmp_path: Path) -> None:
+    config = chain(("LSTM", {"name": "l", **LSTM, "stateful": True}))
+    notes = read(written(tmp_path, {"l": of_keras_2("l", W, U, b)}, config, "2.1.0")).notes
+    assert "l is stateful: give its state to the next call" in notes
+
+
+def test_weights_alone_are_warned_of(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, {"d": of_keras_2("d", K, c, names=("kernel", "bias"))}, version="2.4.0"
+    )
+    with pytest.warns(UserWarning, match="does not tell layers='default activations, every step'"):
+        load(path)
+    load(path, layers={"d": {"activation": "tanh"}})
 
 
 def test_a_name_with_a_slash(tmp_path: Path) -> None:
