@@ -57,13 +57,10 @@ def load(text: str) -> Any:
 
 def read_shapes(texts: list[str]) -> list[Any]:
     """Return the arguments of check_gradients that describe those of forward."""
-    named = [text for text in texts if "=" in text]
-    for text in texts:
-        if text.startswith("-"):
-            raise ValueError(f"{text!r}, expected a shape such as 'T B D' (see --help)")
-        if named and text not in named:
-            raise ValueError(f"{text!r}, expected a name=shape as the others")
-    return [dict(text.split("=", 1) for text in named)] if named else texts
+    named = dict(text.split("=", 1) for text in texts if "=" in text)
+    if 0 < len(named) < len(texts):
+        raise ValueError(f"shapes {texts}, expected name=shape for each or none")
+    return [named] if named else texts
 
 
 def main(arguments: list[str]) -> int:

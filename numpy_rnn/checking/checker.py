@@ -181,6 +181,12 @@ class Checker:
             point = point._replace(stand_ins=self.stand_ins)
             context = context._replace(point=point, settings=self.settings)
             self.diagnosis = locate(context, comparisons, self.given, self.sizes)
+            self.notes += [
+                f"{name} is taken as (T, B, ...); axes={{{name!r}: 'B T D'}} would change that"
+                for name, tokens in axes.items()
+                if "T" in tokens and name not in (self.chosen_axes or {})
+                if not isinstance(self.given.get(name), str)
+            ]
 
     def _say_where_float32_shows(self, context: Context) -> None:
         strict = context._replace(settings=self.settings._replace(single=False))

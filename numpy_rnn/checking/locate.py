@@ -97,18 +97,22 @@ def preactivations(
     """
     if not context.point.target.repeatable or context.settings.method != "complex step":
         return None
-    _, axes = draw(np.random.default_rng(0), given, sizes, context.regime)
-    found = (_through(context, given, sizes, names) for names in _inputs_and_weights(axes))
+    rng = np.random.default_rng(context.settings.seed)
+    _, axes = draw(rng, given, sizes, context.regime)
+    found = (_through(context, given, sizes, names, rng) for names in _inputs_and_weights(axes))
     return next((dz for dz in found if dz), None)
 
 
 def _through(
-    context: Context, given: Mapping[str, Given], sizes: Mapping[str, int], names: tuple[str, ...]
+    context: Context,
+    given: Mapping[str, Given],
+    sizes: Mapping[str, int],
+    names: tuple[str, str, str],
+    rng: np.random.Generator,
 ) -> Preactivations | None:
     """Return the gradient of the pre-activations that an input reaches by one of its weights."""
     x, W, inputs = names
     target, settings, regime = context.point.target, context.settings, context.regime
-    rng = np.random.default_rng(settings.seed)
     T, B = sizes["T"], sizes["B"]
     wide = {**sizes, letter_of(inputs): T * B}
     values, axes = draw(rng, given, wide, regime)

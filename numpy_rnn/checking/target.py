@@ -29,6 +29,7 @@ from numpy_rnn.checking.traced import line_of_user, stand_ins, traced
 from numpy_rnn.functional.types import Array
 
 CACHES = ("cache", "caches", "ctx", "saved", "tape", "memory", "residuals", "res", "context")
+NUMBERS = (np.ndarray, np.generic, float)
 RATES = ("lr", "learning_rate", "eta", "alpha", "learn_rate", "step_size")
 
 
@@ -194,15 +195,20 @@ class Target:
             made = forward(*self.arguments.build(inputs))
         if self._cache is not None and isinstance(made, tuple) and len(made) > 1:
             return made[0] if len(made) == 2 else made[:-1], made[-1]
-        if self._is_pair and self._room == 0 and isinstance(made, np.ndarray):
-            self._is_pair, self._cache, self._room = False, None, 1
-            self._in_closure = self.linear = True
         if self._is_pair:
+            self._find_closure(made)
+        return made, None
+
+    def _find_closure(self, made: Any) -> None:
+        """Take a pair whose forward returns no cache for one that keeps it, or raise."""
+        takes = [p.name.lower() not in CACHES for p in self._takes or ()]
+        if self._takes is None or len(takes) > 1 or not all(takes) or not isinstance(made, NUMBERS):
             raise FormError(
                 f"{self.name}: forward returned a {type(made).__name__}, "
                 "expected a pair: outputs and a cache"
             )
-        return made, None
+        self._is_pair, self._cache, self._room = False, None, len(takes)
+        self._in_closure, self.linear = True, bool(takes)
 
     def _returned(
         self,

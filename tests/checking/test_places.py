@@ -83,3 +83,15 @@ def test_the_size_of_a_batch_that_was_not_described_is_not_claimed() -> None:
 
     report, _ = diagnosed(loss, "4 2", np.arange(8.0).reshape(2, 4))
     assert "of W is off by a constant factor 0.333333" in report.suggestions[0]
+
+
+def test_axes_that_are_a_guess_are_called_so() -> None:
+    def backward(d: Array, cache: Any) -> Array:
+        return np.where(np.arange(d.size).reshape(d.shape) == 33, 0, d * cache)
+
+    pair, x = (lambda x: (np.exp(x), np.exp(x)), backward), np.ones((3, 4, 5))
+    assert "x is taken as (T, B, ...)" in str(check_gradients(pair, x))
+    report = check_gradients(pair, x, axes={"x": "B T D"})
+    assert report.location is not None
+    assert report.location.words == "batch row 1, t = 2, unit 3"
+    assert "is taken as" not in str(report)

@@ -213,3 +213,14 @@ def closures(factor: float) -> Any:
 @pytest.mark.parametrize(("factor", "names"), [(1, []), (2, ["W"])])
 def test_a_pair_may_keep_its_cache_in_a_closure(factor: float, names: list[str]) -> None:
     assert wrong(closures(factor), "T B D", "D H") == names
+
+
+def test_a_loss_may_keep_its_cache_in_a_closure() -> None:
+    saved = {}
+
+    def forward(y: Array, target: Array) -> float:
+        saved["off"] = y - target
+        return 0.5 * float(np.sum(saved["off"] ** 2))
+
+    assert wrong((forward, lambda: (saved["off"], -saved["off"])), "B V", "B V") == []
+    assert wrong((forward, lambda: (saved["off"], saved["off"])), "B V", "B V") == ["target"]

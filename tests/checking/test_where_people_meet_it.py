@@ -134,8 +134,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["no.py:pair", "T B D"], "numpy_rnn.checking: No such file or directory: 'no.py'"),
         (["cell.py:made", "T B D"], "made takes no arguments, expected made() if it makes what"),
         (["./cell:pair", "T B D"], "'./cell', expected a module's name or a file that ends in .py"),
-        (["cell.py:pair", "T B D", "W=H D"], "'T B D', expected a name=shape as the others"),
-        (["cell.py:pair", "--seed=3", "T B D"], "'--seed=3', expected a shape"),
+        (["cell.py:pair", "T B D", "W=H D"], "shapes ['T B D', 'W=H D'], expected name=shape for"),
     ],
 )
 def test_wrong_use_is_one_line_with_status_2(
