@@ -247,10 +247,9 @@ def compare(
         worst = max(worst, error / scale if scale else 0.0)
         if error > rtol * scale:
             wrong.append(t)
-    location = None
-    if wrong and find_place:
-        first = slices[wrong[first_of_backward(context)]]
-        location = _bisect(context, name, got, exact, first)
+    look = wrong and find_place
+    first = wrong[first_of_backward(context)] if look else 0
+    location = _bisect(context, name, got, exact, slices[first]) if look else None
     return Comparison(
         *(name, got.shape, worst, context.regime.name, rtol),
         *(tuple(wrong), location, None, unresolved, len(slices)),

@@ -18,7 +18,6 @@ Other causes are found by changes of the code, in ``repair.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -209,9 +208,8 @@ def _suggestions(context: Context, first: Comparison) -> list[str]:
 
 def _known_sizes(context: Context) -> Mapping[str, int]:
     """Return the sizes of the axes that are known."""
-    values = context.point.values
-    pairs = (zip(axes, values[n].shape, strict=False) for n, axes in context.axes.items())
-    return dict(chain.from_iterable(pairs))
+    shapes = ((axes, context.point.values[n].shape) for n, axes in context.axes.items())
+    return {axis: n for axes, shape in shapes for axis, n in zip(axes, shape, strict=False)}
 
 
 def _equal_to_another(context: Context, got: Array, name: str) -> str | None:

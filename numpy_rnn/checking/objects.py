@@ -163,8 +163,7 @@ class ObjectTarget(Target):
                 "dW, or parameters=('W', ...) in the call, () for none"
             )
         return [
-            f"{text} changes the output and has no gradient that is known: name it in "
-            "parameters=, or allow={'unchecked'} if it is a constant"
+            f"{text} changes the output and has no gradient: use parameters= or allow='unchecked'"
             for text in texts
         ]
 

@@ -20,13 +20,12 @@ RENAMED = {"mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maxim
 OPERATORS = {"Add": "-*", "Sub": "+*", "Mult": "/+@", "Div": "*", "MatMult": "*"}
 SLOPES = ("1 - {0} ** 2", "{0} * (1 - {0})", "({0} > 0)", "1 - {0}")
 # Changes by what is known of an expression: its class and its operator in ``ast``, and the words
-# of _facts. In the new text, "left" and the like are its parts.
+# of _facts, with | for "or". In the new text, "left" and the like are its parts.
 RULES = [
     ("transposed", 1, "a transpose", "{value}"),
     ("factor", 1, "a transpose", "({text}).T"),
     ("whole", 2, "a transpose", "({text}).T"),
-    ("USub", 1, "a sign", "{operand}"),
-    ("Not", 1, "a sign", "{operand}"),
+    ("USub|Not", 1, "a sign", "{operand}"),
     ("plain", 2, "a sign", "-({text})"),
     ("BinOp", 1, "a part too many", "{left}"),
     ("BinOp", 1, "a part too many", "{right}"),
@@ -46,15 +45,12 @@ RULES = [
 ]
 # Changes that bring in another value of the function, from one of the lists of _others.
 RULES_OF_TWO = [
-    ("atom", 3, "one value for another", "{other}", "like"),
-    ("Call", 3, "one value for another", "{other}", "like"),
-    ("Compare", 3, "one value for another", "{other}", "like"),
+    ("atom|Call|Compare", 3, "one value for another", "{other}", "like"),
     ("BinOp", 2, "the slope", "{other}", "slopes instead"),
     ("activation", 3, "a missing call", "{other}({text})", "helpers"),
     ("atom", 3, "a missing term", "{text} + {other}", "gradients"),
     ("atom", 4, "a missing term", "({text} - {other})", "activations"),
-    ("atom", 5, "a missing factor", "{text} * {other}", "written"),
-    ("Call", 5, "a missing factor", "{text} * {other}", "written"),
+    ("atom|Call", 5, "a missing factor", "{text} * {other}", "written"),
     ("term", 3, "a missing factor", "({text}) * ({other})", "masks"),
     ("term", 3, "a missing factor", "({text}) * ({other})", "activations"),
     ("term", 4, "a missing factor", "({text}) * ({other})", "slopes"),
@@ -65,14 +61,12 @@ RULES_OF_TWO = [
     ("term", 4, "a missing factor", "({text}) / ({other})", "numbers"),
     ("term", 4, "a missing factor", "({text}) * ({other})", "numbers"),
     ("term", 4, "a missing factor", "({text}) / ({other})", "activations"),
-    ("Call", 4, "another product", "{other}", "matrix products"),
-    ("MatMult", 4, "another product", "{other}", "matrix products"),
+    ("Call|MatMult", 4, "another product", "{other}", "matrix products"),
     ("whole atom", 5, "another product", "{other}", "matrix products"),
     ("divisor", 4, "another number", "{other}", "divisors"),
     ("term", 4, "a missing term", "({text}) - {other}", "means"),
     ("sum", 5, "a missing term", "{text} + {other}", "products"),
-    ("inner product", 6, "a missing term", "({text} + {other})", "products"),
-    ("no sum", 6, "a missing term", "{text} + {other}", "products"),
+    ("inner product|no sum", 6, "a missing term", "({text} + {other})", "products"),
 ]
 
 
@@ -129,14 +123,14 @@ def _by_rules(place: Place, pool: Pool) -> Iterator[Change]:
     facts, text = _facts(place, pool), place.text
     parts = {n: ast.unparse(v) for n, v in vars(place.node).items() if isinstance(v, ast.expr)}
     for fact, rank, cause, new in RULES:
-        if fact in facts:
+        if not facts.isdisjoint(fact.split("|")):
             yield rank, cause, new.format(text=text, **parts)
     others = _others(place, pool, facts)
     # A use is likelier to be wrong than what only gives a value a name.
     computes = any(isinstance(n, ast.BinOp) for n in ast.walk(place.statement))
     names = isinstance(place.statement, ast.Assign) and not computes
     for fact, rank, cause, new, which in RULES_OF_TWO:
-        for other in others.get(which, ()) if fact in facts else ():
+        for other in () if facts.isdisjoint(fact.split("|")) else others.get(which, ()):
             likely: float = pool.rank(rank, text if which == "like" else other, other)
             likely += 0.5 if names and which == "like" and likely else 0
             yield likely, cause, new.format(text=text, other=other)
