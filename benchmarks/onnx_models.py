@@ -1,7 +1,8 @@
 """Trained ONNX models beside onnxruntime: ``python -m benchmarks.onnx_models FILE.onnx ...``.
 
-Every input whose shape is free gets small sizes. Outputs that have the shape of an input are
-carried from call to call. Both programs have one thread (set OPENBLAS_NUM_THREADS=1).
+A free axis of the first input gets the first of SIZES that both programs take; the batch and other
+axes are 1. Outputs that have the shape of an input are carried from call to call. Both programs
+have one thread (set OPENBLAS_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy_rnn import interchange
 from numpy_rnn.interchange.graph.graph import Graph
 
 STEPS = 300
+SIZES = (1, 7, 64, 288, 576)
 FLOAT, DOUBLE = 1, 11  # ONNX's numbers
 
 
@@ -64,12 +66,11 @@ def compare(path: Path, fed: list[dict[str, Any]] | None = None) -> Result:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
     r = np.random.default_rng(0)
-    first = {value.name: _example(value, r) for value in graph.inputs}
-    fed = (
-        [{graph.inputs[0].name: _example(graph.inputs[0], r)} for _ in range(STEPS)]
-        if fed is None
-        else fed
-    )
+    size = next((n for n in SIZES if _runs(graph, session, n)), SIZES[-1])
+    first = _examples(graph, r, size)
+    if fed is None:
+        name = graph.inputs[0].name
+        fed = [{name: _examples(graph, r, size)[name]} for _ in range(STEPS)]
     states: list[dict[str, Any]] = [dict(first), dict(first), dict(first)]
     times: list[list[float]] = [[], [], []]
     worst = [0.0, 0.0, 0.0]  # between both, and of each from the run in float64
@@ -98,6 +99,11 @@ def compare(path: Path, fed: list[dict[str, Any]] | None = None) -> Result:
     return Result(path.name, len(graph.nodes), worst[0], (worst[1], worst[2]), spent[0], spent[1])
 
 
+def has_recording(path: Path) -> bool:
+    """Whether a recording and its probabilities are beside a model, as for Silero's."""
+    return (path.parent / "probabilities_onnxruntime.csv").is_file()
+
+
 def silero(folder: Path) -> Result:
     """Silero's voice detector on the recording beside it: chunks of 512 after 64 samples."""
     import wave  # noqa: PLC0415 (this model alone)
@@ -118,11 +124,29 @@ def silero(folder: Path) -> Result:
     return result._replace(difference=worst)
 
 
-def _example(value: Any, r: np.random.Generator) -> Any:
-    """Numbers for the first input with axes, zeros of the right shape for scalars."""
-    shape = [n if isinstance(n, int) else 1 for n in value.shape]
-    numbers = r.uniform(-0.1, 0.1, shape)
-    return np.asarray(numbers if value.dtype.kind == "f" else np.zeros(shape), value.dtype)
+def _runs(graph: Graph, session: Any, size: int) -> bool:
+    """Whether both programs take an input of a size."""
+    given = _examples(graph, np.random.default_rng(0), size)
+    try:
+        graph(given)
+        session.run(None, given)
+    except Exception:  # whatever onnxruntime raises
+        return False
+    return True
+
+
+def _examples(graph: Graph, r: np.random.Generator, size: int) -> dict[str, Any]:
+    """Return random numbers for each input, and zeros for whole numbers."""
+    first, found = graph.inputs[0].name, dict[str, Any]()
+    free = {n for n in (graph.inputs[0].shape or ())[1:] if not isinstance(n, int)}
+    for value in graph.inputs:
+        own = free if value.name == first else free - {None}  # axes without a name are its own
+        axes = enumerate(value.shape or ())
+        shape = [n if isinstance(n, int) else size if i and n in own else 1 for i, n in axes]
+        dtype = value.dtype or np.dtype(np.float32)
+        numbers = r.uniform(-0.1, 0.1, shape) if dtype.kind == "f" else np.zeros(shape)
+        found[value.name] = np.asarray(numbers, dtype)
+    return found
 
 
 def main() -> None:
@@ -132,7 +156,7 @@ def main() -> None:
         f"{'us':>8}{'onnxruntime us':>16}"
     )
     for path in map(Path, sys.argv[1:]):
-        result = silero(path.parent) if path.name == "silero_vad_16k_op15.onnx" else compare(path)
+        result = silero(path.parent) if has_recording(path) else compare(path)
         name, nodes, difference, (mine, other), ours, theirs = result
         rounding = f"{mine:14.1e}{other:13.1e}"
         print(f"{name:32}{nodes:6}{difference:12.1e}{rounding}{ours:8.0f}{theirs:16.0f}")

@@ -5,13 +5,14 @@
 One line per model: format, layers, reference, worst difference of outputs for random inputs, and
 microseconds a timestep of both, for one sequence on one thread. The difference is divided by the
 largest output, if that is above 1. If a file's layers are no chain, each of its recurrent layers is
-run alone. The last line is the worst difference of all. A format gets a reference by one line in
-REFERENCES.
+run alone. What cannot be run or compared is a line with the reason. The last line is the worst
+difference of all. A format gets a reference by one line in REFERENCES.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import keras_audio, onnx_models
+from benchmarks import keras_audio, keras_files, onnx_models
 from numpy_rnn import Embedding, Layer, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import Contents, UnsupportedError
@@ -28,6 +29,7 @@ from numpy_rnn.interchange.graph.graph import Graph
 from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.reading import DamagedFileError
 
+NO_MODEL = ("none of the known formats", "is empty, expected a model", "without arrays, expected")
 STEPS = 200  # timesteps of the random input
 REPEATS = 20
 Reference = Callable[[Path, Contents, Any, Array], tuple[str, Callable[[], Any]]]
@@ -105,10 +107,12 @@ def models_of(contents: Contents) -> Iterator[tuple[str, Any]]:
     try:
         yield "", contents.build()
     except UnsupportedError:
-        for line in contents.architecture:
-            name, _, kind = line.partition(": ")
-            if kind.startswith(("LSTM(", "GRU(", "RNN(")):
-                yield f"{name} of ", contents.build(layers=[name])
+        split = [line.partition(": ") for line in contents.architecture]
+        loops = [name for name, _, kind in split if kind.startswith(("LSTM(", "GRU(", "RNN("))]
+        if not loops:
+            raise
+        for name in loops:
+            yield f"{name} of ", contents.build(layers=[name])
 
 
 def in_float64(contents: Contents, part: str, x: Array) -> Array:
@@ -141,18 +145,17 @@ def microseconds(call: Callable[[], Any]) -> float:
     return 1e6 * min(times) / STEPS
 
 
-def is_silero(path: Path) -> bool:
-    """Whether a recording and its probabilities are beside a model."""
-    return (path.parent / "probabilities_onnxruntime.csv").is_file()
+def compare(path: Path, rng: np.random.Generator) -> Iterator[tuple[str, float | None]]:
+    """Yield one line for each model in a file, and its worst difference from the reference.
 
-
-def compare(path: Path, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
-    """Yield one line for each model in a file, and its worst difference from the reference."""
+    It is None if nothing was compared.
+    """
     contents = interchange.read(path)
     if contents.format == "onnx" and isinstance(contents.build(), Graph):
-        result = onnx_models.silero(path.parent) if is_silero(path) else onnx_models.compare(path)
+        recorded = onnx_models.has_recording(path)
+        result = onnx_models.silero(path.parent) if recorded else onnx_models.compare(path)
         times = f"{result.ours:.1f} us a call, {result.theirs:.1f} us"
-        name = "onnxruntime and its recorded outputs" if is_silero(path) else "onnxruntime"
+        name = "onnxruntime and its recorded outputs" if recorded else "onnxruntime"
         line = f"{path.parent.name}/{path.name}: onnx, Graph of {result.nodes} nodes"
         worst = result.difference
         rounding = list(result.exact)
@@ -162,11 +165,14 @@ def compare(path: Path, rng: np.random.Generator) -> Iterator[tuple[str, float]]
     if found := list(keras_audio.lines(path)):
         yield from found
         return
+    if contents.format == "keras":
+        yield from keras_files.lines(path)
+        return
     for part, model in models_of(contents):
         x = random_input(model, rng)
         line = f"{path.parent.name}/{path.name}: {contents.format}, {part}{model!r}"
         if contents.format not in REFERENCES:
-            yield f"{line}, no reference", 0.0
+            yield f"{line}, no reference", None
             continue
         name, call = REFERENCES[contents.format](path, contents, model, x)
 
@@ -188,21 +194,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare models with their references.")
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    rng, worst = np.random.default_rng(0), 0.0
+    rng, found = np.random.default_rng(0), list[float | None]()
     with warnings.catch_warnings(), one_blas_thread():
         warnings.simplefilter("ignore")  # of layers without parameters that a file does not tell
-        for path in sorted(options.folder.rglob("*")):
-            if not path.is_file():
-                continue
+        walk = os.walk(options.folder, followlinks=True)
+        for path in sorted(Path(folder, name) for folder, _, names in walk for name in names):
             try:
                 for line, difference in compare(path, rng):
                     print(line, flush=True)
-                    worst = max(worst, difference)
+                    found.append(difference)
             except (DamagedFileError, UnsupportedError) as error:
-                if "none of the known formats" in str(error):
+                if any(text in str(error) for text in NO_MODEL):
                     continue
                 print(f"{path.parent.name}/{path.name}: not run: {error}", flush=True)
-    print(f"worst difference: {worst:.1e}")
+            except Exception as error:  # of a reference, which may refuse its own program's file
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                print(f"{path.parent.name}/{path.name}: not compared: {reason}", flush=True)
+    compared = [difference for difference in found if difference is not None]
+    if not compared:
+        parser.error(f"no model below {options.folder} was compared")
+    print(f"worst difference: {max(compared):.1e}, {len(compared)} models")
 
 
 if __name__ == "__main__":

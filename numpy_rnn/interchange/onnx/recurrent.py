@@ -121,6 +121,12 @@ def _options(
     return found | {"activations": chosen}
 
 
+def _steps_and_rows(X: Array) -> Sequence[int]:
+    if X.ndim != 3:
+        raise ValueError(f"X has shape {X.shape}, expected 3 axes")
+    return X.shape[:2]
+
+
 def attributes_of(layer: Any, kind: str) -> dict[str, Any]:
     """Return the attributes of the node for a layer: what :func:`make_layer` reads."""
     ways = 2 if layer.bidirectional else 1
@@ -163,7 +169,7 @@ class RecurrentNode:
             self.weights, self.steppers = weights, []
         swap = self.attributes.get("layout", 0)
         X, *initial = [s if s is None or not swap else s.swapaxes(0, 1) for s in (X, h0, c0)]
-        (T, batch, _), dtype = X.shape, self.layers[0].parameters.dtype
+        (T, batch), dtype = _steps_and_rows(X), self.layers[0].parameters.dtype
         shape = (len(W), batch, R.shape[2])
         Y = np.empty((T, *shape), X.dtype)
         final = [np.empty(shape, X.dtype) for _ in initial[: 2 if self.kind == "LSTM" else 1]]

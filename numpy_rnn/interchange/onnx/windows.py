@@ -71,6 +71,10 @@ def _patches(
         after = after + more * (step - rest)
     check_padding([*before, *after])
     shape = before + sizes + after
+    if np.any(span > shape):
+        raise ValueError(
+            f"the padded input has sizes {[*map(int, shape)]}, the kernel {[*map(int, span)]}"
+        )
     padded = np.full((batch, *shape, X.shape[1]), fill, X.dtype)
     each, *moves, one = padded.strides
     moves = [channels * one, *(moves * step), *(moves * dilation), one]
