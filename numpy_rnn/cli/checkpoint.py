@@ -163,7 +163,7 @@ def _model_lines(contents: interchange.Contents, runs: dict[str, str | None]) ->
     kinds = ", ".join(dict.fromkeys(array.dtype.name for array in arrays.values()))
     return [
         f"Format: {contents.format}",
-        f"Model: {size:,} parameters, {kinds}",
+        f"Model: {size:,} parameters, {kinds}".removesuffix(", "),
         *(f"  {line}" for line in contents.architecture),
         *("Unusual" for _ in contents.notes[:1]),
         *(f"  {spelled(note)}" for note in contents.notes),

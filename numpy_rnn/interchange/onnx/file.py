@@ -114,8 +114,7 @@ class Reader:
         if message is None:
             raise ValueError("it has no graph")
         constants = {t["name"]: self._tensor(t, t["name"]) for t in message["initializer"]}
-        if whole:
-            self.weights = dict(constants)
+        self.weights |= constants
         if message["sparse_initializer"]:
             raise UnsupportedError(f"{len(message['sparse_initializer'])} sparse constants")
         nodes: list[Node] = []
@@ -139,7 +138,9 @@ class Reader:
         if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
             kind, value = attributes.popitem()
             dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
-            constants[node["output"][0]] = np.asarray(value, dtype)
+            constants[node["output"][0]] = array = np.asarray(value, dtype)
+            if array.ndim > 1 and array.dtype.kind == "f":  # as in the branches of some exporters
+                self.weights[node["output"][0]] = array
             return
         if op == "Split":
             attributes.setdefault("num_outputs", len(node["output"]))

@@ -393,3 +393,17 @@ def test_contents_describe_the_file(tmp_path: Path) -> None:
     assert [line.split()[0] for line in nodes] == ["If", "Add", "Cast", "Mul"]
     assert contents.notes == ["v is float16"]
     assert contents.settings["inputs"]["x"] == ["float32", ["n", 2]]
+
+
+def test_weights_in_branches_are_weights(tmp_path: Path) -> None:
+    constant = helper.make_node(
+        "Constant", [], ["w"], value=helper.make_tensor("", 1, [2, 1], [1, 2])
+    )
+    nodes = [constant, helper.make_node("MatMul", ["x", "w"], ["z"])]
+    end = helper.make_tensor_value_info("z", 1, None)
+    inner = [helper.make_graph(nodes, name, [], [end]) for name in "ab"]
+    choice = helper.make_node("If", ["c"], ["y"], then_branch=inner[0], else_branch=inner[1])
+    given = [helper.make_tensor_value_info("x", 1, None), helper.make_tensor_value_info("c", 9, [])]
+    graph = helper.make_graph([choice], "g", given, [helper.make_tensor_value_info("y", 1, None)])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    assert interchange.read(tmp_path / "m.onnx").arrays["w"].tolist() == [[1], [2]]
