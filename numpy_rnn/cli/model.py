@@ -23,15 +23,10 @@ from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build, guessed_opti
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
 
 # What a state_dict does not tell: in words, what is taken, and the option of the other module.
-GUESSES = {
-    "batch_first": ("the order of axes", "(T, B, ...)", "true"),
-    "nonlinearity": ("the nonlinearity", "tanh", "relu"),
-    "layers": (
-        "activations and return_sequences",
-        "the defaults and every step",
-        '{"lstm":{},"dense":{"activation":"softmax"}}',
-    ),
-}
+# Examples of what a file may leave open, in the words of an option.
+OTHERS = {"batch_first": "true", "nonlinearity": "relu"}
+OTHERS |= {"layers": '{"lstm":{},"dense":{"activation":"softmax"}}'}
+UNTOLD = ("torch", "npz", "pickle")  # formats that do not tell it either
 
 
 def add_to(commands: Any) -> None:
@@ -84,10 +79,9 @@ def load_model(options: argparse.Namespace) -> Any:
 
 
 def _warn_of_guesses(options: argparse.Namespace, *, flat: bool = False) -> None:
-    guessed = {name: GUESSES[name] for name in options.guessed if not flat or name != "batch_first"}
-    for name, (what, taken, other) in guessed.items():
-        text = f"{options.file!r} does not tell {what}, so it takes {taken}"
-        text += f": if its module has another, add --option {name}={other}"
+    for name in [name for name in options.guessed if not flat or name != "batch_first"]:
+        text = f"{options.file!r} does not tell {name}, so it takes {options.guessed[name]}"
+        text += f": if its module has another, add --option {name}={OTHERS[name]}"
         print(f"numpy-rnn: warning: {text}", file=sys.stderr)
 
 
@@ -113,11 +107,7 @@ def run_convert(options: argparse.Namespace) -> None:
         interchange.save(model, options.out, options.to)
     for note in notes:
         print(f"numpy-rnn: warning: {note.message}", file=sys.stderr)
-    if (options.to or SUFFIXES[suffix]) not in (
-        "torch",
-        "npz",
-        "pickle",
-    ):  # they do not tell either
+    if (options.to or SUFFIXES[suffix]) not in UNTOLD:
         _warn_of_guesses(options)
     print(f"{options.out}: {model!r}")
 

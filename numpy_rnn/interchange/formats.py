@@ -90,7 +90,7 @@ HINTS = {
         "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
     ),
 }
-FRAMEWORKS = {
+PROGRAMS = {
     "MATLAB": rb"MATLAB [57]\.|name:.*\.mat$",
     "R": rb"RD[AX][23]\n|X\n\0\0\0[\2\3]\0|name:.*\.(rds|rdata)$",
     "CNTK": rb"\n\x07version\x12|B\0C\0N\0",
@@ -103,11 +103,6 @@ FRAMEWORKS = {
     "PaddlePaddle": rb"name:.*\.pd(model|iparams|params)$",
     "Core ML": rb"\x08[\2-\x0f]\x12.{1,2}\n|inside:.*com\.apple\.CoreML|name:.*\.mlmodel$",
     "Deeplearning4j": rb"inside:coefficients\.bin$",
-}
-ADVICE = "export to ONNX there, or save the arrays with np.savez under PyTorch's names, as "
-ADVICE += "interchange.gates.convert_gates returns them"
-HINTS |= {pattern: f"it is of {name}: {ADVICE}" for name, pattern in FRAMEWORKS.items()}
-CONVERTED = {
     "ncnn": rb"7767517\n",
     "OpenVINO": rb"<\?xml.*<net ",
     "llama.cpp": rb"GGUF|lmgg",
@@ -115,10 +110,9 @@ CONVERTED = {
     "ExecuTorch": rb".{4}ET\d\d",
     "TensorRT": rb"ptrt|name:.*\.(engine|trt)$",
 }
-HINTS |= {
-    pattern: f"it is of {name}, made from a file of another program: load that one"
-    for name, pattern in CONVERTED.items()
-}
+ADVICE = "load the file that it was made from, export to ONNX there, or save the arrays with "
+ADVICE += "np.savez under PyTorch's names, as interchange.gates.convert_gates returns them"
+HINTS |= {pattern: f"it is of {name}: {ADVICE}" for name, pattern in PROGRAMS.items()}
 PART = re.compile(r"-\d+-of-(?!0*1\.)\d+\.")  # of a name, as Hugging Face's libraries give it
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 

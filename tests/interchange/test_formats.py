@@ -13,7 +13,7 @@ from numpy_rnn.interchange import UnsupportedError
 from numpy_rnn.reading import DamagedFileError
 
 T7 = b"\4\0\0\0\1\0\0\0\3\0\0\0V 1\x0d\0\0\0nn.Sequential"
-FRAMEWORKS = {
+PROGRAMS = {
     ("net.mat", b"MATLAB 5.0 MAT-file, Platform: GLNXA64"): "MATLAB",
     ("net.h5", b"MATLAB 7.3 MAT-file, Platform: GLNXA64"): "MATLAB",  # HDF5, after 512 bytes
     ("net4.mat", b"\0\0\0\0\3\0\0\0"): "MATLAB",
@@ -34,8 +34,6 @@ FRAMEWORKS = {
     ("m.pdmodel", b"\x0a\xb4\5\x08\0"): "PaddlePaddle",
     ("m.mlmodel", b"\x08\4\x12\x41\x0a\x11\x0a\5input"): "Core ML",
     ("long", b"\x08\5\x12\xf1\1\x0a\x11\x0a\5input"): "Core ML",
-}
-CONVERTED = {
     ("m.param", b"7767517\n3 3\nInput data 0 1 data"): "ncnn",
     ("m.xml", b'<?xml version="1.0"?>\n<net name="main" version="11">'): "OpenVINO",
     ("m.gguf", b"GGUF\3\0\0\0"): "llama.cpp",
@@ -45,20 +43,11 @@ CONVERTED = {
 }
 
 
-@pytest.mark.parametrize(("file", "program"), FRAMEWORKS.items())
-def test_a_file_of_another_framework(file: tuple[str, bytes], program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file", "program"), PROGRAMS.items())
+def test_a_file_of_another_program(file: tuple[str, bytes], program: str, tmp_path: Path) -> None:
     (tmp_path / file[0]).write_bytes(file[1])
-    what_to_do = rf"it is of {program}: export to ONNX there, or save the arrays with np\.savez"
+    what_to_do = rf"it is of {program}: load the file that .*, export to ONNX .* np\.savez"
     with pytest.raises(DamagedFileError, match=f"none of the known formats.*; {what_to_do}"):
-        interchange.load(tmp_path / file[0])
-
-
-@pytest.mark.parametrize(("file", "program"), CONVERTED.items())
-def test_a_file_that_was_made_from_another(
-    file: tuple[str, bytes], program: str, tmp_path: Path
-) -> None:
-    (tmp_path / file[0]).write_bytes(file[1])
-    with pytest.raises(DamagedFileError, match=f"; it is of {program}, .*: load that one"):
         interchange.load(tmp_path / file[0])
 
 
@@ -66,10 +55,10 @@ def test_a_file_that_was_made_from_another(
     ("entry", "program"),
     [("Data/com.apple.CoreML/model.mlmodel", "Core ML"), ("coefficients.bin", "Deeplearning4j")],
 )
-def test_an_archive_of_another_framework(entry: str, program: str, tmp_path: Path) -> None:
+def test_an_archive_of_another_program(entry: str, program: str, tmp_path: Path) -> None:
     with ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr(entry, b"")
-    with pytest.raises(DamagedFileError, match=f"; it is of {program}: export to ONNX there"):
+    with pytest.raises(DamagedFileError, match=f"; it is of {program}: .*export to ONNX there"):
         interchange.load(tmp_path / "m.zip")
 
 
