@@ -22,7 +22,16 @@ OLD_NAMES |= {"pool_length": "pool_size", "stride": "strides", "border_mode": "p
 MODES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum"}  # of Keras 1's Merge
 MODES |= {"concat": "Concatenate"}
 WITHOUT_EFFECT = ["GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"]
-WITHOUT_EFFECT += ["Identity"]
+WITHOUT_EFFECT += ["Identity", "InputLayer"]
+# Layers by the numbers of axes of their weights, and what is in the layer's name or those of them.
+PLAIN: list[tuple[list[int], str, str]] = [
+    ([2], "/kernel|^dense", "Dense"),
+    ([2, 1], r"/kernel|^dense|_W(:0)?\b|/vars/0\b", "Dense"),
+    ([2], "/embeddings|^embedding", "Embedding"),
+    ([1, 1, 1, 1], "", "BatchNormalization"),
+    ([1, 1], "layer_?norm", "LayerNormalization"),
+    ([], "^(input|dropout)", "InputLayer"),
+]
 STEPWISE = ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "Activation")
 
 
@@ -85,19 +94,8 @@ def guess_class(name: str, weights: Sequence[Array], names: Sequence[str]) -> En
             return Entry(name, kind, config, weights)
         inner = {"layer": {"class_name": kind, "config": config}}
         return Entry(name, "Bidirectional", inner, weights)
-    kind, vectors = "unknown", ranks and {*ranks} == {1}
-    own = "/kernel|^dense" + r"|_W(:0)?$|/vars/0$" * (len(ranks) > 1)
-    if ranks in ([2], [2, 1]) and re.search(own, names[0]):
-        kind = "Dense"
-    elif ranks == [2] and re.search("/embeddings|^embedding", names[0]):
-        kind = "Embedding"
-    elif vectors and len(ranks) == 4:
-        kind = "BatchNormalization"
-    elif vectors and len(ranks) == 2 and re.search("layer_?norm", text):
-        kind = "LayerNormalization"
-    elif not ranks and re.match("input|dropout", name):
-        kind = "InputLayer"
-    return Entry(name, kind, {}, weights)
+    kinds = [kind for form, end, kind in PLAIN if form == ranks and re.search(end, text)]
+    return Entry(name, [*kinds, "unknown"][0], {}, weights)
 
 
 def snake_case(name: str) -> str:

@@ -12,6 +12,7 @@ from numpy_rnn.interchange.keras.entries import WITHOUT_EFFECT, Entry, is_stepwi
 from numpy_rnn.interchange.keras.recurrent import RecurrentLayers
 from numpy_rnn.layers.wrappers import Masked
 
+COUNTS = {"Dense": (1, 2), "TimeDistributedDense": (1, 2), "Embedding": (1,)}  # of weights
 MAX_NORMALISED = 1 << 21  # numbers in the matrices that all BatchNormalizations become
 
 
@@ -37,7 +38,7 @@ class Chain(RecurrentLayers):
                 self._bidirectional(entry)
             case "RNN":
                 self._cells(entry)
-            case "Dense" | "TimeDistributedDense" if len(weights) not in (1, 2):  # also of LoRA
+            case kind if len(weights) not in COUNTS.get(kind, [len(weights)]):  # also of LoRA
                 self._refuse(entry, f"{len(weights)} arrays")
             case "Dense" | "TimeDistributedDense":
                 self._linear(entry, *weights)
@@ -60,9 +61,7 @@ class Chain(RecurrentLayers):
                 self._normalise(entry)
             case "Flatten" if not self.ended:
                 self._refuse(entry, "steps to be joined")
-            case "Flatten" | "InputLayer":
-                pass
-            case kind if kind in WITHOUT_EFFECT:
+            case kind if kind in ("Flatten", *WITHOUT_EFFECT):
                 pass
             case "unknown":
                 self._refuse(entry, "weights that tell no class, expected class_name in layers=")

@@ -180,6 +180,7 @@ def test_a_model_inside_takes_the_name_that_is_left(tmp_path: Path) -> None:
     ("kind", "arrays", "what"),
     [
         ("Dense", {}, r"d \(Dense\) with 0 arrays"),
+        ("Embedding", {}, r"d \(Embedding\) with 0 arrays"),
         ("GRU", of_keras_2("d", W, U, b), r"d has weights \[.*\], expected those of GRU"),
     ],
 )
