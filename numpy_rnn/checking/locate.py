@@ -25,7 +25,7 @@ import numpy as np
 from numpy_rnn.checking.compare import MAX_ELEMENTS, Comparison, Context, compare, first_of_backward
 from numpy_rnn.checking.derivatives import Derivative, gradient
 from numpy_rnn.checking.places import Location, gate_name
-from numpy_rnn.checking.shapes import Axes, Given, draw, draw_gradients, letter_of
+from numpy_rnn.checking.shapes import Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
 from numpy_rnn.checking.target import Point, is_real, largest
 from numpy_rnn.functional.types import Array
@@ -58,8 +58,11 @@ def locate(
         return plain
     try:
         in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
-        if in_time and (dz := preactivations(context, given, sizes)) and dz.comparison.wrong_steps:
-            return _from_preactivations(dz, context)
+        for names in _inputs_and_weights(context) if in_time else ():
+            if dz := preactivations(context, given, sizes, names):
+                if dz.comparison.wrong_steps:
+                    return _from_preactivations(dz, context)
+                break
         first = (in_time or located)[0]
         return Diagnosis(first.location, _suggestions(context, first))
     except Exception:  # code that cannot be cut in time
@@ -87,34 +90,16 @@ class Preactivations(NamedTuple):
 
 
 def preactivations(
-    context: Context, given: Mapping[str, Given], sizes: Mapping[str, int]
+    context: Context, given: Mapping[str, Given], sizes: Mapping[str, int], names: tuple[str, ...]
 ) -> Preactivations | None:
-    """Return the gradient of the pre-activations, by one-hot inputs.
+    """Return the gradient of the pre-activations, by one-hot inputs for a weight of its own.
 
-    None for an object, if no argument is a sequence with a weight of its own, or if the complex
-    step is no use.
+    None if the code takes no such inputs, or the weight multiplies the input of another step.
     """
-    if not context.point.target.repeatable or context.settings.method != "complex step":
-        return None
-    rng = np.random.default_rng(context.settings.seed)
-    _, axes = draw(rng, given, sizes, context.regime)
-    found = (_through(context, given, sizes, names, rng) for names in _inputs_and_weights(axes))
-    return next((dz for dz in found if dz), None)
-
-
-def _through(
-    context: Context,
-    given: Mapping[str, Given],
-    sizes: Mapping[str, int],
-    names: tuple[str, str, str],
-    rng: np.random.Generator,
-) -> Preactivations | None:
-    """Return the gradient of the pre-activations that an input reaches by one of its weights."""
-    x, W, inputs = names
+    (x, W, inputs), axes, T, B = names, context.axes, sizes["T"], sizes["B"]
     target, settings, regime = context.point.target, context.settings, context.regime
-    T, B = sizes["T"], sizes["B"]
-    wide = {**sizes, letter_of(inputs): T * B}
-    values, axes = draw(rng, given, wide, regime)
+    rng = np.random.default_rng(settings.seed)
+    values, _ = draw(rng, given, {**sizes, letter_of(inputs): T * B}, regime)
     one_hot = np.eye(T * B).reshape(T, B, T * B)
     values[x] = np.ascontiguousarray(one_hot.transpose(["TB".find(axis) for axis in axes[x]]))
     try:
@@ -133,10 +118,10 @@ def _through(
         for a in (expected, np.asarray(got))
     )
     if not (dz[0].any() and dz[-1].any()):
-        return None  # it multiplies the input of another step
+        return None
     units = f"{len(settings.gates)}H" if settings.gates else axes[W][1 - column]
     here = context._replace(
-        axes=context.axes | {"pre-activation": ("T", "B", units)},
+        axes=axes | {"pre-activation": ("T", "B", units)},
         settings=settings._replace(rtol=regime.rtol),
     )
 
@@ -146,12 +131,16 @@ def _through(
     return Preactivations(compare(here, "pre-activation", claimed, exact), claimed, dz)
 
 
-def _inputs_and_weights(axes: Mapping[str, Axes]) -> Iterator[tuple[str, str, str]]:
-    """Yield the names of x, with axes T, B and D in any order, of each weight of it, and D."""
-    for x, a in axes.items():
+def _inputs_and_weights(context: Context) -> Iterator[tuple[str, str, str]]:
+    """Yield the names of x, with axes T, B and D in any order, of each weight of it, and D.
+
+    Nothing for an object, or if the complex step is no use.
+    """
+    use = context.point.target.repeatable and context.settings.method == "complex step"
+    for x, a in context.axes.items() if use else ():
         if len(a) == 3 and {"T", "B"} < set(a):
             (inputs,) = set(a) - {"T", "B"}
-            for W, b in axes.items():
+            for W, b in context.axes.items():
                 if len(b) == 2 and b.count(inputs) == 1 and not {"T", "B"} & set(b):
                     yield x, W, inputs
 
