@@ -119,7 +119,7 @@ def random_inputs(model: Any) -> Iterator[Array]:
         if rows and len(shape) < 3:
             yield r.integers(0, min(rows), shape)
         else:
-            yield r.uniform(-1, 1, shape).astype(np.float32)
+            yield r.uniform(-1, 1, shape).astype(value.dtype)
 
 
 def _call(model: Any, given: list[Array]) -> Callable[[], list[Array]]:

@@ -138,7 +138,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_module and not HAS_TORCH and needs_torch(collection_path) else None
 
 
-# Files, and a folder, whose tests share what takes seconds: trained networks, an import.
+# Files and folders whose tests share what takes seconds: trained networks, an import.
 SHARING = (
     "test_fuzzing.py",
     "museum/test_evaluate.py",
@@ -147,7 +147,7 @@ SHARING = (
     "apps/learn/test_exercises.py",
     "apps/memory/test_plot.py",
     "checking/test_against_torch.py",
-    "interchange/keras/test_against_keras.py",
+    "interchange/keras/",
 )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import keras
 import pytest
 import torch
 
 from benchmarks import real_models
 from numpy_rnn import GRU, Embedding, Linear, Sequential, interchange
+from tests.interchange.keras.keras_3 import L, functional, keras, store
 
 pytestmark = [
     pytest.mark.torch,
@@ -22,11 +23,10 @@ def compared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_models.main()
 
 
-def two_outputs() -> keras.Model:
-    tokens = keras.Input((None,))
-    x = keras.layers.Embedding(7, 3, mask_zero=True)(tokens)
-    x = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), "sum")(x)
-    return keras.Model(tokens, [keras.layers.Dense(n)(x) for n in (2, 1)])
+def two_outputs(tokens: Any) -> list[Any]:
+    x = L.Embedding(7, 3, mask_zero=True)(tokens)
+    x = L.Bidirectional(L.LSTM(4, return_sequences=True), "sum")(x)
+    return [L.Dense(n)(x) for n in (2, 1)]
 
 
 def test_every_file_of_a_folder_has_its_line(
@@ -38,9 +38,10 @@ def test_every_file_of_a_folder_has_its_line(
     torch.save({"conv.weight": torch.zeros(2, 3, 5)}, inner / "conv.pt")
     chain = Sequential(Embedding(5, 3, rng=0), GRU(3, 4, rng=1), Linear(4, 2, rng=2))
     interchange.save(chain, inner / "chain.onnx")
-    two_outputs().save(inner / "graph.keras")
-    two_outputs().save_weights(inner / "alone.weights.h5")
-    keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4)]).save(inner / "old.h5")
+    graph = functional(two_outputs, (None,))
+    graph.save(inner / "graph.keras")
+    graph.save_weights(inner / "alone.weights.h5")
+    store(keras.Sequential([keras.Input((None, 3)), L.GRU(4)]), inner / "old.h5")
     (inner / "read.me").write_text("hello")
     (inner / "empty").touch()
     monkeypatch.setattr(real_models, "STEPS", 5)
