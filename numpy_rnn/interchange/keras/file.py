@@ -9,8 +9,10 @@ config, with Keras's names for the settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from numpy_rnn.interchange.keras.ranks import with_ranks
 from numpy_rnn.reading import damaged_file_errors, parse_json
 
 FORMAT = "a Keras file"
+KERAS_1 = r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"  # ends of the names of weights
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 
 
@@ -151,32 +154,35 @@ def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
         guessed = [guess_class(n, [arrays[p] for p in found], found) for n, found in paths.items()]
         return _line(guessed), version
     settings = with_custom_names(parse_json(config[0], size))
-    if isinstance(settings["config"], list):
-        _name_models(settings["config"], names)
-    return connected(settings, partial(_find, arrays, paths)), version
+    return connected(settings, _Names(arrays, paths).find), version
 
 
-def _name_models(layers: list[dict[str, Any]], names: Sequence[str]) -> None:
-    """Give the models in a list of layers, which have no names there, the names that are left."""
-    own = {item["config"]["name"] for item in layers if isinstance(item["config"], dict)}
-    models = [item for item in layers if isinstance(item["config"], list)]
-    for item, name in zip(models, [name for name in names if name not in own], strict=False):
-        item.setdefault("name", name)
+class _Names:
+    """The weights in a file by the names of layers. A model has those of all layers in it.
 
-
-def _find(
-    arrays: Mapping[str, Array], paths: Mapping[str, list[str]], name: str, _: str
-) -> list[Array]:
-    """Return the weights of a layer, or of a layer in a model, which has those of all its layers.
-
-    There, a name of Keras 1 is "name_W", and TensorFlow numbers names of a second model.
+    There, a name of Keras 1 is "name_W", and TensorFlow numbers names of a second model. A model
+    without a name, as in Keras 1, is told by its place.
     """
-    found, inside = paths.get(name, []), re.escape(name.rpartition("/")[2])
-    outer = next((outer for outer in paths if name.startswith(f"{outer}/")), "")
-    for end in ("/", r"_\d+/", r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"):
-        part = re.compile(f"/{inside}{end}")
-        found = found or [p for p in paths.get(outer, []) if part.search(p, len(outer))]
-    return [arrays[path] for path in found]
+
+    def __init__(self, arrays: Mapping[str, Array], paths: Mapping[str, list[str]]) -> None:
+        self.arrays, self.paths = arrays, paths
+        self.models = {f"layer_{n}": name for n, name in enumerate(paths)} | {n: n for n in paths}
+        self.inside = [defaultdict[tuple[str, str], list[str]](list) for _ in range(3)]
+        for model, path in [(model, path) for model, below in paths.items() for path in below]:
+            *folders, last = path[len(model) + 1 :].split("/")
+            for name in dict.fromkeys(folders):
+                self.inside[0][model, name].append(path)
+                self.inside[1][model, re.sub(r"_\d+$", "", name)].append(path)
+            self.inside[2][model, re.sub(KERAS_1, "", last)].append(path)
+
+    def find(self, name: str, _: str = "") -> list[Array]:
+        """Return the weights of a layer, which may be in a model."""
+        found, last = self.paths.get(name, []), name.rpartition("/")[2]
+        begins = accumulate(name.split("/")[:-1], "{}/{}".format)
+        model = next((self.models[begin] for begin in begins if begin in self.models), "")
+        for inside in self.inside:
+            found = found or inside.get((model, last), [])
+        return [self.arrays[path] for path in found]
 
 
 def _guessed(file: File) -> Network:

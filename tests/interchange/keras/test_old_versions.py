@@ -164,18 +164,6 @@ def test_a_model_inside_a_model(arrays: dict[str, Array], named: bool, tmp_path:
     np.testing.assert_allclose(predicted(path), expected, atol=1e-12)
 
 
-def test_a_model_inside_takes_the_name_that_is_left(tmp_path: Path) -> None:
-    """Sequential models of Keras 1 have no names, and inputs are not in every list of names."""
-    config = chain(("InputLayer", {"name": "x"}), ("Dense", DENSE))
-    config["config"].insert(1, chain(("LSTM", {"name": "l", **LSTM})))
-    groups = {"sequential_9": of_keras_2("l", W, U, b)}
-    groups["d"] = of_keras_2("d", K, c, names=("kernel", "bias"))
-    expected = np.tanh(lstm(X, W, U, b, hard(0.2)) @ K + c)
-    for listed in (groups, {"x": {}, **groups}):
-        path = written(tmp_path, listed, config, "2.1.0")
-        np.testing.assert_allclose(predicted(path), expected, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("kind", "arrays", "what"),
     [
