@@ -9,9 +9,8 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
-from numpy_rnn import LSTM, RNN, LastStep, Layer, Linear, Sequential, Tanh, interchange
+from numpy_rnn import LSTM, RNN, Linear, Sequential, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, formats
 from numpy_rnn.interchange.torch.state_dict import StateDict
@@ -21,30 +20,7 @@ from tests.interchange import audio_files
 from tests.interchange.keras import files as keras_files
 from tests.interchange.onnx import seeds as onnx_seeds
 from tests.interchange.seeds import seeds
-
-
-def rows(*shapes: int) -> Array:
-    return np.arange(float(np.prod(shapes))).reshape(shapes) / 100
-
-
-def recurrent(prefix: str, gates: int, D: int, H: int, end: str = "_l0") -> dict[str, Array]:
-    return {
-        f"{prefix}weight_ih{end}": rows(gates * H, D),
-        f"{prefix}weight_hh{end}": rows(gates * H, H),
-        f"{prefix}bias_ih{end}": rows(gates * H),
-        f"{prefix}bias_hh{end}": rows(gates * H),
-    }
-
-
-def linear(prefix: str, D: int, G: int) -> dict[str, Array]:
-    return {f"{prefix}weight": rows(G, D), f"{prefix}bias": rows(G)}
-
-
-def build(arrays: dict[str, Array], *, ordered: bool = True, **options: Any) -> Layer:
-    return StateDict(Found(arrays), ordered=ordered).build(**options)
-
-
-EMBEDDING = {"word_embeddings.weight": rows(7, 3)}
+from tests.interchange.torch.weights import EMBEDDING, build, linear, recurrent, rows
 
 
 @pytest.mark.parametrize(
@@ -113,36 +89,9 @@ def test_the_layers_are_told_by_names_and_shapes(arrays: dict[str, Array], expec
     assert not model.training
 
 
-def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
-    arrays = linear("a.", 2, 1) | recurrent("b.", 4, 3, 2) | {"c.embed.weight": rows(5, 3)}
-    safetensors.numpy.save_file(arrays, tmp_path / "m")
-    model = interchange.load(tmp_path / "m", batch_first=False)
-    assert list(model.layers) == ["c", "b", "a"]
-    lines = ["c.embed: Embedding(5, 3)", "b: LSTM(3, 2)", "a: Linear(2, 1)"]
-    assert interchange.read(tmp_path / "m").architecture == lines
-
-
-def test_an_order_that_cannot_be_told_is_asked_for() -> None:
-    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.", 2, 2)
-    with pytest.raises(
-        UnsupportedError,
-        match=r"it holds rnn is GRU\(2, 2\); fc is Linear\(2, 2\), and 2 orders fit their sizes"
-        r"; expected the order, .* as layers=\['rnn', 'fc'\]",
-    ):
-        build(parts, ordered=False)
-    model = build(parts, ordered=False, layers=["rnn", LastStep(), "fc", "Tanh"])
-    assert repr(model) == "Sequential(rnn=GRU(2, 2), own1=LastStep(), fc=Linear(2, 2), own3=Tanh())"
-    assert build(parts).predict(np.ones((5, 1, 2)))[0].shape == (5, 1, 2)
-
-
 def test_a_layer_that_is_given_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="layers has 'rnn' twice, expected each name once"):
         build(recurrent("rnn.", 3, 2, 2), layers=["rnn", "Tanh", "Tanh", "rnn"])
-
-
-def test_sizes_that_fit_in_no_order_are_named() -> None:
-    with pytest.raises(UnsupportedError, match="no order fits their sizes"):
-        build(recurrent("rnn.", 3, 2, 2) | linear("fc.", 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -190,160 +139,6 @@ def test_what_is_no_known_layer_is_named_and_can_be_left_out(other: dict[str, Ar
     ]
 
 
-def test_a_batch_norm_is_a_linear_layer() -> None:
-    bn = {"bn.weight": rows(2) + 1, "bn.bias": rows(2), "bn.running_mean": rows(2) - 1}
-    parts = recurrent("rnn.", 3, 2, 2) | bn | {"bn.running_var": rows(2) + 3}
-    state = StateDict(Found(parts | linear("fc.", 2, 1)))
-    assert state.contents("npz").architecture[1] == "bn: Linear(2, 2)"
-    assert state.contents("npz").notes == ["bn is a BatchNorm, a Linear layer"]
-    x, y = rows(4, 2), (rows(4, 2) + 1 - rows(2)) / np.sqrt(rows(2) + 3 + 1e-5)
-    values = state.build().state_dict()
-    z = x @ values["bn.weight"].T + values["bn.bias"]
-    np.testing.assert_allclose(z, y * (rows(2) + 1) + rows(2), rtol=1e-12)
-    plain = {name: parts[name] for name in ("bn.running_mean", "bn.running_var")}
-    values = build(plain).state_dict()
-    np.testing.assert_allclose(x @ values["weight"].T + values["bias"], y, rtol=1e-12)
-    values = build(plain, eps=0.1).state_dict()
-    np.testing.assert_allclose(np.diag(values["weight"]), (rows(2) + 3.1) ** -0.5, rtol=1e-12)
-    huge = {"bn.running_mean": np.zeros(3000), "bn.running_var": np.ones(3000)}
-    with pytest.raises(UnsupportedError, match=r"no layer .* has bn\.running_mean"):
-        build(recurrent("rnn.", 3, 2, 2) | huge)
-
-
-@pytest.mark.parametrize("form", ["weight_{0}", "parametrizations.weight.original{1}"])
-@pytest.mark.parametrize(("shape", "axes"), [((2, 1), 1), ((), (0, 1)), ((1, 3), 0)])
-def test_weight_norm_is_computed(form: str, shape: tuple[int, ...], axes: Any) -> None:
-    v, g = rows(2, 3) + 1, rows(*shape) + 2
-    arrays = {f"fc.{form.format('g', 0)}": g, f"fc.{form.format('v', 1)}": v, "fc.bias": rows(2)}
-    expected = v * g / np.sqrt((v * v).sum(axes, keepdims=True))
-    np.testing.assert_allclose(build(arrays).parameters.values["weight"], expected, rtol=1e-12)
-
-
-def test_weight_dropout_keeps_the_weight_beside_the_layer() -> None:
-    parts = recurrent("rnns.0.module.", 4, 3, 2) | linear("fc.", 2, 1)
-    raw = {"rnns.0.weight_hh_l0_raw": parts["rnns.0.module.weight_hh_l0"] + 1}
-    for stale in (True, False):  # what was dropped out in the last step
-        arrays = raw | parts
-        if not stale:
-            del arrays["rnns.0.module.weight_hh_l0"]
-        values = build(arrays, layers=["rnns.0", "fc"]).parameters.values
-        np.testing.assert_array_equal(values["rnns.0.weight_hh_l0"], next(iter(raw.values())))
-
-
-def test_an_embedding_that_is_dropped_out_has_two_names() -> None:
-    """As in fastai's AWD-LSTM."""
-    table = EMBEDDING["word_embeddings.weight"]
-    parts = {"0.encoder.weight": table, "0.encoder_dp.emb.weight": table}
-    parts |= recurrent("0.rnns.0.", 4, 3, 3) | {
-        "1.decoder.weight": table,
-        "1.decoder.bias": rows(7),
-    }
-    assert repr(build(parts)) == (
-        "Sequential(Sequential(encoder=Embedding(7, 3), rnns=Sequential(LSTM(3, 3))), "
-        "Sequential(decoder=Linear(3, 7)))"
-    )
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("h2h", "rnn.hh", "W_hh", "query", "attn", "highway.gate", "att.0", "energy", "fc.h0"),
-        *("init_state", "forget_gate", "res", "align"),
-    ],
-)
-def test_a_linear_layer_beside_others_does_not_follow_them(name: str) -> None:
-    """It would run as a chain without a loop, without attention and without a gate."""
-    parts = recurrent("lstm.", 4, 3, 2) | linear(f"{name}.", 2, 2)
-    with pytest.raises(UnsupportedError, match=f"{name} looks like a part of"):
-        build(parts)
-    assert repr(build(recurrent("lstm.", 4, 3, 2) | linear("fc.", 2, 2))).count("Linear") == 1
-
-
-def test_the_message_for_a_network_of_many_parts_says_what_to_do(tmp_path: Path) -> None:
-    """All its names are longer than a message."""
-    parts: Any = recurrent("network.encoder.rnn.", 3, 2, 2)
-    for n in range(40):
-        parts |= {f"network.encoder.blocks.{n}.convolution.weight": rows(2, 2, 3)}
-        parts |= {f"network.encoder.blocks.{n}.linear.weight": rows(2, 2)}
-    np.savez(tmp_path / "network.npz", **parts)
-    with pytest.raises(UnsupportedError, match=r"encoder.blocks.0.convolution.weight") as raised:
-        interchange.load(tmp_path / "network.npz")
-    assert (
-        ", and 35 more; expected an ONNX file of the whole network, or the order, and layers "
-        "without parameters, as layers=['rnn', 'blocks.0.linear', "
-    ) in str(raised.value)
-
-
-def several(*names: str) -> dict[str, Array]:
-    """Return recurrent layers, and Linear layers if their names have "fc" in them."""
-    parts: dict[str, Array] = {}
-    for name in names:
-        made = linear(f"{name}.", 2, 2) if "fc" in name else recurrent(f"{name}.", 4, 2, 2)
-        parts |= norm(name) if "ln" in name else made
-    return parts
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["fc1", "fc2"],
-        ["fc", "rnn"],
-        ["fc_h", "norm", "fc_o"],
-        ["rnn", "fc1", "fc2"],
-        ["rnn", "fc_mu", "fc_log_var"],
-        ["rnns.0", "rnns.1", "fcs.0", "fcs.1"],
-        ["rnn1", "rnn2", "ln1", "ln2"],
-        ["0.rnn", "0.ln", "1.rnn", "1.ln"],
-        ["online.rnn", "online.fc", "ema.rnn", "ema.fc"],
-        ["lstm_forward", "lstm_backward"],
-        ["encoder", "decoder"],
-        ["gru", "lstm", "fc"],
-    ],
-)
-def test_layers_between_which_code_may_do_more_are_asked_for(names: list[str]) -> None:
-    with pytest.raises(UnsupportedError, match="code may activate, branch or skip") as raised:
-        build(several(*names))
-    assert str(raised.value).endswith(
-        f"expected the order, and layers without parameters, as layers={names}"
-    )
-    model = build(several(*names), layers=names)
-    assert model.parameters.data.size == sum(array.size for array in several(*names).values())
-
-
-NORMS = ["norm", "norm1", "inorm", "post_norm", "scale"]  # or a GroupNorm, an InstanceNorm
-
-
-def norm(name: str) -> dict[str, Array]:
-    return {f"{name}.weight": rows(2), f"{name}.bias": rows(2)}
-
-
-@pytest.mark.parametrize(
-    ("parts", "reason"),
-    [
-        (several("cell", "cell.ln"), "cell.ln is inside another layer"),
-        *[(several("rnn") | norm(name), f"{name} may be a LayerNorm or") for name in NORMS],
-        (linear("0.", 2, 2) | norm("1") | linear("2.", 2, 2), "1 may be a LayerNorm or"),
-        (
-            {"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2),
-            "words may be an Embedding or a Linear layer",
-        ),
-    ],
-)
-def test_sizes_that_fit_are_not_enough(parts: dict[str, Array], reason: str) -> None:
-    with pytest.raises(UnsupportedError, match=reason):
-        build(parts)
-    model = build(parts, layers=list(StateDict(Found(parts)).parts))
-    assert model.parameters.data.size == sum(array.size for array in parts.values())
-
-
-def test_a_layer_under_two_names_is_no_chain() -> None:
-    """It is as often the same layer twice as two layers."""
-    parts = recurrent("a.", 4, 2, 2) | recurrent("b.", 4, 2, 2)
-    tied = {name: name.replace("b.", "a.") for name in parts if name.startswith("b.")}
-    with pytest.raises(UnsupportedError, match="b has all its weights from another layer"):
-        StateDict(Found(parts, tied=tied)).build()
-
-
 @pytest.mark.parametrize("prefix", ["", "model.", "module.net."])
 def test_layers_are_given_by_their_names_in_the_file_or_without_the_prefix(prefix: str) -> None:
     parts = recurrent(f"{prefix}rnn.", 3, 2, 2)
@@ -382,103 +177,6 @@ def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "deep.npz", **weights)
     with pytest.raises(DamagedFileError, match=r"'w\.w\..* has 3000 dots, expected at most 100"):
         interchange.load(tmp_path / "deep.npz")
-
-
-def test_one_bias_is_enough() -> None:
-    arrays = recurrent("", 4, 3, 2)
-    del arrays["bias_hh_l0"]
-    state = StateDict(Found(arrays))
-    assert state.contents("npz").notes == ["it has one bias, the other is zero"]
-    values = state.build().parameters.values
-    np.testing.assert_array_equal(values["bias_ih_l0"], arrays["bias_ih_l0"])
-    assert not values["bias_hh_l0"].any()
-
-
-def test_numbers_are_widened_and_whole_ones_left_out() -> None:
-    arrays = linear("", 3, 2)
-    half = {name: array.astype(np.float16) for name, array in arrays.items()}
-    state = StateDict(Found(half | {"num_batches_tracked": np.array(3)}))
-    assert [note.partition(":")[0] for note in state.notes] == [
-        "float16, read as float32",
-        "not floating-point or of a loss, left out",
-    ]
-    assert state.build().parameters.dtype == np.float32
-    weights = {"criterion.weight": rows(2), "val_loss_fn.pos_weight": rows(2)}  # of classes
-    state = StateDict(Found({f"fc.{n}": a for n, a in arrays.items()} | weights))
-    assert state.notes == [f"not floating-point or of a loss, left out: {', '.join(weights)}"]
-    assert repr(state.build()) == "Linear(3, 2)"
-    assert build(arrays).parameters.dtype == np.float64
-    assert build(arrays, dtype="float32").parameters.dtype == np.float32
-
-
-def test_integers_without_a_scale_are_refused() -> None:
-    arrays = {name: (100 * a).astype(np.int8) for name, a in recurrent("rnn.", 4, 3, 2).items()}
-    with pytest.raises(UnsupportedError, match=r"rnn\.weight_ih_l0 \(int8\)"):
-        build(arrays)
-
-
-@pytest.mark.parametrize("names", [("weight_scale", "weight_zero_point"), ("weight.scales", "")])
-def test_scaled_integers_are_dequantised(names: tuple[str, str]) -> None:
-    q = np.array([[-3, 4], [5, 127]], np.int8)
-    scale, zero = np.array([0.5, 0.25], np.float32), np.array([1, -1], np.int8)
-    arrays: dict[str, Array] = {
-        "fc.weight": q,
-        f"fc.{names[0]}": scale,
-        "fc.bias": rows(2).astype("f4"),
-    }
-    if names[1]:
-        arrays[f"fc.{names[1]}"] = zero
-    else:
-        zero = np.zeros(2, np.int8)
-    state = StateDict(Found(arrays))
-    assert state.notes == ["quantised, read as float32: fc.weight"]
-    got = state.build().parameters.values["weight"]
-    np.testing.assert_array_equal(got, (q.astype(float) - zero[:, None]) * scale[:, None])
-
-
-@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
-def test_scales_have_the_axis_of_their_shape(shape: tuple[int, int]) -> None:
-    q, scale = np.array([[-3, 4], [5, 127]], np.int8), rows(2).reshape(shape) + 1
-    got = build({"fc.weight": q, "fc.weight_scale": scale, "fc.bias": rows(2)}, dtype="float64")
-    np.testing.assert_allclose(got.parameters.values["weight"], q * scale, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("parts", "gap", "layers"),
-    [
-        (recurrent("0.", 3, 2, 2) | linear("2.", 2, 1), "1", "['0', '2']"),
-        (linear("fc.1.", 2, 1), "fc.0", "['fc.1']"),
-        (recurrent("rnn.", 3, 2, 2) | linear("fc.1.", 2, 1), "fc.0", "['rnn', 'fc.1']"),
-        (
-            linear("net.a.1.", 2, 2) | linear("net.a.4.", 2, 1),
-            "net.a.0, net.a.2, net.a.3",
-            "['1', '4']",
-        ),
-    ],
-)
-def test_a_gap_between_numbers_is_named(parts: dict[str, Array], gap: str, layers: str) -> None:
-    with pytest.raises(UnsupportedError) as raised:
-        build(parts)
-    assert str(raised.value) == (
-        f"at {gap} is a layer without parameters, which is not in the file; expected the layers "
-        f"with what is there, such as 'ReLU', or without it if it is dropout, as layers={layers}"
-    )
-    assert f"at {gap} is" in StateDict(Found(parts)).contents("npz").notes[0]
-
-
-def test_what_was_in_a_gap_is_not_lost_in_a_state_dict(tmp_path: Path) -> None:
-    parts = recurrent("rnn.", 3, 2, 2) | linear("fc.0.", 2, 2) | linear("fc.2.", 2, 1)
-    model = build(parts, layers=["rnn", "fc.0", "ReLU", "fc.2"])
-    assert list(model.parameters.shapes) == list(parts)
-    with pytest.warns(UserWarning, match=r"does not hold: fc.1: ReLU\(\)"):
-        interchange.save(model, tmp_path / "m.pt")
-    with pytest.raises(UnsupportedError, match=r"at fc.1 is a layer without parameters"):
-        interchange.load(tmp_path / "m.pt")
-
-
-def test_what_is_in_a_gap_can_be_given() -> None:
-    parts = recurrent("0.", 3, 2, 2) | linear("2.", 2, 1)
-    assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
 
 
 def test_a_classifier_is_given_by_the_names_of_its_layers() -> None:
@@ -523,18 +221,6 @@ def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_bytes(b"")
     with pytest.raises(DamagedFileError, match=r"m.pt' is empty, expected a model"):
         interchange.load(tmp_path / "m.pt")
-
-
-def test_a_search_for_an_order_ends() -> None:
-    parts: dict[str, Array] = {}
-    for n in range(30):
-        parts |= recurrent(f"{chr(97 + n)}.", 1, 2, 2)
-    with pytest.raises(UnsupportedError, match="no order fits"):
-        build(parts | linear("fc.", 9, 2), ordered=False)
-
-
-def test_a_long_name_takes_no_time() -> None:
-    assert repr(build(linear(f"{'att_' * 25_000}!.", 3, 2))) == "Linear(3, 2)"  # it was quadratic
 
 
 def test_models_are_layers_of_this_package() -> None:
