@@ -202,8 +202,9 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     contents = read(path)
     model = build(contents, path, options)
     if guessed := guessed_options(contents, model, options):
-        taken = " and ".join(f"{name}={value!r}" for name, value in guessed.items())
-        told = f"{str(path)!r} does not tell {taken}: give what the module has"
+        taken = ", ".join(f"{name}={value!r}" for name, value in guessed.items())
+        told = f"{str(path)!r} does not tell {' and '.join(guessed)}, so it takes {taken}"
+        told += "; give load what the module has"
         warnings.warn(told, stacklevel=2)
     return model
 

@@ -190,7 +190,10 @@ def test_weights_alone_are_warned_of(tmp_path: Path) -> None:
     path = written(
         tmp_path, {"d": of_keras_2("d", K, c, names=("kernel", "bias"))}, version="2.4.0"
     )
-    with pytest.warns(UserWarning, match="does not tell layers='default activations, every step'"):
+    with pytest.warns(
+        UserWarning,
+        match="layers, so it takes layers='default activations, every step'",
+    ):
         load(path)
     load(path, layers={"d": {"activation": "tanh"}})
 

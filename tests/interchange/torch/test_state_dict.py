@@ -312,10 +312,13 @@ def test_load_warns_of_what_a_file_leaves_open(tmp_path: Path) -> None:
     arrays: Any = recurrent("rnn.", 1, 2, 3) | {"fc.weight": np.ones((2, 3))}
     np.savez(tmp_path / "m.npz", **arrays)
     with pytest.warns(
-        UserWarning, match=r"m\.npz' does not tell nonlinearity='tanh' and batch_first=False: giv"
+        UserWarning,
+        match="not tell nonlinearity and batch_first, so it takes nonlinearity='tanh', ",
     ):
         interchange.load(tmp_path / "m.npz")
-    with pytest.warns(UserWarning, match="does not tell nonlinearity='tanh': give"):
+    with pytest.warns(
+        UserWarning, match="tell nonlinearity, so it takes nonlinearity='tanh'; give"
+    ):
         interchange.load(tmp_path / "m.npz", batch_first=True)
     interchange.load(tmp_path / "m.npz", batch_first=False, nonlinearity="relu")
     interchange.load(tmp_path / "m.npz", layers=["fc"])  # which has neither
