@@ -14,7 +14,7 @@ import pytest
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError, load, read
 from numpy_rnn.reading import DamagedFileError
-from tests.interchange.keras.test_file import X, gru_reset_before, hard, lstm, weights
+from tests.interchange.keras.by_hand import X, gru_reset_before, hard, lstm, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not tell layers")
 Groups = Mapping[str, Mapping[str, Array]]  # the arrays of each layer, by the names in the file
