@@ -47,9 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Refuse the mark where nothing reads what a test returns."""
-    if item.get_closest_marker("gradcheck") and issubclass(
-        getattr(item, "cls", None) or object, TestCase
-    ):
+    of_unittest = issubclass(getattr(item, "cls", None) or object, TestCase)
+    if of_unittest and item.get_closest_marker("gradcheck"):
         text = "gradcheck: unittest reads no result of a test, so call assert_gradients in it"
         pytest.fail(text, pytrace=False)
 
@@ -62,8 +61,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = pyfuncitem._fixtureinfo.argnames
     target = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
     if target is None:
-        pytest.fail(
-            "gradcheck: the test returned None, expected what is to be checked", pytrace=False
-        )
+        pytest.fail("gradcheck: the test returned None, not what is to be checked", pytrace=False)
     _check(target, *mark.args, **mark.kwargs)
     return True

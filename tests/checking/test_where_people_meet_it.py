@@ -85,7 +85,7 @@ def test_the_fixture_and_the_mark(pytester: pytest.Pytester) -> None:
         "-p", "numpy_rnn.checking.plugin", "-p", "no:cacheprovider"
     )
     result.assert_outcomes(passed=1, failed=5)
-    result.stdout.fnmatch_lines(["*returned None, expected what is to be checked*"])
+    result.stdout.fnmatch_lines(["*returned None, not what is to be checked*"])
     result.stdout.fnmatch_lines(["*unittest reads no result of a test*assert_gradients*"])
     result.stdout.fnmatch_lines(["*suggestion: the gradient of W is off by a constant factor 2*"])
     result.stdout.fnmatch_lines(["*forward takes (x, W), expected a shape for each, got 1*"])
