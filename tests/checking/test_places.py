@@ -68,6 +68,37 @@ def test_a_weight_of_the_input_one_step_before() -> None:
     assert words.startswith("t = 7, ")
 
 
+def test_an_output_without_time_says_nothing_about_the_order() -> None:
+    def forward(x: Array) -> Any:
+        return x[-1].copy(), x.shape
+
+    def backward(d: Array, shape: Any) -> Array:
+        dx = np.zeros(shape)
+        dx[-1], dx[2] = d, 1.0
+        dx[5] = 1.0
+        return dx
+
+    assert diagnosed((forward, backward), "T B D")[1].startswith("t = 5, ")
+
+
+def test_code_that_takes_no_other_inputs() -> None:
+    def forward(p: Array, W: Array) -> Any:
+        if not np.allclose(p.real.sum(axis=-1), 1):
+            raise ValueError
+        return p @ W, (p, W)
+
+    def backward(d: Array, cache: Any) -> Any:
+        dp = d @ cache[1].T
+        dp[3] *= 2
+        return dp, np.einsum("tbd,tbh->dh", cache[0], d)
+
+    p = np.full((7, 3, 5), 0.2)
+    options = {"axes": {"p": "T B D"}, "method": "complex step"}
+    report = check_gradients((forward, backward), p, "5 H", cause_seconds=0, **options)
+    assert report.location is not None
+    assert report.location.words.startswith("t = 3, ")
+
+
 def test_axes_without_a_letter_are_numbered() -> None:
     def backward(d: Array, cache: Any) -> Array:
         return np.where(np.arange(d.size).reshape(d.shape) == 33, 0, d * cache)
