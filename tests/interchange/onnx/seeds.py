@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.interchange import read
 from numpy_rnn.interchange.onnx.protobuf import encode, from_array
 from numpy_rnn.interchange.onnx.write import write
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, LastStep, Linear, Sequential
@@ -116,3 +117,10 @@ def model(graph: dict[str, Any], opset: int = 17) -> bytes:
 def node(op: str, inputs: list[str], outputs: list[str], *attributes: Any) -> dict[str, Any]:
     """A node message."""
     return {"op_type": op, "input": inputs, "output": outputs, "attribute": attributes}
+
+
+def load(data: bytes, folder: Path) -> Any:
+    """Return the model of a file with this content."""
+    path = folder / "model.onnx"
+    path.write_bytes(data)
+    return read(path).build()
