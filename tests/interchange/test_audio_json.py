@@ -294,7 +294,6 @@ def test_other_texts_are_refused(text: str, tmp_path: Path) -> None:
         read(tmp_path / "m.json")
 
 
-@pytest.mark.filterwarnings("ignore:.*does not tell batch_first")
 @pytest.mark.parametrize("content", seeds())
 def test_good_files_load(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\xef\xbb\xbf" + content)  # some editors write this mark

@@ -29,7 +29,6 @@ from tests.interchange.keras.files import (
     seeds,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not tell layers")
 SEEDS = seeds()
 
 

@@ -16,7 +16,6 @@ from numpy_rnn.interchange import UnsupportedError, load, read
 from numpy_rnn.reading import DamagedFileError
 from tests.interchange.keras.by_hand import X, gru_reset_before, hard, lstm, weights
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not tell layers")
 Groups = Mapping[str, Mapping[str, Array]]  # the arrays of each layer, by the names in the file
 W, U, b = weights((2, 12), (3, 12), (12,))
 W2, U2, b2 = (-array for array in (W, U, b))
