@@ -93,7 +93,7 @@ def test_code_that_takes_no_other_inputs() -> None:
         return dp, np.einsum("tbd,tbh->dh", cache[0], d)
 
     p = np.full((7, 3, 5), 0.2)
-    options = {"axes": {"p": "T B D"}, "method": "complex step"}
+    options: dict[str, Any] = {"axes": {"p": "T B D"}, "method": "complex step"}
     report = check_gradients((forward, backward), p, "5 H", cause_seconds=0, **options)
     assert report.location is not None
     assert report.location.words.startswith("t = 3, ")
