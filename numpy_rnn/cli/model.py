@@ -22,10 +22,9 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build, guessed_options
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
 
-# What a state_dict does not tell: in words, what is taken, and the option of the other module.
 # Examples of what a file may leave open, in the words of an option.
 OTHERS = {"batch_first": "true", "nonlinearity": "relu"}
-OTHERS |= {"layers": '{"lstm":{},"dense":{"activation":"softmax"}}'}
+OTHERS |= {"config": """'{"dense":{"activation":"softmax"}}'"""}
 UNTOLD = ("torch", "npz", "pickle")  # formats that do not tell it either
 
 
@@ -49,8 +48,8 @@ def add_to(commands: Any) -> None:
     add_option(run, "--state-in", "FILE", None, "initial state, of --state-out")
     add_option(run, "--state-out", "FILE", None, "final state")
     text = (
-        "what the file does not tell, again for each: layers=NAME,NAME, dtype=float32, "
-        "nonlinearity=relu, batch_first=true, reset_after=false, eps=1e-5"
+        "what the file does not tell, again for each: layers=NAME,NAME, config=JSON, "
+        "dtype=float32, nonlinearity=relu, batch_first=true, reset_after=false, eps=1e-5"
     )
     for parser in (convert, run):
         parser.add_argument(
@@ -87,11 +86,11 @@ def _warn_of_guesses(options: argparse.Namespace, *, flat: bool = False) -> None
 
 def _value(name: str, text: str) -> Any:
     """Return a number, a truth value, names of layers or Keras's settings, or else the text."""
-    is_layers = name == "layers"
-    if not is_layers or text.startswith("{"):
+    names = name == "layers"
+    if not names or text.startswith("{"):
         with suppress(ValueError):
-            return json.loads(text if is_layers else text.lower())
-    return [part.strip() for part in text.split(",")] if is_layers else text
+            return json.loads(text if text.startswith("{") else text.lower())
+    return [part.strip() for part in text.split(",")] if names else text
 
 
 def run_convert(options: argparse.Namespace) -> None:

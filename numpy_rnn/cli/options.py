@@ -80,8 +80,8 @@ def spelled(message: str) -> str:
     >>> spelled("expected the order, as layers=['rnn', 'fc']")
     'expected the order, as --option layers=rnn,fc'
     """
-    names = r"(layers|dtype|nonlinearity|batch_first|reset_after|eps)"
-    message = re.sub(rf"\b{names}(?==(?:\[|\s|$)| is | has )", r"--option \1", message)
+    names = r"(layers|config|dtype|nonlinearity|batch_first|reset_after|eps)"
+    message = re.sub(rf"\b{names}(?==(?:[\[{{]|\s|$)| is | has )", r"--option \1", message)
     message = re.sub(r"\boption (?=')", "--option ", message)
     lists = r"(?<=layers=)\[([^]]*)\]?"  # a long message is cut off
     return re.sub(lists, lambda match: match[1].strip("'").replace("', '", ","), message)

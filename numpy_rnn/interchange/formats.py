@@ -182,7 +182,8 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
     **options
         What the file does not say. For PyTorch's names these are `dtype`, `nonlinearity` (of an
         RNN), `batch_first`, `reset_after` (of a GRU), `eps` (of normalisations) and `layers`, the
-        order of the layers: a list of names, and of layers without parameters between them.
+        order of the layers: a list of names, and of layers without parameters between them. For
+        Keras these are `layers`, and `config`: a dict of each layer's settings to be corrected.
 
     Returns
     -------
@@ -212,11 +213,9 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 def guessed_options(contents: Contents, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a model has, its file leaves open and the user did not give."""
     layers = [*_parts(model)]
-    return {
-        name: value
-        for name, value in contents.guessed.items()
-        if name not in given and any(getattr(layer, name, None) is not None for layer in layers)
-    }
+    told = {*given, *["config" for value in given.values() if isinstance(value, Mapping)]}
+    has = {n for n in contents.guessed for layer in layers if getattr(layer, n, None) is not None}
+    return {n: v for n, v in contents.guessed.items() if n in (has | {"config"}) - told}
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:

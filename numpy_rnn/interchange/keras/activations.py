@@ -57,7 +57,8 @@ class Layers:
         self, entry: Entry, layer: layers.Layer, inputs: int, outputs: int, **weights: Array
     ) -> None:
         if self.size not in (None, inputs):
-            raise ValueError(f"{entry.name} takes {inputs} features, and there are {self.size}")
+            takes = "token ids" if inputs < 0 else f"{inputs} features"
+            raise ValueError(f"{entry.name} takes {takes}, and there are {self.size} features")
         units, own = entry.config.get("units"), getattr(layer, "hidden_size", outputs)
         if units is not None and units != own:
             raise ValueError(f"{entry.name} has weights of {own} units, expected {units!r}")

@@ -2,8 +2,8 @@
 
 A chain of layers becomes a Sequential, batch first, and every other network a Graph. Which layers
 there are is in the file's config; without one it is guessed from names and shapes.
-``load(path, layers=...)`` chooses layers by name, in order, or is a dict that corrects their
-config, with Keras's names for the settings.
+``load(path, config=...)`` corrects the config of layers, with Keras's names for the settings, and
+keeps the rest. ``layers=`` chooses layers by name, in order; as a dict, it also corrects them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ from numpy_rnn.reading import damaged_file_errors, parse_json
 
 FORMAT = "a Keras file"
 KERAS_1 = r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"  # ends of the names of weights
+ADVICE = {  # by whether the file has a config
+    True: "an ONNX file of it, or config={name: {'class_name': ...}}, a layer that is known here",
+    False: "config={name: {'class_name': ...}} and layers=[...], as weights alone tell neither "
+    "the classes of layers, nor their order, nor branches",
+}
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 
 
@@ -52,16 +57,26 @@ def read(path: Path) -> Contents:
         else:
             whole, version = _read_hdf5(file, size)
 
-    def build(layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-        network = whole if layers is None else _line(_choose(whole.entries, layers))
+    known, guessed = any("name" in entry.config for entry in whole.entries), {}
+
+    def build(
+        layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
+        config: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Any:
+        network = _corrected(whole, layers, config or {})
         with damaged_file_errors(path, FORMAT, UnsupportedError):
-            return _build(network, version)
+            try:
+                return _build(network, version)
+            except ValueError as error:
+                as_saved = known and layers is None and config is None
+                if as_saved and not isinstance(error, UnsupportedError):
+                    raise  # the file is damaged
+                raise UnsupportedError(f"{error}; expected {ADVICE[known]}") from None
 
     notes = [f"written by Keras {version}"]
-    guessed = {}
-    if not any("name" in entry.config for entry in whole.entries):
+    if not known:
         notes.append("activations and return_sequences are not in a file of weights alone")
-        guessed["layers"] = "default activations, every step"
+        guessed["config"] = "default activations, every step"
     stateful = [e.name for e in whole.entries if e.config.get("stateful")]
     notes += [f"{name} is stateful: give its state to the next call" for name in stateful]
     named = [(e.name, e) for e in whole.entries]
@@ -115,14 +130,31 @@ def _foreign_masks(calls: Iterable[Call]) -> list[str]:
     return [call.name for call in calls if call.mask and call.mask not in made]
 
 
-def _choose(
-    entries: list[Entry], layers: Iterable[str] | Mapping[str, Mapping[str, Any]]
-) -> list[Entry]:
-    known = {entry.name: entry for entry in entries}
-    configs = layers if isinstance(layers, Mapping) else {name: {} for name in layers}
-    if unknown := [name for name in configs if name not in known]:
-        raise ValueError(f"layers has {unknown}, expected names out of {list(known)}")
-    return [known[n]._replace(config={**known[n].config, **c}) for n, c in configs.items()]
+def _corrected(
+    network: Network,
+    layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None,
+    config: Mapping[str, Mapping[str, Any]],
+) -> Network:
+    """Return the network, or the chosen layers as a line, with what the user gives."""
+    both = [layers if isinstance(layers, Mapping) else {}, config]
+    dicts = all(isinstance(given, Mapping) for given in both)
+    if not dicts or not all(isinstance(own, Mapping) for g in both for own in g.values()):
+        raise TypeError(f"config is {config!r}, expected a dict of each layer's settings")
+    given = {**both[0], **both[1]}
+    names, known = [*(layers or ()), *given], [entry.name for entry in network.entries]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"layers or config has {unknown}, expected names out of {known}")
+
+    def correct(entry: Entry) -> Entry:
+        own = given.get(entry.name, {})
+        kind = own.get("class_name", entry.class_name)
+        return entry._replace(class_name=kind, config={**entry.config, **own})
+
+    if layers is None:
+        calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
+        return network._replace(entries=[*map(correct, network.entries)], calls=calls)
+    found = {entry.name: correct(entry) for entry in network.entries}
+    return _line([found[name] for name in layers])
 
 
 def _line(entries: Iterable[Entry]) -> Network:

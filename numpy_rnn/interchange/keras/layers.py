@@ -29,7 +29,7 @@ class Chain(RecurrentLayers):
 
     def add(self, entry: Entry) -> None:  # noqa: C901, PLR0912 (one case for each kind of layer)
         """Add the counterpart of a layer."""
-        entry = entry.as_class(entry.config.get("class_name", entry.class_name), entry.config)
+        entry = entry.as_class(entry.class_name, entry.config)
         config, weights = entry.config, entry.weights
         match entry.class_name:
             case "SimpleRNN" | "LSTM" | "GRU":
@@ -64,7 +64,7 @@ class Chain(RecurrentLayers):
             case kind if kind in ("Flatten", *WITHOUT_EFFECT):
                 pass
             case "unknown":
-                self._refuse(entry, "weights that tell no class, expected class_name in layers=")
+                self._refuse(entry, "a name and weights that tell no class")
             case _:
                 self._refuse(entry, "")
 

@@ -103,7 +103,7 @@ def test_normalisations_take_no_memory(tmp_path: Path) -> None:
 def test_weights_that_tell_no_class_ask_for_it(tmp_path: Path) -> None:
     table, tokens = np.arange(12.0).reshape(4, 3), np.array([[1, 3]])
     (tmp_path / "m.h5").write_bytes(legacy([("e", "", {}, {"vars": table})], "2.4.0", config=False))
-    with pytest.raises(UnsupportedError, match="class_name in layers="):
+    with pytest.raises(UnsupportedError, match=r"e .unknown. .*expected config=.*class_name"):
         load(tmp_path / "m.h5")
     model = load(tmp_path / "m.h5", layers={"e": {"class_name": "Embedding"}})
     np.testing.assert_array_equal(model.predict(tokens), table[tokens])
@@ -120,6 +120,33 @@ def test_layers_chooses_and_corrects(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, np.tanh(h @ second["kernel"] + second["bias"]), atol=1e-12)
     with pytest.raises(ValueError, match="expected names out of"):
         load(tmp_path / "m.h5", layers=["lsmt"])
+
+
+def test_config_corrects_and_keeps_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "m.h5"
+    (_, _, _, first), (_, _, _, second) = layers = lstm_and_dense()
+    content = legacy(layers, "2.4.0", config=False)
+    y = run(path, content, config={"lstm": {"recurrent_activation": "hard_sigmoid"}})
+    h = lstm(X, first["kernel"], first["recurrent_kernel"], first["bias"], hard(0.2))
+    np.testing.assert_allclose(y, h @ second["kernel"] + second["bias"], atol=1e-12)
+    last = {"return_sequences": False}
+    assert run(path, content, layers=["lstm"], config={"lstm": last}).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"config has \['lsmt'\], expected names out of"):
+        load(path, config={"lsmt": {}})
+    for wrong in ("{", {"lstm": 3}):
+        with pytest.raises(
+            TypeError, match=r"config is .*, expected a dict of each layer's settings"
+        ):
+            load(path, config=wrong)
+
+
+def test_weights_of_branches_tell_no_order(tmp_path: Path) -> None:
+    layers = [*lstm_and_dense(), ("last", "Dense", {}, {"kernel": np.ones((5, 2))})]
+    (tmp_path / "m.h5").write_bytes(legacy(layers, "2.4.0", config=False))
+    with pytest.raises(
+        UnsupportedError, match=r"last takes 5 .* layers=.* weights alone .*branches"
+    ):
+        load(tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize("content", SEEDS)

@@ -17,10 +17,12 @@ from tests.interchange.keras.by_hand import (
     weights,
 )
 from tests.interchange.keras.files import (
+    START,
     Layers,
     encoder_and_decoder,
     functional,
     legacy,
+    lstm_and_dense,
     nodes,
     two_inputs,
 )
@@ -230,3 +232,21 @@ def test_models_inside_models_do_not_multiply_without_end(tmp_path: Path) -> Non
     (tmp_path / "m.h5").write_bytes(functional(parts, ["whole"], {}))
     with pytest.raises(DamagedFileError, match="calls of layers, expected at most"):
         load(tmp_path / "m.h5")
+
+
+def test_config_gives_a_class_of_ones_own_a_counterpart(tmp_path: Path) -> None:
+    first = lstm_and_dense()[0][3]
+    parts: list[tuple[str, str, Any, list[Any]]] = [
+        ("steps", "InputLayer", START | {"batch_input_shape": [None, None, 1, 2]}, []),
+        ("squeeze", "SqueezeLayer", {"axis": 2}, nodes("steps")),
+        ("lstm", "LSTM", {"return_sequences": True}, nodes("squeeze")),
+        ("sum", "Concatenate", {}, nodes("squeeze", "lstm")),
+    ]
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["sum"], {"lstm": first}))
+    own = r"squeeze \(SqueezeLayer\); expected an ONNX file .* config="
+    with pytest.raises(UnsupportedError, match=own):
+        load(tmp_path / "m.h5")
+    reshape = {"class_name": "Reshape", "target_shape": [-1, 2]}
+    (y,) = load(tmp_path / "m.h5", config={"squeeze": reshape})(X[:, :, None])
+    h = lstm(X, first["kernel"], first["recurrent_kernel"], first["bias"])
+    np.testing.assert_allclose(y, np.concatenate([X, h], axis=2), atol=1e-6)

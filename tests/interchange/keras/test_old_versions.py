@@ -191,7 +191,7 @@ def test_weights_alone_are_warned_of(tmp_path: Path) -> None:
     )
     with pytest.warns(
         UserWarning,
-        match="layers, so it takes layers='default activations, every step'",
+        match="config, so it takes config='default activations, every step'",
     ):
         load(path)
     load(path, layers={"d": {"activation": "tanh"}})
