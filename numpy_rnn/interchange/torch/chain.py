@@ -77,6 +77,21 @@ def find_orders(parts: Parts, order: Sequence[str] | None = None) -> list[list[S
     return []
 
 
+def longest_run(parts: Parts, broken: set[str]) -> list[str]:
+    """Return the most parts that fit one after another, without those of broken Sequentials."""
+    runs, size = [list[str]()], None
+    for name, part in parts.items():
+        parent, _, number = part.name.rpartition(".")
+        if parent in broken and number.isdecimal():
+            continue
+        fitting = [choice for choice in part.choices if choice.size_in == size]
+        if not fitting:
+            runs.append([])
+        runs[-1].append(name)
+        size = (fitting or part.choices)[0].size_out
+    return max(runs, key=len)
+
+
 def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:
     """Return the numbers missing in a Sequential, and the pickled modules such as activations."""
     gaps, numbers = list[str](), dict[str, list[int]]()

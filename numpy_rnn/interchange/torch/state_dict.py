@@ -19,9 +19,9 @@ import numpy as np
 
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, first_ones
-from numpy_rnn.interchange.torch.chain import find_gaps, find_orders, why_no_chain
+from numpy_rnn.interchange.torch.chain import find_gaps, find_orders, longest_run, why_no_chain
 from numpy_rnn.interchange.torch.numbers import computed, floating, unwrapped
-from numpy_rnn.interchange.torch.parts import RECURRENT, Choice, Part
+from numpy_rnn.interchange.torch.parts import RECURRENT, TOKENS, Choice, Part
 from numpy_rnn.interchange.torch.tree import Found
 from numpy_rnn.interchange.torch.unpickle import Instance
 from numpy_rnn.layers import RNN, Layer
@@ -162,9 +162,10 @@ class StateDict:
             raise self._error(f"no layer that is known here has {names}")
         found = find_orders(self.parts, list(self.parts)) if self.ordered else []
         found = found or find_orders(self.parts)
-        if len(found) != 1:
-            fits = f"{len(found)} orders fit" if found else "no order fits"
-            raise self._error(f"{fits} their sizes")
+        if not found:
+            raise self._error("no order fits their sizes: it may hold several networks")
+        if len(found) > 1:
+            raise self._error(f"{len(found)} orders fit their sizes", [n for n, _ in found[0]])
         reason = why_no_chain(self.parts, found[0], self.tied)
         if reason and not self.gaps:
             raise self._error(reason, [name for name, _ in found[0]])
@@ -172,7 +173,9 @@ class StateDict:
 
     def _error(self, reason: str, order: Iterable[str] = ()) -> UnsupportedError:
         lines = [f"{name or '-'} is {part.choices[0]}" for name, part in self.parts.items()]
-        names = self._named(order or self.parts)
+        lost = [name.rpartition(".")[0].rpartition(".") for name in self.leftover]
+        broken = {parent for parent, _, number in lost if number.isdecimal()}
+        names = self._named(order or longest_run(self.parts, broken) or self.parts)
         whole = "an ONNX file of the whole network, or " if self.leftover else ""
         return UnsupportedError(
             f"it holds {'; '.join(first_ones(lines)) or 'no layers'}, and {reason}; expected "
@@ -190,10 +193,15 @@ class StateDict:
             # In a gap it has the gap's name, so that a state_dict of the model has the gap too.
             before = after_gap if after_gap in self.gaps else f"own{n}"
             if isinstance(layer, Layer):
+                size = None  # it may change it
                 yield before, layer
             elif layer in self.parts:
                 choices = self.parts[layer].choices
-                fitting = [c for c in choices if size in (None, c.size_in)] or choices
+                fitting = [c for c in choices if size in (None, c.size_in)]
+                if not fitting:
+                    needs = choices[0].size_in
+                    what = "token ids" if needs == TOKENS else f"{needs} features"
+                    raise UnsupportedError(f"{layer} takes {what}, after a layer that gives {size}")
                 following = [p for p in map(str, layers[n + 1 : n + 2]) if p in self.parts]
                 after = [c.size_in for part in following for c in self.parts[part].choices]
                 fitting = [c for c in fitting if c.size_out in after] or fitting

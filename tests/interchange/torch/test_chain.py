@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from numpy_rnn import LastStep, Tanh, interchange
+from numpy_rnn import LastStep, Linear, Tanh, interchange
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange import UnsupportedError
 from numpy_rnn.interchange.torch.state_dict import StateDict
@@ -42,6 +42,39 @@ def test_an_order_that_cannot_be_told_is_asked_for() -> None:
 def test_sizes_that_fit_in_no_order_are_named() -> None:
     with pytest.raises(UnsupportedError, match="no order fits their sizes"):
         build(recurrent("rnn.", 3, 2, 2) | linear("fc.", 3, 4))
+
+
+TWO = {"encoder.embed.weight": rows(5, 2)} | recurrent("encoder.rnn.", 3, 2, 4)
+TWO |= {"decoder.embed.weight": rows(5, 2)} | recurrent("decoder.rnn.", 3, 2, 4)
+TWO |= linear("decoder.fc.", 4, 3)
+PICTURES = {"cnn.0.weight": rows(2, 1, 3, 3), "cnn.1.weight": rows(2), "cnn.1.bias": rows(2)}
+PICTURES |= {"cnn.1.running_mean": rows(2), "cnn.1.running_var": rows(2)}
+PICTURES |= recurrent("rnn.", 3, 2, 4) | linear("fc.", 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("parts", "layers"),
+    [(TWO, ["decoder.embed", "decoder.rnn", "decoder.fc"]), (PICTURES, ["rnn", "fc"])],
+)
+def test_layers_that_are_proposed_fit(parts: dict[str, Array], layers: list[str]) -> None:
+    with pytest.raises(UnsupportedError) as raised:
+        build(parts)
+    assert str(raised.value).endswith(f"layers={layers}")
+    build(parts, layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("layers", "what"),
+    [
+        (["encoder.rnn", "decoder.embed"], "decoder.embed.*takes token ids.*gives 4"),
+        (["encoder.rnn", "ReLU", "decoder.rnn"], "decoder.rnn.*takes 2 features.*gives 4"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(layers: list[str], what: str) -> None:
+    with pytest.raises(UnsupportedError, match=what):
+        build(TWO, layers=layers)
+    own = Linear(4, 2, rng=0)
+    assert build(TWO, layers=["encoder.rnn", own, "decoder.rnn"]).layers["own1"] is own
 
 
 @pytest.mark.parametrize(
