@@ -47,7 +47,12 @@ def read(path: Path) -> Contents:
     for entry, reader in READERS.items():
         if entry in model:
             return reader(model)
-    if "class_name" in model or "modelTopology" in model:
+    if "modelTopology" in model:
+        raise UnsupportedError(
+            "it is of TensorFlow.js: make a Keras file with tensorflowjs_converter "
+            "--output_format=keras, or ONNX of a graph-model with tf2onnx"
+        )
+    if "class_name" in model:
         raise UnsupportedError("it holds the layers of Keras alone: save the whole model as .keras")
     if not all(isinstance(value, list) for value in model.values()):
         raise UnsupportedError("it holds other things than lists of weights, expected a model")

@@ -86,7 +86,7 @@ HINTS = {
     rb"\x1f\x8b|BZh|\xfd?7z|Rar!|\x28\xb5\x2f|x[\1\x5e\x9c\xda]": "it is compressed: unpack it",
     rb"version https://git-lfs": "it is a pointer of Git LFS: fetch the file itself",
     rb"\s*<(!doctype|html)": "it is a web page: download the file itself",
-    rb".{4}TFL3|model_checkpoint_path|name:.*\.(index|meta|pb|data-\d+-of-\d+)$": (
+    rb".{4}TFL3|model_checkpoint_path|(name|inside):.*\.(index|meta|pb|data-\d+-of-\d+)$": (
         "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
     ),
 }
@@ -108,6 +108,11 @@ PROGRAMS = {
     "llama.cpp": rb"GGUF|lmgg",
     "onnxruntime": rb".{4}ORTM",
     "ExecuTorch": rb".{4}ET\d\d",
+    "RNNoise": rb"rnnoise-nu|DNNw",
+    "RTen": rb"RTEN",
+    "Tesseract": rb"name:.*\.traineddata$",
+    "Burn": rb".\xa8metadata",
+    "spaCy": rb".\xa5nodes",  # which Flax's pattern may match too, so it comes later
     "TensorRT": rb"ptrt|name:.*\.(engine|trt)$",
 }
 ADVICE = "load the file that it was made from, export to ONNX there, or save the arrays with "

@@ -48,6 +48,12 @@ PROGRAMS = {
     ("m.ort", b"\x24\0\0\0ORTM"): "onnxruntime",
     ("m.pte", b"\x38\0\0\0ET12"): "ExecuTorch",
     ("m.engine", b"ptrt\0\0"): "TensorRT",
+    ("weights.txt", b"rnnoise-nu model file version 1\n"): "RNNoise",
+    ("weights_blob.bin", b"DNNw\0\0\0\0"): "RNNoise",
+    ("m.rten", b"RTEN\2\0\0\0"): "RTen",
+    ("eng.traineddata", b"\x18\0\0\0\xff\xff"): "Tesseract",
+    ("m.mpk", b"\x82\xa8metadata\x85"): "Burn",
+    ("model", b"\x84\xa5nodes\x91\x84\xa5index\0\xa6params\x90"): "spaCy",
 }
 
 
@@ -80,13 +86,21 @@ def test_a_checkpoint_s_index_of_tensorflow(tmp_path: Path) -> None:
     "content",
     [
         {"class_name": "Sequential", "config": {"layers": []}, "keras_version": "2.4.0"},
-        {"modelTopology": {}, "weightsManifest": [], "format": "layers-model"},
     ],
 )
 def test_an_architecture_without_weights(content: object, tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(UnsupportedError, match=r"layers of Keras.*: save the whole model"):
         interchange.load(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize("form", ["layers-model", "graph-model"])
+def test_tensorflow_js(form: str, tmp_path: Path) -> None:
+    content = {"format": form, "modelTopology": {}, "weightsManifest": []}
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    what_to_do = "it is of TensorFlow.js: .*tensorflowjs_converter .*tf2onnx"
+    with pytest.raises(UnsupportedError, match=what_to_do):
+        interchange.load(tmp_path / "model.json")
 
 
 @pytest.mark.parametrize("name", ["m.unknown", "m"])
@@ -125,6 +139,7 @@ def test_a_file_has_one_format_whatever_the_order_in_which_they_are_asked(
 @pytest.mark.parametrize(
     ("entry", "hint"),
     [
+        ("m/saved_model.pb", "it is of TensorFlow"),
         ("policy.pth", "it is an archive that holds 'policy.pth': unpack it first"),
         ("m/data/weights/model_weights_config.json", "it is of torch.export: save the state_dict"),
     ],
@@ -181,5 +196,5 @@ def test_a_part_of_a_model_is_not_taken_for_the_whole(name: str, tmp_path: Path)
 def test_a_tar_without_a_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with TarFile(tmp_path / "m.tar", "w") as archive:
         archive.addfile(TarInfo("model.safetensors"))
-    with pytest.raises(DamagedFileError, match="it is an archive that PyTorch did not write"):
+    with pytest.raises(DamagedFileError, match="PyTorch did not write: unpack it first"):
         interchange.load(tmp_path / "m.tar")

@@ -21,7 +21,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.contents import UnsupportedError, open_zip
+from numpy_rnn.interchange.contents import UnsupportedError, first_ones, open_zip
 from numpy_rnn.interchange.torch.numbers import dequantise
 from numpy_rnn.interchange.torch.packed import Packed
 from numpy_rnn.interchange.torch.script import add_options
@@ -210,11 +210,14 @@ def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
             content = archive.extractfile(member) if member.isreg() else None
             if member.name in ("storages", "tensors", "pickle") and content is not None:
                 parts[member.name] = BytesIO(content.read(len(data)))
+        held = first_ones(archive.getnames())
     known: dict[Any, Any] = {}
 
     def value(part: str) -> Any:
         if part not in parts:
-            raise ValueError(f"it is an archive that PyTorch did not write: it has no {part!r}")
+            raise ValueError(
+                f"it is an archive that PyTorch did not write: unpack it first: {held}"
+            )
         return Machine(parts[part], table, known.__getitem__).run()
 
     for _ in range(value("storages")):

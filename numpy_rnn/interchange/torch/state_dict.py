@@ -35,6 +35,7 @@ PARAMETER = re.compile(
     r"(?:(?P<part>.*)\.)?(?:(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"(?:_l(?P<layer>\d{1,4}))?(?P<reverse>_reverse)?|(?P<plain>weight|bias|running_\w+))"
 )
+OWN_NAME = re.compile(r"(.+?)[._]?w(?:eights?)?_?ih", re.IGNORECASE)
 
 
 class StateDict:
@@ -152,8 +153,10 @@ class StateDict:
         named = [f"{n} ({kind})" if "float" not in kind else n for n, kind in kinds.items()]
         names = ", ".join(first_ones(named)) or "nothing"
         if not self.parts:
+            own = next(filter(None, map(OWN_NAME.fullmatch, self.leftover)), None)
+            such = f"{own[1]}.weight_ih_l0' for {own[0]!r}" if own else "rnn.weight_ih_l0'"
             raise UnsupportedError(
-                f"it holds {names}, expected PyTorch's names, such as 'rnn.weight_ih_l0'; "
+                f"it holds {names}, expected PyTorch's names, such as '{such}; "
                 "interchange.gates.convert_gates converts what other libraries have"
             )
         if self.apart:

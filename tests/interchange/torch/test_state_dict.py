@@ -220,3 +220,9 @@ def test_load_warns_of_what_a_file_leaves_open(tmp_path: Path) -> None:
         interchange.load(tmp_path / "m.npz", batch_first=True)
     interchange.load(tmp_path / "m.npz", batch_first=False, nonlinearity="relu")
     interchange.load(tmp_path / "m.npz", layers=["fc"])  # which has neither
+
+
+@pytest.mark.parametrize("name", ["enc_w_ih", "enc.W_ih", "enc.weights_ih"])
+def test_names_of_ones_own_are_told_what_they_stand_for(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"such as 'enc.weight_ih_l0' for '{name}'"):
+        build({name: rows(6, 3), name.replace("ih", "hh"): rows(6, 2)})
