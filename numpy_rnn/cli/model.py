@@ -86,11 +86,11 @@ def _warn_of_guesses(options: argparse.Namespace, *, flat: bool = False) -> None
 
 def _value(name: str, text: str) -> Any:
     """Return a number, a truth value, names of layers or Keras's settings, or else the text."""
-    names = name == "layers"
-    if not names or text.startswith("{"):
-        with suppress(ValueError):
-            return json.loads(text if text.startswith("{") else text.lower())
-    return [part.strip() for part in text.split(",")] if names else text
+    if name == "layers":
+        return [part.strip() for part in text.split(",")]
+    with suppress(ValueError):
+        return json.loads(text if name == "config" else text.lower())
+    return text
 
 
 def run_convert(options: argparse.Namespace) -> None:

@@ -112,7 +112,7 @@ def test_numbers_spaces_and_settings_are_options(folder: Path, command: Command)
         keras_files.legacy(keras_files.lstm_and_dense(), "2.4.0", config=False)
     )
     settings = '{"lstm": {"return_sequences": false}, "dense": {"activation": "elu"}}'
-    done = command("convert", "w.h5", "w.safetensors", "--option", f"layers={settings}")
+    done = command("convert", "w.h5", "w.safetensors", "--option", f"config={settings}")
     assert "LastStep(batch_first=True), Linear(" in done.stdout
     assert "ELU()" in done.stdout
 

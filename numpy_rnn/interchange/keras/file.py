@@ -3,7 +3,7 @@
 A chain of layers becomes a Sequential, batch first, and every other network a Graph. Which layers
 there are is in the file's config; without one it is guessed from names and shapes.
 ``load(path, config=...)`` corrects the config of layers, with Keras's names for the settings, and
-keeps the rest. ``layers=`` chooses layers by name, in order; as a dict, it also corrects them.
+keeps the rest. ``layers=`` chooses layers by name, in order.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ FORMAT = "a Keras file"
 KERAS_1 = r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"  # ends of the names of weights
 ADVICE = {  # by whether the file has a config
     True: "an ONNX file of it, or config={name: {'class_name': ...}}, a layer that is known here",
-    False: "config={name: {'class_name': ...}} and layers=[...], as weights alone tell neither "
-    "the classes of layers, nor their order, nor branches",
+    False: "layers=[...] in their order, and config={name: {'class_name': ...}}, as weights alone "
+    "tell neither the classes of layers, nor their order, nor branches",
 }
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 
@@ -60,8 +60,7 @@ def read(path: Path) -> Contents:
     known, guessed = any("name" in entry.config for entry in whole.entries), {}
 
     def build(
-        layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
-        config: Mapping[str, Mapping[str, Any]] | None = None,
+        layers: Iterable[str] | None = None, config: Mapping[str, Mapping[str, Any]] | None = None
     ) -> Any:
         network = _corrected(whole, layers, config or {})
         with damaged_file_errors(path, FORMAT, UnsupportedError):
@@ -130,31 +129,27 @@ def _foreign_masks(calls: Iterable[Call]) -> list[str]:
     return [call.name for call in calls if call.mask and call.mask not in made]
 
 
-def _corrected(
-    network: Network,
-    layers: Iterable[str] | Mapping[str, Mapping[str, Any]] | None,
-    config: Mapping[str, Mapping[str, Any]],
-) -> Network:
+def _corrected(network: Network, layers: Iterable[str] | None, config: Any) -> Network:
     """Return the network, or the chosen layers as a line, with what the user gives."""
-    both = [layers if isinstance(layers, Mapping) else {}, config]
-    dicts = all(isinstance(given, Mapping) for given in both)
-    if not dicts or not all(isinstance(own, Mapping) for g in both for own in g.values()):
+    if not isinstance(config, Mapping) or not all(isinstance(v, Mapping) for v in config.values()):
         raise TypeError(f"config is {config!r}, expected a dict of each layer's settings")
-    given = {**both[0], **both[1]}
-    names, known = [*(layers or ()), *given], [entry.name for entry in network.entries]
-    if unknown := [name for name in names if name not in known]:
+    if isinstance(layers, Mapping):
+        raise TypeError("layers is a dict, expected a list of names, and settings in config")
+    chosen, known = list(layers or ()), [entry.name for entry in network.entries]
+    if unknown := [name for name in [*chosen, *config] if name not in known]:
         raise ValueError(f"layers or config has {unknown}, expected names out of {known}")
 
     def correct(entry: Entry) -> Entry:
-        own = given.get(entry.name, {})
+        own = config.get(entry.name, {})
         kind = own.get("class_name", entry.class_name)
         return entry._replace(class_name=kind, config={**entry.config, **own})
 
-    if layers is None:
-        calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
-        return network._replace(entries=[*map(correct, network.entries)], calls=calls)
-    found = {entry.name: correct(entry) for entry in network.entries}
-    return _line([found[name] for name in layers])
+    entries = [*map(correct, network.entries)]
+    if layers is not None:
+        found = {entry.name: entry for entry in entries}
+        return _line([found[name] for name in chosen])
+    calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
+    return network._replace(entries=entries, calls=calls)
 
 
 def _line(entries: Iterable[Entry]) -> Network:
@@ -228,7 +223,7 @@ def _guessed(file: File) -> Network:
         raise ValueError("it has neither layer_names nor layers")
     below = {name: [path for path in arrays if path.startswith(f"{name}/")] for name in groups}
     entries = [guess_class(n, _in_order(arrays, "", n), paths) for n, paths in below.items()]
-    order = f"an order that the file does not have, expected layers={groups} in their order"
+    order = f"{groups}, whose order the file does not have"
     return _line(entries)._replace(reason=order if len(groups) > 1 else "")
 
 

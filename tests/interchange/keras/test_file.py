@@ -103,9 +103,9 @@ def test_normalisations_take_no_memory(tmp_path: Path) -> None:
 def test_weights_that_tell_no_class_ask_for_it(tmp_path: Path) -> None:
     table, tokens = np.arange(12.0).reshape(4, 3), np.array([[1, 3]])
     (tmp_path / "m.h5").write_bytes(legacy([("e", "", {}, {"vars": table})], "2.4.0", config=False))
-    with pytest.raises(UnsupportedError, match=r"e .unknown. .*expected config=.*class_name"):
+    with pytest.raises(UnsupportedError, match=r"e .unknown. .*expected .* config=.*class_name"):
         load(tmp_path / "m.h5")
-    model = load(tmp_path / "m.h5", layers={"e": {"class_name": "Embedding"}})
+    model = load(tmp_path / "m.h5", config={"e": {"class_name": "Embedding"}})
     np.testing.assert_array_equal(model.predict(tokens), table[tokens])
 
 
@@ -115,7 +115,7 @@ def test_layers_chooses_and_corrects(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="top"):
         run(tmp_path / "m.h5", content)
     config = {"lstm": {"recurrent_activation": "hard_sigmoid"}, "dense": {"activation": "tanh"}}
-    y = run(tmp_path / "m.h5", content, layers=config)
+    y = run(tmp_path / "m.h5", content, layers=["lstm", "dense"], config=config)
     h = lstm(X, first["kernel"], first["recurrent_kernel"], first["bias"], hard(0.2))
     np.testing.assert_allclose(y, np.tanh(h @ second["kernel"] + second["bias"]), atol=1e-12)
     with pytest.raises(ValueError, match="expected names out of"):
@@ -138,6 +138,8 @@ def test_config_corrects_and_keeps_the_rest(tmp_path: Path) -> None:
             TypeError, match=r"config is .*, expected a dict of each layer's settings"
         ):
             load(path, config=wrong)
+    with pytest.raises(TypeError, match="layers is a dict, expected a list of names"):
+        load(path, layers={"lstm": {}})
 
 
 def test_weights_of_branches_tell_no_order(tmp_path: Path) -> None:

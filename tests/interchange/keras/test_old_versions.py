@@ -194,7 +194,7 @@ def test_weights_alone_are_warned_of(tmp_path: Path) -> None:
         match="config, so it takes config='default activations, every step'",
     ):
         load(path)
-    load(path, layers={"d": {"activation": "tanh"}})
+    load(path, config={"d": {"activation": "tanh"}})
 
 
 def test_a_name_with_a_slash(tmp_path: Path) -> None:
