@@ -117,7 +117,8 @@ def rtneural(file: dict[str, Any], x: Array) -> Callable[[], Array]:
 
 def load(path: Path, layers: Any) -> Any:
     """Return layers of a file of weights in float64."""
-    model = interchange.load(path, layers=layers)
+    config = layers if isinstance(layers, dict) else {}
+    model = interchange.load(path, layers=list(layers), config=config)
     model.parameters.to("float64")
     return model
 
