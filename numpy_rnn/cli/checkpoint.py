@@ -163,12 +163,12 @@ def _model_lines(contents: interchange.Contents, runs: dict[str, str | None]) ->
     kinds = ", ".join(dict.fromkeys(array.dtype.name for array in arrays.values()))
     return [
         f"Format: {contents.format}",
-        f"Model: {size:,} parameters, {kinds}".removesuffix(", "),
-        *(f"  {line}" for line in contents.architecture),
+        f"Runs as {runs['runs_as']}" if runs["runs_as"] else f"Cannot run: {runs['refused']}",
+        *(f"Not told: {name}, taken as {value}" for name, value in contents.guessed.items()),
         *("Unusual" for _ in contents.notes[:1]),
         *(f"  {spelled(note)}" for note in contents.notes),
-        *(f"Not told: {name}, taken as {value}" for name, value in contents.guessed.items()),
-        f"Runs as {runs['runs_as']}" if runs["runs_as"] else f"Cannot run: {runs['refused']}",
+        f"Model: {size:,} parameters, {kinds}".removesuffix(", "),
+        *(f"  {line}" for line in contents.architecture),
         *_table(arrays),
     ]
 
