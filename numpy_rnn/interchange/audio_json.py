@@ -48,10 +48,7 @@ def read(path: Path) -> Contents:
         if entry in model:
             return reader(model)
     if "modelTopology" in model:
-        raise UnsupportedError(
-            "it is of TensorFlow.js: make a Keras file with tensorflowjs_converter "
-            "--output_format=keras, or ONNX of a graph-model with tf2onnx"
-        )
+        raise UnsupportedError("it is of TensorFlow.js: use tensorflowjs_converter or tf2onnx")
     if "class_name" in model:
         raise UnsupportedError("it holds the layers of Keras alone: save the whole model as .keras")
     if not all(isinstance(value, list) for value in model.values()):
@@ -196,9 +193,8 @@ def _prelu(entry: Entry) -> list[Entry]:
 
 def _self_test(model: Layer, D: int, audio: Any, output: Any) -> float:
     x, expected = (np.array(v, np.float32).reshape(-1, 1) for v in (audio, output))
-    steps = min(
-        len(x), len(expected), 10**7 // D, 10**9 // (1 + model.parameters.data.size), 10_000
-    )
+    most = min(10**7 // D, 10**9 // (1 + model.parameters.data.size), 10_000)
+    steps = min(len(x), len(expected), most)
     y, _ = model.predict(np.pad(x[:steps], ((0, 0), (0, D - 1))))
     worst = float(np.abs(y - expected[:steps]).max(initial=0))
     if not worst <= TOLERANCE:

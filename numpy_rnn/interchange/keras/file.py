@@ -94,29 +94,27 @@ def read(path: Path) -> Contents:
 
 def _build(network: Network, version: str) -> Any:
     """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
-    others, chain = _foreign_masks(network.calls), Chain(version)
-    reason = network.reason or (f"a mask of {others[0]} that no layer makes" if others else "")
+    reasons, chain = [network.reason] * bool(network.reason), Chain(version)
+    reasons += [f"a mask of {name} that no layer makes" for name in _foreign_masks(network.calls)]
     trained = [call.name for call in network.calls if is_training(call.options)]
-    reason = reason or (f"{trained[0]}, called with training=True" if trained else "")
-    network = network._replace(reason=reason)
+    reasons += [f"{name}, called with training=True" for name in trained]
     dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
     calls = with_ranks(network.calls, dtype)
-    if network.is_chain and not reason:
+    if network.is_chain and not reasons:
         model = ""
         for call in calls:
             if chain.masked and not chain.ended and model != call.entry.name.rpartition("/")[0]:
                 chain.unsupported.append(f"a mask that enters or leaves {model or call.entry.name}")
             model = call.entry.name.rpartition("/")[0]
             chain.add(call.entry)
-        reason = "; ".join(chain.unsupported)
-        if not reason:
+        if not chain.unsupported:
             return chain.model()
-    if not network.reason:
-        try:
+    try:
+        if not reasons:
             return to_graph(calls, network.outputs, dtype, version)
-        except UnsupportedError as error:
-            reason = str(error)
-    raise UnsupportedError(f"there is no counterpart here for: {reason}")
+    except UnsupportedError as error:
+        reasons = [str(error)]
+    raise UnsupportedError(f"there is no counterpart here for: {reasons[0]}")
 
 
 def _foreign_masks(calls: Iterable[Call]) -> list[str]:
@@ -146,8 +144,7 @@ def _corrected(network: Network, layers: Iterable[str] | None, config: Any) -> N
 
     entries = [*map(correct, network.entries)]
     if layers is not None:
-        found = {entry.name: entry for entry in entries}
-        return _line([found[name] for name in chosen])
+        return _line(entry for name in chosen for entry in entries if entry.name == name)
     calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
     return network._replace(entries=entries, calls=calls)
 
@@ -229,9 +226,7 @@ def _guessed(file: File) -> Network:
 
 def _variables(file: File) -> dict[str, Array]:
     """Return the arrays of Keras 3's layers, and of late Keras 2's, by the same paths."""
-    arrays: dict[str, Array] = {}
-    for root in ROOTS:
-        arrays |= file.arrays(root)
+    arrays = file.arrays(ROOTS[0]) | file.arrays(ROOTS[1])
     return {path.replace(ROOTS[1], ROOTS[0]): array for path, array in arrays.items()}
 
 

@@ -97,14 +97,11 @@ class File:
             sizes = struct.unpack_from("<HHH", data, header + 2)
             name_size, type_size, space_size = (n + (-n % 8 if padded else 0) for n in sizes)
             space = at + name_size + type_size
-            if (
-                data[at + name_size] & 15 != VLEN
-                or not 1 <= data[space] <= 2
-                or data[space + 1] > 1
-            ):
+            kind, version, axes = data[at + name_size] & 15, data[space], data[space + 1]
+            if kind != VLEN or version not in (1, 2) or axes > 1:
                 continue
-            dims = space + (8 if data[space] == 1 else 4)
-            count = struct.unpack_from("<Q", data, dims)[0] if data[space + 1] else 1
+            dims = space + (8 if version == 1 else 4)
+            count = struct.unpack_from("<Q", data, dims)[0] if axes else 1
             claims = range(space + space_size, min(space + space_size + 16 * count, len(data)), 16)
             for length, heap in (struct.unpack_from("<IQ", data, i) for i in claims):
                 if length > self._size:

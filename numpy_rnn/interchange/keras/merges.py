@@ -29,11 +29,9 @@ def join(writer: Writer, call: Call, given: list[str]) -> str:
         given = _operands(call, given)
     elif kind in MERGES and kind != "Concatenate":
         given = _with_equal_ranks(writer, entry, given)
-    if len(given) < 2 or kind not in (MERGES | PRODUCTS):
+    if len(given) < 2 or kind not in JOINED:
         return ""
-    return (
-        PRODUCTS[kind](writer, entry, *given) if kind in PRODUCTS else _merge(writer, entry, given)
-    )
+    return JOINED[kind](writer, entry, *given)
 
 
 def _operands(call: Call, given: list[str]) -> list[Any]:
@@ -57,13 +55,13 @@ def _with_equal_ranks(writer: Writer, entry: Entry, given: list[str]) -> list[st
     return [writer.node("Unsqueeze", [x, more]) if more else x for x, more in pairs]
 
 
-def _merge(writer: Writer, entry: Entry, given: list[str]) -> str:
+def _merge(writer: Writer, entry: Entry, *given: str) -> str:
     op = MERGES[entry.class_name]
     if op == "Concat":
-        return writer.node(op, given, axis=int(entry.config.get("axis", -1)))
+        return writer.node(op, [*given], axis=int(entry.config.get("axis", -1)))
     if op in ("Add", "Mul", "Sub"):  # which have two inputs in ONNX
         return reduce(lambda x, y: writer.node(op, [x, y]), given)
-    return writer.node(op, given)
+    return writer.node(op, [*given])
 
 
 def take_steps_apart(writer: Writer, _: Entry, y: str, x: str) -> str:
@@ -142,5 +140,6 @@ def _attend_with_heads(writer: Writer, entry: Entry, query: str, value: str, key
     return project(heads, "btnh,nhd->btd")
 
 
-PRODUCTS: dict[str, Callable[..., str]] = {"Dot": _dot, "MultiHeadAttention": _attend_with_heads}
-PRODUCTS |= {"ApartSteps": take_steps_apart, "Attention": _attend, "AdditiveAttention": _attend}
+JOINED: dict[str, Callable[..., str]] = {"Dot": _dot, "MultiHeadAttention": _attend_with_heads}
+JOINED |= dict.fromkeys(MERGES, _merge)
+JOINED |= {"ApartSteps": take_steps_apart, "Attention": _attend, "AdditiveAttention": _attend}

@@ -24,36 +24,27 @@ def floating(
     arrays: Mapping[str, Array], stored: Mapping[str, str]
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the floating-point arrays, with scaled integers as what they stand for, and notes."""
-    notes = list[str]()
+    notes, ignored, found = list[str](), list[str](), dict(arrays)
     kinds, scales = dict(stored), dict[str, dict[str, Array]]()
-    for name, array in arrays.items():
-        if (match := SCALE.fullmatch(name)) and _is_whole(arrays.get(match[1])):
-            scales.setdefault(match[1], {})[match[2]] = array
-    found: dict[str, Array] = {}
-    ignored: list[str] = []
-    for name, array in arrays.items():
-        match = SCALE.fullmatch(name)
-        if match and _is_whole(arrays.get(match[1])):
-            continue
-        if array.dtype.kind in "iu" and "scale" in (given := scales.get(name, {})):
+    whole = {name for name, array in arrays.items() if array.dtype.kind in "iu"}
+    for name in arrays:
+        if (match := SCALE.fullmatch(name)) and match[1] in whole:
+            scales.setdefault(match[1], {})[match[2]] = found.pop(name)
+    for name, array in list(found.items()):
+        if name in whole and "scale" in (given := scales.get(name, {})):
             found[name] = dequantise(array, given["scale"], given.get("zero_point", 0))
             kinds[name] = "quantised"
         elif NOT_USED.search(name) or (array.dtype.kind in "iub" and array.size == 1):
             ignored.append(name)
+            del found[name]  # other whole numbers have no layer, so they are refused
         elif array.dtype.kind == "f" and array.dtype.itemsize < 4:
             kinds[name], found[name] = array.dtype.name, array.astype(np.float32)
-        else:  # Whole numbers that are no counter have no layer, so they are refused.
-            found[name] = array
     for kind in dict.fromkeys(kinds.values()):
         names = ", ".join(name for name in kinds if kinds[name] == kind)
         notes.append(f"{kind}, read as float32: {names}")
     if ignored:
         notes.append(f"not floating-point or of a loss, left out: {', '.join(ignored)}")
     return found, notes
-
-
-def _is_whole(array: Array | None) -> bool:
-    return array is not None and array.dtype.kind in "iu"
 
 
 def dequantise(q: Array, scale: Any, zero_point: Any, axis: Any = 0) -> Array:
