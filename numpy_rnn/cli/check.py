@@ -45,16 +45,14 @@ def run(options: argparse.Namespace) -> None:
     if options.museum:
         run_museum(as_json=options.json)
         return
+    proofs = list(prove()) if options.json else print_table()
     if options.json:
-        proofs = list(prove())
         data = {
             "right": all(proof.right for proof in proofs),
             "allowed": TOLERANCES,
             "rows": [{"name": p.name, "right": p.right, "errors": p.errors} for p in proofs],
         }
         print(json.dumps(data, indent=2))
-    else:
-        proofs = print_table()
     wrong = [proof.name for proof in proofs if not proof.right]
     if wrong:
         raise RunError(f"{len(wrong)} of {len(proofs)} are wrong: {', '.join(wrong)}")
@@ -128,16 +126,14 @@ def label(data: dict[str, Any]) -> str:
     """Return the lines about a bug, from the result of :func:`bug_data`."""
     found = data["caught"].items()
     caught = (f"{inputs}: {'caught' if yes else 'MISSED'}" for inputs, yes in found)
-    return "\n".join(
-        [
-            f"{data['reference']}: {data['name']}",
-            textwrap.indent(data["patch"], "    "),
-            f"  {data['cause']}",
-            f"  found: {data['finding'] or 'nothing'}",
-            f"  {'; '.join(caught)}",
-            "",
-        ]
-    )
+    lines = [
+        f"{data['reference']}: {data['name']}",
+        textwrap.indent(data["patch"], "    "),
+        f"  {data['cause']}",
+        f"  found: {data['finding'] or 'nothing'}",
+        f"  {'; '.join(caught)}",
+    ]
+    return "\n".join([*lines, ""])
 
 
 def count(shown: list[dict[str, Any]]) -> dict[str, list[int]]:
@@ -159,8 +155,7 @@ def totals(shown: list[dict[str, Any]]) -> list[str]:
         f"  suggests a cause for {caused}",
         f"  names the line and a change that mends it for {mended}",
     ]
-    for inputs, found in count(shown).items():
-        lines.append(_total(inputs, OURS, found))
+    lines += [_total(inputs, OURS, found) for inputs, found in count(shown).items()]
     lines.append("The usual checkers, as recorded (to measure: python -m benchmarks.proof)")
     for inputs, by in usual_counts().items():
         lines += [_total(inputs, name, found) for name, found in by.items()]

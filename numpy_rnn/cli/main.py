@@ -12,12 +12,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, NoReturn
 
 import numpy as np
 
-from numpy_rnn.cli import check, checkpoint, explain, learn, memory, model, recall, train
 from numpy_rnn.cli.errors import RunError, UsageError, errors_as
 from numpy_rnn.cli.signals import Stopped, handle, raise_stopped
 from numpy_rnn.cli.terminal import SafeOutput
@@ -27,6 +26,11 @@ from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training.ranks import launched_as, leave, world
 from numpy_rnn.version import __version__
 
+# The module of each command. To import all of them takes as long as NumPy.
+COMMANDS = {name: name for name in ("recall", "train")}
+COMMANDS |= dict.fromkeys(("sample", "evaluate", "inspect"), "checkpoint")
+COMMANDS |= dict.fromkeys(("convert", "run"), "model")
+COMMANDS |= {name: name for name in ("memory", "explain", "check", "learn")}
 ERRORS = (UsageError, RunError, NotFiniteError, MemoryError, OSError, KeyboardInterrupt)
 
 
@@ -53,13 +57,14 @@ class Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
 
-def make_parser() -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser of the command line, and the parsers of its commands by name."""
+def make_parser(command: str = "") -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the command line, and by name those of all commands or of this one."""
     parser = Parser(prog="numpy-rnn", description="Recurrent neural networks in pure NumPy.")
     parser.add_argument("--version", action="version", version=f"numpy-rnn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for command in (recall, train, checkpoint, model, memory, explain, check, learn):
-        command.add_to(commands)
+    modules = [COMMANDS[command]] if command in COMMANDS else dict.fromkeys(COMMANDS.values())
+    for module in modules:
+        import_module(f"numpy_rnn.cli.{module}").add_to(commands)
     return parser, commands.choices
 
 
@@ -69,14 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal lacks is no failure
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # tests replace the streams
-    status = _run(arguments)
+    status = _run(sys.argv[1:] if arguments is None else arguments)
     if status:
         leave(status)
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    parser, commands = make_parser()
+def _run(arguments: Sequence[str]) -> int:
+    parser, commands = make_parser(*arguments[:1])
     prog, status = parser.prog, 0
     try:
         with errors_as(UsageError, "mpiexec"):  # of which only the first process prints
@@ -99,7 +104,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
     """Let the signals that end a program raise an exception in this block."""
     before = handle(raise_stopped)

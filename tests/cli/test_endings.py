@@ -144,13 +144,15 @@ def test_a_signal_is_one_line_and_saves_nothing(number: str, status: int, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+# Assertions stay plain, as to rewrite them takes seconds. The tests run above too, where they tell.
 DEAF = """
 import os, signal, sys
 SIGNALS = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD
 for number in SIGNALS:
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-pytest = [sys.executable, *"-m pytest -q -p no:cacheprovider -m".split(), "not torch"]
+plain = "-m pytest -q --assert=plain -p no:cacheprovider -m".split()
+pytest = [sys.executable, *plain, "not torch"]
 os.execv(sys.executable, [*pytest, *sys.argv[1:]])
 """
 
@@ -205,9 +207,14 @@ def test_a_signal_while_saving_removes_the_temporary_file(tmp_path: Path) -> Non
 
 IMPORTED_IN_A_RUN = """
 import sys
-from numpy_rnn.cli.main import main
-before = set(sys.modules)
-main(["recall", "--epochs", "1", "--save", "a.safetensors"])
+from numpy_rnn.cli import main
+real, before = main.handle, set()
+def handle(handler):  # a signal before ends the process at once
+    before.update(sys.modules)
+    return real(handler)
+main.handle = handle
+main.main(["recall", "--epochs", "1", "--save", "a.safetensors"])
+assert "numpy_rnn.cli.recall" in before
 print("MODULES", *sorted(name for name in set(sys.modules) - before if "numpy" in name))
 """
 
@@ -251,6 +258,7 @@ runpy.run_module("numpy_rnn", run_name="__main__", alter_sys=True)
         ("SIGINT", "numpy._core._multiarray_umath", 130, "interrupted"),
         ("SIGTERM", "numpy.random._generator", 143, "stopped by SIGTERM"),
         ("SIGHUP", "numpy_rnn.cli.main", 129, "stopped by SIGHUP"),
+        ("SIGTERM", "numpy_rnn.cli.recall", 143, "stopped by SIGTERM"),
     ],
 )
 def test_a_signal_during_the_imports_is_one_line(

@@ -77,10 +77,10 @@ class Killed:
         """Return the step of the checkpoint, 0 if there is none, and how many there will be."""
         if not (self.folder / run.FILE).exists():
             return 0, None
-        saved = run.read(self.folder).trainer.state_dict()
-        step, state = int(saved["optimizer"]["step"]), final_state(self.folder)
+        state = final_state(self.folder)
+        step = int(state["optimizer"]["step"])
         assert self.found.setdefault(step, state) == state
-        return step, saved["total"]
+        return step, state["total"]
 
     def session(self, save: int, name: str = "", number: int = 0) -> int:
         """Train until this point of this save, and return how that ended."""
