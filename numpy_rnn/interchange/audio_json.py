@@ -84,11 +84,8 @@ def _contents(
             raise UnsupportedError(f"{kind} has {', '.join(unsupported)}: no counterpart here")
         return wrap(*copy.deepcopy(layers))
 
-    arrays = {
-        f"{i}.{name}": value
-        for i, layer in enumerate(layers)
-        for name, value in layer.parameters.values.items()
-    }
+    values = enumerate([layer.parameters.values for layer in layers])
+    arrays = {f"{i}.{name}": value for i, own in values for name, value in own.items()}
     lines = [*map(repr, layers), *unsupported]
     return Contents("audio-json", _finite(arrays), lines, build, **rest)
 

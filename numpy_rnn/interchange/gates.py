@@ -135,17 +135,15 @@ def recurrent_layer(
     `options` are arguments of the class. Memory is taken after the shapes were checked. Peepholes
     have the layer's form and its name of them, ``weight_ch``.
     """
-    found = []
-    for arrays in directions:
-        extra = {name: array for name, array in arrays.items() if name == "weight_ch"}
-        found.append(convert_gates(arrays, source, "torch", cell) | extra)
+    found = [convert_gates(arrays, source, "torch", cell) for arrays in directions]
     (G, D), dtype = found[0]["weight_ih"].shape, found[0]["weight_ih"].dtype
     if found[-1]["weight_ih"].shape != (G, D):
         raise ValueError(f"its directions have sizes {[w['weight_ih'].shape for w in found]}")
     options = {"dtype": dtype} | {n: v for n, v in options.items() if v is not None}
     options |= {"bias": "bias_ih" in found[0], "bidirectional": len(found) == 2}
     layer = kind(D, found[0]["weight_hh"].shape[1], **options)
-    for end, arrays in zip(("_l0", "_l0_reverse"), found, strict=False):
+    for end, arrays, given in zip(("_l0", "_l0_reverse"), found, directions, strict=False):
+        arrays |= {name: array for name, array in given.items() if name == "weight_ch"}
         layer.load_state_dict({f"{n}{end}": a for n, a in arrays.items()}, strict=False)
     return layer
 

@@ -85,9 +85,7 @@ class Graph:
                 reason = f"an attribute has another type than expected: {error}"
             if reason:  # an operator's name may hold any character
                 nodes.setdefault(f"({repr(node.op)[1:-1]}): {reason}", []).append(repr(node.name))
-        found = list(more)
-        for reason, names in nodes.items():
-            found.append(f"node {', '.join(first_ones(names))} {reason}")
+        found = [*more, *[f"node {', '.join(first_ones(at))} {why}" for why, at in nodes.items()]]
         if found:
             short = [text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..." for text in found]
             raise UnsupportedError("; ".join(short))

@@ -35,8 +35,7 @@ def Div(A: Array, B: Array, *, out: Any = None) -> Any:
 def Pow(X: Array, Y: Array, *, out: Any = None) -> Any:
     if Y.ndim == 0 and Y.item() == 2:  # NumPy's power takes several times longer
         return np.square(X, out)
-    found: Array = np.power(X, Y, out, casting="unsafe")
-    return found.astype(X.dtype, copy=False)
+    return np.power(X, Y, out, casting="unsafe").astype(X.dtype, copy=False)
 
 
 def Sigmoid(X: Array, *, out: Any = None) -> Any:

@@ -175,10 +175,7 @@ def ReverseSequence(
 
 def SequenceConstruct(*inputs: Array) -> Array:
     """Return a sequence, which is a vector of arrays here."""
-    y = np.empty(len(inputs), object)
-    for n, x in enumerate(inputs):
-        y[n] = x
-    return y
+    return np.fromiter(inputs, object, len(inputs))
 
 
 def SequenceInsert(sequence: Array, tensor: Array, position: Any = None) -> Array:
@@ -190,8 +187,8 @@ def SequenceInsert(sequence: Array, tensor: Array, position: Any = None) -> Arra
 def SplitToSequence(input: Array, split: Any = None, *, axis: int = 0, keepdims: int = 1) -> Array:
     count = input.shape[axis]
     if split is not None and np.ndim(split) == 0:
-        split = [*[whole(split)] * (count // whole(split)), count % whole(split)]
-        split = split if split[-1] else split[:-1]
+        turns, rest = divmod(count, whole(split))
+        split = [whole(split)] * turns + [rest] * (rest > 0)
     parts = Split(input, [1] * count if split is None else split, axis=axis)
     squeezed = split is None and not keepdims
     return SequenceConstruct(*[x.squeeze(axis) if squeezed else x for x in parts])

@@ -61,9 +61,8 @@ def _patches(
     span = dilation * (np.array(kernel) - 1) + 1
     if auto.startswith("SAME"):
         both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
-        before, after = both - both // 2, both // 2
-        if auto == "SAME_UPPER":
-            before, after = after, before
+        less = both // 2
+        before, after = (less, both - less) if auto == "SAME_UPPER" else (both - less, less)
     end = before + sizes + after
     if ceil_mode:  # a last patch may begin inside, and end beyond the padding
         rest = (sizes + before + after - span) % step
@@ -151,9 +150,8 @@ def ConvTranspose(
         target = np.array(output_shape[-n:] if output_shape else np.minimum(step * sizes, full))
         full = np.maximum(full, target)
         both = full - target
-        before, after = both // 2, both - both // 2
-        if auto != "SAME_UPPER":
-            before, after = after, before
+        less = both // 2
+        before, after = (less, both - less) if auto == "SAME_UPPER" else (both - less, less)
     weights = W.reshape(group, channels // group, -1).swapaxes(1, 2)
     product = weights @ X.reshape(batch, group, channels // group, -1)
     product = product.reshape(batch, group * M, *kernel, *sizes)

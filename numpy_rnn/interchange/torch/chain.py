@@ -85,8 +85,7 @@ def longest_run(parts: Parts, broken: set[str]) -> list[str]:
         if parent in broken and number.isdecimal():
             continue
         fitting = [choice for choice in part.choices if choice.size_in == size]
-        if not fitting:
-            runs.append([])
+        runs += [] if fitting else [[]]
         runs[-1].append(name)
         size = (fitting or part.choices)[0].size_out
     return max(runs, key=len)

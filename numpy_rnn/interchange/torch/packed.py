@@ -62,11 +62,10 @@ def unpack_names(arrays: Mapping[str, Array], modules: Mapping[str, Instance]) -
     for layer, cells in layers.items():
         numbered = [cell for _, cell in sorted(cells.items())]
         directions = 2 if _is_bidirectional(layer, numbered, arrays, modules) else 1
-        prefix = f"{layer}." if layer else ""
         for number, cell in enumerate(numbered):
             n, reverse = divmod(number, directions)
             end = f"_l{n}{'_reverse' * reverse}"
-            renamed |= {old: f"{prefix}{name}{end}" for name, old in cell.items()}
+            renamed |= {old: f"{layer}.{name}{end}".lstrip(".") for name, old in cell.items()}
     return renamed
 
 

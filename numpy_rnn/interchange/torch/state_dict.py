@@ -145,9 +145,8 @@ class StateDict:
         if layers is not None:
             whole = {part.name: name for name, part in self.parts.items() if name not in layers}
             layers = [whole.get(n, n) if isinstance(n, str) else n for n in layers]
-            for name, part in self.parts.items():
-                if layers.count(name) > 1:
-                    raise ValueError(f"layers has {part.name!r} twice, expected each name once")
+            if twice := [part.name for n, part in self.parts.items() if layers.count(n) > 1]:
+                raise ValueError(f"layers has {twice[0]!r} twice, expected each name once")
             return list(self._chosen(layers, {"batch_first": batch_first}))
         kinds = {n: str(self.arrays[n].dtype) for n in self.leftover}
         named = [f"{n} ({kind})" if "float" not in kind else n for n, kind in kinds.items()]

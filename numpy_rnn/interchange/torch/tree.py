@@ -153,13 +153,9 @@ def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:
         inside = {} if _is_optimizer(value) or depth == MAX_DEPTH else children(value)
         if not inside or isinstance(value, Instance):
             yield prefix, value
-        left += reversed(
-            [
-                (f"{prefix}.{name}" if prefix else str(name), inner, depth + 1)
-                for name, inner in inside.items()
-                if isinstance(name, keys)
-            ]
-        )
+        for name in reversed([name for name in inside if isinstance(name, keys)]):
+            whole = f"{prefix}.{name}" if prefix else str(name)
+            left.append((whole, inside[name], depth + 1))
     raise ValueError("it is nested too deeply")
 
 
