@@ -194,6 +194,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Names below numpy_rnn that a file imports, at any depth of its code."""
     names: set[str] = set()
