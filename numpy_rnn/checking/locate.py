@@ -58,11 +58,9 @@ def locate(
         return plain
     try:
         in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
-        for names in _inputs_and_weights(context) if in_time else ():
-            if dz := preactivations(context, given, sizes, names):
-                if dz.comparison.wrong_steps:
-                    return _from_preactivations(dz, context)
-                break
+        dz = preactivations(context, given, sizes) if in_time else None
+        if dz and dz.comparison.wrong_steps:
+            return _from_preactivations(dz, context)
         first = (in_time or located)[0]
         return Diagnosis(first.location, _suggestions(context, first))
     except Exception:  # code that cannot be cut in time
@@ -90,9 +88,17 @@ class Preactivations(NamedTuple):
 
 
 def preactivations(
+    context: Context, given: Mapping[str, Given], sizes: Mapping[str, int]
+) -> Preactivations | None:
+    """Return the gradient of the pre-activations, if an input has a weight of its own."""
+    tried = (_by_one_hot(context, given, sizes, ns) for ns in _inputs_and_weights(context))
+    return next(filter(None, tried), None)
+
+
+def _by_one_hot(
     context: Context, given: Mapping[str, Given], sizes: Mapping[str, int], names: tuple[str, ...]
 ) -> Preactivations | None:
-    """Return the gradient of the pre-activations, by one-hot inputs for a weight of its own.
+    """Return the gradient of the pre-activations, by one-hot inputs for this weight.
 
     None if the code takes no such inputs, or the weight multiplies the input of another step.
     """

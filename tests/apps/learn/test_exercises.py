@@ -175,7 +175,7 @@ def test_a_slip_that_no_table_holds_gets_its_line(number: int, right: str, wrong
         (10, "h.append(o *", "h.append(2 * o *", "h, t = 0,"),  # before c at t = 1
         (10, "f * c[t] +", "f * c[t] + t +", "c, t = 1,"),  # at that step c is computed first
         (4, "= dz @ W_ih", "= dz @ W_hh", "line 21: ValueError: values of shape"),
-        (4, "dh[t] + dh_next", "dh[t]", "gradient of the pre-activation (dz), t = 2, batch row 0"),
+        (4, "dh[t] + dh_next", "dh[t]", "gradient of the pre-activation (dz), t = 2, batch row 1"),
         (2, "W_ih.T", "W_ih", "line 11: ValueError: in a matrix product, an axis of size"),
         (2, "@ W_ih.T", "* W_ih.T", "line 11: ValueError: arrays of shapes (3,2) and (2,4) do"),
         (3, "e**2", "e^2", "line 7: TypeError: ^ is no power in Python: write **"),
