@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,20 @@ def _imported() -> Any:
     return module
 
 
-class _Keras:
+class _Lazy:
+    """Keras, or its layers. pytest asks each name of a module for what begins with "__"."""
+
+    def __init__(self, *path: str) -> None:
+        self._path = path
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(_imported(), name)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(reduce(getattr, self._path, _imported()), name)
 
 
-class _Layers:
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_imported().layers, name)
-
-
-keras: Any = _Keras()
-L: Any = _Layers()
+keras: Any = _Lazy()
+L: Any = _Lazy("layers")
 
 
 def functional(function: Any, *shapes: tuple[int | None, ...]) -> Any:
