@@ -149,6 +149,7 @@ def check_gradients(
             options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}
             options |= {"keep": keep, "allow": allow, "locate": False}  # in every regime
             before = {violation.kind for violation in report.side_effects}
+            # Data that the caller gives have their T and B already.
             fixed = "TB" if any(isinstance(g, np.ndarray) for g in given.values()) else ""
             larger = {k: n + 1 for k, n in letters.items() if k not in fixed} | dict(sizes or {})
 

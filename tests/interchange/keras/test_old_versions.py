@@ -222,8 +222,8 @@ UNCLEAR = {
     "stacked cells": of_keras_2("r", *SQUARE)
     | of_keras_2("r", *SQUARE, names=[f"{n}_1" for n in NAMES]),
     "two Dense layers without biases": {"p/kernel:0": K, "q/kernel:0": np.eye(2)},
-    "a layer of one's own, like a SimpleRNN": {"a/W:0": np.eye(2), "a/u:0": np.eye(2), "a/b:0": c},
-    "a layer of one's own, like Dense": {"a/V:0": K, "a/v:0": c},
+    "a custom layer like a SimpleRNN": {"a/W:0": np.eye(2), "a/u:0": np.eye(2), "a/b:0": c},
+    "a custom layer like Dense": {"a/V:0": K, "a/v:0": c},
     "BatchNormalization without scale": {"n/moving_mean:0": c, "n/moving_variance:0": c},
     "GroupNormalization": of_keras_2("group", c, c, names=("gamma", "beta")),
 }
