@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import benchmarks
 from benchmarks import growth, peer_cells, peers
 from benchmarks.peer_libraries import CELLS, Contender, Task, numpy_rnn
 
@@ -79,3 +85,26 @@ def test_growth_beyond_what_is_expected_is_marked(
     assert lines[1] == "| LSTM | B = 4 | 8 ms | 1.50 more than expected | 25% | 4 MB | 1.00 |"
     monkeypatch.setattr(growth, "cost", lambda *_, **__: growth.Cost(1.0, 0.0, 1.0))
     assert growth.table("LSTM", "T", 10_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "package", "extra"),
+    [("attribution_picture", "matplotlib", "plot"), ("onnx_nodes", "onnxruntime", "benchmark")],
+)
+def test_a_missing_package_is_one_line_that_names_its_extra(
+    script: str, package: str, extra: str
+) -> None:
+    run = f"import sys, runpy; sys.modules['{package}'] = None; "
+    run += f"runpy.run_module('benchmarks.{script}', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f'{package} is not installed, expected the extra {extra}: pip install -e ".[{extra}]"\n'
+    )
+
+
+def test_the_extras_that_are_named_are_those_of_the_project() -> None:
+    file = Path(benchmarks.__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(file.read_text("utf-8"))["project"]["optional-dependencies"]
+    for extra, packages in benchmarks.EXTRAS.items():
+        assert set(packages) <= {re.split("[>=]", line)[0] for line in extras[extra]}
