@@ -71,7 +71,6 @@ FLOORS = [
     [
         "interchange.contents",
         "interchange.gates",
-        "interchange.onnx.functions",
         "interchange.onnx.windows",
         "interchange.torch.numbers",
         "interchange.torch.parts",
@@ -94,7 +93,7 @@ FLOORS = [
     ["interchange.keras.activations", "interchange.keras.network", "interchange.keras.ranks"],
     ["interchange.keras.recurrent", "interchange.keras.config"],
     ["interchange.keras.layers"],
-    ["interchange.torch.file", "interchange.onnx.chain", "interchange.onnx.fused"],
+    ["interchange.torch.file", "interchange.onnx.chain"],
     ["interchange.arrays"],
     [
         "interchange.torch.optimizer",

@@ -79,11 +79,7 @@ class Graph:
             raise ValueError(f"the value {self.free[0]!r} is read, and nothing before defines it")
         nodes: dict[str, list[str]] = {}  # reason to names
         for node in self.all_nodes():
-            try:
-                reason = node.unsupported()
-            except ERRORS as error:
-                reason = f"an attribute has another type than expected: {error}"
-            if reason:  # an operator's name may hold any character
+            if reason := node.unsupported():  # an operator's name may hold any character
                 nodes.setdefault(f"({repr(node.op)[1:-1]}): {reason}", []).append(repr(node.name))
         found = [*more, *[f"node {', '.join(first_ones(at))} {why}" for why, at in nodes.items()]]
         if found:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.onnx.operators import OPERATORS, function_of, why_not
-from numpy_rnn.interchange.onnx.recurrent import KINDS, why_not_recurrent
-from numpy_rnn.interchange.onnx.reference import reference_of, why_no_reference
+from numpy_rnn.interchange.onnx.operators import function_of
 
+CALL = "numpy_rnn::Call"  # of a function of the file
 # Operators that run graphs, and the attributes that they need.
 INNER = {
+    CALL: {"body"},
     "If": {"then_branch", "else_branch"},
     "Loop": {"body"},
     "Scan": {"body", "num_scan_inputs"},
@@ -26,7 +26,7 @@ class Node(NamedTuple):
     """A step of a graph: an operator of ONNX, and the names of the values that it reads and makes.
 
     A name is "" for an input that is left out. Attributes are plain values and arrays, and Graphs
-    for the branches of If and the bodies of loops.
+    for the branches of If, the bodies of loops and of called functions.
     """
 
     name: str  # for messages
@@ -46,50 +46,55 @@ class Node(NamedTuple):
 
     def unsupported(self) -> str:
         """Return why the node cannot run, or ''."""
-        if self.op in INNER:
-            names = {name for name in self.attributes if not name.startswith("scan_")}
-            if names != INNER[self.op] or len(self.graphs()) != (2 if self.op == "If" else 1):
-                return f"attributes {sorted(self.attributes)}"
-            if self.op == "If":
-                return "" if len(self.inputs) == 1 else f"{len(self.inputs)} inputs"
-            return turns_of(self).wrong
-        if self.op in KINDS:
-            return why_not_recurrent(self.op, self.attributes, self.inputs)
-        if self.op in OPERATORS:
-            return why_not(self.op, self.attributes, self.inputs)
-        return why_no_reference(self)
+        try:
+            if self.op in INNER:
+                _check_graphs(self)
+            else:
+                function_of(self)
+        except ImportError:
+            return "it needs the extra onnx: pip install onnx"
+        except ValueError as error:
+            return str(error)
+        except ERRORS as error:
+            return f"inputs or types of attributes do not fit: {error}"
+        return ""
 
-    def function(self) -> Callable[..., Any]:
-        """Return what computes the outputs of the inputs."""
-        if self.op in OPERATORS:
-            return function_of(self.op, self.attributes)
-        return reference_of(self)
+
+def _check_graphs(node: Node) -> None:
+    """Raise ValueError if a node that runs graphs lacks one, or has other inputs than they."""
+    names = {name for name in node.attributes if not name.startswith("scan_")}
+    if names != INNER[node.op] or len(node.graphs()) != len(names - {"num_scan_inputs"}):
+        raise ValueError(f"attributes {sorted(node.attributes)}")
+    most = len(node.attributes["body"].names) if node.op == CALL else 1
+    if node.op in ("Loop", "Scan"):
+        turns_of(node)
+    elif len(node.inputs) > most or (node.op == "If" and not node.inputs):
+        raise ValueError(f"{len(node.inputs)} inputs, expected {most}")
 
 
 class Turns(NamedTuple):
     """How a Loop or Scan turns: axes, and steps of 1 or -1, of what it reads and stacks."""
 
-    wrong: str  # why it cannot
-    carried: int = 0
-    reads: Sequence[tuple[int, int]] = ()
-    stacks: Sequence[tuple[int, int]] = ()
+    carried: int
+    reads: Sequence[tuple[int, int]]
+    stacks: Sequence[tuple[int, int]]
 
 
 def turns_of(node: Node) -> Turns:
-    """Return how a node with a body turns."""
+    """Return how a node with a body turns. ValueError if the body does not fit."""
     body, scanned = node.attributes["body"], node.attributes.get("num_scan_inputs", 0)
     first = 2 if node.op == "Loop" else 0  # the number of the turn, and the condition
     carried = len(node.inputs) - first - scanned
     stacked = len(body.outputs) - first // 2 - carried
     given = len(body.names), len(node.inputs), scanned > 0
     if min(carried, stacked) < 0 or given[0] != given[1] or given[2] == (first > 0):
-        return Turns(f"a body of {len(body.names)} inputs and {len(body.outputs)} outputs")
+        raise ValueError(f"a body of {len(body.names)} inputs and {len(body.outputs)} outputs")
     found = []
     for kind, count in (("input", scanned), ("output", stacked)):
         axes = node.attributes.get(f"scan_{kind}_axes", [0] * count)
         backwards = node.attributes.get(f"scan_{kind}_directions", [0] * count)
         found.append([(a, -1 if b else 1) for a, b in zip(axes, backwards, strict=True)])
-    return Turns("", carried, *found)
+    return Turns(carried, *found)
 
 
 class Value(NamedTuple):

@@ -19,6 +19,7 @@ class Known(NamedTuple):
 
     array: Any
     depends: int = CONSTANT
+    label: Any = None  # of a walk over the layers of a chain
 
 
 class NewShapeError(Exception):

@@ -13,12 +13,10 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.graph import plan as graph_plan
-from numpy_rnn.interchange.graph.nodes import ERRORS, INNER, Node, turns_of
+from numpy_rnn.interchange.graph.nodes import CALL, ERRORS, INNER, Node, turns_of
 from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, SHAPE, Known, repeat
-from numpy_rnn.interchange.onnx.operators import takes_out
-from numpy_rnn.interchange.onnx.recurrent import KINDS, RecurrentNode
+from numpy_rnn.interchange.onnx.operators import PREPARED, function_of, takes_out
 from numpy_rnn.interchange.onnx.reference import RANDOM
-from numpy_rnn.interchange.onnx.windows import bind_convolution
 
 SHAPES = {"Shape", "Size", "SequenceLength"}
 
@@ -42,18 +40,26 @@ class Run:
         for node, last in graph.order:
             values[""] = Known(None)
             reads = [values[name] for name in node.inputs]
-            if node.op == "If":
-                which = "then_branch" if self.plan.decide(reads[0]) else "else_branch"
-                results = self.graph(node.attributes[which], [], values)
-                results = _at_least(reads[0].depends, results)
-            elif node.op in INNER:
-                results = _at_least(SHAPE, self._loop(node, reads, values))
-            else:
-                results = self.node(node, reads)
+            inner = node.op in INNER
+            results = self.inner(node, reads, values) if inner else self.node(node, reads)
+            if len(results) < len(node.outputs):
+                expected = f"{len(node.outputs)} outputs, expected at most {len(results)}"
+                raise ValueError(f"node {node.name!r} ({node.op}): {expected}")
             values.update(zip(node.outputs, results, strict=False))
             for name in last:
                 values.pop(name, None)
         return [values[name] for name in graph.outputs]
+
+    def inner(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> Sequence[Known]:
+        """Run a node that runs graphs: a call of a function, a branch or a loop."""
+        if node.op == CALL:
+            body = node.attributes["body"]
+            left_out = [Known(None)] * (len(body.names) - len(reads))
+            return self.graph(body, [*reads, *left_out])
+        if node.op == "If":
+            which = "then_branch" if self.plan.decide(reads[0]) else "else_branch"
+            return _at_least(reads[0].depends, self.graph(node.attributes[which], [], values))
+        return _at_least(SHAPE, self._loop(node, reads, values))
 
     def _loop(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> list[Known]:
         """Run a Loop or Scan. The steps of one turn are recorded after those of the turn before."""
@@ -105,16 +111,12 @@ class Run:
             depends = NUMBERS
         if depends == CONSTANT and id(node) in self.results:
             return self.results[id(node)]
-        prepared = node.op in (*KINDS, "Conv")  # with copies of the weights
-        if prepared and any(known.depends == NUMBERS for known in reads[1:3]):
-            self.plan.steps = None
+        if node.op in PREPARED and any(known.depends == NUMBERS for known in reads[1:3]):
+            self.plan.steps = None  # they have copies of the weights
         try:
             step, results = self._prepare(node, reads, depends)
         except ERRORS as error:
             raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
-        if len(results) < len(node.outputs):
-            expected = f"{len(node.outputs)} outputs, expected at most {len(results)}"
-            raise ValueError(f"node {node.name!r} ({node.op}): {expected}")
         known = [Known(x, depends) for x in results]
         if depends == CONSTANT:
             self.results[id(node)] = known
@@ -130,15 +132,12 @@ class Run:
         There is no step if they are views of the only input that changes.
         """
         arrays = [known.array for known in reads]
-        if node.op in KINDS:
-            layers = self.kept.setdefault(id(node), RecurrentNode(node.op, node.attributes))
-            bound: tuple[Callable[[], None], tuple[Array, ...]] = layers.bind(*arrays)
-            return bound
-        if node.op == "Conv":
-            return bind_convolution(*arrays, **node.attributes)
         function = self.kept.get(id(node))
         if function is None:
-            self.kept[id(node)] = function = node.function()
+            self.kept[id(node)] = function = function_of(node)
+        if node.op in PREPARED:
+            step, filled = function(*arrays)
+            return step, filled
         results = [np.asarray(y) for y in graph_plan.several(function(*arrays))]
         if depends < NUMBERS or self.plan.steps is None:
             return None, results
@@ -153,4 +152,4 @@ class Run:
 
 def _at_least(depends: int, values: Sequence[Known]) -> list[Known]:
     """Return values of which a branch or a turn is one of several. So they are no constants."""
-    return [Known(x, max(known, depends)) for x, known in values]
+    return [known._replace(depends=max(known.depends, depends)) for known in values]

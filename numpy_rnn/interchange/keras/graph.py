@@ -70,7 +70,7 @@ def to_graph(
         raise UnsupportedError(f"{doubled[0]}, which is the name of two things")
     message = writer.model()  # whose last node makes one output "y", which may be an input's name
     message["graph"] |= {"node": message["graph"]["node"][:-1], "output": []}
-    graph = Reader(Path(), encode("Model", message)).graph()
+    graph = Reader(Path(), encode("Model", message)).whole()
     ends = [name if name not in taken else f"{name}_out" for name in names]
     nodes = [Node(e, "Identity", (values[v],), (e,)) for e, v in zip(ends, outputs, strict=True)]
     return Graph((*graph.nodes, *nodes), graph.inputs, ends, graph.constants)

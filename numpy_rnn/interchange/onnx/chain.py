@@ -1,12 +1,12 @@
 """Recognise a graph that is a chain of layers, and build the Sequential.
 
-A walk over the nodes follows the numbers of the first input. They must lead to the first output
+A run on small inputs follows the numbers of the first one. They must lead to the first output
 through one value at a time. Nodes that only move numbers are passed over, and every other node is a
 layer or a part of one. Constants, shapes and initial states of zeros may join on the way.
 
-Then both the Sequential and the graph run on small random inputs. If their outputs differ, or if a
-node is not understood, the graph stays a graph. No constant may be compared with a size, so what
-holds for small inputs holds for all.
+Then both the Sequential and the graph run on more small random inputs. If their outputs differ, or
+if a node is not understood, the graph stays a graph. No constant may be compared with a size, so
+what holds for small inputs holds for all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.graph.graph import Graph
-from numpy_rnn.interchange.graph.nodes import ERRORS, Node
+from numpy_rnn.interchange.graph.nodes import CALL, ERRORS, Node
 from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, Known
 from numpy_rnn.interchange.graph.run import SHAPES, Run
 from numpy_rnn.interchange.onnx.recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
@@ -31,7 +31,7 @@ MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 # Nodes that only move numbers, and those that may be beside the way.
 MOVES = {"Gather", "Slice", "Concat", "Transpose", "Identity", "Dropout", "Cast"}
 MOVES |= {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
-BESIDE = {*MOVES, *SHAPES, "numpy_rnn::Dequantize", "ConstantOfShape", "Expand", "Mul"}
+BESIDE = {*MOVES, "numpy_rnn::Dequantize", "ConstantOfShape", "Expand", "Mul"}
 MAX_NODES = 2000
 BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the file
 SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
@@ -49,24 +49,20 @@ def require(condition: object) -> None:
 def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
     """Return the Sequential that a graph is, or None."""
     try:
-        require(len(graph.nodes) <= MAX_NODES)
+        require(len(graph.all_nodes()) <= MAX_NODES)
         with np.errstate(all="ignore"):
-            folded = _SmallRun(graph)
-            folded.graph(graph, [Known(array, NUMBERS) for array in _example(graph, *SIZES[0])])
-            walk = _Walk(graph, dtype, folded.results)
-            examples = [_example(graph, *sizes, tokens=walk.tokens) for sizes in SIZES]
-            known = [[Known(array, NUMBERS) for array in arrays] for arrays in examples]
-            outputs = [_SmallRun(graph).graph(graph, inputs)[0].array for inputs in known]
+            first = _Walk(graph, dtype, SIZES[0])
+            walks = [_Walk(graph, dtype, sizes, first.tokens) for sizes in SIZES]
             for batch_first in (False, True):
-                model = walk.model(batch_first)
-                if all(_agree(model, x, y) for (x, *_), y in zip(examples, outputs, strict=True)):
+                model = first.model(batch_first)
+                if all(_agree(model, walk.x, walk.y) for walk in walks):
                     return model
     except ERRORS:
         pass
     return None
 
 
-def _example(graph: Graph, *sizes: int, tokens: int = 1) -> list[Array]:
+def _example(graph: Graph, sizes: Sequence[int], tokens: int) -> list[Array]:
     """Return small inputs: numbers for the first one, zeros for the others, which are states."""
     named: dict[Any, int] = {}
     arrays: list[Array] = []
@@ -98,56 +94,46 @@ def _agree(model: layers.Sequential, x: Array, expected: Array) -> bool:
     return y.shape == expected.shape and np.allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-class _SmallRun(Run):
-    """A run that reads no more numbers than the budget, whatever a stranger's file asks for."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__({})
-        self.plan.steps, self.budget = None, _budget(graph)  # nothing is recorded
-
-    def node(self, node: Node, reads: list[Known]) -> list[Known]:
-        """Run a node. Filled arrays are views, so they have cost nothing when they are counted."""
-        sizes = [np.size(known.array) for known in reads]
-        is_embedding = node.op == "Gather" and reads[0].depends == CONSTANT < reads[1].depends
-        grows = node.op in ("Gather", "Mul") and not is_embedding
-        self.budget -= math.prod(sizes) if grows else sum(sizes)
-        require(self.budget >= 0)
-        return super().node(node, reads)
-
-
-def _budget(graph: Graph) -> int:
-    return BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
-
-
 class Label(NamedTuple):
     """What is known of a value that depends on the numbers of the first input."""
 
-    layer: int  # of which it is an output, counted from 0; -1 for a state that none reads
+    layer: int  # of which it is an output, counted from 0; -1 for one that no layer reads
     kind: int = STEPS
 
 
-class _Walk:
-    """The layers on the way from the first input to the first output."""
+UNREAD = Label(-1, STATE)
+INITIAL = Label(-2)  # the label of an initial state, which may only be moved
 
-    def __init__(self, graph: Graph, dtype: Any, folded: Mapping[int, Sequence[Known]]) -> None:
-        self.dtype, self.folded = dtype, folded  # what constants decide, by the id of a node
-        self.values: dict[str, Any] = {"": None, **graph.constants}
-        self.labels = {graph.names[0]: Label(0)}
-        self.others = set(graph.names[1:])  # initial states, which may only be moved
+
+def _constant(known: Known) -> Any:
+    """Return the array of a value that constants alone decide."""
+    require(known.depends == CONSTANT)
+    return known.array
+
+
+class _Walk(Run):
+    """A run on small inputs, which collects the layers from the first input to the first output.
+
+    It reads no more numbers than a budget, whatever a stranger's file asks for.
+    """
+
+    def __init__(self, graph: Graph, dtype: Any, sizes: Sequence[int], tokens: int = 1) -> None:
+        super().__init__({})
+        self.plan.steps = None  # nothing is recorded
+        self.budget = BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
+        self.dtype = dtype
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
         self.made = 0  # layers, and parts of one, so far
         self.tokens = 1  # how many different ones there are
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
         self.unbiased = -1  # the layer that is a product without bias
-        self.budget = _budget(graph)
-        T, B, *D = _example(graph, *SIZES[-1])[0].shape
-        self.rows, self.width = T * B, math.prod(D)  # of a small input, after the last layer
-        for node, _ in graph.order:
-            self._follow(node)
-        first, *others = [self.labels[name] for name in graph.outputs]
-        require(first.layer == self.made and all(label.kind == STATE for label in others))
-        self._last_step(first)
+        self.x, *states = _example(graph, sizes, tokens)
+        inputs = [Known(state, NUMBERS, INITIAL) for state in states]
+        first, *others = self.graph(graph, [Known(self.x, NUMBERS, Label(0)), *inputs])
+        require(first.label.layer == self.made and all(k.label.kind == STATE for k in others))
+        self._last_step(first.label)
+        self.y = first.array
 
     def model(self, batch_first: bool) -> layers.Sequential:
         """Return the layers as a model."""
@@ -158,64 +144,70 @@ class _Walk:
             made.append(layer)
         return layers.Sequential(*made)
 
-    def _follow(self, node: Node) -> None:
-        known = [self.labels[name] for name in node.reads() if name in self.labels]
-        if not known or node.op in SHAPES:
-            others = self.others & {*node.reads()}
-            require(node.op in (MOVES | SHAPES if others else BESIDE))
-            self.others |= {*node.outputs} if others and node.op not in SHAPES else set()
-            results = self.folded.get(id(node), ())
-            self.values |= {n: k.array for n, k in zip(node.outputs, results, strict=False)}
-        elif node.op in MOVES and (node.op != "Gather" or node.inputs[0] in self.labels):
-            self.labels[node.outputs[0]] = self._moved(node, known)
-        else:
-            (label,) = known
-            require(label.layer == self.made)
-            self._last_step(label)
-            self.made += 1
-            self.labels[node.outputs[0]] = Label(self.made)
-            if node.op in KINDS:
-                self._recurrent(node)
-            else:
-                fixed = [self.values[name] for name in node.inputs if name not in self.labels]
-                self._layer(node.op, node.inputs[0] in self.labels, fixed, node.attributes)
-            self.budget -= self.rows * self.width
-            require(self.budget >= 0)
+    def inner(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> Sequence[Known]:
+        """Run a call of a function, whose nodes may be layers. No chain has branches or loops."""
+        require(node.op == CALL)
+        return super().inner(node, reads, values)
 
-    def _moved(self, node: Node, known: Sequence[Label]) -> Label:
+    def node(self, node: Node, reads: list[Known]) -> list[Known]:
+        """Run a node, and note the layer that it is."""
+        self._pay(node, reads)
+        results = super().node(node, reads)
+        labels = [known.label for known in reads if known.label is not None]
+        flow = [label for label in labels if label != INITIAL]
+        if node.op in SHAPES:
+            return results
+        if not flow:
+            require(node.op in (MOVES if labels else BESIDE))
+            return [known._replace(label=INITIAL if labels else None) for known in results]
+        if node.op in MOVES and (node.op != "Gather" or reads[0].label in flow):
+            label = self._moved(node, reads, flow)
+            return [known._replace(label=label) for known in results]
+        (label,) = flow
+        require(label.layer == self.made)
+        self._last_step(label)
+        self.made += 1
+        if node.op in KINDS:
+            self._recurrent(node, reads)
+        else:
+            fixed = [_constant(known) for known in reads if known.label is None]
+            self._layer(node.op, reads[0].label is not None, fixed, node.attributes)
+        state = Label(self.made, STATE) if node.op in KINDS else UNREAD
+        ends = (Label(self.made), state, *[UNREAD] * len(results))
+        return [known._replace(label=end) for known, end in zip(results, ends, strict=False)]
+
+    def _pay(self, node: Node, reads: Sequence[Known]) -> None:
+        """Count the numbers that a node reads. Filled arrays are views, which cost nothing yet."""
+        sizes = [np.size(known.array) for known in reads]
+        is_embedding = node.op == "Gather" and reads[0].depends == CONSTANT < reads[1].depends
+        grows = node.op in ("Gather", "Mul") and not is_embedding
+        self.budget -= math.prod(sizes) if grows else sum(sizes)
+        require(self.budget >= 0)
+
+    def _moved(self, node: Node, reads: Sequence[Known], flow: Sequence[Label]) -> Label:
         """Return the label of numbers that a node moves."""
-        require(node.op != "Concat" or len(known) == len(node.inputs))
+        require(node.op != "Concat" or len(flow) == len(node.inputs))
         # Without axes, it removes those that happen to have one element.
         require(node.op != "Squeeze" or node.inputs[1:] or "axes" in node.attributes)
-        found, kind = {label.layer for label in known}, min(label.kind for label in known)
+        found, kind = {label.layer for label in flow}, min(label.kind for label in flow)
         require(kind == STATE or len(found) == 1)
-        if (node.op == "Slice" and not self._is_whole(node)) or node.op == "Gather":
+        if (node.op == "Slice" and not _is_whole(node, reads)) or node.op == "Gather":
             kind = max(kind, STEP)
         return Label(max(found), kind)  # of several final states, that of the last layer is read
-
-    def _is_whole(self, node: Node) -> bool:
-        """Return whether a Slice keeps all. Its bounds have to be near an end."""
-        given = dict(zip(("starts", "ends"), map(self.values.get, node.inputs[1:3]), strict=False))
-        starts, ends = (np.asarray({**node.attributes, **given}[n]) for n in ("starts", "ends"))
-        bounds = np.abs([starts, ends])
-        require(((bounds <= 2) | (bounds >= NO_BOUND)).all())
-        return bool(not starts.any() and (ends >= NO_BOUND).all())
 
     def _last_step(self, label: Label) -> None:
         """Append a LastStep if a value is of one step only."""
         if label.kind != STEPS:
             self._add(layers.LastStep, bidirectional=self.ways == 2, reverse=self.reverse)
 
-    def _recurrent(self, node: Node) -> None:
-        attributes, names = dict(node.attributes), [*node.inputs, *[""] * 8]
-        require(names[0] in self.labels)
-        weights = [self.values[names[n]] for n in (1, 2, 3, 7)]
+    def _recurrent(self, node: Node, reads: list[Known]) -> None:
+        attributes, given = dict(node.attributes), [*reads, *[Known(None)] * 8]
+        require(reads[0].label is not None)
+        weights = [_constant(given[n]) for n in (1, 2, 3, 7)]
+        require(all(given[n].label in (None, INITIAL) for n in (5, 6)) and given[4].array is None)
         attributes.pop("layout", 0)
         self._add(make_layer, node.op, attributes, weights, dtype=self.dtype)
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
-        self.width = weights[1].shape[2] * self.ways
-        states = Label(self.made, STATE), Label(-1, STATE)
-        self.labels |= zip(node.outputs[1:], states, strict=False)
 
     def _layer(self, op: str, first: bool, fixed: list[Any], options: Mapping[str, Any]) -> None:
         """Append the layer of a node with these constants, or change the last one."""
@@ -256,8 +248,16 @@ class _Walk:
 
     def _weighted(self, kind: Any, *arguments: Any, **weights: Array) -> None:
         dtype = self.dtype or np.result_type(*weights.values(), np.float32)
-        self.width = weights["weight"].shape[-1 if kind is layers.Embedding else 0]
         self.layers.append((partial(kind, *arguments, dtype=dtype), weights))
 
     def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
         self.layers.append((partial(make, *arguments, **options), {}))
+
+
+def _is_whole(node: Node, reads: Sequence[Known]) -> bool:
+    """Return whether a Slice keeps all. Its bounds have to be near an end."""
+    given: Any = [_constant(known) for known in reads[1:3]]
+    starts, ends = given or [np.asarray(node.attributes[name]) for name in ("starts", "ends")]
+    bounds = np.abs([starts, ends])
+    require(((bounds <= 2) | (bounds >= NO_BOUND)).all())
+    return bool(not starts.any() and (ends >= NO_BOUND).all())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
 from numpy_rnn.interchange.graph.graph import Graph
-from numpy_rnn.interchange.graph.nodes import Node, Value
+from numpy_rnn.interchange.graph.nodes import CALL, Node, Value
 from numpy_rnn.interchange.onnx.chain import to_sequential
-from numpy_rnn.interchange.onnx.functions import Functions
-from numpy_rnn.interchange.onnx.fused import unfused
+from numpy_rnn.interchange.onnx.integers import with_float_weights
 from numpy_rnn.interchange.onnx.protobuf import BFLOAT16, FIELDS, Decoder, array_type, to_array
 from numpy_rnn.parameters import check_dtype
 
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
+MAX_CALLS = 64  # of functions inside each other
+MAX_NODES = 1 << 14  # of the functions of all calls
+Message = dict[str, Any]
 
 
 def read(path: Path) -> Contents:
@@ -30,9 +32,7 @@ def read(path: Path) -> Contents:
     for every node that has no counterpart.
     """
     reader = Reader(path.parent, read_bytes(path))
-    whole = reader.graph()
-    if whole.free:
-        raise ValueError(f"value {whole.free[0]!r} is read, and nothing before defines it")
+    whole = reader.whole()
 
     def build(*, graph: bool = False, dtype: Any = None) -> Any:
         whole.check(reader.unsupported)
@@ -86,18 +86,32 @@ def _sorted(nodes: list[Node]) -> list[Node]:
         raise ValueError(f"the value {name!r} depends on itself") from None
 
 
+def _closed(graph: Graph) -> Graph:
+    """Return a graph that reads nothing of a graph around it. ValueError names what it reads."""
+    if graph.free:
+        raise ValueError(f"value {graph.free[0]!r} is read, and nothing before defines it")
+    return graph
+
+
+def _key(message: Message, name: str) -> tuple[str, str, str]:
+    return message["domain"], message[name], message["overload"]
+
+
 def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
 class Reader:
-    """The bytes of a file as a Graph."""
+    """The bytes of a file as a Graph. `own` are the attributes of the function that it is in."""
 
     def __init__(self, folder: Path, data: bytes) -> None:
         self.folder, self.model = folder, Decoder().read(memoryview(data), "Model")
         self.unsupported: list[str] = []
         self.notes: list[str] = []
         self.weights: dict[str, Array] = {}
+        self.functions = {_key(f, "name"): f for f in self.model["functions"]}
+        self.calls: list[Message] = []  # the functions around a node
+        self.called = 0  # nodes of all calls
         given = [entry for f in self.model["functions"] for entry in f["opset_import"]]
         imported = [*given, *self.model["opset_import"]]
         opsets = {_domain(entry["domain"]): entry["version"] for entry in imported}
@@ -106,52 +120,79 @@ class Reader:
             self.unsupported.append(f"opset {self.opset}, expected at least {LEAST_OPSET}")
         others = {e["version"] for e in given if not _domain(e["domain"])} - {self.opset}
         self.unsupported += [f"functions of opset {n}, expected {self.opset}" for n in others]
-        self.functions = Functions(self.model)
 
-    def graph(self, message: dict[str, Any] | None = None) -> Graph:
-        """Return the file's graph, or that of an attribute. Its constant nodes are constants."""
-        whole, message = message is None, self.model["graph"] if message is None else message
+    def whole(self) -> Graph:
+        """Return the file's graph."""
+        message = self.model["graph"]
         if message is None:
             raise ValueError("it has no graph")
+        for v in message["input"] + message["output"]:
+            if v["type"] is not None and v["type"]["tensor_type"] is None:
+                self.unsupported.append(f"{v['name']!r} is no tensor")
+        return _closed(self.graph(message, {}))
+
+    def graph(self, message: Message, own: Mapping[str, Any]) -> Graph:
+        """Return a graph. Its constant nodes are constants."""
         constants = {t["name"]: self._tensor(t, t["name"]) for t in message["initializer"]}
         self.weights |= constants
         if message["sparse_initializer"]:
             raise UnsupportedError(f"{len(message['sparse_initializer'])} sparse constants")
         nodes: list[Node] = []
-        for n, node in enumerate(self.functions.inlined(message["node"])):
+        for n, node in enumerate(message["node"]):
             name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
-            self._node(node, name, nodes, constants)
+            attributes = self._attributes(node["attribute"], name, own)
+            function = self.functions.get(_key(node, "op_type"))
+            if function is not None:
+                body = self._body(function, name, attributes)
+                ends = tuple(node["input"]), tuple(node["output"])
+                nodes.append(Node(name, CALL, *ends, {"body": body}))
+            elif node["op_type"] == "Constant" and len(node["output"]) == len(attributes) == 1:
+                constants[node["output"][0]] = self._constant(
+                    node["output"][0], *attributes.items()
+                )
+            else:
+                nodes += self._nodes(node, name, attributes)
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
-        outputs = [v["name"] for v in message["output"]]
-        for v in message["input"] + message["output"] if whole else []:
-            if v["type"] is not None and v["type"]["tensor_type"] is None:
-                self.unsupported.append(f"{v['name']!r} is no tensor")
-        return Graph(_sorted(nodes), inputs, outputs, constants)
+        return Graph(_sorted(nodes), inputs, [v["name"] for v in message["output"]], constants)
 
-    def _node(
-        self, node: dict[str, Any], name: str, nodes: list[Node], constants: dict[str, Array]
-    ) -> None:
-        """Append a node, or what it consists of. A constant node becomes a constant."""
-        attributes = {a["name"]: self._attribute(a, name) for a in node["attribute"]}
+    def _body(self, function: Message, name: str, given: Mapping[str, Any]) -> Graph:
+        """Return a function as a graph, for a call with these attributes."""
+        if function in self.calls:
+            raise ValueError(f"its function {function['name']!r} calls itself")
+        self.calls, self.called = [*self.calls, function], self.called + len(function["node"])
+        if len(self.calls) > MAX_CALLS or self.called > MAX_NODES:
+            most = f"{MAX_NODES} nodes or {MAX_CALLS} calls inside each other"
+            raise ValueError(f"its functions have more than {most}")
+        own = {**self._attributes(function["attribute_proto"], name, {}), **given}
+        ends = {n: [{"name": v, "type": None} for v in function[n]] for n in ("input", "output")}
+        none: Message = {"initializer": [], "sparse_initializer": []}
+        body = _closed(self.graph(none | ends | {"node": function["node"]}, own))
+        self.calls = self.calls[:-1]
+        return body
+
+    def _constant(self, name: str, attribute: tuple[str, Any]) -> Array:
+        kind, value = attribute
+        array = np.asarray(value, {"value_float": "f4", "value_floats": "f4"}.get(kind))
+        if array.ndim > 1 and array.dtype.kind == "f":  # as in the branches of some exporters
+            self.weights[name] = array
+        return array
+
+    def _nodes(self, node: Message, name: str, attributes: dict[str, Any]) -> list[Node]:
+        """Return a node, or what it consists of."""
         domain = _domain(node["domain"])
         op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
-        if op == "Constant" and len(node["output"]) == 1 and len(attributes) == 1:
-            kind, value = attributes.popitem()
-            dtype = {"value_float": "f4", "value_floats": "f4"}.get(kind)
-            constants[node["output"][0]] = array = np.asarray(value, dtype)
-            if array.ndim > 1 and array.dtype.kind == "f":  # as in the branches of some exporters
-                self.weights[node["output"][0]] = array
-            return
         if op == "Split":
             attributes.setdefault("num_outputs", len(node["output"]))
         if op in ("Softmax", "LogSoftmax") and self.opset < 13:
             attributes = {"axis": 1, "joined": 1} | attributes
+        if op.endswith("::DynamicQuantizeLSTM"):
+            self.notes.append(f"{name} is int8, read as float32")
         names = tuple(node["output"])
         while names and not names[-1]:
             names = names[:-1]
-        nodes += unfused(Node(name, op, tuple(node["input"]), names, attributes, self.opset))
-        if op.endswith("::DynamicQuantizeLSTM"):
-            self.notes.append(f"{name} is int8, read as float32")
+        return with_float_weights(
+            Node(name, op, tuple(node["input"]), names, attributes, self.opset)
+        )
 
     def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
         try:
@@ -165,7 +206,19 @@ class Reader:
             self.notes.append(f"{name} is {'float16' if array.dtype == 'f2' else 'bfloat16'}")
         return array
 
-    def _attribute(self, attribute: dict[str, Any], node: str) -> Any:
+    def _attributes(
+        self, messages: list[Message], node: str, own: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return attributes by name. Those of a function that the call leaves out are left out."""
+        found = {
+            m["name"]: own.get(m["ref_attr_name"]) for m in messages if m["ref_attr_name"] in own
+        }
+        for message in messages:
+            if not message["ref_attr_name"]:
+                found[message["name"]] = self._attribute(message, node, own)
+        return found
+
+    def _attribute(self, attribute: Message, node: str, own: Mapping[str, Any]) -> Any:
         name, kind = attribute["name"], attribute["type"]
         if kind not in FIELDS:
             self.unsupported.append(f"node {node!r}: attribute {name!r} of type {kind}")
@@ -176,7 +229,7 @@ class Reader:
         if kind == 4:
             return self._tensor(value, f"{node}.{name}")
         if kind == 5:
-            return self.graph(value)
+            return self.graph(value, own)
         return tuple(value.tolist()) if kind in (6, 7) else tuple(value) if kind == 8 else value
 
     def _value(self, message: dict[str, Any]) -> Value:

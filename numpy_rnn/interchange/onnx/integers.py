@@ -37,13 +37,11 @@ def DynamicQuantizeLinear(x: Array) -> tuple[Array, ...]:
     return QuantizeLinear(x, scale, zero), scale, zero
 
 
-def centred(a: Array, zero: Any, *, axis: int) -> Any:
+def centred(a: Array, zero: Any = None, *, axis: int) -> Any:
     """Return quantised numbers as floats, whose products and sums are exact.
 
     The largest product has 16 bits. So up to 256 of them have a sum that float32 has exactly.
     """
-    if a.dtype.kind == "f":
-        return a
     terms = a.size // max(a.shape[axis], 1)
     zero = 0 if zero is None else along(zero, a, axis) if np.ndim(zero) == 1 else zero
     return np.subtract(a, zero, dtype=np.float32 if terms <= 256 else np.float64)
@@ -59,44 +57,36 @@ def dequantised(whole: Array, scale: Array, zero: Array) -> Array:
     return np.ascontiguousarray(weights.swapaxes(1, 2))
 
 
-def MatMulInteger(A: Array, B: Array, a_zero_point: Any = None, b_zero_point: Any = None) -> Array:
-    b = centred(B, b_zero_point, axis=-1)
-    product: Array = centred(A, a_zero_point, axis=-2).astype(b.dtype, copy=False) @ b
-    return product.astype(np.int32)
+def MatMulInteger(A: Array, B: Array, zero: Any = None) -> Any:
+    """Return a product, whose second factor is centred already."""
+    return (centred(A, zero, axis=-2).astype(B.dtype, copy=False) @ B).astype(np.int32)
 
 
-def ConvInteger(
-    x: Array, w: Array, x_zero: Any = None, w_zero: Any = None, *, group: int = 1, **options: Any
-) -> Any:
-    w = centred(w, w_zero, axis=0)
-    x = centred(x, x_zero, axis=0).astype(w.dtype, copy=False)
+def ConvInteger(x: Array, w: Array, zero: Any = None, *, group: int = 1, **options: Any) -> Any:
+    x = centred(x, zero, axis=0).astype(w.dtype, copy=False)
     _, (y,) = bind_convolution(x, w, group=group, **options)
     return y.astype(np.int32)
 
 
-def product_of_integers(
-    A: Array,
-    B: Array,
-    a_scale: Array,
-    b_scale: Array,
-    a_zero: Any = None,
-    b_zero: Any = None,
-    bias: Any = None,
-) -> Any:
-    y = MatMulInteger(A, B, a_zero, b_zero).astype(a_scale.dtype) * (a_scale * b_scale)
-    return y if bias is None else y + bias
-
-
-def product_of_quantized(
-    A: Array, B: Array, b_scale: Array, b_zero: Any = None, bias: Any = None
-) -> Any:
-    quantized, scale, zero = DynamicQuantizeLinear(A)
-    return product_of_integers(quantized, B, scale, b_scale, zero, b_zero, bias)
+def with_float_weights(node: Any) -> list[Any]:
+    """Return a Node and, before it, what makes floats of its weights: once, not in each run."""
+    op, inputs, made = node.op, [*node.inputs], []
+    if op == "com.microsoft::DynamicQuantizeLSTM" and len(inputs) == 12:
+        op, kind, options = "LSTM", "numpy_rnn::Dequantize", dict[str, int]()
+        scales, kept = {1: inputs[8:10], 2: inputs[10:]}, 8
+    elif op in ("MatMulInteger", "ConvInteger") and len(inputs) > 1:
+        kind, options = "numpy_rnn::Centre", {"axis": 0 if op == "ConvInteger" else -1}
+        scales, kept = {1: inputs[3:]}, 3
+    else:
+        return [node]
+    for n, others in scales.items():
+        name, given = f"input {n} of {node.outputs}, as floats", (inputs[n], *others)
+        made.append(node._replace(op=kind, inputs=given, outputs=(name,), attributes=options))
+        inputs[n] = name
+    return [*made, node._replace(op=op, inputs=tuple(inputs[:kept]))]
 
 
 SHORT: dict[str, Callable[..., Any]] = {
-    "com.microsoft::DynamicQuantizeMatMul": product_of_quantized,
-    "com.microsoft::MatMulIntegerToFloat": product_of_integers,
     "numpy_rnn::Centre": centred,
     "numpy_rnn::Dequantize": dequantised,
 }

@@ -9,7 +9,7 @@ became an input. A tuple is several outputs. With `out`, a function fills that a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 
 from numpy_rnn.interchange.onnx import integers, math, shapes, windows
 from numpy_rnn.interchange.onnx.protobuf import BFLOAT16, DTYPES
+from numpy_rnn.interchange.onnx.recurrent import KINDS, RecurrentNode
+from numpy_rnn.interchange.onnx.reference import RARE, reference_of
 
 OPERATORS: dict[str, Callable[..., Any]] = {}
 for module in (math, shapes, integers, windows):
@@ -32,47 +34,51 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "reduction": ("none", *shapes.REDUCTIONS),
     **dict.fromkeys(("to", "dtype"), tuple(sorted(set(DTYPES) - {BFLOAT16}))),
     "spatial": (1,),
+    "out": (),  # a parameter of functions, and no attribute
     **dict.fromkeys(("storage_order", "training_mode"), (0,)),
-    **windows.VALUES,
+    "Resize.mode": ("nearest", "linear"),
+    **dict.fromkeys(("antialias", "exclude_outside"), (0,)),
+    "keep_aspect_ratio_policy": ("stretch",),
 }
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
-WITHOUT_EFFECT |= {"cubic_coeff_a", "extrapolation_value"}
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
+PREPARED = {*KINDS, "Conv"}  # whose functions return a step and what it fills
 
 
-def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
+def function_of(node: Any) -> Callable[..., Any]:
+    """Return a Node of a graph as a function of its inputs.
 
-
-def function_of(op: str, options: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return an operator as a function of its inputs. KeyError if there is none."""
-    arguments = _arguments(options)
-    return partial(OPERATORS[op], **arguments) if arguments else OPERATORS[op]
+    ValueError or TypeError says why it cannot run, ImportError that ``onnx`` is missing.
+    """
+    op, count = node.op, len(node.inputs)
+    for name, value in node.attributes.items():
+        expected = VALUES.get(f"{op}.{name}", VALUES.get(name))
+        if expected is not None and value not in expected:
+            raise ValueError(f"{name} is {value!r}, expected one of {expected}")
+    if op in RARE:
+        return reference_of(node)
+    if op not in OPERATORS and op not in KINDS:
+        raise ValueError("there is no such operator here")
+    if op in KINDS:
+        function: Any = RecurrentNode(op, node.attributes).bind
+        options: dict[str, Any] = {}
+    else:
+        function = OPERATORS[op]
+        options = {k: v for k, v in node.attributes.items() if k not in WITHOUT_EFFECT}
+    if isinstance(function, np.ufunc):
+        if options or count != function.nin:
+            given = f"{count} inputs and attributes {list(options)}"
+            raise ValueError(f"{given}, expected {function.nin} inputs")
+        return function
+    signature = inspect.signature(function)
+    passed_on = PASSED_ON if "options" in signature.parameters else set()
+    if unknown := {*options} - passed_on - {*signature.parameters}:
+        raise ValueError(f"attribute {min(unknown)!r} is not known")
+    signature.bind(*node.inputs, **options)
+    return partial(function, **options) if options else function
 
 
 def takes_out(function: Callable[..., Any]) -> bool:
     """Whether a function puts its one result, a new array, into `out` if that is given."""
     inner = function.func if isinstance(function, partial) else function
     return isinstance(inner, np.ufunc) or "out" in (getattr(inner, "__kwdefaults__", None) or ())
-
-
-def why_not(op: str, options: Mapping[str, Any], inputs: Sequence[str]) -> str:
-    """Return why a node cannot run, or ''."""
-    for name, value in options.items():
-        expected = VALUES.get(f"{op}.{name}", VALUES.get(name))
-        if expected is not None and value not in expected:
-            return f"{name} is {value!r}, expected one of {expected}"
-    function, options = OPERATORS[op], _arguments(options)
-    nin = 3 if function is np.where else getattr(function, "nin", None)
-    if "out" in options or (nin is not None and (options or len(inputs) != nin)):
-        return f"{len(inputs)} inputs and attributes {list(options)}, expected {nin} inputs"
-    if nin is None:
-        signature = inspect.signature(function)
-        given = set(options) - PASSED_ON if "options" in signature.parameters else set(options)
-        if unknown := given - set(signature.parameters):
-            return f"attribute {min(unknown)!r} is not known"
-        try:
-            signature.bind(*inputs, **options)
-        except TypeError as error:
-            return str(error)
-    return ""

@@ -17,8 +17,8 @@ from numpy_rnn.interchange.onnx.windows import check_memory
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
 RARE = RANDOM - {"Multinomial"} | {
     *("AffineGrid", "Attention", "BitShift", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace"),
-    *("EyeLike", "Hardmax", "IsInf", "MeanVarianceNormalization", "STFT", "Shrink"),
-    *("SpaceToDepth", "ThresholdedRelu", "Unique"),
+    *("EyeLike", "Hardmax", "IsInf", "MeanVarianceNormalization", "Resize", "STFT"),
+    *("Shrink", "SpaceToDepth", "ThresholdedRelu", "Unique", "Upsample"),
 }
 
 
@@ -49,6 +49,8 @@ def reference_of(given: Any) -> Callable[..., Any]:
 
     def function(*arrays: Array | None) -> Any:
         feeds = {name: x for name, x in zip(inputs, arrays, strict=True) if name}
+        if given.op in ("Resize", "Upsample"):
+            _check_resized(*arrays, axes=options.get("axes"))
         try:
             found: Any = run(None, feeds)
             if any(np.asarray(x).dtype == object for x in [*feeds.values(), *found]):
@@ -60,14 +62,9 @@ def reference_of(given: Any) -> Callable[..., Any]:
     return function
 
 
-def why_no_reference(node: Any) -> str:
-    """Return why a Node cannot run, or ''."""
-    if node.op not in RARE:
-        return "there is no such operator here"
-    try:
-        reference_of(node)
-    except ImportError:
-        return "it needs the extra onnx: pip install onnx"
-    except ValueError as error:
-        return str(error)
-    return ""
+def _check_resized(X: Any, *given: Any, axes: Any) -> None:
+    """Raise ValueError if an output takes too much memory. Its sizes or scales are given last."""
+    shape = [*X.shape]
+    for axis, n in zip(range(X.ndim) if axes is None else axes, given[-1], strict=True):
+        shape[axis] = n if given[-1].dtype.kind == "i" else n * shape[axis]
+    check_memory(*shape)

@@ -1,5 +1,5 @@
 # ruff: noqa: N802 (operators and parameters have the specification's names)
-"""The operators of ONNX for signals and images: convolutions, pools and Resize."""
+"""The operators of ONNX for signals and images: convolutions and pools."""
 
 from __future__ import annotations
 
@@ -13,18 +13,6 @@ from numpy_rnn.functional.types import Array
 
 MAX_PADDING = 1 << 20  # steps before or after an input
 MAX_NUMBERS = 1 << 28  # of an output whose size a file decides
-
-
-VALUES: dict[str, tuple[Any, ...]] = {
-    "Resize.mode": ("nearest", "linear"),
-    "Upsample.mode": ("nearest", "linear"),
-    "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
-    "coordinate_transformation_mode": (
-        *("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
-    ),
-    **dict.fromkeys(("antialias", "exclude_outside"), (0,)),
-    "keep_aspect_ratio_policy": ("stretch",),
-}
 
 
 def check_padding(pads: Any) -> None:
@@ -171,59 +159,10 @@ def _overlapped(patches: Array, full: Any, step: Any, dilation: Any) -> Array:
     return y
 
 
-def Resize(
-    X: Array,
-    roi: Any,
-    scales: Any = None,
-    sizes: Any = None,
-    *,
-    mode: str = "nearest",
-    axes: Any = None,
-    nearest_mode: str = "round_prefer_floor",
-    coordinate_transformation_mode: str = "half_pixel",
-) -> Array:
-    """Resize each axis by itself. With two inputs, the second one is `scales`."""
-    if scales is None and sizes is None:  # as before opset 11
-        scales, coordinate_transformation_mode, nearest_mode = roi, "asymmetric", "floor"
-    for n, axis in enumerate(range(X.ndim) if axes is None else axes):
-        old = X.shape[axis]
-        new = int(old * scales[n] if sizes is None else sizes[n])
-        check_memory(new, X.size // max(old, 1))
-        scale = float(scales[n]) if sizes is None else new / old
-        if scale != 1:
-            at = _coordinates(new, old, scale, coordinate_transformation_mode)
-            X = _resampled(X, axis, at, nearest_mode if mode == "nearest" else "")
-    return X
-
-
-def _coordinates(new: int, old: int, scale: float, way: str) -> Any:
-    """Return where the elements of a resized axis are on the old one."""
-    at = np.arange(new, dtype=float)
-    if way == "align_corners":
-        return at * (old - 1) / max(new - 1, 1)
-    if way == "asymmetric":
-        return at / scale
-    return (at + 0.5) / scale - 0.5 if new > 1 or way == "half_pixel" else at * 0
-
-
-def _resampled(X: Array, axis: int, at: Array, nearest: str) -> Any:
-    last = X.shape[axis] - 1
-    if nearest:
-        half = {"round_prefer_floor": -0.5, "round_prefer_ceil": 0.5}.get(nearest, 0)
-        up = nearest in ("ceil", "round_prefer_floor")
-        index = np.ceil(at + half) if up else np.floor(at + half)
-        return X.take(np.clip(index, 0, last).astype(int), axis)
-    at = at.clip(0, last)
-    low = at.astype(int)
-    part = (at - low).astype(X.dtype).reshape([-1 if n == axis else 1 for n in range(X.ndim)])
-    return X.take(low, axis) * (1 - part) + X.take(np.minimum(low + 1, last), axis) * part
-
-
 SHORT: dict[str, Callable[..., Any]] = {
     "AveragePool": pool(mean=True),
     "Conv": bind_convolution,
     "GlobalAveragePool": lambda X: X.mean(tuple(range(2, X.ndim)), keepdims=True),
     "GlobalMaxPool": lambda X: X.max(tuple(range(2, X.ndim)), keepdims=True),
     "MaxPool": pool(mean=False),
-    "Upsample": Resize,  # before opset 11
 }

@@ -101,7 +101,7 @@ def test_a_call_equals_onnxruntime(name: str, tmp_path: Path) -> None:
     ("body", "error", "reason"),
     [
         ([node("Head", "x,w", "t"), node("Head", "t,w", "y")], DamagedFileError, "calls itself"),
-        ([node("Relu", "q", "y")], DamagedFileError, "'q of call 1' is read"),
+        ([node("Relu", "q", "y")], DamagedFileError, "value 'q' is read"),
     ],
 )
 def test_a_bad_function_is_refused(body: Any, error: Any, reason: str, tmp_path: Path) -> None:
