@@ -128,7 +128,9 @@ class Disturbed:
             assert errors == "", errors  # noqa: S101
         else:
             expected, what = ENDED[disturbance]
-            early = status == -getattr(signal, disturbance, 0)  # Python itself was starting
+            # Python itself was starting: no file of the package is named.
+            early = status == -getattr(signal, disturbance, 0)
+            early |= "KeyboardInterrupt" in errors and "numpy_rnn" not in errors
             assert early or status == expected, (disturbance, status, errors)  # noqa: S101
             parts = (what,) if isinstance(what, str) else what
             assert early or any(part in errors for part in parts), errors  # noqa: S101
