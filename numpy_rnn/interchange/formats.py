@@ -75,7 +75,7 @@ FORMATS: dict[str, Format] = {
         for_training=("padding_idx",),
     ),
 }
-# What else people try to read: how it begins, its name or that of an entry, and what to do.
+# What is to be done with other files: how one begins, its name or that of an entry of an archive.
 HINTS = {
     rb"inside:.*\.(safetensors|pth?|npz|pkl|onnx|keras|h5)$": (
         "it is an archive that holds {}: unpack it first"
@@ -90,34 +90,10 @@ HINTS = {
         "it is of TensorFlow: save a Keras file there, or convert it to ONNX with tf2onnx"
     ),
 }
-PROGRAMS = {
-    "MATLAB": rb"MATLAB [57]\.|name:.*\.mat$",
-    "R": rb"RD[AX][23]\n|X\n\0\0\0[\2\3]\0|name:.*\.(rds|rdata)$",
-    "CNTK": rb"\n\x07version\x12|B\0C\0N\0",
-    "Torch7": rb".\0{3}.\0{3}\x03\0{3}V 1|[34]\n\d+\n.\nV 1|name:.*\.t7$",
-    "Kaldi": rb"(\0B)?<(Nnet\d?|TransitionModel)>",
-    "MXNet": rb"\x12\x01\0{6}|name:.*\.params$",
-    "Caffe": rb"name:.*\.caffemodel$",
-    "DyNet": rb"#(Lookup)?Parameter#",
-    "Flax": rb"[\x80-\x8f\xde\xdf].*\xa6(params|kernel)",
-    "PaddlePaddle": rb"name:.*\.pd(model|iparams|params)$",
-    "Core ML": rb"\x08[\2-\x0f]\x12.{1,2}\n|inside:.*com\.apple\.CoreML|name:.*\.mlmodel$",
-    "Deeplearning4j": rb"inside:coefficients\.bin$",
-    "ncnn": rb"7767517\n",
-    "OpenVINO": rb"<\?xml.*<net ",
-    "llama.cpp": rb"GGUF|lmgg",
-    "onnxruntime": rb".{4}ORTM",
-    "ExecuTorch": rb".{4}ET\d\d",
-    "RNNoise": rb"rnnoise-nu|DNNw",
-    "RTen": rb"RTEN",
-    "Tesseract": rb"name:.*\.traineddata$",
-    "Burn": rb".\xa8metadata",
-    "spaCy": rb".\xa5nodes",  # which Flax's pattern may match too, so it comes later
-    "TensorRT": rb"ptrt|name:.*\.(engine|trt)$",
-}
-ADVICE = "load the file that it was made from, export to ONNX there, or save the arrays with "
-ADVICE += "np.savez under PyTorch's names, as interchange.gates.convert_gates returns them"
-HINTS |= {pattern: f"it is of {name}: {ADVICE}" for name, pattern in PROGRAMS.items()}
+ADVICE = (
+    "load it with the program that wrote it, export to ONNX there, or save the arrays with "
+    "np.savez under PyTorch's names, as interchange.gates.convert_gates returns them"
+)
 PART = re.compile(r"-\d+-of-(?!0*1\.)\d+\.")  # of a name, as Hugging Face's libraries give it
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 
@@ -126,7 +102,7 @@ def recognise(path: Path) -> str:
     """Return the format of a file."""
     with open_regular(path) as file:
         head = file.read(HEAD)
-    entries, hint = list[str](), ""
+    entries, hint = list[str](), ADVICE
     if not head:
         raise DamagedFileError(f"{str(path)!r} is empty, expected a model")
     if head.startswith(b"PK"):
@@ -134,7 +110,7 @@ def recognise(path: Path) -> str:
             with ZipFile(path) as archive:
                 entries = archive.namelist()
         except Exception:
-            hint = "; it begins as a zip archive and is cut off or damaged"
+            hint = "it begins as a zip archive and is cut off or damaged"
     for name, form in FORMATS.items():
         holds = form.entry and any(entry.endswith(form.entry) for entry in entries)
         if holds or re.match(form.head, head, re.DOTALL):
@@ -143,10 +119,9 @@ def recognise(path: Path) -> str:
     texts = {head: "", b"name:" + os.fsencode(path.name): ""} | inside
     for (pattern, what), text in product(HINTS.items(), texts):
         if re.match(pattern, text, re.DOTALL | re.IGNORECASE):
-            hint = f"; {what.format(shown(texts[text]))}"
-    raise DamagedFileError(
-        f"{str(path)!r} has none of the known formats: {', '.join(FORMATS)}{hint}"
-    )
+            hint = what.format(shown(texts[text]))
+    known = ", ".join(FORMATS)
+    raise DamagedFileError(f"{str(path)!r} has none of the known formats: {known}; {hint}")
 
 
 def read(path: str | PathLike[str]) -> Contents:
@@ -217,17 +192,17 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 
 def guessed_options(contents: Contents, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a model has, its file leaves open and the user did not give."""
-    layers = [*_parts(model)]
-    has = {n for n in contents.guessed for layer in layers if getattr(layer, n, None) is not None}
-    return {n: v for n, v in contents.guessed.items() if n in has | {"config"} and n not in given}
+    inside = {"config", "eps"}  # a Linear layer may have been a BatchNorm, which has an eps
+    inside |= {
+        n for n in contents.guessed for p in _parts(model) if getattr(p, n, None) is not None
+    }
+    return {n: v for n, v in contents.guessed.items() if n in inside and n not in given}
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:
     """Return the model of a file that was read. A TypeError names an option that it lacks."""
     known = signature(contents.build).parameters
-    open_ended = any(p.kind == p.VAR_KEYWORD for p in known.values())
-    unknown = [] if open_ended else [name for name in options if name not in known]
-    if unknown:
+    if unknown := [name for name in options if name not in known]:
         expected = ", ".join(known) or "no option"
         raise TypeError(f"{str(path)!r}: option {unknown[0]!r}, expected {expected}")
     with naming_unsupported(Path(path)):

@@ -103,7 +103,7 @@ def test_numbers_spaces_and_settings_are_options(folder: Path, command: Command)
     with pytest.warns(UserWarning, match="does not hold"):
         interchange.save(Sequential(**layers), folder / "eps.pt")
     done = command("convert", "eps.pt", "eps.npz")
-    assert_refused(done, 1, "norm may be a LayerNorm or another normalisation, such as a GroupNorm")
+    assert_refused(done, 1, "neither the name nor the shape of norm tells what it is")
     options = ("--option", "layers=rnn, norm, fc", "--option", "eps=0.5")
     assert (
         "norm=LayerNorm((3,), eps=0.5)" in command("convert", "eps.pt", "eps.onnx", *options).stdout

@@ -25,7 +25,6 @@ PROGRAMS = {
     ("net.mat", b"MATLAB 5.0 MAT-file, Platform: GLNXA64"): "MATLAB",
     ("net.h5", b"MATLAB 7.3 MAT-file, Platform: GLNXA64"): "MATLAB",  # HDF5, after 512 bytes
     ("net4.mat", b"\0\0\0\0\3\0\0\0"): "MATLAB",
-    ("fit.rds", b"\x1f\x8b\x08\0"): "R",
     ("fit", b"X\n\0\0\0\3\0\4\2\1\0\3\5\0"): "R",
     ("fit.bin", b"RDX3\nX\n\0\0\0\3"): "R",
     ("lstm.model", b"\x0a\7version\x12\4\x08\1\x10\3"): "CNTK",
@@ -57,22 +56,21 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize(("file", "program"), PROGRAMS.items())
-def test_a_file_of_another_program(file: tuple[str, bytes], program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", PROGRAMS)
+def test_a_file_of_another_program(file: tuple[str, bytes], tmp_path: Path) -> None:
     (tmp_path / file[0]).write_bytes(file[1])
-    what_to_do = rf"it is of {program}: load the file that .*, export to ONNX .* np\.savez"
+    what_to_do = r"load it with the program that wrote it, export to ONNX .* np\.savez"
     with pytest.raises(DamagedFileError, match=f"none of the known formats.*; {what_to_do}"):
         interchange.load(tmp_path / file[0])
 
 
-@pytest.mark.parametrize(
-    ("entry", "program"),
-    [("Data/com.apple.CoreML/model.mlmodel", "Core ML"), ("coefficients.bin", "Deeplearning4j")],
-)
-def test_an_archive_of_another_program(entry: str, program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry", ["Data/com.apple.CoreML/model.mlmodel", "coefficients.bin"])
+def test_an_archive_of_another_program(entry: str, tmp_path: Path) -> None:
     with ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr(entry, b"")
-    with pytest.raises(DamagedFileError, match=f"; it is of {program}: .*export to ONNX there"):
+    with pytest.raises(
+        DamagedFileError, match=r"; load it with the program .*export to ONNX there"
+    ):
         interchange.load(tmp_path / "m.zip")
 
 
@@ -167,7 +165,7 @@ def test_an_archive_around_a_model_is_refused_with_what_to_do(
         ("m.tflite", b"\x1c\0\0\0TFL3", "it is of TensorFlow: .*tf2onnx"),
         ("m.ckpt.index", b"\0\0\x0f", "it is of TensorFlow: .*tf2onnx"),
         ("m.ckpt.data-00000-of-00001", b"\1\2\3", "it is of TensorFlow: .*tf2onnx"),
-        ("m.msgpack", b"\x82\xa4step\0\xa6params\x80", "it is of Flax: .*convert_gates"),
+        ("m.msgpack", b"\x82\xa4step\0\xa6params\x80", "load it with the program .*convert_gates"),
         ("m.pt", b"PK\3\4\0\0\0", "it begins as a zip archive and is cut off or damaged"),
     ],
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import permutations
 
 from numpy_rnn.interchange.torch.parts import LIKE_LAYER_NORM, RECURRENT, Choice, Part
 from numpy_rnn.interchange.torch.tree import children
 from numpy_rnn.interchange.torch.unpickle import Instance
 from numpy_rnn.layers import Embedding, LayerNorm, Linear
 
-MAX_STEPS = 20_000  # of the search for an order
+MAX_SEARCHED = 7  # parts whose orders are all tried
 # The networks that are read without being told their layers: an embedding, recurrent layers whose
 # names differ in a number, and a linear layer, with a normalisation before and after the recurrent
 # ones. Between and beside other layers there is often something that only the code has.
@@ -23,72 +24,73 @@ MAX_NUMBER = 1000  # of a part of a Sequential
 NUMBER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
 WITHOUT_EFFECT = re.compile(r"\.(dropout|loss)\.|\.Identity$")  # modules of PyTorch, in evaluation
 Parts = Mapping[str, Part]
-Step = tuple[str, Choice]  # of a chain: a part and how it is read
 
 
-def why_no_chain(parts: Parts, chain: Sequence[Step], tied: Mapping[str, str]) -> str:  # noqa: PLR0911 (one for each reason)
+def why_no_chain(parts: Parts, chain: Mapping[str, Choice], tied: Mapping[str, str]) -> str:
     """Return why the layers may run otherwise than in this order, in which they fit, or ''."""
-    kinds = {name: choice.kind for name, choice in chain}
-    kind_of = {source: kinds[n] for n, part in parts.items() for source in part.sources.values()}
-    numbered = all(part.name.isdecimal() for part in parts.values())
-    # PyTorch's Sequential cannot run a recurrent layer, which gives two values. Ours can.
-    is_ours = numbered and not {*kinds.values()}.isdisjoint(RECURRENT.values())
-    for name, part in parts.items():
-        if any(name.startswith(f"{other}.") or not other for other in kinds if other != name):
-            return f"{name} is inside another layer, whose code is its own"
-        if kinds[name] is Linear and BESIDE.search(name):
-            return f"{name} looks like a part of attention, of a gate or of a first state"
-        if all(kind_of.get(tied.get(s, "")) is kinds[name] for s in part.sources.values()):
-            return f"{name} has all its weights from another layer"
-        known = is_ours or part.kind or LIKE_LAYER_NORM.search(part.name)
-        if kinds[name] is LayerNorm and not known:
-            return f"{name} may be a LayerNorm or another normalisation, such as a GroupNorm"
-    if numbered:  # of a Sequential
-        return ""
-    first, choices = chain[0][0], parts[chain[0][0]].choices
-    if len({choice.size_out for choice in choices}) < min(len(choices), len(chain)):
-        return f"{first} may be an Embedding or a Linear layer"
-    letters: dict[type, str] = {Embedding: "e", Linear: "l", LayerNorm: "n"}
-    found = {n: "n" if parts[n].is_normalised else letters.get(k, "r") for n, k in kinds.items()}
-    loops = {re.sub(r"_?\d+", "", n) for n, kind in kinds.items() if kind in RECURRENT.values()}
-    usual = USUAL.fullmatch("".join(found.values())) and len(loops) < 2
+    numbered = all(part.name.isdecimal() for part in parts.values())  # of a Sequential
+    kind_of = {s: chain[name].kind for name, part in parts.items() for s in part.sources.values()}
+    letters = {name: _letter(name, parts[name], chain) for name in chain}
+    for name, choice in chain.items():
+        sources = parts[name].sources.values()
+        is_copy = all(kind_of.get(tied.get(source, "")) is choice.kind for source in sources)
+        if is_copy or letters[name] == "?":
+            return f"neither the name nor the shape of {name} tells what it is and where it runs"
+    loops = {re.sub(r"_?\d+", "", name) for name, letter in letters.items() if letter == "r"}
+    usual = numbered or (USUAL.fullmatch("".join(letters.values())) and len(loops) < 2)
     return "" if usual else "code may activate, branch or skip between such layers"
 
 
-def find_orders(parts: Parts, order: Sequence[str] | None = None) -> list[list[Step]]:
-    """Return orders of all parts in which the sizes fit: the given one, or all up to three."""
-    found: dict[tuple[str, ...], list[Step]] = {}
-    unfinished = [list[Step]()]
-    for _ in range(MAX_STEPS):
-        if not unfinished or len(found) == 3:
-            return list(found.values())
-        chain = unfinished.pop()
-        used = tuple(name for name, _ in chain)
-        if len(chain) == len(parts):
-            found.setdefault(used, chain)
-            continue
-        left = set(parts) - set(used) if order is None else order[len(chain) :][:1]
-        unfinished += [
-            [*chain, (name, choice)]
-            for name in sorted(left)
-            for choice in reversed(parts[name].choices)
-            if not chain or chain[-1][1].size_out == choice.size_in
-        ]
-    return []
+def _letter(name: str, part: Part, chain: Mapping[str, Choice]) -> str:
+    """Return the letter of a part in USUAL, or "?" if it may be something else."""
+    kind, numbered = chain[name].kind, all(other.isdecimal() for other in chain)
+    outer = [name[:n] for n in range(len(name)) if n == 0 or name[n] == "."]
+    inside = any(other in chain for other in outer)  # another layer, whose code is its own
+    beside = kind is Linear and BESIDE.search(name)
+    either = {choice.size_out for choice in part.choices}  # an Embedding or a Linear layer
+    first = name == next(iter(chain)) and not numbered and len(chain) > 1
+    if inside or beside or (first and len(either) < len(part.choices)):
+        return "?"
+    if kind is LayerNorm or part.is_normalised:
+        # PyTorch's Sequential cannot run a recurrent layer, which gives two values. Ours can.
+        is_ours = numbered and any(choice.kind in RECURRENT.values() for choice in chain.values())
+        surely = part.is_normalised or is_ours or part.kind or LIKE_LAYER_NORM.search(part.name)
+        return "n" if surely else "?"  # of a group or an instance
+    return "e" if kind is Embedding else "l" if kind is Linear else "r"
+
+
+def fit(parts: Parts, names: Sequence[str], start: int = 0) -> list[Choice]:
+    """Return how parts from `start` on are read, as many as fit one after another."""
+    best = list[Choice]()
+    for first in parts[names[start]].choices if names else ():
+        chain = [first]
+        for n in range(start + 1, len(names)):
+            fitting = [c for c in parts[names[n]].choices if c.size_in == chain[-1].size_out]
+            if not fitting:
+                break
+            chain.append(fitting[0])
+        best = max(best, chain, key=len)
+    return best
+
+
+def only_order(parts: Parts) -> dict[str, Choice]:
+    """Return the only order of all parts in which the sizes fit, or nothing."""
+    orders = permutations(sorted(parts)) if len(parts) <= MAX_SEARCHED else ()
+    found = [order for order in orders if len(fit(parts, order)) == len(parts)]
+    return dict(zip(found[0], fit(parts, found[0]), strict=True)) if len(found) == 1 else {}
 
 
 def longest_run(parts: Parts, broken: set[str]) -> list[str]:
     """Return the most parts that fit one after another, without those of broken Sequentials."""
-    runs, size = [list[str]()], None
-    for name, part in parts.items():
-        parent, _, number = part.name.rpartition(".")
-        if parent in broken and number.isdecimal():
-            continue
-        fitting = [choice for choice in part.choices if choice.size_in == size]
-        runs += [] if fitting else [[]]
-        runs[-1].append(name)
-        size = (fitting or part.choices)[0].size_out
-    return max(runs, key=len)
+    split = {name: part.name.rpartition(".") for name, part in parts.items()}
+    lost = {n for n, (parent, _, end) in split.items() if parent in broken and end.isdecimal()}
+    names = [name for name in parts if name not in lost]
+    start, best = 0, list[str]()
+    while start < len(names):
+        run = names[start : start + len(fit(parts, names, start))]
+        best = max(best, run, key=len)
+        start += len(run)
+    return best
 
 
 def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:

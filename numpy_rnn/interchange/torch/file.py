@@ -9,8 +9,9 @@ Source: ``torch/serialization.py`` and ``torch/_utils.py`` of PyTorch 2.13.
 from __future__ import annotations
 
 import math
+import pickle
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from io import BytesIO
@@ -23,8 +24,6 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, first_ones, open_zip
 from numpy_rnn.interchange.torch.numbers import dequantise
-from numpy_rnn.interchange.torch.packed import Packed
-from numpy_rnn.interchange.torch.script import add_options
 from numpy_rnn.interchange.torch.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
 
@@ -111,6 +110,10 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, **h
     return Tensor(storage, offset, tuple(shape), tuple(strides), dtype, **how)
 
 
+def _packed() -> Any:
+    raise UnsupportedError("quantize_dynamic packed its weights: save those from before that")
+
+
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -127,7 +130,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda function, _, given, *__: TABLE[function.name](
         *given
     ),
-    "torch.ScriptObject": lambda: Packed("torch.ScriptObject"),
+    "torch.ScriptObject": _packed,
     "torch.Size": tuple,
     "torch.device": lambda *parts: ":".join(map(str, parts)),
     "torch.storage._load_from_bytes": lambda data: read_tree(data, nested=True),
@@ -163,11 +166,7 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
             storages[key] = Storage(_dtype(kind), block, big_endian)
         return storages[key]
 
-    tree = Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
-    code = {name.removeprefix(folder): name for name in names if name.endswith(".py")}
-    if code:
-        add_options(tree, lambda n: archive.read(code[n]).decode() if n in code else "")
-    return tree
+    return Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
 
 
 def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> Any:
@@ -253,21 +252,18 @@ def write(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
 
 
 def _pickled(arrays: Mapping[str, Array], keys: Mapping[int, str]) -> bytes:
+    """Return the pickle of tensors, whose classes Python's pickler would import."""
     ordered_dict = b"ccollections\nOrderedDict\n)R"
 
-    def text(value: str) -> bytes:
-        data = value.encode()
-        return b"X" + struct.pack("<I", len(data)) + data
-
-    def numbers(values: Iterable[int]) -> bytes:
-        return b"(" + b"".join(b"J" + struct.pack("<i", n) for n in values) + b"t"
+    def plain(value: Any) -> bytes:
+        return pickle.dumps(value, 2)[2:-1]  # without its beginning and its end
 
     parts = [b"\x80\x02", ordered_dict, b"("]
     for name, array in arrays.items():
         kind = b"DoubleStorage" if array.dtype == np.float64 else b"FloatStorage"
-        parts += [text(name), b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-        parts += [text("storage"), b"ctorch\n", kind, b"\n", text(keys[array.ctypes.data])]
-        parts += [text("cpu"), b"J", struct.pack("<i", array.size), b"tQK\0", numbers(array.shape)]
-        parts += [numbers(s // array.itemsize for s in array.strides)]
-        parts += [b"\x89", ordered_dict, b"tR"]
+        strides = tuple(s // array.itemsize for s in array.strides)
+        parts += [plain(name), b"ctorch._utils\n_rebuild_tensor_v2\n((", plain("storage")]
+        parts += [b"ctorch\n", kind, b"\n", plain(keys[array.ctypes.data]), plain("cpu")]
+        parts += [plain(array.size), b"tQ", plain(0), plain(array.shape), plain(strides)]
+        parts += [plain(False), ordered_dict, b"tR"]
     return b"".join([*parts, b"u."])

@@ -93,12 +93,8 @@ def _names(tree: Any, model: Layer) -> list[str]:
     except UnsupportedError:
         return []
     state = StateDict(Found({n: a for n, a in found.arrays.items() if n not in found.tied}))
-    places = {
-        source: f"{name}.{own}".removeprefix(".")
-        for name, part in state.parts.items()
-        for own, source in part.sources.items()
-    }
-    names = [places.get(source, source) for source in state.arrays]
+    own = state.own_names(state.parts)
+    names = [own.get(source, source) for source in state.arrays]
     return names if set(names) == set(model.parameters.shapes) else []
 
 

@@ -93,11 +93,16 @@ class Part:
         return [embedding] if likely[1] and not likely[0] else [linear, embedding]
 
     @property
+    def is_scripted(self) -> bool:
+        """Whether it is of a TorchScript module, whose code tells its options."""
+        return self.kind.startswith("__torch__")
+
+    @property
     def is_normalised(self) -> bool:
         """Whether it is a BatchNorm."""
         return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}
 
-    def _values(self, eps: float = 1e-5) -> dict[str, Array]:
+    def _values(self, eps: float) -> dict[str, Array]:
         """Return the parameters of the layer: of a BatchNorm, those of a Linear layer."""
         if not self.is_normalised:
             return self.arrays
@@ -140,21 +145,19 @@ class Part:
         names = {name for choice in self.choices for name in constructor_arguments(choice.kind)}
         return names | {"eps"} if self.is_normalised else names
 
-    def make(self, choice: Choice, given: Mapping[str, Any]) -> Layer:
+    def make(self, choice: Choice, options: Mapping[str, Any]) -> Layer:
         """Return the layer. A ValueError says that its arrays do not fit together."""
         known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
-        given = {**given, **known, "rng": 0}  # of weights that are replaced
+        given: dict[str, Any] = {"rng": 0}  # of weights that are replaced
+        given |= {n: v for n, v in {**options, **known}.items() if v is not None}
         if self.known.get("mode") == "RNN_RELU" or self.known.get("nonlinearity") == "relu":
             given["nonlinearity"] = "relu"
-        values = self._values(**{n: given[n] for n in ("eps",) if n in given})
-        given = {
-            n: v
-            for n, v in given.items()
-            if v is not None and n in constructor_arguments(choice.kind)
-        }
+        values = self._values(given.get("eps", 1e-5))
+        takes = constructor_arguments(choice.kind)
+        given = {n: v for n, v in given.items() if n in takes}
         # Each bias may be missing, so the layer has at most twice the numbers of the file.
         with at_most(2 * sum(array.size for array in values.values())):
             layer = choice.kind(*choice.sizes, **choice.options, **given)
-        zeros = {n: np.zeros(s) for n, s in layer.parameters.shapes.items() if "bias" in n}
-        layer.load_state_dict(zeros | values)
+        biases = {n: np.zeros(shape) for n, shape in layer.parameters.shapes.items() if "bias" in n}
+        layer.load_state_dict(biases | values)
         return layer

@@ -28,12 +28,14 @@ OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 MAX_OPCODES = 500_000  # about half a second; state_dicts have thousands
 MAX_INT = 2048  # bits of an integer
 MARK = object()
+RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # modules of Python 2
 
 
 class Global:
-    """The name of a class or function. It is never looked up."""
+    """The name of a class or function, as Python 3 and NumPy 2 have it. It is never looked up."""
 
     def __init__(self, module: str, name: str) -> None:
+        module = RENAMED.get(module, module).replace("numpy.core", "numpy._core")
         self.name = f"{module}.{name}"
 
 
@@ -90,16 +92,20 @@ class PickledArray:
         return self.value
 
 
-def _array_from_buffer(data: Any, dtype: Dtype, shape: Any, order: str = "C") -> PickledArray:
+def _array(data: Any, dtype: Dtype, shape: Any = (), order: str = "C") -> PickledArray:
     made = PickledArray()
     made.build((1, shape, dtype, order == "F", data))
     return made
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
+def _scalar(dtype: Dtype, data: Any) -> Any:
+    return data if dtype.dtype is None else _array(data, dtype).array().item()
+
+
+def _encode(text: Any, encoding: str = "latin1", *_: Any) -> bytes:
     if encoding != "latin1":
         raise ValueError(f"it encodes a text as {encoding!r}, expected latin1")
-    return text.encode("latin1")
+    return text if isinstance(text, bytes) else str(text).encode("latin1")
 
 
 def _dict(pairs: Any = ()) -> dict[Any, Any]:
@@ -127,34 +133,25 @@ TABLE: dict[str, Callable[..., Any]] = {
     "collections.defaultdict": lambda *_: {},
     "_codecs.encode": _encode,
     "copyreg._reconstructor": lambda kind, *_: Instance(kind.name),
+    **dict.fromkeys(("builtins.set", "builtins.frozenset", "builtins.list"), list),
+    "builtins.bytes": lambda: b"",
+    "builtins.bytearray": lambda data=b"", *encoding: _encode(data, *encoding),
     "numpy.dtype": Dtype,
+    "numpy._core.multiarray._reconstruct": PickledArray,
+    "numpy._core.multiarray.scalar": _scalar,
+    "numpy._core.numeric._frombuffer": _array,
 }
-for _module in ("builtins", "__builtin__"):
-    TABLE |= {f"{_module}.{name}": list for name in ("set", "frozenset", "list")}
-    TABLE[f"{_module}.bytes"] = lambda: b""
-    TABLE[f"{_module}.bytearray"] = lambda data="", *_: (
-        data if isinstance(data, bytes) else _encode(data)
-    )
-for _module in ("numpy.core", "numpy._core"):
-    TABLE |= {
-        f"{_module}.multiarray._reconstruct": PickledArray,
-        f"{_module}.multiarray.scalar": lambda dtype, data: (
-            _array_from_buffer(data, dtype, ()).array().item() if dtype.dtype is not None else data
-        ),
-        f"{_module}.numeric._frombuffer": _array_from_buffer,
-    }
 # Classes of the standard library whose objects settings often hold. They stay names, too.
 INERT = re.compile(
-    r"argparse\.Namespace|functools\.partial|types\.SimpleNamespace|datetime\.\w+|(__builtin__|builtins)\.(object|"
-    r"complex|slice|x?range)|(pathlib(\._local)?)\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
+    r"argparse\.Namespace|functools\.partial|types\.SimpleNamespace|datetime\.\w+|builtins\.(object|"
+    r"complex|slice|x?range)|pathlib(\._local)?\.\w+|collections\.deque|uuid\.UUID|decimal\.Decimal"
 )
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK, "EMPTY_TUPLE": ()}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
 LITERAL = re.compile(
     r"(BIN)?INT[12]?|LONG[14]?|(BIN)?FLOAT|(SHORT_)?(BIN)?(STRING|UNICODE|BYTES)8?|BYTEARRAY8"
 )
-LITERALS = {opcode.name for opcode in pickletools.opcodes if LITERAL.fullmatch(opcode.name)}
-STANDARD = {*sys.stdlib_module_names, "__builtin__", "nt"}
+STANDARD = {*sys.stdlib_module_names, "nt"}
 
 
 class Machine:
@@ -208,7 +205,7 @@ class Machine:
 
     def _execute(self, name: str, argument: Any) -> None:  # noqa: C901, PLR0912, PLR0915 (one case for each kind of opcode)
         stack, memo = self.stack, self.memo
-        if name in LITERALS or name in CONSTANTS:
+        if name in CONSTANTS or LITERAL.fullmatch(name):
             stack.append(CONSTANTS.get(name, argument))
             return
         match name:
