@@ -78,7 +78,6 @@ FLOORS = [
     [
         "interchange.keras.hdf5",
         "interchange.onnx.recurrent",
-        "interchange.onnx.reference",
         "interchange.onnx.shapes",
         "interchange.onnx.protobuf",
         "interchange.torch.unpickle",
@@ -87,7 +86,7 @@ FLOORS = [
     ["interchange.torch.tree", "interchange.onnx.math"],
     ["interchange.onnx.operators", "interchange.torch.chain"],
     ["interchange.graph.nodes"],
-    ["interchange.torch.state_dict", "interchange.graph.plan"],
+    ["interchange.torch.state_dict"],
     ["interchange.keras.entries", "interchange.graph.run"],
     ["interchange.graph.graph"],
     ["interchange.keras.activations", "interchange.keras.network", "interchange.keras.ranks"],

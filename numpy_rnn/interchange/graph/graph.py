@@ -18,8 +18,7 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, first_ones
 from numpy_rnn.interchange.graph.nodes import ERRORS, Node, Value
-from numpy_rnn.interchange.graph.plan import NUMBERS, SHAPE, Known, NewShapeError
-from numpy_rnn.interchange.graph.run import Run
+from numpy_rnn.interchange.graph.run import NUMBERS, SHAPE, Known, NewShapeError, Run
 
 MAX_LINE = 100  # characters for each reason
 MAX_PLANS = 8  # one for each shape of the inputs, the latest ones

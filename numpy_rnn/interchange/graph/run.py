@@ -1,24 +1,66 @@
 """One run of a graph: its nodes in order, branches and loops.
 
-It keeps the results that constants alone decide, and records a plan.
+It keeps the results that constants alone decide, and records a plan, so that the next run for the
+same shapes only repeats steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.graph import plan as graph_plan
 from numpy_rnn.interchange.graph.nodes import CALL, ERRORS, INNER, Node, turns_of
-from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, SHAPE, Known, repeat
-from numpy_rnn.interchange.onnx.operators import PREPARED, function_of, takes_out
-from numpy_rnn.interchange.onnx.reference import RANDOM
+from numpy_rnn.interchange.onnx.operators import PREPARED, RANDOM, function_of, takes_out
 
+MAX_BYTES = 1 << 20  # of a plan's arrays; a graph of larger ones is not slowed by its nodes
+MAX_TURNS = 1 << 17  # of all loops in one run
+MAX_STEPS = 1 << 13  # of a plan with a loop, which holds those of each turn
+CONSTANT, SHAPE, NUMBERS = range(3)  # what a value depends on
 SHAPES = {"Shape", "Size", "SequenceLength"}
+
+
+class Known(NamedTuple):
+    """A value in a run, and what it depends on."""
+
+    array: Any
+    depends: int = CONSTANT
+    label: str = ""  # of a walk over the layers of a chain
+
+
+class NewShapeError(Exception):
+    """A result has another shape than in the run that recorded the plan."""
+
+
+class Plan:
+    """Steps that fill the arrays of a run again: None if they get large, or numbers decide them."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
+        self.bytes = self.turns = 0
+
+    def decide(self, known: Known) -> bool:
+        """Return whether a value is true. If it depends on numbers, nothing is recorded."""
+        self.steps = self.steps if known.depends < NUMBERS else None
+        return known.array is None or bool(known.array.all())
+
+    def record(self, node: Node, step: Callable[[], Any], results: Sequence[Array]) -> None:
+        """Append the step of a node, which fills these results."""
+        if self.steps is not None:
+            self.steps.append((node, step))
+            self.bytes += sum(y.nbytes for y in results)
+            self.steps = self.steps if self.bytes <= MAX_BYTES else None
+
+    def count(self, node: Node) -> None:
+        """Count a turn of a loop."""
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise ValueError(f"node {node.name!r} ({node.op}): more than {MAX_TURNS} turns")
+        if self.steps is not None and len(self.steps) > MAX_STEPS:
+            self.steps = None
 
 
 class Run:
@@ -28,7 +70,7 @@ class Run:
     """
 
     def __init__(self, kept: dict[Any, Any]) -> None:
-        self.kept, self.plan = kept, graph_plan.Plan()
+        self.kept, self.plan = kept, Plan()
         self.results: dict[int, list[Known]] = kept.setdefault("results", {})
 
     def graph(
@@ -42,7 +84,7 @@ class Run:
             reads = [values[name] for name in node.inputs]
             inner = node.op in INNER
             results = self.inner(node, reads, values) if inner else self.node(node, reads)
-            if len(results) < len(node.outputs):
+            if any(node.outputs[len(results) :]):
                 expected = f"{len(node.outputs)} outputs, expected at most {len(results)}"
                 raise ValueError(f"node {node.name!r} ({node.op}): {expected}")
             values.update(zip(node.outputs, results, strict=False))
@@ -138,7 +180,7 @@ class Run:
         if node.op in PREPARED:
             step, filled = function(*arrays)
             return step, filled
-        results = [np.asarray(y) for y in graph_plan.several(function(*arrays))]
+        results = [np.asarray(y) for y in several(function(*arrays))]
         if depends < NUMBERS or self.plan.steps is None:
             return None, results
         moving = [known.array for known in reads if known.depends == NUMBERS]
@@ -153,3 +195,16 @@ class Run:
 def _at_least(depends: int, values: Sequence[Known]) -> list[Known]:
     """Return values of which a branch or a turn is one of several. So they are no constants."""
     return [known._replace(depends=max(known.depends, depends)) for known in values]
+
+
+def several(result: Any) -> tuple[Any, ...]:
+    """Return the outputs of a function."""
+    return result if isinstance(result, tuple) else (result,)
+
+
+def repeat(function: Callable[..., Any], arrays: Sequence[Any], places: Sequence[Array]) -> None:
+    """Compute outputs again, in their places."""
+    for place, y in zip(places, several(function(*arrays)), strict=True):
+        if y.shape != place.shape or y.dtype != place.dtype:
+            raise NewShapeError
+        place[...] = y

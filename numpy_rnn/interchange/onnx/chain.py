@@ -1,8 +1,8 @@
 """Recognise a graph that is a chain of layers, and build the Sequential.
 
-A run on small inputs follows the numbers of the first one. They must lead to the first output
-through one value at a time. Nodes that only move numbers are passed over, and every other node is a
-layer or a part of one. Constants, shapes and initial states of zeros may join on the way.
+A run on small inputs follows the numbers of the first one. Nodes that only move them are passed
+over. Every other node that reads them is a layer, or a part of one, whose only input they are.
+Constants, shapes and initial states of zeros may join on the way.
 
 Then both the Sequential and the graph run on more small random inputs. If their outputs differ, or
 if a node is not understood, the graph stays a graph. No constant may be compared with a size, so
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from numpy_rnn import layers
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.graph.graph import Graph
 from numpy_rnn.interchange.graph.nodes import CALL, ERRORS, Node
-from numpy_rnn.interchange.graph.plan import CONSTANT, NUMBERS, Known
-from numpy_rnn.interchange.graph.run import SHAPES, Run
+from numpy_rnn.interchange.graph.run import CONSTANT, NUMBERS, SHAPES, Known, Run
 from numpy_rnn.interchange.onnx.recurrent import ACTIVATIONS, CONSTANTS, KINDS, make_layer
 from numpy_rnn.layers.activation import activation_layer
 
@@ -37,7 +36,8 @@ BUDGET = 1 << 21  # numbers that small inputs may become, beside those of the fi
 SIZES = ((5, 3), (2, 4), (7, 6))  # of free axes, in the small inputs
 NO_BOUND = (1 << 31) - 1  # and more: the end of a slice that has none
 TIMED = (make_layer, layers.LastStep)  # what takes `batch_first`
-STEPS, STEP, STATE = range(3)  # what a value is: of all steps, of one step, a final state
+# What a value comes from: the first input, final states alone, initial states alone.
+FLOW, STATE, INITIAL = "flow", "state", "initial"
 
 
 def require(condition: object) -> None:
@@ -94,17 +94,6 @@ def _agree(model: layers.Sequential, x: Array, expected: Array) -> bool:
     return y.shape == expected.shape and np.allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-class Label(NamedTuple):
-    """What is known of a value that depends on the numbers of the first input."""
-
-    layer: int  # of which it is an output, counted from 0; -1 for one that no layer reads
-    kind: int = STEPS
-
-
-UNREAD = Label(-1, STATE)
-INITIAL = Label(-2)  # the label of an initial state, which may only be moved
-
-
 def _constant(known: Known) -> Any:
     """Return the array of a value that constants alone decide."""
     require(known.depends == CONSTANT)
@@ -123,17 +112,16 @@ class _Walk(Run):
         self.budget = BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
         self.dtype = dtype
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
-        self.made = 0  # layers, and parts of one, so far
         self.tokens = 1  # how many different ones there are
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
-        self.unbiased = -1  # the layer that is a product without bias
         self.x, *states = _example(graph, sizes, tokens)
-        inputs = [Known(state, NUMBERS, INITIAL) for state in states]
-        first, *others = self.graph(graph, [Known(self.x, NUMBERS, Label(0)), *inputs])
-        require(first.label.layer == self.made and all(k.label.kind == STATE for k in others))
-        self._last_step(first.label)
+        self.rows = self.x.shape[0] * self.x.shape[1]  # of one step, after a LastStep
+        initial = [Known(state, NUMBERS, INITIAL) for state in states]
+        first, *others = self.graph(graph, [Known(self.x, NUMBERS, FLOW), *initial])
+        require(first.label in (FLOW, STATE) and all(k.label == STATE for k in others))
         self.y = first.array
+        self._last_step(first)
 
     def model(self, batch_first: bool) -> layers.Sequential:
         """Return the layers as a model."""
@@ -153,28 +141,29 @@ class _Walk(Run):
         """Run a node, and note the layer that it is."""
         self._pay(node, reads)
         results = super().node(node, reads)
-        labels = [known.label for known in reads if known.label is not None]
-        flow = [label for label in labels if label != INITIAL]
+        flow = [known for known in reads if known.label in (FLOW, STATE)]
         if node.op in SHAPES:
             return results
+        labels = [FLOW] * len(results)
         if not flow:
-            require(node.op in (MOVES if labels else BESIDE))
-            return [known._replace(label=INITIAL if labels else None) for known in results]
-        if node.op in MOVES and (node.op != "Gather" or reads[0].label in flow):
-            label = self._moved(node, reads, flow)
-            return [known._replace(label=label) for known in results]
-        (label,) = flow
-        require(label.layer == self.made)
-        self._last_step(label)
-        self.made += 1
-        if node.op in KINDS:
-            self._recurrent(node, reads)
+            initial = any(known.label for known in reads)
+            require(node.op in (MOVES if initial else BESIDE))
+            labels = [INITIAL if initial else ""] * len(results)
+        elif node.op in MOVES and (node.op != "Gather" or reads[0].label in (FLOW, STATE)):
+            self._check_moves(node, reads)
+            if all(known.label == STATE for known in flow):
+                labels = [STATE] * len(results)
         else:
-            fixed = [_constant(known) for known in reads if known.label is None]
-            self._layer(node.op, reads[0].label is not None, fixed, node.attributes)
-        state = Label(self.made, STATE) if node.op in KINDS else UNREAD
-        ends = (Label(self.made), state, *[UNREAD] * len(results))
-        return [known._replace(label=end) for known, end in zip(results, ends, strict=False)]
+            (read,) = flow
+            self._last_step(read)
+            if node.op in KINDS:
+                require(reads[0] is read)
+                self._recurrent(node, reads)
+                labels[1:] = [STATE] * len(labels[1:])
+            else:
+                fixed = [_constant(known) for known in reads if known is not read]
+                self._layer(node.op, reads[0] is read, fixed, node.attributes)
+        return [k._replace(label=label) for k, label in zip(results, labels, strict=True)]
 
     def _pay(self, node: Node, reads: Sequence[Known]) -> None:
         """Count the numbers that a node reads. Filled arrays are views, which cost nothing yet."""
@@ -184,27 +173,26 @@ class _Walk(Run):
         self.budget -= math.prod(sizes) if grows else sum(sizes)
         require(self.budget >= 0)
 
-    def _moved(self, node: Node, reads: Sequence[Known], flow: Sequence[Label]) -> Label:
-        """Return the label of numbers that a node moves."""
-        require(node.op != "Concat" or len(flow) == len(node.inputs))
+    def _check_moves(self, node: Node, reads: Sequence[Known]) -> None:
+        """Raise ValueError if sizes that happen to be small decide what a node moves."""
         # Without axes, it removes those that happen to have one element.
         require(node.op != "Squeeze" or node.inputs[1:] or "axes" in node.attributes)
-        found, kind = {label.layer for label in flow}, min(label.kind for label in flow)
-        require(kind == STATE or len(found) == 1)
-        if (node.op == "Slice" and not _is_whole(node, reads)) or node.op == "Gather":
-            kind = max(kind, STEP)
-        return Label(max(found), kind)  # of several final states, that of the last layer is read
+        if node.op == "Slice":
+            given = [_constant(known) for known in reads[1:3]]
+            bounds = np.abs(given or [node.attributes[name] for name in ("starts", "ends")])
+            require(((bounds <= 2) | (bounds >= NO_BOUND)).all())  # near an end
 
-    def _last_step(self, label: Label) -> None:
-        """Append a LastStep if a value is of one step only."""
-        if label.kind != STEPS:
+    def _last_step(self, read: Known) -> None:
+        """Append a LastStep if a value is the first one of one step only."""
+        one = read.label == STATE or math.prod(read.array.shape[:-1]) < self.rows
+        if one and self.rows and read.array.dtype.kind == "f":  # and not of tokens
+            self.rows = 0
             self._add(layers.LastStep, bidirectional=self.ways == 2, reverse=self.reverse)
 
     def _recurrent(self, node: Node, reads: list[Known]) -> None:
         attributes, given = dict(node.attributes), [*reads, *[Known(None)] * 8]
-        require(reads[0].label is not None)
         weights = [_constant(given[n]) for n in (1, 2, 3, 7)]
-        require(all(given[n].label in (None, INITIAL) for n in (5, 6)) and given[4].array is None)
+        require(given[4].array is None)  # lengths
         attributes.pop("layout", 0)
         self._add(make_layer, node.op, attributes, weights, dtype=self.dtype)
         self.ways, self.reverse = len(weights[0]), attributes.get("direction") == "reverse"
@@ -225,10 +213,10 @@ class _Walk(Run):
             require(first and not options.get("transA"))
             weight = fixed[0] if options.get("transB") else fixed[0].T
             self._linear(weight * weight.dtype.type(alpha), fixed[1] * beta if fixed[1:] else None)
-            self.unbiased = -1 if fixed[1:] else self.made
         elif op == "Add":
-            require(self.unbiased == self.made - 1)
-            self._linear(self.layers.pop()[1]["weight"], fixed[0].reshape(-1))
+            make, weights = self.layers.pop()
+            require(make.func is layers.Linear and "bias" not in weights)
+            self._linear(weights["weight"], fixed[0].reshape(-1))
         elif op == "LayerNormalization":
             arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
             weights = dict(zip(("weight", "bias"), fixed, strict=False))
@@ -252,12 +240,3 @@ class _Walk(Run):
 
     def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
         self.layers.append((partial(make, *arguments, **options), {}))
-
-
-def _is_whole(node: Node, reads: Sequence[Known]) -> bool:
-    """Return whether a Slice keeps all. Its bounds have to be near an end."""
-    given: Any = [_constant(known) for known in reads[1:3]]
-    starts, ends = given or [np.asarray(node.attributes[name]) for name in ("starts", "ends")]
-    bounds = np.abs([starts, ends])
-    require(((bounds <= 2) | (bounds >= NO_BOUND)).all())
-    return bool(not starts.any() and (ends >= NO_BOUND).all())

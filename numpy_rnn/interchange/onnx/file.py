@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ def read(path: Path) -> Contents:
         "inputs": {v.name: [str(v.dtype), v.shape and list(v.shape)] for v in whole.inputs},
         "outputs": list(whole.outputs),
     }
-    ends = [
-        [f"input {v.name}: {v.dtype or 'any dtype'} {_shape(v.shape)}" for v in whole.inputs],
-        [f"output {name}" for name in whole.outputs],
+    lines = [
+        *[f"input {v.name}: {v.dtype or 'any dtype'} {_shape(v.shape)}" for v in whole.inputs],
+        *_lines(whole),
+        *[f"output {name}" for name in whole.outputs],
     ]
-    lines = [*ends[0], *_lines(whole), *ends[1]]
     return Contents("onnx", reader.weights, lines, build, reader.notes, settings)
 
 
@@ -93,7 +93,7 @@ def _closed(graph: Graph) -> Graph:
     return graph
 
 
-def _key(message: Message, name: str) -> tuple[str, str, str]:
+def _key(message: Message, name: str) -> tuple[str, ...]:
     return message["domain"], message[name], message["overload"]
 
 
@@ -110,7 +110,7 @@ class Reader:
         self.notes: list[str] = []
         self.weights: dict[str, Array] = {}
         self.functions = {_key(f, "name"): f for f in self.model["functions"]}
-        self.calls: list[Message] = []  # the functions around a node
+        self.calls: tuple[Any, ...] = ()  # the functions around a node
         self.called = 0  # nodes of all calls
         given = [entry for f in self.model["functions"] for entry in f["opset_import"]]
         imported = [*given, *self.model["opset_import"]]
@@ -139,27 +139,37 @@ class Reader:
             raise UnsupportedError(f"{len(message['sparse_initializer'])} sparse constants")
         nodes: list[Node] = []
         for n, node in enumerate(message["node"]):
-            name = node["name"] or (node["output"] or [""])[0] or f"#{n}"
+            ends = tuple(node["input"]), tuple(node["output"])
+            name, key = node["name"] or "".join(ends[1][:1]) or f"#{n}", _key(node, "op_type")
+            op = "::".join(filter(None, [_domain(node["domain"]), node["op_type"]]))
             attributes = self._attributes(node["attribute"], name, own)
-            function = self.functions.get(_key(node, "op_type"))
-            if function is not None:
-                body = self._body(function, name, attributes)
-                ends = tuple(node["input"]), tuple(node["output"])
-                nodes.append(Node(name, CALL, *ends, {"body": body}))
-            elif node["op_type"] == "Constant" and len(node["output"]) == len(attributes) == 1:
-                constants[node["output"][0]] = self._constant(
-                    node["output"][0], *attributes.items()
-                )
+            if key in self.functions:
+                nodes.append(Node(name, CALL, *ends, {"body": self._body(key, name, attributes)}))
+            elif op == "Constant" and len(ends[1]) == len(attributes) == 1:
+                constants[ends[1][0]] = self._constant(ends[1][0], *attributes.items())
             else:
-                nodes += self._nodes(node, name, attributes)
+                attributes = self._completed(op, attributes, ends[1])
+                nodes += with_float_weights(Node(name, op, *ends, attributes, self.opset))
+            if op == "com.microsoft::DynamicQuantizeLSTM":
+                self.notes.append(f"{name} is int8, read as float32")
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
         return Graph(_sorted(nodes), inputs, [v["name"] for v in message["output"]], constants)
 
-    def _body(self, function: Message, name: str, given: Mapping[str, Any]) -> Graph:
+    def _completed(
+        self, op: str, attributes: dict[str, Any], outputs: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return attributes with those that outputs or old versions imply."""
+        implied = {"num_outputs": len(outputs)} if op == "Split" else {}
+        if op in ("Softmax", "LogSoftmax") and self.opset < 13:
+            implied = {"axis": 1, "joined": 1}
+        return implied | attributes
+
+    def _body(self, key: tuple[str, ...], name: str, given: Mapping[str, Any]) -> Graph:
         """Return a function as a graph, for a call with these attributes."""
-        if function in self.calls:
-            raise ValueError(f"its function {function['name']!r} calls itself")
-        self.calls, self.called = [*self.calls, function], self.called + len(function["node"])
+        function, around = self.functions[key], self.calls
+        if key in around:
+            raise ValueError(f"its function {key[1]!r} calls itself")
+        self.calls, self.called = (*around, key), self.called + len(function["node"])
         if len(self.calls) > MAX_CALLS or self.called > MAX_NODES:
             most = f"{MAX_NODES} nodes or {MAX_CALLS} calls inside each other"
             raise ValueError(f"its functions have more than {most}")
@@ -167,7 +177,7 @@ class Reader:
         ends = {n: [{"name": v, "type": None} for v in function[n]] for n in ("input", "output")}
         none: Message = {"initializer": [], "sparse_initializer": []}
         body = _closed(self.graph(none | ends | {"node": function["node"]}, own))
-        self.calls = self.calls[:-1]
+        self.calls = around
         return body
 
     def _constant(self, name: str, attribute: tuple[str, Any]) -> Array:
@@ -176,23 +186,6 @@ class Reader:
         if array.ndim > 1 and array.dtype.kind == "f":  # as in the branches of some exporters
             self.weights[name] = array
         return array
-
-    def _nodes(self, node: Message, name: str, attributes: dict[str, Any]) -> list[Node]:
-        """Return a node, or what it consists of."""
-        domain = _domain(node["domain"])
-        op = f"{domain}::{node['op_type']}" if domain else node["op_type"]
-        if op == "Split":
-            attributes.setdefault("num_outputs", len(node["output"]))
-        if op in ("Softmax", "LogSoftmax") and self.opset < 13:
-            attributes = {"axis": 1, "joined": 1} | attributes
-        if op.endswith("::DynamicQuantizeLSTM"):
-            self.notes.append(f"{name} is int8, read as float32")
-        names = tuple(node["output"])
-        while names and not names[-1]:
-            names = names[:-1]
-        return with_float_weights(
-            Node(name, op, tuple(node["input"]), names, attributes, self.opset)
-        )
 
     def _tensor(self, tensor: dict[str, Any], name: str) -> Array:
         try:
@@ -210,12 +203,12 @@ class Reader:
         self, messages: list[Message], node: str, own: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return attributes by name. Those of a function that the call leaves out are left out."""
-        found = {
-            m["name"]: own.get(m["ref_attr_name"]) for m in messages if m["ref_attr_name"] in own
-        }
+        found = {}
         for message in messages:
             if not message["ref_attr_name"]:
                 found[message["name"]] = self._attribute(message, node, own)
+            elif message["ref_attr_name"] in own:
+                found[message["name"]] = own[message["ref_attr_name"]]
         return found
 
     def _attribute(self, attribute: Message, node: str, own: Mapping[str, Any]) -> Any:

@@ -4,6 +4,10 @@ A function whose name begins with a capital letter is the operator of that name.
 expression are in each module's table `SHORT`. Parameters have the names of the specification, so
 one function serves all versions of an operator of which an attribute, such as the axes of Squeeze,
 became an input. A tuple is several outputs. With `out`, a function fills that array.
+
+Rare operators are run by the reference implementation of the package ``onnx``, the extra onnx. It
+is NumPy too, and slower. It has all operators, but some disagree with onnxruntime. Only those are
+used that a test compares with onnxruntime.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.onnx import integers, math, shapes, windows
 from numpy_rnn.interchange.onnx.protobuf import BFLOAT16, DTYPES
 from numpy_rnn.interchange.onnx.recurrent import KINDS, RecurrentNode
-from numpy_rnn.interchange.onnx.reference import RARE, reference_of
+from numpy_rnn.interchange.onnx.windows import check_memory
 
 OPERATORS: dict[str, Callable[..., Any]] = {}
 for module in (math, shapes, integers, windows):
@@ -43,6 +48,12 @@ VALUES: dict[str, tuple[Any, ...]] = {
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
 PREPARED = {*KINDS, "Conv"}  # whose functions return a step and what it fills
+RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
+RARE = RANDOM - {"Multinomial"} | {
+    *("AffineGrid", "Attention", "BitShift", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace"),
+    *("EyeLike", "Hardmax", "IsInf", "MeanVarianceNormalization", "Resize", "STFT"),
+    *("Shrink", "SpaceToDepth", "ThresholdedRelu", "Unique", "Upsample"),
+}
 
 
 def function_of(node: Any) -> Callable[..., Any]:
@@ -82,3 +93,51 @@ def takes_out(function: Callable[..., Any]) -> bool:
     """Whether a function puts its one result, a new array, into `out` if that is given."""
     inner = function.func if isinstance(function, partial) else function
     return isinstance(inner, np.ufunc) or "out" in (getattr(inner, "__kwdefaults__", None) or ())
+
+
+def reference_of(given: Any) -> Callable[..., Any]:
+    """Return a Node as a function of its inputs, of which those without a name are left out.
+
+    ValueError says what is wrong with the node, ImportError that ``onnx`` is missing.
+    """
+    from onnx import ValueInfoProto, checker, helper, numpy_helper, reference  # noqa: PLC0415 (an extra)
+
+    options = given.attributes
+    check_memory(*options.get("shape", ()))  # of random numbers
+    inputs = [name and f"input {n}" for n, name in enumerate(given.inputs)]
+    names = [f"output {n}" for n in range(len(given.outputs))]
+    tensors = {k: numpy_helper.from_array(v) for k, v in options.items() if type(v) is np.ndarray}
+    try:
+        node = helper.make_node(given.op, inputs, names, **{**options, **tensors})
+        context = checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = 10, {"": given.opset}
+        checker.check_node(node, context)
+        reads, makes = ([ValueInfoProto(name=n) for n in v if n] for v in (inputs, names))
+        graph = helper.make_graph([node], "node", reads, makes)
+        version = helper.make_opsetid("", given.opset)
+        model = helper.make_model(graph, opset_imports=[version])
+        run = reference.ReferenceEvaluator(model).run
+    except Exception as error:  # whatever it raises for a stranger's node
+        raise ValueError(" ".join(str(error).split())) from None
+
+    def function(*arrays: Array | None) -> Any:
+        feeds = {name: x for name, x in zip(inputs, arrays, strict=True) if name}
+        if given.op in ("Resize", "Upsample"):
+            _check_resized(*arrays, axes=options.get("axes"))
+        try:
+            found: Any = run(None, feeds)
+            if any(np.asarray(x).dtype == object for x in [*feeds.values(), *found]):
+                raise TypeError("expected tensors, not sequences")  # noqa: TRY301 (as any other)
+        except Exception as error:  # the same
+            raise ValueError(" ".join(str(error).split())) from error
+        return tuple(found) if len(found) > 1 else found[0]
+
+    return function
+
+
+def _check_resized(X: Any, *given: Any, axes: Any) -> None:
+    """Raise ValueError if an output takes too much memory. Its sizes or scales are given last."""
+    shape = [*X.shape]
+    for axis, n in zip(range(X.ndim) if axes is None else axes, given[-1], strict=True):
+        shape[axis] = n if given[-1].dtype.kind == "i" else n * shape[axis]
+    check_memory(*shape)

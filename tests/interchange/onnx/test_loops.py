@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from numpy_rnn.interchange import read
 from numpy_rnn.interchange.contents import UnsupportedError
-from numpy_rnn.interchange.graph import plan as graph_plan
+from numpy_rnn.interchange.graph import run as graph_run
 from tests.interchange.onnx.nodes import onnxruntime_outputs
 
 R = np.random.default_rng(0)
@@ -169,7 +169,7 @@ def test_a_loop_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.M
     whole = body([loop], [value("x", FLOAT, [3, 3])], [H], W=W)
     path = tmp_path / "model.onnx"
     path.write_bytes(helper.make_model(whole).SerializeToString())
-    monkeypatch.setattr(graph_plan, "MAX_TURNS", 50)
+    monkeypatch.setattr(graph_run, "MAX_TURNS", 50)
     with pytest.raises(ValueError, match=r"node 'endless' \(Loop\): more than 50 turns"):
         read(path).build()(X)
 
