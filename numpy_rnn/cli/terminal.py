@@ -7,7 +7,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from numpy_rnn.text import strip_control_characters
@@ -106,7 +106,7 @@ def _columns(shown: str) -> int:
 
 
 class Progress:
-    """One line that is overwritten on a terminal. Elsewhere it does nothing."""
+    """One line that is overwritten, for a terminal without tqdm. Elsewhere it does nothing."""
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit, self.done = total, unit, 0
@@ -144,13 +144,44 @@ class Progress:
         self._width = len(text)
 
 
+class TqdmBar(Progress):
+    """A bar by tqdm, which is removed at the end."""
+
+    def __init__(self, tqdm: Any, total: int, unit: str) -> None:
+        super().__init__(total, unit)
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} " + unit + "{postfix}"
+        self.bar = tqdm(
+            total=total, bar_format=form, leave=False, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def reach(self, done: int, total: int, note: str) -> None:
+        """Update the bar."""
+        self.done = done
+        self.bar.total = total
+        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(line, file=sys.stdout)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self.bar.close()
+
+
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Progress]:
-    """Show the progress of a loop over `total` items on a terminal.
+    """Show the progress of a loop over `total` items on a terminal, by tqdm if it is installed.
 
     Call ``advance`` or ``reach`` of the bar after each item.
     """
     bar = Progress(total, unit)
+    if sys.stderr.isatty():
+        with suppress(ImportError):
+            from tqdm import tqdm  # noqa: PLC0415 (an extra, imported only for a terminal)
+
+            bar = TqdmBar(tqdm, total, unit)
     try:
         yield bar
     finally:

@@ -18,8 +18,8 @@ from numpy_rnn.apps.explain import (
 from numpy_rnn.apps.language_model import run
 from numpy_rnn.cli.main import main
 from tests.apps.explain.small import SMALL, checkpoint
-from tests.cli.command import ENVIRONMENT, run_command, run_process
-from tests.terminal import open_terminal, read_all
+from tests.cli.command import run_command, run_process
+from tests.terminal import open_terminal, read_all, shows_every_step
 
 
 @pytest.fixture
@@ -168,7 +168,8 @@ sys.exit(main())
 
 
 @pytest.mark.posix
-def test_a_terminal_shows_progress(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_terminal_shows_progress(with_tqdm: bool, tmp_path: Path) -> None:
     recall.save(tmp_path / "a.safetensors", recall.run(SMALL))
     master, terminal = open_terminal(80)
     with subprocess.Popen(
@@ -176,7 +177,7 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=terminal,
         cwd=tmp_path,
-        env=ENVIRONMENT,
+        env=shows_every_step(tmp_path, with_tqdm=with_tqdm),
     ) as process:
         assert process.stdout is not None
         os.close(terminal)
@@ -184,6 +185,6 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
         out = process.stdout.read()
     assert process.returncode == 0
     assert out == b"Wrote 8 files to why; open why/index.html\n"
-    assert b"step 26/26" in shown
-    assert b"picture 6/6  ledger" in shown
+    ends = [b"26/26 step", b"6/6 picture"] if with_tqdm else [b"step 26/26", b"picture 6/6  ledger"]
+    assert all(end in shown for end in ends)
     assert shown.rstrip(b" \r\n").count(b"\n") == 0  # one line, written over

@@ -19,7 +19,7 @@ from numpy_rnn.cli.main import main
 from tests.apps.language_model.texts import write_text
 from tests.cli.command import COMMAND, ENVIRONMENT, assert_refused, run_command, run_shell
 from tests.cli.conftest import SMALL
-from tests.terminal import open_terminal, read_all
+from tests.terminal import open_terminal, read_all, shows_every_step
 
 
 def test_training_says_what_it_does_and_writes_what_was_asked_for(trained: Path) -> None:
@@ -260,7 +260,8 @@ def test_resuming_a_run_that_has_ended(trained: Path) -> None:
 
 
 @pytest.mark.posix
-def test_a_terminal_shows_loss_bits_speed_and_time_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_terminal_shows_loss_bits_speed_and_time_left(tmp_path: Path, with_tqdm: bool) -> None:
     write_text(tmp_path)
     master, terminal = open_terminal(120)
     with subprocess.Popen(
@@ -268,13 +269,13 @@ def test_a_terminal_shows_loss_bits_speed_and_time_left(tmp_path: Path) -> None:
         stdout=terminal,
         stderr=terminal,
         cwd=tmp_path,
-        env=ENVIRONMENT,
+        env=shows_every_step(tmp_path, with_tqdm=with_tqdm),
     ) as process:
         os.close(terminal)
         shown = read_all(master)
     assert process.returncode == 0
     assert re.search(rb"loss \d\.\d+ \d\.\d+ bits [\d,]+/s \d+s left", shown)
-    assert b"steps 67/67" in shown
+    assert (b"steps 67/67" in shown) is not with_tqdm
     assert b"To generate text: numpy-rnn sample text.rnn" in shown
 
 
