@@ -23,7 +23,7 @@ from numpy_rnn.interchange.formats import FORMATS, SUFFIXES, build, guessed_opti
 from numpy_rnn.layers import Embedding, Layer, Sequential, load_state, save_state
 
 # Examples of what a file may leave open, in the words of an option.
-OTHERS = {"batch_first": "true", "nonlinearity": "relu", "eps": "1e-3"}
+OTHERS = {"batch_first": "true", "nonlinearity": "relu"}
 OTHERS |= {"config": """'{"dense":{"activation":"softmax"}}'"""}
 UNTOLD = ("torch", "npz", "pickle")  # formats that do not tell it either
 

@@ -192,11 +192,9 @@ def load(path: str | PathLike[str], **options: Any) -> Any:
 
 def guessed_options(contents: Contents, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a model has, its file leaves open and the user did not give."""
-    inside = {"config", "eps"}  # a Linear layer may have been a BatchNorm, which has an eps
-    inside |= {
-        n for n in contents.guessed for p in _parts(model) if getattr(p, n, None) is not None
-    }
-    return {n: v for n, v in contents.guessed.items() if n in inside and n not in given}
+    layers = [*_parts(model)]
+    has = {n for n in contents.guessed for layer in layers if getattr(layer, n, None) is not None}
+    return {n: v for n, v in contents.guessed.items() if n in has | {"config"} and n not in given}
 
 
 def build(contents: Contents, path: str | PathLike[str], options: Mapping[str, Any]) -> Any:

@@ -24,6 +24,8 @@ import numpy as np
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError, first_ones, open_zip
 from numpy_rnn.interchange.torch.numbers import dequantise
+from numpy_rnn.interchange.torch.packed import Packed
+from numpy_rnn.interchange.torch.script import add_options
 from numpy_rnn.interchange.torch.unpickle import Global, Machine
 from numpy_rnn.safetensors import bfloat16_to_float32
 
@@ -110,10 +112,6 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, **h
     return Tensor(storage, offset, tuple(shape), tuple(strides), dtype, **how)
 
 
-def _packed() -> Any:
-    raise UnsupportedError("quantize_dynamic packed its weights: save those from before that")
-
-
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -130,7 +128,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda function, _, given, *__: TABLE[function.name](
         *given
     ),
-    "torch.ScriptObject": _packed,
+    "torch.ScriptObject": lambda: Packed("torch.ScriptObject"),
     "torch.Size": tuple,
     "torch.device": lambda *parts: ":".join(map(str, parts)),
     "torch.storage._load_from_bytes": lambda data: read_tree(data, nested=True),
@@ -166,7 +164,11 @@ def _read_zip(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
             storages[key] = Storage(_dtype(kind), block, big_endian)
         return storages[key]
 
-    return Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
+    tree = Machine(archive.read(f"{folder}data.pkl"), table, persistent).run()
+    code = {name.removeprefix(folder): name for name in names if name.endswith(".py")}
+    if code:
+        add_options(tree, lambda n: archive.read(code[n]).decode() if n in code else "")
+    return tree
 
 
 def _read_sequence(file: BytesIO, table: Mapping[str, Callable[..., Any]]) -> Any:

@@ -93,11 +93,6 @@ class Part:
         return [embedding] if likely[1] and not likely[0] else [linear, embedding]
 
     @property
-    def is_scripted(self) -> bool:
-        """Whether it is of a TorchScript module, whose code tells its options."""
-        return self.kind.startswith("__torch__")
-
-    @property
     def is_normalised(self) -> bool:
         """Whether it is a BatchNorm."""
         return STATISTICS <= set(self.arrays) <= STATISTICS | {"weight", "bias"}

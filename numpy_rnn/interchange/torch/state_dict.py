@@ -84,12 +84,9 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
-        untold = [part for part in self.parts.values() if not part.known or part.is_scripted]
-        kinds = {part.choices[0].kind for part in untold}
+        kinds = {part.choices[0].kind for part in self.parts.values() if not part.known}
         guessed = {"nonlinearity": "tanh"} if RNN in kinds else dict[str, Any]()
         guessed |= {"batch_first": False} if kinds & {*RECURRENT.values()} else {}
-        scripted = any(part.is_scripted and "eps" in part.takes for part in untold)
-        guessed |= {"eps": 1e-5} if scripted else {}
         return Contents(form, self.arrays, lines, self.build, notes, settings or {}, guessed)
 
     def build(

@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
+from numpy_rnn.interchange.torch.packed import Packed, name_parts, unpack_names
 from numpy_rnn.interchange.torch.unpickle import Instance
 
 MAX_VISITS = 20_000
@@ -64,7 +65,8 @@ def find_weights(tree: Any) -> Found:
         known = [name for name in WEIGHTS if name in sets]
         same = all(names == next(iter(sets.values())) for names in sets.values())
         alone = same or (known and "state" in known[0])
-        whole = isinstance(tree, Instance) or [""] in sets.values()
+        packed = any(isinstance(value, Packed) for value in items.values())
+        whole = packed or isinstance(tree, Instance) or [""] in sets.values()
         if not sets or not alone or whole:
             break
         chosen = [*known, *sets][0]
@@ -82,8 +84,8 @@ def find_weights(tree: Any) -> Found:
         kind = tree.kind if isinstance(tree, Instance) else type(tree).__name__
         if kind.startswith("__torch__"):
             raise UnsupportedError(
-                "it is a frozen TorchScript module, whose weights have no names; "
-                "save it before torch.jit.freeze, or export it to ONNX"
+                "it is a frozen or quantised TorchScript module, whose weights have no names; "
+                "save it before torch.jit.freeze or quantize_dynamic, or export it to ONNX"
             )
         kind = kind.rpartition(".")[2]
         raise UnsupportedError(f"it holds a {kind} without arrays, expected a state_dict")
@@ -109,6 +111,10 @@ def _collect(tree: Any, found: Found) -> None:
                 found.tied[name] = first
             if stored := getattr(value, "stored", ""):
                 found.stored[name] = stored
+    renamed = unpack_names(found.arrays, found.modules)
+    arrays, stored = found.arrays.items(), found.stored.items()
+    found.arrays = {new: a for old, a in arrays if (new := renamed.get(old, old))}
+    found.stored = {new: kind for old, kind in stored if (new := renamed.get(old, old))}
 
 
 def find_optimizer(tree: Any) -> Any:
@@ -127,7 +133,11 @@ def children(value: Any) -> dict[Any, Any]:
     if isinstance(value, list):
         return dict(enumerate(value))
     value = getattr(value, "value", value)
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    pairs = {n for n, v in value.items() if isinstance(v, tuple) and len(v) == 2}
+    pairs = {n for n in pairs if str(n).endswith("_packed_params")}
+    return {n: name_parts(v) if n in pairs else v for n, v in value.items()}
 
 
 def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Whole modules of PyTorch: weights are read, options of pickled ones too, code is not."""
+"""Whole modules of PyTorch, pickled or scripted: weights and options are read, code is not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_whole_torchscript_module_is_read(tmp_path: Path) -> None:
 
     theirs = Scripted()
     torch.jit.save(torch.jit.script(theirs), tmp_path / "m.pt")
-    ours = interchange.load(tmp_path / "m.pt", batch_first=False)
+    ours = interchange.load(tmp_path / "m.pt")
     for name, value in theirs.state_dict().items():
         np.testing.assert_array_equal(ours.parameters.values[name], value.numpy())
 
@@ -68,17 +68,12 @@ class WithOptions(torch.nn.Module):
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("compiled", [torch.jit.script, torch.jit.trace])
-def test_options_in_the_code_of_torchscript_are_asked_for(compiled: Any, tmp_path: Path) -> None:
+def test_the_code_of_torchscript_tells_the_options(compiled: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     x, theirs = torch.randn(3, 3, 3), WithOptions()
     made = compiled(theirs, *[x] * (compiled is torch.jit.trace))
     torch.jit.save(made, tmp_path / "m.pt")
-    layers = ["norm", "gru", "rnn"]
-    with pytest.warns(UserWarning, match="does not tell nonlinearity and batch_first and eps, so"):
-        interchange.load(tmp_path / "m.pt", layers=layers)
-    model = interchange.load(
-        tmp_path / "m.pt", layers=layers, batch_first=True, nonlinearity="relu", eps=0.2
-    )
+    model = interchange.load(tmp_path / "m.pt", layers=["norm", "gru", "rnn"])
     np.testing.assert_allclose(model.predict(x.numpy())[0], theirs(x).detach(), atol=1e-6)
 
 
@@ -86,20 +81,6 @@ def test_a_frozen_torchscript_module_is_refused_with_what_to_do(tmp_path: Path) 
     frozen = torch.jit.freeze(torch.jit.script(WithOptions().eval()))
     torch.jit.save(frozen, tmp_path / "m.pt")
     with pytest.raises(UnsupportedError, match=r"frozen.*save it before torch\.jit\.freeze"):
-        interchange.load(tmp_path / "m.pt")
-
-
-@pytest.mark.filterwarnings("ignore")  # PyTorch announces that this moves to torchao
-@pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("kinds", [{torch.nn.GRU}, {torch.nn.Linear}])
-@pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
-def test_packed_weights_are_refused(kinds: Any, whole: bool, dtype: Any, tmp_path: Path) -> None:
-    network = torch.nn.ModuleDict({"rnn": torch.nn.GRU(2, 2), "fc": torch.nn.Linear(2, 2)})
-    quantised: Any = torch.ao.quantization.quantize_dynamic(network.eval(), kinds, dtype=dtype)  # type: ignore[no-untyped-call]
-    torch.save(quantised if whole else quantised.state_dict(), tmp_path / "m.pt")
-    packed = whole or torch.nn.GRU in kinds
-    why = "quantize_dynamic packed its weights: save" if packed else r"no layer .* has fc\.scale"
-    with pytest.raises(UnsupportedError, match=why):
         interchange.load(tmp_path / "m.pt")
 
 
