@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,9 @@ MAX_PLANS = 8  # one for each shape of the inputs, the latest ones
 
 
 class Graph:
-    """Named nodes in the order in which they run.
+    """Named nodes, in any order. They read inputs, constants and outputs of other nodes.
 
-    Each reads inputs, constants and outputs of nodes before it. What depends on constants and on
-    shapes alone is computed once for each shape.
+    What depends on constants and on shapes alone is computed once for each shape.
 
     Examples
     --------
@@ -51,13 +50,11 @@ class Graph:
         self.inputs = tuple(Value(i) if isinstance(i, str) else i for i in inputs)
         self.constants = dict(constants or {})
         self.names = [value.name for value in self.inputs]
-        known = {"", *self.constants, *self.names}
-        free: dict[str, None] = {}  # what a subgraph reads of the graph around it, in order
-        for node in self.nodes:
-            free |= dict.fromkeys(name for name in node.reads() if name not in known)
-            known.update(node.outputs)
-        free |= dict.fromkeys(name for name in self.outputs if name not in known)
-        self.free = tuple(free)
+        made = {"", *self.constants, *self.names, *[v for node in self.nodes for v in node.outputs]}
+        read = [name for node in self.nodes for name in node.reads()]
+        # What a subgraph reads of the graph around it, in order.
+        self.free = tuple(dict.fromkeys(v for v in [*read, *self.outputs] if v not in made))
+        self.order = _in_order(self.nodes, self.outputs)
         self._checked = False
         self._own = threading.local()  # plans have buffers, so each thread has its own
 
@@ -138,13 +135,32 @@ class Graph:
             plans[key] = places, run.plan.steps, outputs
         return tuple([np.array(y) for y in outputs])
 
-    @cached_property
-    def order(self) -> list[tuple[Node, list[str]]]:
-        """The nodes that the outputs need, each with the values that none after it reads."""
-        wanted, found = {*self.outputs}, []
-        for node in reversed(self.nodes):
-            if wanted & {*node.outputs}:
-                last = {*node.reads()} - wanted
-                wanted |= last
-                found.append((node, [*last]))
-        return found[::-1]
+
+def _in_order(nodes: Sequence[Node], outputs: Sequence[str]) -> list[tuple[Node, list[str]]]:
+    """Return the nodes that outputs need, each with the values that none after it reads."""
+    makers: dict[str, int] = {}
+    for n, node in enumerate(nodes):
+        for name in filter(None, node.outputs):
+            if name in makers:
+                raise ValueError(f"two nodes make the value {name!r}")
+            makers[name] = n
+    needs: dict[int, set[int]] = {}
+    wanted = [*outputs]
+    while wanted:
+        n = makers.get(wanted.pop(), -1)
+        if n >= 0 and n not in needs:
+            needs[n] = {makers[name] for name in nodes[n].reads() if name in makers}
+            wanted += nodes[n].reads()
+    order = sorted(needs)
+    if any(max(before, default=-1) >= n for n, before in needs.items()):
+        try:  # some programs append the nodes that they insert
+            order = [*TopologicalSorter(needs).static_order()]
+        except CycleError as error:
+            name = next(filter(None, nodes[error.args[1][0]].outputs))
+            raise ValueError(f"the value {name!r} depends on itself") from None
+    read, found = {*outputs}, []
+    for node in [nodes[n] for n in reversed(order)]:
+        last = {*node.reads()} - read
+        read |= last
+        found.append((node, [*last]))
+    return found[::-1]

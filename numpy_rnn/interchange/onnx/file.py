@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -66,24 +65,6 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
         yield " ".join([f"{indent}{node.op}", node.name, *shapes])
         for inner in node.graphs():
             yield from _lines(inner, indent + "  ")
-
-
-def _sorted(nodes: list[Node]) -> list[Node]:
-    """Return nodes in an order in which they can run. Some programs append what they insert."""
-    makers: dict[str, int] = {}
-    for n, node in enumerate(nodes):
-        if twice := makers.keys() & {*node.outputs} - {""}:
-            raise ValueError(f"two nodes make the value {min(twice)!r}")
-        makers |= dict.fromkeys(node.outputs, n)
-    makers.pop("", None)
-    needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
-    if all(max(before, default=-1) < n for n, before in needs.items()):
-        return nodes
-    try:
-        return [nodes[n] for n in TopologicalSorter(needs).static_order()]
-    except CycleError as error:
-        name = next(iter(nodes[error.args[1][0]].outputs), "")
-        raise ValueError(f"the value {name!r} depends on itself") from None
 
 
 def _closed(graph: Graph) -> Graph:
@@ -153,7 +134,7 @@ class Reader:
             if op == "com.microsoft::DynamicQuantizeLSTM":
                 self.notes.append(f"{name} is int8, read as float32")
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
-        return Graph(_sorted(nodes), inputs, [v["name"] for v in message["output"]], constants)
+        return Graph(nodes, inputs, [v["name"] for v in message["output"]], constants)
 
     def _completed(
         self, op: str, attributes: dict[str, Any], outputs: Sequence[str]
