@@ -69,10 +69,14 @@ class Graph:
         inner = [graph.all_nodes() for node in self.nodes for graph in node.graphs()]
         return sum(inner, [*self.nodes])
 
+    def check_values(self) -> None:
+        """Raise ValueError, which names a value that is read and that nothing makes."""
+        if self.free:
+            raise ValueError(f"the value {self.free[0]!r} is read, and nothing defines it")
+
     def check(self, more: Sequence[str] = ()) -> None:
         """Raise UnsupportedError, which names every node that cannot run, and what is in `more`."""
-        if self.free:
-            raise ValueError(f"the value {self.free[0]!r} is read, and nothing before defines it")
+        self.check_values()
         nodes: dict[str, list[str]] = {}  # reason to names
         for node in self.all_nodes():
             if reason := node.unsupported():  # an operator's name may hold any character
@@ -144,14 +148,8 @@ def _in_order(nodes: Sequence[Node], outputs: Sequence[str]) -> list[tuple[Node,
             if name in makers:
                 raise ValueError(f"two nodes make the value {name!r}")
             makers[name] = n
-    needs: dict[int, set[int]] = {}
-    wanted = [*outputs]
-    while wanted:
-        n = makers.get(wanted.pop(), -1)
-        if n >= 0 and n not in needs:
-            needs[n] = {makers[name] for name in nodes[n].reads() if name in makers}
-            wanted += nodes[n].reads()
-    order = sorted(needs)
+    needs = {n: {makers[v] for v in node.reads() if v in makers} for n, node in enumerate(nodes)}
+    order = [*needs]
     if any(max(before, default=-1) >= n for n, before in needs.items()):
         try:  # some programs append the nodes that they insert
             order = [*TopologicalSorter(needs).static_order()]
@@ -160,7 +158,8 @@ def _in_order(nodes: Sequence[Node], outputs: Sequence[str]) -> list[tuple[Node,
             raise ValueError(f"the value {name!r} depends on itself") from None
     read, found = {*outputs}, []
     for node in [nodes[n] for n in reversed(order)]:
-        last = {*node.reads()} - read
-        read |= last
-        found.append((node, [*last]))
+        if read & {*node.outputs}:
+            last = {*node.reads()} - read
+            read |= last
+            found.append((node, [*last]))
     return found[::-1]

@@ -67,13 +67,6 @@ def _lines(graph: Graph, indent: str = "") -> Iterator[str]:
             yield from _lines(inner, indent + "  ")
 
 
-def _closed(graph: Graph) -> Graph:
-    """Return a graph that reads nothing of a graph around it. ValueError names what it reads."""
-    if graph.free:
-        raise ValueError(f"value {graph.free[0]!r} is read, and nothing before defines it")
-    return graph
-
-
 def _key(message: Message, name: str) -> tuple[str, ...]:
     return message["domain"], message[name], message["overload"]
 
@@ -110,7 +103,13 @@ class Reader:
         for v in message["input"] + message["output"]:
             if v["type"] is not None and v["type"]["tensor_type"] is None:
                 self.unsupported.append(f"{v['name']!r} is no tensor")
-        return _closed(self.graph(message, {}))
+        return self._closed(message, {})
+
+    def _closed(self, message: Message, own: Mapping[str, Any]) -> Graph:
+        """Return a graph that is in no other one."""
+        graph = self.graph(message, own)
+        graph.check_values()
+        return graph
 
     def graph(self, message: Message, own: Mapping[str, Any]) -> Graph:
         """Return a graph. Its constant nodes are constants."""
@@ -157,7 +156,7 @@ class Reader:
         own = {**self._attributes(function["attribute_proto"], name, {}), **given}
         ends = {n: [{"name": v, "type": None} for v in function[n]] for n in ("input", "output")}
         none: Message = {"initializer": [], "sparse_initializer": []}
-        body = _closed(self.graph(none | ends | {"node": function["node"]}, own))
+        body = self._closed(none | ends | {"node": function["node"]}, own)
         self.calls = around
         return body
 

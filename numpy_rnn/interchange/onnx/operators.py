@@ -68,14 +68,15 @@ def function_of(node: Any) -> Callable[..., Any]:
             raise ValueError(f"{name} is {value!r}, expected one of {expected}")
     if op in RARE:
         return reference_of(node)
-    if op not in OPERATORS and op not in KINDS:
-        raise ValueError("there is no such operator here")
     if op in KINDS:
-        function: Any = RecurrentNode(op, node.attributes).bind
-        options: dict[str, Any] = {}
-    else:
-        function = OPERATORS[op]
-        options = {k: v for k, v in node.attributes.items() if k not in WITHOUT_EFFECT}
+        most = 8 if op == "LSTM" else 6
+        if not 3 <= count <= most:
+            raise ValueError(f"{count} inputs, expected 3 to {most}")
+        return RecurrentNode(op, node.attributes).bind
+    if op not in OPERATORS:
+        raise ValueError("there is no such operator here")
+    function = OPERATORS[op]
+    options = {k: v for k, v in node.attributes.items() if k not in WITHOUT_EFFECT}
     if isinstance(function, np.ufunc):
         if options or count != function.nin:
             given = f"{count} inputs and attributes {list(options)}"

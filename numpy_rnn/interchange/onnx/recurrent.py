@@ -54,12 +54,12 @@ def _options(
     if direction not in DIRECTIONS:
         raise ValueError(f"direction is {direction!r}, expected one of {DIRECTIONS}")
     count, ways = len(KINDS[kind]), 2 if direction == "bidirectional" else 1
-    if wrong := [name for name in activations if name.lower() not in IN_SMALL_LETTERS]:
-        raise ValueError(f"activation {wrong[0]!r}, expected one of {sorted(ACTIVATIONS)}")
-    if len(activations) not in (0, count * ways):
-        raise ValueError(f"{len(activations)} activations, expected {count * ways}")
+    unknown = [name for name in activations if name.lower() not in IN_SMALL_LETTERS]
+    if unknown or len(activations) not in (0, count * ways):
+        expected = f"{count * ways} of {sorted(ACTIVATIONS)}"
+        raise ValueError(f"activations are {activations}, expected {expected}")
     # The activations that take such numbers use up the lists of alphas and betas in order.
-    numbers = dict(zip(NUMBERS, map(iter, (activation_alpha, activation_beta)), strict=True))
+    numbers = {NUMBERS[0]: iter(activation_alpha), NUMBERS[1]: iter(activation_beta)}
     chosen: list[Any] = []
     for name in [IN_SMALL_LETTERS[n.lower()] for n in activations] or KINDS[kind] * ways:
         given: list[float] = []
@@ -95,10 +95,10 @@ def make_layer(
     W, R, B, P = weights
     options = _options(kind, **attributes)
     ways = len(options)
-    if {len(w) for w in (W, R, B, P) if w is not None} != {ways}:
-        raise ValueError(f"W has shape {W.shape} and R {R.shape}, expected {ways} directions")
-    if attributes.get("hidden_size", R.shape[-1]) != R.shape[-1]:
-        raise ValueError(f"R has shape {R.shape}, expected hidden_size {attributes['hidden_size']}")
+    size = attributes.get("hidden_size", R.shape[-1])
+    if {len(w) for w in weights if w is not None} != {ways} or R.shape[-1] != size:
+        expected = f"{ways} directions of hidden_size {size}"
+        raise ValueError(f"W has shape {W.shape} and R has shape {R.shape}, expected {expected}")
     named = {"W": W, "R": R, "B": B}
     named["weight_ch"] = None if P is None else P.reshape(ways, 3, R.shape[2])[:, PEEPHOLES]
     chosen = range(ways) if only is None else [only]
@@ -141,25 +141,14 @@ class RecurrentNode:
         self.layers: list[Recurrent] = []
         self.steppers: list[Any] = []  # faster for one row, and for few numbers
 
-    def bind(
-        self,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Any = None,
-        lengths: Any = None,
-        h0: Any = None,
-        c0: Any = None,
-        P: Any = None,
-    ) -> tuple[Callable[[], None], tuple[Array, ...]]:
+    def bind(self, *inputs: Any) -> tuple[Callable[[], None], tuple[Array, ...]]:
         """Return a function that computes Y, Y_h and, of an LSTM, Y_c, and these arrays.
 
         A row of length 0 has a zero final state, as in onnxruntime.
         """
+        X, W, R, B, lengths, h0, c0, P = [*inputs, *[None] * 8][:8]
         if X.ndim != 3:
             raise ValueError(f"X has shape {X.shape}, expected 3 axes")
-        if self.kind != "LSTM" and not (c0 is P is None):
-            raise ValueError("it has more than 6 inputs")
         weights, ways = [W, R, B, P], range(len(W))
         if any(a is not b for a, b in zip(weights, self.weights, strict=True)):
             self.layers = [make_layer(self.kind, self.attributes, weights, only=n) for n in ways]

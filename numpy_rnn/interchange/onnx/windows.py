@@ -27,11 +27,22 @@ def check_memory(*sizes: int) -> None:
         raise ValueError(f"the output has shape {shape}, expected at most {MAX_NUMBERS} numbers")
 
 
-def _steps(n: int, strides: Any = None, dilations: Any = None, **_: Any) -> tuple[Array, Array]:
-    step, dilation = np.array(strides or [1] * n), np.array(dilations or [1] * n)
+def _window(
+    kernel: Any, strides: Any = None, dilations: Any = None, pads: Any = None, **_: Any
+) -> tuple[Array, ...]:
+    """Return step, dilation and width of a kernel along each axis, and the padding around it."""
+    ones = [1] * len(kernel)
+    step, dilation = np.array(strides or ones), np.array(dilations or ones)
     if min(*step, *dilation) < 1:
         raise ValueError(f"strides are {step} and dilations {dilation}, expected at least 1")
-    return step, dilation
+    span = dilation * (np.array(kernel) - 1) + 1
+    return step, dilation, span, np.reshape(pads or [0, 0] * len(kernel), (2, -1))
+
+
+def _halves(both: Array, auto_pad: str) -> tuple[Array, Array]:
+    """Return the padding before and after, from their sum."""
+    less = both // 2
+    return (less, both - less) if auto_pad == "SAME_UPPER" else (both - less, less)
 
 
 def _patches(
@@ -42,15 +53,12 @@ def _patches(
     The patches are (batch, groups, *output, *kernel, channels of a group). The third array is the
     place and its padding, without what `ceil_mode` adds.
     """
-    n, batch, channels = X.ndim - 2, len(X), X.shape[1] // groups
-    step, dilation = _steps(n, **options)
-    sizes, auto = np.array(X.shape[2:]), options.get("auto_pad", "NOTSET")
-    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
-    span = dilation * (np.array(kernel) - 1) + 1
+    batch, channels, sizes = len(X), X.shape[1] // groups, np.array(X.shape[2:])
+    step, dilation, span, (before, after) = _window(kernel, **options)
+    auto = options.get("auto_pad", "NOTSET")
     if auto.startswith("SAME"):
-        both = np.maximum((-(-sizes // step) - 1) * step + span - sizes, 0)
-        less = both // 2
-        before, after = (less, both - less) if auto == "SAME_UPPER" else (both - less, less)
+        both = (-(-sizes // step) - 1) * step + span - sizes
+        before, after = _halves(np.maximum(both, 0), auto)
     end = before + sizes + after
     if ceil_mode:  # a last patch may begin inside, and end beyond the padding
         rest = (sizes + before + after - span) % step
@@ -128,35 +136,25 @@ def ConvTranspose(
     **options: Any,
 ) -> Any:
     """Add what each element of the input contributes to a window of the output."""
-    (batch, channels, *sizes), (_, M, *kernel), n = X.shape, W.shape, X.ndim - 2
-    step, dilation = _steps(n, **options)
-    span = dilation * (np.array(kernel) - 1) + 1
-    full = step * (np.array(sizes) - 1) + span + (output_padding or [0] * n)
-    before, after = np.reshape(options.get("pads") or [0] * 2 * n, (2, n))
+    (batch, channels, *sizes), (_, M, *kernel) = X.shape, W.shape
+    step, dilation, span, (before, after) = _window(kernel, **options)
+    full = step * (np.array(sizes) - 1) + span + (output_padding or [0] * len(kernel))
     auto = options.get("auto_pad", "NOTSET")
     if output_shape or auto.startswith("SAME"):
-        target = np.array(output_shape[-n:] if output_shape else np.minimum(step * sizes, full))
+        target = np.array(output_shape or np.minimum(step * sizes, full))[-len(kernel) :]
         full = np.maximum(full, target)
-        both = full - target
-        less = both // 2
-        before, after = (less, both - less) if auto == "SAME_UPPER" else (both - less, less)
+        before, after = _halves(full - target, auto)
     weights = W.reshape(group, channels // group, -1).swapaxes(1, 2)
     product = weights @ X.reshape(batch, group, channels // group, -1)
-    product = product.reshape(batch, group * M, *kernel, *sizes)
-    y = _overlapped(product, full, step, dilation)[:, :, *map(slice, before, full - after)]
-    return y if B is None else y + B.reshape(-1, *[1] * n)
-
-
-def _overlapped(patches: Array, full: Any, step: Any, dilation: Any) -> Array:
-    """Add patches, which are (batch, channels, *kernel, *places), where they belong."""
-    n, leading = len(full), patches.shape[:2]
-    kernel, places = patches.shape[2 : n + 2], np.array(patches.shape[n + 2 :])
-    check_memory(*leading, *full)
-    y = np.zeros((*leading, *full), patches.dtype)
+    patches = product.reshape(batch, group * M, *kernel, *sizes)
+    check_memory(batch, group * M, *full)
+    y = np.zeros((batch, group * M, *full), X.dtype)
     for at in np.ndindex(*kernel):
         first = dilation * at
-        y[:, :, *map(slice, first, first + step * (places - 1) + 1, step)] += patches[:, :, *at]
-    return y
+        end = first + step * (np.array(sizes) - 1) + 1
+        y[:, :, *map(slice, first, end, step)] += patches[:, :, *at]
+    y = y[:, :, *map(slice, before, full - after)]
+    return y if B is None else y + B.reshape(-1, *[1] * len(kernel))
 
 
 SHORT: dict[str, Callable[..., Any]] = {
