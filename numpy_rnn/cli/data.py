@@ -5,19 +5,17 @@ from __future__ import annotations
 import struct
 import sys
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from numpy_rnn.cli.errors import RunError
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.arrays import parse_npy
-from numpy_rnn.reading import checked_size
+from numpy_rnn.reading import checked_size, damaged_file_errors
 
 DATA = (".npy", ".csv", ".wav")
 FLOATS, WAVE_EXTENSIBLE = 3, 0xFFFE  # formats of a .wav; PCM, whole numbers, is 1
@@ -26,43 +24,22 @@ UNKNOWN_SIZE = 2**32 - 1  # of a .wav that was written to a pipe
 RATE = 44_100  # samples a second of a .wav whose input has no rate
 
 
-@contextmanager
-def naming_data(option: str, name: str) -> Iterator[None]:
-    """Turn what is wrong with a file of data into one line that names it."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{option} {name!r}: {error}") from None
-    except OSError as error:
-        text = error.strerror or f"it was not written completely: {error}"  # by np.save
-        raise RunError(f"{option} {name!r}: {text}") from None
-
-
 def read_data(path: Path) -> tuple[Array, int]:
     """Return the numbers in a file, and the samples a second if it is audio, else 0.
 
-    Whatever is wrong with its content is a ValueError.
+    Whatever is wrong with its content is a DamagedFileError.
     """
-    with open_regular(path) as file:
+    with open_regular(path) as file, damaged_file_errors(path, "a file of numbers"):
         size = checked_size(file)
         if not size:
             raise ValueError("it is empty")
-        try:
-            if path.suffix == ".wav":
-                return _read_wav(file)
-            data = file.read(size)
-            x = parse_npy(data).array() if path.suffix == ".npy" else _parse_csv(data)
-        except Exception as error:  # parsers raise a dozen types between them
-            # Python's parser of the header raises errors whose text depends on its version.
-            damaged = (
-                isinstance(error, SyntaxError | struct.error)
-                or type(error).__module__ == "tokenize"
-            )
-            text = "the header cannot be read" if damaged else str(error)
-            raise ValueError(text or "it is cut off") from None
-    if x.dtype.kind not in "bfiu":
-        raise ValueError(f"its numbers are {x.dtype}, expected real ones")
-    return x, 0
+        if path.suffix == ".wav":
+            return _read_wav(file)
+        data = file.read(size)
+        x = parse_npy(data).array() if path.suffix == ".npy" else _parse_csv(data)
+        if x.dtype.kind not in "bfiu":
+            raise ValueError(f"its numbers are {x.dtype}, expected real ones")
+        return x, 0
 
 
 def _parse_csv(data: bytes) -> Array:
@@ -104,7 +81,8 @@ def _read_wav(file: BinaryIO) -> tuple[Array, int]:
 def write_data(path: Path, y: Array, rate: int) -> None:
     """Write outputs: a .csv has one row a step, a .wav 16 bits a sample and values from -1 to 1."""
     if path.suffix == ".npy":
-        write_atomically(path, partial(np.save, arr=y))
+        # NumPy's own way to write to a file does not say why it failed.
+        write_atomically(path, lambda file: np.save(SimpleNamespace(write=file.write), y))
         return
     y = y.reshape(len(y), -1)
     if path.suffix == ".csv":

@@ -15,7 +15,7 @@ import numpy as np
 
 from numpy_rnn import interchange
 from numpy_rnn.apps.language_model.run import file_of
-from numpy_rnn.cli.data import DATA, naming_data, read_data, write_data
+from numpy_rnn.cli.data import DATA, read_data, write_data
 from numpy_rnn.cli.errors import RunError, UsageError, check_output, errors_as
 from numpy_rnn.cli.options import add_command, add_option, spelled
 from numpy_rnn.functional.types import Array
@@ -151,7 +151,7 @@ def _run_graph(
             raise UsageError(f"--{option}: {unknown[0]!r}, expected names out of {names}")
     given, rate = dict[str, Array](), 0
     for name, file in inputs.items():
-        with naming_data("--input", file):
+        with errors_as(RunError, file, "--input"):
             x, rate = read_data(Path(file))
         value = next((v for v in graph.inputs if name in ("", v.name)), None)
         if value is None:
@@ -159,11 +159,11 @@ def _run_graph(
         exact = value.dtype is not None and value.dtype.kind in "biu"
         same = x.astype(value.dtype) if exact else x
         given[value.name] = same if np.array_equal(same, x) else x
-    with naming_data("--input", ", ".join(inputs.values())):
+    with errors_as(RunError, ", ".join(inputs.values()), "--input"):
         found = graph(given)
     for name, file in outputs.items():
         y = found[name or graph.outputs[0]]
-        with naming_data("--output", file):
+        with errors_as(RunError, file, "--output"):
             write_data(Path(file), y, rate)
         print(f"{file} has {name or graph.outputs[0]}, {y.shape}")
 
@@ -175,21 +175,21 @@ def _run_layer(
         text = "the model has one input and one output, expected a file without a name for each"
         raise UsageError(text)
     (options.input,), (options.output,) = inputs.values(), outputs.values()
-    with naming_data("--input", options.input):
+    with errors_as(RunError, options.input, "--input"):
         x, rate = read_data(Path(options.input))
         x, flat = _for_model(model, x)
     axis = 1 if getattr(model, "batch_first", False) else 0
     state = _read_state(options, model, x.shape[1 - axis])
     begin = time.perf_counter()
-    with naming_data("--input", options.input):
+    with errors_as(RunError, options.input, "--input"):
         y, state = _predict(model, x, state, options.block, axis)
     seconds = time.perf_counter() - begin
     y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
-    with naming_data("--output", options.output):
+    with errors_as(RunError, options.output, "--output"):
         write_data(Path(options.output), y, rate)
     _warn_of_guesses(options, flat=flat)
     if options.state_out:
-        with naming_data("--state-out", options.state_out):
+        with errors_as(RunError, options.state_out, "--state-out"):
             save_state(options.state_out, state)
     speed = f", {x.shape[axis] / (rate * seconds):.1f} times real time" if rate else ""
     steps = f"{x.shape[axis]:,} steps" + ("" if flat else f" of {x.shape[1 - axis]:,} sequences")

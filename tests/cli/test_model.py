@@ -340,14 +340,14 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
         (
             ["run", "m.pt", "--input", "objects.npy", "--output", "y.npy"],
             1,
-            "--input 'objects.npy'",
+            "--input: 'objects.npy'",
         ),
         (
             ["run", "m.pt", "--input", "text.csv", "--output", "y.npy"],
             1,
-            "--input 'text.csv': could",
+            "--input: 'text.csv' is not a file of numbers: could",
         ),
-        (["run", "m.pt", "--input", "ids.csv", "--output", "y.npy"], 1, "--input 'ids.csv': LSTM"),
+        (["run", "m.pt", "--input", "ids.csv", "--output", "y.npy"], 1, "--input: LSTM"),
         (
             ["run", "tokens", "--input", "x.csv", "--output", "y.npy"],
             1,
