@@ -194,5 +194,5 @@ def test_a_part_of_a_model_is_not_taken_for_the_whole(name: str, tmp_path: Path)
 def test_a_tar_without_a_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with TarFile(tmp_path / "m.tar", "w") as archive:
         archive.addfile(TarInfo("model.safetensors"))
-    with pytest.raises(DamagedFileError, match="PyTorch did not write: unpack it first"):
+    with pytest.raises(DamagedFileError, match="PyTorch did not write: unpack it"):
         interchange.load(tmp_path / "m.tar")

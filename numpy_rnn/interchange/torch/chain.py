@@ -59,13 +59,13 @@ def _letter(name: str, part: Part, chain: Mapping[str, Choice]) -> str:
     return "e" if kind is Embedding else "l" if kind is Linear else "r"
 
 
-def fit(parts: Parts, names: Sequence[str], start: int = 0) -> list[Choice]:
-    """Return how parts from `start` on are read, as many as fit one after another."""
+def fit(parts: Parts, names: Sequence[str]) -> list[Choice]:
+    """Return how the first parts are read, as many as fit one after another."""
     best = list[Choice]()
-    for first in parts[names[start]].choices if names else ():
+    for first in parts[names[0]].choices if names else ():
         chain = [first]
-        for n in range(start + 1, len(names)):
-            fitting = [c for c in parts[names[n]].choices if c.size_in == chain[-1].size_out]
+        for name in names[1:]:
+            fitting = [c for c in parts[name].choices if c.size_in == chain[-1].size_out]
             if not fitting:
                 break
             chain.append(fitting[0])
@@ -78,19 +78,6 @@ def only_order(parts: Parts) -> dict[str, Choice]:
     orders = permutations(sorted(parts)) if len(parts) <= MAX_SEARCHED else ()
     found = [order for order in orders if len(fit(parts, order)) == len(parts)]
     return dict(zip(found[0], fit(parts, found[0]), strict=True)) if len(found) == 1 else {}
-
-
-def longest_run(parts: Parts, broken: set[str]) -> list[str]:
-    """Return the most parts that fit one after another, without those of broken Sequentials."""
-    split = {name: part.name.rpartition(".") for name, part in parts.items()}
-    lost = {n for n, (parent, _, end) in split.items() if parent in broken and end.isdecimal()}
-    names = [name for name in parts if name not in lost]
-    start, best = 0, list[str]()
-    while start < len(names):
-        run = names[start : start + len(fit(parts, names, start))]
-        best = max(best, run, key=len)
-        start += len(run)
-    return best
 
 
 def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:

@@ -205,32 +205,25 @@ def _block(file: BytesIO, dtype: np.dtype[Any]) -> bytes:
 
 
 def _read_tar(data: bytes, table: Mapping[str, Callable[..., Any]]) -> Any:
-    parts: dict[str, BytesIO] = {}
+    parts, known = dict[str, BytesIO](), dict[Any, Any]()
     with TarFile(fileobj=BytesIO(data)) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
             if member.name in ("storages", "tensors", "pickle") and content is not None:
                 parts[member.name] = BytesIO(content.read(len(data)))
-        held = first_ones(archive.getnames())
-    known: dict[Any, Any] = {}
-
-    def value(part: str) -> Any:
-        if part not in parts:
-            raise ValueError(
-                f"it is an archive that PyTorch did not write: unpack it first: {held}"
-            )
-        return Machine(parts[part], table, known.__getitem__).run()
-
-    for _ in range(value("storages")):
-        key, _, kind = value("storages")
-        block = _block(parts["storages"], _dtype(kind))
-        known[key] = Storage(_dtype(kind), partial(_first, block))
-    for key, root, start, size in value("storages"):
+        if len(parts) < 3:
+            held = first_ones(archive.getnames())
+            raise ValueError(f"it is an archive that PyTorch did not write: unpack it: {held}")
+    storages, tensors = parts["storages"], parts["tensors"]
+    for _ in range(Machine(storages, table).run()):
+        key, _, kind = Machine(storages, table).run()
+        known[key] = Storage(_dtype(kind), partial(_first, _block(storages, _dtype(kind))))
+    for key, root, start, size in Machine(storages, table).run():
         known[key] = replace(known[root], start=start, size=size)
-    for _ in range(value("tensors")):
-        key, storage, _ = value("tensors")
-        (axes,) = struct.unpack("<i4x", parts["tensors"].read(8))
-        numbers = struct.unpack(f"<{2 * axes + 1}q", parts["tensors"].read(16 * axes + 8))
+    for _ in range(Machine(tensors, table).run()):
+        key, storage, _ = Machine(tensors, table).run()
+        (axes,) = struct.unpack("<i4x", tensors.read(8))
+        numbers = struct.unpack(f"<{2 * axes + 1}q", tensors.read(16 * axes + 8))
         shape, strides = numbers[:axes], numbers[axes:-1]
         known[key] = Tensor(known[storage], numbers[-1], shape, strides, known[storage].dtype)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from numpy_rnn.functional.types import DTypeLike
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, first_ones
-from numpy_rnn.interchange.torch.chain import find_gaps, fit, longest_run, only_order, why_no_chain
+from numpy_rnn.interchange.torch.chain import find_gaps, fit, only_order, why_no_chain
 from numpy_rnn.interchange.torch.numbers import computed, floating, unwrapped
 from numpy_rnn.interchange.torch.parts import RECURRENT, TOKENS, Choice, Part
 from numpy_rnn.interchange.torch.tree import Found
@@ -168,9 +168,12 @@ class StateDict:
 
     def _error(self, reason: str, order: Iterable[str] = ()) -> UnsupportedError:
         lines = [f"{name or '-'} is {part.choices[0]}" for name, part in self.parts.items()]
+        # Of a Sequential with a part that is no layer here, no other part is proposed.
         lost = [name.rpartition(".")[0].rpartition(".") for name in self.leftover]
-        broken = {parent for parent, _, number in lost if number.isdecimal()}
-        names = self._named(order or longest_run(self.parts, broken) or self.parts)
+        broken = tuple(f"{parent}." for parent, _, number in lost if number.isdecimal())
+        whole_ones = [n for n, part in self.parts.items() if not part.name.startswith(broken)]
+        run = whole_ones[: len(fit(self.parts, whole_ones))]
+        names = self._named(order or run or self.parts)
         whole = "an ONNX file of the whole network, or " if self.leftover else ""
         expected = f"{whole}the order, and layers without parameters, as layers={names}"
         if not self.parts:

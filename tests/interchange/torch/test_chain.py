@@ -54,7 +54,7 @@ PICTURES |= recurrent("rnn.", 3, 2, 4) | linear("fc.", 4, 3)
 
 @pytest.mark.parametrize(
     ("parts", "layers"),
-    [(TWO, ["decoder.embed", "decoder.rnn", "decoder.fc"]), (PICTURES, ["rnn", "fc"])],
+    [(TWO, ["encoder.embed", "encoder.rnn"]), (PICTURES, ["rnn", "fc"])],
 )
 def test_layers_that_are_proposed_fit(parts: dict[str, Array], layers: list[str]) -> None:
     with pytest.raises(UnsupportedError) as raised:
