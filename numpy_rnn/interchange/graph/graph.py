@@ -133,10 +133,10 @@ class Graph:
         run = Run(own.setdefault("kept", {}))
         inputs = [Known(x, SHAPE if s else NUMBERS) for x, s in zip(places, switches, strict=True)]
         outputs = [known.array for known in run.graph(self, inputs)]
-        if run.plan.steps is not None:
+        if run.steps is not None:
             if len(plans) >= MAX_PLANS:
                 del plans[next(iter(plans))]
-            plans[key] = places, run.plan.steps, outputs
+            plans[key] = places, run.steps, outputs
         return tuple([np.array(y) for y in outputs])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ INNER = {
     "Loop": {"body"},
     "Scan": {"body", "num_scan_inputs"},
 }
+Axes: TypeAlias = list[tuple[int, int]]
 # What NumPy raises for inputs that do not fit an operator, or that are missing.
 ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
@@ -72,16 +73,12 @@ def _check_graphs(node: Node) -> None:
         raise ValueError(f"{len(node.inputs)} inputs, expected {most}")
 
 
-class Turns(NamedTuple):
-    """How a Loop or Scan turns: axes, and steps of 1 or -1, of what it reads and stacks."""
+def turns_of(node: Node) -> tuple[int, Axes, Axes]:
+    """Return how a Loop or Scan turns. ValueError if its body does not fit.
 
-    carried: int
-    reads: Sequence[tuple[int, int]]
-    stacks: Sequence[tuple[int, int]]
-
-
-def turns_of(node: Node) -> Turns:
-    """Return how a node with a body turns. ValueError if the body does not fit."""
+    It is the number of values that it carries on, and axes and steps of 1 or -1 along them: of the
+    inputs that it reads, and of the outputs that it stacks.
+    """
     body, scanned = node.attributes["body"], node.attributes.get("num_scan_inputs", 0)
     first = 2 if node.op == "Loop" else 0  # the number of the turn, and the condition
     carried = len(node.inputs) - first - scanned
@@ -89,12 +86,12 @@ def turns_of(node: Node) -> Turns:
     given = len(body.names), len(node.inputs), scanned > 0
     if min(carried, stacked) < 0 or given[0] != given[1] or given[2] == (first > 0):
         raise ValueError(f"a body of {len(body.names)} inputs and {len(body.outputs)} outputs")
-    found = []
+    found: list[Axes] = []
     for kind, count in (("input", scanned), ("output", stacked)):
         axes = node.attributes.get(f"scan_{kind}_axes", [0] * count)
         backwards = node.attributes.get(f"scan_{kind}_directions", [0] * count)
         found.append([(a, -1 if b else 1) for a, b in zip(axes, backwards, strict=True)])
-    return Turns(carried, *found)
+    return carried, found[0], found[1]
 
 
 class Value(NamedTuple):

@@ -35,43 +35,19 @@ class NewShapeError(Exception):
     """A result has another shape than in the run that recorded the plan."""
 
 
-class Plan:
-    """Steps that fill the arrays of a run again: None if they get large, or numbers decide them."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
-        self.bytes = self.turns = 0
-
-    def decide(self, known: Known) -> bool:
-        """Return whether a value is true. If it depends on numbers, nothing is recorded."""
-        self.steps = self.steps if known.depends < NUMBERS else None
-        return known.array is None or bool(known.array.all())
-
-    def record(self, node: Node, step: Callable[[], Any], results: Sequence[Array]) -> None:
-        """Append the step of a node, which fills these results."""
-        if self.steps is not None:
-            self.steps.append((node, step))
-            self.bytes += sum(y.nbytes for y in results)
-            self.steps = self.steps if self.bytes <= MAX_BYTES else None
-
-    def count(self, node: Node) -> None:
-        """Count a turn of a loop."""
-        self.turns += 1
-        if self.turns > MAX_TURNS:
-            raise ValueError(f"node {node.name!r} ({node.op}): more than {MAX_TURNS} turns")
-        if self.steps is not None and len(self.steps) > MAX_STEPS:
-            self.steps = None
-
-
 class Run:
     """One run of a graph.
 
     `kept` is the thread's: the results that depend on constants alone, functions, and layers.
+    `steps` fill the arrays of the run again. They are None if arrays get large, or if numbers
+    decide what runs.
     """
 
     def __init__(self, kept: dict[Any, Any]) -> None:
-        self.kept, self.plan = kept, Plan()
+        self.kept = kept
         self.results: dict[int, list[Known]] = kept.setdefault("results", {})
+        self.steps: list[tuple[Node, Callable[[], Any]]] | None = []
+        self.bytes = self.turns = 0
 
     def graph(
         self, graph: Any, inputs: Sequence[Known], scope: Mapping[str, Known] | None = None
@@ -99,39 +75,39 @@ class Run:
             left_out = [Known(None)] * (len(body.names) - len(reads))
             return self.graph(body, [*reads, *left_out])
         if node.op == "If":
-            which = "then_branch" if self.plan.decide(reads[0]) else "else_branch"
+            which = "then_branch" if self._decide(reads[0]) else "else_branch"
             return _at_least(reads[0].depends, self.graph(node.attributes[which], [], values))
         return _at_least(SHAPE, self._loop(node, reads, values))
 
     def _loop(self, node: Node, reads: list[Known], values: Mapping[str, Known]) -> list[Known]:
         """Run a Loop or Scan. The steps of one turn are recorded after those of the turn before."""
-        is_loop, turns = node.op == "Loop", turns_of(node)
+        is_loop, (count, inputs, outputs) = node.op == "Loop", turns_of(node)
         first = 2 if is_loop else 0
-        carried, scanned = reads[first : first + turns.carried], reads[first + turns.carried :]
+        carried, scanned = reads[first : first + count], reads[first + count :]
         scanned = [
             known._replace(array=np.moveaxis(known.array, axis, 0)[::way])
-            for known, (axis, way) in zip(scanned, turns.reads, strict=True)
+            for known, (axis, way) in zip(scanned, inputs, strict=True)
         ]
-        go = not is_loop or self.plan.decide(reads[1])
+        go = not is_loop or self._decide(reads[1])
         limit = reads[0].array if is_loop else len(scanned[0].array)
         if is_loop:
-            self.plan.decide(reads[0])
-        parts: list[list[Known]] = [[] for _ in turns.stacks]
+            self._decide(reads[0])
+        parts: list[list[Known]] = [[] for _ in outputs]
         turn = 0
         while go and (limit is None or turn < limit):
-            self.plan.count(node)
+            self._count(node)
             head = [Known(np.array(turn)), Known(np.array(True))] if is_loop else []
             tail = [known._replace(array=known.array[turn, ...]) for known in scanned]  # views
             given = _at_least(SHAPE, [*head, *carried, *tail])
             found = self.graph(node.attributes["body"], given, values)
-            go = self.plan.decide(found.pop(0)) if is_loop else True
-            carried, last = found[: turns.carried], found[turns.carried :]
+            go = self._decide(found.pop(0)) if is_loop else True
+            carried, last = found[:count], found[count:]
             for part, known in zip(parts, last, strict=True):
                 part.append(known)
             turn += 1
         stacked = [
             self._stacked(node, part[::way], axis)
-            for part, (axis, way) in zip(parts, turns.stacks, strict=True)
+            for part, (axis, way) in zip(parts, outputs, strict=True)
         ]
         return [*carried, *stacked]
 
@@ -141,8 +117,28 @@ class Run:
         stack: Any = partial(np.stack, [known.array for known in parts], axis)
         y, depends = stack(), max(known.depends for known in parts)
         if depends == NUMBERS:
-            self.plan.record(node, partial(repeat, stack, (), [y]), [y])
+            self._record(node, partial(repeat, stack, (), [y]), [y])
         return Known(y, depends)
+
+    def _decide(self, known: Known) -> bool:
+        """Return whether a value is true. If it depends on numbers, nothing is recorded."""
+        self.steps = self.steps if known.depends < NUMBERS else None
+        return known.array is None or bool(known.array.all())
+
+    def _record(self, node: Node, step: Callable[[], Any], results: Sequence[Array]) -> None:
+        """Append the step of a node, which fills these results."""
+        if self.steps is not None:
+            self.steps.append((node, step))
+            self.bytes += sum(y.nbytes for y in results)
+            self.steps = self.steps if self.bytes <= MAX_BYTES else None
+
+    def _count(self, node: Node) -> None:
+        """Count a turn of a loop."""
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise ValueError(f"node {node.name!r} ({node.op}): more than {MAX_TURNS} turns")
+        if self.steps is not None and len(self.steps) > MAX_STEPS:
+            self.steps = None
 
     def node(self, node: Node, reads: list[Known]) -> list[Known]:
         """Run a node and record it."""
@@ -154,7 +150,7 @@ class Run:
         if depends == CONSTANT and id(node) in self.results:
             return self.results[id(node)]
         if node.op in PREPARED and any(known.depends == NUMBERS for known in reads[1:3]):
-            self.plan.steps = None  # they have copies of the weights
+            self.steps = None  # they have copies of the weights
         try:
             step, results = self._prepare(node, reads, depends)
         except ERRORS as error:
@@ -163,7 +159,7 @@ class Run:
         if depends == CONSTANT:
             self.results[id(node)] = known
         elif depends == NUMBERS and step is not None:
-            self.plan.record(node, step, results)
+            self._record(node, step, results)
         return known
 
     def _prepare(
@@ -181,7 +177,7 @@ class Run:
             step, filled = function(*arrays)
             return step, filled
         results = [np.asarray(y) for y in several(function(*arrays))]
-        if depends < NUMBERS or self.plan.steps is None:
+        if depends < NUMBERS or self.steps is None:
             return None, results
         moving = [known.array for known in reads if known.depends == NUMBERS]
         if len(moving) == 1 and all(np.may_share_memory(moving[0], y) for y in results):

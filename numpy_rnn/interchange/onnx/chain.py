@@ -108,7 +108,7 @@ class _Walk(Run):
 
     def __init__(self, graph: Graph, dtype: Any, sizes: Sequence[int], tokens: int = 1) -> None:
         super().__init__({})
-        self.plan.steps = None  # nothing is recorded
+        self.steps = None  # nothing is recorded
         self.budget = BUDGET + 8 * sum(np.size(array) for array in graph.constants.values())
         self.dtype = dtype
         self.layers: list[tuple[partial[Any], dict[str, Array]]] = []  # and their weights
