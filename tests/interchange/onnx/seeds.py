@@ -59,7 +59,7 @@ def loop() -> bytes:
 
 
 def int8() -> bytes:
-    """An LSTM of int8 weights, and a node with its activation."""
+    """An LSTM and a product of int8 weights."""
     arrays: dict[str, Any] = {
         "w": np.ones((1, 2, 8), np.int8),
         "s": np.ones(1, np.float32),
@@ -67,14 +67,13 @@ def int8() -> bytes:
     }
     names = ["x", "w", "w", "", "", "", "", "", *"szsz"]
     size = {"name": "hidden_size", "i": 2, "type": 2}
-    chosen = {"name": "activation", "s": "Relu", "type": 3}
     domain = {"domain": "com.microsoft"}
     nodes = [
         node("DynamicQuantizeLSTM", names, ["y"], size) | domain,
-        node("FusedGemm", ["y", "y"], ["g"], chosen) | domain,
+        node("MatMulInteger", ["q", "w", "", "z"], ["g"]),
     ]
     weights = [from_array(name, array) for name, array in arrays.items()]
-    graph = {"node": nodes, "initializer": weights, "input": [{"name": "x"}]}
+    graph = {"node": nodes, "initializer": weights, "input": [{"name": name} for name in "xq"]}
     return model(graph | {"output": [{"name": name} for name in "yg"]})
 
 
