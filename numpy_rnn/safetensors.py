@@ -27,6 +27,7 @@ import numpy as np
 from numpy_rnn.files import open_regular, write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.reading import checked_size, damaged_file_errors, parse_json
+from numpy_rnn.text import wrong_names
 
 MAX_HEADER = 100_000_000  # bytes; the specification's limit
 MAX_ARRAYS = 50_000  # each costs a kilobyte as Python objects
@@ -152,9 +153,8 @@ class Reader:
         It may have others whose names begin with `beside`. No memory is allocated before all names
         and sizes agree.
         """
-        wrong = [f"{name!r} is missing" for name in layout if name not in self.entries]
-        more = (name for name in self.entries if not (beside and name.startswith(beside)))
-        wrong += [f"{name!r} is unexpected" for name in more if name not in layout]
+        names = [n for n in self.entries if n in layout or not (beside and n.startswith(beside))]
+        wrong = wrong_names(names, layout)
         for name, (shape, dtype) in layout.items():
             entry = self.entries.get(name)
             found = entry and (entry.shape, DTYPES[entry.code], entry.code == BFLOAT16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -34,3 +35,13 @@ def shown(value: object) -> str:
     shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}{shape}"
+
+
+def wrong_names(found: Collection[str], expected: Collection[str]) -> list[str]:
+    """Return what is wrong with names that should be the expected ones, a text for each.
+
+    >>> wrong_names(["step", "sped"], ["step", "seed"])
+    ["'seed' is missing", "'sped' is unexpected"]
+    """
+    missing = [f"{name!r} is missing" for name in expected if name not in found]
+    return missing + [f"{name!r} is unexpected" for name in found if name not in expected]

@@ -37,16 +37,31 @@ Hutter 2019). The paper's lambda is lr weight_decay:
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from numpy_rnn.arguments import check_flag, check_non_negative, check_number, checked
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim.base import Optimizer
-from numpy_rnn.parameters import Parameters
+from numpy_rnn.parameters import Parameters  # noqa: F401 (for the examples)
 from numpy_rnn.text import shown
 
 
+def check_decay_rate(where: object, name: str, value: float) -> float:
+    """Return the decay rate of a running mean."""
+    return check_number(where, name, value, lambda v: 0 <= v < 1, f"0 <= {name} < 1")
+
+
+def check_betas(where: object, name: str, value: Any) -> tuple[float, float]:
+    """Return the decay rates of two running means."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected two numbers")
+    return check_decay_rate(where, "beta1", value[0]), check_decay_rate(where, "beta2", value[1])
+
+
+@dataclass(repr=False, eq=False)
 class Adagrad(Optimizer):
     """Adagrad, equal to ``torch.optim.Adagrad`` step by step.
 
@@ -67,21 +82,15 @@ class Adagrad(Optimizer):
     {'sum': array([0.5, 0.5])}
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-    ) -> None:
-        super().__init__(parameters, lr, weight_decay, ("sum",))
-        self.lr_decay = self._non_negative("lr_decay", lr_decay)
-        self.initial_accumulator_value = self._non_negative(
-            "initial_accumulator_value", initial_accumulator_value
-        )
-        self.eps = self._non_negative("eps", eps)
+    lr: float = checked(1e-2, check_non_negative)
+    lr_decay: float = checked(0.0, check_non_negative)
+    weight_decay: float = checked(0.0, check_non_negative)
+    initial_accumulator_value: float = checked(0.0, check_non_negative)
+    eps: float = checked(1e-10, check_non_negative)
+    MOMENTS: ClassVar = {"sum": ""}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.moments["sum"].fill(self.initial_accumulator_value)
 
     def _update(self, theta: Array, g: Array) -> None:
@@ -94,6 +103,7 @@ class Adagrad(Optimizer):
         theta -= work  # (2)
 
 
+@dataclass(repr=False, eq=False)
 class RMSprop(Optimizer):
     """RMSprop, equal to ``torch.optim.RMSprop`` step by step.
 
@@ -119,22 +129,13 @@ class RMSprop(Optimizer):
     {'square_avg': array([0., 0.]), 'grad_avg': array([0., 0.])}
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-    ) -> None:
-        self.centered = self._flag("centered", centered)
-        self.momentum = self._non_negative("momentum", momentum)
-        moments = ("grad_avg",) * self.centered + ("momentum_buffer",) * bool(self.momentum)
-        super().__init__(parameters, lr, weight_decay, ("square_avg", *moments))
-        self.alpha = self._decay_rate("alpha", alpha)
-        self.eps = self._non_negative("eps", eps)
+    lr: float = checked(1e-2, check_non_negative)
+    alpha: float = checked(0.99, check_decay_rate)
+    eps: float = checked(1e-8, check_non_negative)
+    weight_decay: float = checked(0.0, check_non_negative)
+    momentum: float = checked(0.0, check_non_negative)
+    centered: bool = checked(default=False, check=check_flag)
+    MOMENTS: ClassVar = {"square_avg": "", "grad_avg": "centered", "momentum_buffer": "momentum"}
 
     def _update(self, theta: Array, g: Array) -> None:
         s, work = self.moments["square_avg"], self._work
@@ -164,6 +165,7 @@ class RMSprop(Optimizer):
         theta -= work  # (6), (7)
 
 
+@dataclass(repr=False, eq=False)
 class Adam(Optimizer):
     """Adam, equal to ``torch.optim.Adam`` step by step.
 
@@ -184,23 +186,11 @@ class Adam(Optimizer):
     Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-    ) -> None:
-        self.amsgrad = self._flag("amsgrad", amsgrad)
-        moments = ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * self.amsgrad
-        super().__init__(parameters, lr, weight_decay, moments)
-        given: Any = betas
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise TypeError(f"{type(self).__name__}: betas is {shown(given)}, expected two numbers")
-        self.betas = (self._decay_rate("beta1", betas[0]), self._decay_rate("beta2", betas[1]))
-        self.eps = self._non_negative("eps", eps)
+    betas: tuple[float, float] = checked((0.9, 0.999), check_betas)
+    eps: float = checked(1e-8, check_non_negative)
+    weight_decay: float = checked(0.0, check_non_negative)
+    amsgrad: bool = checked(default=False, check=check_flag)
+    MOMENTS: ClassVar = {"exp_avg": "", "exp_avg_sq": "", "max_exp_avg_sq": "amsgrad"}
 
     def _update(self, theta: Array, g: Array) -> None:
         beta1, beta2 = self.betas
@@ -222,6 +212,7 @@ class Adam(Optimizer):
         theta -= work  # (12)
 
 
+@dataclass(repr=False, eq=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (13), equal to ``torch.optim.AdamW`` step by step.
 
@@ -233,16 +224,7 @@ class AdamW(Adam):
     0.01
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-    ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+    weight_decay: float = checked(1e-2, check_non_negative)
 
     def _decay(self, theta: Array, g: Array) -> Array:
         theta *= 1 - self.lr * self.weight_decay  # (13)

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
 from numpy_rnn.arguments import (
+    Validated,
     as_array,
-    check_flag,
     check_mapping,
     check_non_negative,
-    check_number,
     check_size,
+    checked,
     constructor_arguments,
 )
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters, check_parameters
+from numpy_rnn.text import wrong_names
 
 # Moments whose root is taken.
 SQUARES = ("sum", "square_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
-class Optimizer(ABC):
+@dataclass(repr=False, eq=False)
+class Optimizer(Validated, ABC):
     """Base of the optimisers.
 
-    A subclass names its moments, keeps each argument of its constructor under the argument's name,
-    and implements one method, :meth:`_update`. A moment is a vector with the layout of the
-    parameters. Every constructor raises TypeError for an option of another type and ValueError for
-    a number out of its range.
+    A subclass is a dataclass whose fields are its options, each with its check. It names its
+    moments in ``MOMENTS`` and implements :meth:`_update`. A moment is a vector with the layout of
+    the parameters. Every constructor raises TypeError for an option of another type and
+    ValueError for a number out of its range.
 
     Parameters
     ----------
@@ -39,13 +42,12 @@ class Optimizer(ABC):
     lr : float
         Learning rate. It may be set between steps, as every option may. A new value is checked,
         and a moment that it adds is zero.
-    weight_decay : float
-        Weight of an L2 penalty: before each step, g <- g + weight_decay theta.
-    moments : tuple of str
-        Names of the moments, which are zero at first.
 
     Attributes
     ----------
+    weight_decay : float
+        Weight of an L2 penalty: before each step, g <- g + weight_decay theta. It is 0 if a
+        subclass has no such option.
     num_steps : int
         Number of steps taken.
     moments : dict of str to (N,) array
@@ -54,28 +56,35 @@ class Optimizer(ABC):
     Examples
     --------
     >>> class SignSGD(Optimizer):
-    ...     def __init__(self, parameters, lr):
-    ...         super().__init__(parameters, lr, weight_decay=0.0, moments=())
     ...     def _update(self, theta, g):
     ...         theta -= self.lr * np.sign(g)
     >>> SignSGD(Parameters({"w": (2,)}, np.float64), lr=0.1)
     SignSGD(lr=0.1)
     """
 
-    def __init__(
-        self, parameters: Parameters, lr: float, weight_decay: float, moments: tuple[str, ...]
-    ) -> None:
-        self.parameters = check_parameters(type(self).__name__, parameters)
-        self.lr = lr
-        self.weight_decay = self._non_negative("weight_decay", weight_decay)
+    parameters: Parameters = field(
+        metadata={"check": lambda where, _, given: check_parameters(where, given)}
+    )
+    lr: float = checked(1e-3, check_non_negative)
+    weight_decay = 0.0  # a field in the subclasses that have it
+    # The name of each moment, and the option that needs it, or "" if it is always needed.
+    MOMENTS: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Check the options, and set the moments to zero."""
+        super().__post_init__()
         self.num_steps = 0
-        self.moments = {name: np.zeros_like(parameters.data) for name in moments}
-        self._work = np.empty_like(parameters.data)
+        self.moments = {
+            name: np.zeros_like(self.parameters.data)
+            for name, option in self.MOMENTS.items()
+            if not option or getattr(self, option)
+        }
+        self._work = np.empty_like(self.parameters.data)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Check a new value of an option, and add or drop the moments that depend on it."""
         if name == "lr":
-            value = self._non_negative(name, value)
+            value = check_non_negative(type(self).__name__, name, value)
         elif name in self.__dict__ and name in self.hyperparameters:
             options = {option: getattr(self, option) for option in self.hyperparameters}
             new = type(self)(Parameters({}, self.parameters.dtype), **options | {name: value})
@@ -130,19 +139,13 @@ class Optimizer(ABC):
         """
         where = f"{type(self).__name__}.load_state_dict"
         check_mapping(where, "state", state)
-        missing = [name for name in ("step", *self.hyperparameters) if name not in state]
-        if missing:
-            raise ValueError(
-                f"{where}: {', '.join(map(repr, missing))} missing, expected a state_dict()"
-            )
+        options = {name: state.get(name, getattr(self, name)) for name in self.hyperparameters}
         try:  # the constructor checks the numbers and knows which moments there are
-            new = type(self)(self.parameters, **{k: state[k] for k in self.hyperparameters})
-            new.num_steps = check_size("state", "step", state["step"], least=0)
+            new = type(self)(self.parameters, **options)
+            new.num_steps = check_size("state", "step", state.get("step", 0), least=0)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {error}") from None
-        expected = ("step", *new.hyperparameters, *new.moments)
-        wrong = [f"{name!r} is missing" for name in expected if name not in state]
-        wrong += [f"{name!r} is unexpected" for name in state if name not in expected]
+        wrong = wrong_names(state, ("step", *options, *new.moments))
         for name, moment in new.moments.items():
             given = as_array(where, name, state.get(name, moment))
             if given.shape != moment.shape:
@@ -156,13 +159,3 @@ class Optimizer(ABC):
         for name, moment in new.moments.items():
             moment[...] = state[name]
         vars(self).update(vars(new))
-
-    def _non_negative(self, name: str, value: float) -> float:
-        return check_non_negative(type(self).__name__, name, value)
-
-    def _decay_rate(self, name: str, value: float) -> float:
-        kind = type(self).__name__
-        return check_number(kind, name, value, lambda v: 0 <= v < 1, f"0 <= {name} < 1")
-
-    def _flag(self, name: str, value: bool) -> bool:
-        return check_flag(type(self).__name__, name, value)

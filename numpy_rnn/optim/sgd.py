@@ -15,13 +15,18 @@ to the first gradient.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
+from numpy_rnn.arguments import check_flag, check_non_negative, checked
 from numpy_rnn.functional.types import Array
 from numpy_rnn.optim.base import Optimizer
-from numpy_rnn.parameters import Parameters
+from numpy_rnn.parameters import Parameters  # noqa: F401 (for the examples)
 
 
+@dataclass(repr=False, eq=False)
 class SGD(Optimizer):
     """Gradient descent, equal to ``torch.optim.SGD`` step by step.
 
@@ -46,22 +51,17 @@ class SGD(Optimizer):
     array([-0.5,  1. ])
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        self.momentum = self._non_negative("momentum", momentum)
-        super().__init__(parameters, lr, weight_decay, ("momentum_buffer",) * bool(self.momentum))
-        self.dampening = self._non_negative("dampening", dampening)
-        self.nesterov = self._flag("nesterov", nesterov)
-        if nesterov and (momentum == 0 or dampening != 0):
+    momentum: float = checked(0.0, check_non_negative)
+    dampening: float = checked(0.0, check_non_negative)
+    weight_decay: float = checked(0.0, check_non_negative)
+    nesterov: bool = checked(default=False, check=check_flag)
+    MOMENTS: ClassVar = {"momentum_buffer": "momentum"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError(
-                f"SGD: nesterov with momentum {momentum} and dampening {dampening}, "
+                f"SGD: nesterov with momentum {self.momentum} and dampening {self.dampening}, "
                 "expected momentum > 0 and dampening 0"
             )
 

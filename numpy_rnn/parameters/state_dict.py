@@ -9,6 +9,7 @@ import numpy as np
 
 from numpy_rnn.arguments import as_array, check_flag, check_mapping
 from numpy_rnn.functional.types import Array
+from numpy_rnn.text import wrong_names
 
 MOST_LISTED = 12  # wrong entries in a message
 
@@ -42,8 +43,7 @@ def read_state(
     wrong: list[str] = []
     if strict:
         _check_prefix(where, *keys)
-        wrong += [f"{name!r} is missing" for name in keys.missing_keys]
-        wrong += [f"{name!r} is unexpected" for name in keys.unexpected_keys]
+        wrong += wrong_names(given, values)
     arrays = {n: _numbers(where, n, given[n]) for n in values if n in given}
     found = [_fault(array, values[name]) for name, array in arrays.items()]
     wrong += [f"{name!r} {fault}" for name, fault in zip(arrays, found, strict=True) if fault]

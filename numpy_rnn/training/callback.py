@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from numpy_rnn.arguments import Check
 from numpy_rnn.training.data import Described
+from numpy_rnn.training.state import check_entries
 
 
 class StepInfo(NamedTuple):
@@ -66,5 +67,5 @@ class Callback(Described):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        for name, check in self.state.items():
-            setattr(self, name, check(f"state of the callback {self.name!r}", name, state[name]))
+        where = f"state of the callback {self.name!r}"
+        vars(self).update(check_entries(where, state, self.state))

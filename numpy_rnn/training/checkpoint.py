@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import BESIDE, TRAINING_ENTRY, Layer, model_settings
 from numpy_rnn.reading import damaged_file_errors
-from numpy_rnn.safetensors import ArrayLayout, Reader, open_safetensors, write
+from numpy_rnn.safetensors import Reader, open_safetensors, write
 from numpy_rnn.training.gradient import TrainingFailedError
-from numpy_rnn.training.state import NAMES, names
+from numpy_rnn.training.state import STATE, check_names
 from numpy_rnn.training.trainer import Trainer
 
 VERSION = 5
@@ -90,18 +90,17 @@ def _check_same(trainer: Trainer) -> None:
 def _write(path: Path, model: Layer, state: dict[str, Any], about: Mapping[str, Any]) -> None:
     arrays, rest = _split(state)
     del rest["model"]
-    weights = {name: arrays[MODEL + name] for name in model.parameters.shapes}
-    beside = {BESIDE + n: array for n, array in arrays.items() if not n.startswith(MODEL)}
-    if BEST in arrays and rest["callbacks"]["validation"].get("history"):
-        beside[LAST] = np.concatenate([array.ravel() for array in weights.values()])
-        shapes = {name: array.shape for name, array in weights.items()}
-        weights = _named(beside.pop(BESIDE + BEST), shapes)
+    shapes = model.parameters.shapes
+    has_best = bool(BEST in arrays and rest["callbacks"]["validation"].get("history"))
+    if has_best:
+        arrays = _exchange(arrays, shapes)
+    stored = {name: arrays[path] for name, path in _paths(arrays, shapes, has_best).items()}
     settings: dict[str, Any] = {TRAINING_ENTRY: {"version": VERSION, "about": dict(about)}}
     settings[TRAINING_ENTRY]["state"] = rest
     with suppress(TypeError):  # a layer that cannot be described can be trained all the same
         settings |= model_settings(model, model.vocabulary)
     with naming(path):
-        write(path, settings, weights | beside)
+        write(path, settings, stored)
 
 
 def load(path: Path | str, trainer: Trainer) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def open_checkpoint(path: Path | str) -> Iterator[tuple[Reader, dict[str, Any]]]
         version = settings.get("version")
         if version != VERSION:
             raise ValueError(f"its version is {version!r}, expected {VERSION}")
-        names(settings, "its settings", ("version", "about", "state"))
+        check_names("its settings", settings, ("version", "about", "state"))
         yield file, settings
 
 
@@ -142,34 +141,16 @@ def restore(file: Reader, state: Any, trainer: Trainer) -> None:
     """Restore a trainer's state from the JSON of a file, which is changed, and its arrays."""
     arrays, _ = _split(trainer.state_dict())
     shapes = trainer.model.parameters.shapes
-    layout = {
-        name: (array.shape, array.dtype)
-        for name, array in arrays.items()
-        if not name.startswith(MODEL) or name.removeprefix(MODEL) in shapes  # not a tied one
-    }
+    has_best = BEST in arrays and LAST in file.entries
+    paths = _paths(arrays, shapes, has_best)
+    layout = {name: (arrays[path].shape, arrays[path].dtype) for name, path in paths.items()}
     del arrays  # before those of the file take as much memory
-    _read_arrays(file, state, layout, shapes)
-    trainer.model.load_state_dict(state["model"])
-    state["model"] = trainer.model.parameters.values  # so that they are in memory once
-    trainer.load_state_dict(state)
-
-
-def _read_arrays(
-    file: Reader, state: Any, layout: ArrayLayout, shapes: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Put the arrays of `layout`, whose names are paths, and the model into a state."""
-    stored = {n.removeprefix(MODEL) if n.startswith(MODEL) else BESIDE + n: n for n in layout}
-    has_best = BEST in layout and LAST in file.entries
+    found = file.read_arrays(layout)
+    arrays = {path: found.pop(name) for name, path in paths.items()}
     if has_best:
-        stored[LAST] = stored.pop(BESIDE + BEST)
-    found = file.read_arrays({name: layout[path] for name, path in stored.items()})
-    model = {name: found.pop(name) for name in shapes}
-    arrays = {stored[name]: array for name, array in found.items()}
-    if has_best:
-        best = np.concatenate([array.ravel() for array in model.values()])
-        arrays[BEST], model = best, _named(arrays[BEST], shapes)
-    names(state, "state", [name for name in NAMES if name != "model"])
-    state["model"] = model
+        arrays = _exchange(arrays, shapes)
+    check_names("state", state, STATE.keys() - {"model"})
+    state["model"] = {}
     for path, array in arrays.items():
         *folders, last = path.split("/")
         place: Any = state
@@ -178,13 +159,31 @@ def _read_arrays(
         if not isinstance(place, dict):
             raise ValueError(f"state: {'/'.join(folders)} is missing")  # noqa: TRY004 (the file's value)
         place[last] = array
+    del arrays
+    trainer.model.load_state_dict(state["model"])
+    state["model"] = trainer.model.parameters.values  # so that they are in memory once
+    trainer.load_state_dict(state)
 
 
-def _named(vector: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Return the parts of a flat vector under the names of the parameters."""
+def _paths(
+    arrays: Iterable[str], shapes: Mapping[str, tuple[int, ...]], has_best: bool
+) -> dict[str, str]:
+    """Return the names that arrays have in a file, and their paths in a state."""
+    weights = {name: MODEL + name for name in shapes}  # a tied one is stored once
+    others = {BESIDE + path: path for path in arrays if not path.startswith(MODEL)}
+    if has_best:
+        others[LAST] = others.pop(BESIDE + BEST)
+    return weights | others
+
+
+def _exchange(
+    arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """Return arrays in which the model's and the flat vector of the best ones change places."""
+    flat = np.concatenate([arrays[MODEL + name].ravel() for name in shapes])
     stops = np.cumsum([math.prod(shape) for shape in shapes.values()])
-    parts = np.split(vector, stops[:-1])
-    return {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
+    parts = zip(shapes.items(), np.split(arrays[BEST], stops[:-1]), strict=True)
+    return {**arrays, BEST: flat} | {MODEL + name: part.reshape(s) for (name, s), part in parts}
 
 
 def _split(tree: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Array], dict[str, Any]]:

@@ -17,14 +17,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from numpy_rnn.arguments import check_kind, check_non_negative, check_probability, check_size
+from numpy_rnn.arguments import (
+    Validated,
+    check_kind,
+    check_non_negative,
+    check_probability,
+    checked,
+    integer,
+)
 
 Schedule = Callable[[int, int | None], float]
 
 
 @dataclass(frozen=True)
-class constant:  # noqa: N801 (called like a function)
+class constant(Validated):  # noqa: N801 (called like a function)
     """Equation (2). `warmup` is W.
 
     Examples
@@ -33,10 +41,7 @@ class constant:  # noqa: N801 (called like a function)
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
 
-    warmup: int = 0
-
-    def __post_init__(self) -> None:
-        check_size(type(self).__name__, "warmup", self.warmup, least=0)
+    warmup: int = checked(0, integer(0))
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: ARG002 (a Schedule)
         """Return the factor of a step, from 0. `total` is the number of steps of the run."""
@@ -53,15 +58,17 @@ class cosine(constant):  # noqa: N801
     [1.0, 0.868, 0.55, 0.232, 0.1]
     """
 
-    end: float = 0.05
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_non_negative("cosine", "end", self.end)
+    end: float = checked(0.05, check_non_negative)
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         wave = (1 + math.cos(math.pi * _progress(step, total))) / 2
         return super().__call__(step, total) * (self.end + (1 - self.end) * wave)
+
+
+def _check_drops(where: object, name: str, value: Any) -> tuple[float, ...]:
+    return tuple(
+        check_probability(where, name, drop) for drop in check_kind(where, name, value, tuple)
+    )
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,8 @@ class step_decay(constant):  # noqa: N801
     [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
 
-    drops: tuple[float, ...] = (0.5, 0.75)
-    factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for drop in check_kind("step_decay", "drops", self.drops, tuple):
-            check_probability("step_decay", "drops", drop)
-        check_non_negative("step_decay", "factor", self.factor)
+    drops: tuple[float, ...] = checked((0.5, 0.75), _check_drops)
+    factor: float = checked(0.1, check_non_negative)
 
     def __call__(self, step: int, total: int | None) -> float:  # noqa: D102 (as above)
         passed = sum(drop <= _progress(step, total) for drop in self.drops)

@@ -6,7 +6,7 @@ value, as Python's own type, or raises TypeError or ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,18 +17,25 @@ from numpy_rnn.arguments import (
     check_non_negative,
     check_number,
     check_size,
+    optional,
 )
-from numpy_rnn.text import shown
+from numpy_rnn.text import shown, wrong_names
 
 MAX_STEPS = 2**53  # beyond it a float cannot count
 MAX_ENTRIES = 100_000  # of a history: a checkpoint has to stay readable
-NAMES = (
-    *("step", "shards", "total", "seconds", "stopped", "model", "optimizer", "source", "carried"),
-    *("rngs", "callbacks"),
-)
 count: Check = partial(check_size, least=0, most=MAX_STEPS)
 finite: Check = check_number
 seconds: Check = check_non_negative
+STATE: Mapping[str, Check] = {
+    **dict.fromkeys(("step", "shards"), count),
+    "total": optional(partial(check_size, most=MAX_STEPS)),
+    "seconds": seconds,
+    "stopped": partial(check_kind, kind=str, expected="a text"),
+    # What is in these is for the model, the optimiser and so on to check.
+    **dict.fromkeys(
+        ("model", "optimizer", "source", "carried", "rngs", "callbacks"), check_mapping
+    ),
+}
 
 
 def by_step(check: Check) -> Check:
@@ -49,40 +56,23 @@ def by_step(check: Check) -> Check:
     return check_rows
 
 
-def check_state(state: Any, callbacks: Mapping[str, Mapping[str, Check]]) -> None:
-    """Raise TypeError or ValueError unless this is the state of a trainer.
-
-    `callbacks` are the names of the callbacks that have a state, and the checks of its values.
-    What the model, the optimiser and the source make of their parts is theirs to check.
-    """
-    names(state, "state", NAMES)
-    for name in ("model", "optimizer", "source", "carried", "rngs", "callbacks"):
-        check_mapping("state", name, state[name])
-    for name in ("step", "shards"):
-        count("state", name, state[name])
-    if state["total"] is not None:
-        check_size("state", "total", state["total"], most=MAX_STEPS)
-    seconds("state", "seconds", state["seconds"])
-    check_kind("state", "stopped", state["stopped"], str, "a text")
-    for name, checks in callbacks.items():
-        if name not in state["callbacks"]:
-            raise ValueError(f"state: the callback {name!r} is missing")
-        found, where = state["callbacks"][name], f"state of the callback {name!r}"
-        if checks:  # otherwise the callback reads its state itself
-            names(found, where, checks)
-        for key, check in checks.items():
-            value = check(where, key, found[key])
-            by_steps = isinstance(value, list) and value and isinstance(value[-1], tuple)
-            if by_steps and value[-1][0] > state["step"]:
-                raise ValueError(f"{where}: {key} goes beyond the last step")
-
-
-def names(found: Any, where: str, expected: Any) -> None:
+def check_names(where: str, found: Any, expected: Collection[str]) -> None:
     """Raise TypeError or ValueError unless `found` is a dictionary with exactly these keys."""
     if not isinstance(found, Mapping):
         raise TypeError(f"{where} is {shown(found)}, expected a dictionary")
-    expected = list(expected)
-    wrong = [f"{name!r} is missing" for name in expected if name not in found]
-    wrong += [f"{name!r} is unexpected" for name in found if name not in expected]
-    if wrong:
+    if wrong := wrong_names(found, expected):
         raise ValueError(f"{where}: {'; '.join(wrong)}")
+
+
+def check_entries(where: str, found: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return the values of a dictionary that has exactly these entries, as their checks do."""
+    check_names(where, found, checks)
+    return {name: check(where, name, found[name]) for name, check in checks.items()}
+
+
+def check_steps(holder: Any, names: Iterable[str], last: int) -> None:
+    """Raise ValueError if a list of :func:`by_step` goes beyond the last step."""
+    for name in names:
+        rows = getattr(holder, name)
+        if isinstance(rows, list) and rows and isinstance(rows[-1], tuple) and rows[-1][0] > last:
+            raise ValueError(f"state: {name} goes beyond the last step")

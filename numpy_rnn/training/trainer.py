@@ -37,7 +37,7 @@ from numpy_rnn.training.parts import check_parts
 from numpy_rnn.training.process import defer_signals
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant
-from numpy_rnn.training.state import MAX_STEPS, check_state, names
+from numpy_rnn.training.state import MAX_STEPS, STATE, check_entries, check_names, check_steps
 
 
 class Trainer(Described):
@@ -284,13 +284,13 @@ class Trainer(Described):
 
         If it is not such a state there is an exception, perhaps after a part was restored.
         """
-        check_state(state, {c.name: c.state for c in self.callbacks if c.name})
+        checked = check_entries("state", state, STATE)
         if state["shards"] != self.shards:
             raise ValueError(f"state: shards is {state['shards']}, expected {self.shards}")
         leaves = [] if self.carried is None else list_state(self.carried)
         rngs = self.model.rngs()
         for name, parts in (("carried", leaves), ("rngs", rngs)):
-            names(state[name], f"state: {name}", map(str, range(len(parts))))
+            check_names(f"state: {name}", state[name], [str(k) for k in range(len(parts))])
         self._shown = None
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -299,11 +299,13 @@ class Trainer(Described):
             leaf[...] = state["carried"][str(k)][:, self._shards.rows]
         for k, rng in enumerate(rngs):
             rng.bit_generator.state = state["rngs"][str(k)]
-        for callback in self.callbacks:
-            if callback.name:
-                callback.load_state_dict(state["callbacks"][callback.name])
-        self.num_steps, self.total = state["step"], state["total"]
-        self.seconds, self.stopped = float(state["seconds"]), state["stopped"]
+        for callback in (callback for callback in self.callbacks if callback.name):
+            if callback.name not in state["callbacks"]:
+                raise ValueError(f"state: the callback {callback.name!r} is missing")
+            callback.load_state_dict(state["callbacks"][callback.name])
+            check_steps(callback, callback.state, state["step"])
+        self.num_steps, self.total = checked["step"], checked["total"]
+        self.seconds, self.stopped = checked["seconds"], checked["stopped"]
 
     def check_finite(self, number: int | None = None) -> None:
         """Raise TrainingFailedError if a parameter of the last step is not finite.

@@ -120,9 +120,9 @@ def test_a_state_brings_its_options_along() -> None:
 
 
 def test_a_state_without_hyperparameters_is_named() -> None:
-    with pytest.raises(ValueError, match="load_state_dict: 'step', 'betas' missing"):
+    with pytest.raises(ValueError, match="load_state_dict: 'step' is missing; 'betas' is missing"):
         Adam(quadratic()).load_state_dict(
-            {"lr": 1.0, "weight_decay": 0.0, "eps": 0.1, "amsgrad": 0}
+            {"lr": 1.0, "weight_decay": 0.0, "eps": 0.1, "amsgrad": False}
         )
 
 

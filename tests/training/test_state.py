@@ -11,7 +11,7 @@ import pytest
 
 from numpy_rnn.apps.language_model import run
 from numpy_rnn.reading import DamagedFileError
-from numpy_rnn.training.state import by_step, check_state, count, finite, seconds
+from numpy_rnn.training.state import STATE, by_step, check_entries, count, finite, seconds
 from tests.fuzzing import FORMATS
 from tests.mutations import settings_in, with_settings
 
@@ -130,4 +130,4 @@ def test_the_messages_name_the_place_and_the_value() -> None:
         with pytest.raises((TypeError, ValueError), match=message):
             check("state", "x", value)
     with pytest.raises(ValueError, match="state: 'step' is missing; 'shards' is missing"):
-        check_state({}, {})
+        check_entries("state", {}, STATE)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy_rnn.training import Schedule, constant, cosine, step_decay
 from numpy_rnn.training.process import check_memory
 
 _CELLS = {"rnn": (RNN, 1), "lstm": (LSTM, 4), "gru": (GRU, 3)}  # layer and number of gates
-_OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+_OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "adam": (Adam, {"betas": (0.9, 0.99)}),
     "adamw": (AdamW, {"betas": (0.9, 0.99)}),
     "sgd": (SGD, {"momentum": 0.9}),

@@ -38,7 +38,7 @@ from numpy_rnn.training import (
     world,
 )
 from numpy_rnn.training.callbacks.checkpoints import identity
-from numpy_rnn.training.state import names
+from numpy_rnn.training.state import check_names
 
 FILE = "checkpoint.safetensors"  # in the folder of a run
 MAX_HELD_OUT = 250_000  # held-out characters that are evaluated; more would only take longer
@@ -201,9 +201,9 @@ def read(path: Path) -> TrainingRun:
     path = file_of(path)
     with checkpoint.open_checkpoint(path) as (file, found):
         about, described = found["about"], read_settings(file)
-        names(about, "about", ("settings", "text"))
-        names(about["settings"], "its settings", [field.name for field in fields(Settings)])
-        names(about["text"], "its text", [field.name for field in fields(TextInfo)])
+        check_names("about", about, ("settings", "text"))
+        check_names("its settings", about["settings"], [field.name for field in fields(Settings)])
+        check_names("its text", about["text"], [field.name for field in fields(TextInfo)])
         settings, text = Settings(**about["settings"]), TextInfo(**about["text"])
         if about["settings"]["shards"] is None:
             raise ValueError("its settings: shards is None, expected a number")
