@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy_rnn
 from numpy_rnn.apps import recall
-from numpy_rnn.apps.language_model import Settings, loading, run
+from numpy_rnn.apps.language_model import Settings, run
 from numpy_rnn.apps.memory import Run, TrainingConfig, read_record, write_record
 from numpy_rnn.cli import checkpoint as commands
 from numpy_rnn.cli import train_options
@@ -150,7 +150,7 @@ def _read_checkpoint(path: Path) -> None:
     saved = run.read(path)
     commands.describe(saved)
     run.best(saved)
-    loading.load_model(path)
+    run.load_model(path)
 
 
 def _and_model(read: Callable[[Path], object]) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from numpy_rnn import interchange
-from numpy_rnn.apps.language_model import cross_entropy, generate, loading, run
+from numpy_rnn.apps.language_model import cross_entropy, generate, run
 from numpy_rnn.apps.vocabulary import check_encoding, read_tokens
 from numpy_rnn.cli.display import bits
 from numpy_rnn.cli.errors import RunError, UsageError, check_text, errors_as
@@ -71,10 +71,10 @@ def add_to(commands: Any) -> None:
     add_option(evaluate, "--batch-size", int, 1, parallel)
 
 
-def load_model(options: argparse.Namespace) -> loading.LoadedModel:
+def load_model(options: argparse.Namespace) -> run.LoadedModel:
     """Return the model of a checkpoint or of a model file."""
     with errors_as(RunError, options.checkpoint):
-        return loading.load_model(Path(options.checkpoint), last=options.last)
+        return run.load_model(Path(options.checkpoint), last=options.last)
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -127,7 +127,7 @@ def run_inspect(options: argparse.Namespace) -> None:
         contents = interchange.read(run.file_of(path))
         if options.json:
             lines = _model_json(contents, _runs_as(contents, path))
-        elif contents.format == "safetensors" and loading.is_run(path):
+        elif contents.format == "safetensors" and run.is_run(path):
             lines = describe(run.read(path))
         else:
             lines = _model_lines(contents, _runs_as(contents, path))

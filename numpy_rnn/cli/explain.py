@@ -11,7 +11,6 @@ import numpy.random  # noqa: F401 (imported early for the reason given in cli/re
 
 from numpy_rnn.apps import recall
 from numpy_rnn.apps.explain import Measurements, Sample, measure, of_model, of_recall, report, train
-from numpy_rnn.apps.language_model import loading
 from numpy_rnn.apps.language_model import run as run_of_training
 from numpy_rnn.apps.language_model.model import build
 from numpy_rnn.apps.plotting import require_matplotlib
@@ -115,14 +114,14 @@ def _read(path: Path, options: argparse.Namespace) -> tuple[Sample, Measurements
             raise UsageError(OWN_TEXT)
         experiment, model = recall.load(path)
         sample, fresh = of_recall(experiment), recall.build(experiment)
-    elif loading.is_run(path):
+    elif run_of_training.is_run(path):
         saved = run_of_training.read(path)
         model, losses = run_of_training.best(saved), saved.losses
         origin = f"was trained on the file {saved.text.name!r}"
         sample = of_model(model, saved.vocabulary, origin, options.input)
         fresh = build(saved.settings, len(saved.vocabulary))
     else:
-        model, vocabulary, _ = loading.load_model(path)
+        model, vocabulary, _ = run_of_training.load_model(path)
         sample = of_model(model, vocabulary, f"is in the file {path.name!r}", options.input)
         fresh = untrained(model, 0)
     with progress(_steps(sample), "step") as bar:

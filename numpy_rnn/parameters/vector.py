@@ -10,15 +10,19 @@ one array each. A layer still sees its matrices under their names.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Never
 
 import numpy as np
 
 from numpy_rnn.arguments import check_kind, check_mapping, check_size
 from numpy_rnn.functional.types import Array, DTypeLike
-from numpy_rnn.parameters.limits import check_count, check_dtype
-from numpy_rnn.parameters.state_dict import IncompatibleKeys, read_state
+from numpy_rnn.parameters.accepted import (
+    IncompatibleKeys,
+    check_count,
+    check_dtype,
+    read_state,
+)
 
 
 def check_parameters(where: object, parameters: Any) -> Parameters:
@@ -88,64 +92,73 @@ class Parameters:
     grad: Array
     values: dict[str, Array]
     grads: dict[str, Array]
+    dtype: np.dtype[Any]
+    _views: Mapping[str, Array]
 
     def __init__(
         self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike, kind: str = ""
     ) -> None:
         check_kind("Parameters", "kind", kind, str)
-        self.dtype = check_dtype(dtype, f"{kind}: " if kind else "")
-        self.shapes = dict(check_mapping("Parameters", "shapes", shapes))
-        for name, shape in self.shapes.items():
+        dtype = check_dtype(dtype, f"{kind}: " if kind else "")
+        shapes = dict(check_mapping("Parameters", "shapes", shapes))
+        for name, shape in shapes.items():
             for size in check_kind("Parameters", f"shapes[{name!r}]", shape, tuple):
                 check_size("Parameters", f"shapes[{name!r}]", size, least=0)
-        self._order = list(self.shapes)  # of all names; a tied one is not in `shapes`
-        self._tied: dict[str, str] = {}  # a name, and the name that its numbers are under
-        check_count(self._size)
-        self._joined = False
-        self._parts: dict[str, Parameters] = {}
-        self._live_in(np.zeros(self._size, self.dtype), np.zeros(self._size, self.dtype))
+        count = _count(shapes)
+        check_count(count)
+        self._assemble(shapes, {name: name for name in shapes}, {}, np.zeros((2, count), dtype))
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         return f"Parameters({shapes}; {self.dtype})"
 
-    @property
-    def _size(self) -> int:
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-    def _live_in(
-        self, data: Array, grad: Array, views: Mapping[str, tuple[Array, Array]] | None = None
+    def _assemble(
+        self,
+        shapes: dict[str, tuple[int, ...]],
+        sources: dict[str, str],
+        parts: dict[str, Parameters],
+        vectors: Array,
     ) -> None:
-        """Make `data` and `grad` this object's vectors, and make the views of them.
+        """Make this object of its vectors, (2, N), and of the parts that live in them.
 
-        A part takes its `views`, of each parameter and its gradient, from the whole, which may have
-        tied some to another part. The vectors before them become read-only: to write to one would
-        change nothing.
+        `sources` has all names in their order, and the name in `shapes` whose numbers each has. The
+        two differ for a tied name. One that is tied to another part is not in the part's `shapes`.
         """
-        before = self.__dict__.get("data")
-        if before is not None and before is not data:
-            for array in (before, self.grad, *self.values.values(), *self.grads.values()):
+        self.shapes, self._sources, self._parts = shapes, sources, parts
+        self._joined = False  # whether it is a part
+        for name, source in sources.items():
+            if name != source:
+                self._release(name)
+        self._live_in(vectors)
+
+    def _live_in(self, vectors: Array, views: Mapping[str, Array] | None = None) -> None:
+        """Make the rows of `vectors`, (2, N), this object's data and gradients, with views of them.
+
+        A part takes its `views`, each of a parameter and its gradient, from the whole, which may
+        have tied some to another part. The vectors before them become read-only: to write to one
+        would change nothing.
+        """
+        if "data" in self.__dict__:
+            for array in (self.data, self.grad, *self.values.values(), *self.grads.values()):
                 array.setflags(write=False)
         if views is None:
-            views, start = {}, 0
-            for name, shape in self.shapes.items():
-                part = slice(start, start + math.prod(shape))
-                views[name] = data[part].reshape(shape), grad[part].reshape(shape)
-                start = part.stop
-            views |= {name: views[source] for name, source in self._tied.items()}
-        self.__dict__.update(data=data, grad=grad, dtype=data.dtype)
-        values, grads = ({name: views[name][k] for name in self._order} for k in (0, 1))
+            views = dict(zip(self.shapes, _cut(vectors, self.shapes.values()), strict=True))
+            views = {name: views[source] for name, source in self._sources.items()}
+        self.__dict__.update(data=vectors[0], grad=vectors[1], dtype=vectors.dtype, _views=views)
+        values, grads = ({name: view[k, ...] for name, view in views.items()} for k in (0, 1))
         self.__dict__.update(values=_Views(values), grads=_Views(grads))
-        start = 0
-        for prefix, child in self._parts.items():
-            child._joined = True
-            part = slice(start, start + child._size)
-            own = {name: views[f"{prefix}.{name}"] for name in child._order}
-            child._live_in(data[part], grad[part], own)
-            start = part.stop
+        sizes = [(_count(part.shapes),) for part in self._parts.values()]
+        for (prefix, part), own in zip(self._parts.items(), _cut(vectors, sizes), strict=True):
+            part._joined = True
+            part._live_in(own, {name: views[f"{prefix}.{name}"] for name in part._sources})
+
+    def _gather(self, names: Iterable[str]) -> Array:
+        """Return some parameters and their gradients one after another, in new vectors."""
+        views = [self._views[name].reshape(2, -1) for name in names]
+        return np.concatenate([np.empty((2, 0), self.dtype), *views], axis=1)
 
     def _release(self, name: str) -> None:
-        """Take a name out of the vector, here and in the part that it is of."""
+        """Take a name out of the vectors, here and in the part that it is of."""
         self.shapes.pop(name, None)
         prefix, _, rest = name.partition(".")
         if prefix in self._parts:
@@ -176,12 +189,8 @@ class Parameters:
                     f"tied: {name!r} has shape {self.shapes[name]}, expected that of {source!r}, "
                     f"{self.shapes[source]}"
                 )
-        kept = [name for name in self.shapes if name not in tied]
-        data, grad = (_flat(views, kept, self.dtype) for views in (self.values, self.grads))
-        for name in tied:
-            self._release(name)
-        self._tied |= tied
-        self._live_in(data, grad)
+        vectors = self._gather(name for name in self.shapes if name not in tied)
+        self._assemble(self.shapes, self._sources | dict(tied), self._parts, vectors)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Copy numbers into `data` and `grad`. Refuse to replace the views."""
@@ -222,24 +231,14 @@ class Parameters:
             if child._joined or id(child) in seen:
                 raise ValueError(f"part {name!r} belongs to a model already, expected a new one")
             seen.add(id(child))
-        joined = cls(
-            {
-                f"{prefix}.{name}": shape
-                for prefix, child in children.items()
-                for name, shape in child.shapes.items()
-            },
-            next(iter(dtypes.values()), next(iter(children.values())).dtype),
-        )
-        joined._parts = dict(children)
-        joined._order = [f"{p}.{name}" for p, child in children.items() for name in child._order]
-        joined._tied = {
-            f"{prefix}.{name}": f"{prefix}.{source}"
-            for prefix, child in children.items()
-            for name, source in child._tied.items()
-        }
-        joined.data[...] = np.concatenate([part.data for part in children.values()])
-        joined.grad[...] = np.concatenate([part.grad for part in children.values()])
-        joined._live_in(joined.data, joined.grad)
+        dtype = next(iter(dtypes.values()), next(iter(children.values())).dtype.name)
+        named = [(f"{prefix}.", child) for prefix, child in children.items()]
+        shapes = {prefix + name: shape for prefix, c in named for name, shape in c.shapes.items()}
+        sources = {prefix + n: prefix + s for prefix, c in named for n, s in c._sources.items()}
+        check_count(_count(shapes))
+        vectors = np.concatenate([(child.data, child.grad) for _, child in named], axis=1)
+        joined = cls.__new__(cls)
+        joined._assemble(shapes, sources, dict(children), vectors.astype(dtype, copy=False))
         return joined
 
     def __getstate__(self) -> dict[str, Any]:
@@ -247,24 +246,17 @@ class Parameters:
 
         A copy of a part has numbers of its own for a name that the whole ties.
         """
-        own = [name for name in self._order if name not in self._tied]
+        own = [name for name, source in self._sources.items() if name == source]
         return {
-            "dtype": self.dtype,
             "shapes": {name: self.values[name].shape for name in own},
-            "order": self._order,
-            "tied": self._tied,
+            "sources": self._sources,
             "parts": self._parts,
-            "vectors": tuple(_flat(views, own, self.dtype) for views in (self.values, self.grads)),
+            "vectors": self._gather(own),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy or a pickle. The parts live in this object's vectors again."""
-        self.dtype, self.shapes, self._parts = state["dtype"], state["shapes"], state["parts"]
-        self._order, self._tied = state["order"], state["tied"]
-        self._joined = False  # unless the whole it belonged to is copied too
-        for name in self._tied:
-            self._release(name)
-        self._live_in(*state["vectors"])
+        self._assemble(**state)
 
     def to(self, dtype: DTypeLike) -> None:
         """Convert the parameters and their gradients, and those of every part.
@@ -276,7 +268,7 @@ class Parameters:
             raise ValueError("these parameters are part of a model, expected the model's")
         if dtype is not complex and str(dtype) not in ("complex128", str(np.complex128)):
             check_dtype(dtype, "Parameters.to: ")
-        self._live_in(self.data.astype(dtype), self.grad.astype(dtype))
+        self._live_in(np.stack([self.data, self.grad]).astype(dtype))
 
     def add(self, gradients: Mapping[str, Array]) -> None:
         """Add to the gradients, by name."""
@@ -314,12 +306,19 @@ class Parameters:
         """
         check_kind("load_state_dict", "where", where, str)
         where = f"{where}.load_state_dict" if where else "load_state_dict"
-        arrays, keys = read_state(where, state, self.values, self._tied, strict=strict)
+        tied = {name: source for name, source in self._sources.items() if name != source}
+        arrays, keys = read_state(where, state, self.values, tied, strict=strict)
         for name, array in arrays.items():
             self.values[name][...] = array
         return keys
 
 
-def _flat(views: Mapping[str, Array], names: list[str], dtype: DTypeLike) -> Array:
-    """Return the numbers of some views one after another, in a new vector."""
-    return np.concatenate([np.empty(0, dtype), *(views[name].ravel() for name in names)])
+def _count(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def _cut(vectors: Array, shapes: Collection[tuple[int, ...]]) -> list[Array]:
+    """Return consecutive parts of the vectors, (2, N), as views of these shapes, (2, ...)."""
+    stops = np.cumsum([math.prod(shape) for shape in shapes], dtype=int)
+    parts = np.split(vectors, stops[:-1], axis=1) if shapes else []
+    return [part.reshape(2, *shape) for part, shape in zip(parts, shapes, strict=True)]

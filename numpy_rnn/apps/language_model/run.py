@@ -1,9 +1,10 @@
-"""A training run of a language model: start it on a text file, save it, resume it."""
+"""A training run of a language model: start it on a text file, resume it, load its model."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +20,11 @@ from numpy_rnn.apps.language_model.model import (
 from numpy_rnn.apps.vocabulary import Vocabulary, read_tokens
 from numpy_rnn.arguments import Validated, integer, required, string
 from numpy_rnn.functional.types import Array
-from numpy_rnn.layers import CrossEntropyLoss, Sequential
+from numpy_rnn.layers import CrossEntropyLoss, Layer, Sequential, load
+from numpy_rnn.layers.base import MODEL_FILE, TRAINING_ENTRY
 from numpy_rnn.layers.model_file import check_described, read_settings
 from numpy_rnn.reading import damaged_file_errors
-from numpy_rnn.safetensors import Reader
+from numpy_rnn.safetensors import Reader, open_safetensors
 from numpy_rnn.training import (
     Callback,
     Checkpoints,
@@ -242,3 +244,45 @@ def best(saved: TrainingRun) -> Sequential:
     if saved.validation is not None and saved.validation.history:
         saved.model.parameters.data[...] = saved.validation.best_parameters
     return saved.model
+
+
+class LoadedModel(NamedTuple):
+    """A model that predicts characters."""
+
+    model: Layer
+    vocabulary: Vocabulary
+    encoding: str | None  # of the text that it was trained on
+
+
+def is_run(path: Path) -> bool:
+    """Whether a model file, or the one in a folder, is a checkpoint of a run."""
+    with open_safetensors(file_of(path), MODEL_FILE) as file:
+        training = file.settings(TRAINING_ENTRY) if TRAINING_ENTRY in file.metadata else {}
+        return "settings" in training.get("about", ())
+
+
+def load_model(path: Path, *, last: bool = False) -> LoadedModel:
+    """Return a model of characters from a checkpoint, or from any model file with a vocabulary.
+
+    Of a checkpoint it is the best model, or with `last` the one of the last step. There is a
+    ValueError if the file has no such model.
+    """
+    if is_run(path):
+        saved = read(path)
+        chosen = saved.model if last else best(saved)
+        return LoadedModel(chosen, saved.vocabulary, saved.settings.encoding)
+    path = file_of(path)
+    if last:
+        raise ValueError(f"{str(path)!r} has no last parameters, expected a checkpoint of train")
+    model = load(path)
+    with damaged_file_errors(path, "a model of characters"):
+        tokens = model.vocabulary
+        if tokens is None or any(len(token) != 1 for token in tokens):
+            raise ValueError("it has no vocabulary of characters")
+        vocabulary = Vocabulary("".join(tokens))
+        if not (model.stateful and model.causal) or getattr(model, "batch_first", False):
+            raise ValueError("its model is not time-major or carries no state between characters")
+        y, _ = model.predict(np.zeros((1, 1), int))
+        if y.shape != (1, 1, len(vocabulary)):
+            raise ValueError(f"its output is {y.shape} for one of {len(vocabulary)} characters")
+    return LoadedModel(model, vocabulary, None)

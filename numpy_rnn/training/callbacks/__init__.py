@@ -5,9 +5,8 @@ all callbacks is in ``training/callback.py``.
 """
 
 from numpy_rnn.training.callbacks.checkpoints import Checkpoints
-from numpy_rnn.training.callbacks.history import History
 from numpy_rnn.training.callbacks.json_lines import JsonLines
+from numpy_rnn.training.callbacks.losses import History, Validation
 from numpy_rnn.training.callbacks.time_budget import TimeBudget
-from numpy_rnn.training.callbacks.validation import Validation
 
 __all__ = ["Checkpoints", "History", "JsonLines", "TimeBudget", "Validation"]

@@ -1,4 +1,4 @@
-"""A state is loaded whole or not at all, and every entry that does not fit is named."""
+"""What parameters accept: dtypes, and states."""
 
 from __future__ import annotations
 
@@ -63,3 +63,9 @@ def test_what_is_not_strict_still_refuses_a_wrong_shape() -> None:
     assert joined.values["first.b"].tolist() == [5, 5, 5]
     with pytest.raises(ValueError, match=r"'first.b' has shape \(2,\), expected \(3,\)"):
         joined.load_state_dict({"first.b": np.ones(2)}, strict=False)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int64", "complex128", "no dtype", object])
+def test_a_dtype_that_parameters_cannot_have(dtype: Any) -> None:
+    with pytest.raises(ValueError, match=r"dtype is .*, expected one of float32, float64"):
+        Parameters({"w": (1,)}, dtype)
