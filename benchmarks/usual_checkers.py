@@ -31,8 +31,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.checking.shapes import parse
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import OptimizerReference, draw_arguments
+from numpy_rnn.museum import OptimizerReference
 from numpy_rnn.museum.bug import Function
 from numpy_rnn.museum.evaluate import Inputs
 from numpy_rnn.museum.registry import RegisteredPair
@@ -143,17 +144,22 @@ def pose_problem(
 
 
 def _draw(reference: RegisteredPair, inputs: Inputs) -> tuple[Array, ...]:
-    drawn = draw_arguments(reference, np.random.default_rng(0), SIZES[inputs], SCALE)
-    named = dict(zip(reference.shapes, drawn, strict=True))
+    rng, sizes = np.random.default_rng(0), SIZES[inputs]
+    named: dict[str, Array] = {
+        name: shape(rng, sizes)
+        if callable(shape)
+        else rng.standard_normal(parse(name, str(shape), sizes)[1]) * SCALE
+        for name, shape in reference.shapes.items()
+    }
     for name, argument in named.items():
         if name[:2] in {"h0", "c0"}:
             argument[...] = 0
         if inputs == "vanishing" and name.startswith("W_hh"):
             argument[...] = argument * (SCALE / np.linalg.norm(argument, 2))
     if inputs == "vanishing" and reference.gates:
-        H = SIZES[inputs]["H"]  # f of i, f, g, o and z of r, z, n: both are the second block
+        H = sizes["H"]  # f of i, f, g, o and z of r, z, n: both are the second block
         named["b_ih"][H : 2 * H] = CARRY_BIAS
-    return drawn
+    return tuple(named.values())
 
 
 def _central_differences(problem: Problem, step: float = 1e-5) -> bool:

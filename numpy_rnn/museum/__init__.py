@@ -4,7 +4,7 @@ The correct code is in ``numpy_rnn/textbook/`` and the checker that finds the bu
 ``numpy_rnn/checking/``. Start reading in ``bugs/cells.txt``, then ``bug.py``.
 """
 
-from numpy_rnn.museum.bug import Bug, OptimizerReference, draw_arguments
+from numpy_rnn.museum.bug import Bug, OptimizerReference
 from numpy_rnn.museum.evaluate import (
     INPUTS,
     Evaluation,
@@ -27,7 +27,6 @@ __all__ = [
     "WrongStep",
     "check_optimizer",
     "check_reference",
-    "draw_arguments",
     "evaluate",
     "usual_counts",
 ]

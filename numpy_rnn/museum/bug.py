@@ -22,8 +22,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
-from numpy_rnn.checking.shapes import SIZES, parse
-from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.registry import RegisteredPair
 
 Function: TypeAlias = Callable[..., Any]
@@ -173,27 +171,3 @@ def read_bugs(
         steps = int(entry["steps"] or 11)
         bugs.append(Bug(reference, entry["name"], located, patch, cause, kind, steps))
     return bugs
-
-
-def draw_arguments(
-    reference: RegisteredPair,
-    rng: np.random.Generator,
-    sizes: dict[str, int] = SIZES,
-    scale: float = 0.7,
-) -> tuple[Array, ...]:
-    """Draw one array for every argument of a reference's forward, real ones of this `scale`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from numpy_rnn.museum import REFERENCES
-    >>> arguments = draw_arguments(REFERENCES[0], np.random.default_rng(0))
-    >>> arguments[0].shape
-    (11, 3, 5)
-    """
-    return tuple(
-        shape(rng, sizes)
-        if callable(shape)
-        else rng.standard_normal(parse(name, str(shape), sizes)[1]) * scale
-        for name, shape in reference.shapes.items()
-    )

@@ -14,7 +14,7 @@ step. This is BPTT(T; T) of Williams & Peng (1990).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -96,6 +96,7 @@ class Batch(NamedTuple):
                 )
 
 
+@runtime_checkable
 class Source(Protocol):
     """An endless supply of batches whose position can be saved.
 

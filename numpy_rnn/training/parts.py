@@ -9,7 +9,6 @@ from numpy_rnn.arguments import check_kind
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.losses import Loss
 from numpy_rnn.optim import Optimizer
-from numpy_rnn.text import shown
 from numpy_rnn.training.callback import Callback
 from numpy_rnn.training.data import Source
 
@@ -18,18 +17,16 @@ def check_parts(
     model: Layer, criterion: Loss, optimizer: Optimizer, source: Source, callbacks: Any
 ) -> None:
     """Raise TypeError or ValueError if the parts of a trainer do not fit together."""
-    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
-        raise TypeError(f"Trainer: callbacks is {shown(callbacks)}, expected a list of Callback")
-    if not all(hasattr(source, name) for name in ("next", "batch_size", "per_epoch", "carries")):
-        raise TypeError(f"Trainer: source is {shown(source)}, expected Windows or Examples")
-    parts: dict[str, tuple[object, type]] = {
-        "model": (model, Layer),
-        "criterion": (criterion, Loss),
-        "optimizer": (optimizer, Optimizer),
-        **{f"callbacks[{n}]": (callback, Callback) for n, callback in enumerate(callbacks)},
-    }
-    for name, (part, kind) in parts.items():
-        check_kind("Trainer", name, part, kind)
+    for name, part, kind, expected in (
+        ("model", model, Layer, ""),
+        ("criterion", criterion, Loss, ""),
+        ("optimizer", optimizer, Optimizer, ""),
+        ("source", source, Source, "Windows or Examples"),
+        ("callbacks", callbacks, Sequence, "a list of Callback"),
+    ):
+        check_kind("Trainer", name, part, kind, expected)
+    for number, callback in enumerate(callbacks):
+        check_kind("Trainer", f"callbacks[{number}]", callback, Callback)
     named = [callback.name for callback in callbacks if callback.name]
     if len(set(named)) < len(named):
         raise ValueError(

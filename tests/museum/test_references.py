@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numpy_rnn.checking.shapes import SIZES
+from numpy_rnn.checking.regimes import REGIMES
+from numpy_rnn.checking.shapes import SIZES, draw
 from numpy_rnn.functional.types import Array
-from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES, draw_arguments
+from numpy_rnn.museum import BUGS, OPTIMIZER_REFERENCES, REFERENCES
 from numpy_rnn.museum.bug import TABLES
 from numpy_rnn.museum.registry import RegisteredPair
 from tests.complex_step import as_tuple, complex_step, is_real, slice_errors
@@ -30,7 +31,7 @@ def run(
 ) -> tuple[tuple[Array, ...], tuple[Array, ...], Any]:
     """Arguments, outputs and a random gradient for each output."""
     rng = np.random.default_rng(0)
-    drawn = draw_arguments(reference, rng, sizes)
+    drawn = tuple(draw(rng, reference.shapes, sizes, REGIMES[0])[0].values())
     outputs = as_tuple(reference.forward(*drawn)[0])
     return drawn, outputs, tuple(np.asarray(rng.standard_normal(np.shape(o))) for o in outputs)
 

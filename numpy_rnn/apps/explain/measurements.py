@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -107,11 +107,6 @@ class Snapshot(NamedTuple):
     radii: Array  # (T,): spectral radius of the state's Jacobian
     saturated: Array  # (T,): fraction of units with |h| > 0.95, or with h = 0 for a relu
     gates: dict[str, Array]  # (T, H) each
-
-    def to_lists(self) -> dict[str, Any]:
-        """Return the metrics as lists of numbers, ready for JSON."""
-        lists = {name: value.tolist() for name, value in self._asdict().items() if name != "gates"}
-        return lists | {"gates": {name: gate.tolist() for name, gate in self.gates.items()}}
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ def write(
         network.name: {
             "losses": network.losses,
             "held_out": network.held_out,
-            **{when: snapshot.to_lists() for when, snapshot in network.snapshots.items()},
+            **{when: snapshot._asdict() for when, snapshot in network.snapshots.items()},
         }
         for network in networks
     }
-    files["numbers.json"] = json.dumps(numbers).encode()
+    files["numbers.json"] = json.dumps(numbers, default=np.ndarray.tolist).encode()
     files["index.html"] = page(title, lead, drawn)  # last, when all it mentions exists
     folder.mkdir(exist_ok=True)
     for name, data in files.items():

@@ -77,7 +77,8 @@ def messages(language: str) -> dict[str, str]:
     return tomllib.loads((FOLDER / "texts" / language / "messages.toml").read_text("utf-8"))
 
 
-def load(language: str = "en") -> list[Exercise]:
+@functools.cache
+def load(language: str = "en") -> tuple[Exercise, ...]:
     """Return all exercises in their order.
 
     Examples
@@ -85,11 +86,6 @@ def load(language: str = "en") -> list[Exercise]:
     >>> load()[3].title
     'Backpropagation through time'
     """
-    return list(_read(language))
-
-
-@functools.cache
-def _read(language: str) -> list[Exercise]:
     own, english = FOLDER / "texts" / language, FOLDER / "texts" / "en"
     names = [file.name for file in english.iterdir() if file.name.endswith(".md")]
     texts = {name: _sections((english / name).read_text("utf-8")) for name in names}
@@ -101,8 +97,8 @@ def _read(language: str) -> list[Exercise]:
     page = texts.pop("bug.md")
     by_name = {str(bug): bug for bug in BUGS}
     bugs = [by_name[line] for line in (FOLDER / "bugs.txt").read_text("utf-8").splitlines()]
-    exercises = [_written(i, name, texts[name]) for i, name in enumerate(sorted(texts), 1)]
-    return exercises + [_bug(i, bug, page, bugs) for i, bug in enumerate(bugs, len(exercises) + 1)]
+    written = (_written(i, name, texts[name]) for i, name in enumerate(sorted(texts), 1))
+    return *written, *(_bug(i, bug, page, bugs) for i, bug in enumerate(bugs, len(texts) + 1))
 
 
 def wrong_lines(exercise: Exercise) -> Iterator[tuple[str, str]]:
