@@ -123,9 +123,8 @@ def check_choice(where: object, name: str, value: Any, known: Collection[str]) -
 def check_kind(where: object, name: str, value: Any, kind: Any, expected: str = "") -> Any:
     """Return an object of a class, which `expected` describes; by default its name does."""
     if not isinstance(value, kind):
-        raise TypeError(
-            f"{where}: {name} is {shown(value)}, expected {expected or f'a {kind.__name__}'}"
-        )
+        expected = expected or f"a {kind.__name__}"
+        raise TypeError(f"{where}: {name} is {shown(value)}, expected {expected}")
     return value
 
 

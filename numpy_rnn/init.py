@@ -136,12 +136,9 @@ def indrnn_uniform(
     dependency expected, is at least 1 step, and 0 <= least <= most.
     """
     check_size("indrnn_uniform", "longest", longest)
-    for name, value in (("least", least), ("most", most)):
-        check_non_negative("indrnn_uniform", name, value)
-    if not 0 <= least <= most:
-        raise ValueError(
-            f"indrnn_uniform: least and most are {least} and {most}, expected 0 <= least <= most"
-        )
+    check_non_negative("indrnn_uniform", "most", most)
+    allowed = f"0 <= least <= most, which is {most}"
+    check_number("indrnn_uniform", "least", least, lambda v: 0 <= v <= most, allowed)
     generator = check_rng("indrnn_uniform", rng)
     low, high = least ** (1 / longest), most ** (1 / longest)
     for name in _vectors(layer, "weight_hh"):
@@ -163,12 +160,11 @@ def lru_ring(
     ``weight_ih`` is drawn from N(0, 1 / 2D). A ring near 1 and small angles give a long memory.
     0 <= r_min < r_max <= 1, and `max_phase` is above 0, in radians per step.
     """
-    for name, value in (("r_min", r_min), ("r_max", r_max), ("max_phase", max_phase)):
-        check_number("lru_ring", name, value, lambda _: True)
-    if not 0 <= r_min < r_max <= 1:
-        raise ValueError(f"lru_ring: r is {r_min} to {r_max}, expected 0 <= r_min < r_max <= 1")
-    if not (max_phase > 0 and math.isfinite(max_phase)):
-        raise ValueError(f"lru_ring: max_phase is {max_phase}, expected a finite number above 0")
+    allowed = "a finite number above 0"
+    check_number("lru_ring", "max_phase", max_phase, lambda v: 0 < v < math.inf, allowed)
+    check_number("lru_ring", "r_max", r_max, lambda v: 0 < v <= 1, "0 < r_max <= 1")
+    allowed = f"0 <= r_min < r_max, which is {r_max}"
+    check_number("lru_ring", "r_min", r_min, lambda v: 0 <= v < r_max, allowed)
     generator = check_rng("lru_ring", rng)
     values = _parameters("lru_ring", layer).values
     for name in _vectors(layer, "nu_log"):

@@ -139,8 +139,6 @@ NOT_CALLED |= {"Batch", "Source", "Callback", "StepInfo", "DamagedFileError", "T
 NOT_CALLED |= {"Schedule", "HasParameters"}
 ALSO_NAMED = {
     "betas": "beta1",
-    "r_min": "r is",
-    "r_max": "r is",
     "x_t": "x ",
     "y": "target has shape",
     "state": "state_dict",

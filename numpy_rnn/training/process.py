@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -83,8 +83,7 @@ def can_limit() -> bool:
     return one_by_default or find_spec("threadpoolctl") is not None
 
 
-@contextmanager
-def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
+def trial_executor(jobs: int | None = None) -> AbstractContextManager[Executor | None]:
     """Yield an executor of :mod:`concurrent.futures` whose processes run trials.
 
     Parameters
@@ -100,7 +99,11 @@ def trial_executor(jobs: int | None = None) -> Iterator[Executor | None]:
     ...         print(list(executor.map(abs, [1, -2])))
     [1, 2]
     """
-    count = cores() if jobs is None else check_size("trial_executor", "jobs", jobs)
+    return _executor(cores() if jobs is None else check_size("trial_executor", "jobs", jobs))
+
+
+@contextmanager
+def _executor(count: int) -> Iterator[Executor | None]:
     ranks = world()
     if ranks.size > 1:
         from mpi4py.futures import MPICommExecutor  # noqa: PLC0415 (an extra)

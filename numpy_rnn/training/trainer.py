@@ -143,33 +143,29 @@ class Trainer(Described):
         self._restore_last()
         self.check_finite(self.num_steps + 1)
         parameters, optimizer = self.model.parameters, self.optimizer
-        rows = self._shards.rows
-        batch = self.source.next() if self.ranks.size == 1 else self.source.next(rows)  # (1)
+        number, batch = self.num_steps + 1, self.source.next(self._shards.rows)  # (1)
         self.model.train()
         try:
             loss, after = gradient(  # (2)
                 self.model, self.criterion, batch, self.carried, shards=self._shards
             )
-            norm = clip_grad_norm(parameters, self.clip_norm or math.inf)  # (3)
-            if not math.isfinite(norm):
-                name = first_not_finite(parameters.grads)
-                what = f"the gradient of {name!r} is not finite" if name else f"its norm is {norm}"
-                raise NotFiniteError(what)  # noqa: TRY301 (one message for all)
         except NotFiniteError as error:
-            raise self.failed(self.num_steps + 1, str(error)) from None
+            raise self.failed(number, str(error)) from None
+        norm = clip_grad_norm(parameters, self.clip_norm or math.inf)  # (3)
+        if not math.isfinite(norm):
+            name = first_not_finite(parameters.grads)
+            what = f"the gradient of {name!r} is not finite" if name else f"its norm is {norm}"
+            raise self.failed(number, what)
         if self.source.carries:
             self.carried = after
         base_lr = optimizer.lr
-        lr = base_lr * self.schedule(self.num_steps, self.total)
-        if not 0 <= lr < math.inf:
-            raise ValueError(f"Trainer: the learning rate is {lr}, expected a finite number >= 0")
-        optimizer.lr = lr
         try:
+            optimizer.lr = lr = base_lr * self.schedule(self.num_steps, self.total)
             optimizer.step()  # (4)
         finally:
             optimizer.lr = base_lr
-        self.num_steps += 1
-        return StepInfo(self.num_steps, loss, norm, lr)
+        self.num_steps = number
+        return StepInfo(number, loss, norm, lr)
 
     def fit(self, steps: int | None = None, *, epochs: float | None = None) -> None:
         """Take steps until the run is done.
