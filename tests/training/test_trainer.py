@@ -325,7 +325,7 @@ def test_a_rate_that_is_no_rate_is_refused_before_a_weight_changes(rate: float) 
     trainer = small.trainer()
     before = trainer.model.parameters.data.copy()
     trainer.schedule = lambda step, total: rate  # noqa: ARG005 (a schedule's arguments)
-    with pytest.raises(ValueError, match="lr is .*, expected a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"lr is .*, expected a finite number >= 0"):
         trainer.step()
     np.testing.assert_array_equal(trainer.model.parameters.data, before)
 
