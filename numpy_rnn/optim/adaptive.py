@@ -49,16 +49,16 @@ from numpy_rnn.parameters import Parameters  # noqa: F401 (for the examples)
 from numpy_rnn.text import shown
 
 
-def check_decay_rate(where: object, name: str, value: float) -> float:
+def _check_decay_rate(where: object, name: str, value: float) -> float:
     """Return the decay rate of a running mean."""
     return check_number(where, name, value, lambda v: 0 <= v < 1, f"0 <= {name} < 1")
 
 
-def check_betas(where: object, name: str, value: Any) -> tuple[float, float]:
+def _check_betas(where: object, name: str, value: Any) -> tuple[float, float]:
     """Return the decay rates of two running means."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{where}: {name} is {shown(value)}, expected two numbers")
-    return check_decay_rate(where, "beta1", value[0]), check_decay_rate(where, "beta2", value[1])
+    return _check_decay_rate(where, "beta1", value[0]), _check_decay_rate(where, "beta2", value[1])
 
 
 @dataclass(repr=False, eq=False)
@@ -130,7 +130,7 @@ class RMSprop(Optimizer):
     """
 
     lr: float = checked(1e-2, check_non_negative)
-    alpha: float = checked(0.99, check_decay_rate)
+    alpha: float = checked(0.99, _check_decay_rate)
     eps: float = checked(1e-8, check_non_negative)
     weight_decay: float = checked(0.0, check_non_negative)
     momentum: float = checked(0.0, check_non_negative)
@@ -186,7 +186,7 @@ class Adam(Optimizer):
     Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)
     """
 
-    betas: tuple[float, float] = checked((0.9, 0.999), check_betas)
+    betas: tuple[float, float] = checked((0.9, 0.999), _check_betas)
     eps: float = checked(1e-8, check_non_negative)
     weight_decay: float = checked(0.0, check_non_negative)
     amsgrad: bool = checked(default=False, check=check_flag)
