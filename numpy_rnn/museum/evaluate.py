@@ -16,9 +16,9 @@ import numpy as np
 
 from numpy_rnn.checking.check import check_gradients
 from numpy_rnn.checking.report import Report
-from numpy_rnn.functional.types import Array
 from numpy_rnn.museum.bug import Bug, Function, OptimizerReference
 from numpy_rnn.museum.registry import RegisteredPair
+from numpy_rnn.parameters import Parameters
 
 Inputs: TypeAlias = Literal["typical", "vanishing"]
 
@@ -163,7 +163,8 @@ def check_optimizer(
     None
     """
     rng = np.random.default_rng(seed)
-    theta = _named(rng.standard_normal(len(NAMES)))
+    weights = Parameters({"W": (3, 2), "b": (3,)}, "float64")
+    weights.data = rng.standard_normal(len(NAMES))
     # Tiny, large, zero and short gradients show errors in code that divides by them or clips them.
     scales = np.array([1.0, 1e-9, 1e3, *[1.0] * (len(NAMES) - 3)])
     gradients = rng.standard_normal((steps, len(NAMES))) * scales
@@ -172,11 +173,10 @@ def check_optimizer(
     state: dict[str, Any] = {}
     path = np.zeros((steps, len(NAMES)))
     for t, gradient in enumerate(gradients):
-        path[t] = _flat(theta)
-        grad = _named(gradient.copy())
-        step(theta, grad, state, **options)
+        path[t], weights.grad = weights.data, gradient
+        step(weights.values, weights.grads, state, **options)
         expected = closed_form(path[: t + 1], gradients[: t + 1], **options)
-        for prefix, got, want in (("", _flat(theta), expected), ("d", _flat(grad), gradient)):
+        for prefix, got, want in (("", weights.data, expected), ("d", weights.grad, gradient)):
             wrong = ~(np.abs(got - want) <= tolerance * np.maximum(1, np.abs(want)))
             if wrong.any():
                 k = int(wrong.argmax())
@@ -196,12 +196,3 @@ def _names(report: Report, reference: RegisteredPair, word: str) -> bool:
     return argument in reference.shapes and (
         argument in wrong or any(name in lines for name in names)
     )
-
-
-def _named(flat: Array) -> dict[str, Array]:
-    """Return the two arrays of a vector, as views."""
-    return {"W": flat[:6].reshape(3, 2), "b": flat[6:]}
-
-
-def _flat(arrays: dict[str, Array]) -> Array:
-    return np.concatenate([array.ravel() for array in arrays.values()])

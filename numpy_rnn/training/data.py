@@ -159,9 +159,7 @@ class Examples(Described):
             raise ValueError(f"Examples: x has shape {x.shape}, expected (T, N, D) or (T, N)")
         T, N = x.shape[:2]
         per_step = check_flag("Examples", "per_step", per_step)
-        self.batch_size = check_size("Examples", "batch_size", batch_size)
-        if self.batch_size > N:
-            raise ValueError(f"Examples: batch_size is {batch_size}, expected up to {N}")
+        self.batch_size = check_size("Examples", "batch_size", batch_size, most=N)
         expected = (T, N) if per_step else (N,)
         if target.shape[: len(expected)] != expected:
             raise ValueError(
@@ -241,14 +239,8 @@ class Windows(Described):
         if target.shape[:1] != (N,):
             count = len(target) if target.ndim else "no"
             raise ValueError(f"Windows: target has {count} elements, expected {N}")
-        self.batch_size = check_size("Windows", "batch_size", batch_size)
-        self.window = check_size("Windows", "window", window)
-        if self.window > N:
-            raise ValueError(
-                f"Windows: {N} elements to predict, expected at least one window of {window}"
-            )
-        if self.batch_size > N:
-            raise ValueError(f"Windows: {N} elements for {batch_size} readers, expected more")
+        self.batch_size = check_size("Windows", "batch_size", batch_size, most=N)
+        self.window = check_size("Windows", "window", window, most=N)
         self.x, self.target, self.per_epoch = x, target, N / (self.batch_size * self.window)
         self._starts = np.arange(self.batch_size) * N // self.batch_size
         self.position = 0  # of the first reader

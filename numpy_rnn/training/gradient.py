@@ -85,9 +85,8 @@ class Shards:
         ranks: Ranks | None = None,
     ) -> None:
         B = check_size("Shards", "batch_size", batch_size)
-        self.count = default_shards(B) if count is None else check_size("Shards", "shards", count)
-        if self.count > B:
-            raise ValueError(f"Shards: shards is {count}, expected up to the batch size {B}")
+        count = default_shards(B) if count is None else count
+        self.count = check_size("Shards", "shards", count, most=B)
         self.ranks = Ranks() if ranks is None else ranks
         check_kind("Shards", "ranks", self.ranks, Ranks)
         if self.count < self.ranks.size:

@@ -104,7 +104,7 @@ BAD_OPTIONS = [
     (["--seed=--"], "argument --seed: "),
     (["--time-budget", "1m", "--epochs", "1"], "not allowed with argument"),
     (["--epochs", "0"], "--epochs is 0.0, expected a finite number above 0"),
-    (["--shards", "9"], "--shards is 9, expected up to batch_size 4"),
+    (["--shards", "9"], "--shards is 9, expected at most 4"),
     (["--shards", "0"], "--shards is 0, expected at least 1"),
     (["--threads", "0"], "--threads is 0, expected at least 1"),
     (["--config", "no.toml"], "--config 'no.toml': No such file"),

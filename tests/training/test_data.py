@@ -63,8 +63,8 @@ def test_windows_of_vectors() -> None:
 @pytest.mark.parametrize(
     ("count", "rows", "window", "message"),
     [
-        (4, 1, 5, "4 elements to predict, expected at least one window of 5"),
-        (4, 5, 2, "4 elements for 5 readers, expected more"),
+        (4, 1, 5, "window is 5, expected at most 4"),
+        (4, 5, 2, "batch_size is 5, expected at most 4"),
         (4, 0, 2, "batch_size is 0, expected at least 1"),
         (4, 1, 0, "window is 0, expected at least 1"),
     ],
@@ -134,7 +134,7 @@ def test_targets_at_each_step() -> None:
 
 def test_examples_that_do_not_fit() -> None:
     x = np.zeros((3, 4, 1))
-    with pytest.raises(ValueError, match="batch_size is 5, expected up to 4"):
+    with pytest.raises(ValueError, match="batch_size is 5, expected at most 4"):
         Examples(x, np.zeros(4), 5)
     with pytest.raises(ValueError, match=r"target has shape \(3,\), expected \(4,\) in front"):
         Examples(x, np.zeros(3), 2)

@@ -144,7 +144,7 @@ def test_parts_that_do_not_belong_together() -> None:
     source = Windows.next_of(small.tokens(), 2, 9)
     with pytest.raises(ValueError, match="optimizer has other parameters"):
         Trainer(net, CrossEntropyLoss(), Adam(other.parameters), source)
-    with pytest.raises(ValueError, match="shards is 3, expected up to the batch size 2"):
+    with pytest.raises(ValueError, match="shards is 3, expected at most 2"):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, shards=3)
     with pytest.raises(ValueError, match="clip_norm is 0"):
         Trainer(net, CrossEntropyLoss(), Adam(net.parameters), source, clip_norm=0)

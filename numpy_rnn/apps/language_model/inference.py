@@ -30,6 +30,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from numpy_rnn.arguments import check_non_negative, check_number, check_size
 from numpy_rnn.functional.types import Array, Rng
 from numpy_rnn.layers import CrossEntropyLoss, Layer
 from numpy_rnn.layers.validate import NotFiniteError
@@ -48,12 +49,11 @@ def distribution(
     >>> distribution(np.log([0.1, 0.6, 0.3]), top_k=2).round(3)
     array([0.   , 0.667, 0.333])
     """
-    if not (temperature >= 0 and math.isfinite(temperature)):
-        raise ValueError(f"temperature is {temperature}, expected a finite number, at least 0")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}, expected at least 1")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}, expected above 0 and at most 1")
+    check_non_negative("distribution", "temperature", temperature)
+    if top_k is not None:
+        check_size("distribution", "top_k", top_k)
+    expected = "above 0 and at most 1"
+    check_number("distribution", "top_p", top_p, lambda p: 0 < p <= 1, expected)
     y = y.astype(np.float64)
     if not math.isfinite(y.max()):
         raise NotFiniteError("the model's output has a NaN or an infinity, expected finite numbers")

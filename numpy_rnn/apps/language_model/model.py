@@ -15,7 +15,7 @@ import numpy as np
 
 from numpy_rnn import init
 from numpy_rnn.apps.vocabulary import check_encoding
-from numpy_rnn.arguments import Validated, checked, integer, one_of, optional, real
+from numpy_rnn.arguments import Validated, check_size, checked, integer, one_of, optional, real
 from numpy_rnn.layers import GRU, LSTM, RNN, Dropout, Embedding, Layer, Linear, Sequential
 from numpy_rnn.layers.cut import default_shards
 from numpy_rnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -92,12 +92,9 @@ class Settings(Validated):
                 f"Settings: epochs is {self.epochs} and time_budget is {self.time_budget}, "
                 "expected exactly one of the two"
             )
-        if self.shards is None:  # the only way in a frozen dataclass
-            object.__setattr__(self, "shards", default_shards(self.batch_size))
-        elif self.shards > self.batch_size:
-            raise ValueError(
-                f"Settings: shards is {self.shards}, expected up to batch_size {self.batch_size}"
-            )
+        shards = default_shards(self.batch_size) if self.shards is None else self.shards
+        check_size("Settings", "shards", shards, most=self.batch_size)
+        object.__setattr__(self, "shards", shards)  # the only way in a frozen dataclass
 
 
 def build(settings: Settings, V: int) -> Sequential:

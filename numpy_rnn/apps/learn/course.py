@@ -44,14 +44,14 @@ def start(folder: Path, language: str = "en") -> Course:
     'ex01_one_hot.py'
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / PROGRESS).exists():
-        language = Course(folder).language
+    is_new = not (folder / PROGRESS).exists()
+    language = language if is_new else Course(folder).language
     exercises, say = load(language), messages(language)
     for exercise in exercises:
         file = folder / f"{exercise.name}.py"
         if not file.exists():
             _write(file, _page(exercise, len(exercises), say))
-    if not (folder / PROGRESS).exists():
+    if is_new:
         _write(folder / PROGRESS, json.dumps({"language": language, "passed": [], "failures": {}}))
     return Course(folder)
 

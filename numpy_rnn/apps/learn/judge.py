@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpy_rnn.apps.learn.exercise import FOLDER, Exercise, wrong_lines
+from numpy_rnn.arguments import NUMBERS
 from numpy_rnn.checking.check import check_gradients
 from numpy_rnn.checking.locate import suggest_whole
 from numpy_rnn.checking.nested import Arguments
@@ -33,7 +34,6 @@ from numpy_rnn.checking.target import Target
 from numpy_rnn.functional.types import Array
 
 SIZES = {"T": 4, "B": 2, "D": 3, "H": 4, "V": 6, "P": 3}
-NUMBERS = "biufc"  # dtype kinds
 LETTERS = {"T": "t =", "B": "batch row", "D": "input", "H": "unit", "V": "class"}
 PLAIN = tomllib.loads((FOLDER / "plain.toml").read_text("utf-8"))  # for NumPy's error messages
 

@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from numpy_rnn.arguments import check_size
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers import CrossEntropyLoss, MSELoss, Sequential
 from numpy_rnn.training import Batch
@@ -46,10 +47,7 @@ class Task(ABC):
     min_accuracy: ClassVar[float] = 0.99
 
     def __init__(self, length: int, seed: int = 0) -> None:
-        if length < self.min_length:
-            raise ValueError(
-                f"{type(self).__name__}: length is {length}, expected at least {self.min_length}"
-            )
+        check_size(type(self).__name__, "length", length, self.min_length)
         self.length, self.seed = length, seed
 
     @abstractmethod

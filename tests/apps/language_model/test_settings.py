@@ -74,7 +74,7 @@ def test_every_optimizer_and_schedule_can_be_chosen(optimizer: str, schedule: st
         ),
         ({"epochs": None}, "epochs is None and time_budget is None, expected exactly one"),
         ({"time_budget": 3}, "epochs is 1.0 and time_budget is 3.0, expected exactly one"),
-        ({"shards": 33}, "shards is 33, expected up to batch_size 32"),
+        ({"shards": 33}, "shards is 33, expected at most 32"),
         ({"dtype": "float16"}, "dtype is 'float16'"),
         ({"warmup": -1}, "warmup is -1, expected at least 0"),
     ],
