@@ -56,7 +56,7 @@ def glorot(layer: HasParameters, rng: Rng = None) -> None:
     have no such rule and stay unchanged. The layer is recurrent or linear.
     """
     generator = check_rng("glorot", rng)
-    for name, value in _parameters("glorot", layer).values.items():
+    for name, value in _values("glorot", layer).items():
         if "bias" in name:
             value[...] = 0
         if value.ndim < 2:
@@ -90,7 +90,7 @@ def identity_recurrent(layer: HasParameters, gain: float = 1.0) -> None:
     check_number("identity_recurrent", "gain", gain)
     for block in _recurrent_blocks(layer):
         block[...] = gain * np.eye(*block.shape)
-    for name, value in _parameters("identity_recurrent", layer).values.items():
+    for name, value in _values("identity_recurrent", layer).items():
         if "bias" in name:
             value[...] = 0
 
@@ -141,8 +141,7 @@ def indrnn_uniform(
     check_number("indrnn_uniform", "least", least, lambda v: 0 <= v <= most, allowed)
     generator = check_rng("indrnn_uniform", rng)
     low, high = least ** (1 / longest), most ** (1 / longest)
-    for name in _vectors(layer, "weight_hh"):
-        weights = layer.parameters.values[name]
+    for weights in _of_kind(layer, "weight_hh", 1).values():
         weights[...] = generator.uniform(low, high, weights.shape)
 
 
@@ -166,9 +165,8 @@ def lru_ring(
     allowed = f"0 <= r_min < r_max, which is {r_max}"
     check_number("lru_ring", "r_min", r_min, lambda v: 0 <= v < r_max, allowed)
     generator = check_rng("lru_ring", rng)
-    values = _parameters("lru_ring", layer).values
-    for name in _vectors(layer, "nu_log"):
-        nu = values[name]
+    values = _values("lru_ring", layer)
+    for name, nu in _of_kind(layer, "nu_log", 1).items():
         # Strictly inside the ring, because at |lambda| = 0 or 1 a logarithm is infinite.
         inside = generator.uniform(1e-9, 1 - 1e-9, (2, nu.size))
         nu[...] = np.log(-0.5 * np.log(r_min**2 + inside[0] * (r_max**2 - r_min**2)))
@@ -180,41 +178,34 @@ def lru_ring(
         weights[...] = spread * generator.standard_normal(weights.shape)
 
 
-def _parameters(where: str, layer: HasParameters) -> Parameters:
-    """Return the parameters of a layer."""
+def _values(where: str, layer: HasParameters) -> dict[str, Array]:
+    """Return the parameters of a layer by their names."""
     parameters = getattr(layer, "parameters", None)
     if not isinstance(parameters, Parameters):
         raise TypeError(f"{where}: layer is {shown(layer)}, expected a layer")
-    return parameters
+    return parameters.values
+
+
+def _of_kind(layer: HasParameters, kind: str, axes: int) -> dict[str, Array]:
+    """Return the parameters of one kind, one for each layer and direction."""
+    values = _values("init", layer).items()
+    found = {name: value for name, value in values if kind in name and value.ndim == axes}
+    if not found:
+        what = "vector" if axes == 1 else "matrix"
+        raise ValueError(f"layer {layer!r} has no {what} {kind!r}, expected one that has it")
+    return found
 
 
 def _count_gates(layer: HasParameters) -> int:
     """Return the number of blocks of H rows in a recurrent layer's input weights."""
-    values, H = _parameters("init", layer).values, getattr(layer, "hidden_size", None)
-    rows = next((len(value) for name, value in values.items() if "weight_ih" in name), None)
-    if rows is None or H is None:
-        raise ValueError(f"layer {layer!r} has no recurrent weights, expected a recurrent layer")
-    return int(rows // H)
+    rows = len(next(iter(_of_kind(layer, "weight_ih", 2).values())))
+    return int(rows // layer.hidden_size)  # type: ignore[attr-defined]  # a recurrent layer has it
 
 
 def _recurrent_blocks(layer: HasParameters) -> Iterator[Array]:
     """Yield the recurrent matrix of each gate, layer and direction."""
-    gates = _count_gates(layer)
-    values = layer.parameters.values.items()
-    matrices = [value for name, value in values if "weight_hh" in name and value.ndim == 2]
-    if not matrices:
-        raise ValueError(f"layer {layer!r} has no recurrent matrix, expected an RNN, LSTM or GRU")
-    for matrix in matrices:
-        yield from matrix.reshape(gates, -1, matrix.shape[1])
-
-
-def _vectors(layer: HasParameters, kind: str) -> list[str]:
-    """Return the names of all vectors of this kind, one for each layer and direction."""
-    values = _parameters("init", layer).values.items()
-    names = [name for name, value in values if kind in name and value.ndim == 1]
-    if not names:
-        raise ValueError(f"layer {layer!r} has no vector {kind!r}, expected a layer that has one")
-    return names
+    for matrix in _of_kind(layer, "weight_hh", 2).values():
+        yield from matrix.reshape(_count_gates(layer), -1, matrix.shape[1])
 
 
 def _biases(layer: HasParameters, gates: int) -> Iterator[tuple[Array, Array]]:
@@ -222,7 +213,7 @@ def _biases(layer: HasParameters, gates: int) -> Iterator[tuple[Array, Array]]:
 
     For a cell with one bias, the other is a dummy.
     """
-    values = _parameters("init", layer).values
+    values = _values("init", layer)
     names = [name for name in values if "bias_ih" in name]
     if not names or gates not in (2, 3, 4) or _count_gates(layer) != gates:
         raise ValueError(

@@ -161,25 +161,25 @@ def test_glorot_leaves_vectors_alone() -> None:
         (lambda: init.chrono(LRU(2, 3), 10), "has no such gate biases"),
         (
             lambda: init.orthogonal(IndRNN(2, 3)),
-            r"IndRNN\(2, 3\) has no recurrent matrix, expected",
+            r"IndRNN\(2, 3\) has no matrix 'weight_hh', expected",
         ),
         (
             lambda: init.identity_recurrent(MinGRU(2, 3)),
-            r"MinGRU\(2, 3\) has no recurrent matrix, expected",
+            r"MinGRU\(2, 3\) has no matrix 'weight_hh', expected",
         ),
-        (lambda: init.indrnn_uniform(RNN(2, 3), 10), "has no vector 'weight_hh', expected a layer"),
+        (lambda: init.indrnn_uniform(RNN(2, 3), 10), "has no vector 'weight_hh', expected one"),
         (lambda: init.indrnn_uniform(IndRNN(2, 3), 0), "longest is 0, expected at least 1"),
         (
             lambda: init.indrnn_uniform(IndRNN(2, 3), 9, least=3),
             "least is 3, expected 0 <= least <= most, which is 2.0",
         ),
-        (lambda: init.lru_ring(IndRNN(2, 3)), "has no vector 'nu_log', expected a layer"),
+        (lambda: init.lru_ring(IndRNN(2, 3)), "has no vector 'nu_log', expected one"),
         (
             lambda: init.lru_ring(LRU(2, 3), r_min=0.9, r_max=0.8),
             "r_min is 0.9, expected 0 <= r_min < r_max, which is 0.8",
         ),
         (lambda: init.lru_ring(LRU(2, 3), max_phase=0), "max_phase is 0, expected a finite number"),
-        (lambda: init.orthogonal(Linear(2, 3)), r"Linear\(2, 3\) has no recurrent weights"),
+        (lambda: init.orthogonal(Linear(2, 3)), r"Linear\(2, 3\) has no matrix 'weight_hh'"),
     ],
 )
 def test_a_scheme_that_does_not_fit(call: Any, message: str) -> None:
