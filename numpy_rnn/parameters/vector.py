@@ -93,6 +93,7 @@ class Parameters:
     values: dict[str, Array]
     grads: dict[str, Array]
     dtype: np.dtype[Any]
+    _vectors: Array
     _views: Mapping[str, Array]
 
     def __init__(
@@ -144,7 +145,8 @@ class Parameters:
         if views is None:
             views = dict(zip(self.shapes, _cut(vectors, self.shapes.values()), strict=True))
             views = {name: views[source] for name, source in self._sources.items()}
-        self.__dict__.update(data=vectors[0], grad=vectors[1], dtype=vectors.dtype, _views=views)
+        self.__dict__.update(data=vectors[0], grad=vectors[1], dtype=vectors.dtype)
+        self.__dict__.update(_vectors=vectors, _views=views)
         values, grads = ({name: view[k, ...] for name, view in views.items()} for k in (0, 1))
         self.__dict__.update(values=_Views(values), grads=_Views(grads))
         sizes = [(_count(part.shapes),) for part in self._parts.values()]
@@ -236,7 +238,7 @@ class Parameters:
         shapes = {prefix + name: shape for prefix, c in named for name, shape in c.shapes.items()}
         sources = {prefix + n: prefix + s for prefix, c in named for n, s in c._sources.items()}
         check_count(_count(shapes))
-        vectors = np.concatenate([(child.data, child.grad) for _, child in named], axis=1)
+        vectors = np.concatenate([child._vectors for _, child in named], axis=1)
         joined = cls.__new__(cls)
         joined._assemble(shapes, sources, dict(children), vectors.astype(dtype, copy=False))
         return joined
@@ -268,7 +270,7 @@ class Parameters:
             raise ValueError("these parameters are part of a model, expected the model's")
         if dtype is not complex and str(dtype) not in ("complex128", str(np.complex128)):
             check_dtype(dtype, "Parameters.to: ")
-        self._live_in(np.stack([self.data, self.grad]).astype(dtype))
+        self._live_in(self._vectors.astype(dtype))
 
     def add(self, gradients: Mapping[str, Array]) -> None:
         """Add to the gradients, by name."""

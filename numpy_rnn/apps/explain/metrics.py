@@ -101,12 +101,10 @@ def top_layer(layer: Recurrent, x: Array) -> tuple[Recurrent, Array]:
     if layer.num_layers == 1:
         return layer, x
     values, output = layer.parameters.values, x
-    own = {"bias", *layer._arguments().keys() - Recurrent._arguments().keys()}  # of the cell
-    options = {name: getattr(layer, name) for name in own}
+    options = layer.describe() | {"num_layers": 1, "dropout": 0.0}
+    del options["class"]
     for k in range(layer.num_layers):
-        top = type(layer)(
-            output.shape[-1], layer.hidden_size, dtype=layer.parameters.dtype, **options
-        )
+        top = type(layer)(**options | {"input_size": output.shape[-1]})
         names = top.parameters.values
         top.load_state_dict({name: values[f"{name.removesuffix('_l0')}_l{k}"] for name in names})
         x, (output, _) = output, top.predict(output)
