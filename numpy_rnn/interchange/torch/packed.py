@@ -14,12 +14,8 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.torch.unpickle import Instance
 
-PARTS = ("weight", "bias")
-CELL = re.compile(r"(?P<layer>.*?)\.?_all_weight_values\.(?P<number>\d+)\.param\.(?P<name>\w+)")
-RENAMED = (
-    (re.compile(r"_packed_weight_(ih|hh)\.(weight|bias)$"), r"\2_\1"),  # of an RNNCell
-    (re.compile(r"_packed_params\._packed_params\.(weight|bias)$"), r"\1"),  # of a Linear
-)
+CELL = re.compile(r"(.*?)_all_weight_values\.(\d{1,4})\.param\.(\w+)")
+LINEAR = re.compile(r"(_packed_params\._packed_params|_packed_weight_(ih|hh))\.(weight|bias)$")
 
 
 class Packed(Instance):
@@ -39,50 +35,45 @@ class Packed(Instance):
 
 def name_parts(values: Any) -> dict[str, Any]:
     """Return the weight and the bias of a pickled pair."""
-    return dict(zip(PARTS, values, strict=True))
+    return dict(zip(("weight", "bias"), values, strict=True))
 
 
 def unpack_names(arrays: Mapping[str, Array], modules: Mapping[str, Instance]) -> Mapping[str, str]:
-    """Return the names before quantisation, for arrays that have others, in their order.
+    """Return the names before quantisation, for arrays that have others.
 
     A scale of a Linear's output has the name "".
     """
     renamed: dict[str, str] = {}
-    layers: dict[str, dict[int, dict[str, str]]] = {}  # the weights of each numbered cell
     for name in arrays:
-        if match := CELL.fullmatch(name):
-            cells = layers.setdefault(match["layer"], {})
-            cells.setdefault(int(match["number"]), {})[match["name"]] = name
-        for pattern, new in RENAMED:
-            if pattern.search(name):
-                renamed[name] = pattern.sub(new, name)
-    for name in list(renamed.values()):
-        of_output = (name.rpartition("weight")[0] + end for end in ("scale", "zero_point"))
-        renamed |= dict.fromkeys(set(of_output) & set(arrays), "")
-    for layer, cells in layers.items():
-        numbered = [cell for _, cell in sorted(cells.items())]
-        directions = 2 if _is_bidirectional(layer, numbered, arrays, modules) else 1
-        for number, cell in enumerate(numbered):
-            n, reverse = divmod(number, directions)
-            end = f"_l{n}{'_reverse' * reverse}"
-            renamed |= {old: f"{layer}.{name}{end}".lstrip(".") for name, old in cell.items()}
+        if match := LINEAR.search(name):  # one of a cell has ih or hh
+            before = name[: match.start()]
+            renamed[name] = before + "_".join(filter(None, (match[3], match[2])))
+            of_output = {f"{before}scale", f"{before}zero_point"} & set(arrays)
+            renamed |= dict.fromkeys(of_output if match[2] is None else (), "")
+    cells = list(filter(None, map(CELL.fullmatch, arrays)))
+    counts = {match[1]: int(match[2]) + 1 for match in cells}
+    directions = {layer: _directions(layer, n, arrays, modules) for layer, n in counts.items()}
+    for match in cells:
+        n, reverse = divmod(int(match[2]), directions[match[1]])
+        renamed[match[0]] = f"{match[1]}{match[3]}_l{n}{'_reverse' * reverse}"
     return renamed
 
 
-def _is_bidirectional(
-    layer: str,
-    cells: list[dict[str, str]],
-    arrays: Mapping[str, Array],
-    modules: Mapping[str, Instance],
-) -> bool:
+def _directions(
+    layer: str, count: int, arrays: Mapping[str, Array], modules: Mapping[str, Instance]
+) -> int:
     """Return what a pickled module says, or else what the sizes of the cells' inputs say."""
-    if layer in modules and "bidirectional" in modules[layer].state:
-        return bool(modules[layer].state["bidirectional"])
-    sizes = [arrays[cell["weight_ih"]].shape[-1] for cell in cells]
-    H = arrays[cells[0]["weight_hh"]].shape[-1]
-    if len(cells) == 2 and sizes == [H, H]:
+    module = modules.get(layer.removesuffix("."), Instance(""))
+    if "bidirectional" in module.state:
+        return 2 if module.state["bidirectional"] else 1
+    cells = [f"{layer}_all_weight_values.{n}.param.weight" for n in range(count)]
+    sizes, H = (
+        [arrays[f"{cell}_ih"].shape[-1] for cell in cells],
+        arrays[f"{cells[0]}_hh"].shape[-1],
+    )
+    if sizes == [H, H]:
         raise UnsupportedError(
-            f"{layer}: its two packed cells with inputs of {H} are two layers or two directions, "
-            "expected the state_dict before quantisation, or the whole module"
+            f"{layer[:-1]}: its two packed cells with inputs of {H} are two layers or two "
+            "directions, expected the state_dict before quantisation, or the whole module"
         )
-    return len(cells) > 1 and (sizes[1] != H or sizes[-1] == 2 * H)
+    return 2 if count > 1 and (sizes[1] != H or sizes[-1] == 2 * H) else 1

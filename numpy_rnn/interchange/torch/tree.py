@@ -23,6 +23,7 @@ INNER = ("_parameters", "_buffers", "_modules")  # attributes of a module, not p
 WEIGHTS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 COPY = re.compile(r"(^|_)(ema|target|teacher|shadow)(_|$)")  # of the network beside it
 MOMENT = re.compile(r"best|last|latest|old|init|avg|average|swa")  # of the training of one network
+PACKED = "_packed_params"  # a name of a weight and its bias
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -135,9 +136,8 @@ def children(value: Any) -> dict[Any, Any]:
     value = getattr(value, "value", value)
     if not isinstance(value, dict):
         return {}
-    pairs = {n for n, v in value.items() if isinstance(v, tuple) and len(v) == 2}
-    pairs = {n for n in pairs if str(n).endswith("_packed_params")}
-    return {n: name_parts(v) if n in pairs else v for n, v in value.items()}
+    pairs = [n for n, v in value.items() if isinstance(v, tuple) and str(n).endswith(PACKED)]
+    return value | {n: name_parts(value[n]) for n in pairs}
 
 
 def walk(tree: Any, keys: Any = str) -> Iterator[tuple[str, Any]]:
