@@ -29,8 +29,14 @@ Parts = Mapping[str, Part]
 def why_no_chain(parts: Parts, chain: Mapping[str, Choice], tied: Mapping[str, str]) -> str:
     """Return why the layers may run otherwise than in this order, in which they fit, or ''."""
     numbered = all(part.name.isdecimal() for part in parts.values())  # of a Sequential
+    # PyTorch's Sequential cannot run a recurrent layer, which gives two values. Ours can.
+    is_ours = numbered and any(choice.kind in RECURRENT.values() for choice in chain.values())
+    letters = {name: _letter(name, parts[name], chain, is_ours=is_ours) for name in chain}
+    first = next(iter(chain))
+    either = parts[first].choices  # an Embedding or a Linear layer
+    if not numbered and len({choice.size_out for choice in either}) < min(len(either), len(chain)):
+        letters[first] = "?"
     kind_of = {s: chain[name].kind for name, part in parts.items() for s in part.sources.values()}
-    letters = {name: _letter(name, parts[name], chain) for name in chain}
     for name, choice in chain.items():
         sources = parts[name].sources.values()
         is_copy = all(kind_of.get(tied.get(source, "")) is choice.kind for source in sources)
@@ -41,21 +47,17 @@ def why_no_chain(parts: Parts, chain: Mapping[str, Choice], tied: Mapping[str, s
     return "" if usual else "code may activate, branch or skip between such layers"
 
 
-def _letter(name: str, part: Part, chain: Mapping[str, Choice]) -> str:
+def _letter(name: str, part: Part, chain: Mapping[str, Choice], *, is_ours: bool) -> str:
     """Return the letter of a part in USUAL, or "?" if it may be something else."""
-    kind, numbered = chain[name].kind, all(other.isdecimal() for other in chain)
+    kind = chain[name].kind
     outer = [name[:n] for n in range(len(name)) if n == 0 or name[n] == "."]
     inside = any(other in chain for other in outer)  # another layer, whose code is its own
-    beside = kind is Linear and BESIDE.search(name)
-    either = {choice.size_out for choice in part.choices}  # an Embedding or a Linear layer
-    first = name == next(iter(chain)) and not numbered and len(chain) > 1
-    if inside or beside or (first and len(either) < len(part.choices)):
+    if inside or (kind is Linear and BESIDE.search(name)):
         return "?"
-    if kind is LayerNorm or part.is_normalised:
-        # PyTorch's Sequential cannot run a recurrent layer, which gives two values. Ours can.
-        is_ours = numbered and any(choice.kind in RECURRENT.values() for choice in chain.values())
-        surely = part.is_normalised or is_ours or part.kind or LIKE_LAYER_NORM.search(part.name)
-        return "n" if surely else "?"  # of a group or an instance
+    if part.is_normalised:
+        return "n"
+    if kind is LayerNorm:  # or that of a group or an instance
+        return "n" if is_ours or part.kind or LIKE_LAYER_NORM.search(part.name) else "?"
     return "e" if kind is Embedding else "l" if kind is Linear else "r"
 
 

@@ -144,7 +144,9 @@ class StateDict:
                 raise ValueError(f"layers has {twice[0]!r} twice, expected each name once")
             return self._given(layers, batch_first)
         names = list(self.parts)
-        in_order = fit(self.parts, names) if self.ordered else []
+        if numbered := all(part.name.isdecimal() for part in self.parts.values()):
+            names.sort(key=int)
+        in_order = fit(self.parts, names) if self.ordered or numbered else []
         whole_order = len(in_order) == len(names)
         chain = dict(zip(names, in_order, strict=True)) if whole_order else only_order(self.parts)
         if reason := self._why_no_chain(chain):

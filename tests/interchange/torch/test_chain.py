@@ -26,6 +26,15 @@ def test_names_that_are_sorted_tell_no_order(tmp_path: Path) -> None:
     assert interchange.read(tmp_path / "m").architecture == lines
 
 
+def test_numbers_tell_the_order(tmp_path: Path) -> None:
+    arrays = recurrent("0.", 3, 2, 2)
+    for n in range(1, 12):
+        arrays |= linear(f"{n}.", 2, 2)
+    safetensors.numpy.save_file(arrays, tmp_path / "m")  # "10" is before "2"
+    model = interchange.load(tmp_path / "m", batch_first=False)
+    assert list(model.layers) == [str(n) for n in range(12)]
+
+
 def test_an_order_that_cannot_be_told_is_asked_for() -> None:
     parts = recurrent("rnn.", 3, 2, 2) | linear("fc.", 2, 2)
     with pytest.raises(
@@ -156,6 +165,7 @@ def norm(name: str) -> dict[str, Array]:
         (several("cell", "cell.ln"), "cell.ln"),
         *[(several("rnn") | norm(name), name) for name in NORMS],
         (linear("0.", 2, 2) | norm("1") | linear("2.", 2, 2), "1"),
+        (recurrent("net.0.", 3, 2, 2) | norm("net.1") | linear("net.2.", 2, 1), "1"),
         ({"words.weight": rows(2, 2)} | recurrent("rnn.", 4, 2, 2), "words"),  # or a Linear layer
     ],
 )
