@@ -116,7 +116,7 @@ class _Walk(Run):
         self.ways = 1  # directions of the last recurrent layer, if they are not merged
         self.reverse = False  # whether that one begins at the end
         self.x, *states = _example(graph, sizes, tokens)
-        self.rows = self.x.shape[0] * self.x.shape[1]  # of one step, after a LastStep
+        self.rows: float = self.x.shape[0] * self.x.shape[1]  # 0 after a LastStep
         initial = [Known(state, NUMBERS, INITIAL) for state in states]
         first, *others = self.graph(graph, [Known(self.x, NUMBERS, FLOW), *initial])
         require(first.label in (FLOW, STATE) and all(k.label == STATE for k in others))
@@ -181,6 +181,8 @@ class _Walk(Run):
             given = [_constant(known) for known in reads[1:3]]
             bounds = np.abs(given or [node.attributes[name] for name in ("starts", "ends")])
             require(((bounds <= 2) | (bounds >= NO_BOUND)).all())  # near an end
+        if node.op == "Gather" and self.rows:
+            self.rows = math.inf  # it picks a step, even if there is only one
 
     def _last_step(self, read: Known) -> None:
         """Append a LastStep if a value is the first one of one step only."""
@@ -203,7 +205,7 @@ class _Walk(Run):
         if op == "Gather":
             require(fixed[0].ndim == 2 and not options.get("axis", 0))
             self.tokens = len(fixed[0])
-            self._weighted(layers.Embedding, *fixed[0].shape, weight=fixed[0])
+            self._add(layers.Embedding, *fixed[0].shape, weights={"weight": fixed[0]})
         elif op in MERGES:
             make, _ = self.layers.pop()
             require(make.func in TIMED and self.ways == 2)
@@ -220,7 +222,7 @@ class _Walk(Run):
         elif op == "LayerNormalization":
             arguments = fixed[0].size, options.get("epsilon", 1e-5), True, len(fixed) == 2
             weights = dict(zip(("weight", "bias"), fixed, strict=False))
-            self._weighted(layers.LayerNorm, *arguments, **weights)
+            self._add(layers.LayerNorm, *arguments, weights=weights)
         elif op in ACTIVATIONS:
             defaults = zip(("alpha", "beta"), CONSTANTS[ACTIVATIONS[op]], strict=False)
             given = [options.get(name, default) for name, default in defaults]
@@ -232,11 +234,9 @@ class _Walk(Run):
     def _linear(self, weight: Array, bias: Array | None) -> None:
         require(weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]))
         weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        self._weighted(layers.Linear, *weight.shape[::-1], bias is not None, **weights)
+        self._add(layers.Linear, *weight.shape[::-1], bias is not None, weights=weights)
 
-    def _weighted(self, kind: Any, *arguments: Any, **weights: Array) -> None:
-        dtype = self.dtype or np.result_type(*weights.values(), np.float32)
-        self.layers.append((partial(kind, *arguments, dtype=dtype), weights))
-
-    def _add(self, make: Any, *arguments: Any, **options: Any) -> None:
-        self.layers.append((partial(make, *arguments, **options), {}))
+    def _add(self, make: Any, *arguments: Any, weights: Any = None, **options: Any) -> None:
+        if weights:
+            options["dtype"] = self.dtype or np.result_type(*weights.values(), np.float32)
+        self.layers.append((partial(make, *arguments, **options), weights or {}))

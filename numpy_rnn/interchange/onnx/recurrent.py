@@ -30,7 +30,11 @@ IN_SMALL_LETTERS = {name.lower(): ours for name, ours in ACTIVATIONS.items()}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 NUMBERS = ("activation_alpha", "activation_beta")
 # Without these numbers onnxruntime takes 0, and the specification names other ones or none.
-NO_DEFAULT = {*OF_CELLS, "thresholded_relu"}
+DEFAULTS: dict[str, tuple[float | None, ...]] = CONSTANTS | {
+    "affine": (None, None),
+    "scaled_tanh": (None, None),
+    "thresholded_relu": (None,),
+}
 
 
 def _options(
@@ -53,31 +57,31 @@ def _options(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction is {direction!r}, expected one of {DIRECTIONS}")
-    count, ways = len(KINDS[kind]), 2 if direction == "bidirectional" else 1
-    unknown = [name for name in activations if name.lower() not in IN_SMALL_LETTERS]
-    if unknown or len(activations) not in (0, count * ways):
-        expected = f"{count * ways} of {sorted(ACTIVATIONS)}"
-        raise ValueError(f"activations are {activations}, expected {expected}")
-    # The activations that take such numbers use up the lists of alphas and betas in order.
-    numbers = {NUMBERS[0]: iter(activation_alpha), NUMBERS[1]: iter(activation_beta)}
-    chosen: list[Any] = []
-    for name in [IN_SMALL_LETTERS[n.lower()] for n in activations] or KINDS[kind] * ways:
-        given: list[float] = []
-        for attribute, default in zip(NUMBERS, CONSTANTS[name], strict=False):
-            number = next(numbers[attribute], None if name in NO_DEFAULT else default)
-            if number is None:
-                missing = f"activation {name} without {attribute}"
-                raise ValueError(f"{missing}: programs differ, so add it")
-            given.append(float(number))
-        chosen.append((name, *given) if given else name)
+    own = KINDS[kind] * (2 if direction == "bidirectional" else 1)
+    chosen = _specs(activations, own, (activation_alpha, activation_beta))
     shared: dict[str, Any] = {"clip": clip or None}
     shared |= {"reset_after": bool(linear_before_reset)} if kind == "GRU" else {}
     shared |= {"input_forget": bool(input_forget)} if kind == "LSTM" else {}
-    each = [tuple(chosen[n * count : (n + 1) * count]) for n in range(ways)]
-    return [
-        shared | ({"nonlinearity": own[0]} if kind == "RNN" else {"activations": own})
-        for own in each
-    ]
+    if kind == "RNN":
+        return [shared | {"nonlinearity": spec} for spec in chosen]
+    each = len(KINDS[kind])
+    return [shared | {"activations": tuple(chosen[n : n + each])} for n in range(0, len(own), each)]
+
+
+def _specs(names: Sequence[str], own: Sequence[str], lists: Sequence[Sequence[float]]) -> list[Any]:
+    """Return activations as our layers take them; `own` are those of a node that names none."""
+    unknown = [name for name in names if name.lower() not in IN_SMALL_LETTERS]
+    if unknown or len(names) not in (0, len(own)):
+        raise ValueError(f"activations are {names}, expected {len(own)} of {sorted(ACTIVATIONS)}")
+    # The activations that take such numbers use up the lists of alphas and betas in order.
+    numbers, specs = [iter(values) for values in lists], list[Any]()
+    for name in [IN_SMALL_LETTERS[n.lower()] for n in names] or own:
+        given = [next(n, d) for n, d in zip(numbers, DEFAULTS[name], strict=False)]
+        if None in given:
+            missing = f"activation {name} without {NUMBERS[given.index(None)]}"
+            raise ValueError(f"{missing}: programs differ, so add it")
+        specs.append((name, *given) if given else name)
+    return specs
 
 
 def make_layer(

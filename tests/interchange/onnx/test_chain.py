@@ -15,7 +15,8 @@ from numpy_rnn.interchange.graph.graph import Graph
 from numpy_rnn.interchange.onnx.protobuf import (
     from_array,
 )
-from numpy_rnn.layers import Sequential
+from numpy_rnn.interchange.onnx.write import write
+from numpy_rnn.layers import GRU, LastStep, Linear, Sequential
 from tests.interchange.onnx.seeds import load, model, node
 
 
@@ -122,3 +123,13 @@ def test_what_a_longer_input_could_change_is_no_chain(
     graph = {"node": [*nodes, node("MatMul", ["c", "w"], ["y"])], "initializer": weights}
     made = load(model(graph | {"input": [value], "output": [{"name": "y"}]}), tmp_path)
     assert type(made) is kind
+
+
+def test_the_last_of_one_step_is_a_last_step(tmp_path: Path) -> None:
+    shared: Any = {"rng": 0, "dtype": np.float32}
+    net = Sequential(GRU(3, 4, **shared), LastStep(), Linear(4, 2, **shared))
+    write(net, tmp_path / "model.onnx")
+    made = onnx.load(tmp_path / "model.onnx")
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    read_again = load(made.SerializeToString(), tmp_path)
+    assert [type(layer) for layer in read_again.layers.values()] == [GRU, LastStep, Linear]
