@@ -144,7 +144,7 @@ class StateDict:
                 raise ValueError(f"layers has {twice[0]!r} twice, expected each name once")
             return self._given(layers, batch_first)
         names = list(self.parts)
-        if numbered := all(part.name.isdecimal() for part in self.parts.values()):
+        if numbered := all(name.isdecimal() for name in names):
             names.sort(key=int)
         in_order = fit(self.parts, names) if self.ordered or numbered else []
         whole_order = len(in_order) == len(names)
