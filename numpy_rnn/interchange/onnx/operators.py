@@ -42,6 +42,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "out": (),  # a parameter of functions, and no attribute
     **dict.fromkeys(("storage_order", "training_mode"), (0,)),
     "Resize.mode": ("nearest", "linear"),
+    "coordinate_transformation_mode": (
+        *("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"),
+    ),
     **dict.fromkeys(("antialias", "exclude_outside"), (0,)),
     "keep_aspect_ratio_policy": ("stretch",),
 }
@@ -124,7 +127,7 @@ def reference_of(given: Any) -> Callable[..., Any]:
     def function(*arrays: Array | None) -> Any:
         feeds = {name: x for name, x in zip(inputs, arrays, strict=True) if name}
         if given.op in ("Resize", "Upsample"):
-            _check_resized(*arrays, axes=options.get("axes"))
+            _check_resized(*arrays, options=options)
         try:
             found: Any = run(None, feeds)
             if any(np.asarray(x).dtype == object for x in [*feeds.values(), *found]):
@@ -136,9 +139,15 @@ def reference_of(given: Any) -> Callable[..., Any]:
     return function
 
 
-def _check_resized(X: Any, *given: Any, axes: Any) -> None:
-    """Raise ValueError if an output takes too much memory. Its sizes or scales are given last."""
+def _check_resized(X: Any, *given: Any, options: Any) -> None:
+    """Raise ValueError for an output of too many numbers, or one that programs compute differently.
+
+    Its sizes or scales are given last.
+    """
     shape = [*X.shape]
-    for axis, n in zip(range(X.ndim) if axes is None else axes, given[-1], strict=True):
+    for axis, n in zip(options.get("axes", range(X.ndim)), given[-1], strict=True):
         shape[axis] = n if given[-1].dtype.kind == "i" else n * shape[axis]
     check_memory(*shape)
+    aligned = options.get("coordinate_transformation_mode") == "align_corners"
+    if aligned and not np.allclose(shape, np.round(shape)):  # onnxruntime rounds them before
+        raise ValueError(f"sizes are {shape}, expected whole numbers with align_corners")

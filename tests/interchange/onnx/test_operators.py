@@ -243,6 +243,15 @@ CASES = [
     *[Case("DepthToSpace", [IMAGE], {"blocksize": 2, "mode": mode}) for mode in ("DCR", "CRD")],
     Case("SpaceToDepth", [IMAGE[:, :, :4]], {"blocksize": 2}),
     Case("Resize", [IMAGE, "", "", ints(2, 4, 3, 12)], {"mode": "linear"}, 18),
+    *[
+        Case(
+            "Resize",
+            [IMAGE, np.array([0, 0, 0.2, 0.3, 1, 1, 0.9, 1.2], np.float32), "", ints(2, 4, 3, 12)],
+            {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize"},
+            18,
+        )
+        for mode in ("nearest", "linear")
+    ],
     Case("Upsample", [LINE, np.array([1, 1, 2], np.float32)], {"mode": "nearest"}, 9),
     Case("DynamicQuantizeLinear", [X], {}, 17, 3),
     Case("QuantizeLinear", [X, np.float32(0.05), np.uint8(100)]),
@@ -364,6 +373,13 @@ def test_a_resized_output_that_would_take_all_memory_is_refused(last: Any) -> No
     graph = Graph([Node("large", "Resize", names, ("y",), opset=18)], ["x", "n"], ["y"])
     with pytest.raises(ValueError, match=r"'large' .*the output has shape"):
         graph(LINE, last)
+
+
+def test_sizes_that_programs_round_differently_are_refused() -> None:
+    options = {"coordinate_transformation_mode": "align_corners"}
+    graph = Graph([Node("r", "Resize", ("x", "", "n"), ("y",), options, 18)], ["x", "n"], ["y"])
+    with pytest.raises(ValueError, match=r"'r' \(Resize\): sizes are .*22.5.*, expected whole"):
+        graph(LINE, np.array([1, 1, 2.5]))
 
 
 def test_random_numbers_that_would_take_all_memory_are_refused() -> None:
