@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -71,23 +70,18 @@ def _sizes(config: dict[str, Any], *names: str) -> list[int]:
 
 
 def _contents(
-    kind: str,
-    layers: list[Layer],
-    unsupported: Sequence[str] = (),
-    wrap: Callable[..., Layer] = Sequential,
-    **rest: Any,
+    kind: str, model: Layer | None, unsupported: Sequence[str] = (), **rest: Any
 ) -> Contents:
-    """Return what was read as Contents. `wrap` makes the model of the layers."""
+    """Return what was read as Contents. The model is None if nothing of it is supported."""
 
-    def build() -> Layer:
+    def build() -> Layer | None:
         if unsupported:
             raise UnsupportedError(f"{kind} has {', '.join(unsupported)}: no counterpart here")
-        return wrap(*copy.deepcopy(layers))
+        return copy.deepcopy(model)
 
-    values = enumerate([layer.parameters.values for layer in layers])
-    arrays = {f"{i}.{name}": value for i, own in values for name, value in own.items()}
-    lines = [*map(repr, layers), *unsupported]
-    return Contents("audio-json", _finite(arrays), lines, build, **rest)
+    arrays = _finite({} if model is None else model.state_dict())
+    lines = [*map(repr, getattr(model, "layers", {}).values()), *unsupported]
+    return Contents("audio-json", arrays, lines, build, **rest)
 
 
 def _scaled(size: int, first: float, others: float) -> Linear:
@@ -110,25 +104,21 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
     if any(gains) and max(D, chain.size or 1) > MAX_CHANNELS:  # each is a matrix
         raise ValueError(f"it has {D} inputs and gains, expected at most {MAX_CHANNELS}")
 
-    before, after = (10 ** (gain / 20) for gain in gains)
-
-    def wrap(*layers: Layer) -> Layer:
-        whole: Layer = Residual(*layers) if skip else Sequential(*layers)
-        if not any(gains):
-            return whole
-        # The gain of the input is for the audio, not for the knobs.
-        return Sequential(_scaled(D, before, 1), whole, _scaled(chain.size or 1, after, after))
-
     settings = {k: v for k, v in model.items() if k not in ("layers", *SELF_TEST)}
+    if chain.unsupported:
+        some = Sequential(*chain.layers) if chain.layers else None
+        return _contents("RTNeural", some, chain.unsupported, settings=settings)
+    whole: Layer = Residual(*chain.layers) if skip else Sequential(*chain.layers)
     notes = [SKIPS] if skip else []
-    notes += [f"gains of {gains[0]} and {gains[1]} dB before and after"] if any(gains) else []
-    contents = _contents(
-        "RTNeural", chain.layers, chain.unsupported, wrap, settings=settings, notes=notes
-    )
-    if not chain.unsupported and all(name in model for name in SELF_TEST):
-        worst = _self_test(wrap(*chain.layers), D, *(model[name] for name in SELF_TEST))
+    if any(gains):
+        notes.append(f"gains of {gains[0]} and {gains[1]} dB before and after")
+        before, after = (10 ** (gain / 20) for gain in gains)
+        # The gain of the input is for the audio, not for the knobs.
+        whole = Sequential(_scaled(D, before, 1), whole, _scaled(chain.size or 1, after, after))
+    if all(name in model for name in SELF_TEST):
+        worst = _self_test(whole, D, *(model[name] for name in SELF_TEST))
         notes.append(f"self-test passed, worst difference {worst:.1e}")
-    return contents
+    return _contents("RTNeural", whole, settings=settings, notes=notes)
 
 
 def _entries(layers: Sequence[dict[str, Any]]) -> Iterator[Entry]:
@@ -204,11 +194,11 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     data = {"num_layers": 1, "output_size": 1, "unit_type": "LSTM", "skip": 0}
     data |= model["model_data"]
     if (kind := data.get("model", "SimpleRNN")) != "SimpleRNN":
-        return _contents("GuitarML", [], [f"a {kind}"])
+        return _contents("GuitarML", None, [f"a {kind}"])
     sizes = _sizes(data, "input_size", "hidden_size", "num_layers", "output_size")
     unit, skip = data["unit_type"], data["skip"]
     if unit not in ("LSTM", "GRU") or skip not in (0, 1):
-        return _contents("GuitarML", [], [f"unit_type {unit!r} with skip {skip!r}"])
+        return _contents("GuitarML", None, [f"unit_type {unit!r} with skip {skip!r}"])
     state = StateDict(Found(_finite(model["state_dict"])))
     whole: Any = state.build(layers=["rec", "lin"])
     rnn, linear = whole.layers.values()
@@ -216,20 +206,20 @@ def _read_guitarml(model: dict[str, Any]) -> Contents:
     if found != sizes or type(rnn).__name__ != unit or len(state.parts) > 2 or state.leftover:
         raise ValueError(f"it has {rnn!r} and {linear!r}, expected {unit} with sizes {sizes}")
     settings = {k: v for k, v in model.items() if k != "state_dict"}
-    wrap, notes = (Residual, [SKIPS]) if skip else (Sequential, [])
-    return _contents("GuitarML", [rnn, linear], (), wrap, settings=settings, notes=notes)
+    notes = [SKIPS] if skip else []
+    return _contents("GuitarML", Residual(whole) if skip else whole, settings=settings, notes=notes)
 
 
 def _read_nam(model: dict[str, Any]) -> Contents:
     """Read an LSTM of Neural Amp Modeler, which starts from a state of its own."""
     settings = {"sample_rate": 48000} | {k: v for k, v in model.items() if k != "weights"}
     if model["architecture"] != "LSTM":
-        return _contents("it", [], [f"architecture {model['architecture']}"], settings=settings)
+        return _contents("it", None, [f"architecture {model['architecture']}"], settings=settings)
     config = {n: v for n, v in model["config"].items() if n not in WITHOUT_EFFECT}
     D, H, L = sizes = _sizes(config, *SIZES)
     known = dict(zip(SIZES, sizes, strict=True)) | {"in_channels": D, "out_channels": 1}
     if unknown := [f"config {n} = {v!r}" for n, v in config.items() if v != known.get(n)]:
-        return _contents("NAM", [], unknown, settings=settings)
+        return _contents("NAM", None, unknown, settings=settings)
     rest = np.array(model["weights"], np.float32)
     total = 4 * H * (D + H) + (L - 1) * 8 * H * H + 6 * L * H + H + 1
     if rest.shape != (total,):
@@ -244,10 +234,10 @@ def _read_nam(model: dict[str, Any]) -> Contents:
         initial.append((h, c))
     arrays |= {"head.weight": rest[None, :H], "head.bias": rest[H:]}
     whole: Any = StateDict(Found(_finite(arrays))).build(layers=["rnn", "head"])
-    rnn, linear = whole.layers.values()
-    wrap = partial(InitialState, initial=(tuple(zip(*initial, strict=True)),))
+    layers = copy.deepcopy([*whole.layers.values()])
+    starting = InitialState(*layers, initial=(tuple(zip(*initial, strict=True)),))
     notes = ["the initial state is not zero"]
-    return _contents("NAM", [rnn, linear], (), wrap, settings=settings, notes=notes)
+    return _contents("NAM", starting, settings=settings, notes=notes)
 
 
 # The entry that tells the program, and its reader.
