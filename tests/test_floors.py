@@ -73,7 +73,6 @@ FLOORS = [
         "interchange.gates",
         "interchange.onnx.windows",
         "interchange.torch.numbers",
-        "interchange.torch.parts",
     ],
     [
         "interchange.keras.hdf5",
@@ -82,7 +81,7 @@ FLOORS = [
         "interchange.onnx.protobuf",
         "interchange.torch.unpickle",
     ],
-    ["interchange.torch.packed", "interchange.onnx.integers"],
+    ["interchange.torch.packed", "interchange.torch.parts", "interchange.onnx.integers"],
     ["interchange.torch.tree", "interchange.onnx.math"],
     ["interchange.onnx.operators", "interchange.torch.chain", "interchange.torch.script"],
     ["interchange.graph.nodes"],

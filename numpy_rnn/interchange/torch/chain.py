@@ -57,7 +57,7 @@ def _letter(name: str, part: Part, chain: Mapping[str, Choice], *, is_ours: bool
     if part.is_normalised:
         return "n"
     if kind is LayerNorm:  # or that of a group or an instance
-        return "n" if is_ours or part.kind or LIKE_LAYER_NORM.search(part.name) else "?"
+        return "n" if is_ours or part.module.kind or LIKE_LAYER_NORM.search(part.name) else "?"
     return "e" if kind is Embedding else "l" if kind is Linear else "r"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from numpy_rnn.arguments import constructor_arguments
 from numpy_rnn.functional.types import Array
+from numpy_rnn.interchange.torch.unpickle import Instance
 from numpy_rnn.layers import GRU, LSTM, RNN, Embedding, Layer, LayerNorm, Linear
 from numpy_rnn.parameters import at_most
 
@@ -49,10 +50,9 @@ class Choice:
 class Part:
     """Arrays that belong to one layer."""
 
+    module: Instance  # the pickled module, if there is one
     arrays: dict[str, Array] = field(default_factory=dict)  # by the names of the layer
     sources: dict[str, str] = field(default_factory=dict)  # the same, to the names of the file
-    known: dict[str, Any] = field(default_factory=dict)  # attributes of the pickled module
-    kind: str = ""  # the class of the pickled module
 
     @property
     def name(self) -> str:
@@ -63,11 +63,11 @@ class Part:
     def choices(self) -> list[Choice]:
         """The ways to read the part, the likeliest first. There may be none."""
         found = self._guesses()
-        if not IN_PYTORCH.match(self.kind) or self.is_normalised:
+        if not IN_PYTORCH.match(self.module.kind) or self.is_normalised:
             return found
-        if self.known.get("max_norm") is not None:
+        if self.module.state.get("max_norm") is not None:
             return []
-        kind = self.kind.rpartition(".")[2].removesuffix("Cell")
+        kind = self.module.kind.rpartition(".")[2].removesuffix("Cell")
         return [choice for choice in found if kind.endswith(choice.kind.__name__)]
 
     def _guesses(self) -> list[Choice]:
@@ -142,10 +142,15 @@ class Part:
 
     def make(self, choice: Choice, options: Mapping[str, Any]) -> Layer:
         """Return the layer. A ValueError says that its arrays do not fit together."""
-        known = {n: v for n, v in self.known.items() if n in ("batch_first", "eps", "padding_idx")}
+        known = {
+            n: v for n, v in self.module.state.items() if n in ("batch_first", "eps", "padding_idx")
+        }
         given: dict[str, Any] = {"rng": 0}  # of weights that are replaced
         given |= {n: v for n, v in {**options, **known}.items() if v is not None}
-        if self.known.get("mode") == "RNN_RELU" or self.known.get("nonlinearity") == "relu":
+        if (
+            self.module.state.get("mode") == "RNN_RELU"
+            or self.module.state.get("nonlinearity") == "relu"
+        ):
             given["nonlinearity"] = "relu"
         values = self._values(given.get("eps", 1e-5))
         takes = constructor_arguments(choice.kind)

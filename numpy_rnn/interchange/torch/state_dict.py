@@ -59,8 +59,7 @@ class StateDict:
                 continue
             end = f"_l{match['layer'] or 0}{match['reverse'] or ''}"
             module = found.modules.get(match["part"] or "", Instance(""))
-            made = Part(known=module.state, kind=module.kind)
-            part = parts.setdefault(unwrapped(match["part"] or ""), made)
+            part = parts.setdefault(unwrapped(match["part"] or ""), Part(module))
             own = match["plain"] or match["name"] + end
             part.arrays[own], part.sources[own] = array, source
         modules = {unwrapped(name): module for name, module in found.modules.items()}
@@ -84,7 +83,7 @@ class StateDict:
                 notes.append(f"{name or 'it'} is a BatchNorm, a Linear layer")
             biases = {n.partition("_l")[0] for n in part.arrays} & {"bias_ih", "bias_hh"}
             notes += [f"{name or 'it'} has one bias, the other is zero"] * (len(biases) == 1)
-        kinds = {part.choices[0].kind for part in self.parts.values() if not part.known}
+        kinds = {part.choices[0].kind for part in self.parts.values() if not part.module.state}
         guessed = {"nonlinearity": "tanh"} if RNN in kinds else dict[str, Any]()
         guessed |= {"batch_first": False} if kinds & {*RECURRENT.values()} else {}
         return Contents(form, self.arrays, lines, self.build, notes, settings or {}, guessed)
@@ -107,7 +106,7 @@ class StateDict:
         wide = any(array.dtype == np.float64 for array in self.arrays.values())
         dtype = (np.float64 if wide else np.float32) if dtype is None else dtype
         if batch_first is None:
-            batch_first = any(part.known.get("batch_first") for part in self.parts.values())
+            batch_first = any(part.module.state.get("batch_first") for part in self.parts.values())
         options: dict[str, Any] = {**given, "dtype": dtype, "batch_first": batch_first}
         plan = self.plan(layers, batch_first=batch_first)
         try:  # the constructors check what the shapes claim
