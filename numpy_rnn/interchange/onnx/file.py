@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,20 @@ def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
+def _of_today(node: Node) -> Node:
+    """Return a node with the attributes that old versions and the number of outputs imply."""
+    given, implied = node.attributes, dict[str, Any]()
+    if node.op == "Split":
+        implied = {"num_outputs": len(node.outputs)}
+    elif node.op in ("Softmax", "LogSoftmax") and node.opset < 13:
+        implied = {"axis": 1, "joined": 1}
+    elif node.op in ("Resize", "Upsample") and node.opset < 11 and len(node.inputs) == 2:
+        implied = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        x, scales = node.inputs
+        node = node._replace(op="Resize", inputs=(x, "", scales), opset=13)
+    return node._replace(attributes={**implied, **given})
+
+
 class Reader:
     """The bytes of a file as a Graph. `own` are the attributes of the function that it is in."""
 
@@ -128,21 +142,12 @@ class Reader:
             elif op == "Constant" and len(ends[1]) == len(attributes) == 1:
                 constants[ends[1][0]] = self._constant(ends[1][0], *attributes.items())
             else:
-                attributes = self._completed(op, attributes, ends[1])
-                nodes += with_float_weights(Node(name, op, *ends, attributes, self.opset))
+                made = _of_today(Node(name, op, *ends, attributes, self.opset))
+                nodes += with_float_weights(made)
             if op == "com.microsoft::DynamicQuantizeLSTM":
                 self.notes.append(f"{name} is int8, read as float32")
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]
         return Graph(nodes, inputs, [v["name"] for v in message["output"]], constants)
-
-    def _completed(
-        self, op: str, attributes: dict[str, Any], outputs: Sequence[str]
-    ) -> dict[str, Any]:
-        """Return attributes with those that outputs or old versions imply."""
-        implied = {"num_outputs": len(outputs)} if op == "Split" else {}
-        if op in ("Softmax", "LogSoftmax") and self.opset < 13:
-            implied = {"axis": 1, "joined": 1}
-        return implied | attributes
 
     def _body(self, key: tuple[str, ...], name: str, given: Mapping[str, Any]) -> Graph:
         """Return a function as a graph, for a call with these attributes."""

@@ -55,7 +55,7 @@ RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 RARE = RANDOM - {"Multinomial"} | {
     *("AffineGrid", "Attention", "BitShift", "Celu", "Col2Im", "Compress", "DFT", "DepthToSpace"),
     *("EyeLike", "Hardmax", "IsInf", "MeanVarianceNormalization", "Resize", "STFT"),
-    *("Shrink", "SpaceToDepth", "ThresholdedRelu", "Unique", "Upsample"),
+    *("Shrink", "SpaceToDepth", "ThresholdedRelu", "Unique"),
 }
 
 
@@ -126,7 +126,7 @@ def reference_of(given: Any) -> Callable[..., Any]:
 
     def function(*arrays: Array | None) -> Any:
         feeds = {name: x for name, x in zip(inputs, arrays, strict=True) if name}
-        if given.op in ("Resize", "Upsample"):
+        if given.op == "Resize":
             _check_resized(*arrays, options=options)
         try:
             found: Any = run(None, feeds)

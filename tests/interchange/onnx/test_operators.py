@@ -252,7 +252,11 @@ CASES = [
         )
         for mode in ("nearest", "linear")
     ],
-    Case("Upsample", [LINE, np.array([1, 1, 2], np.float32)], {"mode": "nearest"}, 9),
+    Case("Resize", [LINE, np.array([1, 1, 2], np.float32)], {}, 10),
+    *[
+        Case("Upsample", [LINE, np.array([1, 1, 2], np.float32)], {"mode": mode}, 9)
+        for mode in ("nearest", "linear")
+    ],
     Case("DynamicQuantizeLinear", [X], {}, 17, 3),
     Case("QuantizeLinear", [X, np.float32(0.05), np.uint8(100)]),
     Case("QuantizeLinear", [X, np.abs(floats(4)), np.array([1, 2, 3, 4], np.int8)], {"axis": -1}),
