@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +103,10 @@ def run_command(options: argparse.Namespace) -> None:
 
 def _prepare(make: Callable[..., run.TrainingRun], *arguments: Any) -> run.TrainingRun:
     """Return a run, which the first process makes before the others: it makes the folder."""
-    made: list[run.TrainingRun] = []
-
-    def prepare() -> None:
-        if not made:
-            made.append(make(*arguments))
-
-    world().first(prepare)
-    world().every(prepare)
-    return made[0]
+    made = cache(partial(make, *arguments))
+    for share in (world().first, world().every):
+        share(lambda: bool(made()))  # the run itself stays in its process
+    return made()
 
 
 def _check_first_step(job: run.TrainingRun, budget: TimeBudget, started: float) -> None:
