@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from numpy_rnn.apps.language_model import generate
 from numpy_rnn.apps.language_model.run import TrainingRun
 from numpy_rnn.apps.plotting import require_matplotlib
 from numpy_rnn.cli.terminal import Progress, format_duration
 from numpy_rnn.files import write_atomically
-from numpy_rnn.training import Callback, History, StepInfo, Trainer, Validation
+from numpy_rnn.text import strip_control_characters
+from numpy_rnn.training import Callback, StepInfo, Trainer
 
 LINE_EVERY = 500  # steps between two lines if there is no validation
+SAMPLE_LENGTH = 160  # characters
 
 
 class ConsoleCallback(Callback):
     """Show the speed and the losses of training, and samples of generated text.
 
-    The training loss is the moving average of `history`. A training step reads `characters`
-    characters. `sample` maps the number of a step to text that the model generates at that step.
+    The training loss is the moving average of the history.
     """
 
-    def __init__(
-        self,
-        bar: Progress,
-        characters: int,
-        history: History,
-        validation: Validation | None,
-        sample: Callable[[int], str],
-    ) -> None:
-        self.bar, self.characters = bar, characters
-        self.history, self.validation, self.sample = history, validation, sample
-        self._shown = 0  # validation losses
+    def __init__(self, job: TrainingRun, bar: Progress) -> None:
+        self.job, self.bar = job, bar
 
     def begin(self, trainer: Trainer) -> None:
         """Start the clock of this session."""
-        self._shown = len(self.validation.history) if self.validation else 0
+        validation = self.job.validation
+        self._shown = len(validation.history) if validation else 0  # validation losses
         self._first, self._start = trainer.num_steps, time.monotonic()
 
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Update the bar, and print a line if there is a new validation loss."""
-        loss = step.loss if self.history.average is None else self.history.average
+        average, settings = self.job.history.average, self.job.settings
+        loss = step.loss if average is None else average
         speed = (step.number - self._first) / max(time.monotonic() - self._start, 1e-9)
+        characters = settings.batch_size * settings.window * speed
         total = trainer.total or step.number
-        note = f"loss {loss:.3f} {bits(loss):.2f} bits {self.characters * speed:,.0f}/s"
+        note = f"loss {loss:.3f} {bits(loss):.2f} bits {characters:,.0f}/s"
         if trainer.total:
             note += f" {format_duration((total - step.number) / speed)} left"
         self.bar.reach(step.number, total, note)
-        validation = self.validation
+        validation = self.job.validation
         if validation is None:
             if step.number % LINE_EVERY == 0 or trainer.done:
                 self.bar.write(f"step {step.number:6d}  loss {loss:.4f}")
@@ -61,8 +59,19 @@ class ConsoleCallback(Callback):
                 f"step {step.number:6d}  loss {loss:.4f}  validation {held_out:.4f} nats, "
                 f"{bits(held_out):.3f} bits per character{best}"
             )
-            for line in self.sample(step.number).splitlines():
+            for line in self._sample(step.number).splitlines():
                 self.bar.write(f"  | {line}")
+
+    def _sample(self, step: int) -> str:
+        """Return text that the model generates now, drawn from a generator of the step."""
+        job = self.job
+        prompt = np.zeros(1, int)  # the first character: in most texts the end of a line
+        rng = np.random.default_rng([job.settings.seed, step])
+        tokens = generate(job.trainer.model, prompt, temperature=0.8, rng=rng)
+        end = time.monotonic() + (job.settings.time_budget or math.inf) / 100
+        tokens = itertools.takewhile(lambda _: time.monotonic() < end, tokens)
+        text = job.vocabulary.decode(itertools.islice(tokens, SAMPLE_LENGTH))
+        return strip_control_characters(text)
 
 
 def bits(nats: float) -> float:

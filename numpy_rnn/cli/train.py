@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import shlex
 import time
@@ -13,9 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from numpy_rnn.apps.language_model import generate, measure, run, seconds
+from numpy_rnn.apps.language_model import measure, run, seconds
 from numpy_rnn.cli import train_options
 from numpy_rnn.cli.display import ConsoleCallback, bits, plot_losses
 from numpy_rnn.cli.errors import (
@@ -32,13 +29,11 @@ from numpy_rnn.files import check_writable, naming
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.locks import hold, release
-from numpy_rnn.text import strip_control_characters
 from numpy_rnn.training import TimeBudget, TrainingFailedError
 from numpy_rnn.training.callbacks.json_lines import read_log
 from numpy_rnn.training.ranks import world
 
 SAVE_EVERY = "60s"
-SAMPLE_LENGTH = 160  # characters
 
 
 def add_to(commands: Any) -> None:
@@ -87,10 +82,8 @@ def run_command(options: argparse.Namespace) -> None:
                 job.log.path = Path(given["log"])
                 world().first(lambda: read_log(Path(given["log"]), job.trainer.num_steps))
         with progress(job.trainer.total or 1, "steps") as bar:
-            characters = job.settings.batch_size * job.settings.window
             if not world().rank:
-                sample = partial(_sample, job)
-                job.add(ConsoleCallback(bar, characters, job.history, job.validation, sample))
+                job.add(ConsoleCallback(job, bar))
             _fit(job, text, folder)
     if world().rank:
         return
@@ -258,14 +251,3 @@ def _conclusion(job: run.TrainingRun, folder: Path, *, ended: bool) -> list[str]
         )
     again = shlex.join(["numpy-rnn", "sample", str(folder)])
     return [*lines, f"To generate text: {again}"]
-
-
-def _sample(job: run.TrainingRun, step: int) -> str:
-    """Return text that the model generates now, drawn from a generator of the step."""
-    prompt = np.zeros(1, int)  # the first character: in most texts the end of a line
-    rng = np.random.default_rng([job.settings.seed, step])
-    tokens = generate(job.trainer.model, prompt, temperature=0.8, rng=rng)
-    end = time.monotonic() + (job.settings.time_budget or math.inf) / 100
-    tokens = itertools.takewhile(lambda _: time.monotonic() < end, tokens)
-    text = job.vocabulary.decode(itertools.islice(tokens, SAMPLE_LENGTH))
-    return strip_control_characters(text)
