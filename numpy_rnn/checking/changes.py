@@ -10,8 +10,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from numpy_rnn.checking.edits import Edit, Source, expressions, is_stored, names_in, statements
-from numpy_rnn.checking.pool import Pool, is_gradient, other_steps
+from numpy_rnn.checking.edits import Edit, Source, expressions, is_stored, names_in
+from numpy_rnn.checking.pool import AT_STEPS, IN_CODE, Pool, is_gradient, other_steps
 from numpy_rnn.checking.rules import Change, changes_of
 
 
@@ -22,9 +22,9 @@ def edits_of(source: Source, sources: Sequence[Source]) -> Iterator[Edit]:
     yield from _renamed(source, pool)
     for node in ast.walk(source.node):
         if isinstance(node, ast.For | ast.While):
-            yield from _of_loop(node, source, pool)
-    for block, i in statements(source.node):
-        yield from _in_statement(block[i], source, pool)
+            yield from _of_loop(node, pool)
+    for statement in source.statements:
+        yield from _in_statement(statement, source, pool)
 
 
 def _in_statement(statement: ast.stmt, source: Source, pool: Pool) -> Iterator[Edit]:
@@ -32,19 +32,17 @@ def _in_statement(statement: ast.stmt, source: Source, pool: Pool) -> Iterator[E
     is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     if is_text or source.ends_loop(statement):
         return
-    if source.code[source.span(statement)][:4] != b"elif":
-        for rank, cause, text in _of_statement(statement, pool):
-            yield Edit(rank, cause, statement, ((source.span(statement), text),))
+    for rank, cause, text in _of_statement(statement, pool):
+        yield Edit(rank, cause, statement, ((statement, text),))
     for place in expressions(statement, statement):
         if not isinstance(place.parent, ast.While):
-            span = source.span(place.node)
             for rank, cause, text in changes_of(place, pool):
                 if text != place.text:
                     new = text if place.is_index else f"({text})"
-                    yield Edit(rank, cause, statement, ((span, new),))
+                    yield Edit(rank, cause, statement, ((place.node, new),))
 
 
-def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[Edit]:
+def _of_loop(loop: ast.For | ast.While, pool: Pool) -> Iterator[Edit]:
     """Yield a loop with one more statement: it hands on, or adds to, what it leaves as it was."""
     nodes = [n for statement in loop.body for n in ast.walk(statement)]
     stored = {ast.unparse(n) for n in nodes if is_stored(n)}
@@ -57,7 +55,7 @@ def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[
         missing += [(rank, "=", f"{name} = {new}") for rank, values in ranked for new in values]
     sums = [n for n in nodes if isinstance(n, ast.AugAssign)]
     for name in sorted(stored & pool.made_before(loop)):  # a carry that passes no gate
-        factors = [o for o in pool.written(name) if not is_gradient(o)]
+        factors = [o for o in pool.like(name, AT_STEPS) if not is_gradient(o)]
         for factor in [*factors, *(f"(1 - {o})" for o in factors)]:
             missing.append((4, "=", f"{name} = {name} * {factor}"))
     for name in sorted(left) + pool.beside([ast.unparse(n.target) for n in sums]):
@@ -66,45 +64,44 @@ def _of_loop(loop: ast.For | ast.While, source: Source, pool: Pool) -> Iterator[
             missing += [(3, "+=", f"{name} += {new}") for new in values]
     for rank, sign, text in missing:  # a sum comes where others are
         after = sums[-1] if sums and sign == "+=" else loop.body[-1]
-        both = f"{_text(after.col_offset, after)}\n{' ' * after.col_offset}{text}"
-        yield Edit(rank, "a missing statement", after, ((source.span(after), both),))
+        both = f"{ast.unparse(after)}\n{text}"
+        yield Edit(rank, "a missing statement", after, ((after, both),))
 
 
 def _undivided(source: Source) -> Iterator[Edit]:
     """Yield the function without any division by a value: means become sums."""
-    divisions: dict[str, list[tuple[ast.stmt, slice, str]]] = {}
-    for block, i in statements(source.node):
-        for place in expressions(block[i], block[i]):
-            node, span = place.node, source.span(place.node)
+    divisions = dict[str, list[tuple[ast.stmt, ast.BinOp]]]()
+    for statement in source.statements:
+        for place in expressions(statement, statement):
+            node = place.node
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
                 found = divisions.setdefault(ast.unparse(node.right), [])
-                if not found or span.start >= found[-1][1].stop:  # not inside the one before
-                    found.append((block[i], span, f"({ast.unparse(node.left)})"))
+                if not any(source.holds(other, node) for _, other in found):
+                    found.append((statement, node))
     for found in divisions.values():
         if len(found) > 1:
-            parts = tuple((span, new) for _, span, new in found)
+            parts = tuple((node, f"({ast.unparse(node.left)})") for _, node in found)
             yield Edit(2, "a mean or a sum", found[0][0], parts)
 
 
 def _renamed(source: Source, pool: Pool) -> Iterator[Edit]:
     """Yield each statement with another value in both places where it has one."""
-    for block, i in statements(source.node):
-        places = dict[str, list[slice]]()
-        for place in expressions(block[i], block[i]):
+    for statement in source.statements:
+        places = dict[str, list[ast.expr]]()
+        for place in expressions(statement, statement):
             if pool.is_atom(place.node):
-                places.setdefault(place.text, []).append(source.span(place.node))
-        for text, spans in places.items():
-            for other in pool.own(text) if len(spans) > 1 else ():
-                parts = tuple((span, other) for span in spans)
-                yield Edit(2, "one value for another", block[i], parts)
+                places.setdefault(place.text, []).append(place.node)
+        for text, nodes in places.items():
+            for other in pool.like(text, IN_CODE) if len(nodes) > 1 else ():
+                parts = tuple((node, other) for node in nodes)
+                yield Edit(2, "one value for another", statement, parts)
 
 
 def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
     """Yield changes of a whole statement."""
-    column = statement.col_offset
     if isinstance(statement, ast.If):
-        yield 2, "a branch", _text(column, *statement.body)
-        yield 2, "a branch", _text(column, *statement.orelse) or "pass"
+        yield 2, "a branch", _text(statement.body)
+        yield 2, "a branch", _text(statement.orelse) or "pass"
     elif not isinstance(statement, ast.Return | ast.For | ast.While | ast.FunctionDef | ast.Pass):
         yield 1, "a statement too many", "pass"
     if isinstance(statement, ast.Assign):
@@ -115,7 +112,7 @@ def _of_statement(statement: ast.stmt, pool: Pool) -> Iterator[Change]:
                 yield 1, "a name for another", f"{other} = {value}"
         for index in pool.picked if is_gradient(ast.unparse(target)) else ():
             one = f"{ast.unparse(target)}[{index}] -= 1"  # the slope of a softmax's logarithm
-            yield 2, "a missing statement", f"{_text(column, statement)}\n{' ' * column}{one}"
+            yield 2, "a missing statement", f"{ast.unparse(statement)}\n{one}"
         if isinstance(target, ast.Name | ast.Subscript | ast.Attribute):
             yield 1, "= for +=", f"{ast.unparse(target)} += {value}"
     if isinstance(statement, ast.AugAssign):
@@ -140,9 +137,8 @@ def _shifted(target: Any, sign: str, value: str) -> Iterator[Change]:
             yield 1, "the wrong step", f"{new} {value.removesuffix(f'[{first}]')}[{second}]"
 
 
-def _text(column: int, *nodes: ast.stmt) -> str:
-    """Return statements as text, indented as one that begins at a column."""
-    return "\n".join(map(ast.unparse, nodes)).replace("\n", "\n" + " " * column)
+def _text(block: list[ast.stmt]) -> str:
+    return "\n".join(map(ast.unparse, block))
 
 
 def _of_target(target: ast.expr, sign: str, value: str, pool: Pool) -> Iterator[Change]:

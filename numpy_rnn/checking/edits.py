@@ -1,45 +1,53 @@
-"""A function of the code under test as text, and small changes of it."""
+"""A function of the code under test as a syntax tree, and small changes of it."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-Part = tuple[slice, str]  # a place in the code, and what is to be there
+
+class Edit(NamedTuple):
+    """Other code in one place of a function, or in several."""
+
+    rank: float
+    cause: str
+    statement: ast.stmt
+    parts: tuple[tuple[ast.AST, str], ...]  # each expression or statement, and what replaces it
+
+    def new(self) -> dict[ast.AST, Any]:
+        """Return what replaces each part: an expression, or a list of statements."""
+        return {
+            old: ast.parse(text).body if isinstance(old, ast.stmt) else _expression(text)
+            for old, text in self.parts
+        }
 
 
 class Source:
-    """The code of a function, its syntax tree, and its values when it ended."""
+    """The syntax tree of a function, and its values when it ended."""
 
     def __init__(self, function: FunctionType, values: tuple[dict[str, Any], ...]) -> None:
         lines, first = inspect.getsourcelines(function)
         node = ast.parse(textwrap.dedent("".join(lines))).body[0]
         if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
             raise TypeError(f"{function.__name__} is an expression, expected a def")
-        code = textwrap.dedent("".join(lines[node.lineno - 1 :]).expandtabs())  # no decorators
-        self.free = function.__code__.co_freevars
-        if self.free:  # a function around it has its free variables
-            code = f"def outer({', '.join(self.free)}):\n{textwrap.indent(code, ' ')}"
-        outer: Any = ast.parse(code).body[0]
-        self.function, self.values, self.code = function, values, code.encode()
-        self.node: ast.FunctionDef = outer.body[0] if self.free else outer
-        loops = (n for n in ast.walk(self.node) if isinstance(n, ast.While))
-        self._tests = names_in(*(loop.test for loop in loops))
+        node.decorator_list = []
+        ast.increment_lineno(node, first - 1)
+        self.function, self.values, self.node = function, values, node
         self.file = Path(function.__code__.co_filename).name
-        self._first_line = first + node.lineno - 1 - bool(self.free)
-        self._starts = [0]  # of the lines
-        for line in self.code.split(b"\n"):
-            self._starts.append(self._starts[-1] + len(line) + 1)
+        loops = (n for n in ast.walk(node) if isinstance(n, ast.While))
+        self._tests = names_in(*(loop.test for loop in loops))
+        self._parents = {part: n for n in ast.walk(node) for part in ast.iter_child_nodes(n)}
+        inside = (n for n in self._parents if isinstance(n, ast.stmt))
+        self.statements = sorted(inside, key=lambda n: (n.lineno, n.col_offset))
 
-    def span(self, node: Any) -> slice:
-        """Return the place of an expression or a statement."""
-        start, end = self._starts[node.lineno - 1], self._starts[node.end_lineno - 1]
-        return slice(start + node.col_offset, end + node.end_col_offset)
+    def holds(self, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether some code is a part of other code, or all of it."""
+        return node is inner or (inner in self._parents and self.holds(node, self._parents[inner]))
 
     def ends_loop(self, statement: ast.stmt) -> bool:
         """Whether what a statement writes, or calls a method of, ends a `while`."""
@@ -49,74 +57,59 @@ class Source:
         written = [*filter(is_stored, parts), *owners]
         return any(isinstance(part, ast.Name) and part.id in self._tests for part in written)
 
-    def line(self, edit: Edit) -> int:
-        """Return the line of the file that a change begins at."""
-        return self._first_line + self.code.count(b"\n", 0, edit.parts[0][0].start)
-
     def compiled(self, edit: Edit) -> CodeType | None:
         """Return the function's code with a change, or None if it does not compile."""
-        code = spliced(self.code, edit.parts)
+        name, code = self.function.__name__, self.function.__code__
+        # A function around it has its free variables.
+        outer: Any = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass")
         try:
-            found = compile(code, self.function.__code__.co_filename, "exec")
-        except (SyntaxError, ValueError):
+            outer.body[0].body = [self._changed(self.node, edit.new())]
+            found = compile(outer, code.co_filename, "exec")
+        except (SyntaxError, TypeError, ValueError):
             return None
-        for _ in range(2):  # the function, or the function around it
-            for constant in found.co_consts:
-                if isinstance(constant, CodeType):
-                    if constant.co_name == self.function.__name__:
-                        return constant if constant.co_freevars == self.free else None
-                    found = constant
-                    break
-        return None
+        for inside in ("outer", name):
+            parts = [part for part in found.co_consts if isinstance(part, CodeType)]
+            found = next(part for part in parts if part.co_name == inside)
+        return found if found.co_freevars == code.co_freevars else None
 
     def before_and_after(self, edit: Edit, longest: int) -> tuple[str, str]:
         """Return the text of the statement, or of the largest part that is not too long."""
-        texts = list(self._around(edit))
-        fitting = (both for both in texts if max(map(len, both)) <= longest and both[0] != both[1])
-        return next(fitting, texts[-1])
+        new = edit.new()
+        for node in ast.walk(edit.statement):
+            if isinstance(node, ast.expr | ast.stmt) and all(self.holds(node, old) for old in new):
+                both = _on_one_line(node), _on_one_line(self._changed(node, new))
+                if max(map(len, both)) <= longest and both[0] != both[1]:
+                    return both
+        before, after = ("; ".join(map(_on_one_line, nodes)) for nodes in (new, new.values()))
+        return before, after
 
-    def _around(self, edit: Edit) -> Iterator[tuple[str, str]]:
-        """Yield the old and the new text of all that holds the change, and of its places."""
-        nodes = [n for n in ast.walk(edit.statement) if isinstance(n, ast.expr | ast.stmt)]
-        for node in nodes:
-            span = self.span(node)
-            if all(span.start <= p.start and p.stop <= span.stop for p, _ in edit.parts):
-                moved = [
-                    (slice(p.start - span.start, p.stop - span.start), new) for p, new in edit.parts
-                ]
-                old = self.code[span]
-                before, after = (_on_one_line(c, node) for c in (old, spliced(old, moved)))
-                if before:
-                    yield before, after
-        old_parts = (" ".join(self.code[p].decode().split()) for p, _ in edit.parts)
-        yield "; ".join(old_parts), "; ".join(" ".join(new.split()) for _, new in edit.parts)
-
-
-class Edit(NamedTuple):
-    """Another text in one place of the code, or in several."""
-
-    rank: float
-    cause: str
-    statement: ast.stmt
-    parts: tuple[Part, ...]
+    def _changed(self, node: ast.AST, new: dict[ast.AST, Any]) -> Any:
+        """Return code with other code for some of its parts. It shares what holds none of them."""
+        if node in new:
+            return new[node]
+        if not any(self.holds(node, old) for old in new):
+            return node
+        copied = type(node)()
+        vars(copied).update(vars(node))
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                made = [self._changed(part, new) for part in value]
+                inner = [part if isinstance(part, list) else [part] for part in made]
+                setattr(copied, name, [part for parts in inner for part in parts])
+            elif isinstance(value, ast.AST):
+                setattr(copied, name, self._changed(value, new))
+        return copied
 
 
-def spliced(code: bytes, parts: Iterable[Part]) -> bytes:
-    """Return code with other text in some places, which do not overlap."""
-    for place, new in sorted(parts, key=lambda part: -part[0].start):
-        code = code[: place.start] + new.encode() + code[place.stop :]
-    return code
+def _expression(text: str) -> Any:
+    subscript: Any = ast.parse(f"_[{text}]", mode="eval").body  # the text may be an index
+    return subscript.slice
 
 
-def _on_one_line(code: bytes, node: ast.expr | ast.stmt) -> str:
-    """Return the code of a node on one line: of each statement its first one."""
-    text = code.decode()
-    text = f"({text})" if isinstance(node, ast.expr) else " " * node.col_offset + text
-    try:
-        body = ast.parse(textwrap.dedent(text)).body
-    except SyntaxError:  # a part of an index
-        return ""
-    lines = [ast.unparse(statement).splitlines()[0] for statement in body]
+def _on_one_line(code: Any) -> str:
+    """Return code on one line: of each statement its first one."""
+    nodes = code if isinstance(code, list) else [code]
+    lines = [ast.unparse(node).splitlines()[0] for node in nodes]
     return "; ".join(line for line in lines if line != "pass")
 
 
@@ -124,7 +117,7 @@ def one_of(edits: list[Edit], choice: str) -> Edit:
     """Return several changes of the same places as one; a global variable chooses among them."""
     if len(edits) == 1:
         return edits[0]
-    parts = list[Part]()
+    parts = list[tuple[ast.AST, str]]()
     for same in zip(*(edit.parts for edit in edits), strict=True):
         *texts, last = [text for _, text in same]
         cases = [f"{text} if {choice} == {number} else " for number, text in enumerate(texts)]
@@ -155,15 +148,6 @@ def expressions(node: ast.AST, statement: ast.stmt) -> Iterator[Place]:
         if isinstance(child, ast.expr) and not is_stored(child) and not is_called:
             yield Place(child, node, statement, ast.unparse(child))
         yield from expressions(child, statement)
-
-
-def statements(node: ast.AST) -> Iterator[tuple[list[ast.stmt], int]]:
-    """Yield each statement below a node, as a list and an index."""
-    for _, value in ast.iter_fields(node):
-        if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-            for i, statement in enumerate(value):
-                yield value, i
-                yield from statements(statement)
 
 
 def names_in(*nodes: ast.AST) -> set[str]:

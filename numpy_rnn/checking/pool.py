@@ -16,7 +16,8 @@ from numpy_rnn.checking.nested import parts_of
 DIGITS = tuple(f"{digit}]" for digit in range(10))
 MAX_PARTS = 6  # of a list or a tuple
 ZERO = r"zeros|empty|^\(?[0., ]+\)?$"  # values that are 0, or arrays of it
-NUMBERS = (np.ndarray, np.generic, int, float, complex)
+# How far an atom is from the code: in it, at a step where others are read, beside such a step.
+IN_CODE, AT_STEPS, BESIDE = range(3)
 # May be called to see the shape of a result.
 PURE = ("np.tanh", "np.exp", "np.dot", "len", "np.zeros_like", "np.outer", "np.matmul")
 
@@ -47,16 +48,14 @@ class Pool:
         for n in nodes:
             if id(n) not in called and self.is_atom(n):
                 read.setdefault(ast.unparse(n), n)
-        parts = list(self._other_parts(read))
-        self._own = dict.fromkeys([*read, *sorted(self.unused)])  # an ordered set
-        self._own |= dict.fromkeys(part for part in parts if not part.endswith(DIGITS))
-        self.atoms = self._own | dict.fromkeys(parts)
+        # How far each atom is from the code.
+        self.atoms = dict.fromkeys([*read, *sorted(self.unused)], IN_CODE)
+        for text in sorted(self._other_parts(read), key=lambda text: text.endswith(DIGITS)):
+            self.atoms.setdefault(text, AT_STEPS if text.endswith(DIGITS) else IN_CODE)
         steps, beside = self._other_steps(read.values())
-        self.atoms |= dict.fromkeys(steps)
-        self._read_at = [step for step in steps if not step.endswith(DIGITS)]
-        self._written = set(self.atoms)
-        self.atoms |= dict.fromkeys(beside)
-        self._steps = self.atoms.keys() - self._own
+        for distance, others in ((AT_STEPS, steps), (BESIDE, beside)):
+            for atom in others:
+                self.atoms.setdefault(atom, distance)
         options = [n for n in nodes if isinstance(n, ast.keyword) and n.arg]
         self.options = {ast.unparse(n): n for n in options if ast.unparse(n.value) == "True"}
         logs = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func)[-3:] == "log"]
@@ -78,15 +77,11 @@ class Pool:
             return self.is_atom(node.value)
         return isinstance(node, ast.Attribute) and node.attr != "T" and self.is_atom(node.value)
 
-    def like(self, text: str) -> list[str]:
-        """Return the other atoms of the same shape, if it is known."""
+    def like(self, text: str, farthest: int = BESIDE) -> list[str]:
+        """Return the other atoms of the same shape, if it is known, up to a distance."""
         shape = self.shape(text)
-        atoms = self.atoms if shape is not None else ()
+        atoms = [a for a, d in self.atoms.items() if d <= farthest] if shape is not None else []
         return [atom for atom in atoms if atom != text and self.shape(atom) == shape]
-
-    def written(self, text: str) -> list[str]:
-        """Return those atoms of the same shape that are not another step of one in the code."""
-        return [other for other in self.like(text) if other in self._written]
 
     def smaller(self, text: str) -> list[str]:
         """Return the atoms that broadcast to the shape of a value, such as a bias or a mask."""
@@ -105,7 +100,8 @@ class Pool:
 
         The atoms are those that the code has, or also those at the steps where it reads others.
         """
-        atoms = [*self._own, *(self._read_at if at_steps else ())]
+        atoms = [a for a, d in self.atoms.items() if d <= at_steps]
+        atoms = [a for a in atoms if not (self.atoms[a] and a.endswith(DIGITS))]
         shape, found = _axes(self.shape(text)), list[str]()
         small = {a: s for a in atoms if 0 < len(s := _axes(self.shape(a))) < 3}
         pairs = [(a, b) for a in small for b in small if is_gradient(a) != is_gradient(b)]
@@ -122,18 +118,15 @@ class Pool:
 
     def means(self, text: str) -> list[str]:
         """Return the sums and means of gradients of this shape, which normalisation takes off."""
-        alike = [a for a in (text, *self.own(text)) if is_gradient(a) and a in self._own]
+        alike = [text] if self.atoms.get(text) == IN_CODE else []
+        alike = [a for a in (*alike, *self.like(text, IN_CODE)) if is_gradient(a)]
         ways = [f"{how}({axis})" for how in ("sum", "mean") for axis in ("0", "-1, keepdims=True")]
         return [f"{a}.{way}" for a in alike for way in ways]
-
-    def own(self, text: str) -> list[str]:
-        """Return those atoms of the same shape that the code has as they are."""
-        return [other for other in self.like(text) if other in self._own]
 
     def scalars(self) -> list[str]:
         """Return the numbers in the code, other whole numbers, and one minus each."""
         numbers = [atom for atom in self.atoms if self.shape(atom) == ()]
-        found = [a for a in numbers if a in self._own or not a.endswith("]")]
+        found = [a for a in numbers if self.atoms[a] == IN_CODE or not a.endswith("]")]
         return [*found, *(f"1 - {atom}" for atom in found)]
 
     def masks(self) -> list[str]:
@@ -172,7 +165,7 @@ class Pool:
         """Return the rank of a change that brings in an atom: one without a use comes first."""
         if other in self.unused and self.shape(other) != ():
             return 0
-        return rank + (is_gradient(text) != is_gradient(other)) + (other in self._steps)
+        return rank + (is_gradient(text) != is_gradient(other)) + bool(self.atoms.get(other))
 
     def shape(self, text: str) -> Any:
         """Return the shape of a value when the function ends, or None if it is not known."""
@@ -182,9 +175,9 @@ class Pool:
                 nodes = ast.walk(ast.parse(text, mode="eval"))
                 if all(ast.unparse(n.func) in PURE for n in nodes if isinstance(n, ast.Call)):
                     value = self._value(text)
-                    kept = type(value) if getattr(value, "shape", None) is None else value.shape
-                    shape = np.shape(value) if isinstance(value, NUMBERS) else kept
-                    self._shapes[text] = tuple(shape) if isinstance(shape, tuple) else shape
+                    kind = () if isinstance(value, int | float | complex) else type(value)
+                    shape = getattr(value, "shape", None)
+                    self._shapes[text] = tuple(shape) if isinstance(shape, tuple) else kind
         return self._shapes[text]
 
     def _value(self, text: str) -> Any:

@@ -134,56 +134,51 @@ def _promising(
 ) -> Iterator[tuple[Edit, Source]]:
     """Yield the changes of what the wrong gradients depend on; later, what right ones depend on."""
     called = {source.function.__name__ for _, source in found}
-    places, known = dict[Any, slice | None](), dict[Any, list[tuple[set[str], ...]]]()
+    values = dict[ast.AST, ast.expr | None]()
+    reached = dict[ast.expr, list[tuple[set[str], set[str]]]]()
     for edit, source in found:
         (spot, _), *more = edit.parts
-        where = id(edit.statement), spot.start, spot.stop, len(more)
-        if where not in places:
-            places[where] = None if more else _changed_value(edit.statement, spot, source, called)
-        place = places[where]
-        if place is not None:
-            key = id(source), place.start, place.stop
-            if key not in known:
-                known[key] = [
-                    (trial.wrong, *trial.reached(edit.statement, source, place, restore))
-                    for trial in trials
-                ]
-            is_inside, seen = place.start <= spot.start, known[key]
-            if is_inside and any(not wrong <= moved for wrong, moved, _ in seen):
+        if spot not in values:
+            values[spot] = _changed_value(edit.statement, spot, source, called)
+        value = None if more else values[spot]
+        if value is not None:
+            if value not in reached:
+                reached[value] = [t.reached(edit.statement, source, value, restore) for t in trials]
+            pairs = list(zip((t.wrong for t in trials), reached[value], strict=True))
+            inside = source.holds(value, spot)
+            if inside and any(not wrong <= moved for wrong, (moved, _) in pairs):
                 continue
-            later = sum(not scaled <= wrong for wrong, _, scaled in seen)
+            later = sum(not scaled <= wrong for wrong, (_, scaled) in pairs)
             edit = edit._replace(rank=edit.rank + 2 * later)  # noqa: PLW2901
         yield edit, source
 
 
 def _changed_value(
-    statement: ast.stmt, place: slice, source: Source, called: set[str]
-) -> slice | None:
-    """Return the place of the value that a change at a place concerns, if it is one.
+    statement: ast.stmt, spot: ast.AST, source: Source, called: set[str]
+) -> ast.expr | None:
+    """Return the value that a change concerns, if it is one.
 
     That is what the statement computes. What a function of the code gets is also a value.
     """
-    node = getattr(statement, "value", None)
-    if node is None or source.ends_loop(statement):
+    whole = getattr(statement, "value", None)
+    if whole is None or source.ends_loop(statement):
         return None
-    found = source.span(node)
-    for part in ast.walk(node):
+    found: ast.expr = whole
+    for part in ast.walk(whole):
         name = ast.unparse(part.func).split(".")[-1] if isinstance(part, ast.Call) else ""
-        inner: list[ast.expr] = [part] if part is node else []
-        if isinstance(part, ast.Tuple) and part is node:
+        inner: list[ast.expr] = []
+        if isinstance(part, ast.Tuple) and part is whole:
             inner = part.elts
         elif isinstance(part, ast.Call) and (name in called or isinstance(statement, ast.Expr)):
             inner = part.args
-        for span in map(source.span, inner):
-            if span.start <= place.start and place.stop <= span.stop:
-                found = span
-    is_call = isinstance(statement, ast.Expr) and found == source.span(node)
-    return None if is_call else found  # of np.clip(dW, -5, 5, out=dW) no result is used
+        found = next((node for node in inner if source.holds(node, spot)), found)
+    # Of np.clip(dW, -5, 5, out=dW) no result is used.
+    return None if isinstance(statement, ast.Expr) and found is whole else found
 
 
 def _groups(found: list[tuple[Edit, Source]]) -> Iterator[tuple[list[Edit], Source]]:
     """Yield the changes in groups of one place and rank, which are compiled together."""
-    keys = ((e.rank, id(s), [(part.start, part.stop) for part, _ in e.parts]) for e, s in found)
+    keys = ((edit.rank, [node for node, _ in edit.parts]) for edit, _ in found)
     for _, pairs in groupby(zip(keys, found, strict=True), lambda pair: pair[0]):
         group = [pair for _, pair in pairs]
         for i in range(0, len(group), MAX_GROUP):
@@ -252,7 +247,7 @@ class _Trial:
                 yield name
 
     def reached(
-        self, statement: ast.stmt, source: Source, place: slice, restore: Callable[[], None]
+        self, statement: ast.stmt, source: Source, value: ast.expr, restore: Callable[[], None]
     ) -> tuple[set[str], set[str]]:
         """Return which gradients may change if a value is moved, and which do if it is scaled.
 
@@ -260,7 +255,7 @@ class _Trial:
         """
         found = [set(self.claimed), set[str]()]
         for i, how in enumerate(("((%s) * 1.01 + 0.01)", "((%s) * 1.01)")):
-            edit = Edit(0, "", statement, ((place, how % source.code[place].decode()),))
+            edit = Edit(0, "", statement, ((value, how % ast.unparse(value)),))
             for _ in _made([edit], source, restore):
                 with _attempt(self.limit):  # what is no number raises
                     new, old = self.point.claimed(), self.claimed
@@ -321,5 +316,6 @@ def _sentence(edit: Edit, source: Source) -> str:
     """Return what a change says of the cause."""
     old, new = source.before_and_after(edit, MAX_TEXT)
     change = f'with "{new}" instead of "{old}"' if new else f'without "{old}"'
-    where = f"{source.function.__name__}, line {source.line(edit)} of {source.file}"
+    line = getattr(edit.parts[0][0], "lineno", 0)
+    where = f"{source.function.__name__}, line {line} of {source.file}"
     return f"{edit.cause}? {where}: {change} {MENDED}"

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from numpy_rnn.checking.edits import Place
-from numpy_rnn.checking.pool import Pool, index_text, is_gradient, other_steps
+from numpy_rnn.checking.pool import AT_STEPS, IN_CODE, Pool, index_text, is_gradient, other_steps
 
 Change = tuple[float, str, str]  # a rank, the cause in a few words, the new text
 
@@ -210,9 +210,9 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
         adds = isinstance(parent, ast.AugAssign) and pool.shape(text) != pool.shape(target)
         if pool.shape(text) is None or adds:  # where the value is stored has the same shape
             known, alike = target, [*pool.like(target), target]
-    written = pool.written(text)
-    activations = [other for other in pool.own(known) if not is_gradient(other)]
-    others = [o for o in pool.written(known) if not is_gradient(o) and o not in activations]
+    written = pool.like(text, AT_STEPS)
+    activations = [other for other in pool.like(known, IN_CODE) if not is_gradient(other)]
+    others = [o for o in pool.like(known, AT_STEPS) if not is_gradient(o) and o not in activations]
     slopes, of_others = ([s.format(a) for a in of for s in SLOPES] for of in (activations, others))
     near = is_gradient(text)
     found = {
@@ -233,9 +233,9 @@ def _others(place: Place, pool: Pool, facts: set[str]) -> dict[str, list[str]]:
     else:
         found["written"] = written
     if "inner product" in facts:
-        factors = [a for a in pool.own(known) if not is_gradient(a)]
+        factors = [a for a in pool.like(known, IN_CODE) if not is_gradient(a)]
         found["products"] = [
-            f"{g} * {a}" for g in pool.own(known) if is_gradient(g) for a in factors
+            f"{g} * {a}" for g in pool.like(known, IN_CODE) if is_gradient(g) for a in factors
         ]
     if "whole" in facts:
         unused = sorted(name for name in pool.unused if name.startswith("d"))
