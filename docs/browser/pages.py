@@ -58,11 +58,8 @@ def grid(exercise: Exercise, answer: Any) -> dict[str, list[tuple[str, Any]]]:
     T = sizes["T"]
     steps: list[tuple[str, Any]] = []
     if dz := preactivations(context, shapes, sizes):
-        off = np.abs(dz.got - dz.expected).reshape(T, SIZES["B"], max(1, len(gates)), -1)
-        bound = dz.comparison.tolerance * np.abs(dz.expected).max(axis=(1, 2))
-        right = off.max(axis=(1, 3)) <= bound[:, None]  # (T, gates)
         names = [f"dz, gate {gate}" for gate in gates] or ["dz"]
-        steps = [(name, right[:, i].tolist()) for i, name in enumerate(names)]
+        steps = [(name, dz.right[:, i].tolist()) for i, name in enumerate(names)]
     compared = compare_all(context)
     steps += [(f"d{c.name}", _by_step(c, T)) for c in compared if "T" in axes[c.name]]
     whole = [(f"d{c.name}", c.right) for c in compared if "T" not in axes[c.name]]

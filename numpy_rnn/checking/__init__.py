@@ -5,7 +5,7 @@ Start reading in ``check.py``. ``ledger.py`` shows where a gradient comes from. 
 bugs that the checks are measured on. ``checker.py`` takes the steps of a check:
 
     what is checked     check, target, losses, objects, parameters, frameworks, nested, capture
-    its inputs          shapes, regimes, variations
+    its inputs          shapes, regimes
     its derivatives     derivatives, traced, equals
     what is wrong       compare, side_effects
     where, and why      places, locate, repair, changes, rules, pool, edits

@@ -18,7 +18,6 @@ from numpy_rnn.checking.frameworks import framework_pair
 from numpy_rnn.checking.losses import FunctionTarget
 from numpy_rnn.checking.nested import Arguments, FormError
 from numpy_rnn.checking.objects import METHODS, ObjectTarget
-from numpy_rnn.checking.regimes import GIVEN_REGIMES, choose_regimes
 from numpy_rnn.checking.report import Report
 from numpy_rnn.checking.shapes import Given, complete_sizes
 from numpy_rnn.checking.side_effects import KINDS
@@ -129,40 +128,37 @@ def check_gradients(
     ):
         if not fits:
             raise ValueError(f"check_gradients: {name} is {value!r}, expected {expected}")
-    adapted, given = read_target(target, arguments, parameters)
     first_method: Method = "complex step" if method == "auto" else method
-    settings = CheckSettings(first_method, rtol, tuple(gates or ()), seed)
-    letters, auto = complete_sizes(sizes), method == "auto"
-    check = Checker(adapted, given, letters, axes, settings, auto, keep, allow, locate)
-    drawn = any(isinstance(g, str) for g in given.values())
+    settings, auto = CheckSettings(first_method, rtol, tuple(gates or ()), seed), method == "auto"
+
+    def checked(
+        sizes: Mapping[str, int], regimes: Sequence[str] | None, *, locate: bool = False
+    ) -> Checker:
+        adapted, given = read_target(target, arguments, parameters)
+        checker = Checker(adapted, given, dict(sizes), axes, settings, auto, keep, allow, locate)
+        checker.run_all(regimes)
+        return checker
+
+    letters = complete_sizes(sizes)
     with ONE_AT_A_TIME:
-        for number, regime in enumerate(choose_regimes(regimes) if drawn else GIVEN_REGIMES):
-            if not check.run(number, regime):
-                break
-        else:
-            if regimes is None:
-                check.cross_branches()
-                check.vary()
-        report = check.report()
+        checker = checked(letters, regimes, locate=locate)
+        report = checker.report()
         if locate and seconds > 0 and not report.gradients_ok:
-            options: dict[str, Any] = {"axes": axes, "gates": gates, "parameters": parameters}
-            options |= {"method": method, "rtol": rtol, "seed": seed, "sizes": sizes}
-            options |= {"keep": keep, "allow": allow, "locate": False}  # in every regime
             before = {violation.kind for violation in report.side_effects}
             # Data that the caller gives have their T and B already.
-            fixed = "TB" if any(isinstance(g, np.ndarray) for g in given.values()) else ""
-            larger = {k: n + 1 for k, n in letters.items() if k not in fixed} | dict(sizes or {})
+            fixed = "TB" if any(isinstance(g, np.ndarray) for g in checker.given.values()) else ""
+            larger = {k: n + 1 for k, n in letters.items() if k not in fixed}
 
             def is_right() -> bool:
-                changed = check_gradients(target, *arguments, **options)
+                changed = checked(letters, None).report()
                 if not (changed.gradients_ok and before >= {v.kind for v in changed.side_effects}):
                     return False
                 with suppress(Exception):  # code that takes no other sizes
-                    others = options | {"sizes": larger, "regimes": ["usual"]}
-                    return check_gradients(target, *arguments, **others).gradients_ok
+                    others = letters | larger | dict(sizes or {})
+                    return checked(others, ["usual"]).report().gradients_ok
                 return True  # / 2 would be right for / sqrt(H) if H were 4 alone
 
-            return replace(report, suggestions=check.causes(is_right, seconds))
+            return replace(report, suggestions=checker.causes(is_right, seconds))
     return report
 
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from numpy_rnn.checking.branches import Branches, Sides
 from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compare_all, has_kink
 from numpy_rnn.checking.derivatives import is_analytic
 from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.objects import ObjectTarget
 from numpy_rnn.checking.places import guess_gates
-from numpy_rnn.checking.regimes import GIVEN_REGIMES, ONE_ROW, REGIMES, InputRegime
+from numpy_rnn.checking.regimes import (
+    GIVEN_REGIMES,
+    REGIMES,
+    Branches,
+    InputRegime,
+    Sides,
+    choose_regimes,
+    of_one,
+    variations,
+)
 from numpy_rnn.checking.repair import suggest_repair
 from numpy_rnn.checking.report import Report, worst_rows
 from numpy_rnn.checking.shapes import (
@@ -39,7 +47,6 @@ from numpy_rnn.checking.side_effects import (
 )
 from numpy_rnn.checking.target import Point, Target, in_one_line
 from numpy_rnn.checking.traced import HERE
-from numpy_rnn.checking.variations import of_one, of_one_entry, with_repeats, without_coincidences
 from numpy_rnn.functional.types import Array
 
 
@@ -65,6 +72,16 @@ class Checker:
     wrong: tuple[InputRegime, Point] | None = None  # the first inputs with a wrong gradient
     stand_ins: bool = False
     branches: Branches = field(default_factory=Branches)
+
+    def run_all(self, names: Sequence[str] | None) -> None:
+        """Check the regimes of these names. For None, check all, and what they do not reach."""
+        drawn = any(isinstance(given, str) for given in self.given.values())
+        for number, regime in enumerate(choose_regimes(names) if drawn else GIVEN_REGIMES):
+            if not self.run(number, regime):
+                return
+        if names is None:
+            self.cross_branches()
+            self.vary()
 
     def run(self, number: int, regime: InputRegime) -> bool:
         """Check one regime. Return whether to go on with the next."""
@@ -116,7 +133,8 @@ class Checker:
     def inputs(self, number: int, regime: InputRegime) -> tuple[Point, dict[str, Axes]]:
         """Return the inputs of a regime, and the axes that are known."""
         rng = np.random.default_rng([self.settings.seed, number])
-        given, sizes = of_one(self.given, self.sizes, regime.single)
+        given = self.given if regime.given is None else regime.given
+        given, sizes = of_one(given, {**self.sizes, **dict(regime.sizes)}, regime.single)
         values, axes = draw(rng, given, sizes, regime)
         drawn: dict[str, Array] = {}
         if isinstance(self.target, ObjectTarget):
@@ -247,37 +265,21 @@ class Checker:
         if self.wrong is None:
             return self.diagnosis.suggestions
         regime, point = self.wrong
-        points, sizes = [point], self.sizes
+        points = [point]
         for T in (3, 1):  # at one step only what is between steps cannot be wrong
             with contextlib.suppress(Exception):  # code that takes no other sizes
-                self.sizes = {**sizes, "T": T, "B": 2}
-                points.insert(0, self.inputs(0, regime)[0])
-        self.sizes = sizes
+                smaller = regime._replace(sizes=(*regime.sizes, ("T", T), ("B", 2)))
+                points.insert(0, self.inputs(0, smaller)[0])
         found = suggest_repair(points, self.settings.method, is_right, seconds)
         return self.diagnosis.suggestions + found
 
     def vary(self) -> None:
-        """Try what a caller's own arrays and a new object do not show.
+        """Try what neither the regimes nor a new object show.
 
-        Indices that repeat, one row, sizes that are equal by chance, a gradient that alone is
-        wanted, and the state after another pass.
+        Other forms of what was given, a gradient that alone is wanted, the state after a pass.
         """
-        given, sizes = self.given, self.sizes
-        shapes = " ".join(shape for shape in given.values() if isinstance(shape, str))
-        for name, others in (
-            ("with repeated indices", {n: with_repeats(value) for n, value in given.items()}),
-            ("of one entry", of_one_entry(given, 0)),
-            ("of one entry, axis 1", of_one_entry(given, 1)),
-        ):
-            if any(others[n] is not value for n, value in given.items()):
-                self.given = others
-                self.run(0, InputRegime(name, extra=True))
-        self.given, self.sizes = given, without_coincidences(given, sizes)
-        if self.sizes != sizes and shapes:
-            self.run(0, InputRegime("of other sizes", extra=True))
-        self.sizes = sizes
-        if "T" in shapes and "B" in shapes:
-            self.run(0, ONE_ROW)
+        for regime in variations(self.given, self.sizes):
+            self.run(0, regime)
         together = self.target.forward
         if hasattr(together, "alone"):
             self.target.forward = together.alone

@@ -7,15 +7,13 @@ early slice is wrong.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numpy_rnn.checking.derivatives import Derivative, Method, directional
 from numpy_rnn.checking.nested import Gradients
-from numpy_rnn.checking.places import Location, words
 from numpy_rnn.checking.regimes import InputRegime
 from numpy_rnn.checking.shapes import Axes
 from numpy_rnn.checking.target import Point, is_real, largest, of_real
@@ -23,8 +21,6 @@ from numpy_rnn.checking.traced import traced, tracing
 from numpy_rnn.functional.types import Array
 
 FLOAT32_RTOL = 3e-3
-MAX_EACH = 100  # above this, the worst element is not looked for, but any wrong one
-MAX_ELEMENTS = 3000  # above this, nothing is done element by element
 TRIES = 6  # runs with inputs moved by their last bits
 
 
@@ -56,7 +52,6 @@ class Comparison(NamedTuple):
     regime: str  # of the inputs
     tolerance: float
     wrong_steps: tuple[int, ...] = ()  # timesteps that are wrong; (0,) for a tensor without time
-    location: Location | None = None  # of the worst element of the latest wrong step
     problem: str | None = None  # no gradient, or one of another shape
     unresolved: int = 0  # slices too small for the method to resolve
     slices: int = 1
@@ -105,17 +100,10 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
 
     A slope computed from an output, 1 - h^2 with h near 1, has lost digits that no backward
     pass can restore. The gradient is right, and below that level it is noise. So the last bits of
-    what functions like tanh return are moved too. Code that follows the dtype of its inputs is
-    also run in extended precision, where the machine has it.
+    what functions like tanh return are moved too, if the code takes tracing arrays.
     """
     rng, point = np.random.default_rng(0), context.point
     moved = {n: np.zeros(np.shape(g)) for n, g in claimed.items() if is_real(np.asarray(g))}
-    # Code may treat float32 differently, and then be wrong in it alone.
-    single = any(v.dtype == np.float32 for v in point.values.values() if is_real(v))
-    exact_ones = {} if single else _claimed_as(point, lambda v: v.astype(np.longdouble))
-    for name, exact in exact_ones.items():
-        if name in moved and exact.shape == moved[name].shape:
-            moved[name] += _finite_change(exact, claimed[name])
     bits = 1.2e-7 if context.settings.single else 0.0
 
     def move(v: Array) -> Array:
@@ -124,12 +112,15 @@ def rounding(context: Context, claimed: Gradients) -> dict[str, Array]:
 
     for _ in range(TRIES):
         near = point._replace(values=of_real(move, point.values))
+        values, douts = of_real(traced, near.values), [traced(dout) for dout in near.own_douts()]
         with tracing(last_bits=rng):
-            inside = _claimed_as(point, lambda v: traced(np.array(v)))
-        for again in (near.claimed(), inside):
-            for name, most in moved.items():
-                if np.shape(np.asarray(again.get(name))) == most.shape:
-                    np.maximum(most, _finite_change(again[name], claimed[name]), out=most)
+            try:
+                again = near._replace(values=values, douts=douts).claimed()
+            except Exception:  # whatever code raises that was not written for such arrays
+                again = near.claimed()
+        for name, most in moved.items():
+            if np.shape(again.get(name, ())) == most.shape:
+                np.maximum(most, _finite_change(np.asarray(again[name]), claimed[name]), out=most)
     if not context.regime.optional:
         return moved
     # Where inputs are of all magnitudes, what is far below the largest is rounding.
@@ -144,45 +135,35 @@ def _finite_change(again: Array, claimed: Array) -> Array:
     return np.where(np.isfinite(change), change, 0.0)
 
 
-def _claimed_as(point: Point, convert: Callable[[Array], Array]) -> Gradients:
-    """Return the gradients with arrays of another kind, or nothing if the code refuses them."""
-    values, douts = of_real(convert, point.values), list(map(convert, point.douts))
-    try:
-        found = point._replace(values=values, douts=douts).claimed()
-    except Exception:  # whatever code raises that was not written for such arrays
-        return {}
-    return {name: np.array(g) for name, g in found.items() if is_real(np.asarray(g))}
-
-
 def _compare_one(context: Context, name: str, got: Any, slack: Array | None = None) -> Comparison:
     """Compare one gradient: along one direction, and if that shows an error along more.
 
-    The place of an error is looked for with `slack` only.
+    `slack` is from :func:`rounding`.
     """
     shape, got = context.point.values[name].shape, np.asarray(got)
     if problem := _problem(context, name, got):
         rtol, regime = _tolerance(context, name), context.regime.name
         return Comparison(name, shape, np.inf, regime, rtol, problem=problem)
 
-    def exact(direction: Array) -> Derivative:
-        return directional(context.point, {name: direction}, context.settings.method)
-
     if slack is None and context.settings.method == "complex step":
-        error, rtol = _weighted_error(context, name, got, exact), _tolerance(context, name)
+        error, rtol = _weighted_error(context, name, got), _tolerance(context, name)
         if error <= rtol:
             return Comparison(name, shape, error, context.regime.name, rtol)
-    return compare(context, name, got, exact, slack, find_place=slack is not None)
+    return _compare_slices(context, name, got, slack)
 
 
-def _weighted_error(
-    context: Context, name: str, got: Array, exact: Callable[[Array], Derivative]
-) -> float:
+def exact(context: Context, name: str, direction: Array) -> Derivative:
+    """Return the derivative along a direction of one value."""
+    return directional(context.point, {name: direction}, context.settings.method)
+
+
+def _weighted_error(context: Context, name: str, got: Array) -> float:
     """Return the error along one random direction in which every slice counts alike.
 
     A slice of the direction is divided by the largest entry of the gradient's slice. So an early
     slice of 1e-20 shows as much as a late one, in one evaluation.
     """
-    slices = _slices_of(got.shape, context.axes.get(name, ()))
+    slices = slices_of(got.shape, context.axes.get(name, ()))
     sizes = np.abs(got.ravel()[slices]).max(axis=1, initial=0.0)  # (S,)
     some = sizes[sizes > 0]
     sizes = np.where(sizes > 0, sizes, some.min() if len(some) else 1.0)
@@ -190,7 +171,7 @@ def _weighted_error(
         return np.inf
     weights = np.zeros(got.size)
     weights[slices] = _generator(context, name).standard_normal(slices.shape) / sizes[:, None]
-    value = exact(weights.reshape(got.shape)).value
+    value = exact(context, name, weights.reshape(got.shape)).value
     terms = got.ravel() * weights
     off = abs(float(terms.sum()) - value)
     return off / max(float(np.sqrt(np.sum(terms**2))), abs(value), 1e-300) if off else 0.0
@@ -214,28 +195,21 @@ def _tolerance(context: Context, name: str) -> float:
     return max(1e-8, context.regime.rtol)  # differences resolve fewer digits
 
 
-def compare(
-    context: Context,
-    name: str,
-    got: Array,
-    exact: Callable[[Array], Derivative],
-    slack: Array | None = None,
-    *,
-    find_place: bool = True,
+def _compare_slices(
+    context: Context, name: str, got: Array, slack: Array | None = None
 ) -> Comparison:
     """Compare a claimed gradient along one random direction for each time slice.
 
-    A wrong gradient agrees along a random direction with probability zero. A bisection over the
-    elements then finds one that is wrong. `exact` returns the derivative along a direction. A
-    slice below its rounding error is left unresolved. `slack` is from :func:`rounding`.
+    A wrong gradient agrees along a random direction with probability zero. A slice below its
+    rounding error is left unresolved.
     """
     rtol, rng = _tolerance(context, name), _generator(context, name)
     worst, unresolved, wrong = 0.0, 0, list[int]()
-    slices = _slices_of(got.shape, context.axes.get(name, ()))
+    slices = slices_of(got.shape, context.axes.get(name, ()))
     for t, chosen in enumerate(slices):
         direction = np.zeros(got.size)
         direction[chosen] = rng.standard_normal(len(chosen))
-        value, noise = exact(direction.reshape(got.shape))
+        value, noise = exact(context, name, direction.reshape(got.shape))
         terms = got.flat[chosen] * direction[chosen]
         error = abs(float(terms.sum()) - value)
         scale = max(float(np.sqrt(np.sum(terms**2))), abs(value))
@@ -248,36 +222,10 @@ def compare(
         worst = max(worst, error / scale if scale else 0.0)
         if error > rtol * scale:
             wrong.append(t)
-    look = wrong and find_place
-    first = wrong[first_of_backward(context)] if look else 0
-    location = _bisect(context, name, got, exact, slices[first]) if look else None
     return Comparison(
         *(name, got.shape, worst, context.regime.name, rtol),
-        *(tuple(wrong), location, None, unresolved, len(slices)),
+        *(tuple(wrong), None, unresolved, len(slices)),
     )
-
-
-def first_of_backward(context: Context) -> int:
-    """Return the index of the step that a backward pass begins with: -1, or 0.
-
-    It is 0 if forward runs from the last step to the first: its first output follows from the
-    last input, and its last output not from the first input.
-    """
-    point, axes = context.point, context.axes
-    name = next((n for n in point.real_names() if "T" in axes.get(n, ())), None)
-    if name is None:
-        return -1
-    follows, axis = list[bool](), axes[name].index("T")
-    T = point.values[name].shape[axis]
-    with contextlib.suppress(Exception):  # code that takes no other inputs
-        for here, there in ((-1, 0), (0, -1)):
-            moved = point.values[name].copy()
-            np.moveaxis(moved, axis, 0)[here] += 0.1
-            pairs = zip(point.outputs_with(), point.outputs_with(**{name: moved}), strict=True)
-            timed = [both for both in pairs if T in both[0].shape[axis : axis + 1]]
-            steps = [(a.take(there, axis), b.take(there, axis)) for a, b in timed]
-            follows.append(any(not np.array_equal(a, b) for a, b in steps))
-    return 0 if follows == [True, False] else -1
 
 
 def _problem(context: Context, name: str, got: Array) -> str | None:
@@ -291,39 +239,10 @@ def _problem(context: Context, name: str, got: Array) -> str | None:
     return text
 
 
-def _slices_of(shape: tuple[int, ...], axes: Axes) -> Array:
+def slices_of(shape: tuple[int, ...], axes: Axes) -> Array:
     """Return the flat indices of a value's elements: a row for each step, or one row."""
     indices = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     if "T" not in axes:
         return indices.reshape(1, indices.size)
     T = shape[axes.index("T")]
     return np.moveaxis(indices, axes.index("T"), 0).reshape(T, indices.size // max(T, 1))
-
-
-def _bisect(
-    context: Context,
-    name: str,
-    claimed: Array,
-    exact: Callable[[Array], Derivative],
-    elements: Array,
-) -> Location:
-    """Find an element whose claimed gradient is wrong, among these flat indices."""
-    rng = np.random.default_rng(0)
-
-    def both(elements: Array, signs: Any) -> tuple[float, float]:
-        """Return the claimed and the exact derivative along these elements."""
-        direction: Array = np.zeros(claimed.size)
-        direction[elements] = signs
-        direction = direction.reshape(claimed.shape)
-        return float(np.sum(claimed * direction)), exact(direction).value
-
-    if len(elements) <= MAX_EACH:  # the worst of all says most
-        pairs = [both(np.array([e]), 1) for e in elements]
-        elements = elements[[int(np.argmax([abs(a - b) for a, b in pairs]))]]
-    while len(elements) > 1:
-        halves = np.array_split(elements, 2)
-        errors = [abs(np.subtract(*both(h, rng.choice([-1.0, 1.0], len(h))))) for h in halves]
-        elements = halves[int(np.argmax(errors))]
-    index = tuple(int(i) for i in np.unravel_index(elements[0], claimed.shape))
-    text = words(index, context.axes.get(name, ()), claimed.shape, context.settings.gates)
-    return Location(name, text, *both(elements, 1))

@@ -17,19 +17,21 @@ Other causes are found by changes of the code, in ``repair.py``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.compare import MAX_ELEMENTS, Comparison, Context, compare, first_of_backward
-from numpy_rnn.checking.derivatives import Derivative, gradient
-from numpy_rnn.checking.places import Location, gate_name
+from numpy_rnn.checking.compare import Comparison, Context
+from numpy_rnn.checking.derivatives import gradient
+from numpy_rnn.checking.places import Location, find_place, first_of_backward, gate_name, words
 from numpy_rnn.checking.shapes import Given, draw, draw_gradients, letter_of
 from numpy_rnn.checking.side_effects import trace
 from numpy_rnn.checking.target import Point, is_real, largest
 from numpy_rnn.functional.types import Array
 
+MAX_ELEMENTS = 3000  # above this, nothing is done element by element
 CLOSE = 1e-7  # the relative distance at which a wrong gradient is taken for a suspect
 
 
@@ -52,19 +54,22 @@ def locate(
     """Find the wrong place that the other errors follow from."""
     wrong = [c for c in comparisons if not c.right]
     order = {c.name: first_use(context.point, c.name) for c in wrong}
-    located = sorted(wrong, key=lambda c: (c.location is None, -order[c.name]))
-    plain = Diagnosis(located[0].location, [])
-    if sum(v.size for v in context.point.values.values() if is_real(v)) > MAX_ELEMENTS:
-        return plain
-    try:
-        in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
-        dz = preactivations(context, given, sizes) if in_time else None
-        if dz and dz.comparison.wrong_steps:
-            return _from_preactivations(dz, context)
-        first = (in_time or located)[0]
-        return Diagnosis(first.location, _suggestions(context, first))
-    except Exception:  # code that cannot be cut in time
-        return plain
+    located = sorted(wrong, key=lambda c: (c.problem is not None, -order[c.name]))
+    if sum(v.size for v in context.point.values.values() if is_real(v)) <= MAX_ELEMENTS:
+        with contextlib.suppress(Exception):  # code that cannot be cut in time
+            in_time = [c for c in wrong if "T" in context.axes.get(c.name, ())]
+            dz = preactivations(context, given, sizes) if in_time else None
+            if dz and not dz.right.all():
+                return _from_preactivations(dz, context)
+            first = (in_time or located)[0]
+            return Diagnosis(_place(context, first), _suggestions(context, first))
+    return Diagnosis(_place(context, located[0]), [])
+
+
+def _place(context: Context, comparison: Comparison) -> Location | None:
+    if comparison.problem is not None:
+        return None
+    return find_place(context, comparison, np.asarray(context.point.claimed()[comparison.name]))
 
 
 def first_use(point: Point, name: str) -> float:
@@ -82,9 +87,17 @@ def first_use(point: Point, name: str) -> float:
 class Preactivations(NamedTuple):
     """The gradient of the pre-activations, (T, B, G), as claimed and exact."""
 
-    comparison: Comparison
     got: Array
     expected: Array
+    gates: tuple[str, ...]
+    tolerance: float
+
+    @property
+    def right(self) -> Array:
+        """Whether each step of each gate is right, (T, gates)."""
+        shape = *self.got.shape[:2], max(1, len(self.gates)), -1
+        off = np.abs(self.got - self.expected).reshape(shape).max(axis=(1, 3))
+        return np.asarray(off <= self.tolerance * np.abs(self.expected).max(axis=(1, 2))[:, None])
 
 
 def preactivations(
@@ -125,16 +138,7 @@ def _by_one_hot(
     )
     if not (dz[0].any() and dz[-1].any()):
         return None
-    units = f"{len(settings.gates)}H" if settings.gates else axes[W][1 - column]
-    here = context._replace(
-        axes=axes | {"pre-activation": ("T", "B", units)},
-        settings=settings._replace(rtol=regime.rtol),
-    )
-
-    def exact(direction: Array) -> Derivative:
-        return Derivative(float(np.sum(dz * direction)), 0.0)
-
-    return Preactivations(compare(here, "pre-activation", claimed, exact), claimed, dz)
+    return Preactivations(claimed, dz, settings.gates, regime.rtol)
 
 
 def _inputs_and_weights(context: Context) -> Iterator[tuple[str, str, str]]:
@@ -153,21 +157,22 @@ def _inputs_and_weights(context: Context) -> Iterator[tuple[str, str, str]]:
 
 def _from_preactivations(dz: Preactivations, context: Context) -> Diagnosis:
     """Return the worst element of the first wrong step, and the gates that are wrong there."""
-    gates, first = context.settings.gates, first_of_backward(context)
-    t = dz.comparison.wrong_steps[first]
+    gates, first = dz.gates, first_of_backward(context)
+    wrong_steps = tuple(np.flatnonzero(~dz.right.all(axis=1)).tolist())
+    t = wrong_steps[first]
     got, expected = dz.got[t], dz.expected[t]  # (B, G)
-    wrong_gates: list[str] = []
-    if gates:
-        by_gate = np.abs(got - expected).reshape(len(got), len(gates), -1).max(axis=(0, 2))
-        bound = dz.comparison.tolerance * np.abs(expected).max()
-        wrong_gates = [g for g, wrong in zip(gates, by_gate > bound, strict=True) if wrong]
+    wrong_gates = [gate for gate, right in zip(gates, dz.right[t], strict=False) if not right]
+    b, unit = np.unravel_index(int(np.abs(got - expected).argmax()), got.shape)
+    axes = ("T", "B", f"{len(gates)}H" if gates else "H")
+    place = words((t, int(b), int(unit)), axes, dz.got.shape, gates)
+    location = Location("pre-activation", place, float(got[b, unit]), float(expected[b, unit]))
     suggestions = []
     if gates and len(wrong_gates) < len(gates):
         suggestions.append(f"at t = {t} {_only(wrong_gates)} wrong, the others are right")
     if wrong_gates == ["i", "f", "g"]:
         suggestions.append("those are the gates that feed c: is its gradient wrong, or its carry?")
     columns, name = slice(None), "the pre-activations' gradient"
-    if first == -1 and (text := suggest_in_time(dz.got, dz.comparison.wrong_steps)):
+    if first == -1 and (text := suggest_in_time(dz.got, wrong_steps)):
         suggestions.append(f"{name} {text}")
     if len(wrong_gates) == 1:
         units = got.shape[1] // len(gates)
@@ -175,7 +180,7 @@ def _from_preactivations(dz: Preactivations, context: Context) -> Diagnosis:
         columns, name = slice(start, start + units), f"the gradient of {gate_name(wrong_gates[0])}"
     if text := suggest_whole(got[:, columns], expected[:, columns], {}):
         suggestions.append(f"at t = {t} {name} {text}")
-    return Diagnosis(dz.comparison.location, suggestions)
+    return Diagnosis(location, suggestions)
 
 
 def _only(gates: list[str]) -> str:

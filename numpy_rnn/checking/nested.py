@@ -165,7 +165,17 @@ class Arguments:
                     f"expected {len(self.trees)}: one for each of {', '.join(self.values)}"
                 )
             return dict(zip(names if len(parts) == len(names) else real, parts, strict=True))
-        for tree, part in zip(self.trees, self._in_order(parts, target, values), strict=True):
+        pairs = zip(self.trees, parts, strict=True)
+        if any(p is not None and isinstance(t, dict) != isinstance(p, dict) for t, p in pairs):
+            ordered = self.in_order(parts, values)  # a dict shows that they are not in order
+            if ordered is None:
+                kinds = ("dict" if isinstance(p, dict) else str(np.shape(p)) for p in parts)
+                raise FormError(
+                    f"{target}: backward returned ({', '.join(kinds)}), expected a gradient for "
+                    f"each of {', '.join(self.values)}, in this order"
+                )
+            parts = ordered
+        for tree, part in zip(self.trees, parts, strict=True):
             before = dict(found)
             match_gradient(tree, part, {}, found)
             if isinstance(part, dict) and found == before:
@@ -180,32 +190,20 @@ class Arguments:
                 f"{', '.join(f'd{name}' for name in list(self.values)[:3])}"
             )
 
-    def _in_order(self, parts: list[Any], target: str, values: Values) -> list[Any]:
-        """Return parts in the order of the arguments, where a dict shows that they are not."""
-
-        def fits(tree: Any, part: Any) -> bool:
-            if isinstance(tree, str) and not isinstance(part, dict):
-                return part is None or np.shape(as_gradient(part)) == np.shape(values[tree])
-            return part is None or (isinstance(tree, dict) and isinstance(part, dict))
-
-        if not any(
-            part is not None and isinstance(tree, dict) != isinstance(part, dict)
-            for tree, part in zip(self.trees, parts, strict=True)
-        ):
-            return parts
+    def in_order(self, parts: Sequence[Any], values: Values) -> list[Any] | None:
+        """Return the first part that fits each argument, None for none, if all parts fit one."""
         left, ordered = list(parts), []
         for tree in self.trees:
-            place = next((i for i, part in enumerate(left) if fits(tree, part)), None)
-            if place is None:
-                kinds = ", ".join(
-                    "dict" if isinstance(p, dict) else str(np.shape(p)) for p in parts
-                )
-                raise FormError(
-                    f"{target}: backward returned ({kinds}), expected a gradient for each of "
-                    f"{', '.join(self.values)}, in this order"
-                )
-            ordered.append(left.pop(place))
-        return ordered
+            place = next((i for i, part in enumerate(left) if fits(tree, part, values)), None)
+            ordered.append(None if place is None else left.pop(place))
+        return None if left else ordered
+
+
+def fits(tree: Any, part: Any, values: Values) -> bool:
+    """Whether something may be the gradient of an argument, by its shape."""
+    if part is None or isinstance(tree, dict) or isinstance(part, dict):
+        return part is None or isinstance(tree, dict) is isinstance(part, dict)
+    return isinstance(tree, str) and np.shape(as_gradient(part)) == np.shape(values[tree])
 
 
 def map_tree(tree: Any, function: Callable[[Any], Any]) -> Any:

@@ -24,6 +24,7 @@ from numpy_rnn.checking.nested import (
     as_leaves,
     as_tuple,
     copy_with,
+    fits,
     gradient_keys,
     match_gradient,
     path_text,
@@ -131,12 +132,12 @@ class ObjectTarget(Target):
         positions = list(range(len(extra)))
         for path in list(left):
             name, shape = str(path[-1][1]), originals[path].shape
-            fits = [i for i in positions if np.shape(extra[i]) == shape]
+            alike = [i for i in positions if np.shape(extra[i]) == shape]
             gradient: Any = None
             if {*gradient_keys(name), name} & set(named):
                 gradient = "by name"
-            elif fits:
-                gradient = fits[0]
+            elif alike:
+                gradient = alike[0]
                 positions.remove(gradient)
             elif path not in moved:
                 gradient = gradient_beside(path, shape, fresh)
@@ -148,7 +149,7 @@ class ObjectTarget(Target):
                 self.found[path_text(path).removeprefix(".")] = Parameter(path, gradient)
                 left.remove(path)
         self.overlooked = self._without_gradient(left)
-        self.overlooked += numbers_with_gradients(self.model, numbers, numbers_of(model))
+        self.overlooked += numbers_with_gradients(numbers, numbers_of(model))
         self.overlooked += gradients_that_differ(model)
 
     def _without_gradient(self, left: list[Path]) -> list[str]:
@@ -213,8 +214,7 @@ class ObjectTarget(Target):
         flat = list(returned) if several else [returned]
 
         def fit(parts: list[Any]) -> bool:
-            pairs = [(t, p) for t, p in zip(trees, parts, strict=True) if p is not None]
-            return all(isinstance(p, np.ndarray) and p.shape == values[t].shape for t, p in pairs)
+            return all(fits(t, p, values) for t, p in zip(trees, parts, strict=True))
 
         count = len(trees)
         plain = all(isinstance(t, str) and is_real(values[t]) for t in trees)
@@ -223,19 +223,10 @@ class ObjectTarget(Target):
         if self.methods[1] is None and not (plain and len(flat) >= count and fit(flat[:count])):
             return [], as_leaves(flat), {}  # a loss has the gradients of parameters
         if plain and len(flat) < count and not fit(flat + [None] * (count - len(flat))):
-            flat = self._by_shape(flat, values)
+            flat = self.arguments.in_order(flat, values) or flat
         rest = flat[count:]
         named = {k: g for part in rest if isinstance(part, dict) for k, g in part.items()}
         return flat[:count], as_leaves([p for p in rest if not isinstance(p, dict)]), named
-
-    def _by_shape(self, parts: list[Any], values: Values) -> list[Any]:
-        """Return one gradient for each argument, where some have none, if shapes tell which."""
-        left = list(parts)
-        found = [
-            left.pop(0) if left and np.shape(left[0]) == values[tree].shape else None
-            for tree in self.arguments.trees
-        ]
-        return parts if left else found
 
     def _moved(self) -> Any:
         """Return a copy of the object with all its arrays moved: weights of zero hide others."""
@@ -334,8 +325,8 @@ class ObjectTarget(Target):
             match_gradient(tree, gradient, {}, found)
         for name, value in values.items() if returned is None else ():  # kept on the object
             kept: list[Any] = [getattr(model, key, None) for key in gradient_keys(name)]
-            fits = [k for k in kept if is_real(k) and np.shape(k) == np.shape(value)]
-            found[name] = fits[0] if fits else None
+            alike = (k for k in kept if is_real(k) and np.shape(k) == np.shape(value))
+            found[name] = next(alike, None)
         for name in [*(() if own else self.arguments.values), *self.found] if named else ():
             match_gradient(name, named, named, found)
         for name, parameter in self.found.items():

@@ -20,7 +20,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from numpy_rnn.checking.nested import Path, arrays_of, gradient_keys, parts_of, path_text, walk
+from numpy_rnn.checking.nested import (
+    Path,
+    arrays_of,
+    as_leaves,
+    gradient_keys,
+    parts_of,
+    path_text,
+    walk,
+)
 from numpy_rnn.checking.target import is_real, positional
 from numpy_rnn.functional.types import Array
 from numpy_rnn.parameters import Parameters
@@ -146,25 +154,22 @@ def numbers_of(model: Any) -> dict[Path, Any]:
     return {(*path, ("attr", n)): v for path, node in parts for n, v in vars(node).items()}
 
 
-def _kind_of_numbers(value: Any) -> str:
-    """Return what an attribute is that may be a parameter and is no array, or nothing."""
-    if isinstance(value, list):
-        return "a list of numbers" if value and all(map(_kind_of_numbers, value)) else ""
-    return "a number" if type(value) in NUMBERS else ""
+def numbers_with_gradients(before: dict[Path, Any], after: dict[Path, Any]) -> list[str]:
+    """Return which numbers of an object have a gradient that its backward made.
 
-
-def numbers_with_gradients(
-    model: Any, before: dict[Path, Any], after: dict[Path, Any]
-) -> list[str]:
-    """Return which numbers of an object have a gradient that its backward made."""
-    return [
-        f"self{path_text(path)} is {what} with a gradient, expected an array: "
-        f"np.array({value if 'list' not in what else f'self{path_text(path)}'})"
-        for path, value in numbers_of(model).items()
-        if (what := _kind_of_numbers(value)) and before.get(path) is after.get(path) == value
-        for key in set(gradient_keys(str(path[-1][1])))
-        if (place := (*path[:-1], ("attr", key))) in after and after[place] is not before.get(place)
-    ]
+    `before` and `after` are from :func:`numbers_of`.
+    """
+    found = []
+    for path, value in before.items():
+        numbers = as_leaves(value)
+        keys = gradient_keys(str(path[-1][1]))
+        places = [(*path[:-1], ("attr", key)) for key in keys if type(value) is not dict]
+        made = any(place in after and after[place] is not before.get(place) for place in places)
+        if made and numbers and all(type(n) in NUMBERS for n in numbers) and after[path] == value:
+            text = f"self{path_text(path)}"
+            kind = "a list of numbers" if isinstance(value, list) else "a number"
+            found.append(f"{text} is {kind} with a gradient, expected an array: np.array({text})")
+    return found
 
 
 def gradient_beside(path: Path, shape: tuple[int, ...], made: dict[Path, Array]) -> Path | None:

@@ -65,12 +65,13 @@ def parse(name: str, shape: str, sizes: Mapping[str, int]) -> tuple[Axes, tuple[
 
 def described(given: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     """Return the arguments that were given as shapes, and what stands beside them, in words."""
-    text = ", ".join(f"{name} {shape}" for name, shape in given.items() if isinstance(shape, str))
-    numbers = [f", {n} the number {g}" for n, g in given.items() if isinstance(g, int | float)]
-    arrays = [f", {n} of shape {g.shape}" for n, g in given.items() if isinstance(g, np.ndarray)]
-    if arrays and text:  # whose sizes have to agree with those of the letters
-        numbers.append(" and " + ", ".join(f"{k} = {sizes[k]}" for k in sizes if k in text))
-    return (text + "".join(arrays + numbers)) if text else "these arguments"
+    shapes = {name: shape for name, shape in given.items() if isinstance(shape, str)}
+    if not shapes:
+        return "these arguments"
+    arrays = [f"{n} of shape {g.shape}" for n, g in given.items() if isinstance(g, np.ndarray)]
+    numbers = [f"{n} the number {g}" for n, g in given.items() if isinstance(g, int | float)]
+    letters = [f"{k} = {sizes[k]}" for k in sizes if arrays and k in "".join(shapes.values())]
+    return ", ".join([*map(" ".join, shapes.items()), *arrays, *numbers, *letters])
 
 
 def letter_of(axis: str) -> str:

@@ -258,11 +258,7 @@ def callable_name(function: Any) -> str:
 
 def argument_names(function: Callable[..., Any], count: int) -> list[str]:
     """Return the names of a function's first arguments, "argument 2" for one without a name."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        parameters = ()  # type: ignore[assignment]  # a builtin without a signature
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in positional(function) or ()]
     return [*names, *(f"argument {i}" for i in range(len(names), count))][:count]
 
 

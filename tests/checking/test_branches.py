@@ -11,8 +11,7 @@ import pytest
 
 from numpy_rnn import functional as F  # noqa: N812 (as PyTorch's users write it)
 from numpy_rnn.checking import assert_gradients, check_gradients
-from numpy_rnn.checking.branches import Branches
-from numpy_rnn.checking.regimes import InputRegime, choose_regimes
+from numpy_rnn.checking.regimes import Branches, InputRegime, choose_regimes
 from numpy_rnn.functional.types import Array
 
 SHAPES = {"x": "T B D", "h0": "B H", "W": "H D", "U": "H H", "b": "H", "V": "P H", "c": "P"}

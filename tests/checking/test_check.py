@@ -296,7 +296,7 @@ def test_wrong_shapes_missing_gradients_and_transposes_are_said() -> None:
         ({"x": "T B D", "cause_seconds": "5"}, "cause_seconds is '5', expected at least 0"),
         ({"x": (12,)}, "x is a tuple of numbers, expected a shape such as 'T B D', an array"),
         ({"x": 12}, "with W H D, b H, x the number 12: "),
-        ({"x": np.ones((2, 3, 4))}, r"W H D, b H, x of shape \(2, 3, 4\) and D = 5, H = 4: "),
+        ({"x": np.ones((2, 3, 4))}, r"W H D, b H, x of shape \(2, 3, 4\), D = 5, H = 4: "),
         ({"x": "T B D", "regimes": ["wild"]}, "'wild', expected some of usual, last-step-only"),
     ],
 )
