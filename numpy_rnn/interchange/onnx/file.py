@@ -20,6 +20,8 @@ from numpy_rnn.parameters import check_dtype
 LEAST_OPSET = 7  # before it, broadcasting was an attribute
 MAX_CALLS = 64  # of functions inside each other
 MAX_NODES = 1 << 14  # of the functions of all calls
+# Activation to its parameters, in the order of `activation_params`.
+PARAMETERS = {"LeakyRelu": ["alpha"], "HardSigmoid": ["alpha", "beta"], "Clip": ["min", "max"]}
 Message = dict[str, Any]
 
 
@@ -73,6 +75,19 @@ def _key(message: Message, name: str) -> tuple[str, ...]:
 
 def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
+
+
+def _parts(node: Node) -> list[Node]:
+    """Return what a node stands for: onnxruntime's optimiser adds activations to nodes."""
+    options = dict(node.attributes)
+    if node.op not in ("com.microsoft::FusedConv", "com.microsoft::FusedGemm"):
+        return with_float_weights(_of_today(node))
+    kind, given = options.pop("activation", ""), options.pop("activation_params", ())
+    named = dict(zip(PARAMETERS.get(kind, ()), given, strict=False))
+    named |= {k[11:]: options.pop(k) for k in [*options] if k.startswith("activation_")}
+    between = (f"{node.outputs}, before {kind}",)
+    first = node._replace(op=node.op[-4:], outputs=between, attributes=options)
+    return [first, node._replace(op=kind, inputs=between, attributes=named)]
 
 
 def _of_today(node: Node) -> Node:
@@ -142,8 +157,7 @@ class Reader:
             elif op == "Constant" and len(ends[1]) == len(attributes) == 1:
                 constants[ends[1][0]] = self._constant(ends[1][0], *attributes.items())
             else:
-                made = _of_today(Node(name, op, *ends, attributes, self.opset))
-                nodes += with_float_weights(made)
+                nodes += _parts(Node(name, op, *ends, attributes, self.opset))
             if op == "com.microsoft::DynamicQuantizeLSTM":
                 self.notes.append(f"{name} is int8, read as float32")
         inputs = [self._value(v) for v in message["input"] if v["name"] not in constants]

@@ -152,6 +152,13 @@ def Multinomial(input: Array, *, sample_size: int = 1, dtype: int = 6) -> Array:
     return chosen.astype(array_type(dtype))
 
 
+def _after_skip(
+    X: Array, skip: Array, gamma: Array, *biases: Array, epsilon: float = 1e-12
+) -> tuple[Array, ...]:
+    X = reduce(np.add, biases[1:], X + skip)
+    return *LayerNormalization(X, gamma, *biases[:1], epsilon=epsilon), X
+
+
 def Gelu(X: Array, *, approximate: str = "none") -> Any:
     if approximate == "none":
         return 0.5 * X * (1 + np.asarray(_erf(X / math.sqrt(2)), X.dtype))
@@ -206,5 +213,15 @@ SHORT: dict[str, Callable[..., Any]] = {
     "Sum": lambda *inputs: reduce(np.add, inputs),
     "Swish": lambda X, *, alpha=1.0: X * Sigmoid(X.dtype.type(alpha) * X),
     "Where": lambda condition, X, Y: np.where(condition, X, Y),  # noqa: PLW0108 (with a signature)
+    # What onnxruntime's optimiser writes.
+    "SimplifiedLayerNormalization": RMSNormalization,
+    "com.microsoft::BiasGelu": lambda A, B: Gelu(A + B),
+    "com.microsoft::FastGelu": lambda X, bias=0: Gelu(X + bias, approximate="tanh"),
+    "com.microsoft::FusedMatMul": lambda A, B, *, alpha=1.0, transA=0, transB=0: (
+        alpha * MatMul(A.swapaxes(-1, -2) if transA else A, B.swapaxes(-1, -2) if transB else B)
+    ),
+    "com.microsoft::Gelu": Gelu,
+    "com.microsoft::QuickGelu": lambda X, *, alpha=1.702: X * Sigmoid(alpha * X),
+    "com.microsoft::SkipLayerNormalization": _after_skip,
 }
 SHORT |= {op: getattr(np, name) for op, name in map(str.split, NUMPY.split(","))}

@@ -40,7 +40,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("to", "dtype"), tuple(sorted(set(DTYPES) - {BFLOAT16}))),
     "spatial": (1,),
     "out": (),  # a parameter of functions, and no attribute
-    **dict.fromkeys(("storage_order", "training_mode"), (0,)),
+    **dict.fromkeys(("storage_order", "training_mode", "transBatchA", "transBatchB"), (0,)),
     "Resize.mode": ("nearest", "linear"),
     "coordinate_transformation_mode": (
         *("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"),

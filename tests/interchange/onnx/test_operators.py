@@ -269,6 +269,21 @@ CASES = [
     Case("DequantizeLinear", [BYTES, floats(3), np.array([7, 90, 100], np.uint8)], {"axis": 1}),
     Case("DequantizeLinear", [BYTES.view("i1"), floats(4)], {"axis": -1}),
     *[
+        Case("FusedMatMul", [a, b], {"alpha": 0.5, **options}, 17, 1, MICROSOFT)
+        for a, b, options in (
+            (X, floats(2, 3, 5), {"transA": 1}),
+            (X, floats(5, 4), {"transB": 1}),
+            (X, floats(2, 3, 5), {"transA": 1, "transBatchA": 0}),
+        )
+    ],
+    *[Case(op, [X], {}, 17, 1, MICROSOFT) for op in ("Gelu", "QuickGelu")],
+    Case("BiasGelu", [X, floats(4)], {}, 17, 1, MICROSOFT),
+    *[Case("FastGelu", [X, *more], {}, 17, 1, MICROSOFT) for more in ([], [floats(4)])],
+    *[
+        Case("SkipLayerNormalization", [X, floats(2, 3, 4), *more], {}, 17, 1, MICROSOFT)
+        for more in ([floats(4)], [floats(4), floats(4)], [floats(4), floats(4), floats(4)])
+    ],
+    *[
         Case(
             "Attention",
             [floats(2, 4, 3, 5), floats(2, n, 6, 5), floats(2, n, 6, 5), *more],
@@ -290,6 +305,7 @@ CASES = [
         23,
     ),
     Case("RMSNormalization", [X, floats(4)], {"epsilon": 1e-3}, 23),
+    Case("SimplifiedLayerNormalization", [X, floats(4)], {"epsilon": 1e-3, "axis": -1}),
 ]
 
 
