@@ -10,7 +10,7 @@ one array each. A layer still sees its matrices under their names.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Never
 
 import numpy as np
@@ -319,8 +319,11 @@ def _count(shapes: Mapping[str, tuple[int, ...]]) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
-def _cut(vectors: Array, shapes: Collection[tuple[int, ...]]) -> list[Array]:
+def _cut(vectors: Array, shapes: Iterable[tuple[int, ...]]) -> list[Array]:
     """Return consecutive parts of the vectors, (2, N), as views of these shapes, (2, ...)."""
-    stops = np.cumsum([math.prod(shape) for shape in shapes], dtype=int)
-    parts = np.split(vectors, stops[:-1], axis=1) if shapes else []
-    return [part.reshape(2, *shape) for part, shape in zip(parts, shapes, strict=True)]
+    parts, start = list[Array](), 0
+    for shape in shapes:
+        stop = start + math.prod(shape)
+        parts.append(vectors[:, start:stop].reshape(2, *shape))
+        start = stop
+    return parts

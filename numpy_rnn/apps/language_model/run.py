@@ -162,8 +162,8 @@ def start(
     tokenized = read_tokens(text, None, folder, settings.encoding)
     check_training_memory(settings, len(tokenized.vocabulary))
     about = TextInfo(text.name, len(tokenized.tokens), tokenized.sha256)
-    known = settings, tokenized.vocabulary, about
-    return TrainingRun(*known, tokenized.tokens, folder / FILE, save_every, threads)
+    vocabulary, tokens, path = tokenized.vocabulary, tokenized.tokens, folder / FILE
+    return TrainingRun(settings, vocabulary, about, tokens, path, save_every, threads)
 
 
 def resume(text: Path, folder: Path, *, save_every: float = 60.0, threads: int = 1) -> TrainingRun:
