@@ -30,8 +30,7 @@ from numpy_rnn.cli.errors import UsageError
 from numpy_rnn.interchange import read as read_model
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.text import strip_control_characters
-from numpy_rnn.training import trainer
-from numpy_rnn.training.callbacks import checkpoints
+from numpy_rnn.training import checkpoint, trainer
 from tests.interchange import audio_files
 from tests.interchange import seeds as models
 from tests.interchange.keras import files as keras_files
@@ -138,7 +137,7 @@ def _checkpoints(folder: Path) -> list[bytes]:
     seeds = []
     # By the machine's clock the file would hold 40 steps or 700, each of which tests damage.
     clock = mock.Mock(monotonic=partial(next, itertools.count(0.0, 1 / 160)))
-    with mock.patch.object(trainer, "time", clock), mock.patch.object(checkpoints, "time", clock):
+    with mock.patch.object(trainer, "time", clock), mock.patch.object(checkpoint, "time", clock):
         for settings in (small, replace(timed, cell="lstm", validation_fraction=0.0)):
             run.start(_text(folder), settings, folder).trainer.fit(5)
             seeds.append((folder / run.FILE).read_bytes())

@@ -139,11 +139,11 @@ FLOORS = [
     [""],  # numpy_rnn itself
     ["training.state"],
     ["training.data", "training.schedule", "training.ranks"],
-    ["training.gradient", "training.process", "training.callback"],
+    ["training.gradient", "training.process"],
     ["training.parts"],
     ["training.trainer"],
     ["training.checkpoint"],
-    ["training.callbacks.checkpoints", "training.callbacks.losses"],
+    ["training.callbacks.losses"],
     ["training.callbacks.time_budget"],
     ["training.callbacks.json_lines"],
     ["training.callbacks"],

@@ -6,11 +6,11 @@ Optimisers are in ``optim/`` and losses in ``layers/``; models for text are in
 
 from numpy_rnn.reading import DamagedFileError
 from numpy_rnn.training import checkpoint
-from numpy_rnn.training.callback import Callback, StepInfo
 from numpy_rnn.training.callbacks import Checkpoints, History, JsonLines, TimeBudget, Validation
 from numpy_rnn.training.checkpoint import load, save
 from numpy_rnn.training.data import Batch, Examples, Source, Windows
 from numpy_rnn.training.gradient import Shards, TrainingFailedError, gradient
+from numpy_rnn.training.parts import Callback, StepInfo
 from numpy_rnn.training.process import trial_executor
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant, cosine, step_decay

@@ -1,4 +1,4 @@
-"""Checkpoints: one file with everything that the next step of a run depends on.
+"""Checkpoints: one file with everything that the next step of a run depends on, and its callback.
 
 A checkpoint is a model file (:mod:`numpy_rnn.layers.model_file`), which :func:`numpy_rnn.load`
 reads: the weights of the lowest validation loss, or of the last step if there is no validation.
@@ -10,7 +10,9 @@ the run, and the rest of the state.
 
 from __future__ import annotations
 
+import errno
 import math
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import check_kind, check_mapping, check_path
+from numpy_rnn.arguments import check_kind, check_mapping, check_number, check_path
 from numpy_rnn.files import naming
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import BESIDE, TRAINING_ENTRY, Layer, model_settings
 from numpy_rnn.reading import damaged_file_errors
 from numpy_rnn.safetensors import Reader, open_safetensors, write
 from numpy_rnn.training.gradient import TrainingFailedError
+from numpy_rnn.training.parts import Callback, StepInfo
 from numpy_rnn.training.state import STATE, check_names
 from numpy_rnn.training.trainer import Trainer
 
@@ -33,6 +36,7 @@ VERSION = 5
 FORMAT = "a checkpoint"
 ANOTHER = "a checkpoint of this trainer"
 LAST = f"{BESIDE}last"
+Identity = tuple[int, int, int]  # of a file
 MODEL, BEST = "model/", "callbacks/validation/best_parameters"  # in a state
 
 
@@ -198,3 +202,84 @@ def _split(tree: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Array],
         else:
             rest[name] = value
     return arrays, rest
+
+
+def identity(path: Path) -> Identity | None:
+    """Return numbers that change when a file is replaced; None if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class Checkpoints(Callback):
+    """Write the run to a file at intervals and at its end.
+
+    It must be the last callback, so that the file includes what the others did after a step.
+
+    Parameters
+    ----------
+    path, about
+        As for :func:`save`.
+    seconds : float
+        Time between two files.
+
+    Attributes
+    ----------
+    due : bool
+        Whether the file is written after this step; other callbacks may set it.
+    saved : int
+        The step of the last file; 0 if there is none.
+    took : float
+        Seconds in which the last file was written.
+
+    Examples
+    --------
+    >>> files = Checkpoints(Path("run.safetensors"), seconds=600)
+    """
+
+    def __init__(
+        self, path: Path | str, seconds: float = 60.0, about: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path = check_path("Checkpoints", "path", path)
+        self.seconds = check_number("Checkpoints", "seconds", seconds, lambda v: v >= 0, ">= 0")
+        self.about = None if about is None else check_mapping("Checkpoints", "about", about)
+        self.due, self.saved = False, 0
+        self._last = 0.0  # of the trainer's seconds, at the last save
+        self.took = 0.0  # seconds of the last save
+        self.resumed: Identity | None = None  # the file that the run was resumed from
+        self._found: Identity | None = None  # the file at the last look
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the file, unless another process has written it since the last look.
+
+        That is a FileExistsError, and the other's file is kept.
+        """
+        start = time.monotonic()
+        check_kind("Checkpoints.save", "trainer", trainer, Trainer)
+        trainer.ranks.first(self._check_unchanged)
+        save(self.path, trainer, self.about)
+        self.due = False
+        self.begin(trainer)
+        self.took = trainer.ranks.first(lambda: time.monotonic() - start)
+
+    def _check_unchanged(self) -> None:
+        if identity(self.path) not in (None, self._found):
+            what = f"another process has written it since step {self.saved}"
+            raise FileExistsError(errno.EEXIST, what, str(self.path))
+
+    def begin(self, trainer: Trainer) -> None:
+        """Start the clock. The run is in the file up to this step."""
+        self._found, self.resumed = self.resumed or identity(self.path), None
+        self.saved, self._last = trainer.num_steps, trainer.seconds
+
+    def after_step(self, trainer: Trainer, step: StepInfo) -> None:  # noqa: ARG002
+        """Write the file if it is time."""
+        due = self.due or trainer.seconds - self._last >= self.seconds
+        if due and not trainer.done:  # the end is written in any case
+            self.save(trainer)
+
+    def end(self, trainer: Trainer) -> None:
+        """Write the file."""
+        self.save(trainer)

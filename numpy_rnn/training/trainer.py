@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from numpy_rnn.arguments import check_above_zero, check_kind, check_size
+from numpy_rnn.arguments import check_above_zero, check_kind, check_size, optional
 from numpy_rnn.functional.types import Array
 from numpy_rnn.layers.base import Layer
 from numpy_rnn.layers.cut import list_state
@@ -30,10 +30,9 @@ from numpy_rnn.layers.losses import Loss
 from numpy_rnn.layers.validate import NotFiniteError
 from numpy_rnn.layers.workers import one_blas_thread
 from numpy_rnn.optim import Optimizer, clip_grad_norm
-from numpy_rnn.training.callback import Callback, StepInfo
 from numpy_rnn.training.data import Described, Source
 from numpy_rnn.training.gradient import Shards, TrainingFailedError, first_not_finite, gradient
-from numpy_rnn.training.parts import check_parts
+from numpy_rnn.training.parts import Callback, StepInfo, check_parts
 from numpy_rnn.training.process import defer_signals
 from numpy_rnn.training.ranks import Ranks, world
 from numpy_rnn.training.schedule import Schedule, constant
@@ -111,15 +110,13 @@ class Trainer(Described):
         self.ranks = world() if ranks is None else ranks
         self._shards = Shards(source.batch_size, shards, threads, self.ranks)
         self.shards, self.threads = self._shards.count, threads
-        if clip_norm is not None:
-            clip_norm = check_above_zero("Trainer", "clip_norm", clip_norm)
-        if schedule is not None:
-            expected = "a function of a step and the total"
-            check_kind("Trainer", "schedule", schedule, Callable, expected)
         self.model, self.criterion = model, criterion
         self.optimizer, self.source = optimizer, source
-        self.schedule = constant() if schedule is None else schedule
-        self.clip_norm, self.callbacks = clip_norm, list(callbacks)
+        schedule = constant() if schedule is None else schedule
+        expected = "a function of a step and the total"
+        self.schedule = check_kind("Trainer", "schedule", schedule, Callable, expected)
+        self.clip_norm = optional(check_above_zero)("Trainer", "clip_norm", clip_norm)
+        self.callbacks = list(callbacks)
         own = self._shards.slices[-1].stop  # rows
         self.carried = model.zero_state(own) if source.carries else None
         self.num_steps = 0

@@ -39,7 +39,7 @@ from numpy_rnn.training import (
     checkpoint,
     world,
 )
-from numpy_rnn.training.callbacks.checkpoints import identity
+from numpy_rnn.training.checkpoint import identity
 from numpy_rnn.training.state import check_names
 
 FILE = "checkpoint.safetensors"  # in the folder of a run

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from numpy_rnn.arguments import check_kind, check_path, check_size
 from numpy_rnn.files import naming, open_regular, write_atomically
-from numpy_rnn.training.callback import Callback, StepInfo
 from numpy_rnn.training.callbacks.losses import Validation
+from numpy_rnn.training.parts import Callback, StepInfo
 from numpy_rnn.training.state import finite
 from numpy_rnn.training.trainer import Trainer
 

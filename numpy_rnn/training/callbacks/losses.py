@@ -10,7 +10,7 @@ import numpy as np
 
 from numpy_rnn.arguments import check_flag, check_kind, check_number, check_size, optional
 from numpy_rnn.functional.types import Array
-from numpy_rnn.training.callback import Callback, StepInfo
+from numpy_rnn.training.parts import Callback, StepInfo
 from numpy_rnn.training.state import MAX_ENTRIES, by_step, count, finite
 from numpy_rnn.training.trainer import Trainer
 

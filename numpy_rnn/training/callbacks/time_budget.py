@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from numpy_rnn.arguments import check_above_zero, check_kind, check_size
-from numpy_rnn.training.callback import Callback, StepInfo
-from numpy_rnn.training.callbacks.checkpoints import Checkpoints
+from numpy_rnn.training.checkpoint import Checkpoints
+from numpy_rnn.training.parts import Callback, StepInfo
 from numpy_rnn.training.state import MAX_STEPS, by_step, count, seconds
 from numpy_rnn.training.trainer import Trainer
 
