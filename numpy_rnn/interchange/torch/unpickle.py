@@ -151,6 +151,7 @@ EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
 LITERAL = re.compile(
     r"(BIN)?INT[12]?|LONG[14]?|(BIN)?FLOAT|(SHORT_)?(BIN)?(STRING|UNICODE|BYTES)8?|BYTEARRAY8"
 )
+LITERALS = {opcode.name for opcode in pickletools.opcodes if LITERAL.fullmatch(opcode.name)}
 STANDARD = {*sys.stdlib_module_names, "nt"}
 
 
@@ -205,7 +206,7 @@ class Machine:
 
     def _execute(self, name: str, argument: Any) -> None:  # noqa: C901, PLR0912, PLR0915 (one case for each kind of opcode)
         stack, memo = self.stack, self.memo
-        if name in CONSTANTS or LITERAL.fullmatch(name):
+        if name in LITERALS or name in CONSTANTS:
             stack.append(CONSTANTS.get(name, argument))
             return
         match name:
