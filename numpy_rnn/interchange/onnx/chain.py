@@ -52,10 +52,11 @@ def to_sequential(graph: Graph, dtype: Any = None) -> layers.Sequential | None:
         require(len(graph.all_nodes()) <= MAX_NODES)
         with np.errstate(all="ignore"):
             first = _Walk(graph, dtype, SIZES[0])
-            walks = [_Walk(graph, dtype, sizes, first.tokens) for sizes in SIZES]
+            walks = (_Walk(graph, dtype, sizes, first.tokens) for sizes in SIZES)
+            examples = [(walk.x, walk.y) for walk in walks]  # without their weights
             for batch_first in (False, True):
                 model = first.model(batch_first)
-                if all(_agree(model, walk.x, walk.y) for walk in walks):
+                if all(_agree(model, x, y) for x, y in examples):
                     return model
     except ERRORS:
         pass
@@ -214,7 +215,8 @@ class _Walk(Run):
         elif op in ("MatMul", "Gemm"):
             require(first and not options.get("transA"))
             weight = fixed[0] if options.get("transB") else fixed[0].T
-            self._linear(weight * weight.dtype.type(alpha), fixed[1] * beta if fixed[1:] else None)
+            weight = weight if alpha == 1 else weight * weight.dtype.type(alpha)  # no copy
+            self._linear(weight, fixed[1] * beta if fixed[1:] else None)
         elif op == "Add":
             make, weights = self.layers.pop()
             require(make.func is layers.Linear and "bias" not in weights)
