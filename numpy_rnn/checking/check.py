@@ -40,7 +40,7 @@ def check_gradients(
     axes: Mapping[str, str] | None = None,
     gates: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
-    method: Literal["auto"] | Method = "auto",
+    method: Literal["auto", "complex step", "central differences"] = "auto",
     regimes: Sequence[str] | None = None,
     rtol: float | None = None,
     locate: bool = True,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numpy_rnn.checking.compare import CheckSettings, Comparison, Context, compare_all, has_kink
-from numpy_rnn.checking.derivatives import is_analytic
+from numpy_rnn.checking.derivatives import METHODS, is_analytic
 from numpy_rnn.checking.locate import NOT_LOCATED, Diagnosis, locate
 from numpy_rnn.checking.nested import FormError
 from numpy_rnn.checking.objects import ObjectTarget
@@ -49,6 +49,11 @@ from numpy_rnn.checking.target import Point, Target, in_one_line
 from numpy_rnn.checking.traced import HERE
 from numpy_rnn.functional.types import Array
 
+NOT_ANALYTIC = {  # by method, what is done about it
+    "stand-ins": "what is equal for real numbers and analytic stands in while it is differentiated",
+    "central differences": "central differences with Richardson's extrapolation are used",
+}
+
 
 @dataclass
 class Checker:
@@ -70,7 +75,6 @@ class Checker:
     notes: list[str] = field(default_factory=list)
     diagnosis: Diagnosis = NOT_LOCATED
     wrong: tuple[InputRegime, Point] | None = None  # the first inputs with a wrong gradient
-    stand_ins: bool = False
     branches: Branches = field(default_factory=Branches)
 
     def run_all(self, names: Sequence[str] | None) -> None:
@@ -152,7 +156,7 @@ class Checker:
         douts = draw_gradients(rng, result.outputs, T, regime, position)
         for dout in douts[result.received :]:
             dout[...] = 0.0
-        return Point(self.target, values, douts, self.stand_ins), axes
+        return Point(self.target, values, douts), axes
 
     def _check_types(self, point: Point) -> None:
         """Raise if there is nothing to check, or something that cannot be checked."""
@@ -178,7 +182,7 @@ class Checker:
         known = {c.name for c in self.compared if not c.right}
         first = len(self.regimes) == 1
         if first or regime.optional:
-            point = self._with_method(point, optional=regime.optional)
+            self._choose_method(point, regime)
         context = Context(point, axes, regime, self.settings)
         comparisons = compare_all(context, known)
         if first and self.settings.single:
@@ -194,10 +198,9 @@ class Checker:
         self.compared += comparisons
         some_wrong = any(not comparison.right for comparison in comparisons)
         if some_wrong and self.wrong is None:
-            self.wrong = regime, point._replace(stand_ins=self.stand_ins)
+            self.wrong = regime, point
         if self.find_location and some_wrong and self.diagnosis.location is None:
-            point = point._replace(stand_ins=self.stand_ins)
-            context = context._replace(point=point, settings=self.settings)
+            context = context._replace(settings=self.settings)
             self.diagnosis = locate(context, comparisons, self.given, self.sizes)
             self.notes += [
                 f"{name} is taken as (T, B, ...); axes={{{name!r}: 'B T D'}} would change that"
@@ -216,37 +219,27 @@ class Checker:
 
     def _other_ways(self, context: Context) -> Iterator[Context]:
         """Yield other ways to differentiate. A wrong gradient agrees with none of them."""
-        point, optional = context.point, context.regime.optional
         if len(self.regimes) == 1:
             return
-        again = self._with_method(point, optional=optional)
-        yield context._replace(point=again, settings=self.settings)
-        if optional:  # far from 1 one method may fail
+        self._choose_method(context.point, context.regime)
+        yield context._replace(settings=self.settings)
+        if context.regime.optional:  # far from 1 one method may fail
             rough = self.settings._replace(method="central differences")
             yield context._replace(settings=rough)
 
-    def _with_method(self, point: Point, *, optional: bool) -> Point:
-        """Settle how to differentiate at these values: plainly, with stand-ins, by differences."""
-        plain = not self.stand_ins
-        if not self.auto or (plain and is_analytic(point, self.real_names)):
-            return point
-        replaced = point._replace(stand_ins=True)
-        if is_analytic(replaced, self.real_names):
-            if plain:
-                self.notes.append(
-                    f"the code is not analytic: {why_not_analytic(point)}; what is equal for real "
-                    "numbers and analytic stands in while it is differentiated"
-                )
-            self.stand_ins = True
-            return replaced
-        if optional and self.regimes[0] != self.regimes[-1]:
-            return point  # its own slope may not be resolved: compared in both ways
-        self.auto, self.settings = False, self.settings._replace(method="central differences")
-        self.notes.append(
-            f"the code is not analytic: {why_not_analytic(point)}; "
-            "central differences with Richardson's extrapolation are used"
-        )
-        return point._replace(stand_ins=False)
+    def _choose_method(self, point: Point, regime: InputRegime) -> None:
+        """Go on to the first method, from the present one, that fits the code at these values."""
+        if not self.auto:
+            return
+        *exact, differences = METHODS[METHODS.index(self.settings.method) :]
+        fitting = (m for m in exact if is_analytic(point, self.real_names, m))
+        chosen = next(fitting, differences)
+        if chosen == differences and regime.optional and len(self.regimes) > 1:
+            return  # its own slope may not be resolved: compared in both ways
+        if chosen != self.settings.method:
+            why = f"the code is not analytic: {why_not_analytic(point)}"
+            self.notes.append(f"{why}; {NOT_ANALYTIC[chosen]}")
+        self.auto, self.settings = chosen != differences, self.settings._replace(method=chosen)
 
     def _settle(self, point: Point, axes: dict[str, Axes]) -> None:
         """Replace the settings that were left open, with a note if float32 decides."""
@@ -327,7 +320,9 @@ class Checker:
         self.notes += [f"allowed: {v.kind}: {v.text}" for v in meant]
         return Report(
             self.target.name,
-            self.settings.method if self.compared else "no method",
+            self.settings.method.replace("stand-ins", "complex step")
+            if self.compared
+            else "no method",
             tuple(self.regimes),
             worst_rows(self.compared),
             [v for v in self.violations if v.kind not in kinds],

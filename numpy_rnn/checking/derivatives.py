@@ -44,7 +44,9 @@ from numpy_rnn.functional.types import Array
 
 STEP = 1e-30  # h of (1)
 LEVELS = 9  # of (2): h is halved so often
-Method = Literal["complex step", "central differences"]
+# The complex step, also with what stands in for what is not analytic (``traced.py``), or (2).
+Method = Literal["complex step", "stand-ins", "central differences"]
+METHODS: tuple[Method, ...] = "complex step", "stand-ins", "central differences"
 
 
 class Derivative(NamedTuple):
@@ -57,10 +59,9 @@ class Derivative(NamedTuple):
 def directional(point: Point, directions: Mapping[str, Array], method: Method) -> Derivative:
     """Return the derivative of sum(dout * out) along directions of named values: (1) or (2)."""
     values = {name: point.values[name] for name in directions}
-    if method == "complex step":
-        outputs = point.outputs_with(
-            **{n: v + 1j * (STEP * directions[n]) for n, v in values.items()}
-        )
+    if method != "central differences":
+        moved = {n: v + 1j * (STEP * directions[n]) for n, v in values.items()}
+        outputs = point.outputs_with(moved, use_stand_ins=method == "stand-ins")
         with np.errstate(under="ignore", invalid="ignore", over="ignore"):
             total = sum(
                 float(np.sum(np.imag(out) / STEP * dout))
@@ -81,7 +82,7 @@ def _extrapolated(point: Point, directions: Mapping[str, Array]) -> Derivative:
     def slope(h: float) -> tuple[float, float]:
         up, down = (
             point.outputs_with(
-                **{n: (v + s * h * directions[n]).astype(v.dtype) for n, v in values.items()}
+                {n: (v + s * h * directions[n]).astype(v.dtype) for n, v in values.items()}
             )
             for s in (1, -1)
         )
@@ -120,7 +121,7 @@ def gradient(point: Point, name: str, method: Method) -> Array:
     return found
 
 
-def is_analytic(point: Point, names: Sequence[str]) -> bool:
+def is_analytic(point: Point, names: Sequence[str], method: Method) -> bool:
     """Whether the complex step gives the slope of central differences, for all values at once.
 
     It does not if the code refuses complex numbers, drops an imaginary part or warns. Both are
@@ -136,7 +137,7 @@ def is_analytic(point: Point, names: Sequence[str]) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            exact = directional(point, directions, "complex step").value
+            exact = directional(point, directions, method).value
     except Exception:  # whatever code raises that was not written for complex numbers
         return False
     rough = directional(point, directions, "central differences")

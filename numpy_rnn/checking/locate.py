@@ -127,7 +127,7 @@ def _by_one_hot(
         return None
     douts = draw_gradients(rng, outputs, T, regime)
     point = context.point._replace(values=values, douts=douts)
-    expected = gradient(point, W, "complex step")  # (G, T B) or (T B, G)
+    expected = gradient(point, W, settings.method)  # (G, T B) or (T B, G)
     got = point.claimed()[W]
     if got is None or np.shape(got) != expected.shape:
         return None
@@ -146,7 +146,7 @@ def _inputs_and_weights(context: Context) -> Iterator[tuple[str, str, str]]:
 
     Nothing for an object, or if the complex step is no use.
     """
-    use = context.point.target.repeatable and context.settings.method == "complex step"
+    use = context.point.target.repeatable and context.settings.method != "central differences"
     for x, a in context.axes.items() if use else ():
         if len(a) == 3 and {"T", "B"} < set(a):
             (inputs,) = set(a) - {"T", "B"}

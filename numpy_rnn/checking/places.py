@@ -74,7 +74,7 @@ def first_of_backward(context: Context) -> int:
         for here, there in ((-1, 0), (0, -1)):
             moved = point.values[name].copy()
             np.moveaxis(moved, axis, 0)[here] += 0.1
-            pairs = zip(point.outputs_with(), point.outputs_with(**{name: moved}), strict=True)
+            pairs = zip(point.outputs_with({}), point.outputs_with({name: moved}), strict=True)
             timed = [both for both in pairs if T in both[0].shape[axis : axis + 1]]
             steps = [(a.take(there, axis), b.take(there, axis)) for a, b in timed]
             follows.append(any(not np.array_equal(a, b) for a, b in steps))

@@ -49,14 +49,13 @@ class Point(NamedTuple):
     target: Target
     values: Values
     douts: list[Array]
-    stand_ins: bool = False  # whether the complex step needs them
 
-    def outputs_with(self, **changed: Array) -> tuple[Array, ...]:
+    def outputs_with(self, changed: Values, *, use_stand_ins: bool = False) -> tuple[Array, ...]:
         """Return the outputs with other arrays for some of the values."""
         if not any(map(np.iscomplexobj, changed.values())):
             return self.target.run(self.values | changed).outputs
         values = of_real(lambda v: v.astype(complex), self.values | changed)  # float32 too
-        if not self.stand_ins:
+        if not use_stand_ins:
             return self.target.run(values).outputs
         with stand_ins(*self.target.code):
             return self.target.run({n: traced(v) for n, v in values.items()}).outputs
