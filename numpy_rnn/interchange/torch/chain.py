@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from numpy_rnn.interchange.torch.parts import LIKE_LAYER_NORM, RECURRENT, Choice, Part
 from numpy_rnn.interchange.torch.tree import children
 from numpy_rnn.interchange.torch.unpickle import Instance
 from numpy_rnn.layers import Embedding, LayerNorm, Linear
 
-MAX_SEARCHED = 7  # parts whose orders are all tried
+MAX_TRIED = 5_000  # beginnings of an order
+MAX_PARTS = 100  # whose order is searched
 # The networks that are read without being told their layers: an embedding, recurrent layers whose
 # names differ in a number, and a linear layer, with a normalisation before and after the recurrent
 # ones. Between and beside other layers there is often something that only the code has.
@@ -75,11 +76,23 @@ def fit(parts: Parts, names: Sequence[str]) -> list[Choice]:
     return best
 
 
-def only_order(parts: Parts) -> dict[str, Choice]:
+def only_order(parts: Parts) -> Mapping[str, Choice]:
     """Return the only order of all parts in which the sizes fit, or nothing."""
-    orders = permutations(sorted(parts)) if len(parts) <= MAX_SEARCHED else ()
-    found = [order for order in orders if len(fit(parts, order)) == len(parts)]
-    return dict(zip(found[0], fit(parts, found[0]), strict=True)) if len(found) == 1 else {}
+    tried = [*islice(_beginnings(parts, {}), MAX_TRIED if len(parts) <= MAX_PARTS else 0)]
+    orders = {tuple(chain): chain for chain in reversed(tried) if len(chain) == len(parts)}
+    surely = len(orders) == 1 and len(tried) < MAX_TRIED
+    return next(iter(orders.values())) if surely else {}
+
+
+def _beginnings(
+    parts: Parts, chain: Mapping[str, Choice], size: int | None = None
+) -> Iterator[Mapping[str, Choice]]:
+    """Yield a chain that ends in this size, and all that go on from it."""
+    yield chain
+    for name in sorted(set(parts) - set(chain)):
+        for choice in parts[name].choices:
+            if size in (None, choice.size_in):
+                yield from _beginnings(parts, {**chain, name: choice}, choice.size_out)
 
 
 def find_gaps(names: Iterable[str], modules: Mapping[str, Instance]) -> list[str]:

@@ -225,7 +225,7 @@ def test_what_is_in_a_gap_can_be_given() -> None:
     assert repr(build(parts, layers=["0", Tanh(), "2"])).count("Tanh()") == 1
 
 
-def test_an_order_of_many_parts_is_not_searched() -> None:
+def test_a_search_for_an_order_ends() -> None:
     parts: dict[str, Array] = {}
     for n in range(30):
         parts |= recurrent(f"{chr(97 + n)}.", 1, 2, 2)
