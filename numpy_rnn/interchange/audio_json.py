@@ -16,8 +16,8 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, read_bytes
-from numpy_rnn.interchange.keras.entries import Entry
-from numpy_rnn.interchange.keras.layers import Chain
+from numpy_rnn.interchange.keras.chain import Chain
+from numpy_rnn.interchange.keras.entries import Call, Entry, Version, today
 from numpy_rnn.interchange.torch.state_dict import StateDict
 from numpy_rnn.interchange.torch.tree import Found
 from numpy_rnn.layers import Layer, Linear, Sequential
@@ -92,11 +92,16 @@ def _scaled(size: int, first: float, others: float) -> Linear:
 
 
 def _read_rtneural(model: dict[str, Any]) -> Contents:
-    (D,), chain = _sizes({"in_shape": model["in_shape"][-1]}, "in_shape"), Chain("3")
-    chain.size = D
-    for entry in _entries(model["layers"]):
-        chain.add(entry)
-    if not (chain.layers or chain.unsupported):
+    (D,), chain = _sizes({"in_shape": model["in_shape"][-1]}, "in_shape"), Chain(Version("3"))
+    chain.size, unsupported = D, list[str]()
+    entries = _entries(model["layers"])
+    for call in today([Call(entry.name, entry, ()) for entry in entries], np.dtype(np.float32)):
+        try:
+            chain.add(call.entry)
+        except UnsupportedError as error:
+            chain.size = None
+            unsupported.append(str(error))
+    if not (chain.layers or unsupported):
         raise ValueError("it has no layers, expected at least one")
     skip, gains = model.get("in_skip") or 0, [model.get(n) or 0 for n in ("in_gain", "out_gain")]
     if skip not in (0, 1) or not all(type(g) in (int, float) and abs(g) < 200 for g in gains):
@@ -105,9 +110,9 @@ def _read_rtneural(model: dict[str, Any]) -> Contents:
         raise ValueError(f"it has {D} inputs and gains, expected at most {MAX_CHANNELS}")
 
     settings = {k: v for k, v in model.items() if k not in ("layers", *SELF_TEST)}
-    if chain.unsupported:
+    if unsupported:
         some = Sequential(*chain.layers) if chain.layers else None
-        return _contents("RTNeural", some, chain.unsupported, settings=settings)
+        return _contents("RTNeural", some, unsupported, settings=settings)
     whole: Layer = Residual(*chain.layers) if skip else Sequential(*chain.layers)
     notes = [SKIPS] if skip else []
     if any(gains):
@@ -127,6 +132,8 @@ def _entries(layers: Sequence[dict[str, Any]]) -> Iterator[Entry]:
         raise ValueError(f"it has {len(layers)} layers, expected at most {MAX_LAYERS}")
     for i, layer in enumerate(layers):
         kind = KINDS.get(layer["type"], layer["type"])
+        if not isinstance(kind, str):
+            raise ValueError(f"layers[{i}] has type {kind!r}")  # noqa: TRY004 (the file is damaged)
         given = layer.get("weights", []) if kind in KINDS.values() else []
         weights = [np.array(w, np.float32) for w in given]
         config = {"activation": layer.get("activation") or None}

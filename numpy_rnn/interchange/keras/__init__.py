@@ -1,5 +1,5 @@
 """Keras's files, of Keras 1 to 3, whole models or weights alone.
 
-`file` reads one and `write` writes one; `hdf5` reads the arrays. A chain becomes `layers`, one by
-one, and a network with branches becomes a Graph, by `graph`.
+`file` reads one and `write` writes one; `hdf5` reads the arrays, and `network` the config. What it
+describes becomes layers, by `chain`, or a Graph of functions of arrays, by `graph`.
 """

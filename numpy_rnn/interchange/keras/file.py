@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,40 @@ import numpy as np
 
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import Contents, UnsupportedError, open_zip, read_bytes
-from numpy_rnn.interchange.keras.config import connected, find_shared, with_custom_names
-from numpy_rnn.interchange.keras.entries import Call, Entry, guess_class
+from numpy_rnn.interchange.keras.chain import Chain
+from numpy_rnn.interchange.keras.entries import (
+    CLASSES,
+    RECURRENT,
+    Call,
+    Entry,
+    Version,
+    renamed,
+    today,
+    with_todays_names,
+)
 from numpy_rnn.interchange.keras.graph import to_graph
 from numpy_rnn.interchange.keras.hdf5 import File, open_hdf5
-from numpy_rnn.interchange.keras.layers import Chain
-from numpy_rnn.interchange.keras.network import Network, is_training
-from numpy_rnn.interchange.keras.ranks import with_ranks
+from numpy_rnn.interchange.keras.network import Find, Network, chain_of, connected, line
+from numpy_rnn.layers import Sequential
 from numpy_rnn.reading import damaged_file_errors, parse_json
 
 FORMAT = "a Keras file"
-KERAS_1 = r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"  # ends of the names of weights
 ADVICE = {  # by whether the file has a config
     True: "an ONNX file of it, or config={name: {'class_name': ...}}, a layer that is known here",
     False: "layers=[...] in their order, and config={name: {'class_name': ...}}, as weights alone "
     "tell neither the classes of layers, nor their order, nor branches",
 }
+KERAS_1 = r"_([WUb](_\w)?|gamma|beta|running_\w+)(:0)?$"  # ends of the names of weights
+LATE = ("backward", "output", "value", "key")  # folders after "forward" and "query", the last first
+# Layers by the numbers of axes of their weights, and what is in the layer's name or those of them.
+PLAIN: list[tuple[list[int], str, str]] = [
+    ([2], "/kernel|^dense", "Dense"),
+    ([2, 1], r"/kernel|^dense|_W(:0)?\b|/vars/0\b", "Dense"),
+    ([2], "/embeddings|^embedding", "Embedding"),
+    ([1, 1, 1, 1], "", "BatchNormalization"),
+    ([1, 1], "layer_?norm", "LayerNormalization"),
+    ([], "^(input|dropout)", "InputLayer"),
+]
 ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3's weights, and of late Keras 2's
 
 
@@ -47,16 +64,19 @@ def read(path: Path) -> Contents:
         with open_zip(data) as archive:
             texts = [archive.read(name) for name in ("config.json", "metadata.json")]
             data = archive.read("model.weights.h5")
-        config, about = (with_custom_names(parse_json(text, size)) for text in texts)
+        config, about = (parse_json(text, size, renamed) for text in texts)
         version = str(about.get("keras_version", "3"))
     with open_hdf5(data) as file:
-        if version and "layers" in config["config"]:
-            whole = connected(config, find_shared(config, partial(_in_order, _variables(file))))
-        elif version:  # a class of its own, whose order of layers is code
-            whole = _guessed(file)
-        else:
+        if not version:
             whole, version = _read_hdf5(file, size)
+        elif "layers" in config["config"]:
+            whole = connected(config, _search(config, file))
+        else:  # a class of its own, whose order of layers is code
+            whole = _guessed(file)
+    return _contents(path, whole, version)
 
+
+def _contents(path: Path, whole: Network, version: str) -> Contents:
     known, guessed = any("name" in entry.config for entry in whole.entries), {}
 
     def build(
@@ -65,12 +85,14 @@ def read(path: Path) -> Contents:
         network = _corrected(whole, layers, config or {})
         with damaged_file_errors(path, FORMAT, UnsupportedError):
             try:
-                return _build(network, version)
+                return _build(network, Version(version))
+            except UnsupportedError as error:
+                reason = f"there is no counterpart here for: {error}"
             except ValueError as error:
-                as_saved = known and layers is None and config is None
-                if as_saved and not isinstance(error, UnsupportedError):
+                if known and layers is None and config is None:
                     raise  # the file is damaged
-                raise UnsupportedError(f"{error}; expected {ADVICE[known]}") from None
+                reason = str(error)
+            raise UnsupportedError(f"{reason}; expected {ADVICE[known]}")
 
     notes = [f"written by Keras {version}"]
     if not known:
@@ -79,52 +101,42 @@ def read(path: Path) -> Contents:
     stateful = [e.name for e in whole.entries if e.config.get("stateful")]
     notes += [f"{name} is stateful: give its state to the next call" for name in stateful]
     named = [(e.name, e) for e in whole.entries]
-    if not whole.is_chain:
+    if chain_of(whole.calls, whole.outputs) is None:
         named = [(str(call), call.entry) for call in whole.calls]
     return Contents(
         "keras",
         {f"{e.name}.{i}": array for e in whole.entries for i, array in enumerate(e.weights)},
         [f"{n}: {e.class_name}({str([a.shape for a in e.weights])[1:-1]})" for n, e in named],
         build,
-        [*notes, *filter(None, [whole.reason])],
+        [*notes, *whole.reasons],
         {"keras_version": version, "config": {e.name: dict(e.config) for e in whole.entries}},
         guessed,
     )
 
 
-def _build(network: Network, version: str) -> Any:
+def _build(network: Network, version: Version) -> Any:
     """Return the Sequential or the Graph. UnsupportedError names what has no counterpart."""
-    reasons, chain = [network.reason] * bool(network.reason), Chain(version)
-    reasons += [f"a mask of {name} that no layer makes" for name in _foreign_masks(network.calls)]
-    trained = [call.name for call in network.calls if is_training(call.options)]
-    reasons += [f"{name}, called with training=True" for name in trained]
+    if network.reasons:
+        raise UnsupportedError("; ".join(network.reasons))
     dtype = np.result_type(np.float32, *[a for e in network.entries for a in e.weights])
-    calls = with_ranks(network.calls, dtype)
-    if network.is_chain and not reasons:
-        model = ""
-        for call in calls:
-            if chain.masked and not chain.ended and model != call.entry.name.rpartition("/")[0]:
-                chain.unsupported.append(f"a mask that enters or leaves {model or call.entry.name}")
-            model = call.entry.name.rpartition("/")[0]
-            chain.add(call.entry)
-        if not chain.unsupported:
-            return chain.model()
-    try:
-        if not reasons:
-            return to_graph(calls, network.outputs, dtype, version)
-    except UnsupportedError as error:
-        reasons = [str(error)]
-    raise UnsupportedError(f"there is no counterpart here for: {reasons[0]}")
+    calls = today(network.calls, dtype)
+    if chain := chain_of(calls, network.outputs):
+        try:
+            return _sequential(chain, version)
+        except UnsupportedError:  # a Graph has more layers, or names all that it has not
+            pass
+    return to_graph(calls, network.outputs, dtype, version)
 
 
-def _foreign_masks(calls: Iterable[Call]) -> list[str]:
-    """Return the calls that are given another mask than the ones that layers make."""
-    made: set[Any] = set()
+def _sequential(calls: Iterable[Call], version: Version) -> Sequential:
+    chain, model = Chain(version), ""
     for call in calls:
-        config, kind = call.entry.config, call.entry.class_name
-        if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
-            made |= {(value, float(config.get("mask_value", 0))) for value in call.given}
-    return [call.name for call in calls if call.mask and call.mask not in made]
+        inside = call.entry.name.rpartition("/")[0]
+        if chain.masked and chain.rank != 2 and model != inside:
+            raise UnsupportedError(f"a mask that enters or leaves {model or call.entry.name}")
+        model = inside
+        chain.add(call.entry)
+    return chain.model()
 
 
 def _corrected(network: Network, layers: Iterable[str] | None, config: Any) -> Network:
@@ -138,26 +150,16 @@ def _corrected(network: Network, layers: Iterable[str] | None, config: Any) -> N
         raise ValueError(f"layers or config has {unknown}, expected names out of {known}")
 
     def correct(entry: Entry) -> Entry:
-        own = config.get(entry.name, {})
+        own = with_todays_names(config.get(entry.name, {}))
         kind = own.get("class_name", entry.class_name)
-        return entry._replace(class_name=kind, config={**entry.config, **own})
+        settings = {**entry.config, **own}
+        return entry._replace(class_name=CLASSES.get(kind, kind), config=settings)
 
-    entries = [*map(correct, network.entries)]
-    if layers is not None:
-        return _line(entry for name in chosen for entry in entries if entry.name == name)
-    calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
-    return network._replace(entries=entries, calls=calls)
-
-
-def _line(entries: Iterable[Entry]) -> Network:
-    """Return a network in which each layer reads the one before it."""
-    found = {entry.name: entry for entry in entries}
-    layers = [{"class_name": e.class_name, "config": {"name": n}} for n, e in found.items()]
-    network = connected(
-        {"class_name": "Sequential", "config": layers}, lambda name, _: [*found[name].weights]
-    )
-    calls = [c._replace(entry=found.get(c.entry.name, c.entry)) for c in network.calls]
-    return network._replace(entries=[*found.values()], calls=calls)
+    if layers is None:
+        calls = [call._replace(entry=correct(call.entry)) for call in network.calls]
+        return network._replace(calls=calls)
+    entries = {entry.name: correct(entry) for entry in network.entries}
+    return line([entries[name] for name in chosen])
 
 
 def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
@@ -175,10 +177,69 @@ def _read_hdf5(file: File, size: int) -> tuple[Network, str]:
         arrays = {path: np.flip(a, tuple(range(a.ndim - 2))) for path, a in arrays.items()}
     config = file.texts("", "model_config")
     if config is None:
-        guessed = [guess_class(n, [arrays[p] for p in found], found) for n, found in paths.items()]
-        return _line(guessed), version
-    settings = with_custom_names(parse_json(config[0], size))
+        guessed = [_guess_class(n, [arrays[p] for p in found], found) for n, found in paths.items()]
+        return line(guessed), version
+    settings = parse_json(config[0], size, renamed)
     return connected(settings, _Names(arrays, paths).find), version
+
+
+def _guessed(file: File) -> Network:
+    """Return the layers in a file of Keras 3's weights, each a group of variables."""
+    arrays = file.arrays("")
+    if all(path.startswith(ROOTS) for path in arrays):
+        arrays = {path.split("/", 1)[1]: array for path, array in arrays.items()}
+    inside = r"/?(\b(cell|forward_layer|backward_layer|layer|vars)/.*)"
+    groups = sorted({re.sub(inside, "", path) for path in arrays} - {""})
+    if not groups:
+        raise ValueError("it has neither layer_names nor layers")
+    paths = {name: [path for path in arrays if path.startswith(f"{name}/")] for name in groups}
+    network = line([_guess_class(n, _variables(arrays, n), found) for n, found in paths.items()])
+    reason = f"{groups}, whose order the file does not have"
+    return network._replace(reasons=[reason] if len(groups) > 1 else [])
+
+
+def _search(config: dict[str, Any], file: File) -> Find:
+    """Return a search for Keras 3's weights. A layer of several models has them in one of these."""
+    variables = file.arrays(ROOTS[0]) | file.arrays(ROOTS[1])  # of late Keras 2
+    variables = {path.replace(ROOTS[1], ROOTS[0]): array for path, array in variables.items()}
+    known: dict[tuple[str, str], list[Array]] = {}
+
+    def search(name: str, group: str) -> list[Array]:
+        key = name.rpartition("/")[2], re.sub(r"_\d+$", "", group.rpartition("/")[2])
+        known[key] = _variables(variables, group) or known.get(key, [])
+        return known[key]
+
+    connected(config, search)
+    return search
+
+
+def _guess_class(name: str, weights: Sequence[Array], names: Sequence[str]) -> Entry:
+    """Return an entry for weights without a config. Their names tell what their shapes do not."""
+    ranks, text = [w.ndim for w in weights], " ".join([name, *names])
+    both = "backward" in text
+    count = len(weights) // (1 + both)
+    state = weights[1].shape if ranks[1:2] == [2] else (1, 0)
+    known = {gates: kind for kind, (_, _, gates, _) in RECURRENT.items()}
+    kind = {9: "GRU", 12: "LSTM"}.get(count) or known.get(state[1] // max(state[0], 1))
+    if kind and count in (2, 3, 9, 12) and re.search(r"recurrent_kernel|cell/|_U(_|\b)", text):
+        config: dict[str, Any] = {"return_sequences": True}
+        if not both:
+            return Entry(name, kind, config, weights)
+        inner = {"layer": {"class_name": kind, "config": config}}
+        return Entry(name, "Bidirectional", inner, weights)
+    kinds = [kind for form, end, kind in PLAIN if form == ranks and re.search(end, text)]
+    return Entry(name, [*kinds, "unknown"][0], {}, weights)
+
+
+def _variables(arrays: Mapping[str, Array], group: str) -> list[Array]:
+    """Return the variables below a group of Keras 3, in the order in which a layer has them."""
+    paths = [path.rsplit("/", 1) for path in arrays if path.startswith(f"{group}/")]
+
+    def place(path: list[str]) -> tuple[Any, ...]:
+        folders = path[0][len(group) :]
+        return [f"/{part}_" in folders for part in LATE], path[0], int(path[1])
+
+    return [arrays["/".join(path)] for path in sorted(paths, key=place)]
 
 
 class _Names:
@@ -207,36 +268,3 @@ class _Names:
         for inside in self.inside:
             found = found or inside.get((model, last), [])
         return [self.arrays[path] for path in found]
-
-
-def _guessed(file: File) -> Network:
-    """Return the layers in a file of Keras 3's weights, each a group of variables."""
-    arrays = file.arrays("")
-    if all(path.startswith(ROOTS) for path in arrays):
-        arrays = {path.split("/", 1)[1]: array for path, array in arrays.items()}
-    inside = r"/?(\b(cell|forward_layer|backward_layer|layer|vars)/.*)"
-    groups = sorted({re.sub(inside, "", path) for path in arrays} - {""})
-    if not groups:
-        raise ValueError("it has neither layer_names nor layers")
-    below = {name: [path for path in arrays if path.startswith(f"{name}/")] for name in groups}
-    entries = [guess_class(n, _in_order(arrays, "", n), paths) for n, paths in below.items()]
-    order = f"{groups}, whose order the file does not have"
-    return _line(entries)._replace(reason=order if len(groups) > 1 else "")
-
-
-def _variables(file: File) -> dict[str, Array]:
-    """Return the arrays of Keras 3's layers, and of late Keras 2's, by the same paths."""
-    arrays = file.arrays(ROOTS[0]) | file.arrays(ROOTS[1])
-    return {path.replace(ROOTS[1], ROOTS[0]): array for path, array in arrays.items()}
-
-
-def _in_order(arrays: Mapping[str, Array], name: str, group: str) -> list[Array]:  # noqa: ARG001 (other files tell by the name)
-    """Return the variables below a group, the forward direction's and attention's first."""
-    paths = [path.rsplit("/", 1) for path in arrays if path.startswith(f"{group}/")]
-    late = ("key", "value", "output", "backward")  # after "query" and "forward"
-
-    def place(path: list[str]) -> tuple[Any, ...]:
-        below = path[0][len(group) :]
-        return [f"/{part}_" in below for part in late][::-1], path[0], int(path[1])
-
-    return [arrays["/".join(path)] for path in sorted(paths, key=place)]

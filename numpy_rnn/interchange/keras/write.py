@@ -15,7 +15,7 @@ from numpy_rnn.files import write_atomically
 from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.contents import UnsupportedError
 from numpy_rnn.interchange.gates import cell_arrays
-from numpy_rnn.interchange.keras.activations import ACTIVATIONS
+from numpy_rnn.interchange.keras.chain import ACTIVATIONS
 from numpy_rnn.interchange.keras.entries import RECURRENT, snake_case
 from numpy_rnn.interchange.keras.hdf5 import import_h5py
 from numpy_rnn.layers.wrappers import Flip, Masked

@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 WITHOUT_EFFECT = {"stash_type", "momentum", "saturate", "seed", "sorted"}  # whatever they are
 WITHOUT_EFFECT |= {name for name, values in VALUES.items() if len(values) == 1}
+FUNCTION = "numpy_rnn::Function"  # of another format: what an attribute makes for each thread
 PREPARED = {*KINDS, "Conv"}  # whose functions return a step and what it fills
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
 RARE = RANDOM - {"Multinomial"} | {
@@ -65,12 +66,12 @@ def function_of(node: Any) -> Callable[..., Any]:
     ValueError or TypeError says why it cannot run, ImportError that ``onnx`` is missing.
     """
     op, count = node.op, len(node.inputs)
+    if op in (FUNCTION, *RARE):
+        return reference_of(node) if op in RARE else node.attributes["make"]()
     for name, value in node.attributes.items():
         expected = VALUES.get(f"{op}.{name}", VALUES.get(name))
         if expected is not None and value not in expected:
             raise ValueError(f"{name} is {value!r}, expected one of {expected}")
-    if op in RARE:
-        return reference_of(node)
     if op in KINDS:
         most = 8 if op == "LSTM" else 6
         if not 3 <= count <= most:

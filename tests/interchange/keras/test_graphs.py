@@ -93,6 +93,13 @@ GRAPHS: dict[str, Callable[[], Any]] = {
         ],
         (None, 2),
     ),
+    "similar images": lambda: functional(
+        lambda a: [
+            L.Dot(axes=(3, 1))([a, L.Flatten()(a)[:, :2]]),
+            L.Dot(axes=(1, 1))([a, L.Permute((2, 1))(L.Reshape((4, 3))(a))]),
+        ],
+        (3, 2, 2),
+    ),
     "two inputs": lambda: functional(
         lambda a, b: L.Dense(2)(L.Concatenate()([L.LSTM(3)(a), b])), (None, 2), (3,)
     ),
@@ -248,7 +255,11 @@ GRAPHS: dict[str, Callable[[], Any]] = {
         (5, 2),
     ),
     "steps that are normalised": lambda: functional(
-        lambda a: [L.BatchNormalization(axis=1)(a), L.BatchNormalization(axis=-2, scale=False)(a)],
+        lambda a: [
+            L.BatchNormalization(axis=1)(a),
+            L.BatchNormalization(axis=-2, scale=False)(a),
+            L.LayerNormalization(axis=2, center=False)(a),
+        ],
         (5, 5),
     ),
     "images that are normalised": lambda: functional(
@@ -276,6 +287,7 @@ def test_what_is_no_chain_is_a_graph(kind: str, tmp_path: Path) -> None:
         "images that are normalised",
         "numbers and functions",
         "similar vectors",
+        "similar images",
         "sums of arrays with 2 and 3 axes",
     ]
     tolerance = 5e-6 if kind in in_float32 else 1e-10

@@ -64,13 +64,31 @@ def with_lost_masks(a: Any, b: Any, c: Any) -> Any:
     return [L.GlobalMaxPooling1D()(read), seen, *functions, L.GRU(2)(L.Permute((2, 1))(c)), product]
 
 
+def with_own_masks(a: Any, b: Any, c: Any) -> Any:
+    """Give layers masks that functions make."""
+    some, both = keras.ops.any(keras.ops.not_equal(c, 0), -1), L.Masking(1.0)(c)
+    parts = [some[:, :2], keras.ops.ones_like(c[:, 2:, 0], "bool")]
+    joined = L.GRU(3, return_sequences=True)(both, mask=keras.ops.concatenate(parts, axis=1))
+    embedded = L.Embedding(6, 3, mask_zero=True)
+    return [
+        L.Attention()([both, c], mask=[None, some]),
+        joined,
+        L.GRU(2)(embedded(a), mask=keras.ops.ones_like(a, "bool")),
+        L.LSTM(2)(embedded(b), mask=keras.ops.not_equal(b, 3)),
+        L.Bidirectional(L.GRU(2))(L.Dense(2)(c), mask=some),
+    ]
+
+
+NETWORKS = [with_masks, with_masked_attention, with_lost_masks, with_own_masks]
+
+
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("network", [with_masks, with_masked_attention, with_lost_masks])
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 @pytest.mark.filterwarnings("ignore:invalid value encountered in divide")  # a row without steps
 def test_masks_of_branches(network: Any, ending: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    sizes = (None,), (None,), (7, 3) if network is with_lost_masks else (None, 3)
+    sizes = (None,), (None,), (7, 3) if network in NETWORKS[2:] else (None, 3)
     model = functional(network, *sizes)
     for weight in model.weights:
         weight.assign(rng.standard_normal(weight.shape))

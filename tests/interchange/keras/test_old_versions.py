@@ -232,7 +232,10 @@ UNCLEAR = {
 @pytest.mark.parametrize("arrays", UNCLEAR.values(), ids=UNCLEAR)
 def test_shapes_alone_do_not_tell_a_class(arrays: dict[str, Array], tmp_path: Path) -> None:
     path = written(tmp_path, {"part": arrays}, version="2.4.0")
-    with pytest.raises(UnsupportedError, match="weights that tell no class"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"part \(unknown\); expected .* as weights alone tell neither the classes",
+    ):
         load(path)
 
 
