@@ -24,8 +24,8 @@ class RunError(Exception):
 def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") -> Iterator[None]:
     """Turn a failure to read or write a file into one line that names the file and its option.
 
-    A TypeError, a ValueError and an OSError of numpy_rnn.files name the file themselves. An
-    ImportError names the extra that is missing.
+    A ValueError, and an OSError of numpy_rnn.files, name the file themselves. An ImportError names
+    the extra that is missing.
 
     >>> with errors_as(UsageError, "no/log.jsonl", "--log"):
     ...     open("no/log.jsonl")
@@ -42,7 +42,7 @@ def errors_as(kind: type[UsageError | RunError], name: str, option: str = "") ->
         raise kind(f"{option} {file!r}: {error.strerror}".lstrip()) from None
     except NotFiniteError:  # of a computation, not of an argument
         raise
-    except (TypeError, ValueError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         raise kind(f"{option}: {error}" if option else error) from None
 
 

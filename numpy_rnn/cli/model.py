@@ -7,7 +7,8 @@ import json
 import sys
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _run_graph(
         exact = value.dtype is not None and value.dtype.kind in "biu"
         same = x.astype(value.dtype) if exact else x
         given[value.name] = same if np.array_equal(same, x) else x
-    with errors_as(RunError, ", ".join(inputs.values()), "--input"):
+    with _naming_input(", ".join(inputs.values())):
         found = graph(given)
     for name, file in outputs.items():
         y = found[name or graph.outputs[0]]
@@ -177,11 +178,12 @@ def _run_layer(
     (options.input,), (options.output,) = inputs.values(), outputs.values()
     with errors_as(RunError, options.input, "--input"):
         x, rate = read_data(Path(options.input))
+    with _naming_input(options.input):
         x, flat = _for_model(model, x)
     axis = 1 if getattr(model, "batch_first", False) else 0
     state = _read_state(options, model, x.shape[1 - axis])
     begin = time.perf_counter()
-    with errors_as(RunError, options.input, "--input"):
+    with _naming_input(options.input):
         y, state = _predict(model, x, state, options.block, axis)
     seconds = time.perf_counter() - begin
     y = y.squeeze(1 - axis) if flat and y.ndim > 2 else y
@@ -194,6 +196,15 @@ def _run_layer(
     speed = f", {x.shape[axis] / (rate * seconds):.1f} times real time" if rate else ""
     steps = f"{x.shape[axis]:,} steps" + ("" if flat else f" of {x.shape[1 - axis]:,} sequences")
     print(f"{steps} in {seconds:.3f} s{speed}: {options.output} has {y.shape}")
+
+
+@contextmanager
+def _naming_input(file: str) -> Iterator[None]:
+    """Turn an input that a model does not take into one line that names its file."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise RunError(f"--input {file!r}: {error}") from None
 
 
 def _read_state(options: argparse.Namespace, model: Any, rows: int) -> Any:

@@ -111,6 +111,8 @@ def test_audio_as_programs_for_music_write_it_is_read(
             b"a text of a few words",
             "'text.wav' is not a file of numbers: it is no WAV file",
         ),
+        ("nan.csv", b"1,nan\n", "--input 'nan.csv': "),
+        ("three.csv", b"1,2,3\n", "--input 'three.csv': "),
         ("header.csv", b"a,b\n1,2\n", "float: 'a', expected numbers between commas, and no header"),
         ("bytes.csv", b"1,\0\n", r"numbers: could not convert string to float: '\x00', expected"),
         ("esc.csv", b"\x1b[2J\n", r"could not convert string to float: '\x1b[2J'"),
