@@ -85,7 +85,8 @@ def function_of(entry: Entry, count: int, version: Version) -> Function:  # noqa
             over, pool = (*range(first, first + int(kind[-2])),), POOLS[kind]
             return lambda x: pool(x, over, keepdims=keep)
         case _ if kind in REDUCTIONS:
-            axes = None if axis is None else tuple(map(int, np.ravel(axis)))
+            given = config.get("axis")
+            axes = None if given is None else tuple(map(int, np.ravel(given)))
             reduction: Any = REDUCTIONS[kind]
             return lambda x: reduction(x, axes, keepdims=keep)
         case "Activation" if config.get("activation") == "gelu":
@@ -173,8 +174,9 @@ def _mean(axis: int, keep: bool) -> Function:
     def mean(mask: Array | None, x: Array) -> Any:
         if mask is None:
             return x.mean(axis, keepdims=keep)
-        total = np.where(mask[..., None], x, 0).sum(1, keepdims=keep)
-        return total / mask.sum(1, dtype=x.dtype).reshape(-1, *[1] * (total.ndim - 1))
+        some = mask[:, :, None] if axis == 1 else mask[:, None]
+        total = np.where(some, x, 0).sum(axis, keepdims=keep)
+        return total / some.sum(axis, dtype=x.dtype, keepdims=keep)
 
     return mean
 

@@ -169,12 +169,9 @@ class _Network:
         kind, config, first = entry.class_name, entry.config, next(filter(None, masks))
         function = "name" in config and "trainable" not in config and kind != "SpatialDropout1D"
         joins_features = kind != "Concatenate" or config.get("axis", -1) in (-1, 2)
-        if kind == "Dot" or (
-            self.version.is_3 and (function or (kind in DROPPING and kind != MEAN))
-        ):
+        drops = self.version.is_3 and (function or kind in DROPPING)
+        if kind in ("Dot", MEAN) or drops:
             return ""
-        if kind == MEAN:
-            return None if config.get("data_format") == "channels_first" else ""
         if kind in ATTENTION:
             return masks[0]
         if kind in JOINING and "" in masks:  # Keras 2 keeps the mask of the others

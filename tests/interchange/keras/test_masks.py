@@ -76,6 +76,7 @@ def with_own_masks(a: Any, b: Any, c: Any) -> Any:
         L.GRU(2)(embedded(a), mask=keras.ops.ones_like(a, "bool")),
         L.LSTM(2)(embedded(b), mask=keras.ops.not_equal(b, 3)),
         L.Bidirectional(L.GRU(2))(L.Dense(2)(c), mask=some),
+        L.GlobalAveragePooling1D(keepdims=True)(c, mask=some),
     ]
 
 

@@ -115,6 +115,9 @@ def test_functions_of_tensorflow_are_layers(tmp_path: Path) -> None:
     parts.insert(3, call("half", "math.multiply", "less", y=0.5))
     (tmp_path / "m.h5").write_bytes(functional(parts, ["dense", "last", "half"], {"dense": dense}))
     np.testing.assert_allclose(load(tmp_path / "m.h5")({"x": X})["half"], 1 - X / 2)
+    parts.insert(2, call("all", "math.reduce_sum", "x"))  # of the batch, too
+    (tmp_path / "m.h5").write_bytes(functional(parts, ["dense", "all"], {"dense": dense}))
+    np.testing.assert_allclose(load(tmp_path / "m.h5")({"x": X})["all"], X.sum())
     parts.insert(2, call("odd", "math.cumsum", "x"))
     (tmp_path / "m.h5").write_bytes(
         functional(parts, ["dense", "last", "half", "odd"], {"dense": dense})
