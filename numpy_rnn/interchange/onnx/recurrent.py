@@ -163,8 +163,7 @@ class RecurrentNode:
         begin = [np.zeros(shape, dtype) if s is None else s for s in initial[:count]]
         final = [np.empty(shape, X.dtype) for _ in begin]
         Y = np.empty((len(X), *shape), X.dtype)
-        is_mask = lengths is not None and lengths.dtype == bool  # (T, B), in graphs of Keras
-        passes = self._passes(X, Y, {"mask" if is_mask else "lengths": lengths})
+        passes = self._passes(X, Y, lengths)
 
         def run() -> None:
             for n, (function, x, y) in enumerate(passes):
@@ -173,7 +172,7 @@ class RecurrentNode:
                 y[...], state = found
                 for place, part in zip(final, state if count > 1 else (state,), strict=True):
                     place[n] = part[0]
-            if lengths is not None and not is_mask:
+            if lengths is not None:
                 for place in final:
                     place[:, np.asarray(lengths) == 0] = 0
 
@@ -182,15 +181,11 @@ class RecurrentNode:
             return run, (Y.transpose(2, 0, 1, 3), *[s.swapaxes(0, 1) for s in final])
         return run, (Y, *final)
 
-    def _passes(self, X: Array, Y: Array, rows: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _passes(self, X: Array, Y: Array, lengths: Array | None) -> list[tuple[Any, ...]]:
         """Return for each direction a function, its input, and the place for its output."""
         T, batch = X.shape[:2]
-        if (
-            any(x is not None for x in rows.values())
-            or T == 0
-            or (batch > 1 and T * batch > FEW_ROWS)
-        ):
-            made = [partial(layer.predict, **rows) for layer in self.layers]
+        if lengths is not None or T == 0 or (batch > 1 and T * batch > FEW_ROWS):
+            made = [partial(layer.predict, lengths=lengths) for layer in self.layers]
             return [(function, X, Y[:, n]) for n, function in enumerate(made)]
         if not self.steppers:
             again = partial(make_layer, self.kind, self.attributes, self.weights, reverse=None)

@@ -62,9 +62,7 @@ class Writer:
         self.inputs: list[dict[str, Any]] = []
         self.outputs: list[dict[str, Any]] = []
         self.unsupported: list[str] = []
-        self.initial: list[str] = []  # states of the next recurrent layer, zero if there are none
-        self.final: list[str] = []  # those of the last one
-        self.mask = ""  # (T, B), which is no part of ONNX
+        self.final: list[str] = []  # states of the last recurrent layer
         self.number = 0  # of the next recurrent layer
 
     def input(self, model: layers.Layer) -> None:
@@ -176,7 +174,7 @@ class Writer:
                 shape = [ways, "batch", layer.hidden_size]
                 self.inputs += [self.value(state, shape) for state in states]
                 self.outputs += [self.value(state, shape) for state in outputs[1:]]
-            given = states if self.states else self.initial or [""] * len(states)
+            given = states if self.states else [""] * len(states)
             self._cell(layer, n, inner, given, outputs)
             self.number, self.final = self.number + 1, outputs[1:]
             if ways == 1:
@@ -191,7 +189,7 @@ class Writer:
         """Add the node of one layer of a stack."""
         kind, ways = CELLS[type(layer)], range(2 if layer.bidirectional else 1)
         cells = [cell_arrays(layer, n, way, "onnx", kind.lower()) for way in ways]
-        inputs = [self.x, "", "", "", self.mask, *initial]
+        inputs = [self.x, "", "", "", "", *initial]
         for place, letter in enumerate(cells[0], start=1):
             stacked = np.stack([cell[letter] for cell in cells])
             inputs[place] = self.tensor(f"{name}.{letter}", stacked)
