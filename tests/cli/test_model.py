@@ -347,7 +347,7 @@ RUN = ["run", "m.pt", "--input", "x.npy", "--output", "y.npy"]
             1,
             "--input: 'text.csv' is not a file of numbers: could",
         ),
-        (["run", "m.pt", "--input", "ids.csv", "--output", "y.npy"], 1, "--input: LSTM"),
+        (["run", "m.pt", "--input", "ids.csv", "--output", "y.npy"], 1, "--input 'ids.csv': LSTM"),
         (
             ["run", "tokens", "--input", "x.csv", "--output", "y.npy"],
             1,
