@@ -51,12 +51,12 @@ class JsonLines(Callback):
             check_kind("JsonLines", "validation", validation, Validation)
         self.every = check_size("JsonLines", "every", every)
         self.losses: list[float] = []  # since the last line
-        self._written = 0  # measurements
+        self._last = 0  # step of the last measurement that was written
 
     def begin(self, trainer: Trainer) -> None:
         """Create the file, or cut off the lines of lost steps."""
         trainer.ranks.first(lambda: self._cut_off(trainer.num_steps))
-        self._written = 0 if self.validation is None else len(self.validation.history)
+        self._last = trainer.num_steps
 
     def _cut_off(self, steps: int) -> None:
         if self.path is not None:
@@ -73,7 +73,8 @@ class JsonLines(Callback):
     def after_step(self, trainer: Trainer, step: StepInfo) -> None:
         """Write a line if it is time."""
         self.losses.append(step.loss)
-        measured = [] if self.validation is None else self.validation.history[self._written :]
+        history = [] if self.validation is None else self.validation.history
+        measured = bool(history) and history[-1][0] > self._last
         if not (step.number % self.every == 0 or measured or trainer.done):
             return
         epoch, loss = step.number / trainer.source.per_epoch, sum(self.losses) / len(self.losses)
@@ -81,8 +82,7 @@ class JsonLines(Callback):
         values = (step.number, trainer.total, epoch, loss, step.norm, step.lr, seconds)
         line: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
         if measured:
-            line["validation"] = measured[-1][1]
-            self._written += len(measured)
+            self._last, line["validation"] = history[-1]
         self.losses.clear()
         trainer.ranks.first(lambda: self._append(line))
 

@@ -103,3 +103,19 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         small.trainer(callbacks=[JsonLines(log)]).fit(1)
     assert str(log.parent) in str(caught.value)
+
+
+@pytest.mark.parametrize("first", ["validation", "log"])
+def test_measurements_are_written_when_the_history_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr("numpy_rnn.training.callbacks.losses.MAX_ENTRIES", 2)
+    losses = iter([5.0, 4.0, 3.0, 2.0, 1.0])
+    validation = Validation(lambda: next(losses), every=1)
+    log = JsonLines(tmp_path / "log.jsonl", every=1, validation=validation)
+    small.trainer(callbacks=[validation, log] if first == "validation" else [log, validation]).fit(
+        5
+    )
+    lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    written = [json.loads(line).get("validation") for line in lines]
+    assert written == ([5, 4, 3, 2, 1] if first == "validation" else [None, 5, 4, 3, 2])
