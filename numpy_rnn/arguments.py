@@ -128,13 +128,6 @@ def check_kind(where: object, name: str, value: Any, kind: Any, expected: str = 
     return value
 
 
-def check_mapping(where: object, name: str, value: Any) -> Mapping[Any, Any]:
-    """Return a mapping."""
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{where}: {name} is a {type(value).__name__}, expected a mapping")
-    return value
-
-
 def check_path(where: object, name: str, value: Any) -> Path:
     """Return the path of a file."""
     return Path(check_kind(where, name, value, str | os.PathLike, "a path"))
@@ -244,3 +237,4 @@ def one_of(*choices: str) -> Check:
 
 
 string = partial(check_kind, kind=str)
+check_mapping = partial(check_kind, kind=Mapping, expected="a mapping")

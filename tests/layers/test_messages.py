@@ -267,7 +267,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: LSTM(3, 4).load_state_dict(None),  # type: ignore[arg-type]  # wrong on purpose
         TypeError,
-        "LSTM(3, 4).load_state_dict: state is a NoneType, expected a mapping",
+        "LSTM(3, 4).load_state_dict: state is None, expected a mapping",
     ),
     (Sequential, ValueError, "Sequential: there are no layers, expected at least one"),
     (

@@ -236,7 +236,7 @@ def test_a_checkpoint_restores_a_tied_model(tmp_path: Path) -> None:
             ValueError,
             "Sequential: tied: '2.weight' has shape (7, 4), expected that of '1.weight_hh_l0', (4,",
         ),
-        (["2.weight"], TypeError, "Sequential: tied is a list, expected a mapping"),
+        (["2.weight"], TypeError, "Sequential: tied is ['2.weight'], expected a mapping"),
     ],
 )
 def test_what_cannot_be_tied_is_one_clear_line(
