@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import textwrap
 from collections.abc import Iterator
@@ -89,8 +90,7 @@ class Source:
             return new[node]
         if not any(self.holds(node, old) for old in new):
             return node
-        copied = type(node)()
-        vars(copied).update(vars(node))
+        copied = copy.copy(node)
         for name, value in ast.iter_fields(node):
             if isinstance(value, list):
                 made = [self._changed(part, new) for part in value]

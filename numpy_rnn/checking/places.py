@@ -1,4 +1,4 @@
-"""Places in the field's words: "gate f, t = 4, batch row 1, unit 2"."""
+"""The wrong element of a gradient, in the field's words: "gate f, t = 4, batch row 1, unit 2"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy_rnn.checking.shapes import Axes, letter_of
 from numpy_rnn.functional.types import Array
 
 MAX_EACH = 100  # above this, the worst element is not looked for, but any wrong one
-
 GATES = {3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # PyTorch's orders
 
 
