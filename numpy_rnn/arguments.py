@@ -177,7 +177,7 @@ def as_array(where: object, name: str, value: Any) -> Array:
 
 
 class Validated:
-    """Base of settings: a frozen dataclass whose fields are declared with :func:`checked`.
+    """Base of a dataclass whose fields are declared with :func:`checked`: settings, optimisers.
 
     Every field is checked and converted to Python's types, which can be written as JSON. So
     settings from a file can be trusted as far as those from a call.

@@ -30,10 +30,10 @@ SQUARES = ("sum", "square_avg", "exp_avg_sq", "max_exp_avg_sq")
 class Optimizer(Validated, ABC):
     """Base of the optimisers.
 
-    A subclass is a dataclass whose fields are its options, each with its check. It names its
-    moments in ``MOMENTS`` and implements :meth:`_update`. A moment is a vector with the layout of
-    the parameters. Every constructor raises TypeError for an option of another type and
-    ValueError for a number out of its range.
+    A subclass names its moments in ``MOMENTS`` and implements :meth:`_update`. A moment is a vector
+    with the layout of the parameters. Options besides `lr` are fields, each with its check, of a
+    ``@dataclass(repr=False, eq=False)``, as in ``sgd.py``. Every constructor raises TypeError for
+    an option of another type and ValueError for a number out of its range.
 
     Parameters
     ----------
