@@ -71,7 +71,8 @@ class Callback(Described):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
         where = f"state of the callback {self.name!r}"
-        vars(self).update(check_entries(where, state, self.state))
+        for name, value in check_entries(where, state, self.state).items():
+            setattr(self, name, value)  # which may be a property
 
 
 def check_parts(
@@ -82,7 +83,7 @@ def check_parts(
         ("model", model, Layer, ""),
         ("criterion", criterion, Loss, ""),
         ("optimizer", optimizer, Optimizer, ""),
-        ("source", source, Source, "Windows or Examples"),
+        ("source", source, Source, "a Source, such as Windows or Examples"),
         ("callbacks", callbacks, Sequence, "a list of Callback"),
     ):
         check_kind("Trainer", name, part, kind, expected)
