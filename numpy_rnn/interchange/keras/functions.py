@@ -14,6 +14,8 @@ from numpy_rnn.functional.types import Array
 from numpy_rnn.interchange.keras.chain import Chain, affine, recurrent_layers
 from numpy_rnn.interchange.keras.entries import REDUCTIONS, Entry, Version, refused
 from numpy_rnn.interchange.onnx.math import Gelu
+from numpy_rnn.interchange.onnx.windows import check_memory, check_padding
+from numpy_rnn.layers.validate import check_tokens
 
 Function = Callable[..., Any]
 
@@ -109,7 +111,7 @@ def function_of(entry: Entry, count: int, version: Version) -> Function:  # noqa
         case "Permute":
             return lambda x: x.transpose(0, *config["dims"])
         case "RepeatVector":
-            return lambda x: np.repeat(x[:, None], config["n"], axis=1)
+            return lambda x: _repeated(x, int(config["n"]))
         case "Rescaling":
             scale, offset = np.asarray(config["scale"]), np.asarray(config["offset"])
             return lambda x: (x * scale + offset).astype(x.dtype)
@@ -117,6 +119,7 @@ def function_of(entry: Entry, count: int, version: Version) -> Function:  # noqa
             return lambda x: x.reshape(len(x), *config["target_shape"])
         case "ZeroPadding1D":
             before, after = np.broadcast_to(config["padding"], 2)
+            check_padding([before, after])
             return lambda x: np.pad(x, ((0, 0), (before, after), (0, 0)))
         case "GetItem" | "SlicingOpLambda":  # of Keras 3 and 2
             key = config.get("slice_spec", [*config.get("args", ()), None, None][1])
@@ -135,7 +138,7 @@ def _of_layer(layer: Any) -> Function:
         W_T, b = np.ascontiguousarray(values["weight"].T), values.get("bias", 0)
         return lambda x: x @ W_T + b
     if isinstance(layer, layers.Embedding):
-        return lambda x: layer.parameters.values["weight"][x.astype(np.int64)]
+        return lambda x: _rows(layer.parameters.values["weight"], x.astype(np.int64))
     if type(layer) is layers.Softmax:
         return softmax
     if spec := getattr(layer, "_spec", None):
@@ -143,6 +146,16 @@ def _of_layer(layer: Any) -> Function:
         return lambda x: activation.value(x, np.empty_like(x))
     function: Function = layer.predict
     return function
+
+
+def _rows(weight: Array, tokens: Array) -> Array:
+    check_tokens("Embedding", "x", tokens, len(weight))
+    return weight[tokens]
+
+
+def _repeated(x: Array, n: int) -> Array:
+    check_memory(x.size, n)
+    return np.repeat(x[:, None], n, axis=1)
 
 
 def _index(entry: Entry, part: Any) -> Any:

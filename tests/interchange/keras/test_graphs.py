@@ -311,3 +311,24 @@ def test_inputs_in_a_dict_have_keras_s_order(ending: str, tmp_path: Path) -> Non
     given = {name: torch.tensor(part) for name, part in zip("ab", x, strict=True)}
     expected = model(given).detach().numpy()
     np.testing.assert_allclose(y, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "n"), [((3,), "RepeatVector", 2**28), ((2, 3), "ZeroPadding1D", 2**21)]
+)
+def test_a_small_file_cannot_take_much_memory(
+    shape: tuple[int, ...], kind: str, n: int, tmp_path: Path
+) -> None:
+    """The size is checked where it is known: on loading, or when the network runs."""
+    store(functional(getattr(L, kind)(n), shape), tmp_path / "m.keras")
+    with pytest.raises(ValueError, match=r"expected at most \d+"):
+        load(tmp_path / "m.keras")(np.ones((1, *shape)))
+
+
+@pytest.mark.parametrize("token", [-1, 5])
+def test_a_token_outside_the_vocabulary_is_refused(token: int, tmp_path: Path) -> None:
+    tokens = keras.Input((4,), dtype="int64")
+    both = L.Concatenate()([L.Embedding(5, 2)(tokens), L.Embedding(5, 3)(tokens)])
+    store(keras.Model(tokens, both), tmp_path / "m.keras")
+    with pytest.raises(ValueError, match=f"x is {token} at index .*, expected 0 to 4"):
+        load(tmp_path / "m.keras")(np.full((1, 4), token))
