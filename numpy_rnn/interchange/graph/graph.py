@@ -126,7 +126,7 @@ class Graph:
             except NewShapeError:
                 del plans[key]
             except ERRORS as error:
-                raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
+                raise ValueError(f"{node}: {error}") from error
         if not self._checked:
             self.check()
         places = [value.check(x) for value, x in zip(self.inputs, arrays, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from numpy_rnn.functional.types import Array
-from numpy_rnn.interchange.onnx.operators import function_of
+from numpy_rnn.interchange.onnx.operators import FUNCTION, function_of
 
 CALL = "numpy_rnn::Call"  # of a function of the file
 # Operators that run graphs, and the attributes that they need.
@@ -36,6 +36,10 @@ class Node(NamedTuple):
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = {}
     opset: int = 0  # of the operator, if it is the package ``onnx`` that runs it
+
+    def __str__(self) -> str:
+        kind = f"node {self.name!r} ({self.op})"
+        return f"layer {self.name!r}" if self.op == FUNCTION else kind
 
     def graphs(self) -> list[Any]:
         """Return the graphs among the attributes."""

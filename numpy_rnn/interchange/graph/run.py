@@ -62,7 +62,7 @@ class Run:
             results = self.inner(node, reads, values) if inner else self.node(node, reads)
             if any(node.outputs[len(results) :]):
                 expected = f"{len(node.outputs)} outputs, expected at most {len(results)}"
-                raise ValueError(f"node {node.name!r} ({node.op}): {expected}")
+                raise ValueError(f"{node}: {expected}")
             values.update(zip(node.outputs, results, strict=False))
             for name in last:
                 values.pop(name, None)
@@ -113,7 +113,7 @@ class Run:
 
     def _stacked(self, node: Node, parts: Sequence[Known], axis: int) -> Known:
         if not parts:
-            raise ValueError(f"node {node.name!r} ({node.op}): its loop has no turn, so no results")
+            raise ValueError(f"{node}: its loop has no turn, so no results")
         stack: Any = partial(np.stack, [known.array for known in parts], axis)
         y, depends = stack(), max(known.depends for known in parts)
         if depends == NUMBERS:
@@ -136,7 +136,7 @@ class Run:
         """Count a turn of a loop."""
         self.turns += 1
         if self.turns > MAX_TURNS:
-            raise ValueError(f"node {node.name!r} ({node.op}): more than {MAX_TURNS} turns")
+            raise ValueError(f"{node}: more than {MAX_TURNS} turns")
         if self.steps is not None and len(self.steps) > MAX_STEPS:
             self.steps = None
 
@@ -154,7 +154,7 @@ class Run:
         try:
             step, results = self._prepare(node, reads, depends)
         except ERRORS as error:
-            raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
+            raise ValueError(f"{node}: {error}") from error
         known = [Known(x, depends) for x in results]
         if depends == CONSTANT:
             self.results[id(node)] = known
