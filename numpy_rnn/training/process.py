@@ -113,8 +113,7 @@ def _executor(count: int) -> Iterator[Executor | None]:
         return
     # A new interpreter on every system: a fork of a process with threads may wait for ever.
     context = multiprocessing.get_context("spawn")
-    ignore = signal.SIGINT, signal.SIG_IGN  # Ctrl-C is for the parent
-    executor = ProcessPoolExecutor(count, context, signal.signal, ignore)
+    executor = ProcessPoolExecutor(count, context, _leave_interrupts_to_parent)
     try:
         yield executor
     except BaseException:
@@ -123,3 +122,7 @@ def _executor(count: int) -> Iterator[Executor | None]:
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -137,7 +137,8 @@ class _Writer:
                 self._unsupported.append(repr(layer))
             config |= {"scale": "weight" in values, "center": "bias" in values}
         arrays = [v.T if kind == "Dense" else v for v in values.values()]
-        shape = arrays[0].shape if arrays and kind != "Embedding" else ()
+        shape = getattr(layer, "normalized_shape", ())  # which may have no weights
+        shape = arrays[0].shape if arrays and kind != "Embedding" else shape
         self._put(kind, config, {f"vars/{i}": a for i, a in enumerate(arrays)}, *shape[:1])
 
     def _end(self, layer: layers.LastStep | Flip) -> None:
