@@ -197,10 +197,8 @@ def _mean(axis: int, keep: bool) -> Function:
 def _normalisation(entry: Entry) -> Function:
     """Return a normalisation along one axis, by recorded means and variances or its own."""
     config, weights, own = entry.config, [*entry.weights], entry.class_name == "LayerNormalization"
-    wrong, axes = (
-        config.get("rms_scaling") or config.get("invert"),
-        np.ravel(config.get("axis", -1)),
-    )
+    wrong = config.get("rms_scaling") or config.get("invert")
+    axes = np.ravel(config.get("axis", -1))
     one = axes.size == 1 and axes[0] is not None and not (own and axes[0] < -1)
     if wrong or not one or not (own or weights):
         raise refused(entry, f"axis {config.get('axis')}, rms_scaling, invert, or not adapted")
