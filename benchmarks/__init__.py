@@ -1,7 +1,7 @@
 """Measurements: each script's first lines show how to run it.
 
 What they compare with is in the extras of pyproject.toml. A missing package ends a script in one
-line, which names the extra.
+line, which names the extra. So does a missing file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ EXTRAS = {
 def show_missing(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print a missing package as one line, and every other error as Python does."""
+    """Print a missing package or file as one line, and every other error as Python does."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        print(f"{error.filename!r}: {error.strerror}", file=sys.stderr)
+        return
     if isinstance(error, ModuleNotFoundError):
         package = str(error.name).partition(".")[0]
         for extra, packages in EXTRAS.items():

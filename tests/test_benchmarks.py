@@ -108,3 +108,11 @@ def test_the_extras_that_are_named_are_those_of_the_project() -> None:
     extras = tomllib.loads(file.read_text("utf-8"))["project"]["optional-dependencies"]
     for extra, packages in benchmarks.EXTRAS.items():
         assert set(packages) <= {re.split("[>=]", line)[0] for line in extras[extra]}
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "benchmarks.examples", str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    file = str(tmp_path / "speech_10s_16k.wav")
+    assert done.stderr == f"{file!r}: No such file or directory\n"
