@@ -41,8 +41,8 @@ class InputRegime(NamedTuple):
     single: str = ""  # letters whose size is 1
     factors: tuple[tuple[str, float], ...] = ()  # on values, to reach another side of a branch
     extra: bool = False  # other than what the caller gave
-    given: Mapping[str, Any] | None = None  # in place of what the caller gave
-    sizes: tuple[tuple[str, int], ...] = ()  # of letters, in place of those of the call
+    given: Mapping[str, Any] | None = None  # instead of what the caller gave
+    sizes: tuple[tuple[str, int], ...] = ()  # of letters, instead of those of the call
 
     @property
     def optional(self) -> bool:

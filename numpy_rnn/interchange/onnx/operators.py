@@ -151,4 +151,5 @@ def _check_resized(X: Any, *given: Any, options: Any) -> None:
     check_memory(*shape)
     aligned = options.get("coordinate_transformation_mode") == "align_corners"
     if aligned and not np.allclose(shape, np.round(shape)):  # onnxruntime rounds them before
-        raise ValueError(f"sizes are {shape}, expected whole numbers with align_corners")
+        sizes = [*map(float, shape)]
+        raise ValueError(f"sizes are {sizes}, expected whole numbers with align_corners")
